@@ -1,0 +1,85 @@
+"""A workflow as the engine runs it: the validated, compiled, immutable form of a definition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from workflows.core.expressions import Expression, Template
+from workflows.core.faults import Fault
+from workflows.core.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a step is tried and how long it rests between attempts.
+
+    The rest before attempt n+1 is `backoff * factor ** (n - 1)` seconds, at most `max_delay` seconds.
+    """
+
+    max_attempts: int = 3
+    backoff: float = 1.0
+    factor: float = 2.0
+    max_delay: float = 60.0
+
+
+class StepInfo(Protocol):
+    """What a definition must know of a registered step; `registry.StepSpec` satisfies it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def input_schema(self) -> dict[str, Any]: ...
+    @property
+    def idempotent(self) -> bool: ...
+    @property
+    def transactional(self) -> bool: ...
+    @property
+    def timeout(self) -> float: ...
+    @property
+    def retry(self) -> Retry | None: ...
+
+
+@dataclass(frozen=True)
+class StepNode:
+    """One step of a workflow, with its settings already merged with those of the registered step."""
+
+    id: str
+    #: name of the registered step that does the work
+    uses: str
+    #: ids of the steps that must end before this one starts, in the order written
+    needs: tuple[str, ...]
+    #: what renders to the step's input; None gives it {}
+    with_: Template | None
+    #: the `if`: whether to run or skip; None always runs
+    condition: Expression | None
+    #: False: runs after the run's outcome is known and cannot change it
+    essential: bool
+    #: seconds that one attempt may take
+    timeout: float
+    retry: Retry
+    idempotent: bool
+    transactional: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A workflow that is fit to run. Made by `definition.validate` only, which checks what is promised here."""
+
+    name: str
+    lane: str
+    #: seconds that a run may take from its creation to its end; None is no limit
+    timeout: float | None
+    input_schema: dict[str, Any] | None
+    #: by id; a step stands after all that it needs, and otherwise where the definition has it
+    steps: Mapping[str, StepNode]
+    #: what renders to the run's output; None gives the run no output
+    output: Template | None
+    #: step id -> ids of the steps that need it, in the order of `steps`; every step has an entry
+    dependents: Mapping[str, tuple[str, ...]]
+    description: str
+    #: `input_schema`, compiled
+    input_check: Schema | None = None
+
+    def input_faults(self, data: Any) -> list[Fault]:
+        """Everything that keeps `data` from being this workflow's input; paths like `input.cves[0]`."""
+        return self.input_check.faults(data, at="input") if self.input_check else []
