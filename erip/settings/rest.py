@@ -1,0 +1,62 @@
+"""Settings of the REST API: Django REST framework, its OpenAPI document, and the limits on what a request may hold."""
+
+REST_APPS = [
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "erip.access",
+]
+
+# Read by workflows.api.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common limit.
+ERIP_API_BODY_LIMIT = 1024 * 1024
+ERIP_API_BULK_BODY_LIMIT = 16 * 1024 * 1024
+# Deeper documents are refused (422): everything behind the API may then walk a document recursively.
+ERIP_API_MAX_DEPTH = 64
+# `Prefer: wait=N` is capped here: proxies commonly cut an idle response at 60 s.
+ERIP_API_MAX_WAIT_SECONDS = 60.0
+# For how long a process trusts what it read about an API key: a revocation takes effect within this time.
+ERIP_API_KEY_CACHE_SECONDS = 5.0
+
+# Django's own limit guards the forms of the admin; the API's bodies are limited by the settings above.
+DATA_UPLOAD_MAX_MEMORY_SIZE = ERIP_API_BODY_LIMIT
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # First, because its `WWW-Authenticate` header is what turns a missing key into 401 rather than 403.
+        "erip.access.authentication.ApiKeyAuthentication",
+        "erip.access.authentication.StaffSessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["erip.access.permissions.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["workflows.api.parsers.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["workflows.api.renderers.JsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "workflows.api.renderers.OneRenderer",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "workflows.api.schema.ProblemAwareSchema",
+    "EXCEPTION_HANDLER": "workflows.api.problems.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "ERIP",
+    "DESCRIPTION": (
+        "Enterprise-risk workflows that finish. A run that was accepted (202) survives the loss of any one node.\n\n"
+        "Send an API key as `Authorization: Bearer erip_…`; `manage.py create_api_key` makes one. "
+        "Every error is an RFC 9457 problem document that names each fault with its path."
+    ),
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "displayRequestDuration": True},
+    "TAGS": [
+        {"name": "workflows", "description": "Definitions and their immutable versions."},
+        {"name": "runs", "description": "Start runs, look at them, cancel them, run them again."},
+        {"name": "schemas", "description": "JSON Schemas of the documents that the API reads."},
+    ],
+}
