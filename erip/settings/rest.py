@@ -7,6 +7,8 @@ REST_APPS = [
     "erip.access",
 ]
 
+REST_MIDDLEWARE = ["workflows.api.wait.WaitMiddleware"]
+
 # Read by workflows.api.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common limit.
 ERIP_API_BODY_LIMIT = 1024 * 1024
 ERIP_API_BULK_BODY_LIMIT = 16 * 1024 * 1024
@@ -60,3 +62,6 @@ SPECTACULAR_SETTINGS = {
         {"name": "schemas", "description": "JSON Schemas of the documents that the API reads."},
     ],
 }
+
+# Ahead of sessions and CSRF: it awaits the end of a run, and only then lets the answer through.
+REST_MIDDLEWARE: list[str] = []
