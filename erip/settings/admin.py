@@ -19,8 +19,8 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 
-# Five wrong passwords for one name from one address close the login to that pair for a quarter of an hour. The pair,
-# and not the name alone, so that a stranger cannot lock an administrator out.
+# Five wrong passwords for one name from one address close the login to that pair for a quarter of an hour.
+# The pair, and not the name alone, so that a stranger cannot lock an administrator out.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

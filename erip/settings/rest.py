@@ -1,4 +1,6 @@
-"""Settings of the REST API: Django REST framework, its OpenAPI document, and the limits on what a request may hold."""
+"""Settings of the REST API: Django REST framework, its OpenAPI document, and the limits on what a request may
+hold.
+"""
 
 REST_APPS = [
     "rest_framework",
@@ -7,9 +9,12 @@ REST_APPS = [
     "erip.access",
 ]
 
+# For base.py. The first belongs first in MIDDLEWARE and the last belongs last; see their docstrings.
 REST_MIDDLEWARE = ["workflows.api.wait.WaitMiddleware"]
+LAST_MIDDLEWARE = ["erip.access.middleware.AdminContentPolicy", "erip.access.middleware.OneThread"]
 
-# Read by workflows.api.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common limit.
+# Read by workflows.api.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common
+# limit.
 ERIP_API_BODY_LIMIT = 1024 * 1024
 ERIP_API_BULK_BODY_LIMIT = 16 * 1024 * 1024
 # Deeper documents are refused (422): everything behind the API may then walk a document recursively.
@@ -33,7 +38,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["workflows.api.renderers.JsonRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "workflows.api.renderers.OneRenderer",
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "workflows.api.schema.ProblemAwareSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "workflows.api.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -41,7 +46,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "ERIP",
     "DESCRIPTION": (
-        "Enterprise-risk workflows that finish. A run that was accepted (202) survives the loss of any one node.\n\n"
+        "Enterprise-risk workflows that finish. "
+        "A run that was accepted (202) survives the loss of any one node.\n\n"
         "Send an API key as `Authorization: Bearer erip_…`; `manage.py create_api_key` makes one. "
         "Every error is an RFC 9457 problem document that names each fault with its path."
     ),
@@ -55,7 +61,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "displayRequestDuration": True},
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "persistAuthorization": False,
+        "displayRequestDuration": True,
+    },
     "TAGS": [
         {"name": "workflows", "description": "Definitions and their immutable versions."},
         {"name": "runs", "description": "Start runs, look at them, cancel them, run them again."},

@@ -1,0 +1,125 @@
+"""Make, check and revoke API keys.
+
+A secret is 40 random letters and digits (238 bits), so one SHA-256 is a sufficient hash: there is nothing to
+guess and no need for a slow one at every request.
+
+Note [Key cache]: each process keeps what it read about a key for ERIP_API_KEY_CACHE_SECONDS, so that a busy
+caller costs one query in that time. A revocation therefore takes effect within it, in every process. What is
+kept is the stored row, never the secret; unknown keys are not kept, so that nobody can push the known ones
+out by guessing.
+"""
+
+import hashlib
+import hmac
+import secrets
+import string
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cachetools import TTLCache
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from .models import ApiKey
+from .principals import Principal
+from .scopes import Scope
+
+_ALPHABET = string.ascii_letters + string.digits
+_PREFIX_LENGTH = 8
+_SECRET_LENGTH = 40
+_LAST_USED_EVERY = timedelta(minutes=5)
+
+_cache: TTLCache[str, ApiKey] = TTLCache(maxsize=4096, ttl=settings.ERIP_API_KEY_CACHE_SECONDS)
+_cache_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made.
+
+    row: what is stored
+    token: the whole key; nobody can read it again
+    """
+
+    row: ApiKey
+    token: str
+
+
+def create(*, name: str, scope: Scope, expires_at: datetime | None = None, created_by: str = "") -> NewKey:
+    """Make and store a key. Raises django.db.IntegrityError if the name is taken."""
+    prefix, secret = _random(_PREFIX_LENGTH), _random(_SECRET_LENGTH)
+    row = ApiKey.objects.create(
+        name=name,
+        prefix=prefix,
+        digest=_digest(secret),
+        scope=scope,
+        expires_at=expires_at,
+        created_by=created_by,
+    )
+    return NewKey(row=row, token=f"erip_{prefix}_{secret}")
+
+
+def revoke(prefix: str) -> bool:
+    """Close a key for good. False if there is no such key or it was revoked before."""
+    changed = ApiKey.objects.filter(prefix=prefix, revoked_at=None).update(revoked_at=timezone.now())
+    with _cache_lock:
+        _cache.pop(prefix, None)
+    return changed == 1
+
+
+def authenticate(token: str) -> Principal | None:
+    """The caller that a key stands for, or None if the key is malformed, unknown, wrong, expired or revoked."""
+    marker, _, rest = token.partition("_")
+    prefix, _, secret = rest.partition("_")
+    well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (
+        prefix + secret
+    ).isalnum()
+    if marker != "erip" or not well_formed or not token.isascii():
+        return None
+    now = timezone.now()
+    row = _read(prefix)
+    # An unknown prefix takes the same comparison, so that the answer's time does not tell which prefixes
+    # exist.
+    stored = bytes(row.digest) if row else bytes(32)
+    if not hmac.compare_digest(_digest(secret), stored) or row is None or not row.is_usable(now):
+        return None
+    _note_use(row, now)
+    return Principal(name=f"key:{row.name}", scope=Scope(row.scope))
+
+
+def forget_cached() -> None:
+    """Read every key from the database again at its next use."""
+    with _cache_lock:
+        _cache.clear()
+
+
+def _read(prefix: str) -> ApiKey | None:
+    with _cache_lock:
+        cached = _cache.get(prefix)
+    if cached is not None:
+        return cached
+    row = ApiKey.objects.filter(prefix=prefix).first()
+    if row is None:
+        return None
+    with _cache_lock:
+        _cache[prefix] = row
+    return row
+
+
+def _note_use(row: ApiKey, now: datetime) -> None:
+    if row.last_used_at is not None and now - row.last_used_at < _LAST_USED_EVERY:
+        return
+    # Conditional, so that of many processes one writes.
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_EVERY)
+    ApiKey.objects.filter(stale, pk=row.pk).update(last_used_at=now)
+    row.last_used_at = now
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8")).digest()

@@ -1,0 +1,48 @@
+"""`manage.py create_api_key`: make an API key and print it, once."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from erip.access import keys
+from erip.access.scopes import Scope
+
+
+class Command(BaseCommand):
+    help = "Make an API key. It is printed once and cannot be read again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--name", required=True, help="who or what uses the key; unique, up to 100 characters"
+        )
+        parser.add_argument(
+            "--scope", required=True, choices=Scope.values, help="the most that the key may do"
+        )
+        parser.add_argument("--expires-days", type=int, help="days until it expires (default: never)")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        name, days = options["name"].strip(), options["expires_days"]
+        if not 1 <= len(name) <= 100 or not name.isprintable():
+            raise CommandError("--name must have 1 to 100 printable characters.")
+        if days is not None and not 1 <= days <= 36_500:
+            raise CommandError("--expires-days must be 1 to 36500.")
+        expires_at = timezone.now() + timedelta(days=days) if days is not None else None
+        try:
+            with transaction.atomic():
+                made = keys.create(
+                    name=name, scope=Scope(options["scope"]), expires_at=expires_at, created_by="command"
+                )
+        except IntegrityError as error:
+            raise CommandError(f'There is an API key named "{name}" already; choose another name.') from error
+        if options["json"]:
+            answer = {"name": name, "scope": options["scope"], "key": made.token, "expires_at": expires_at}
+            self.stdout.write(orjson.dumps(answer).decode())
+        else:
+            self.stdout.write(made.token)
+            self.stderr.write("Keep it: it cannot be shown again.")

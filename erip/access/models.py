@@ -1,0 +1,40 @@
+"""API keys. A key is shown once, when it is made; only a digest of its secret is stored."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models.functions import Now
+
+from .scopes import Scope
+
+
+class ApiKey(models.Model):
+    """One caller's key, `erip_<prefix>_<secret>`. See keys.py for how one is made, read and revoked."""
+
+    name = models.CharField(max_length=100, unique=True, help_text="Who or what uses the key.")
+    prefix = models.CharField(max_length=16, unique=True, editable=False)
+    digest = models.BinaryField(max_length=32, editable=False)
+    scope = models.CharField(max_length=16, choices=Scope.choices, default=Scope.VIEWER)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    created_by = models.CharField(max_length=200, blank=True, default="", editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: does not expire.")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Coarse: written at most once in a few minutes for each key, so that reading stays cheap.
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        verbose_name_plural = "API keys"
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="access_apikey_scope_known", condition=models.Q(scope__in=Scope.values)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether the key opens anything at `now`: not revoked, not expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

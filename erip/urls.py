@@ -1,0 +1,42 @@
+"""Where everything is: the API, its documentation, the admin, shared reports, and the probes of load
+balancers.
+"""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django.views import defaults
+from django.views.generic import RedirectView
+
+from erip import health
+from workflows.api import problems
+from workflows.api.documents import Docs, openapi
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="docs")),
+    path("health/live", health.live),
+    path("health/ready", health.ready),
+    path("api/schema", openapi, name="schema"),
+    path("api/docs", Docs.as_view(), name="docs"),
+    path("api/v1/", include("workflows.api.urls")),
+    path("admin/", admin.site.urls),
+    path("reports/", include("workflows.library.urls")),
+]
+
+
+def _of_api(request: HttpRequest) -> bool:
+    return request.path.startswith(("/api/", "/health/"))
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return problems.bad_request(request) if _of_api(request) else defaults.bad_request(request, exception)
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return (
+        problems.page_not_found(request) if _of_api(request) else defaults.page_not_found(request, exception)
+    )
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    return problems.server_error(request) if _of_api(request) else defaults.server_error(request)

@@ -1,0 +1,173 @@
+"""What the API answers with, for the OpenAPI document. The answers themselves come from workflows.queries."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from workflows.core.states import Lane, RunState, StepState
+
+from .fields import AnyJson, JsonObject
+
+Answer = serializers.Serializer[Any]
+
+
+@extend_schema_field({"enum": [str(state) for state in RunState], "type": "string"})
+class RunStatus(serializers.CharField):
+    pass
+
+
+@extend_schema_field({"enum": [str(state) for state in StepState], "type": "string"})
+class StepStatus(serializers.CharField):
+    pass
+
+
+@extend_schema_field({"enum": [str(lane) for lane in Lane], "type": "string"})
+class LaneName(serializers.CharField):
+    pass
+
+
+class FaultAnswer(Answer):
+    path = serializers.CharField(help_text="Where, in the document that was sent; empty: the whole of it.")
+    message = serializers.CharField()
+
+
+class Problem(Answer):
+    """RFC 9457."""
+
+    type = serializers.CharField(help_text="urn:erip:problem:<code>")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField(help_text="A slug that programs compare.")
+    faults = FaultAnswer(many=True, required=False)
+
+
+class Published(Answer):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    hash = serializers.CharField(help_text="SHA-256 of the definition's canonical JSON.")
+
+
+class Validated(Answer):
+    valid = serializers.BooleanField()
+    name = serializers.CharField()
+    lane = LaneName()
+    steps = serializers.ListField(
+        child=serializers.CharField(), help_text="In an order in which they may run."
+    )
+
+
+class WorkflowListed(Answer):
+    name = serializers.CharField()
+    description = serializers.CharField()
+    version = serializers.IntegerField(help_text="The latest.")
+    hash = serializers.CharField()
+    lane = LaneName()
+    created_at = serializers.DateTimeField()
+    published_at = serializers.DateTimeField(help_text="When the latest version was published.")
+
+
+class VersionListed(Answer):
+    version = serializers.IntegerField()
+    hash = serializers.CharField()
+    author = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class Workflow(WorkflowListed):
+    versions = VersionListed(many=True, help_text="The latest 100, newest first.")
+
+
+class WorkflowVersion(VersionListed):
+    name = serializers.CharField()
+    media = serializers.CharField(help_text="The language of `source`: yaml or json.")
+    source = serializers.CharField(help_text="As it was published.")
+    definition = JsonObject()
+
+
+class WorkflowPage(Answer):
+    items = WorkflowListed(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class RunStarted(Answer):
+    id = serializers.UUIDField()
+    workflow = serializers.CharField()
+    version = serializers.IntegerField()
+    status = RunStatus()
+    lane = LaneName()
+    business_key = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    existing = serializers.BooleanField(help_text="An earlier request with this Idempotency-Key started it.")
+
+
+class BulkStarted(Answer):
+    count = serializers.IntegerField()
+    ids = serializers.ListField(child=serializers.UUIDField(), help_text="In the order of the inputs.")
+
+
+class RunListed(Answer):
+    id = serializers.UUIDField()
+    workflow = serializers.CharField()
+    version = serializers.IntegerField()
+    status = RunStatus()
+    lane = LaneName()
+    business_key = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class RunPage(Answer):
+    items = RunListed(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class Step(Answer):
+    id = serializers.CharField()
+    item = serializers.IntegerField(allow_null=True)
+    status = StepStatus()
+    attempt = serializers.IntegerField()
+    worker = serializers.CharField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    output = AnyJson(allow_null=True)
+    error = AnyJson(allow_null=True)
+    essential = serializers.BooleanField()
+
+
+class Run(RunListed):
+    input = JsonObject()
+    output = AnyJson(allow_null=True)
+    error = AnyJson(allow_null=True)
+    deadline_at = serializers.DateTimeField(allow_null=True)
+    steps = Step(many=True)
+
+
+class Event(Answer):
+    at = serializers.DateTimeField()
+    type = serializers.CharField()
+    step = serializers.CharField(allow_null=True)
+    item = serializers.IntegerField(allow_null=True)
+    attempt = serializers.IntegerField(allow_null=True)
+    worker = serializers.CharField(allow_null=True)
+    detail = AnyJson(allow_null=True)
+
+
+class EventList(Answer):
+    items = Event(many=True)
+
+
+class StepType(Answer):
+    name = serializers.CharField()
+    summary = serializers.CharField()
+    timeout = serializers.FloatField(help_text="Seconds.")
+    idempotent = serializers.BooleanField()
+    transactional = serializers.BooleanField()
+    input = JsonObject(help_text="JSON Schema.")
+    output = JsonObject(help_text="JSON Schema.")
+
+
+class StepTypeList(Answer):
+    items = StepType(many=True)

@@ -1,0 +1,137 @@
+"""How operations describe themselves to OpenAPI: `operation` marks a view's method with its scope and its
+answers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+
+from erip.access.permissions import Handler, requires
+from erip.access.scopes import Scope
+
+from .problems import MEDIA_TYPE
+from .responses import Problem
+from .serializers import NAME, STEP
+
+_MEANINGS = {
+    400: "A header, the query or the JSON syntax cannot be read.",
+    401: "No API key, or one that is unknown, expired or revoked.",
+    403: "The caller's scope is too small.",
+    404: "There is no such thing.",
+    409: "It is in a state that does not allow this.",
+    413: "The body is too large.",
+    415: "The body's media type is not one that is read here.",
+    422: "The body is not what is asked for; `faults` names everything that is wrong with it.",
+    503: "The database cannot be reached; the same request may be sent again.",
+}
+
+NAME_PARAMETER = OpenApiParameter(
+    "name",
+    {"type": "string", "pattern": f"^{NAME}$"},
+    OpenApiParameter.PATH,
+    description="The workflow's name.",
+)
+RUN_PARAMETER = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The run's id.")
+STEP_PARAMETER = OpenApiParameter(
+    "step", {"type": "string", "pattern": f"^{STEP}$"}, OpenApiParameter.PATH, description="The step's id."
+)
+VERSION_PARAMETER = OpenApiParameter(
+    "number", {"type": "integer", "minimum": 1, "maximum": 999_999_999}, OpenApiParameter.PATH
+)
+IDEMPOTENCY_PARAMETER = OpenApiParameter(
+    "Idempotency-Key",
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$",
+    },
+    OpenApiParameter.HEADER,
+    description="The same key with the same request answers with the run that it started before.",
+)
+PREFER_PARAMETER = OpenApiParameter(
+    "Prefer",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="`wait=N`: answer 200 with the finished run if it ends within N (up to 60) seconds.",
+    examples=[OpenApiExample("wait", value="wait=10")],
+)
+
+
+def response_header(name: str, description: str, *statuses: int) -> OpenApiParameter:
+    """A header of the answers with these statuses."""
+    return OpenApiParameter(
+        name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=description, response=list(statuses)
+    )
+
+
+def operation(
+    *,
+    scope: Scope | None,
+    tag: str,
+    id: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    description: str = "",
+    request: Any = None,
+    problems: Sequence[int] = (),
+    parameters: Sequence[Any] = (),
+    examples: Sequence[OpenApiExample] = (),
+) -> Callable[[Handler], Handler]:
+    """Mark a view's method: who may call it (None: anybody), what it takes, what it answers with.
+
+    The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
+    """
+    statuses = {400, 503, *problems}
+    if scope is not None:
+        statuses |= {401, 403}
+        description = f"{description}\n\nScope: `{scope}`.".strip()
+    if request is not None:
+        statuses |= {413, 415, 422}
+    responses: dict[Any, Any] = {(status, "application/json"): answer for status, answer in answers.items()}
+    for status in sorted(statuses):
+        responses[(status, MEDIA_TYPE)] = OpenApiResponse(Problem, description=_MEANINGS[status])
+    headers = [
+        response_header("WWW-Authenticate", "How to authenticate.", 401) if scope is not None else None,
+        response_header("Retry-After", "Seconds to rest.", 503),
+    ]
+    describe = extend_schema(
+        operation_id=id,
+        summary=summary,
+        description=description,
+        tags=[tag],
+        request=request,
+        responses=responses,
+        parameters=[*parameters, *(header for header in headers if header)],
+        examples=list(examples),
+        auth=None if scope is not None else [],
+    )
+
+    def mark(handler: Handler) -> Handler:
+        described: Handler = describe(handler)
+        return requires(scope)(described) if scope is not None else described
+
+    return mark
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "erip.access.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "An API key: `erip_<prefix>_<secret>`."}
+
+
+class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "erip.access.authentication.StaffSessionAuthentication"
+    name = "staffSession"
+    priority = 1
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        description = (
+            "The session of a member of staff who is signed in to the admin, with the X-CSRFToken header."
+        )
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": description}

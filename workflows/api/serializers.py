@@ -1,0 +1,112 @@
+"""What the API reads: the bodies and the query strings."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from workflows.core.states import Lane, RunState
+
+from .fields import AnyJson, Choice, JsonObject, StrictSerializer, Text, Whole
+
+NAME = r"[a-z][a-z0-9-]{0,62}"
+STEP = r"[a-z][a-z0-9_]{0,62}"
+BULK_MAX = 10_000
+_INT32 = 2**31 - 1
+
+
+class StartRun(StrictSerializer):
+    """Start one run."""
+
+    input = JsonObject(help_text="What the workflow's `input` schema describes.")
+    business_key = Text(
+        required=False, allow_null=True, min_length=1, max_length=200, help_text="Your own name for the case."
+    )
+    lane = Choice(Lane, required=False, allow_null=True, help_text="Urgency, in place of the definition's.")
+    version = Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=_INT32,
+        help_text="Default: the latest version.",
+    )
+
+
+class StartBulk(StrictSerializer):
+    """Start up to 10,000 runs of one workflow."""
+
+    workflow = serializers.RegexField(rf"^{NAME}\Z", help_text="The workflow's name.")
+    inputs = serializers.ListField(
+        child=JsonObject(), min_length=1, max_length=BULK_MAX, help_text="One input for each run."
+    )
+    lane = Choice(Lane, required=False, allow_null=True, help_text="Urgency, in place of the definition's.")
+    version = Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=_INT32,
+        help_text="Default: the latest version.",
+    )
+
+
+class CancelRun(StrictSerializer):
+    """Cancel a run."""
+
+    reason = Text(
+        required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run."
+    )
+
+
+class RetryRun(StrictSerializer):
+    """Run again; there is nothing to say."""
+
+
+class ResolveStep(StrictSerializer):
+    """Say what became of a step whose outcome is unknown."""
+
+    outcome = Choice(
+        ["succeeded", "failed", "retry"],
+        help_text="`retry` runs the step again: only if that can do no harm.",
+    )
+    output = AnyJson(required=False, allow_null=True, help_text="The step's output, if it succeeded.")
+    item = Whole(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=_INT32,
+        help_text="Of a mapped step: which item.",
+    )
+    note = Text(
+        required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run."
+    )
+
+
+class QuerySerializer(StrictSerializer):
+    """A query string: everything comes as a string, and a key that is not known is a fault."""
+
+    def __init__(self, query: Any) -> None:
+        super().__init__(data=query.dict() if hasattr(query, "dict") else query)
+
+
+class RunFilter(QuerySerializer):
+    """The filters of the list of runs."""
+
+    workflow = serializers.CharField(required=False, max_length=63, help_text="The workflow's name.")
+    status = Choice(RunState, required=False)
+    lane = Choice(Lane, required=False)
+    business_key = serializers.CharField(required=False, max_length=200, trim_whitespace=False)
+    created_after = serializers.DateTimeField(
+        required=False, help_text="RFC 3339, for example 2026-11-23T08:00:00Z."
+    )
+    cursor = serializers.CharField(
+        required=False, max_length=512, help_text="`next_cursor` of the page before."
+    )
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+
+class WorkflowFilter(QuerySerializer):
+    """The page of the list of workflows."""
+
+    cursor = serializers.CharField(
+        required=False, max_length=512, help_text="`next_cursor` of the page before."
+    )
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)

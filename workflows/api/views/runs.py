@@ -1,0 +1,200 @@
+"""Runs: start one or many, list, read, cancel, run again."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiExample
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from erip.access.scopes import Scope
+from workflows import engine, queries
+
+from .. import responses
+from ..headers import idempotency_key, preferred_wait, request_hash
+from ..reading import principal_of, read_body, read_query
+from ..schema import (
+    IDEMPOTENCY_PARAMETER,
+    NAME_PARAMETER,
+    PREFER_PARAMETER,
+    RUN_PARAMETER,
+    operation,
+    response_header,
+)
+from ..serializers import CancelRun, RetryRun, RunFilter, StartBulk, StartRun
+from ..wait import wait_for
+
+_LOCATION = response_header("Location", "Where the run is.", 200, 202)
+_START_EXAMPLE = OpenApiExample(
+    "A breach",
+    value={"input": {"breach_id": "B-2026-017", "severity": "high"}, "business_key": "B-2026-017"},
+    request_only=True,
+)
+_BULK_EXAMPLE = OpenApiExample(
+    "Two vendors",
+    value={"workflow": "trust-score", "inputs": [{"vendor": "acme"}, {"vendor": "globex"}], "lane": "bulk"},
+    request_only=True,
+)
+
+
+def run_address(run_id: str) -> str:
+    return f"/api/v1/runs/{run_id}"
+
+
+def _started(run: engine.StartedRun) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "workflow": run.workflow,
+        "version": run.version,
+        "status": run.status,
+        "lane": run.lane,
+        "business_key": run.business_key,
+        "created_at": run.created_at,
+        "existing": run.existing,
+    }
+
+
+class WorkflowRuns(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        tag="runs",
+        id="startRun",
+        summary="Start a run",
+        description=(
+            "202: the run is accepted and durable. "
+            "With `Prefer: wait=N`, 200 and the finished run if it ends in time."
+        ),
+        parameters=[
+            NAME_PARAMETER,
+            IDEMPOTENCY_PARAMETER,
+            PREFER_PARAMETER,
+            _LOCATION,
+            response_header("Preference-Applied", "`wait`, if the preference was.", 200, 202),
+        ],
+        request=StartRun,
+        examples=[_START_EXAMPLE],
+        answers={200: responses.Run, 202: responses.RunStarted},
+        problems=[404],
+    )
+    def post(self, request: Request, name: str) -> Response:
+        key, seconds = idempotency_key(request), preferred_wait(request)
+        body = read_body(request, StartRun)
+        (run,) = engine.start_runs(
+            name,
+            [engine.StartRequest(body["input"], body.get("business_key"), body.get("lane"))],
+            principal=principal_of(request),
+            version=body.get("version"),
+            idempotency_key=key,
+            request_hash=request_hash(request) if key else None,
+            notify=seconds > 0,
+        )
+        response = Response(_started(run), status=202, headers={"Location": run_address(run.id)})
+        if seconds > 0:
+            wait_for(response, run.id, seconds)
+        return response
+
+
+class RunsBulk(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        tag="runs",
+        id="startRuns",
+        summary="Start many runs",
+        description=(
+            "Up to 10,000 of one workflow, in a body of up to 16 MiB. "
+            "Every input is checked before any run is started; they are then accepted 1,000 at a time."
+        ),
+        request=StartBulk,
+        examples=[_BULK_EXAMPLE],
+        answers={202: responses.BulkStarted},
+        problems=[404],
+    )
+    def post(self, request: Request) -> Response:
+        body = read_body(request, StartBulk)
+        runs = engine.start_runs(
+            body["workflow"],
+            [engine.StartRequest(item, None, body.get("lane")) for item in body["inputs"]],
+            principal=principal_of(request),
+            version=body.get("version"),
+        )
+        return Response({"count": len(runs), "ids": [run.id for run in runs]}, status=202)
+
+
+class RunList(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="runs",
+        id="listRuns",
+        summary="List runs",
+        description="Newest first. Follow `next_cursor` until it is null; new runs do not shift the pages.",
+        parameters=[RunFilter],
+        answers={200: responses.RunPage},
+    )
+    def get(self, request: Request) -> Response:
+        page = queries.list_runs(**read_query(request, RunFilter))
+        return Response({"items": page.items, "next_cursor": page.next_cursor})
+
+
+class RunOne(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="runs",
+        id="getRun",
+        summary="Read a run with its steps",
+        parameters=[RUN_PARAMETER],
+        answers={200: responses.Run},
+        problems=[404],
+    )
+    def get(self, request: Request, id: UUID) -> Response:
+        return Response(queries.run_detail(str(id)))
+
+
+class RunEvents(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="runs",
+        id="listRunEvents",
+        summary="What happened to a run",
+        description="Oldest first.",
+        parameters=[RUN_PARAMETER],
+        answers={200: responses.EventList},
+        problems=[404],
+    )
+    def get(self, request: Request, id: UUID) -> Response:
+        return Response({"items": queries.run_events(str(id))})
+
+
+class RunCancel(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        tag="runs",
+        id="cancelRun",
+        summary="Cancel a run",
+        description="Steps that run now finish, but what they did no longer counts.",
+        parameters=[RUN_PARAMETER],
+        request=CancelRun,
+        answers={200: responses.RunListed},
+        problems=[404, 409],
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        body = read_body(request, CancelRun, optional=True)
+        return Response(engine.cancel_run(str(id), principal=principal_of(request), reason=body["reason"]))
+
+
+class RunRetry(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        tag="runs",
+        id="retryRun",
+        summary="Run a failed, timed-out or cancelled run again",
+        description="Starts a new run of the same version with the same input.",
+        parameters=[RUN_PARAMETER, _LOCATION],
+        request=RetryRun,
+        answers={202: responses.RunStarted},
+        problems=[404, 409],
+    )
+    def post(self, request: Request, id: UUID) -> Response:
+        read_body(request, RetryRun, optional=True)
+        run = engine.retry_run(str(id), principal=principal_of(request))
+        return Response(_started(run), status=202, headers={"Location": run_address(run.id)})

@@ -1,0 +1,49 @@
+"""Steps of a run: a person says what became of one whose outcome was lost."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiExample
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from erip.access.scopes import Scope
+from workflows import engine
+
+from ..reading import principal_of, read_body
+from ..schema import RUN_PARAMETER, STEP_PARAMETER, operation
+from ..serializers import ResolveStep
+
+
+class StepResolve(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        tag="runs",
+        id="resolveStep",
+        summary="Say what became of a step whose outcome is unknown",
+        description=(
+            "A step that may not be repeated becomes UNKNOWN when its worker is lost. Look at what it did, "
+            "then say: it succeeded (with its output), it failed, or it can be run again."
+        ),
+        parameters=[RUN_PARAMETER, STEP_PARAMETER],
+        request=ResolveStep,
+        examples=[
+            OpenApiExample(
+                "It was sent", value={"outcome": "succeeded", "output": {"sent": True}}, request_only=True
+            )
+        ],
+        answers={204: None},
+        problems=[404, 409],
+    )
+    def post(self, request: Request, id: UUID, step: str) -> Response:
+        body = read_body(request, ResolveStep)
+        engine.resolve_step(
+            str(id),
+            step,
+            item=body.get("item"),
+            outcome=body["outcome"],
+            output=body.get("output"),
+            principal=principal_of(request),
+            note=body["note"],
+        )
+        return Response(status=204)

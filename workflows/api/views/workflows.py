@@ -1,0 +1,143 @@
+"""Definitions: list, read, validate, publish."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from erip.access.scopes import Scope
+from workflows import engine
+from workflows.core.definition import SCHEMA
+from workflows.errors import NameMismatch
+
+from .. import catalog, responses
+from ..parsers import (
+    DefinitionSource,
+    JsonDefinitionParser,
+    TextYamlDefinitionParser,
+    XYamlDefinitionParser,
+    YamlDefinitionParser,
+)
+from ..reading import principal_of, read_query
+from ..schema import NAME_PARAMETER, VERSION_PARAMETER, operation, response_header
+from ..serializers import WorkflowFilter
+
+_PARSERS = [YamlDefinitionParser, XYamlDefinitionParser, TextYamlDefinitionParser, JsonDefinitionParser]
+_EXAMPLE = """\
+name: triage
+lane: high
+input: {type: object, required: [cves], properties: {cves: {type: array, items: {type: string}}}}
+steps:
+  enrich: {uses: nexus.enrich_threat, with: {cves: "${{ input.cves }}"}}
+output: "${{ steps.enrich.output }}"
+"""
+_BODY = {
+    "application/yaml": OpenApiTypes.STR,
+    "application/json": {
+        "type": "object",
+        "additionalProperties": {},
+        "description": str(SCHEMA.get("title", "")),
+    },
+}
+_EXAMPLES = [OpenApiExample("triage", value=_EXAMPLE, media_type="application/yaml", request_only=True)]
+
+
+def _source(request: Request) -> DefinitionSource:
+    data: Any = request.data
+    # Without a body, REST framework does not ask the parser.
+    return data if isinstance(data, DefinitionSource) else DefinitionSource(b"", "yaml")
+
+
+class WorkflowList(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="workflows",
+        id="listWorkflows",
+        summary="List workflows",
+        description="By name, each with its latest version.",
+        parameters=[WorkflowFilter],
+        answers={200: responses.WorkflowPage},
+    )
+    def get(self, request: Request) -> Response:
+        query = read_query(request, WorkflowFilter)
+        return Response(catalog.list_workflows(cursor=query.get("cursor"), limit=query["limit"]))
+
+
+class WorkflowOne(APIView):
+    parser_classes = _PARSERS
+
+    @operation(
+        scope=Scope.VIEWER,
+        tag="workflows",
+        id="getWorkflow",
+        summary="Read a workflow",
+        parameters=[NAME_PARAMETER],
+        answers={200: responses.Workflow},
+        problems=[404],
+    )
+    def get(self, request: Request, name: str) -> Response:
+        return Response(catalog.workflow(name))
+
+    @operation(
+        scope=Scope.AUTHOR,
+        tag="workflows",
+        id="publishWorkflow",
+        summary="Publish a definition",
+        description=(
+            "In YAML or JSON. Changed content becomes the next version (201); the same content as the latest "
+            "version changes nothing (200). A definition with faults is refused with all of them."
+        ),
+        parameters=[
+            NAME_PARAMETER,
+            response_header("Location", "Where the published version is.", 200, 201),
+        ],
+        request=_BODY,
+        examples=_EXAMPLES,
+        answers={200: responses.Published, 201: responses.Published},
+    )
+    def put(self, request: Request, name: str) -> Response:
+        sent = _source(request)
+        published = engine.publish(name, sent.source, sent.media, author=principal_of(request))
+        return Response(
+            {"name": published.name, "version": published.number, "hash": published.hash},
+            status=201 if published.created else 200,
+            headers={"Location": f"/api/v1/workflows/{published.name}/versions/{published.number}"},
+        )
+
+
+class WorkflowValidate(APIView):
+    parser_classes = _PARSERS
+
+    @operation(
+        scope=Scope.AUTHOR,
+        tag="workflows",
+        id="validateWorkflow",
+        summary="Check a definition without publishing it",
+        parameters=[NAME_PARAMETER],
+        request=_BODY,
+        examples=_EXAMPLES,
+        answers={200: responses.Validated},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        sent = _source(request)
+        graph = engine.validate(sent.source, sent.media)
+        if graph.name != name:
+            raise NameMismatch
+        return Response({"valid": True, "name": graph.name, "lane": graph.lane, "steps": list(graph.steps)})
+
+
+class WorkflowVersionOne(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="workflows",
+        id="getWorkflowVersion",
+        summary="Read one version of a workflow",
+        parameters=[NAME_PARAMETER, VERSION_PARAMETER],
+        answers={200: responses.WorkflowVersion},
+        problems=[404],
+    )
+    def get(self, request: Request, name: str, number: int) -> Response:
+        return Response(catalog.workflow_version(name, number))

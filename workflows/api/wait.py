@@ -1,0 +1,72 @@
+"""`Prefer: wait=N`: answer with the finished run if it ends in time.
+
+A view that started a run says so with `wait_for`; the waiting itself is done here, without a thread and
+without a database connection, so that a process can hold thousands of waiting callers. The middleware is
+asynchronous only and belongs first in MIDDLEWARE: what is after it then runs in one thread, with one hop for
+each request.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import connections
+from django.http import HttpRequest
+from django.http.response import HttpResponse, HttpResponseBase
+
+from workflows import queries
+from workflows.notify import wait_for_end
+
+from .renderers import dumps
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What to wait for, and for how long (`until` is on the monotonic clock)."""
+
+    run_id: str
+    until: float
+
+
+def wait_for(response: HttpResponse, run_id: str, seconds: float) -> None:
+    """Have the middleware answer with the finished run in place of `response`, if it ends within `seconds`."""
+    response.headers["Preference-Applied"] = "wait"
+    response.erip_wait = Wait(run_id, time.monotonic() + seconds)  # type: ignore[attr-defined]
+
+
+class WaitMiddleware:
+    """Waits where a view asked for it."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = await self.get_response(request)
+        wait: Wait | None = getattr(response, "erip_wait", None)
+        if wait is None or not isinstance(response, HttpResponse):
+            return response
+        # In the thread of the request, whose connections these are.
+        await sync_to_async(_release_connections)()
+        if await wait_for_end(wait.run_id, wait.until - time.monotonic()):
+            body = await sync_to_async(_finished)(wait.run_id)
+            response.content = body
+            response.status_code = 200
+            response.headers["Content-Length"] = str(len(body))
+        return response
+
+
+def _finished(run_id: str) -> bytes:
+    return dumps(queries.run_detail(run_id))
+
+
+def _release_connections() -> None:
+    """Hold no connection while waiting: there may be more waiting callers than the database has connections."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
