@@ -1,42 +1,532 @@
-"""CEL expressions and `${{ }}` templates, compiled once per version."""
+"""CEL expressions, compiled once, guarded, and evaluated on the parts of the context that they name.
 
+`cost` says why there is a guard (Note [Why CEL is guarded]). Two things make evaluation fast and safe at once:
+
+- a plain path (`input.cves`, `steps.enrich.output`) never gets to CEL: it is looked up, whatever the size of the value;
+- in other expressions each path is looked up by us and given to CEL as a variable of its own, so that CEL converts
+  nothing that is not read and copies nothing on the way down a path.
+
+A path that leads nowhere is simply not given to CEL: reading it is an error there, and short-circuits (`a || b`, `?:`)
+and `has()` work as CEL defines them.
+"""
+
+import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import cel
 
+from workflows.core.cost import MAX_PATTERN, Cost, TooCostly, Work, pattern_cost
+from workflows.core.tokens import Token, TokenError, quote, scan
+
+MAX_SOURCE = 1024
+MAX_TOKENS = 250
+MAX_NESTING = 24
+
+ROOTS = ("input", "steps", "run")
+RUN_KEYS = ("id", "workflow", "business_key", "created_at", "status")
+STEP_KEYS = ("output", "status")
+
+COMPREHENSIONS = frozenset({"exists", "all", "exists_one", "existsOne"})
+FUNCTIONS = frozenset({"size", "has", "int", "uint", "double", "string", "type", "timestamp", "duration"})
+METHODS = frozenset(
+    {"size", "contains", "startsWith", "endsWith", "matches"}
+    | {"getFullYear", "getMonth", "getDayOfMonth", "getDayOfYear", "getDayOfWeek", "getDate"}
+    | {"getHours", "getMinutes", "getSeconds", "getMilliseconds"}
+)
+_TYPES = frozenset({"int", "uint", "double", "bool", "string", "list", "map", "null_type"})
+_WORDS = frozenset({"true", "false", "null", "in"})
+_REFUSED = {
+    "map": "map() is not allowed in an expression; do it in a step",
+    "filter": "filter() is not allowed in an expression; do it in a step",
+}
+
+Path = tuple[str | int, ...]
+_MISSING = object()
+
 
 class ExpressionError(Exception):
-    """An expression cannot be compiled or evaluated; the message says why."""
+    """An expression cannot be compiled or evaluated; the message says why. Trying again does not help."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """A path, and the name under which CEL gets what it leads to."""
+
+    name: str
+    path: Path
+    #: has(path.key): only whether the key is there is of interest
+    has: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Expression:
+    """One compiled expression. Two are equal when their sources are."""
+
     source: str
     #: ids of the steps that it reads
     references: frozenset[str]
+    #: what it reads, as written: ("steps", "enrich", "output", "score")
+    paths: tuple[Path, ...]
+    #: None: a plain path
     _program: Any
+    _variables: tuple[_Variable, ...]
+    _inner: frozenset[str]
+    _cost: Cost
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and other.source == self.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
 
     @classmethod
     def compile(cls, source: str) -> "Expression":
-        return cls(source, frozenset(), cel.compile(source))
+        """Compile `source`; raises ExpressionError with the reason when it is not allowed or not CEL."""
+        return _compile(source)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is only a path, which is looked up without CEL."""
+        return self._program is None
 
     def evaluate(self, context: Mapping[str, Any]) -> Any:
+        """Its value in `context` ({"input": …, "steps": …, "run": …}), as plain JSON. Raises ExpressionError."""
+        if self._program is None:
+            return _look_up(self.paths[0], context)
+        given: dict[str, Any] = {}
+        for variable in self._variables:
+            value = _find(variable.path, context)
+            if value is not _MISSING:
+                given[variable.name] = value if variable.has is None else _outline(value, variable.has)
         try:
-            return self._program.execute(dict(context))
+            self._cost.check(list(given.values()), [given[name] for name in self._inner if name in given])
+            result = self._program.execute(given)
+        except TooCostly as error:
+            raise ExpressionError(f"{_short(self.source)}: {error}") from error
+        except Exception as error:  # cel raises RuntimeError, TypeError, KeyError, ... for what an expression does wrong
+            raise ExpressionError(f"{_short(self.source)}: {self._explain(error, context)}") from error
+        return _plain(result, self.source)
+
+    def test(self, context: Mapping[str, Any]) -> bool:
+        """Its value as the answer to an `if`; raises ExpressionError when it is not true or false."""
+        value = self.evaluate(context)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"{_short(self.source)}: gave {_kind(value)}, an `if` needs true or false")
+        return value
+
+    def _explain(self, error: Exception, context: Mapping[str, Any]) -> str:
+        message = str(error)
+        for variable in self._variables:
+            if f"'{variable.name}'" in message:
+                return _why_missing(variable.path, context)
+        if isinstance(error, KeyError):
+            return f"there is no key {error.args[0]!r}" if error.args else "there is no such key"
+        names = {variable.name: write_path(variable.path) for variable in self._variables}
+        message = re.sub(r"__p\d+", lambda found: names.get(found[0], found[0]), message)
+        return _short(message.strip() or type(error).__name__, 300)
+
+
+# --- compiling
+
+
+def _compile(source: str) -> Expression:
+    if not isinstance(source, str):
+        raise ExpressionError(f"an expression is a string, not {_kind(source)}")
+    if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
+        raise ExpressionError(f"an expression has at most {MAX_SOURCE} bytes; this one is longer: do it in a step")
+    try:
+        tokens = list(scan(source))
+    except TokenError as error:
+        raise ExpressionError(f"{error} in {_short(source)}") from error
+    if not tokens:
+        raise ExpressionError("the expression is empty")
+    _check_size(tokens)
+    reader = _Reader(tokens)
+    reader.read()
+    references = frozenset(str(path[1]) for path in reader.paths if path[0] == "steps")
+    paths = tuple(dict.fromkeys(reader.paths))
+    variables = tuple(reader.variables.values())
+    cost = reader.cost()
+    if len(reader.written) == 1 and len(variables) == 1 and variables[0].has is None:
+        return Expression(source, references, paths, None, variables, frozenset(), cost)
+    try:
+        cost.check_alone()
+        program = cel.compile(" ".join(reader.written))
+    except TooCostly as error:
+        raise ExpressionError(f"{_short(source)}: {error}") from error
+    except Exception as error:
+        raise ExpressionError(f"not a CEL expression: {_syntax_error(source, error)}") from error
+    return Expression(source, references, paths, program, variables, frozenset(reader.inner), cost)
+
+
+def _check_size(tokens: list[Token]) -> None:
+    """Bounds what CEL's parser and interpreter, which recurse, are given: past a few hundred levels they abort."""
+    if len(tokens) > MAX_TOKENS:
+        raise ExpressionError(f"the expression has {len(tokens)} words and signs, at most {MAX_TOKENS} are allowed")
+    depth = 0
+    for token in tokens:
+        if token.kind == "op" and token.text in "([{?":
+            depth += 1
+            if depth > MAX_NESTING:
+                raise ExpressionError(f"the expression is nested more than {MAX_NESTING} deep")
+        elif token.kind == "op" and token.text in ")]}":
+            depth -= 1
+
+
+class _Reader:
+    """Goes through the tokens once: refuses what is not allowed, collects paths, writes what CEL is to compile."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.at = 0
+        self.written: list[str] = []
+        self.paths: list[Path] = []
+        self.variables: dict[tuple[Path, str | None], _Variable] = {}
+        self.inner: set[str] = set()
+        self.depth = 0
+        self.loop: str | None = None
+        #: nesting depth of the body of the comprehension while we are in it
+        self.loop_depth: int | None = None
+        self.body: tuple[int, int] | None = None
+        self.body_start = 0
+        self.notes: list[tuple[int, str, Any]] = []
+
+    def peek(self, ahead: int = 0) -> str:
+        """The text of a coming sign or name; "" for literals and at the end."""
+        index = self.at + ahead
+        if 0 <= index < len(self.tokens) and self.tokens[index].kind in ("op", "name"):
+            return self.tokens[index].text
+        return ""
+
+    def read(self) -> None:
+        while self.at < len(self.tokens):
+            token = self.tokens[self.at]
+            if token.kind == "name":
+                self._name(token)
+            else:
+                if token.kind == "op":
+                    self._op(token)
+                self.written.append(token.text)
+                self.at += 1
+
+    def _op(self, token: Token) -> None:
+        if token.text in "([{":
+            self.depth += 1
+        elif token.text in ")]}":
+            self.depth -= 1
+            if self.loop_depth is not None and self.depth < self.loop_depth:
+                self.body, self.loop, self.loop_depth = (self.body_start, self.at), None, None
+        if token.text == "+":
+            self._note("plus")
+        elif token.text in "[{.":
+            self._note("copy")
+        if token.text in "[{" and not self._is_index():
+            self._note("literal")
+        if token.text == "." and (self.at == 0 or not self._ends_operand(self.tokens[self.at - 1])):
+            raise ExpressionError("a name may not begin with a dot")
+
+    def _is_index(self) -> bool:
+        token = self.tokens[self.at]
+        return token.text == "[" and self.at > 0 and self._ends_operand(self.tokens[self.at - 1])
+
+    @staticmethod
+    def _ends_operand(token: Token) -> bool:
+        if token.kind == "name":
+            return token.text != "in"
+        return token.kind in ("string", "number") or token.text in (")", "]", "}")
+
+    def _note(self, what: str, value: Any = None) -> None:
+        self.notes.append((self.at, what, value))
+
+    def _name(self, token: Token) -> None:
+        name, called = token.text, self.peek(1) == "("
+        selected = self.at > 0 and self.tokens[self.at - 1].text == "." and self.tokens[self.at - 1].kind == "op"
+        if name.startswith("__"):
+            raise ExpressionError(f"{name}: names with two leading underscores are reserved")
+        if self.peek(1) == "{":
+            raise ExpressionError(f"{name}{{...}}: only {{'key': value}} objects are allowed")
+        if called:
+            self._call(name, selected)
+        elif selected:
+            self._write(name)
+        elif name in ROOTS:
+            self._path()
+        elif name in _WORDS or name in _TYPES or (name == self.loop):
+            self._write(name)
+        else:
+            raise ExpressionError(f"unknown name {name!r}: {_hint(name, ROOTS)}quote it if it is text")
+
+    def _write(self, text: str) -> None:
+        self.written.append(text)
+        self.at += 1
+
+    def _call(self, name: str, selected: bool) -> None:
+        if name in _REFUSED:
+            raise ExpressionError(_REFUSED[name])
+        if selected and name in COMPREHENSIONS:
+            self._comprehension(name)
+        elif selected and name in METHODS:
+            if name == "matches":
+                self._matches()
+            self._write(name)
+        elif not selected and name == "has":
+            self._has()
+        elif not selected and name in FUNCTIONS:
+            self._write(name)
+        else:
+            known = sorted(METHODS | COMPREHENSIONS) if selected else sorted(FUNCTIONS)
+            raise ExpressionError(f"unknown function {name}(): {_hint(name, known)}known are {', '.join(known)}")
+
+    def _comprehension(self, name: str) -> None:
+        if self.loop is not None or self.body is not None:
+            raise ExpressionError("only one exists() or all() is allowed in an expression")
+        loop = self.tokens[self.at + 2] if self.at + 2 < len(self.tokens) else None
+        if loop is None or loop.kind != "name" or self.peek(3) != ",":
+            raise ExpressionError(f"{name}() is written list.{name}(name, condition)")
+        if loop.text in {*ROOTS, *_TYPES, *_WORDS} or loop.text.startswith("__"):
+            raise ExpressionError(f"{name}({loop.text}, …): the name is taken, choose another")
+        self.written.extend((name, "(", loop.text, ","))
+        self.at += 4
+        self.depth += 1
+        self.loop, self.loop_depth, self.body_start = loop.text, self.depth, self.at
+
+    def _matches(self) -> None:
+        pattern = self.tokens[self.at + 2] if self.at + 2 < len(self.tokens) else None
+        if pattern is None or pattern.kind != "string" or self.peek(3) != ")":
+            raise ExpressionError("the pattern of matches() must be a string literal")
+        to_compile, to_match = pattern_cost(pattern.value)
+        if to_match > MAX_PATTERN:
+            raise ExpressionError(f"the pattern of matches() is too large ({to_match} characters once written out)")
+        try:
+            cel.compile(f"''.matches({quote(pattern.value)})").execute({})
         except Exception as error:
-            raise ExpressionError(str(error)) from error
+            raise ExpressionError(f"not a regular expression: {_short(pattern.value)}") from error
+        self._note("pattern", (to_compile, to_match))
+
+    def _has(self) -> None:
+        """has(input.a.b): CEL is given an outline of input.a that tells only whether it has b."""
+        first = self.peek(2)
+        if first == self.loop and first:
+            self._write("has")
+            return
+        if first not in ROOTS:
+            raise ExpressionError("has() takes a path, such as has(input.severity)")
+        self.written.extend(("has", "("))
+        self.at += 2
+        self.depth += 1
+        path, last_is_field = self._take_path()
+        if self.peek() != ")" or len(path) < 2 or not last_is_field:
+            raise ExpressionError("has() takes a path, such as has(input.severity)")
+        key = str(path[-1])
+        self._remember(path)
+        self._give(path[:-1], key)
+        self.written.extend((".", key))
+
+    def _path(self) -> None:
+        path, _ = self._take_path()
+        self._remember(path)
+        self._give(path, None)
+
+    def _take_path(self) -> tuple[Path, bool]:
+        path: list[str | int] = [self.tokens[self.at].text]
+        last_is_field = False
+        self.at += 1
+        while True:
+            step = self.tokens[self.at + 1] if self.at + 1 < len(self.tokens) else None
+            if self.peek() == "." and step and step.kind == "name" and self.peek(2) != "(":
+                if step.text in _WORDS or step.text.startswith("__"):
+                    raise ExpressionError(f".{step.text}: write ['{step.text}'] for this key")
+                path.append(step.text)
+                self.at, last_is_field = self.at + 2, True
+            elif self.peek() == "[" and step and self.peek(2) == "]" and step.kind == "string":
+                path.append(step.value)
+                self.at, last_is_field = self.at + 3, False
+            elif self.peek() == "[" and step and self.peek(2) == "]" and step.text.isdecimal() and len(step.text) < 10:
+                path.append(int(step.text))
+                self.at, last_is_field = self.at + 3, False
+            else:
+                return tuple(path), last_is_field
+
+    def _remember(self, path: Path) -> None:
+        if path[0] == "run" and (len(path) < 2 or path[1] not in RUN_KEYS):
+            raise ExpressionError(f"{write_path(path)}: run has {', '.join(RUN_KEYS)}")
+        if path[0] == "steps":
+            if len(path) < 3 or not isinstance(path[1], str):
+                raise ExpressionError(f"{write_path(path)}: name the step and what of it: steps.<id>.output")
+            if path[2] not in STEP_KEYS:
+                hint = f"; did you mean {write_path((*path[:2], 'output', *path[2:]))}?"
+                raise ExpressionError(f"{write_path(path)}: a step has {' and '.join(STEP_KEYS)}{hint}")
+        self.paths.append(path)
+
+    def _give(self, path: Path, has: str | None) -> None:
+        variable = self.variables.get((path, has))
+        if variable is None:
+            variable = _Variable(f"__p{len(self.variables)}", path, has)
+            self.variables[path, has] = variable
+        if self.loop is not None:
+            self.inner.add(variable.name)
+        self.notes.append((self.at - 1, "read", None))
+        self.written.append(variable.name)
+
+    def cost(self) -> Cost:
+        start, end = self.body or (0, 0)
+        inside = self._work(start, end) if self.body else None
+        outside = [*range(start), *range(end, len(self.tokens))]
+        commas = sum(1 for token in self.tokens if token.text == ",")
+        return Cost(self._work_of(set(outside), len(outside)), inside, commas + 1)
+
+    def _work(self, start: int, end: int) -> Work:
+        return self._work_of(set(range(start, end)), end - start)
+
+    def _work_of(self, where: set[int], count: int) -> Work:
+        notes = [(what, value) for at, what, value in self.notes if at in where]
+        kinds = [what for what, _ in notes]
+        copies = kinds.count("copy") + (kinds.count("read") if "literal" in kinds else 0)
+        patterns = [value for what, value in notes if what == "pattern"]
+        return Work(
+            tokens=count,
+            pluses=kinds.count("plus"),
+            copies=copies,
+            to_compile=sum(compiled for compiled, _ in patterns),
+            to_match=sum(matched for _, matched in patterns),
+        )
 
 
-@dataclass(frozen=True)
-class Template:
-    value: Any
-    references: frozenset[str]
+# --- looking up
 
-    @classmethod
-    def compile(cls, value: Any) -> "Template":
-        return cls(value, frozenset())
 
-    def render(self, context: Mapping[str, Any]) -> Any:
-        return self.value
+def _find(path: Path, context: Any) -> Any:
+    """What `path` leads to, or _MISSING; as CEL's selection has it: keys of objects, items of lists."""
+    value = context
+    for key in path:
+        if type(key) is str:
+            if not (type(value) is dict or isinstance(value, Mapping)) or key not in value:
+                return _MISSING
+        elif not isinstance(value, list) or not 0 <= key < len(value):  # type: ignore[operator]
+            return _MISSING
+        value = value[key]
+    return value
+
+
+def _look_up(path: Path, context: Mapping[str, Any]) -> Any:
+    value = _find(path, context)
+    if value is _MISSING:
+        raise ExpressionError(_why_missing(path, context))
+    kind = type(value)
+    if kind is int or kind is float:
+        return _plain(value, write_path(path))
+    return value
+
+
+def _outline(value: Any, key: str) -> Any:
+    """As little of `value` as has(value.key) needs: for an object whether it has the key, else its type."""
+    if isinstance(value, Mapping):
+        return {key: True} if key in value else {}
+    return [] if isinstance(value, list) else value
+
+
+def _why_missing(path: Path, context: Any) -> str:
+    value = context
+    for depth, key in enumerate(path):
+        inside = _find((key,), value)
+        if inside is _MISSING:
+            here, parent = write_path(path[: depth + 1]), write_path(path[:depth])
+            if isinstance(value, Mapping) and isinstance(key, str):
+                return f"there is no {here}{_did_you_mean(key, [str(known) for known in value])}"
+            if isinstance(value, list) and isinstance(key, int):
+                return f"there is no {here}: {parent} has {len(value)} items"
+            return f"there is no {here}: {parent} is {_kind(value)}"
+        value = inside
+    return f"{write_path(path)} cannot be read"
+
+
+def write_path(path: Path) -> str:
+    """A path as one writes it: steps.enrich.output['a b'][0]."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII):
+            text += f".{key}" if text else key
+        else:
+            text += f"[{key!r}]"
+    return text
+
+
+# --- results
+
+
+def _plain(value: Any, source: str) -> Any:
+    """A result as plain JSON; raises ExpressionError where it is none."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        if not -(2**63) <= value < 2**64:
+            raise ExpressionError(f"{_short(source)}: an integer beyond 64 bits")
+        return value
+    if kind is float:
+        if value - value != 0:  # inf - inf and nan - nan are nan
+            raise ExpressionError(f"{_short(source)}: gave {value}, which JSON cannot hold")
+        return value
+    if kind is list:
+        return [_plain(item, source) for item in value]
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                raise ExpressionError(f"{_short(source)}: the keys of an object must be strings, not {_kind(key)}")
+        # CEL's objects have no order; a replayed run must give the same text.
+        return {key: _plain(value[key], source) for key in sorted(value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    hint = "; use string(...)" if kind.__name__ == "timedelta" else ""
+    raise ExpressionError(f"{_short(source)}: gave {_kind(value)}, which JSON cannot hold{hint}")
+
+
+_KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    type(None): "null",
+    bytes: "bytes",
+}
+
+
+def _kind(value: Any) -> str:
+    if type(value).__name__ == "timedelta":
+        return "a duration"
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+def _short(text: str, limit: int = 120) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _syntax_error(source: str, error: Exception) -> str:
+    """CEL's words for what is wrong, without its drawing of the place and without the names that we gave to paths."""
+    try:
+        cel.compile(source)
+    except Exception as original:
+        error = original
+    found = re.search(r"ERROR: <input>:1:(\d+): (?:Syntax error: )?([^\n|]+)", str(error))
+    if found:
+        return f"{found[2].strip()} at character {found[1]} of {_short(source)}"
+    return _short(source)
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known[:200], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _hint(word: str, known: "tuple[str, ...] | list[str]") -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}? " if close else ""

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workflows.core.expressions import Expression, Template
+from workflows.core.expressions import Expression
 from workflows.core.faults import Fault
 from workflows.core.schema import Schema
+from workflows.core.templates import Template
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,173 @@
+"""JSON values whose strings may hold `${{ expression }}`.
+
+A string that is one `${{ }}` and nothing else gives the expression's value, whatever its type. Otherwise the values are
+put into the text: null as nothing, true and false, numbers and structures as JSON. `$${{` writes a literal `${{`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.core.expressions import Expression, ExpressionError
+from workflows.core.faults import Fault, join
+from workflows.core.tokens import TokenError, scan
+
+OPEN, ESCAPED = "${{", "$${{"
+
+Context = Mapping[str, Any]
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One compiled value. Two are equal when their values are."""
+
+    value: Any
+    #: ids of the steps that it reads
+    references: frozenset[str] = field(compare=False)
+    #: where in `value` an expression stands, and the expression
+    expressions: tuple[tuple[Location, Expression], ...] = field(compare=False, repr=False)
+    _render: Callable[[Context], Any] | None = field(compare=False, repr=False)
+    _constant: Any = field(compare=False, repr=False)
+
+    @classmethod
+    def compile(cls, value: Any) -> "Template":
+        """Compile a value; raises ExpressionError for the first expression that is wrong."""
+        template, faults = cls.check(value, at="")
+        if template is None:
+            raise ExpressionError(str(faults[0]))
+        return template
+
+    @classmethod
+    def check(cls, value: Any, *, at: str) -> "tuple[Template | None, list[Fault]]":
+        """(the template, []) or (None, every fault with its path under `at`)."""
+        builder = _Builder(at)
+        constant, render = builder.build(value, at, ())
+        if builder.faults:
+            return None, builder.faults
+        references = frozenset[str]().union(*(found.references for _, found in builder.found))
+        return cls(value, references, tuple(builder.found), render, constant), []
+
+    @property
+    def constant(self) -> bool:
+        """Whether it holds no expression: it renders to one and the same value, which callers must not change."""
+        return self._render is None
+
+    def render(self, context: Context) -> Any:
+        """The value in `context`; raises ExpressionError, with the place in the template."""
+        return self._constant if self._render is None else self._render(context)
+
+
+class _Builder:
+    def __init__(self, at: str) -> None:
+        self.at = at
+        self.faults: list[Fault] = []
+        self.found: list[tuple[Location, Expression]] = []
+
+    def build(self, value: Any, at: str, where: Location) -> "tuple[Any, Callable[[Context], Any] | None]":
+        """(the constant, None), or (None, what renders it)."""
+        if isinstance(value, str):
+            return self._string(value, at, where)
+        if isinstance(value, dict):
+            return self._object(value, at, where)
+        if isinstance(value, list):
+            items = [self.build(item, join(at, i), (*where, i)) for i, item in enumerate(value)]
+            if all(render is None for _, render in items):
+                return [constant for constant, _ in items], None
+            return None, lambda context: [
+                constant if render is None else render(context) for constant, render in items
+            ]
+        return value, None
+
+    def _object(
+        self, value: dict[str, Any], at: str, where: Location
+    ) -> "tuple[Any, Callable[[Context], Any] | None]":
+        built: list[tuple[str, Any, Callable[[Context], Any] | None]] = []
+        for key, item in value.items():
+            if OPEN in key:
+                self.faults.append(Fault(join(at, key), "a key may not hold an expression"))
+            constant, render = self.build(item, join(at, key), (*where, key))
+            built.append((key, constant, render))
+        if all(render is None for _, _, render in built):
+            return {key: constant for key, constant, _ in built}, None
+        return None, lambda context: {
+            key: constant if render is None else render(context) for key, constant, render in built
+        }
+
+    def _string(self, text: str, at: str, where: Location) -> "tuple[Any, Callable[[Context], Any] | None]":
+        if OPEN not in text:
+            return text, None
+        try:
+            parts = split(text)
+            compiled = [Expression.compile(part.strip()) if code else part for code, part in parts]
+        except (ExpressionError, TokenError) as error:
+            self.faults.append(Fault(at, str(error)))
+            return None, None
+        self.found.extend((where, part) for part in compiled if isinstance(part, Expression))
+        if all(isinstance(part, str) for part in compiled):
+            return "".join(str(part) for part in compiled), None
+        if len(compiled) == 1 and isinstance(compiled[0], Expression):
+            return None, _located(compiled[0].evaluate, at)
+        return None, _located(lambda context: "".join(_text(part, context) for part in compiled), at)
+
+
+def split(text: str) -> list[tuple[bool, str]]:
+    """A string as its parts: (False, text) and (True, source of an expression). Raises ExpressionError, TokenError."""
+    parts: list[tuple[bool, str]] = []
+    plain, at = "", 0
+    while True:
+        start = text.find(OPEN, at)
+        if start < 0:
+            plain += text[at:]
+            break
+        if start > at and text[start - 1] == "$":
+            plain += text[at : start - 1] + OPEN
+            at = start + len(OPEN)
+            continue
+        plain += text[at:start]
+        end, after = _find_end(text, start + len(OPEN))
+        if plain:
+            parts.append((False, plain))
+        parts.append((True, text[start + len(OPEN) : end]))
+        plain, at = "", after
+    if plain:
+        parts.append((False, plain))
+    return parts
+
+
+def _find_end(text: str, start: int) -> tuple[int, int]:
+    """Where the expression ends and where the text goes on: at the first `}}` that closes no brace of its own."""
+    depth, last = 0, -2
+    for token in scan(text, start):
+        if token.kind != "op":
+            continue
+        if token.text == "{":
+            depth += 1
+        elif token.text == "}":
+            if depth:
+                depth -= 1
+            elif last == token.at - 1:
+                return token.at - 1, token.end
+            else:
+                last = token.at
+    raise ExpressionError(f"{OPEN} is not closed by }}}}; write {ESCAPED} for the characters themselves")
+
+
+def _located(render: Callable[[Context], Any], at: str) -> Callable[[Context], Any]:
+    def located(context: Context) -> Any:
+        try:
+            return render(context)
+        except ExpressionError as error:
+            raise ExpressionError(f"{at}: {error}" if at else str(error)) from error
+
+    return located
+
+
+def _text(part: Expression | str, context: Context) -> str:
+    if isinstance(part, str):
+        return part
+    value = part.evaluate(context)
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
