@@ -28,7 +28,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class StaffSessionAuthentication(SessionAuthentication):
-    """The session of the admin, so that the documentation's page can call the API. Enforces the CSRF token."""
+    """The session of a member of staff, so that the docs page can call the API. Enforces the CSRF token."""
 
     def authenticate(self, request: Request) -> tuple[Principal, None] | None:  # type: ignore[override]
         principal = of_staff(request._request.user)

@@ -70,7 +70,7 @@ def revoke(prefix: str) -> bool:
 
 
 def authenticate(token: str) -> Principal | None:
-    """The caller that a key stands for, or None if the key is malformed, unknown, wrong, expired or revoked."""
+    """The caller that a key stands for; None if it is malformed, unknown, wrong, expired or revoked."""
     marker, _, rest = token.partition("_")
     prefix, _, secret = rest.partition("_")
     well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (

@@ -1,8 +1,9 @@
-"""Settings of the admin and of everything a browser sees: look and menu, login throttling, security headers."""
+"""Settings of the admin and of all that a browser sees: menu, login throttling, security headers."""
 
 from datetime import timedelta
 
 from csp.constants import NONE, SELF
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 # Unfold replaces templates of django.contrib.admin, so it stands before it.
@@ -60,6 +61,7 @@ UNFOLD = {
     "SITE_SYMBOL": "shield",
     "SITE_URL": "/api/docs",
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("access/admin.css")],
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": True,

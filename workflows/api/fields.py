@@ -9,7 +9,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses keys that it does not know, along with every other fault: a misspelt key must not be ignored."""
+    """Refuses keys that it does not know, along with other faults: a misspelt key must not be ignored."""
 
     def to_internal_value(self, data: Any) -> Any:
         faults: dict[str, Any] = {}

@@ -94,7 +94,7 @@ def read_limited(stream: IO[Any], parser_context: Mapping[str, Any] | None) -> b
 
 
 def storable_faults(data: Any) -> list[Fault]:
-    """What in a document PostgreSQL's jsonb cannot hold (U+0000), or is nested too deep to be walked safely."""
+    """What in a document jsonb cannot hold (U+0000), or is nested too deep to be walked safely."""
     faults: list[Fault] = []
     deepest = settings.ERIP_API_MAX_DEPTH
     stack: list[tuple[Any, str, int]] = [(data, "", 0)]

@@ -30,7 +30,7 @@ class Wait:
 
 
 def wait_for(response: HttpResponse, run_id: str, seconds: float) -> None:
-    """Have the middleware answer with the finished run in place of `response`, if it ends within `seconds`."""
+    """Have the middleware answer with the finished run instead, if it ends within `seconds`."""
     response.headers["Preference-Applied"] = "wait"
     response.erip_wait = Wait(run_id, time.monotonic() + seconds)  # type: ignore[attr-defined]
 
@@ -66,7 +66,7 @@ def _finished(run_id: str) -> bytes:
 
 
 def _release_connections() -> None:
-    """Hold no connection while waiting: there may be more waiting callers than the database has connections."""
+    """Hold no connection while waiting: the database has fewer of them than there may be callers."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()

@@ -171,15 +171,16 @@ class RunCancel(APIView):
         tag="runs",
         id="cancelRun",
         summary="Cancel a run",
-        description="Steps that run now finish, but what they did no longer counts.",
+        description="A step that runs right now is not interrupted; its result no longer counts.",
         parameters=[RUN_PARAMETER],
         request=CancelRun,
-        answers={200: responses.RunListed},
+        answers={200: responses.Run},
         problems=[404, 409],
     )
     def post(self, request: Request, id: UUID) -> Response:
         body = read_body(request, CancelRun, optional=True)
-        return Response(engine.cancel_run(str(id), principal=principal_of(request), reason=body["reason"]))
+        engine.cancel_run(str(id), principal=principal_of(request), reason=body["reason"])
+        return Response(queries.run_detail(str(id)))
 
 
 class RunRetry(APIView):

@@ -1,0 +1,127 @@
+"""The admin's pages on who may come in: API keys, users and groups."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from . import keys
+from .models import ApiKey
+from .principals import of_staff
+from .scopes import Scope
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    pass
+
+
+class ApiKeyForm(forms.ModelForm):
+    class Meta:
+        model = ApiKey
+        fields = ["name", "scope", "expires_at"]
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise forms.ValidationError("Use printable characters.")
+        return name
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    """A key is shown once, when it is made; after that it can only be revoked."""
+
+    form = ApiKeyForm
+    list_display = ["name", "scope", "status", "created_at", "created_by", "last_used_at", "expires_at"]
+    list_filter = ["scope"]
+    search_fields = ["name", "prefix"]
+    actions = ["revoke"]
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        if obj is None:
+            return ["name", "scope", "expires_at"]
+        return [
+            "name",
+            "prefix",
+            "scope",
+            "status",
+            "created_at",
+            "created_by",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return [] if obj is None else self.get_fields(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("access.delete_apikey"))
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        # Nobody gives more than they have.
+        if db_field.name == "scope" and (caller := of_staff(request.user)) is not None:
+            kwargs["choices"] = [(s.value, s.label) for s in Scope if caller.scope.includes(s)]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    @display(description="Status", label={"usable": "success", "revoked": "danger", "expired": "warning"})
+    def status(self, key: ApiKey) -> str:
+        if key.revoked_at is not None:
+            return "revoked"
+        return "usable" if key.is_usable(timezone.now()) else "expired"
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
+        made = keys.create(
+            name=obj.name,
+            scope=Scope(obj.scope),
+            expires_at=obj.expires_at,
+            created_by=f"user:{request.user.get_username()}",
+        )
+        obj.pk, obj.prefix = made.row.pk, made.row.prefix
+        request.made_key = made  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        # In the answer itself: a message would keep the secret in a cookie or a session until it is shown.
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "A new API key",
+            "opts": self.opts,
+            "made": request.made_key,  # type: ignore[attr-defined]
+        }
+        response = TemplateResponse(request, "admin/access/apikey_created.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    @action(description="Revoke selected keys", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, chosen: QuerySet[ApiKey]) -> None:
+        count = sum(keys.revoke(key.prefix) for key in chosen)
+        messages.success(request, f"{count} {'key was' if count == 1 else 'keys were'} revoked.")

@@ -1,0 +1,7 @@
+"""The admin: definitions, runs and workers. What changes anything calls the engine, as the API does."""
+
+from .definitions import DefinitionAdmin, VersionAdmin
+from .runs import RunAdmin
+from .workers import WorkerAdmin
+
+__all__ = ["DefinitionAdmin", "RunAdmin", "VersionAdmin", "WorkerAdmin"]

@@ -1,0 +1,74 @@
+"""What the pages share: they only show, and they show states, times and JSON in one way."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from workflows.core.states import RunState, StepState
+
+#: the colour of a state's label
+COLOURS = {
+    RunState.PENDING: "default",
+    RunState.RUNNING: "info",
+    RunState.WAITING: "warning",
+    RunState.PAUSED: "warning",
+    RunState.COMPENSATING: "warning",
+    RunState.SUCCEEDED: "success",
+    RunState.FAILED: "danger",
+    RunState.CANCELLED: "default",
+    RunState.TIMED_OUT: "danger",
+    StepState.READY: "info",
+    StepState.UNKNOWN: "danger",
+    StepState.SKIPPED: "default",
+}
+
+
+class ShowOnly(ModelAdmin):
+    """Shows rows; the rows are changed by the engine alone."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def principal_of(request: HttpRequest) -> str:
+    """The name under which the engine records what a member of staff does."""
+    return f"user:{request.user.get_username()}"
+
+
+def json_block(value: Any) -> SafeString | str:
+    """JSON, indented."""
+    if value is None:
+        return "-"
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+    return format_html('<pre class="erip-code">{}</pre>', text)
+
+
+def moment(value: datetime | None) -> str:
+    """A time to the second, in the reader's time zone."""
+    return date_format(timezone.localtime(value), "Y-m-d H:i:s") if value else "-"
+
+
+def span(started: datetime | None, finished: datetime | None) -> str:
+    """How long something took."""
+    if started is None or finished is None:
+        return "-"
+    seconds = (finished - started).total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min"

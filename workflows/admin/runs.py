@@ -1,0 +1,270 @@
+"""Runs with filters; one run with its steps and events; cancel and run again."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from workflows import engine, queries
+from workflows.errors import UnknownRun, WorkflowsError
+from workflows.models import WorkflowDefinition, WorkflowRun
+
+from .base import COLOURS, ShowOnly, json_block, moment, principal_of, span
+
+
+class WorkflowFilter(DropdownFilter):
+    """By workflow. The names come from the definitions: reading them from the runs would read every run."""
+
+    title = "workflow"
+    parameter_name = "workflow"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in WorkflowDefinition.objects.values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> QuerySet[WorkflowRun]:
+        return queryset.filter(workflow=self.value()) if self.value() else queryset
+
+
+class CancelForm(BaseDialogForm):
+    reason = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Recorded with the run.",
+    )
+
+
+@admin.register(WorkflowRun)
+class RunAdmin(ShowOnly):
+    list_display = ["id", "workflow", "state_label", "lane", "business_key", "created", "took"]
+    list_filter = [
+        WorkflowFilter,
+        ("state", ChoicesDropdownFilter),
+        ("lane", ChoicesDropdownFilter),
+        ("created_at", RangeDateTimeFilter),
+    ]
+    list_filter_submit = True
+    list_per_page = 50
+    list_fullwidth = True
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    # Counting millions of runs at each page would take longer than showing it.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    search_fields = ["business_key"]
+    search_help_text = "A run's id or business key, in full"
+    actions = ["cancel_selected", "retry_selected"]
+    actions_detail = ["cancel", "retry"]
+    fieldsets = [
+        (None, {"fields": ["workflow_version", "state_label", "lane", "business_key", "started_by"]}),
+        ("Times", {"fields": ["created_at", "started_at", "finished_at", "took", "deadline_at"]}),
+        ("Input", {"fields": ["input_json"], "classes": ["tab"]}),
+        ("Output", {"fields": ["output_json"], "classes": ["tab"]}),
+        ("Error", {"fields": ["error_json"], "classes": ["tab"]}),
+    ]
+    readonly_fields = [
+        "workflow_version",
+        "state_label",
+        "took",
+        "input_json",
+        "output_json",
+        "error_json",
+    ]
+    change_form_outer_before_template = "admin/workflows/run.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
+        return super().get_queryset(request).select_related("version")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[WorkflowRun], search_term: str
+    ) -> tuple[QuerySet[WorkflowRun], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=uuid.UUID(term)), False
+        except ValueError:
+            return queryset.filter(business_key=term.replace("\x00", "")), False
+
+    @display(
+        description="State",
+        label={str(state): colour for state, colour in COLOURS.items() if colour != "default"},
+    )
+    def state_label(self, run: WorkflowRun) -> str:
+        return run.state
+
+    @display(description="Workflow")
+    def workflow_version(self, run: WorkflowRun) -> str:
+        return f"{run.workflow} v{run.version.number}"
+
+    @display(description="Created")
+    def created(self, run: WorkflowRun) -> str:
+        return moment(run.created_at)
+
+    @display(description="Took")
+    def took(self, run: WorkflowRun) -> str:
+        return span(run.created_at, run.finished_at)
+
+    @display(description="Input")
+    def input_json(self, run: WorkflowRun) -> SafeString | str:
+        return json_block(run.input)
+
+    @display(description="Output")
+    def output_json(self, run: WorkflowRun) -> SafeString | str:
+        return json_block(run.output)
+
+    @display(description="Error")
+    def error_json(self, run: WorkflowRun) -> SafeString | str:
+        return json_block(run.error)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        try:
+            run_id = str(uuid.UUID(object_id))
+            context["steps"] = _steps_table(queries.run_detail(run_id)["steps"])
+            context["events"] = _events_table(queries.run_events(run_id))
+        except (ValueError, UnknownRun):
+            pass  # the page says itself that there is no such run
+        return super().change_view(request, object_id, form_url, context)
+
+    def has_operate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("workflows.change_workflowrun")
+
+    @action(
+        description="Cancel",
+        permissions=["operate"],
+        icon="cancel",
+        url_path="cancel",
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Cancel this run?",
+            "description": "A step that runs right now is not interrupted; its result no longer counts.",
+            "form_class": CancelForm,
+            "form_submit_text": "Cancel the run",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: CancelForm, object_id: str) -> HttpResponse:
+        def call() -> str:
+            engine.cancel_run(object_id, principal=principal_of(request), reason=form.cleaned_data["reason"])
+            return object_id
+
+        return _then_show(request, object_id, call, "The run is cancelled.")
+
+    @action(
+        description="Run again",
+        permissions=["operate"],
+        icon="replay",
+        url_path="retry",
+        dialog={
+            "title": "Run again?",
+            "description": "Starts a new run of the same version with the same input.",
+            "form_class": BaseDialogForm,
+            "form_submit_text": "Start the new run",
+        },
+    )
+    def retry(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        def call() -> str:
+            return str(engine.retry_run(object_id, principal=principal_of(request)).id)
+
+        return _then_show(request, object_id, call, "The new run is started.")
+
+    @action(description="Cancel selected runs", permissions=["operate"])
+    def cancel_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
+        _each(
+            request,
+            runs,
+            lambda run: engine.cancel_run(str(run.pk), principal=principal_of(request)),
+            "cancelled",
+        )
+
+    @action(description="Run selected runs again", permissions=["operate"])
+    def retry_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
+        _each(
+            request,
+            runs,
+            lambda run: engine.retry_run(str(run.pk), principal=principal_of(request)),
+            "started again",
+        )
+
+
+def _then_show(request: HttpRequest, run_id: str, call: Callable[[], str], done: str) -> HttpResponse:
+    """Make a call about a run and show the run that it names, or the fault."""
+    try:
+        run_id = call()
+        messages.success(request, done)
+    except WorkflowsError as error:
+        messages.error(request, error.message)
+    # The dialog is sent by htmx, which would put the page of an ordinary redirect into the dialog.
+    address = reverse("admin:workflows_workflowrun_change", args=[run_id])
+    return HttpResponse(headers={"HX-Redirect": address})
+
+
+def _each(
+    request: HttpRequest, runs: QuerySet[WorkflowRun], call: Callable[[WorkflowRun], Any], done: str
+) -> None:
+    count, refused = 0, 0
+    for run in runs:
+        try:
+            call(run)
+            count += 1
+        except WorkflowsError as error:
+            refused += 1
+            if refused <= 5:
+                messages.warning(request, f"{run.pk}: {error.message}")
+    if count:
+        messages.success(request, f"{count} {'run was' if count == 1 else 'runs were'} {done}.")
+
+
+def _label(state: str) -> SafeString:
+    return render_to_string("unfold/helpers/label.html", {"text": state, "variant": COLOURS.get(state)})
+
+
+def _time(value: Any) -> Any:
+    return parse_datetime(value) if isinstance(value, str) else value
+
+
+def _steps_table(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = [
+        [
+            step["id"] if step["item"] is None else f"{step['id']}[{step['item']}]",
+            _label(step["status"]),
+            str(step["attempt"] or "-"),
+            step["worker"] or "-",
+            moment(_time(step["started_at"])),
+            span(_time(step["started_at"]), _time(step["finished_at"])),
+            json_block(step["error"] if step["error"] is not None else step["output"]),
+        ]
+        for step in steps
+    ]
+    return {
+        "headers": ["Step", "State", "Attempt", "Worker", "Started", "Took", "Output or error"],
+        "rows": rows,
+    }
+
+
+def _events_table(events: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = [
+        [moment(_time(event["at"])), event["type"], event["step"] or "-", json_block(event["detail"] or None)]
+        for event in events
+    ]
+    return {"headers": ["At", "What", "Step", "Detail"], "rows": rows}
