@@ -1,0 +1,19 @@
+"""The Celery app. Its settings stand in `erip/settings/celery.py`, the way to the broker in `erip/broker.py`."""
+
+import os
+
+from celery import Celery, signals
+
+from erip.broker import install_transports
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
+install_transports()
+
+app = Celery("erip")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def use_djangos_logging(**_: object) -> None:
+    """Keep Celery from installing its own log format: connecting to the signal is what does it."""

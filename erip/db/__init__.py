@@ -1,0 +1,1 @@
+"""How ERIP talks to PostgreSQL. No workflow words in here."""

@@ -1,0 +1,33 @@
+"""Settings of Celery: one queue per lane. A message is a hint; PostgreSQL holds the work."""
+
+from kombu import Exchange, Queue
+
+_exchange = Exchange("erip", type="direct")
+
+CELERY_TASK_QUEUES = [Queue(lane, _exchange, routing_key=lane) for lane in ("critical", "high", "standard", "bulk")]
+CELERY_TASK_DEFAULT_QUEUE = "standard"
+CELERY_TASK_DEFAULT_EXCHANGE = "erip"
+CELERY_TASK_DEFAULT_ROUTING_KEY = "standard"
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+
+# JSON only: a pickled message would be code.
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+
+# Results are in PostgreSQL.
+CELERY_TASK_IGNORE_RESULT = True
+# Early: a lost hint costs a re-dispatch, nothing else.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A master without its replica refuses writes (NOREPLICAS), which would otherwise end the worker.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+
+# Logs are Django's.
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_ENABLE_UTC = True
+CELERY_TIMEZONE = "UTC"

@@ -1,0 +1,18 @@
+"""For one machine: what the local stack started is found through its `env` file.
+
+The only settings with development defaults. Bound to loopback by the stack.
+"""
+
+import os
+from pathlib import Path
+
+import environ
+
+_state = Path(os.environ.get("ERIP_STATE_DIR") or Path(__file__).resolve().parent.parent.parent / ".erip")
+if os.access(_state / "env", os.R_OK):
+    environ.Env.read_env(str(_state / "env"))
+
+from .base import *  # noqa: E402
+
+SECRET_KEY = SECRET_KEY or "local-only-not-for-production"
+ALLOWED_HOSTS = ALLOWED_HOSTS or ["127.0.0.1", "localhost", "[::1]"]

@@ -1,0 +1,10 @@
+"""For the test suite: real servers (`make test` starts them), quick password hashing."""
+
+from .base import *
+
+SECRET_KEY = SECRET_KEY or "tests-only"
+ALLOWED_HOSTS = ["*"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+ERIP_WEBHOOK_SECRET = ERIP_WEBHOOK_SECRET or "whsec_dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3Rz"
+DATABASES["default"]["CONN_MAX_AGE"] = 0

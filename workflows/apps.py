@@ -1,0 +1,14 @@
+"""The app: registers the steps of every installed app at start-up."""
+
+from django.apps import AppConfig
+
+
+class WorkflowsConfig(AppConfig):
+    name = "workflows"
+    verbose_name = "Workflows"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from workflows import checks, registry  # noqa: F401
+
+        registry.discover()

@@ -1,0 +1,107 @@
+"""Runs the body of one claimed step and turns whatever comes of it into a report. Never raises."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import orjson
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from workflows.core.graph import StepNode
+from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
+from workflows.engine import jitter
+from workflows.errors import StepError
+from workflows.registry import StepContext, StepSpec
+from workflows.store import Claim
+
+log = structlog.get_logger(__name__)
+
+#: A larger output is refused: what a step passes on is kept in PostgreSQL and read by the steps after it.
+MAX_OUTPUT_BYTES = 1024 * 1024
+
+
+def run_sync(claim: Claim, spec: StepSpec, node: StepNode) -> Happening:
+    """Run a `def` body in this thread."""
+    try:
+        return succeeded(claim, spec.body(*_arguments(claim, spec)))
+    except Exception as error:
+        return failed(claim, node, error)
+
+
+async def run_async(claim: Claim, spec: StepSpec, node: StepNode) -> Happening:
+    """Run an `async def` body on this event loop, within its timeout."""
+    try:
+        async with asyncio.timeout(node.timeout):
+            return succeeded(claim, await spec.body(*_arguments(claim, spec)))
+    except TimeoutError:
+        return timed_out(claim, node)
+    except Exception as error:
+        return failed(claim, node, error)
+
+
+def succeeded(claim: Claim, result: Any) -> Happening:
+    """The report of a body that returned. Raises TypeError or ValueError for a result that is no output."""
+    if inspect.isawaitable(result):
+        raise TypeError("the body returned an awaitable: declare it `async def`")
+    if not isinstance(result, BaseModel):
+        raise TypeError(f"the body returned {type(result).__name__}, which is no pydantic model")
+    output = result.model_dump(mode="json")
+    text = orjson.dumps(output)
+    if len(text) > MAX_OUTPUT_BYTES:
+        raise ValueError(f"the output has {len(text):,} bytes; at most {MAX_OUTPUT_BYTES:,} are recorded")
+    return StepSucceeded(claim.step, claim.attempt, output, claim.item)
+
+
+def failed(claim: Claim, node: StepNode, error: Exception) -> Happening:
+    """The report of a body that raised. See docs/definitions.md for which errors are tried again."""
+    retryable, retry_after, code, certain = True, None, "step_raised", False
+    match error:
+        case StepError():
+            retryable, retry_after, code, certain = error.retryable, error.retry_after, error.code, True
+        case ValidationError():
+            retryable, code, certain = False, "invalid_input", True
+    if not isinstance(error, StepError | ValidationError):
+        log.warning(
+            "step_raised", run_id=claim.run_id, step=claim.step, attempt=claim.attempt, exc_info=error
+        )
+    fault = {"code": code, "type": type(error).__name__, "message": _message(error)}
+    return StepFailed(
+        claim.step, claim.attempt, fault, retryable, jitter(), retry_after, certain=certain, item=claim.item
+    )
+
+
+def timed_out(claim: Claim, node: StepNode) -> Happening:
+    fault = {"code": "step_timed_out", "message": f"attempt {claim.attempt} took longer than {node.timeout:g} s"}
+    return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item)
+
+
+def _arguments(claim: Claim, spec: StepSpec) -> list[Any]:
+    arguments: list[Any] = [spec.input_model.model_validate(claim.input)]
+    if spec.takes_context:
+        item = None if claim.item == NO_ITEM else claim.item
+        arguments.append(
+            StepContext(
+                run_id=claim.run_id,
+                step=claim.step,
+                item=item,
+                attempt=claim.attempt,
+                idempotency_key=f"{claim.run_id}:{claim.step}:{'' if item is None else item}",
+                workflow=claim.workflow,
+                business_key=claim.business_key,
+                lane=claim.lane,
+                deadline=claim.deadline_at,
+                run_created_at=claim.run_created_at,
+            )
+        )
+    return arguments
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = (
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        )
+        return "; ".join(faults)[:2000]
+    return (str(error) or type(error).__name__).replace("\0", "\N{SYMBOL FOR NULL}")[:2000]

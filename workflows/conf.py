@@ -1,0 +1,31 @@
+"""The engine's settings, typed: the one place of the engine that reads Django's settings."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    #: threads of one worker process that run steps' bodies
+    worker_threads: int
+    #: seconds between two heartbeats of a worker
+    heartbeat: float
+    #: seconds without a heartbeat after which a worker's steps are run again
+    lease: float
+    #: seconds that ready work may lie before a worker with time takes it without a message
+    stale_ready: float
+    #: how often a step may lose its worker before it fails for good: a step that kills its worker must end
+    max_lost_attempts: int
+
+
+@cache
+def conf() -> Conf:
+    return Conf(
+        worker_threads=settings.ERIP_WORKER_THREADS,
+        heartbeat=settings.ERIP_HEARTBEAT_SECONDS,
+        lease=settings.ERIP_LEASE_SECONDS,
+        stale_ready=settings.ERIP_STALE_READY_SECONDS,
+        max_lost_attempts=settings.ERIP_MAX_LOST_ATTEMPTS,
+    )

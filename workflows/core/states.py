@@ -1,0 +1,48 @@
+"""The state machines of runs and steps: the first place to look. The diagram is in `workflows/README.md`."""
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    PENDING = "PENDING"  # accepted and durable; no step has started   → RUNNING, CANCELLED, TIMED_OUT, FAILED
+    RUNNING = "RUNNING"  # a step has started                          → WAITING, SUCCEEDED, FAILED, …
+    WAITING = "WAITING"  # nothing can go on before a time, a probe or a person → RUNNING, CANCELLED, TIMED_OUT
+    PAUSED = "PAUSED"  # held by a person                              → RUNNING, CANCELLED
+    COMPENSATING = "COMPENSATING"  # undoing what was done             → FAILED, CANCELLED
+    SUCCEEDED = "SUCCEEDED"  # every essential step ended well         (end)
+    FAILED = "FAILED"  # an essential step failed for good             (end)
+    CANCELLED = "CANCELLED"  # stopped by a person                     (end)
+    TIMED_OUT = "TIMED_OUT"  # not finished by its deadline            (end)
+
+    @property
+    def ended(self) -> bool:
+        return self in RUN_ENDS
+
+
+class StepState(StrEnum):
+    PENDING = "PENDING"  # waits for its needs; has no row             → READY, SKIPPED, CANCELLED
+    READY = "READY"  # may be claimed by a worker                      → RUNNING, CANCELLED
+    RUNNING = "RUNNING"  # claimed; `attempt` is the claim's fencing token → any but PENDING
+    WAITING = "WAITING"  # rests until `due_at` before its next attempt → READY, CANCELLED
+    UNKNOWN = "UNKNOWN"  # not idempotent, and its outcome was lost    → READY, SUCCEEDED, FAILED
+    SUCCEEDED = "SUCCEEDED"  # its output is recorded                  (end)
+    FAILED = "FAILED"  # its last attempt failed, or may not be repeated (end)
+    SKIPPED = "SKIPPED"  # its `if` was false, or what it needs was skipped (end)
+    CANCELLED = "CANCELLED"  # the run ended without it                (end)
+
+    @property
+    def ended(self) -> bool:
+        return self in STEP_ENDS
+
+
+class Lane(StrEnum):
+    """Urgency, most urgent first. One Celery queue each."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    STANDARD = "standard"
+    BULK = "bulk"
+
+
+RUN_ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.TIMED_OUT})
+STEP_ENDS = frozenset({StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED})

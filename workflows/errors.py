@@ -1,0 +1,131 @@
+"""What can go wrong, as facts. The docstring is the message and says what to do; the API maps the tree once."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from workflows.core.faults import Fault
+
+
+class WorkflowsError(Exception):
+    """Something about workflows went wrong."""
+
+    code: ClassVar[str] = "workflows_error"
+    #: the HTTP status that the API answers with
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str = "", *, faults: Sequence[Fault] = ()) -> None:
+        self.message = message or (self.__doc__ or "").split("\n")[0]
+        self.faults: list[Fault] = list(faults)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        if not self.faults:
+            return self.message
+        return f"{self.message} " + "; ".join(str(fault) for fault in self.faults)
+
+
+class UnknownWorkflow(WorkflowsError):
+    """There is no workflow of that name. `GET /api/v1/workflows` lists those there are."""
+
+    code = "unknown_workflow"
+    status = 404
+
+
+class UnknownVersion(WorkflowsError):
+    """That workflow has no such version."""
+
+    code = "unknown_version"
+    status = 404
+
+
+class UnknownRun(WorkflowsError):
+    """There is no run of that id."""
+
+    code = "unknown_run"
+    status = 404
+
+
+class UnknownStep(WorkflowsError):
+    """There is no step of that name."""
+
+    code = "unknown_step"
+    status = 404
+
+
+class UnknownLane(WorkflowsError):
+    """There is no lane of that name. Choose one of critical, high, standard, bulk."""
+
+    code = "unknown_lane"
+    status = 422
+
+
+class InvalidInput(WorkflowsError):
+    """The input is not what the workflow asks for. Mend what `faults` names, and send it again."""
+
+    code = "invalid_input"
+    status = 422
+
+
+class DefinitionInvalid(WorkflowsError):
+    """The definition is not valid. Mend what `faults` names, and publish it again."""
+
+    code = "definition_invalid"
+    status = 422
+
+
+class NameMismatch(WorkflowsError):
+    """The definition's `name` is not the name that it is published under. Make them the same."""
+
+    code = "name_mismatch"
+    status = 422
+
+
+class IdempotencyMismatch(WorkflowsError):
+    """That Idempotency-Key was used with another request. Use a new key for a new request."""
+
+    code = "idempotency_mismatch"
+    status = 422
+
+
+class RunAlreadyEnded(WorkflowsError):
+    """The run has ended already, and nothing can change that. Start a new one."""
+
+    code = "run_already_ended"
+    status = 409
+
+
+class RunNotEnded(WorkflowsError):
+    """The run has not ended yet. Wait for its end or cancel it before running it again."""
+
+    code = "run_not_ended"
+    status = 409
+
+
+class StepNotUnknown(WorkflowsError):
+    """The step does not wait for a person: its outcome is known, or still to come."""
+
+    code = "step_not_unknown"
+    status = 409
+
+
+class StepError(Exception):
+    """Raised by a step's body: this attempt failed. Tried again as the step's retry policy says.
+
+    code: a slug for programs. retryable: False ends the retries. retry_after: seconds to rest, in place of the policy's.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "step_error", retryable: bool = True, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class PermanentStepError(StepError):
+    """Raised by a step's body: trying again cannot help."""
+
+    def __init__(self, message: str, *, code: str = "step_error") -> None:
+        super().__init__(message, code=code, retryable=False)

@@ -1,0 +1,283 @@
+"""Runs claimed steps and carries on with what follows: claim → body → report → the next claim.
+
+Note [Batches]
+Runs that came in one message advance together: their short steps run one after another in one thread, and their outcomes
+are handed to the writer together, without a thread switch or a future per step. A step that turns out slow must not hold
+the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and when one body
+takes longer than that the watchdog gives the rest of the batch to other threads.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import structlog
+from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
+
+from workflows import bodies, dispatch, registry, store
+from workflows.core.graph import StepNode
+from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded
+from workflows.engine import jitter
+from workflows.errors import UnknownStep
+from workflows.graphs import graph_of
+from workflows.store import Claim, Report
+from workflows.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+#: seconds after which a batch hands over the outcomes that it has
+HAND_OVER_AFTER = 0.005
+#: seconds in one body after which the rest of its batch goes to other threads
+SPREAD_AFTER = 0.02
+WATCH_EVERY = 0.01
+#: async bodies in flight at once, in one worker
+MAX_ASYNC = 2_000
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(eq=False)
+class _Running:
+    """A body that runs in a thread. Whoever takes it out of `Executor._running` reports on it."""
+
+    claim: Claim
+    node: StepNode
+    began: float
+    batch: "_Batch | None"
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Claims that one thread works through. The deques let the watchdog take from it at any time."""
+
+    claims: deque[Claim] = field(default_factory=deque)
+    reports: deque[Report] = field(default_factory=deque)
+
+
+class Executor:
+    """One per worker process."""
+
+    def __init__(self, worker_id: int, lanes: Sequence[str], *, threads: int) -> None:
+        self.worker_id = worker_id
+        self.lanes = list(lanes)
+        self._threads = threads
+        self._writer = Writer(worker_id, lanes)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="steps")
+        self._running: dict[tuple[str, str, int, int], _Running] = {}
+        self._async_running: dict[tuple[str, str, int, int], Claim] = {}
+        self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
+        self._stopping = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="async-steps", daemon=True).start()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    # --- the way in ---
+
+    def execute(self, run_ids: Sequence[str], *, skip_locked: bool = False) -> int:
+        """Claim what is ready in these runs, and work until nothing of it can go on here. Returns the claims made."""
+        if self._stopping.is_set():
+            return 0
+        claims = self._writer.claim(run_ids, skip_locked=skip_locked).result()
+        self._work(claims)
+        return len(claims)
+
+    def has_room(self) -> bool:
+        """Whether a thread is free to take more."""
+        return not self._stopping.is_set() and len(self._running) < self._threads
+
+    def take_in_background(self, run_ids: Sequence[str]) -> None:
+        """`execute`, in a thread of the pool, passing over runs that others are busy with."""
+        self._pool.submit(self._guarded, lambda: self.execute(run_ids, skip_locked=True))
+
+    def stop(self, *, grace: float) -> None:
+        """Let what runs finish within `grace` seconds, hand the rest back, and end."""
+        self._stopping.set()
+        deadline = time.monotonic() + grace
+        looking = threading.Event()
+        while (self._running or self._async_running) and time.monotonic() < deadline:
+            looking.wait(WATCH_EVERY)
+        self._hand_back()
+        self._writer.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- working through claims ---
+
+    def _work(self, claims: Iterable[Claim]) -> None:
+        batch = _Batch(deque(claims))
+        while batch.claims or batch.reports:
+            until = time.monotonic() + HAND_OVER_AFTER
+            while batch.claims and time.monotonic() < until:
+                try:
+                    claim = batch.claims.popleft()
+                except IndexError:  # the watchdog was quicker
+                    break
+                try:
+                    self._begin(claim, batch)
+                except (DatabaseError, InterfaceError) as error:
+                    batch.reports.append(Report(claim.run_id, _not_begun(claim, error)))
+                    close_old_connections()
+            if reports := _drain(batch.reports):
+                batch.claims.extend(self._handed_over(reports))
+
+    def _handed_over(self, reports: Sequence[Report]) -> Sequence[Claim]:
+        """Wait until the reports are recorded. Returns what this worker goes on with."""
+        try:
+            return self._writer.submit(reports, go_on=not self._stopping.is_set()).result()
+        except Exception as error:
+            # The writer has logged it with its cause. The other claims of the batch are not to suffer for it.
+            log.error("report_refused", error=str(error), steps=[report.run_id for report in reports])
+            return ()
+
+    def _begin(self, claim: Claim, batch: _Batch) -> None:
+        """Run a claimed step; a `def` body here and now, its outcome going into the batch."""
+        node = graph_of(claim.version_id).steps[claim.step]
+        if self._stopping.is_set():
+            batch.reports.append(Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)))
+            return
+        try:
+            spec = registry.get(node.uses)
+        except UnknownStep as error:
+            fault = {"code": "unknown_step", "message": str(error)}
+            batch.reports.append(
+                Report(claim.run_id, StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item))
+            )
+            return
+        if spec.is_async:
+            self._begin_async(claim, spec, node)
+            return
+        running = _Running(claim, node, time.monotonic(), batch)
+        key = _key(claim)
+        self._running[key] = running
+        if node.transactional:
+            self._run_transactional(claim, spec, node, batch)
+            return
+        happening = bodies.run_sync(claim, spec, node)
+        if self._running.pop(key, None) is not None:
+            batch.reports.append(Report(claim.run_id, happening))
+
+    def _run_transactional(
+        self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch
+    ) -> None:
+        """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
+        key = _key(claim)
+        owned = False
+        try:
+            with transaction.atomic():
+                happening = bodies.run_sync(claim, spec, node)
+                owned = self._running.pop(key, None) is not None
+                if owned and isinstance(happening, StepSucceeded):
+                    # Without a claimant: if this commit's answer were lost, so would be the claims that it made.
+                    applied = store.apply([Report(claim.run_id, happening)], graph_of=graph_of)
+                    # Discarded: someone else owns the step by now, and what this body wrote is undone.
+                    transaction.set_rollback(bool(applied.discarded))
+                else:
+                    applied = store.Applied()
+                    transaction.set_rollback(True)
+        except (DatabaseError, InterfaceError) as error:
+            owned = self._running.pop(key, None) is not None or owned
+            happening, applied = bodies.failed(claim, node, error), store.Applied()
+        if isinstance(happening, StepFailed) and owned:
+            # Rolled back, or recorded as succeeded after all and then this report is discarded: certain either way.
+            batch.reports.append(Report(claim.run_id, replace(happening, certain=True)))
+        elif not applied.discarded:
+            dispatch.hint(applied.hints)
+
+    # --- async bodies ---
+
+    def _begin_async(self, claim: Claim, spec: registry.StepSpec, node: StepNode) -> None:
+        self._async_room.acquire()
+        self._async_running[_key(claim)] = claim
+        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, node), self._loop)
+
+    async def _run_async(self, claim: Claim, spec: registry.StepSpec, node: StepNode) -> None:
+        try:
+            happening = await bodies.run_async(claim, spec, node)
+        finally:
+            self._async_room.release()
+        if self._async_running.pop(_key(claim), None) is not None:
+            self._report(claim.run_id, happening)
+
+    def _report(self, run_id: str, happening: Happening) -> None:
+        """Hand one outcome over without waiting; what follows goes on in the pool, or on the loop."""
+        go_on = not self._stopping.is_set()
+        self._writer.submit([Report(run_id, happening)], go_on=go_on).add_done_callback(self._go_on)
+
+    def _go_on(self, done: "Future[tuple[Claim, ...]]") -> None:
+        if done.exception() is not None:
+            return  # logged by the writer; the lease brings the step back
+        for claim in done.result():
+            self._pool.submit(self._guarded, lambda claim=claim: self._work([claim]))
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("steps_interrupted", error=str(error).strip())
+        except Exception:
+            log.exception("steps_interrupted")
+        finally:
+            close_old_connections()
+
+    # --- the watchdog ---
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_EVERY):
+            now = time.monotonic()
+            for key, running in list(self._running.items()):
+                if now - running.began > running.node.timeout and self._running.pop(key, None):
+                    # The thread cannot be stopped; whatever it returns no longer counts.
+                    log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
+                    self._report(running.claim.run_id, bodies.timed_out(running.claim, running.node))
+                batch = running.batch
+                if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
+                    self._spread(batch)
+
+    def _spread(self, batch: _Batch) -> None:
+        """Give what waits behind a slow body to other threads, and hand over what is done."""
+        reports = _drain(batch.reports)
+        if reports:
+            self._writer.submit(reports, go_on=not self._stopping.is_set()).add_done_callback(self._go_on)
+        waiting = _drain(batch.claims)
+        parts = max(1, min(len(waiting), self._threads - len(self._running)))
+        for part in range(parts):
+            if mine := waiting[part::parts]:
+                self._pool.submit(self._guarded, lambda mine=mine: self._work(mine))
+
+    def _hand_back(self) -> None:
+        """What could not finish runs again elsewhere, if it may be repeated; else the lease makes it UNKNOWN."""
+        claims = [running.claim for running in self._running.values() if running.node.idempotent]
+        for claim in self._async_running.values():
+            if graph_of(claim.version_id).steps[claim.step].idempotent:
+                claims.append(claim)
+        self._running.clear()
+        self._async_running.clear()
+        if claims:
+            returned = [
+                Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims
+            ]
+            self._writer.submit(returned, go_on=False)
+
+
+def _not_begun(claim: Claim, error: Exception) -> Happening:
+    fault = {"code": "step_not_begun", "message": str(error).strip()[:300]}
+    return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=True, item=claim.item)
+
+
+def _key(claim: Claim) -> tuple[str, str, int, int]:
+    return claim.run_id, claim.step, claim.item, claim.attempt
+
+
+def _drain(items: deque[_T]) -> list[_T]:
+    taken: list[_T] = []
+    while items:
+        try:
+            taken.append(items.popleft())
+        except IndexError:
+            break
+    return taken

@@ -1,0 +1,53 @@
+"""Compiled graphs of published versions, cached in the process: a version never changes, so neither does its graph."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+from cachetools import LRUCache, cached
+
+from workflows import registry
+from workflows.core import definition
+from workflows.core.graph import Graph, Retry, StepInfo
+from workflows.errors import UnknownStep
+from workflows.models import WorkflowVersion
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A step as a stored version needs it: its `with` was checked when it was published, maybe by another release."""
+
+    name: str
+    idempotent: bool
+    transactional: bool
+    timeout: float
+    retry: Retry | None
+    input_schema: dict[str, Any] = field(default_factory=dict)
+
+
+class _StoredSteps(Mapping[str, StepInfo]):
+    """Knows every name: a run must load even if a release has dropped a step. The step then fails when it is run."""
+
+    def __getitem__(self, name: str) -> StepInfo:
+        try:
+            spec = registry.get(name)
+        except UnknownStep:
+            return _Stored(name, idempotent=False, transactional=False, timeout=30.0, retry=None)
+        return _Stored(name, spec.idempotent, spec.transactional, spec.timeout, spec.retry)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(registry.all())
+
+    def __len__(self) -> int:
+        return len(registry.all())
+
+
+@cached(LRUCache(maxsize=512), lock=Lock())
+def graph_of(version_id: int) -> Graph:
+    """The graph of a stored version. Raises WorkflowVersion.DoesNotExist."""
+    document = WorkflowVersion.objects.values_list("document", flat=True).get(pk=version_id)
+    return definition.validate(document, _StoredSteps())

@@ -1,0 +1,17 @@
+"""The tables. Only `workflows.store` changes the rows of runs and steps."""
+
+from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
+from workflows.models.events import RunEvent
+from workflows.models.idempotency import IdempotencyKey
+from workflows.models.runs import StepRun, WorkflowRun
+from workflows.models.workers import Worker
+
+__all__ = [
+    "IdempotencyKey",
+    "RunEvent",
+    "StepRun",
+    "Worker",
+    "WorkflowDefinition",
+    "WorkflowRun",
+    "WorkflowVersion",
+]

@@ -1,0 +1,117 @@
+"""Runs and their steps: the hot tables. Every index is paid at every step, so each says what it is for."""
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from workflows.core.machine import NO_ITEM
+from workflows.core.states import RUN_ENDS, STEP_ENDS, Lane, RunState, StepState
+
+
+def _choices(states: Any) -> list[tuple[str, str]]:
+    return [(str(state), str(state)) for state in states]
+
+
+class WorkflowRun(models.Model):
+    """One run of a workflow version."""
+
+    #: UUIDv7, so that ids sort by their time and new rows go to the end of the index
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey("WorkflowVersion", models.PROTECT, related_name="runs", db_index=False)
+    workflow = models.CharField(max_length=63)
+    business_key = models.CharField(max_length=200, null=True, blank=True)
+    lane = models.CharField(max_length=8, choices=_choices(Lane))
+    state = models.CharField(max_length=12, choices=_choices(RunState))
+    input = models.JSONField()
+    output = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    started_by = models.CharField(max_length=200)
+    #: whether someone waits for its end: only then is the end announced with NOTIFY, which is not free
+    notify = models.BooleanField(default=False, db_default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # lists of one workflow's runs, newest first
+            models.Index(fields=["workflow", "-id"], name="run_workflow"),
+            # "the run for this incident"
+            models.Index(fields=["business_key", "-id"], name="run_business_key", condition=Q(business_key__isnull=False)),
+            # the leader's search for runs that missed their deadline
+            models.Index(
+                fields=["deadline_at"],
+                name="run_deadline",
+                condition=Q(deadline_at__isnull=False, finished_at__isnull=True),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(lane__in=[str(lane) for lane in Lane]), name="run_lane"),
+            models.CheckConstraint(condition=Q(state__in=[str(state) for state in RunState]), name="run_state"),
+            models.CheckConstraint(
+                condition=Q(state__in=sorted(RUN_ENDS), finished_at__isnull=False)
+                | (~Q(state__in=sorted(RUN_ENDS)) & Q(finished_at__isnull=True)),
+                name="run_ended_or_not",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.id}"
+
+
+class StepRun(models.Model):
+    """One step of one run, from the moment that it may run. A step without a row is PENDING."""
+
+    pk = models.CompositePrimaryKey("run_id", "step", "item")
+    run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="steps", db_index=False)
+    step = models.CharField(max_length=63)
+    item = models.IntegerField(default=NO_ITEM, db_default=NO_ITEM)
+    state = models.CharField(max_length=9, choices=_choices(StepState))
+    #: where it queues; a step that is not essential queues in a less urgent lane than its run
+    lane = models.CharField(max_length=8, choices=_choices(Lane))
+    #: claims so far, and so the fencing token of the running claim
+    attempt = models.PositiveIntegerField(default=0, db_default=0)
+    failures = models.PositiveIntegerField(default=0, db_default=0)
+    lost = models.PositiveIntegerField(default=0, db_default=0)
+    worker = models.ForeignKey("Worker", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
+    input = models.JSONField(null=True)
+    output = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    #: when the reconciler last published it again
+    hinted_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            # what may be claimed, lane by lane, oldest first
+            models.Index(fields=["lane", "ready_at"], name="step_ready", condition=Q(state="READY")),
+            # what a lost worker left behind
+            models.Index(fields=["worker"], name="step_running", condition=Q(state="RUNNING")),
+            # whose rest is over
+            models.Index(fields=["due_at"], name="step_waiting", condition=Q(state="WAITING")),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(lane__in=[str(lane) for lane in Lane]), name="step_lane"),
+            models.CheckConstraint(condition=Q(state__in=[str(state) for state in StepState]), name="step_state"),
+            models.CheckConstraint(
+                condition=~Q(state="RUNNING") | Q(worker__isnull=False, started_at__isnull=False, attempt__gte=1),
+                name="step_running_is_owned",
+            ),
+            models.CheckConstraint(condition=~Q(state="READY") | Q(ready_at__isnull=False), name="step_ready_since"),
+            models.CheckConstraint(condition=~Q(state="WAITING") | Q(due_at__isnull=False), name="step_waiting_is_due"),
+            models.CheckConstraint(
+                condition=~Q(state__in=sorted(STEP_ENDS)) | Q(finished_at__isnull=False), name="step_ended_at"
+            ),
+            models.CheckConstraint(condition=Q(item__gte=NO_ITEM), name="step_item"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.step}"

@@ -1,0 +1,26 @@
+"""Worker processes and their heartbeats. Leases are per worker: a silent worker's steps are claimed anew."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Worker(models.Model):
+    """One life of one worker process: a restarted worker is a new row."""
+
+    name = models.CharField(max_length=200)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    lanes = models.CharField(max_length=100, help_text="The lanes it serves, most urgent first, comma-separated.")
+    started_at = models.DateTimeField(db_default=Now())
+    #: by the database's clock, which is the authority for leases
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    stopped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["heartbeat_at"], name="worker_alive", condition=models.Q(stopped_at__isnull=True))
+        ]
+
+    def __str__(self) -> str:
+        return self.name

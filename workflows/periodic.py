@@ -1,0 +1,40 @@
+"""A background duty: a function called again and again in a thread of its own, whatever it raises."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection
+
+log = structlog.get_logger(__name__)
+
+
+class Periodic:
+    """Calls `duty` every `seconds` until `stop`. A lost connection is dropped and opened anew at the next call."""
+
+    def __init__(self, name: str, seconds: float, duty: Callable[[], None]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._duty = duty
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> "Periodic":
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self._duty()
+            except (OperationalError, InterfaceError) as error:
+                log.warning("duty_delayed", duty=self._name, error=str(error).strip())
+                connection.close()
+            except Exception:
+                log.exception("duty_failed", duty=self._name)
+                connection.close()
+        connection.close()

@@ -1,0 +1,188 @@
+"""What can be read of workflows: plain values, ready for JSON. Nothing here changes anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from workflows.core.graph import Graph
+from workflows.core.machine import NO_ITEM
+from workflows.core.states import RunState, StepState
+from workflows.errors import UnknownRun
+from workflows.graphs import graph_of
+from workflows.models import RunEvent, StepRun, WorkflowRun
+
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[dict[str, Any]]
+    #: hand it in as `cursor` for the next page; None at the end
+    next_cursor: str | None
+
+
+def run_finished(run_id: str) -> bool:
+    """Whether the run has ended. Raises UnknownRun."""
+    state = WorkflowRun.objects.filter(pk=_uuid(run_id)).values_list("state", flat=True).first()
+    if state is None:
+        raise UnknownRun
+    return RunState(state).ended
+
+
+def run_detail(run_id: str) -> dict[str, Any]:
+    """A run with all its steps, in the order of the definition. Raises UnknownRun."""
+    run = _run(run_id)
+    graph = graph_of(run.version_id)
+    rows = StepRun.objects.filter(run=run).select_related("worker")
+    return {**_summary(run), "input": run.input, "output": run.output, "steps": _steps(run, graph, rows)}
+
+
+def list_runs(
+    *,
+    workflow: str | None = None,
+    status: str | None = None,
+    lane: str | None = None,
+    business_key: str | None = None,
+    created_after: datetime | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page:
+    """Runs, newest first. cursor: the id that the page before ended with. Raises UnknownRun for a cursor that is none."""
+    runs = WorkflowRun.objects.select_related("version").order_by("-id").defer("input", "output")
+    filters = {"workflow": workflow, "state": status, "lane": lane, "business_key": business_key}
+    runs = runs.filter(**{name: value for name, value in filters.items() if value is not None})
+    if created_after is not None:
+        runs = runs.filter(created_at__gt=created_after)
+    if cursor is not None:
+        runs = runs.filter(id__lt=_uuid(cursor))
+    limit = max(1, min(limit, MAX_PAGE))
+    found = list(runs[: limit + 1])
+    more = len(found) > limit
+    items = [_summary(run) for run in found[:limit]]
+    return Page(items, items[-1]["id"] if more else None)
+
+
+def run_events(run_id: str) -> list[dict[str, Any]]:
+    """A run's life, oldest first: the ordinary events as its rows tell them, and what else was recorded.
+
+    Each is {at, type, step, item, attempt, worker, detail}. Raises UnknownRun.
+    """
+    run = _run(run_id)
+    events = [_event(run.created_at, "run.accepted", detail={"by": run.started_by, "lane": run.lane})]
+    if run.started_at:
+        events.append(_event(run.started_at, "run.started"))
+    if run.finished_at:
+        events.append(_event(run.finished_at, f"run.{run.state.lower()}", detail=_error_detail(run.error)))
+    for row in StepRun.objects.filter(run=run).select_related("worker"):
+        told = {
+            "step": row.step,
+            "item": _item(row.item),
+            "attempt": row.attempt or None,
+            "worker": row.worker.name if row.worker else None,
+        }
+        if row.started_at:
+            events.append(_event(row.started_at, "step.started", **told))
+        if row.finished_at:
+            events.append(
+                _event(row.finished_at, f"step.{row.state.lower()}", detail=_error_detail(row.error), **told)
+            )
+    told_as = {"run.cancelled": "run.cancel_requested", "run.timed_out": "run.deadline_missed"}
+    for event in RunEvent.objects.filter(run=run):
+        name = told_as.get(event.type, event.type)
+        events.append(
+            _event(
+                event.at, name, step=event.step, item=_item(event.item), attempt=event.attempt, detail=event.detail
+            )
+        )
+    # Rows of one transaction share a moment; then the order of a life decides.
+    return [event for _, _, event in sorted(((e["at"], _rank(e), e) for e in events), key=lambda e: e[:2])]
+
+
+def _run(run_id: str) -> WorkflowRun:
+    run = WorkflowRun.objects.select_related("version").filter(pk=_uuid(run_id)).first()
+    if run is None:
+        raise UnknownRun
+    return run
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        raise UnknownRun from None
+
+
+def _summary(run: WorkflowRun) -> dict[str, Any]:
+    return {
+        "id": str(run.pk),
+        "workflow": run.workflow,
+        "version": run.version.number,
+        "status": run.state,
+        "lane": run.lane,
+        "business_key": run.business_key,
+        "error": run.error,
+        "created_at": run.created_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "deadline_at": run.deadline_at,
+        "started_by": run.started_by,
+    }
+
+
+def _steps(run: WorkflowRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
+    by_key: Mapping[tuple[str, int], StepRun] = {(row.step, row.item): row for row in rows}
+    # What never got a row either still waits for its needs, or the run ended without it.
+    without = StepState.CANCELLED if RunState(run.state).ended else StepState.PENDING
+    steps = []
+    for node in graph.steps.values():
+        row = by_key.get((node.id, NO_ITEM))
+        step: dict[str, Any] = {
+            "id": node.id,
+            "item": None,
+            "uses": node.uses,
+            "needs": list(node.needs),
+            "essential": node.essential,
+            "status": str(without),
+            "attempt": 0,
+            "worker": None,
+            "started_at": None,
+            "finished_at": None,
+            "input": None,
+            "output": None,
+            "error": None,
+        }
+        if row is not None:
+            step.update(
+                status=row.state,
+                attempt=row.attempt,
+                worker=row.worker.name if row.worker else None,
+                started_at=row.started_at,
+                finished_at=row.finished_at,
+                input=row.input,
+                output=row.output,
+                error=row.error,
+            )
+        steps.append(step)
+    return steps
+
+
+def _event(at: datetime, type: str, **told: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"step": None, "item": None, "attempt": None, "worker": None, "detail": {}}
+    return {"at": at, "type": type, **empty, **told}
+
+
+def _item(item: int) -> int | None:
+    return None if item == NO_ITEM else item
+
+
+def _error_detail(error: Any) -> dict[str, Any]:
+    return {"error": error} if error else {}
+
+
+def _rank(event: dict[str, Any]) -> int:
+    kind, _, what = event["type"].partition(".")
+    if kind == "run":
+        return {"accepted": 0, "started": 1}.get(what, 9)
+    return 3 if what == "started" else 5

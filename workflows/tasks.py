@@ -1,0 +1,31 @@
+"""The Celery side: one thin task, and the worker's start and end."""
+
+from typing import Any
+
+from celery import shared_task, signals
+from django.conf import settings
+
+from workflows import worker
+from workflows.core.states import Lane
+
+
+@shared_task(name="workflows.execute", ignore_result=True)
+def execute(*, run_ids: list[str], **_: Any) -> None:
+    """Look at these runs and do what is ready. A hint: a lost, repeated or forged one does no harm."""
+    worker.current().executor.execute(run_ids)
+
+
+@signals.celeryd_after_setup.connect
+def begin(sender: str, instance: Any, **_: Any) -> None:
+    """Register before the broker is reached: the worker's own look into PostgreSQL needs none."""
+    pool = instance.pool_cls.__module__.rpartition(".")[2]
+    if pool not in ("thread", "solo"):
+        raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
+    queues = instance.app.amqp.queues.consume_from
+    worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
+
+
+@signals.worker_shutdown.connect
+def end(**_: Any) -> None:
+    """Celery has waited for its tasks; let what they began in the background finish, and hand back the rest."""
+    worker.end(grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS)
