@@ -1,0 +1,71 @@
+# ERIP, from a bare machine: Python 3.11 or newer, git and make are all it takes. `make` shows the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INPUT ?=
+PYTEST_ARGS ?=
+CHECKS := lint format types imports migrations security test
+
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status logs check $(CHECKS) fix requirements venv clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: venv ## run breach-response on a sample incident, or on INPUT=file.json; leaves nothing running
+	@$(BIN)/python -m erip.stack demo $(if $(INPUT),"$(INPUT)")
+
+up: venv ## start the platform; it stays up
+	@$(BIN)/python -m erip.stack up
+
+down: venv ## end the platform and its servers
+	@$(BIN)/python -m erip.stack down
+
+status: venv ## what runs, with addresses
+	@$(BIN)/python -m erip.stack status
+
+logs: venv ## the end of the logs
+	@$(BIN)/python -m erip.stack logs
+
+check: venv ## everything that must hold before a commit: all the checks below
+	@failed=; for one in $(CHECKS); do \
+	  echo "== $$one"; $(MAKE) --no-print-directory $$one || failed="$$failed $$one"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "check: FAILED:$$failed" >&2; exit 1; fi; \
+	echo "check: all passed"
+
+test: venv ## the whole test suite, against a PostgreSQL and a Redis of its own
+	@$(BIN)/python -m erip.stack with-servers -- $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: venv ## ruff's rules
+	@$(BIN)/ruff check .
+
+format: venv ## ruff's format, checked
+	@$(BIN)/ruff format --check .
+
+types: venv ## mypy with Django's stubs
+	@$(BIN)/mypy .
+
+imports: venv ## import-linter: imports point one way
+	@$(BIN)/lint-imports
+
+migrations: venv ## the models and the migrations agree
+	@DJANGO_SETTINGS_MODULE=erip.settings.test $(BIN)/python manage.py makemigrations --check --dry-run
+
+security: venv ## bandit
+	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows
+
+fix: venv ## let ruff mend what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+requirements: venv ## compile the pins, with hashes, from requirements.in and the wheels' names
+	@$(BIN)/python erip/stack/pins.py
+
+venv:
+	@$(PYTHON) -I erip/stack/bootstrap.py --venv $(VENV)
+
+clean: down ## end everything, and remove the virtual environment and the stack's data
+	rm -rf $(VENV) .erip

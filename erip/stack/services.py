@@ -1,0 +1,109 @@
+"""The platform's processes and what they are told: their command lines, settings and health."""
+
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import StackError
+from .ports import LOOPBACK
+from .state import State
+
+# Started in this order: what a waiting user needs first.
+ALL = ("web", "worker-critical", "worker-general", "leader", "flower")
+# What a demo does without, for a quicker start.
+DEMO = ("web", "worker-critical", "worker-general", "leader")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the platform, as the supervisor runs it."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str] = field(repr=False)
+    url: str | None = None
+    stop_signal: int = signal.SIGTERM
+    stop_patience: float = 10.0
+    # When the supervisor is killed: workers may be cut off anywhere, the engine is made for that.
+    death_signal: int = signal.SIGKILL
+
+
+def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], flower_login: str) -> list[Service]:
+    """The services called `names`, on `ports` (keys web and flower), with the settings `env`."""
+    tools = Path(sys.executable).parent
+    celery = [str(tools / "celery"), "-A", "erip"]
+    quiet = ["--pool=threads", "--without-mingle", "--without-gossip", "--loglevel=INFO"]
+    threads = env.get("ERIP_WORKER_THREADS", "16")
+    web = f"{LOOPBACK}:{ports['web']}"
+    known = [
+        Service(
+            "web",
+            [
+                *(str(tools / "gunicorn"), "erip.asgi:application", "--worker-class=asgi", f"--bind={web}"),
+                *(f"--workers={env.get('ERIP_WEB_WORKERS', '2')}", "--keep-alive=30", "--graceful-timeout=5"),
+                "--no-control-socket",
+            ],
+            env,
+            url=f"http://{web}",
+            death_signal=signal.SIGTERM,
+        ),
+        Service(
+            "worker-critical",
+            [*celery, "worker", *quiet, "-c", "8", "-Q", "critical", "-n", "critical@%h"],
+            env,
+        ),
+        Service(
+            "worker-general",
+            # Task events feed Flower; on the critical worker they would cost time.
+            [*celery, "worker", *quiet, "-c", threads, "-Q", "high,standard,bulk,critical", "-n", "general@%h", "-E"],
+            env,
+        ),
+        Service("leader", [sys.executable, "manage.py", "run_leader"], env),
+        Service(
+            "flower",
+            [*celery, "flower", f"--address={LOOPBACK}", f"--port={ports['flower']}"],
+            # Not on the command line, where every user of the machine could read it.
+            {**env, "FLOWER_BASIC_AUTH": flower_login},
+            url=f"http://{LOOPBACK}:{ports['flower']}",
+        ),
+    ]
+    return [service for service in known if service.name in names]
+
+
+def settings(state: State, secrets: dict[str, str], *, database: str, broker: str, web_port: int) -> dict[str, str]:
+    """What the stack tells the platform. A variable that the user set wins over it."""
+    told = {
+        "DATABASE_URL": database,
+        "ERIP_BROKER_URL": broker,
+        "ERIP_SECRET_KEY": secrets["secret_key"],
+        "ERIP_WEBHOOK_SECRET": webhook_secret(secrets["webhook"]),
+        "ERIP_PUBLIC_URL": f"http://{LOOPBACK}:{web_port}",
+        "ERIP_STATE_DIR": str(state.root),
+    }
+    return {name: os.environ.get(name) or value for name, value in told.items()}
+
+
+def webhook_secret(text: str) -> str:
+    """A Standard Webhooks secret: `whsec_` and base64."""
+    return "whsec_" + (text.replace("-", "+").replace("_", "/") + "====")[: -(-len(text) // 4) * 4]
+
+
+def env_file(values: dict[str, str]) -> str:
+    """KEY=value lines as django-environ reads them."""
+    for name, value in values.items():
+        if "\n" in value:
+            raise StackError(f"{name} holds a line break, which the file `env` cannot hold.")
+    return "".join(f"{name}='{value}'\n" for name, value in values.items())
+
+
+def answers(url: str) -> bool:
+    """Whether the web process says that it can serve."""
+    try:
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=2) as answer:  # noqa: S310  # nosec B310 (ours)
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
