@@ -5,4 +5,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
-application = get_asgi_application()
+django = get_asgi_application()
+
+from workflows.api.limits import BodyLimit  # noqa: E402  (its settings are ready only now)
+
+application = BodyLimit(django)

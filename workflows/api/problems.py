@@ -16,7 +16,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from workflows.core.faults import Fault, join
 from workflows.errors import WorkflowsError
@@ -94,7 +93,6 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     problem = problem_of(error)
     if problem is None:
         return None
-    set_rollback()
     response = Response(problem.document(), status=problem.status, content_type=MEDIA_TYPE)
     for name, value in problem.headers.items():
         response[name] = value

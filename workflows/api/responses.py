@@ -117,6 +117,9 @@ class RunListed(Answer):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    deadline_at = serializers.DateTimeField(allow_null=True, help_text="When it is given up; null: never.")
+    started_by = serializers.CharField()
+    error = AnyJson(allow_null=True)
 
 
 class RunPage(Answer):
@@ -127,11 +130,14 @@ class RunPage(Answer):
 class Step(Answer):
     id = serializers.CharField()
     item = serializers.IntegerField(allow_null=True)
+    uses = serializers.CharField()
+    needs = serializers.ListField(child=serializers.CharField())
     status = StepStatus()
     attempt = serializers.IntegerField()
     worker = serializers.CharField(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    input = AnyJson(allow_null=True)
     output = AnyJson(allow_null=True)
     error = AnyJson(allow_null=True)
     essential = serializers.BooleanField()
@@ -140,9 +146,7 @@ class Step(Answer):
 class Run(RunListed):
     input = JsonObject()
     output = AnyJson(allow_null=True)
-    error = AnyJson(allow_null=True)
-    deadline_at = serializers.DateTimeField(allow_null=True)
-    steps = Step(many=True)
+    steps = Step(many=True, help_text="In the order of the definition.")
 
 
 class Event(Answer):

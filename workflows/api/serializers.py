@@ -1,6 +1,7 @@
 """What the API reads: the bodies and the query strings."""
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
@@ -101,6 +102,13 @@ class RunFilter(QuerySerializer):
         required=False, max_length=512, help_text="`next_cursor` of the page before."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+
+
+    def validate_cursor(self, cursor: str) -> str:
+        try:
+            return str(UUID(cursor))
+        except ValueError as error:
+            raise serializers.ValidationError("is not the cursor of a page") from error
 
 
 class WorkflowFilter(QuerySerializer):
