@@ -5,14 +5,14 @@ CEL runs to its end in one uninterruptible call that holds the interpreter's loc
 seconds stops every step, heartbeat and health check of its process for ten seconds. Measured with the library that we
 use, on inputs under 64 KB:
 
-- a list is copied, item by item, by `a.b`, by `a + a` and by `[a]`: `x.exists(i, size(b.a) == 2)` over 20,000 items took
-  13 s and `a + a + ...` with 300 terms was killed for its memory;
+- a list is copied, item by item, by `a.b`, by `a + a` and by `[a]`: `x.exists(i, size(b.a) == 2)` over 20,000 items
+  took 13 s and `a + a + ...` with 300 terms was killed for its memory;
 - nested `map` and `exists` multiply their sizes;
 - a regular expression is compiled again at every call, and matched in (length of text) x (size of pattern).
 
 So: the source is short, `map` and `filter` are refused, one comprehension at most, a path is resolved by us and handed
-over as a variable (which CEL reads without copying), a pattern is a literal, and the rest is bounded by `units` below. A
-unit is about 5 ns at worst, so an expression within BUDGET holds the lock for about 0.1 s at the very most; ordinary
+over as a variable (which CEL reads without copying), a pattern is a literal, and the rest is bounded by `units` below.
+A unit is about 5 ns at worst, so an expression within BUDGET holds the lock for about 0.1 s at the very most; ordinary
 ones take microseconds.
 """
 
@@ -107,12 +107,12 @@ class Cost:
 def _small(value: Any) -> bool:
     kind = type(value)
     if kind is int:
-        return -(2**63) <= value < 2**64
+        return bool(-(2**63) <= value < 2**64)
     return kind is bool or kind is float or value is None or (kind is str and len(value) <= 200)
 
 
 def pack(value: Any) -> bytes:
-    """`value` as JSON text; raises TooCostly where CEL must not see it (too deep, integers beyond 64 bits, not JSON)."""
+    """`value` as JSON text; raises TooCostly where CEL must not see it (too deep, huge integers, not JSON)."""
     try:
         return orjson.dumps(value)
     except (TypeError, ValueError) as error:  # orjson's own error is a TypeError

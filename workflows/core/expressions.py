@@ -107,7 +107,7 @@ class Expression:
             result = self._program.execute(given)
         except TooCostly as error:
             raise ExpressionError(f"{_short(self.source)}: {error}") from error
-        except Exception as error:  # cel raises RuntimeError, TypeError, KeyError, ... for what an expression does wrong
+        except Exception as error:  # cel has no error class of its own
             raise ExpressionError(f"{_short(self.source)}: {self._explain(error, context)}") from error
         return _plain(result, self.source)
 

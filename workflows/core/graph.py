@@ -71,7 +71,7 @@ class Graph:
     #: seconds that a run may take from its creation to its end; None is no limit
     timeout: float | None
     input_schema: dict[str, Any] | None
-    #: by id; a step stands after all that it needs, and otherwise where the definition has it
+    #: by id, topological: always the first step of the definition whose needs are all there comes next
     steps: Mapping[str, StepNode]
     #: what renders to the run's output; None gives the run no output
     output: Template | None

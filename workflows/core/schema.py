@@ -1,5 +1,11 @@
-"""JSON Schema, compiled once; never opens a file or a connection to resolve a `$ref`."""
+"""JSON Schema, compiled once. A `$ref` never opens a file or a connection.
 
+The library's own retriever would read `file:///etc/passwd` for an author of a definition; ours refuses everything, so
+that only references within the schema (`#/$defs/…`) work. Patterns are run by an engine that is linear in the text, so
+that no input can make a pattern run for long.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,25 +13,138 @@ import jsonschema_rs
 
 from workflows.core.faults import Fault, join
 
+#: faults reported for one document; a list of 10,000 wrong items need not be told 10,000 times
+MAX_FAULTS = 50
+MAX_DEPTH = 200
 
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"refused to load {uri}")
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
+
+
+class SchemaInvalid(ValueError):
+    """The schema is not one, or refers to what is not in it; `faults` says where."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a value breaks a schema."""
+
+    #: keys and indexes from the value's root; of a missing or unknown key, with that key
+    location: tuple[str | int, ...]
+    #: the keyword that is broken, such as `required`
+    keyword: str
+    #: keywords and keys from the schema's root
+    schema_path: tuple[str | int, ...]
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    document: dict[str, Any]
+    """A compiled JSON Schema (2020-12 unless its `$schema` says otherwise)."""
+
+    document: Any
     _validator: Any = field(repr=False, compare=False)
 
     @classmethod
-    def compile(cls, document: dict[str, Any]) -> "Schema":
-        return cls(document, jsonschema_rs.validator_for(document, retriever=_refuse))
+    def compile(cls, document: Any, *, at: str = "") -> "Schema":
+        """Compile; raises SchemaInvalid, its faults with paths under `at`."""
+        if not isinstance(document, dict | bool):  # a string would be read as the text of a schema
+            raise SchemaInvalid([Fault(at, "not a JSON Schema: an object is needed")])
+        remote = list(_remote_references(document, at))
+        if remote:
+            raise SchemaInvalid(remote)
+        try:
+            validator = jsonschema_rs.validator_for(document, retriever=_refuse, pattern_options=_PATTERNS)
+        except jsonschema_rs.ValidationError as error:
+            path = place(at, error.instance_path)
+            raise SchemaInvalid([Fault(path, f"not a JSON Schema: {_tidy(error.message)}")]) from error
+        except (ValueError, TypeError) as error:  # nested too deeply, integers out of range, a reference to nowhere
+            raise SchemaInvalid([Fault(at, f"not a JSON Schema: {_tidy(str(error))}")]) from error
+        return cls(document, validator)
 
     def faults(self, data: Any, *, at: str) -> list[Fault]:
-        faults = []
-        for error in self._validator.iter_errors(data):
-            path = at
-            for key in error.instance_path:
-                path = join(path, key)
-            faults.append(Fault(path, error.message))
-        return faults
+        """Everything wrong with `data` (at most 50 faults), in the order of their paths."""
+        return [Fault(place(at, found.location), found.message) for found in self.violations(data)]
+
+    def violations(self, data: Any) -> list[Violation]:
+        """Everything wrong with `data`, at most 50; the outer places first."""
+        if _too_deep(data):
+            return [Violation((), "depth", (), f"nested more than {MAX_DEPTH} deep")]
+        found: list[Violation] = []
+        try:
+            for error in self._validator.iter_errors(data):
+                found.extend(_violations(error))
+                if len(found) >= MAX_FAULTS:
+                    break
+        except (ValueError, TypeError) as error:
+            return [Violation((), "type", (), f"not plain JSON: {_tidy(str(error))}")]
+        del found[MAX_FAULTS:]
+        return sorted(found, key=lambda violation: [(str(type(key)), key) for key in violation.location])
+
+
+def place(at: str, location: Sequence[str | int]) -> str:
+    """The path `location` under `at`: place("input", ["cves", 0]) is `input.cves[0]`."""
+    for key in location:
+        at = join(at, key)
+    return at
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"schemas are not loaded from elsewhere: {uri}")
+
+
+def _remote_references(schema: Any, at: str) -> Iterator[Fault]:
+    """References to other documents, each with its place; the compiler would name only the first, and without it."""
+    todo: list[tuple[Any, str, int]] = [(schema, at, 0)]
+    while todo:
+        value, path, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            yield Fault(at, f"nested more than {MAX_DEPTH} deep")
+            return
+        if isinstance(value, list):
+            todo.extend((item, join(path, i), depth + 1) for i, item in enumerate(value))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if key in ("const", "enum", "default", "examples"):
+                    continue
+                if key in ("$ref", "$dynamicRef", "$recursiveRef") and isinstance(item, str):
+                    if not item.startswith("#"):
+                        yield Fault(join(path, key), f"{item!r}: only references within the schema (#/…) work")
+                else:
+                    todo.append((item, join(path, key), depth + 1))
+
+
+def _violations(error: Any) -> Iterator[Violation]:
+    kind, location = error.kind, tuple(error.instance_path)
+    keyword, schema_path = str(kind.name), tuple(error.schema_path)
+    if keyword == "required":
+        yield Violation((*location, str(kind.property)), keyword, schema_path, "is required")
+    elif keyword in ("additionalProperties", "unevaluatedProperties"):
+        for key in kind.unexpected:
+            yield Violation((*location, str(key)), keyword, schema_path, "unknown key")
+    else:
+        yield Violation(location, keyword, schema_path, _tidy(error.message))
+
+
+def _tidy(message: str) -> str:
+    message = message.split("\n")[0].strip()
+    return message if len(message) <= 300 else message[:299] + "…"
+
+
+def _too_deep(data: Any) -> bool:
+    """Whether a value is nested so deeply that a recursive validator could run out of stack."""
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for value in level
+            if isinstance(value, dict | list)
+            for item in (value.values() if isinstance(value, dict) else value)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True

@@ -17,6 +17,8 @@ OPEN, ESCAPED = "${{", "$${{"
 
 Context = Mapping[str, Any]
 Location = tuple[str | int, ...]
+#: where in a value an expression stands, and the expression
+Expressions = tuple[tuple[Location, Expression], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +28,28 @@ class Template:
     value: Any
     #: ids of the steps that it reads
     references: frozenset[str] = field(compare=False)
-    #: where in `value` an expression stands, and the expression
-    expressions: tuple[tuple[Location, Expression], ...] = field(compare=False, repr=False)
+    expressions: Expressions = field(compare=False, repr=False)
     _render: Callable[[Context], Any] | None = field(compare=False, repr=False)
     _constant: Any = field(compare=False, repr=False)
 
     @classmethod
     def compile(cls, value: Any) -> "Template":
         """Compile a value; raises ExpressionError for the first expression that is wrong."""
-        template, faults = cls.check(value, at="")
+        template, faults, _ = cls.check(value, at="")
         if template is None:
             raise ExpressionError(str(faults[0]))
         return template
 
     @classmethod
-    def check(cls, value: Any, *, at: str) -> "tuple[Template | None, list[Fault]]":
-        """(the template, []) or (None, every fault with its path under `at`)."""
-        builder = _Builder(at)
+    def check(cls, value: Any, *, at: str) -> "tuple[Template | None, list[Fault], Expressions]":
+        """(the template or None, every fault with its path under `at`, the expressions that are sound)."""
+        builder = _Builder()
         constant, render = builder.build(value, at, ())
+        found = tuple(builder.found)
         if builder.faults:
-            return None, builder.faults
-        references = frozenset[str]().union(*(found.references for _, found in builder.found))
-        return cls(value, references, tuple(builder.found), render, constant), []
+            return None, builder.faults, found
+        references = frozenset[str]().union(*(expression.references for _, expression in found))
+        return cls(value, references, found, render, constant), [], found
 
     @property
     def constant(self) -> bool:
@@ -60,8 +62,7 @@ class Template:
 
 
 class _Builder:
-    def __init__(self, at: str) -> None:
-        self.at = at
+    def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.found: list[tuple[Location, Expression]] = []
 
@@ -75,14 +76,10 @@ class _Builder:
             items = [self.build(item, join(at, i), (*where, i)) for i, item in enumerate(value)]
             if all(render is None for _, render in items):
                 return [constant for constant, _ in items], None
-            return None, lambda context: [
-                constant if render is None else render(context) for constant, render in items
-            ]
+            return None, lambda context: [constant if render is None else render(context) for constant, render in items]
         return value, None
 
-    def _object(
-        self, value: dict[str, Any], at: str, where: Location
-    ) -> "tuple[Any, Callable[[Context], Any] | None]":
+    def _object(self, value: dict[str, Any], at: str, where: Location) -> "tuple[Any, Callable[[Context], Any] | None]":
         built: list[tuple[str, Any, Callable[[Context], Any] | None]] = []
         for key, item in value.items():
             if OPEN in key:

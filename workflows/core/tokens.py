@@ -1,7 +1,7 @@
 """The tokens of a CEL expression.
 
-The guard in `expressions` judges tokens, never substrings, and CEL is given the tokens written out anew: what was judged
-is what runs, even where this lexer and CEL's would read a source differently.
+The guard in `expressions` judges tokens, never substrings, and CEL is given the tokens written out anew: what was
+judged is what runs, even where this lexer and CEL's would read a source differently.
 
 Left out on purpose: bytes literals and triple-quoted strings (nothing in JSON needs them), and backquoted names.
 """

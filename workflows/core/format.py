@@ -1,0 +1,127 @@
+"""The definition format as a JSON Schema; served at /api/v1/schemas/workflow, so that editors can check as one types.
+
+`title`s are worded to complete "… is not", because the checks put them into their messages.
+"""
+
+from typing import Any
+
+from workflows.core.durations import PATTERN
+
+LANES = ("critical", "high", "standard", "bulk")
+DEFAULT_LANE = "standard"
+MAX_STEPS = 200
+STEP_ID = r"^[a-z][a-z0-9_]{0,62}$"
+
+_DURATION: dict[str, Any] = {
+    "title": "a duration (500ms, 10s, 4h, 1h30m, or a number of seconds)",
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "minLength": 2, "maxLength": 64, "pattern": PATTERN},
+    ],
+}
+
+_RETRY: dict[str, Any] = {
+    "type": "object",
+    "title": "an object with max_attempts, backoff, factor, max_delay",
+    "description": "Attempts, and the rest in between: backoff * factor^(attempt-1), at most max_delay.",
+    "additionalProperties": False,
+    "properties": {
+        "max_attempts": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 100,
+            "title": "a number of attempts from 1 to 100",
+            "description": "Attempts in all; 1 is never try again.",
+        },
+        "backoff": {**_DURATION, "description": "Rest before the second attempt."},
+        "factor": {"type": "number", "minimum": 1, "maximum": 100, "title": "a factor from 1 to 100"},
+        "max_delay": {**_DURATION, "description": "The longest rest."},
+    },
+}
+
+_STEP: dict[str, Any] = {
+    "type": "object",
+    "title": "an object with uses",
+    "required": ["uses"],
+    "additionalProperties": False,
+    "properties": {
+        "uses": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "title": "the name of a registered step",
+            "description": "Name of the registered step that does the work, such as nexus.enrich_threat.",
+        },
+        "needs": {
+            "title": "a list of different step ids",
+            "description": "Steps that must end before this one starts. None: it starts at once.",
+            "type": "array",
+            "items": {"type": "string", "title": "a step id"},
+            "uniqueItems": True,
+            "maxItems": MAX_STEPS,
+        },
+        "with": {
+            "type": ["object", "string"],
+            "title": "an object, or one ${{ expression }} that gives an object",
+            "description": "The step's input; strings may hold ${{ expressions }}.",
+        },
+        "if": {
+            "type": ["string", "boolean"],
+            "title": "an expression",
+            "description": "An expression that gives true (run) or false (skip).",
+        },
+        "essential": {
+            "type": "boolean",
+            "title": "true or false",
+            "default": True,
+            "description": "false: runs after the run's outcome is known, and its failure never fails the run.",
+        },
+        "timeout": {**_DURATION, "description": "How long one attempt may take. Default: that of the registered step."},
+        "retry": _RETRY,
+        "idempotent": {
+            "type": "boolean",
+            "title": "true or false",
+            "description": "false: never blindly run again after an unknown outcome. May only tighten the step's own.",
+        },
+    },
+}
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "an ERIP workflow definition",
+    "type": "object",
+    "required": ["name", "steps"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {
+            "type": "string",
+            "pattern": r"^[a-z][a-z0-9-]{0,62}$",
+            "title": "a workflow name (a lower-case letter, then letters, digits and -, at most 63)",
+        },
+        "description": {"type": "string", "maxLength": 4000, "title": "a text of at most 4,000 characters"},
+        "lane": {
+            "enum": list(LANES),
+            "default": DEFAULT_LANE,
+            "title": "a lane: critical, high, standard or bulk",
+            "description": "How urgent runs are, unless a run says otherwise.",
+        },
+        "timeout": {**_DURATION, "description": "How long a run may take in all. Default: no limit."},
+        "input": {
+            "type": "object",
+            "title": "a JSON Schema",
+            "description": "JSON Schema (2020-12) of the run's input. References only within it.",
+        },
+        "steps": {
+            "type": "object",
+            "title": "an object of steps by id",
+            "minProperties": 1,
+            "maxProperties": MAX_STEPS,
+            "patternProperties": {STEP_ID: _STEP},
+            "additionalProperties": False,
+        },
+        "output": {
+            "title": "a value whose strings may hold ${{ expressions }}",
+            "description": "The run's output.",
+        },
+    },
+}

@@ -1,0 +1,279 @@
+"""The text of a definition, YAML or JSON, read into plain JSON values, with nothing surprising in between.
+
+YAML is read from its events, in one pass and without recursion: no tags make objects, no alias makes ten lines into a
+gigabyte, a key written twice is a fault, `on`, `no` and `yes` are strings (YAML 1.2), and so are dates. What remains is
+exactly what JSON can say, so a definition means the same in both.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import yaml
+
+from workflows.core.faults import Fault, join
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 64
+MAX_FAULTS = 50
+
+Media = Literal["yaml", "json"]
+
+
+class SourceInvalid(ValueError):
+    """The text cannot be read; `faults` says where and why."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+def read(source: str | bytes, media: Media) -> dict[str, Any]:
+    """The document that `source` holds; raises SourceInvalid."""
+    data = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else bytes(source)
+    if len(data) > MAX_BYTES:
+        message = f"a definition has at most {MAX_BYTES // 1024} KiB, this has {len(data):,} bytes"
+        raise SourceInvalid([Fault("", message)])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceInvalid([Fault("", f"not UTF-8 text (at byte {error.start})")]) from error
+    if "\x00" in text:
+        raise SourceInvalid([Fault("", "the text holds a null character")])
+    if media not in ("yaml", "json"):
+        raise SourceInvalid([Fault("", f"a definition is yaml or json, not {media}")])
+    document = _read_json(text) if media == "json" else _Yaml().read(text)
+    if not isinstance(document, dict):
+        raise SourceInvalid([Fault("", "a definition is an object with name and steps")])
+    unfit = list(islice(_unfit(document), MAX_FAULTS))
+    if unfit:
+        raise SourceInvalid(unfit)
+    return document
+
+
+def content_hash(document: dict[str, Any]) -> str:
+    """SHA-256 (hex) of the document as canonical JSON: the same for YAML and JSON, and for any order of keys."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unfit(document: Any) -> Iterator[Fault]:
+    """Numbers and characters that could not be stored as they are (PostgreSQL's jsonb knows no U+0000)."""
+    todo: list[tuple[Any, str, int]] = [(document, "", 1)]
+    while todo:
+        value, path, depth = todo.pop()
+        if isinstance(value, dict):
+            for key in value:
+                if _bad_text(key):
+                    yield Fault(path, f"the key {key!r} holds a character that cannot be stored")
+            todo.extend((item, join(path, key), depth + 1) for key, item in reversed(value.items()))
+        elif isinstance(value, list):
+            todo.extend((value[i], join(path, i), depth + 1) for i in range(len(value) - 1, -1, -1))
+        elif isinstance(value, str) and _bad_text(value):
+            yield Fault(path, "holds a character that cannot be stored")
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield Fault(path, "numbers must be finite")
+        elif type(value) is int and not -(2**63) <= value < 2**63:
+            yield Fault(path, "integers must fit in 64 bits")
+        if depth > MAX_DEPTH and isinstance(value, dict | list):
+            yield Fault("", f"nested more than {MAX_DEPTH} deep")
+            return
+
+
+def _bad_text(text: str) -> bool:
+    return "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)
+
+
+# --- JSON
+
+
+def _read_json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        message = f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        raise SourceInvalid([Fault("", message)]) from error
+    except RecursionError as error:
+        raise SourceInvalid([Fault("", f"nested more than {MAX_DEPTH} deep")]) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1}) if len(keys) < 1000 else ["…"]
+        raise SourceInvalid([Fault("", f"the key {key!r} is there twice") for key in twice])
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise SourceInvalid([Fault("", f"{name} is not a JSON number")])
+
+
+def _integer(digits: str) -> int:
+    # Python has an error of its own for thousands of digits; what is over 64 bits is refused later, with its path.
+    return int(digits) if len(digits) < 40 else 2**64
+
+
+# --- YAML
+
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_DECIMAL = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A list or object that is being read."""
+
+    value: Any
+    path: str
+    key: str | None = None
+    awaits_key: bool = field(default=True)
+
+
+class _Yaml:
+    """Builds the document from the parser's events."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self.open: list[_Open] = []
+        self.document: Any = None
+
+    def read(self, text: str) -> Any:
+        documents = 0
+        try:
+            for event in yaml.parse(text, Loader=_LOADER):
+                if isinstance(event, yaml.DocumentStartEvent):
+                    documents += 1
+                    if documents > 1:
+                        raise SourceInvalid([Fault("", f"a second document begins {_line(event)}; one is allowed")])
+                elif isinstance(event, yaml.NodeEvent):
+                    self._node(event)
+                elif isinstance(event, yaml.CollectionEndEvent):
+                    self.open.pop()
+        except yaml.YAMLError as error:
+            raise SourceInvalid([Fault("", f"not YAML: {_problem(error)}")]) from error
+        if self.faults:
+            raise SourceInvalid(self.faults)
+        return self.document
+
+    def _node(self, event: Any) -> None:
+        parent = self.open[-1] if self.open else None
+        if parent and isinstance(parent.value, dict) and parent.awaits_key:
+            self._key(event, parent)
+            return
+        path = self._path(parent)
+        if isinstance(event, yaml.AliasEvent):
+            self._fault(path, f"aliases (*{event.anchor}) are not allowed ({_line(event)}); write the value out")
+            self._put(parent, None)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._put(parent, self._scalar(event, path))
+        else:
+            value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+            if event.tag not in (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+                self._fault(path, f"the tag {event.tag} is not allowed ({_line(event)})")
+            self._put(parent, value)
+            self._push(value, path)
+
+    def _push(self, value: Any, path: str) -> None:
+        self.open.append(_Open(value, path))
+        if len(self.open) > MAX_DEPTH:
+            raise SourceInvalid([Fault("", f"nested more than {MAX_DEPTH} deep")])
+
+    def _path(self, parent: _Open | None) -> str:
+        if parent is None:
+            return ""
+        return join(parent.path, len(parent.value) if isinstance(parent.value, list) else str(parent.key))
+
+    def _put(self, parent: _Open | None, value: Any) -> None:
+        if parent is None:
+            self.document = value
+        elif isinstance(parent.value, list):
+            parent.value.append(value)
+        else:
+            parent.value[parent.key] = value
+            parent.awaits_key = True
+
+    def _key(self, event: Any, parent: _Open) -> None:
+        parent.awaits_key = False
+        if not isinstance(event, yaml.ScalarEvent):
+            self._fault(parent.path, f"keys must be strings ({_line(event)})")
+            parent.key = ""
+            if isinstance(event, yaml.CollectionStartEvent):
+                # Read the key to its end, into nothing; its value then takes its place.
+                parent.awaits_key = False
+                self._push([] if isinstance(event, yaml.SequenceStartEvent) else {}, parent.path)
+            return
+        key = self._scalar(event, parent.path)
+        if not isinstance(key, str):
+            self._fault(parent.path, f"keys must be strings: quote {event.value or 'the empty key'} ({_line(event)})")
+            key = event.value
+        elif key in parent.value:
+            self._fault(join(parent.path, key), f"is there twice ({_line(event)})")
+        parent.key = key
+
+    def _scalar(self, event: Any, path: str) -> Any:
+        text = str(event.value)
+        tag = (event.tag or "").removeprefix("tag:yaml.org,2002:")
+        if tag in ("", "!") and event.implicit[0]:
+            return _plain(text)
+        if tag in ("", "!", "str"):
+            return text
+        value = _plain(text)
+        fits = {
+            "int": type(value) is int,
+            "float": type(value) in (int, float),
+            "bool": type(value) is bool,
+            "null": value is None,
+        }
+        if not fits.get(tag, False):
+            self._fault(path, f"the tag {event.tag} is not allowed here ({_line(event)})")
+        return float(value) if tag == "float" and type(value) is int else value
+
+    def _fault(self, path: str, message: str) -> None:
+        self.faults.append(Fault(path, message))
+        if len(self.faults) >= MAX_FAULTS:
+            raise SourceInvalid(self.faults)
+
+
+def _plain(text: str) -> Any:
+    """An unquoted scalar as the core schema of YAML 1.2 reads it."""
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if _DECIMAL.fullmatch(text):
+        return _integer(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0) if len(text) < 40 else 2**64
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _SPECIAL.fullmatch(text):
+        return math.nan
+    return text
+
+
+def _line(event: Any) -> str:
+    mark = event.start_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+    mark = getattr(error, "problem_mark", None)
+    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})" if mark else str(problem)
