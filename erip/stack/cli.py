@@ -139,7 +139,9 @@ def _with_servers(state: State, options: argparse.Namespace) -> int:
             env["DATABASE_URL"] = postgres.url
         if redis:
             env["ERIP_BROKER_URL"] = redis.url
-        env.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.test")
+        # Importing erip.celery fills in production, which is never meant with servers that are thrown away.
+        if env.get("DJANGO_SETTINGS_MODULE") in (None, "erip.settings.production"):
+            env["DJANGO_SETTINGS_MODULE"] = "erip.settings.test"
         try:
             process = subprocess.Popen(words, env=env)
         except FileNotFoundError:

@@ -18,7 +18,6 @@ import django
 def main() -> int:
     """Run every command; a failure ends it with a traceback on stderr, which is the log."""
     order = json.loads(sys.stdin.readline())
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.local")
     django.setup()
     _call("tables up to date", "migrate", interactive=False, verbosity=0)
     _call("reference definitions and data loaded", "bootstrap")

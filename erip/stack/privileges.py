@@ -85,7 +85,7 @@ def can_run_platform(user: User) -> bool:
         return False
     try:
         done = subprocess.run(
-            [sys.executable, "-c", "import django, psycopg2, erip.stack"],
+            [sys.executable, "-c", "import django, psycopg2"],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

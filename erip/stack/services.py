@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg2
 
 from .errors import StackError
 from .ports import LOOPBACK
@@ -98,6 +101,22 @@ def env_file(values: dict[str, str]) -> str:
         if "\n" in value:
             raise StackError(f"{name} holds a line break, which the file `env` cannot hold.")
     return "".join(f"{name}='{value}'\n" for name, value in values.items())
+
+
+def workers_registered(database: str, pids: set[int]) -> bool:
+    """Whether each of these worker processes has told PostgreSQL that it is at work.
+
+    Otherwise a first run would wait for a worker that is still loading, and its timeline would show that.
+    """
+    with psycopg2.connect(database, connect_timeout=5) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM workflows_worker WHERE stopped_at IS NULL AND host = %s"
+            " AND heartbeat_at > now() - interval '10 s'",
+            [socket.gethostname()],
+        )
+        found = {row[0] for row in cursor.fetchall()}
+    connection.close()
+    return pids <= found
 
 
 def answers(url: str) -> bool:

@@ -131,7 +131,7 @@ class Supervisor:
             chosen["flower"] = ports.choose("flower", self.state.ports)
         told = services.settings(self.state, known, database=database, broker=broker, web_port=chosen["web"])
         write_private(self.state.env, services.env_file(told))
-        self.env = {"DJANGO_SETTINGS_MODULE": "erip.settings.local", **os.environ, **told, MARK: self.id}
+        self.env = {**os.environ, **told, "DJANGO_SETTINGS_MODULE": "erip.settings.local", MARK: self.id}
         setup.bring_up_to_date(self.state, self.env, known["admin"], self._done)
         self._remember_flower(known["flower"])
         self._start_platform(services.platform(self.names, self.env, chosen, f"erip:{known['flower']}"))
@@ -191,7 +191,7 @@ class Supervisor:
             self.children.append(child)
             self._spawn(child)
         web = next(service for service in wanted if service.name == "web")
-        while not services.answers(web.url or ""):
+        while not (services.answers(web.url or "") and self._workers_registered()):
             self._pause(0.1)
             self._tend()
             for child in self.children:
@@ -203,6 +203,11 @@ class Supervisor:
                 log = self.state.logs / "web.log"
                 raise ServerFailed(f"The web process did not become ready within {START_SECONDS:.0f} s; see {log}")
         self._done("platform started", time.monotonic() - began)
+
+    def _workers_registered(self) -> bool:
+        workers = [child for child in self.children if child.name.startswith("worker-")]
+        pids = {child.identity.pid for child in workers if child.identity}
+        return len(pids) == len(workers) and services.workers_registered(self.env["DATABASE_URL"], pids)
 
     def _remember_flower(self, password: str) -> None:
         known = read_json(self.state.credentials)
