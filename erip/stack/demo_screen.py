@@ -1,0 +1,229 @@
+"""What the demo prints of a finished run: timeline, decision, losses, legal deadlines, report.
+
+The figures are found in the steps' outputs by what they hold (`ale`, `approvers`, `obligations`, `report`), so that
+a definition may name its steps as it likes.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+BAR = 24
+COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "CANCELLED": "yellow", "UNKNOWN": "yellow"}
+LEVELS = {"none": "green", "team": "green", "manager": "yellow"}
+
+
+def show(run: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print `run`, as the API gives it."""
+    console = console or Console(highlight=False)
+    console.print()
+    console.print(_title(run))
+    parts: list[tuple[str, RenderableType | None]] = [
+        ("Timeline", _timeline(run)),
+        ("Decision", _decision(_holding(run, "approvers", "level"))),
+        ("Loss", _loss(_holding(run, "ale", "p95"))),
+        ("Legal deadlines", _deadlines(_holding(run, "obligations"))),
+        ("Report", _report(run)),
+    ]
+    for title, part in parts:
+        if part is not None:
+            console.print()
+            console.print(Rule(Text(title, "bold"), align="left", style="dim"))
+            console.print(Padding(part, (0, 0, 0, 2)))
+    console.print()
+
+
+# --- parts ------------------------------------------------------------------------------------------------
+
+
+def _title(run: Mapping[str, Any]) -> RenderableType:
+    status = str(run["status"])
+    took = _milliseconds(run.get("created_at"), run.get("finished_at"))
+    head = Text.assemble(
+        (f"{run['workflow']}", "bold"),
+        f" v{run['version']}  ",
+        (status, f"bold {COLOURS.get(status, 'cyan')}"),
+        f" in {took:,.0f} ms" if took is not None else "",
+    )
+    details = Text(f"{run.get('business_key') or ''}  run {run['id']}  {run['lane']} lane".strip(), "dim")
+    error = run.get("error")
+    return Group(head, details, *([Text(_sentence(error), "red")] if error else []))
+
+
+def _timeline(run: Mapping[str, Any]) -> RenderableType:
+    """A bar a step, from the moment the run was accepted; what runs after the outcome is dimmed."""
+    start = _time(run["created_at"])
+    steps = sorted(run["steps"], key=lambda step: step.get("started_at") or "~")
+    ends = [_milliseconds(start, step.get("finished_at")) or 0.0 for step in steps]
+    whole = max([1.0, *ends])
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("step", no_wrap=True)
+    table.add_column("worker", no_wrap=True)
+    table.add_column("start", justify="right")
+    table.add_column("ms", justify="right")
+    table.add_column(Text(f"0 … {whole:,.0f} ms", "dim"), no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for step in steps:
+        began = _milliseconds(start, step.get("started_at"))
+        took = _milliseconds(step.get("started_at"), step.get("finished_at"))
+        style = "dim" if not step.get("essential", True) else ""
+        status = str(step["status"])
+        name = step["id"] if step.get("item") is None else f"{step['id']}[{step['item']}]"
+        attempt = f"attempt {step['attempt']}" if (step.get("attempt") or 1) > 1 else ""
+        after = "after the outcome" if style else ""
+        note = attempt if status == "SUCCEEDED" else f"{status} {_sentence(step.get('error'))}".strip()
+        table.add_row(
+            Text(name, style),
+            Text(str(step.get("worker") or "-"), "dim"),
+            f"{began:,.0f}" if began is not None else "",
+            f"{took:,.0f}" if took is not None else "",
+            _bar(began, took, whole, COLOURS.get(status, "cyan") if not style else "blue"),
+            Text(note or after, COLOURS.get(status, "dim") if note else "dim"),
+        )
+    return table
+
+
+def _decision(found: Mapping[str, Any] | None) -> RenderableType | None:
+    if found is None:
+        return None
+    level = str(found["level"])
+    line = Text.assemble((level.upper(), f"bold {LEVELS.get(level, 'red')}"), " approval")
+    if found.get("urgency"):
+        line.append(f", {found['urgency']}")
+    if found.get("sla_hours"):
+        line.append(f", within {_number(found['sla_hours'])} h")
+    if found.get("due_at"):
+        line.append(f" (by {_moment(found['due_at'])})")
+    lines = [line]
+    if found.get("approvers"):
+        lines.append(Text("by " + ", ".join(str(approver).replace("_", " ") for approver in found["approvers"])))
+    if found.get("reason"):
+        lines.append(Text(str(found["reason"]), "dim"))
+    return Group(*lines)
+
+
+def _loss(found: Mapping[str, Any] | None) -> RenderableType | None:
+    if found is None:
+        return None
+    currency = str(found.get("currency", ""))
+    table = Table(box=None, padding=(0, 4, 0, 0), header_style="dim")
+    figures = (("ALE", "ale"), ("P5", "p5"), ("P50", "p50"), ("P95", "p95"), ("VaR 95", "var95"))
+    known = [(title, key) for title, key in figures if isinstance(found.get(key), int | float)]
+    for title, _ in known:
+        table.add_column(title, justify="right")
+    table.add_row(*(Text(money(found[key]), "bold") for _, key in known))
+    basis = [f"{currency} a year".strip()]
+    if found.get("iterations"):
+        basis.append(f"{found['iterations']:,} simulated years")
+    if found.get("seed") is not None:
+        basis.append(f"seed {found['seed']}")
+    if isinstance(found.get("convergence_error"), int | float):
+        basis.append(f"error of the ALE {found['convergence_error']:.1%}")
+    return Group(table, Text(", ".join(basis), "dim"))
+
+
+def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
+    """Those that apply, the most urgent first; those that cannot be dated yet last."""
+    if found is None:
+        return None
+    due = [one for one in found["obligations"] if one.get("applicability", "applies") == "applies"]
+    check = len(found["obligations"]) - len(due)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(ratio=1)
+    for one in sorted(due, key=lambda one: str(one.get("deadline") or "~")):
+        hours = one.get("hours_left")
+        style = "red" if hours is not None and hours < 24 else "yellow" if hours is not None and hours < 96 else ""
+        table.add_row(
+            Text(_moment(one["deadline"]) if one.get("deadline") else "not dated", style or "dim"),
+            Text(_left(hours), style or "dim"),
+            Text.assemble((str(one.get("regime", "")), "bold"), f"  {one.get('title', '')}"),
+        )
+    lines: list[RenderableType] = [table if due else Text("none applies", "dim")]
+    if check:
+        lines.append(Text(f"{check} more to check, as facts are missing", "dim"))
+    return Group(*lines)
+
+
+def _report(run: Mapping[str, Any]) -> RenderableType | None:
+    """Whatever addresses and paths the report step gave, one a line (they are not wrapped: they get copied)."""
+    places = []
+    for output in _outputs(run):
+        for key in ("url", "link", "html_path", "markdown_path", "path"):
+            if isinstance(value := output.get(key), str) and value and value not in places:
+                places.append(value)
+    return Group(*(Text(place, overflow="fold") for place in places)) if places else None
+
+
+# --- finding ----------------------------------------------------------------------------------------------
+
+
+def _outputs(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for step in run["steps"]:
+        if isinstance(step.get("output"), dict):
+            yield step["output"]
+
+
+def _holding(run: Mapping[str, Any], *keys: str) -> Mapping[str, Any] | None:
+    """The first output that has all of `keys`."""
+    return next((output for output in _outputs(run) if all(key in output for key in keys)), None)
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+
+def money(amount: float) -> str:
+    """`1,234`, `56.7 k`, `8.90 M`, `1.23 bn`: three figures that count."""
+    for limit, size, unit in ((1e9, 1e9, "bn"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if abs(amount) >= limit:
+            scaled = amount / size
+            return f"{scaled:,.{0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2}f} {unit}"
+    return f"{amount:,.0f}"
+
+
+def _bar(began: float | None, took: float | None, whole: float, colour: str) -> Text:
+    if began is None or took is None:
+        return Text()
+    first = min(BAR - 1, int(began / whole * BAR))
+    length = max(1, min(BAR - first, round(took / whole * BAR)))
+    return Text.assemble(" " * first, ("━" * length, colour))
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"
+
+
+def _left(hours: float | None) -> str:
+    if hours is None:
+        return ""
+    if hours < 0:
+        return f"{-hours:,.0f} h late"
+    return f"{hours:,.0f} h left" if hours < 96 else f"{hours / 24:,.0f} d left"
+
+
+def _moment(value: str) -> str:
+    return f"{_time(value).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _milliseconds(start: str | datetime | None, end: str | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return (_time(end) - _time(start)).total_seconds() * 1000
+
+
+def _time(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def _sentence(error: Any) -> str:
+    """An error as the API gives it: a text, or an object with a message."""
+    if isinstance(error, dict):
+        return str(error.get("message") or error.get("code") or error)
+    return str(error or "")
