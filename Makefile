@@ -68,4 +68,5 @@ venv:
 	@$(PYTHON) -I erip/stack/bootstrap.py --venv $(VENV)
 
 clean: down ## end everything, and remove the virtual environment and the stack's data
+	@if [ -f .erip/home ]; then rm -rf "$$(cat .erip/home)"; fi
 	rm -rf $(VENV) .erip

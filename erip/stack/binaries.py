@@ -139,8 +139,9 @@ def _postgres_paths() -> Iterator[Path]:
         folders += sorted(Path("/").glob(pattern.lstrip("/")), key=_number, reverse=True)
     seen = set()
     for folder in folders:
-        path = (folder / "postgres").resolve()
-        if path not in seen and path.exists() and (path.parent / "initdb").exists():
+        # os.path, as a folder of PATH that may not be entered is no error here.
+        path = Path(os.path.realpath(folder / "postgres"))
+        if path not in seen and os.access(path, os.X_OK) and os.path.exists(path.parent / "initdb"):
             seen.add(path)
             yield path
 

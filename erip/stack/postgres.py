@@ -22,7 +22,7 @@ from .binaries import Binary
 from .errors import ServerFailed, disk_full
 from .ports import LOOPBACK
 from .privileges import User
-from .processes import last_line
+from .processes import Identity, last_line, wait_until
 from .state import check_room, write_private
 
 SUPERUSER = "postgres"
@@ -196,10 +196,10 @@ def _clear_stale_pid(data: Path) -> None:
     except psutil.Error:
         ours = False
     if ours:
+        identity = Identity(pid, process.create_time())
         for number in (signal.SIGINT, signal.SIGQUIT):
             process.send_signal(number)
-            _, alive = psutil.wait_procs([process], timeout=10)
-            if not alive:
+            if wait_until(lambda: not identity.alive, 10):
                 return
         raise ServerFailed(f"A PostgreSQL (pid {pid}) still runs on {data} and does not end: stop it, then try again.")
     file.unlink(missing_ok=True)

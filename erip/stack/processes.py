@@ -122,7 +122,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
             process.kill()
         for child in children:
             _signal(child, signal.SIGKILL)
-        psutil.wait_procs(children, timeout=5)
+        wait_until(lambda: not any(_runs(child) for child in children), 5)
 
 
 def end_all(identities: Iterable[Identity], stack_id: str, *, patience: float = 15.0) -> int:
@@ -138,10 +138,11 @@ def end_all(identities: Iterable[Identity], stack_id: str, *, patience: float = 
     found.pop(os.getpid(), None)
     for process in found.values():
         _signal(process, signal.SIGINT if _name(process).startswith("postgres") else signal.SIGTERM)
-    _, alive = psutil.wait_procs(list(found.values()), timeout=patience)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=5)
+    # Not psutil's wait: it would wait for whoever has to reap them, too.
+    if not wait_until(lambda: not any(_runs(process) for process in found.values()), patience):
+        for process in found.values():
+            _signal(process, signal.SIGKILL)
+        wait_until(lambda: not any(_runs(process) for process in found.values()), 5)
     return len(found)
 
 
@@ -178,6 +179,14 @@ def last_line(log: Path) -> str:
     except FileNotFoundError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it is the same process still, and not one that only waits to be reaped."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
