@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import shared_task, signals
 from django.conf import settings
+from django.db import DatabaseError
 
 from workflows import worker
 from workflows.core.states import Lane
@@ -22,7 +23,11 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     if pool not in ("thread", "solo"):
         raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
     queues = instance.app.amqp.queues.consume_from
-    worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
+    try:
+        worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
+    except DatabaseError as error:
+        # Celery swallows what a signal's receiver raises, and a worker that is not registered could claim nothing.
+        raise SystemExit(f"PostgreSQL cannot be used, so this worker ends: {str(error).strip()}") from error
 
 
 @signals.worker_shutdown.connect

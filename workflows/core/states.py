@@ -20,7 +20,7 @@ class RunState(StrEnum):
 
 
 class StepState(StrEnum):
-    PENDING = "PENDING"  # waits for its needs; has no row             → READY, SKIPPED, CANCELLED
+    PENDING = "PENDING"  # waits for its needs; has no row             → READY, SKIPPED, FAILED (expression), CANCELLED
     READY = "READY"  # may be claimed by a worker                      → RUNNING, CANCELLED
     RUNNING = "RUNNING"  # claimed; `attempt` is the claim's fencing token → any but PENDING
     WAITING = "WAITING"  # rests until `due_at` before its next attempt → READY, CANCELLED

@@ -1,0 +1,39 @@
+"""Counts every recording of a step's result in the database itself: no code of ours can forget one."""
+
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection
+
+
+@pytest.fixture
+def recordings(transactional_db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            DROP TABLE IF EXISTS test_recordings;
+            CREATE TABLE test_recordings (run_id uuid, step text, item int, attempt int);
+            CREATE OR REPLACE FUNCTION test_record() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO test_recordings VALUES (NEW.run_id, NEW.step, NEW.item, NEW.attempt);
+                RETURN NULL;
+            END $$;
+            CREATE OR REPLACE TRIGGER test_record AFTER UPDATE ON workflows_steprun FOR EACH ROW
+            WHEN (NEW.state = 'SUCCEEDED') EXECUTE FUNCTION test_record();
+        """)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER IF EXISTS test_record ON workflows_steprun; DROP TABLE test_recordings")
+
+
+@pytest.fixture
+def broker() -> redis.Redis:
+    client = redis.Redis.from_url(settings.ERIP_BROKER_URL)
+    client.flushall()
+    return client
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "processes.log"

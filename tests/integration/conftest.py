@@ -1,0 +1,46 @@
+"""An executor in the test's own process, on the real database: what a worker is, without Celery around it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connections
+
+from workflows import engine, store
+from workflows.core.states import Lane
+from workflows.executor import Executor
+from workflows.models import WorkflowRun
+from workflows.store import Report
+
+LANES = [str(lane) for lane in Lane]
+
+
+@pytest.fixture
+def executor(transactional_db: None) -> Iterator[Executor]:
+    made = Executor(store.register_worker("test", "here", 1, LANES), LANES, threads=4)
+    yield made
+    made.stop(grace=5)
+    connections.close_all()
+
+
+@pytest.fixture
+def run_to_end(executor: Executor) -> Callable[..., WorkflowRun]:
+    """Start a run and do what workers and leader do until it has ended or waits for a person."""
+    from tests.workers import until
+
+    def run(workflow: str, input: object = None, **options: object) -> WorkflowRun:
+        request = engine.StartRequest(input if input is not None else {}, **options)  # type: ignore[arg-type]
+        started = engine.start_runs(workflow, [request], principal="test")[0]
+
+        def settled() -> bool:
+            due = [Report(run_id, engine.machine.StepDue(step, item)) for run_id, step, item in store.due_steps(limit=9)]
+            if due:
+                engine.report(due)
+            executor.execute([started.id])
+            row = WorkflowRun.objects.get(pk=started.id)
+            busy = row.steps.filter(state__in=["READY", "RUNNING", "WAITING"]).exists()
+            return not busy
+
+        until(settled, what=f"run of {workflow} settled")
+        return WorkflowRun.objects.get(pk=started.id)
+
+    return run

@@ -1,0 +1,100 @@
+"""Steps for the tests of the engine."""
+
+import asyncio
+import hashlib
+import threading
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tests.sample.models import Effect
+from workflows.core.graph import Retry
+from workflows.errors import PermanentStepError, StepError
+from workflows.registry import StepContext, step
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    value: Any = None
+
+
+class Seconds(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    seconds: float = 0.0
+
+
+class Times(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    times: int = 0
+    permanent: bool = False
+
+
+class Seen(BaseModel):
+    value: Any = None
+    key: str = ""
+    attempt: int = 0
+
+
+@step("sample.echo")
+def echo(data: Value, ctx: StepContext) -> Seen:
+    return Seen(value=data.value, key=ctx.idempotency_key, attempt=ctx.attempt)
+
+
+@step("sample.work", timeout=60)
+def work(data: Times, ctx: StepContext) -> Seen:
+    """Hashes `times` times: work that takes a while and can be checked."""
+    digest = ctx.idempotency_key.encode()
+    for _ in range(data.times):
+        digest = hashlib.sha256(digest).digest()
+    return Seen(value=digest.hex(), key=ctx.idempotency_key, attempt=ctx.attempt)
+
+
+@step("sample.flaky", retry=Retry(max_attempts=3, backoff=0.05, max_delay=0.1))
+def flaky(data: Times, ctx: StepContext) -> Seen:
+    """Fails `times` times, then succeeds."""
+    if ctx.attempt <= data.times:
+        if data.permanent:
+            raise PermanentStepError("it will never work", code="hopeless")
+        raise StepError(f"attempt {ctx.attempt} fails", code="flaky")
+    return Seen(attempt=ctx.attempt)
+
+
+@step("sample.rest")
+async def rest(data: Seconds) -> Seen:
+    """Waits without a thread, as a call to a remote service does."""
+    await asyncio.sleep(data.seconds)
+    return Seen()
+
+
+@step("sample.block", timeout=1)
+def block(data: Seconds) -> Seen:
+    """Blocks its thread."""
+    threading.Event().wait(data.seconds)
+    return Seen()
+
+
+@step("sample.block_once", idempotent=False, timeout=30)
+def block_once(data: Seconds, ctx: StepContext) -> Seen:
+    """Has an effect that must not be repeated blindly, and then takes a while."""
+    Effect.objects.create(key=ctx.idempotency_key)
+    threading.Event().wait(data.seconds)
+    return Seen(attempt=ctx.attempt)
+
+
+@step("sample.book", transactional=True, timeout=30)
+def book(data: Seconds, ctx: StepContext) -> Seen:
+    """Writes a row in the checkpoint's own transaction."""
+    Effect.objects.create(key=ctx.idempotency_key)
+    threading.Event().wait(data.seconds)
+    return Seen(attempt=ctx.attempt)
+
+
+@step("sample.nul")
+def nul(data: Value) -> Seen:
+    """Returns what PostgreSQL refuses to store."""
+    return Seen(value="\0")
+
+
+@step("sample.boom", retry=Retry(max_attempts=1))
+def boom(data: Value) -> Seen:
+    raise RuntimeError("boom")
