@@ -1,14 +1,17 @@
 """Whether a caller's scope is enough for what it asks."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from .principals import Principal
 from .scopes import Scope
+
+if TYPE_CHECKING:
+    # Which imports this module, as the settings say.
+    from rest_framework.views import APIView
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -26,7 +29,7 @@ def requires(scope: Scope) -> Callable[[Handler], Handler]:
 class HasScope(BasePermission):
     """The caller is known, and its scope includes the one that the view's method is marked with."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         principal = request.user
         if not isinstance(principal, Principal):
             return False

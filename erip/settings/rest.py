@@ -58,6 +58,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatus": "workflows.core.states.RunState",
+        "StepStatus": "workflows.core.states.StepState",
+        "Lane": "workflows.core.states.Lane",
+    },
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -72,6 +77,3 @@ SPECTACULAR_SETTINGS = {
         {"name": "schemas", "description": "JSON Schemas of the documents that the API reads."},
     ],
 }
-
-# Ahead of sessions and CSRF: it awaits the end of a run, and only then lets the answer through.
-REST_MIDDLEWARE: list[str] = []

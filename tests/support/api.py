@@ -1,13 +1,29 @@
-"""What the tests of the API share: a definition to run, and clients that hold a key."""
+"""What the tests of the API share: a step, a definition that uses it, and clients that hold a key."""
 
 from typing import Any
 
 import orjson
 from django.test import Client
+from pydantic import BaseModel
 
 from erip.access import keys
 from erip.access.scopes import Scope
 from workflows import engine
+from workflows.registry import step
+
+
+class LookUp(BaseModel):
+    cves: list[str]
+
+
+class Found(BaseModel):
+    count: int
+
+
+@step("test.look_up", summary="Count a list of vulnerabilities.")
+def look_up(data: LookUp) -> Found:
+    return Found(count=len(data.cves))
+
 
 DEFINITION = """\
 name: look-up
@@ -19,7 +35,7 @@ input:
   additionalProperties: true
   properties: {cves: {type: array, items: {type: string}}}
 steps:
-  enrich: {uses: nexus.enrich_threat, with: {cves: "${{ input.cves }}"}}
+  enrich: {uses: test.look_up, with: {cves: "${{ input.cves }}"}}
 output: "${{ steps.enrich.output }}"
 """
 INPUT = {"cves": ["CVE-2021-44228"]}

@@ -84,7 +84,11 @@ class JsonObject(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_field({})
 class AnyJson(JsonObject):
-    """Any JSON value, taken as it is."""
+    """Any JSON value, null too, taken as it is."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        # Not by `allow_null`, which OpenAPI would describe as "either anything or null".
+        return (True, None) if data is None else super().validate_empty_values(data)
 
     def to_internal_value(self, data: Any) -> Any:
         return data

@@ -6,7 +6,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from .problems import BadRequest, Unprocessable, faults_of
-from .serializers import QuerySerializer, StrictSerializer
+from .fields import StrictSerializer
 
 
 def read_body(
@@ -23,9 +23,9 @@ def read_body(
     return dict(checked.validated_data)
 
 
-def read_query(request: Request, serializer: type[QuerySerializer]) -> dict[str, Any]:
+def read_query(request: Request, serializer: type[StrictSerializer]) -> dict[str, Any]:
     """The validated query string."""
-    checked = serializer(request.query_params)
+    checked = serializer(data=request.query_params.dict())
     try:
         checked.is_valid(raise_exception=True)
     except ValidationError as error:

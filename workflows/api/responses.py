@@ -119,7 +119,7 @@ class RunListed(Answer):
     finished_at = serializers.DateTimeField(allow_null=True)
     deadline_at = serializers.DateTimeField(allow_null=True, help_text="When it is given up; null: never.")
     started_by = serializers.CharField()
-    error = AnyJson(allow_null=True)
+    error = AnyJson()
 
 
 class RunPage(Answer):
@@ -137,15 +137,15 @@ class Step(Answer):
     worker = serializers.CharField(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
-    input = AnyJson(allow_null=True)
-    output = AnyJson(allow_null=True)
-    error = AnyJson(allow_null=True)
+    input = AnyJson()
+    output = AnyJson()
+    error = AnyJson()
     essential = serializers.BooleanField()
 
 
 class Run(RunListed):
     input = JsonObject()
-    output = AnyJson(allow_null=True)
+    output = AnyJson()
     steps = Step(many=True, help_text="In the order of the definition.")
 
 
@@ -156,7 +156,7 @@ class Event(Answer):
     item = serializers.IntegerField(allow_null=True)
     attempt = serializers.IntegerField(allow_null=True)
     worker = serializers.CharField(allow_null=True)
-    detail = AnyJson(allow_null=True)
+    detail = AnyJson()
 
 
 class EventList(Answer):

@@ -86,6 +86,8 @@ def operation(
     The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
     """
     statuses = {400, 503, *problems}
+    if any(getattr(parameter, "location", None) == OpenApiParameter.PATH for parameter in parameters):
+        statuses.add(404)
     if scope is not None:
         statuses |= {401, 403}
         description = f"{description}\n\nScope: `{scope}`.".strip()

@@ -1,6 +1,5 @@
 """What the API reads: the bodies and the query strings."""
 
-from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
@@ -35,7 +34,9 @@ class StartRun(StrictSerializer):
 class StartBulk(StrictSerializer):
     """Start up to 10,000 runs of one workflow."""
 
-    workflow = serializers.RegexField(rf"^{NAME}\Z", help_text="The workflow's name.")
+    workflow = serializers.RegexField(
+        rf"^{NAME}\Z", trim_whitespace=False, help_text="The workflow's name."
+    )
     inputs = serializers.ListField(
         child=JsonObject(), min_length=1, max_length=BULK_MAX, help_text="One input for each run."
     )
@@ -68,7 +69,7 @@ class ResolveStep(StrictSerializer):
         ["succeeded", "failed", "retry"],
         help_text="`retry` runs the step again: only if that can do no harm.",
     )
-    output = AnyJson(required=False, allow_null=True, help_text="The step's output, if it succeeded.")
+    output = AnyJson(required=False, help_text="The step's output, if it succeeded.")
     item = Whole(
         required=False,
         allow_null=True,
@@ -81,14 +82,7 @@ class ResolveStep(StrictSerializer):
     )
 
 
-class QuerySerializer(StrictSerializer):
-    """A query string: everything comes as a string, and a key that is not known is a fault."""
-
-    def __init__(self, query: Any) -> None:
-        super().__init__(data=query.dict() if hasattr(query, "dict") else query)
-
-
-class RunFilter(QuerySerializer):
+class RunFilter(StrictSerializer):
     """The filters of the list of runs."""
 
     workflow = serializers.CharField(required=False, max_length=63, help_text="The workflow's name.")
@@ -111,7 +105,7 @@ class RunFilter(QuerySerializer):
             raise serializers.ValidationError("is not the cursor of a page") from error
 
 
-class WorkflowFilter(QuerySerializer):
+class WorkflowFilter(StrictSerializer):
     """The page of the list of workflows."""
 
     cursor = serializers.CharField(

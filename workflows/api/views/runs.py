@@ -75,7 +75,6 @@ class WorkflowRuns(APIView):
         request=StartRun,
         examples=[_START_EXAMPLE],
         answers={200: responses.Run, 202: responses.RunStarted},
-        problems=[404],
     )
     def post(self, request: Request, name: str) -> Response:
         key, seconds = idempotency_key(request), preferred_wait(request)
@@ -144,7 +143,6 @@ class RunOne(APIView):
         summary="Read a run with its steps",
         parameters=[RUN_PARAMETER],
         answers={200: responses.Run},
-        problems=[404],
     )
     def get(self, request: Request, id: UUID) -> Response:
         return Response(queries.run_detail(str(id)))
@@ -159,7 +157,6 @@ class RunEvents(APIView):
         description="Oldest first.",
         parameters=[RUN_PARAMETER],
         answers={200: responses.EventList},
-        problems=[404],
     )
     def get(self, request: Request, id: UUID) -> Response:
         return Response({"items": queries.run_events(str(id))})
@@ -175,7 +172,7 @@ class RunCancel(APIView):
         parameters=[RUN_PARAMETER],
         request=CancelRun,
         answers={200: responses.Run},
-        problems=[404, 409],
+        problems=[409],
     )
     def post(self, request: Request, id: UUID) -> Response:
         body = read_body(request, CancelRun, optional=True)
@@ -193,7 +190,7 @@ class RunRetry(APIView):
         parameters=[RUN_PARAMETER, _LOCATION],
         request=RetryRun,
         answers={202: responses.RunStarted},
-        problems=[404, 409],
+        problems=[409],
     )
     def post(self, request: Request, id: UUID) -> Response:
         read_body(request, RetryRun, optional=True)

@@ -33,7 +33,7 @@ class StepResolve(APIView):
             )
         ],
         answers={204: None},
-        problems=[404, 409],
+        problems=[409],
     )
     def post(self, request: Request, id: UUID, step: str) -> Response:
         body = read_body(request, ResolveStep)

@@ -10,7 +10,6 @@ from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
 from workflows import engine
-from workflows.core.definition import SCHEMA
 from workflows.errors import NameMismatch
 
 from .. import catalog, responses
@@ -39,7 +38,7 @@ _BODY = {
     "application/json": {
         "type": "object",
         "additionalProperties": {},
-        "description": str(SCHEMA.get("title", "")),
+        "description": "A definition; its JSON Schema is at /api/v1/schemas/workflow.",
     },
 }
 _EXAMPLES = [OpenApiExample("triage", value=_EXAMPLE, media_type="application/yaml", request_only=True)]
@@ -76,7 +75,6 @@ class WorkflowOne(APIView):
         summary="Read a workflow",
         parameters=[NAME_PARAMETER],
         answers={200: responses.Workflow},
-        problems=[404],
     )
     def get(self, request: Request, name: str) -> Response:
         return Response(catalog.workflow(name))
@@ -137,7 +135,6 @@ class WorkflowVersionOne(APIView):
         summary="Read one version of a workflow",
         parameters=[NAME_PARAMETER, VERSION_PARAMETER],
         answers={200: responses.WorkflowVersion},
-        problems=[404],
     )
     def get(self, request: Request, name: str, number: int) -> Response:
         return Response(catalog.workflow_version(name, number))
