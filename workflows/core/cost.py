@@ -12,8 +12,8 @@ use, on inputs under 64 KB:
 
 So: the source is short, `map` and `filter` are refused, one comprehension at most, a path is resolved by us and handed
 over as a variable (which CEL reads without copying), a pattern is a literal, and the rest is bounded by `units` below.
-A unit is about 5 ns at worst, so an expression within BUDGET holds the lock for about 0.1 s at the very most; ordinary
-ones take microseconds.
+A unit is about 5 ns, so an expression within BUDGET holds the lock for about 0.1 s at the very most; ordinary ones
+take microseconds.
 """
 
 import re
@@ -39,6 +39,8 @@ class Work:
     """What part of an expression does each time it is gone through."""
 
     tokens: int = 0
+    #: values of the context that it reads
+    reads: int = 0
     #: `+`: each copies all that the ones before it built, so they count squared
     pluses: int = 0
     #: other tokens that may copy a value: `[`, `{`, `.` on a computed value, what stands in a list or object
@@ -47,10 +49,10 @@ class Work:
     to_compile: int = 0
     to_match: int = 0
 
-    def units(self, nodes: int, size: int) -> int:
-        """Going through it once, over data of so many values and bytes."""
-        per_node = self.tokens + _COPIES * (self.copies + self.pluses * self.pluses)
-        return per_node * nodes + 1_500 * self.to_compile + 2 * self.to_match * size
+    def units(self, nodes: int, size: int, touches: int) -> int:
+        """Going through it once, over data of so many values and bytes, of which it goes over all so many times."""
+        per_node = touches + _COPIES * (self.copies + self.pluses * self.pluses)
+        return 10 * self.tokens + per_node * nodes + 1_500 * self.to_compile + 2 * self.to_match * size
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Cost:
 
     def check_alone(self) -> None:
         """Raise TooCostly if the expression is too much whatever small data it reads."""
-        if self._units((64, 64, 4_096), (64, 4_096), 1) > BUDGET:
+        if self._units((64, 1, 4_096), (64, 4_096)) > BUDGET:
             raise TooCostly("it is too costly: its patterns or its chain of + are too long")
 
     def check(self, values: list[Any], inner: list[Any]) -> None:
@@ -82,25 +84,26 @@ class Cost:
         commas = packed.count(b",") + 1
         inner_packed = pack(inner) if inner else b""
         inner_size = len(inner_packed)
-        estimate = self._units((commas, commas, size), (inner_packed.count(b",") + 1, inner_size), 1)
+        estimate = self._units((commas, commas, size), (inner_packed.count(b",") + 1, inner_size))
         if estimate > BUDGET:
             (nodes, longest), (inner_nodes, _) = measure(values), measure(inner)
-            if self._units((nodes, longest, size), (inner_nodes, inner_size), 1) > BUDGET:
+            if self._units((nodes, longest, size), (inner_nodes, inner_size)) > BUDGET:
                 raise TooCostly(
                     f"it would go through too much data ({longest:,} items, {size:,} bytes); do it in a step"
                 )
 
-    def _units(self, data: tuple[int, int, int], inner: tuple[int, int], item: int) -> int:
+    def _units(self, data: tuple[int, int, int], inner: tuple[int, int]) -> int:
         nodes, longest, size = data
         weight = nodes + size // 16
-        units = self.outside.units(weight, size)
+        units = self.outside.units(weight, size, self.outside.reads)
         if self.inside is not None:
             # What is gone through can be made larger first: `(a + a).exists(...)`, `[a, a].exists(...)`.
             grown = 1 + self.outside.pluses + self.outside.copies
             rounds = longest * grown + self.literals
             inner_nodes, inner_size = inner
-            units += grown * self.inside.units(weight, size)  # all items together are no more than the data
-            units += rounds * self.inside.units(inner_nodes + inner_size // 16 + item, inner_size)
+            # All items together are no more than the data: once for every token of the body is plenty.
+            units += grown * self.inside.units(weight, size, self.inside.tokens)
+            units += rounds * self.inside.units(inner_nodes + inner_size // 16, inner_size, self.inside.reads)
         return units
 
 

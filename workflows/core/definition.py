@@ -5,6 +5,7 @@ other parts being right (what a step may refer to, given a graph without cycles)
 """
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -24,13 +25,18 @@ SCHEMA = format.SCHEMA
 _SCHEMA = Schema.compile(SCHEMA)
 _STEP: dict[str, Any] = SCHEMA["properties"]["steps"]["patternProperties"][format.STEP_ID]
 _MAX_SECONDS = 3660 * 86_400.0
+#: more than an author reads at once
+MAX_FAULTS = 200
 
 
 class DefinitionInvalid(ValueError):
     """The definition cannot be published; `faults` lists everything that is wrong, each with its place."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = list(dict.fromkeys(faults))
+        every = list(dict.fromkeys(faults))
+        self.faults = every[:MAX_FAULTS]
+        if len(every) > MAX_FAULTS:
+            self.faults.append(Fault("", f"and {len(every) - MAX_FAULTS:,} more"))
         super().__init__("; ".join(map(str, self.faults)))
 
 
@@ -53,7 +59,7 @@ class _Check:
     def __init__(self, document: dict[str, Any], registered: Mapping[str, StepInfo]) -> None:
         self.registered = registered
         self.faults: list[Fault] = []
-        violations = _SCHEMA.violations(document)
+        violations = _SCHEMA.violations(document, limit=sys.maxsize)  # all: what is not broken is relied on
         self.faults.extend(_structural(violation, document) for violation in violations)
         self.broken = {violation.location for violation in violations}
         self.document = document if isinstance(document, dict) else {}
@@ -72,7 +78,7 @@ class _Check:
         known = None if circles else ordering.ancestors(needs, order)
         self._essential(needs)
         input_check = self._input()
-        nodes = {id: self._step(id, needs[id], known) for id in order}
+        nodes = {id: self._step(id, needs[id], known) for id in order if ("steps", id) not in self.broken}
         output = self._output()
         timeout = self._duration(("timeout",), self.document.get("timeout"))
         if self.faults:
@@ -279,7 +285,9 @@ def _structural(violation: Violation, document: Any) -> Fault:
         return Fault(path, f"unknown key{_did_you_mean(str(key), known)}; known are {', '.join(known)}")
     if violation.keyword == "required":
         return Fault(path, "is required")
-    if violation.keyword in ("minItems", "maxItems", "minProperties", "maxProperties", "uniqueItems", "maxLength"):
+    if violation.keyword == "minProperties":
+        return Fault(path, "at least one step is needed")
+    if violation.keyword in ("minItems", "maxItems", "maxProperties", "uniqueItems", "maxLength"):
         return Fault(path, violation.message)
     return Fault(path, f"is not {at}" if at else violation.message)
 

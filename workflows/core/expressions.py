@@ -222,7 +222,7 @@ class _Reader:
                 self.body, self.loop, self.loop_depth = (self.body_start, self.at), None, None
         if token.text == "+":
             self._note("plus")
-        elif token.text in "[{.":
+        elif token.text in "[{" or (token.text == "." and self.peek(2) != "("):
             self._note("copy")
         if token.text in "[{" and not self._is_index():
             self._note("literal")
@@ -389,6 +389,7 @@ class _Reader:
         patterns = [value for what, value in notes if what == "pattern"]
         return Work(
             tokens=count,
+            reads=kinds.count("read"),
             pluses=kinds.count("plus"),
             copies=copies,
             to_compile=sum(compiled for compiled, _ in patterns),

@@ -33,7 +33,10 @@ def cycles(needs: Needs) -> list[tuple[str, ...]]:
 
 
 def topological(needs: Needs) -> list[str]:
-    """The steps, each after all that it needs: always the first in the order given that can come next. `needs` has no cycle."""
+    """The steps, each after all that it needs: always the first in the order given that can come next.
+
+    `needs` has no cycle.
+    """
     waiting = {step: set(wanted) for step, wanted in needs.items()}
     done: dict[str, None] = {}
     while waiting:

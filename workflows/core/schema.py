@@ -69,19 +69,19 @@ class Schema:
         """Everything wrong with `data` (at most 50 faults), in the order of their paths."""
         return [Fault(place(at, found.location), found.message) for found in self.violations(data)]
 
-    def violations(self, data: Any) -> list[Violation]:
-        """Everything wrong with `data`, at most 50; the outer places first."""
+    def violations(self, data: Any, *, limit: int = MAX_FAULTS) -> list[Violation]:
+        """What is wrong with `data`, at most `limit` things, in the order of their paths."""
         if _too_deep(data):
             return [Violation((), "depth", (), f"nested more than {MAX_DEPTH} deep")]
         found: list[Violation] = []
         try:
             for error in self._validator.iter_errors(data):
                 found.extend(_violations(error))
-                if len(found) >= MAX_FAULTS:
+                if len(found) >= limit:
                     break
         except (ValueError, TypeError) as error:
             return [Violation((), "type", (), f"not plain JSON: {_tidy(str(error))}")]
-        del found[MAX_FAULTS:]
+        del found[limit:]
         return sorted(found, key=lambda violation: [(str(type(key)), key) for key in violation.location])
 
 

@@ -1,0 +1,370 @@
+"""Definitions: a good one becomes a graph, a bad one is told everything that is wrong with it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workflows.core.definition import SCHEMA, DefinitionInvalid, content_hash, parse, validate
+from workflows.core.graph import Retry
+
+CVE_LIST = {"type": "array", "items": {"type": "string"}}
+
+
+@dataclass(frozen=True)
+class Registered:
+    name: str
+    input_schema: dict[str, Any]
+    idempotent: bool = True
+    transactional: bool = False
+    timeout: float = 30.0
+    retry: Retry | None = None
+
+
+STEPS: Mapping[str, Registered] = {
+    step.name: step
+    for step in (
+        Registered(
+            "nexus.enrich_threat",
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["cves"],
+                "properties": {
+                    "cves": CVE_LIST,
+                    "depth": {"type": "integer"},
+                    "mode": {"enum": ["fast", "full"]},
+                    "sector": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                    "window": {"$ref": "#/$defs/window"},
+                },
+                "$defs": {
+                    "window": {"type": "object", "required": ["from"], "properties": {"from": {"type": "string"}}}
+                },
+            },
+            timeout=10.0,
+            retry=Retry(max_attempts=5, backoff=0.5),
+        ),
+        Registered("atlas.assess_posture", {"type": "object"}),
+        Registered("notify.send", {"type": "object"}, idempotent=False, transactional=True),
+    )
+}
+
+BREACH = """
+name: breach-response
+description: From a report to a decision.
+lane: critical
+timeout: 4h
+input:
+  type: object
+  required: [breach_id]
+  additionalProperties: false
+  properties: {breach_id: {type: string}, cves: {type: array, items: {type: string}}}
+steps:
+  notify:
+    {uses: notify.send, needs: [posture], if: "steps.posture.output.level != 'none'", essential: false}
+  posture: {uses: atlas.assess_posture, needs: [enrich], with: {threat: "${{ steps.enrich.output }}"}}
+  enrich:
+    uses: nexus.enrich_threat
+    with: {cves: "${{ input.cves }}"}
+    timeout: 1m30s
+    retry: {max_attempts: 2, max_delay: 5s}
+output: "${{ {'threat': steps.enrich.output, 'posture': steps.posture.output} }}"
+"""
+
+
+def graph_of(source: str, media: str = "yaml"):
+    return validate(parse(source, media), STEPS)
+
+
+def faults_of(source: str) -> list[str]:
+    with pytest.raises(DefinitionInvalid) as caught:
+        graph_of(source)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def with_steps(steps: str, more: str = "") -> str:
+    return f"name: a\n{more}\nsteps:\n" + "\n".join(f"  {line}" for line in steps.strip().splitlines())
+
+
+# --- a good definition
+
+
+def test_a_definition_becomes_a_graph():
+    graph = graph_of(BREACH)
+    assert (graph.name, graph.lane, graph.timeout) == ("breach-response", "critical", 14_400.0)
+    assert graph.description == "From a report to a decision."
+    assert list(graph.steps) == ["enrich", "posture", "notify"]
+    assert graph.dependents == {"enrich": ("posture",), "posture": ("notify",), "notify": ()}
+    enrich, posture, notify = graph.steps.values()
+    assert enrich.timeout == 90.0
+    assert enrich.retry == Retry(max_attempts=2, backoff=0.5, max_delay=5.0)
+    assert (posture.timeout, posture.retry) == (30.0, Retry())
+    assert posture.needs == ("enrich",)
+    assert (notify.essential, notify.idempotent, notify.transactional) == (False, False, True)
+    context = {"input": {"cves": ["x"]}, "steps": {"enrich": {"output": 1}, "posture": {"output": {"level": "none"}}}}
+    assert enrich.with_.render(context) == {"cves": ["x"]}
+    assert notify.condition.test(context) is False
+    assert graph.output.render(context) == {"threat": 1, "posture": {"level": "none"}}
+    assert graph.input_faults({"breach_id": "a", "cves": ["b"]}) == []
+    assert [fault.path for fault in graph.input_faults({"cves": [1], "z": 1})] == [
+        "input.breach_id",
+        "input.cves[0]",
+        "input.z",
+    ]
+
+
+def test_lane_and_timeout_have_defaults():
+    graph = graph_of(with_steps("s: {uses: atlas.assess_posture}"))
+    assert (graph.lane, graph.timeout, graph.input_schema, graph.output) == ("standard", None, None, None)
+    assert graph.steps["s"].with_ is None
+    assert graph.steps["s"].condition is None
+
+
+def test_yaml_and_json_of_one_content_are_one_definition():
+    document = parse(BREACH, "yaml")
+    assert parse(json.dumps(document), "json") == document
+    assert parse(json.dumps(document).encode(), "json") == document
+    reordered = dict(reversed(document.items()))
+    assert content_hash(reordered) == content_hash(document)
+    assert content_hash({**document, "lane": "high"}) != content_hash(document)
+
+
+def test_an_if_may_be_written_with_or_without_braces():
+    for text in ("input.n > 1", "${{ input.n > 1 }}"):
+        condition = graph_of(with_steps(f's: {{uses: atlas.assess_posture, if: "{text}"}}')).steps["s"].condition
+        assert condition.source == "input.n > 1"
+    assert graph_of(with_steps("s: {uses: atlas.assess_posture, if: false}")).steps["s"].condition.test({}) is False
+
+
+def test_a_definition_may_make_a_step_not_idempotent():
+    steps = graph_of(with_steps("s: {uses: atlas.assess_posture, idempotent: false}")).steps
+    assert steps["s"].idempotent is False
+
+
+def test_a_step_may_read_what_its_needs_need():
+    graph = graph_of(
+        with_steps(
+            """
+            a: {uses: atlas.assess_posture}
+            b: {uses: atlas.assess_posture, needs: [a]}
+            c: {uses: atlas.assess_posture, needs: [b], with: {x: "${{ steps.a.output }}"}}
+            """.replace("            ", "")
+        )
+    )
+    assert graph.steps["c"].with_.references == {"a"}
+
+
+def test_the_published_schema_is_a_schema_and_accepts_good_definitions():
+    jsonschema_rs.meta.validate(SCHEMA)
+    assert jsonschema_rs.is_valid(SCHEMA, parse(BREACH, "yaml"))
+
+
+# --- faults
+
+
+def test_every_fault_is_told_at_once():
+    faults = faults_of("""
+name: Breach_Response
+lan: critical
+timeout: 4 hours
+input: {properties: {a: {$ref: 'file:///etc/passwd'}}}
+steps:
+  a: {uses: atlas.assess_posture, needs: [b]}
+  b: {uses: atlas.assess_posture, needs: [a], foreach: 1}
+  assess: {uses: nexus.enrich, needs: [enrich], timeout: -1}
+  d: {uses: nexus.enrich_threat, with: {cves: 5}, if: "input.x >"}
+  e: {uses: atlas.assess_posture, with: {a: "${{ steps.d.output }}", b: "${{ input.cves.map(c, c) }}"}}
+  F: {uses: atlas.assess_posture}
+  g: [1]
+output: {a: "${{ steps.nobody.output }}"}
+""")
+    for expected in (
+        "name: is not a workflow name",
+        'lan: unknown key (did you mean "lane"?)',
+        "timeout: is not a duration",
+        "input.properties.a.$ref: 'file:///etc/passwd': only references within the schema",
+        "steps.b.needs: cycle a -> b -> a",
+        "steps.b.foreach: unknown key",
+        'steps.assess.needs[0]: no step "enrich"',
+        'steps.assess.uses: no step named "nexus.enrich" is registered (did you mean "nexus.enrich_threat"?)',
+        "steps.assess.timeout: is not a duration",
+        'steps.d.with.cves: 5 is not of type "array"',
+        "steps.d.if: not a CEL expression",
+        "steps.e.with.b: map() is not allowed",
+        "steps.F: not a step id",
+        "steps.g: is not an object with uses",
+        'output.a: no step "nobody"',
+    ):
+        assert [fault for fault in faults if fault.startswith(expected)], (expected, faults)
+
+
+@pytest.mark.parametrize(
+    ("definition", "fault"),
+    [
+        ("name: a", "steps: is required"),
+        ("steps: {}", "name: is required"),
+        ("name: a\nsteps: {}", "steps: at least one step is needed"),
+        ("name: a\nsteps: []", "steps: is not an object of steps by id"),
+        ("name: a\nsteps: {s: {}}", "steps.s.uses: is required"),
+        ("name: 5\nsteps: {s: {uses: notify.send}}", "name: is not a workflow name"),
+        (with_steps("s: {uses: notify.send}", "lane: urgent"), "lane: is not a lane"),
+        (with_steps("s: {uses: notify.send}", "timeout: 0"), "timeout: is not a duration"),
+        (with_steps("s: {uses: notify.send}", "timeout: 0s"), "timeout: a duration must be at least 1ms"),
+        (with_steps("s: {uses: notify.send}", "timeout: 99999d"), "timeout: a duration must be at least 1ms"),
+        (with_steps("s: {uses: notify.send}", "timeout: true"), "timeout: is not a duration"),
+        (with_steps("s: {uses: notify.send}", "input: {type: strin}"), "input.type: not a JSON Schema"),
+        (with_steps("s: {uses: notify.send}", "on: push"), "on: unknown key"),
+        (with_steps("s: {uses: notify.send, compensate: {}}"), "steps.s.compensate: unknown key"),
+        (with_steps("s: {uses: notify.send, needs: s}"), "steps.s.needs: is not a list"),
+        (with_steps("s: {uses: notify.send, needs: [5]}"), "steps.s.needs[0]: is not a step id"),
+        (with_steps("s: {uses: notify.send, needs: [s]}"), "steps.s.needs[0]: a step cannot need itself"),
+        (with_steps("s: {uses: notify.send, essential: 1}"), "steps.s.essential: is not true or false"),
+        (with_steps("s: {uses: notify.send, essential: false}"), "steps: at least one step must be essential"),
+        (with_steps("s: {uses: notify.send, idempotent: true}"), "steps.s.idempotent: notify.send is not idempotent"),
+        (with_steps("s: {uses: notify.send, retry: 3}"), "steps.s.retry: is not an object with max_attempts"),
+        (with_steps("s: {uses: notify.send, retry: {max_attempts: 0}}"), "steps.s.retry.max_attempts: is not a number"),
+        (with_steps("s: {uses: notify.send, retry: {jitter: 1}}"), "steps.s.retry.jitter: unknown key"),
+        (with_steps("s: {uses: notify.send, with: [1]}"), "steps.s.with: is not an object"),
+        (with_steps("s: {uses: notify.send, with: text}"), 'steps.s.with: "text" is not of type "object"'),
+        (with_steps("s: {uses: notify.send, if: 5}"), "steps.s.if: is not an expression"),
+        (with_steps('s: {uses: notify.send, if: "steps.s.output.x"}'), "steps.s.if: a step cannot read its own"),
+        (with_steps('s: {uses: notify.send, with: {a: "${{ 1"}}'), "steps.s.with.a: ${{ is not closed"),
+        (
+            with_steps(
+                's: {uses: notify.send, with: {a: "${{ input.x }}"}}',
+                "input: {additionalProperties: false, properties: {y: {}}}",
+            ),
+            "steps.s.with.a: the input has no input.x",
+        ),
+        (with_steps("s: {uses: nexus.enrich_threat}"), "steps.s.with.cves: is required"),
+    ],
+)
+def test_a_fault_has_its_place_and_says_what(definition, fault):
+    assert [told for told in faults_of(definition) if told.startswith(fault)], faults_of(definition)
+
+
+def test_what_is_read_must_be_needed():
+    faults = faults_of(
+        with_steps(
+            'a: {uses: atlas.assess_posture}\nb: {uses: atlas.assess_posture, with: {x: ["${{ steps.a.output }}"]}}'
+        )
+    )
+    assert faults == ['steps.b.with.x[0]: reads "a", which "b" does not need: add it to needs']
+
+
+def test_the_outcome_never_waits_for_what_is_not_essential():
+    faults = faults_of("""
+name: a
+steps:
+  a: {uses: atlas.assess_posture, essential: false}
+  b: {uses: atlas.assess_posture, needs: [a]}
+  c: {uses: atlas.assess_posture}
+output: {x: "${{ steps.a.status }}"}
+""")
+    assert faults == [
+        'steps.b.needs[0]: "a" is not essential: it runs after the outcome, "b" before it',
+        'output.x: reads "a", which is not essential: it runs after the outcome',
+    ]
+
+
+def test_two_hundred_steps_and_no_more():
+    assert len(graph_of(with_steps("\n".join(f"s{i}: {{uses: notify.send}}" for i in range(200)))).steps) == 200
+    faults = faults_of(with_steps("\n".join(f"s{i}: {{uses: notify.send}}" for i in range(201))))
+    assert any(fault.startswith("steps: ") for fault in faults)
+
+
+def test_a_flood_of_faults_is_cut_short():
+    steps = {f"s{i}": {"uses": "notify.send", "if": None, "timeout": None, "x": 1} for i in range(150)}
+    with pytest.raises(DefinitionInvalid) as caught:
+        validate({"name": "a", "steps": steps}, STEPS)
+    assert len(caught.value.faults) == 201
+    assert str(caught.value.faults[-1]) == "and 250 more"
+
+
+# --- the input of steps
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({"cves": ["a"]}, []),
+        ({"cves": ["a", 5]}, ['cves[1]: 5 is not of type "string"']),
+        ({"cves": "${{ input.a }}"}, []),
+        ({"cves": "CVE ${{ input.a }}"}, []),
+        ({"cves": ["${{ input.a }}", 5]}, ['cves[1]: 5 is not of type "string"']),
+        ({"cves": "${{ input.a }}", "mode": "slow"}, ['mode: "slow" is not one of "fast" or "full"']),
+        ({"cves": "${{ input.a }}", "mode": "${{ input.b }}", "sector": "${{ input.c }}"}, []),
+        ({"cves": "${{ input.a }}", "sector": 5}, ["sector: 5 is not valid under any of the schemas listed"]),
+        ({"depth": "${{ input.a }}"}, ["cves: is required"]),
+        ({"cves": [], "dept": "${{ input.a }}"}, ["dept: unknown key"]),
+        ({"cves": [], "window": {"to": "${{ input.a }}"}}, ["window.from: is required"]),
+        ({"cves": {"a": "${{ input.a }}"}}, ["cves: "]),
+        ("${{ input.a }}", []),
+    ],
+)
+def test_what_can_be_known_of_a_steps_input_is_checked_when_it_is_published(given, faults):
+    document = {"name": "a", "steps": {"s": {"uses": "nexus.enrich_threat", "with": given}}}
+    try:
+        validate(document, STEPS)
+        told = []
+    except DefinitionInvalid as error:
+        told = [str(fault).removeprefix("steps.s.with.") for fault in error.faults]
+    assert len(told) == len(faults), told
+    for one, expected in zip(told, faults, strict=True):
+        assert one.startswith(expected)
+
+
+def test_nothing_is_refused_that_depends_on_what_an_expression_gives():
+    schema = {
+        "type": "object",
+        "if": {"properties": {"kind": {"const": "mail"}}},
+        "then": {"required": ["to"]},
+        "oneOf": [{"required": ["to"]}, {"properties": {"kind": {"const": "log"}}, "required": ["kind"]}],
+        "properties": {"list": {"contains": {"const": 1}}},
+    }
+    steps = {"x": Registered("x", schema)}
+    with_ = {"kind": "${{ input.kind }}", "list": ["${{ input.one }}"]}
+    validate({"name": "a", "steps": {"s": {"uses": "x", "with": with_}}}, steps)
+
+
+# --- laws
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5) | st.just("${{ input.a }}") | st.just("a"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = ["uses", "needs", "with", "if", "essential", "timeout", "retry", "idempotent", "foreach"]
+STEP = st.dictionaries(st.sampled_from(KEYS), JSON, max_size=5) | JSON
+DOCUMENT = st.dictionaries(
+    st.sampled_from(["name", "lane", "timeout", "input", "output", "description", "zzz"]), JSON, max_size=4
+).flatmap(
+    lambda document: st.dictionaries(st.sampled_from(["a", "b", "A"]), STEP, max_size=3).map(
+        lambda steps: {**document, "steps": steps}
+    )
+)
+
+
+@given(DOCUMENT | JSON)
+@settings(max_examples=300, deadline=None)
+def test_any_document_is_a_graph_or_a_list_of_faults(document):
+    faults = []
+    try:
+        validate(document, STEPS)
+    except DefinitionInvalid as error:
+        faults = error.faults
+        assert error.faults  # noqa: PT017
+    assert all(fault.message for fault in faults)
+
+
+@given(DOCUMENT)
+@settings(max_examples=150, deadline=None)
+def test_what_the_published_schema_refuses_is_refused(document):
+    if not jsonschema_rs.is_valid(SCHEMA, document):
+        with pytest.raises(DefinitionInvalid):
+            validate(document, STEPS)
