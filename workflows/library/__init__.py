@@ -1,0 +1,15 @@
+"""The risk library: the steps that ERIP's reference workflows are made of, and the data they reason about.
+
+Map (one area each; in every area the computation is plain Python, ORM loading stands apart in `data.py`):
+
+    nexus/      threat intelligence: KEV catalogue, CVSS, similar past incidents
+    atlas/      assets and controls: exposure and control gaps
+    compass/    legal obligations and their clocks; readiness against requirements
+    prism/      FAIR Monte Carlo of the loss
+    clearance/  decision tables: who must approve, how fast
+    beacon/     reports and their shareable links
+    trust/      the organisation's trust score
+    notify/     e-mail and signed webhooks
+
+docs/library.md describes every step with its fields, formulas and sources.
+"""

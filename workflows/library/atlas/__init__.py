@@ -1,0 +1,1 @@
+"""Security posture: which assets are exposed and which controls fall short."""

@@ -1,0 +1,55 @@
+"""What atlas.assess_posture takes and gives."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from workflows.library.nexus.contract import EnrichOutput
+from workflows.library.vocabulary import DataCategories, StepInput, StepOutput, Word
+
+
+class PostureInput(StepInput):
+    """The threat to hold the organisation against. Without any, the whole organisation is assessed."""
+
+    threat: EnrichOutput | None = Field(default=None, description="what nexus.enrich_threat found")
+    incident_type: Word | None = None
+    attack_vector: Word | None = None
+    data_categories: DataCategories = []
+    assets: list[Annotated[str, Field(max_length=200)]] = Field(
+        default=[], max_length=1000, description="names of the assets concerned; [] finds them"
+    )
+    max_gaps: int = Field(default=10, ge=0, le=100)
+
+
+class AffectedAsset(BaseModel):
+    name: str
+    criticality: int
+    internet_facing: bool
+    records: int
+    exposure: float = Field(description="0 to 100, of this asset")
+    because: str = Field(description="why it is concerned")
+
+
+class ControlGap(BaseModel):
+    control: str
+    name: str
+    nist_csf: list[str]
+    iso27001: list[str]
+    effectiveness: float
+    target: float
+    coverage: float = Field(description="share of the concerned assets that it protects, weighted by criticality")
+    gap: float = Field(description="1 − coverage × min(1, effectiveness / target)")
+    uncovered_assets: list[str]
+
+
+class PostureOutput(StepOutput):
+    exposure_score: float = Field(default=0.0, ge=0, le=100)
+    exposure_level: str = "low"
+    protection_score: float = Field(default=0.0, description="100 × the controls' strength on the concerned assets")
+    affected_assets: list[AffectedAsset] = []
+    affected_asset_count: int = 0
+    records_at_risk: int = 0
+    highest_criticality: int = 0
+    control_gaps: list[ControlGap] = []
+    controls_considered: int = 0
+    unknown_assets: list[str] = Field(default=[], description="names given that are not in the register")

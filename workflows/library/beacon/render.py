@@ -1,0 +1,117 @@
+"""A report as HTML and as Markdown: Django templates, self-contained, nothing in them runs or loads anything."""
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.template.loader import get_template
+
+from workflows.library.beacon.contract import ReportInput
+
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which run a report comes from."""
+
+    run_id: str
+    workflow: str
+    business_key: str | None
+    at: datetime
+
+
+@lru_cache(maxsize=1)
+def stylesheet() -> str:
+    return str(get_template("library/report.css").render()).strip()
+
+
+@lru_cache(maxsize=1)
+def style_hash() -> str:
+    """For Content-Security-Policy: this style sheet and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(stylesheet().encode()).digest()).decode()
+
+
+def title_of(report: ReportInput, origin: Origin) -> str:
+    title = report.title or " ".join(part for part in (origin.workflow, origin.business_key) if part)
+    return " ".join(title.split())[:300]
+
+
+def html(report: ReportInput, origin: Origin) -> str:
+    return str(get_template("library/report.html").render(_context(report, origin)))
+
+
+def markdown(report: ReportInput, origin: Origin) -> str:
+    text = str(get_template("library/report.md").render(_context(report, origin)))
+    # Blocks that were left out leave blank lines behind.
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
+    context: dict[str, Any] = {name: getattr(report, name) for name in type(report).model_fields}
+    context.update(
+        title=title_of(report, origin),
+        origin=origin,
+        stylesheet=stylesheet(),
+        style_hash=style_hash(),
+        subject_rows=rows(report.subject),
+        section_rows=[(section, rows(section.facts)) for section in report.sections],
+        bars=_bars(report),
+    )
+    return context
+
+
+def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values as a reader has them."""
+    return [(label(str(name)), shown(value)) for name, value in facts.items() if value not in (None, "", [], {})]
+
+
+def label(name: str) -> str:
+    text = name.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, list):
+        return ", ".join(shown(one) for one in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{label(str(name))}: {shown(one)}" for name, one in value.items())
+    return str(value)
+
+
+def escape_markdown(value: object) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no row or line break."""
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of the loss picture, in units of its view box."""
+
+    label: str
+    amount: float
+    width: float
+    y: int
+
+
+def _bars(report: ReportInput) -> list[Bar]:
+    if report.loss is None:
+        return []
+    loss = report.loss
+    amounts = [("P5", loss.p5), ("P50", loss.p50), ("Mean (ALE)", loss.ale), ("P95 / VaR 95", loss.p95)]
+    amounts.append(("Expected shortfall", loss.es95))
+    most = max(amount for _, amount in amounts)
+    return [
+        Bar(name, amount, round(400 * amount / most, 1) if most > 0 else 0.0, 30 * index)
+        for index, (name, amount) in enumerate(amounts)
+    ]

@@ -1,0 +1,49 @@
+"""beacon.report"""
+
+from django.conf import settings
+
+from workflows.core.graph import Retry
+from workflows.library.beacon import data as store
+from workflows.library.beacon import links, render
+from workflows.library.beacon.contract import ReportInput, ReportOutput
+from workflows.registry import StepContext, step
+
+
+@step(
+    "beacon.report",
+    timeout=30.0,
+    retry=Retry(max_attempts=3),
+    summary="A report in HTML and Markdown, with a link to share it by",
+)
+def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
+    origin = render.Origin(ctx.run_id, ctx.workflow, ctx.business_key, ctx.run_created_at)
+    html, markdown = render.html(data, origin), render.markdown(data, origin)
+    stored, link = store.save(
+        key=ctx.idempotency_key,
+        run_id=ctx.run_id,
+        workflow=ctx.workflow,
+        title=render.title_of(data, origin),
+        html=html,
+        markdown=markdown,
+        # From the run's creation, so that a later attempt does not promise another day.
+        expires_at=ctx.run_created_at + store.lifetime(),
+    )
+    path = markdown_path = None
+    note = ""
+    name = ctx.step if ctx.item is None else f"{ctx.step}-{ctx.item}"
+    try:
+        html_file, markdown_file = store.write_files(ctx.run_id, name, html, markdown)
+        path, markdown_path = str(html_file), str(markdown_file)
+    except OSError as error:
+        # The database has the report; a full disk is no reason to fail a breach response.
+        note = f"the report is stored, but its files could not be written: {error.strerror or error}"
+    return ReportOutput(
+        report_id=str(stored.pk),
+        title=stored.title,
+        url=f"{settings.ERIP_PUBLIC_URL}/reports/{links.write(link.pk, link.expires_at)}",
+        expires_at=link.expires_at,
+        path=path,
+        markdown_path=markdown_path,
+        sha256=stored.sha256,
+        note=note,
+    )

@@ -1,0 +1,1 @@
+"""Decision tables: from facts to approval level, urgency, SLA and approvers."""

@@ -1,0 +1,1 @@
+"""Legal obligations, their clocks and the readiness to meet them."""

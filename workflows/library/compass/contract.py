@@ -1,0 +1,98 @@
+"""What the compass steps take and give."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from workflows.library.vocabulary import (
+    AnySeverity,
+    DataCategories,
+    Jurisdictions,
+    Moment,
+    Sector,
+    StepInput,
+    StepOutput,
+    Word,
+)
+
+Status = Literal["due", "overdue", "met", "late", "waiting", "promptly"]
+
+
+class ComplianceInput(StepInput):
+    """The facts that decide which duties arise. What is left out (null) counts as not known yet."""
+
+    jurisdictions: Jurisdictions = Field(default=[], description="where the organisation or those affected are: DE, US-CA")
+    sector: Sector | None = None
+    data_categories: DataCategories | None = Field(default=None, description="null: not known; []: no data concerned")
+    severity: AnySeverity | None = None
+    affected_records: int | None = Field(default=None, ge=0, le=10**12)
+    organisation_facts: list[Word] | None = Field(
+        default=None, max_length=50, description="e.g. listed_company, hipaa_covered; null: not known"
+    )
+    detected_at: Moment | None = Field(default=None, description="when it came to be known; default: the run's creation")
+    confirmed_at: Moment | None = Field(default=None, description="when a breach was established")
+    classified_at: Moment | None = Field(default=None, description="when it was classified as major or significant")
+    material_at: Moment | None = Field(default=None, description="when it was determined to be material")
+    paid_at: Moment | None = Field(default=None, description="when a ransom was paid")
+    submitted: dict[str, Moment] = Field(
+        default={}, max_length=200, description="obligation code → when it was met"
+    )
+
+
+class ObligationDue(BaseModel):
+    code: str
+    regime: str
+    title: str
+    authority: str
+    deadline: datetime | None = Field(description="UTC; null while the trigger has not happened or no time is fixed")
+    status: Status
+    applicability: Literal["applies", "to_check"]
+    trigger: str | None = Field(description="what the deadline is reckoned from")
+    hours_left: float | None
+    wording: str
+    citation: str
+    source: str
+    missing: list[str] = Field(default=[], description="what must be known to be sure that it applies")
+    note: str = ""
+
+
+class ComplianceOutput(StepOutput):
+    as_of: datetime | None = None
+    obligations: list[ObligationDue] = []
+    applying: int = 0
+    to_check: int = 0
+    overdue: int = 0
+    next_deadline: datetime | None = None
+    next_obligation: str | None = None
+    hours_to_next_deadline: float | None = None
+    assumptions: list[str] = []
+
+
+class ReadinessInput(StepInput):
+    """Which requirements to look at."""
+
+    frameworks: list[str] = Field(default=[], max_length=100, description="[] is every framework")
+
+
+class FrameworkReadiness(BaseModel):
+    framework: str
+    score: float
+    requirements: int
+    out_of_date: int
+
+
+class Shortfall(BaseModel):
+    framework: str
+    reference: str
+    title: str
+    fulfilment: float
+    assessed_on: date
+    out_of_date: bool
+
+
+class ReadinessOutput(StepOutput):
+    score: float | None = Field(default=None, description="0 to 100; null when nothing was assessed")
+    frameworks: list[FrameworkReadiness] = []
+    shortfalls: list[Shortfall] = Field(default=[], description="the heaviest first, at most 25")
+    requirements: int = 0

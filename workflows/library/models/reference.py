@@ -1,0 +1,37 @@
+"""Which state the reference data is in: what the in-process caches and the loader of shipped data go by."""
+
+from django.db import models
+
+
+class ReferenceVersion(models.Model):
+    """One row an area; `token` changes with every write to one of the area's tables (by trigger, see the migration).
+
+    The token is random and not a counter: a value that a rolled-back transaction has seen never comes again.
+    """
+
+    area = models.CharField(max_length=40, primary_key=True)
+    token = models.UUIDField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "reference version"
+
+    def __str__(self) -> str:
+        return f"{self.area} {self.token}"
+
+
+class LoadedReference(models.Model):
+    """Which rows of a shipped file were ever put into the database.
+
+    A row that an admin changed or deleted is not brought back; a row that a later release adds is put in.
+    """
+
+    name = models.CharField(max_length=60, primary_key=True)
+    keys = models.JSONField(default=list)
+    loaded_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "loaded reference file"
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,1 @@
+"""Threat intelligence: known exploited vulnerabilities, CVSS, similar past incidents."""

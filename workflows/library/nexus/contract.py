@@ -1,0 +1,70 @@
+"""What nexus.enrich_threat takes and gives."""
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from workflows.library.vocabulary import AnySeverity, CveList, DataCategories, StepInput, StepOutput, Word
+
+
+class EnrichInput(StepInput):
+    """All fields are optional: a threat may be known by its CVEs alone, or by its kind alone."""
+
+    cves: CveList = Field(default=[], description="CVE ids to look up in the catalogue")
+    cvss_vectors: list[Annotated[str, Field(max_length=400)]] = Field(
+        default=[], max_length=500, description="CVSS v2, v3.0, v3.1 or v4.0 vectors"
+    )
+    severity: AnySeverity | None = Field(default=None, description="the reporter's own rating")
+    incident_type: Word | None = Field(default=None, description="e.g. ransomware, data_theft, supply_chain")
+    attack_vector: Word | None = Field(default=None, description="e.g. phishing, exploited_vulnerability")
+    data_categories: DataCategories = Field(default=[], description="kinds of data concerned")
+    max_similar: int = Field(default=5, ge=0, le=50, description="how many similar past incidents to name")
+
+
+class CvssScore(BaseModel):
+    index: int = Field(description="position in cvss_vectors")
+    vector: str
+    version: str
+    base_score: float
+    score: float = Field(description="environmental, else temporal, else base score")
+    severity: str
+
+
+class KevMatch(BaseModel):
+    cve: str
+    vendor: str
+    product: str
+    name: str
+    date_added: date
+    due_date: date
+    overdue: bool = Field(description="the catalogue's due date lies before the day of the run")
+    ransomware: bool
+    required_action: str
+    sample: bool = Field(default=False, description="an entry of the shipped sample, not of CISA's catalogue")
+
+
+class SimilarIncident(BaseModel):
+    reference: str
+    title: str
+    similarity: float = Field(ge=0, le=1)
+    shared: list[str] = Field(description="what the two have in common")
+    occurred_on: date
+    records: int
+    loss: float
+    hours_to_contain: float | None
+
+
+class EnrichOutput(StepOutput):
+    threat_score: float = Field(default=0.0, ge=0, le=100)
+    threat_level: str = Field(default="low", description="low, medium, high or critical")
+    known_exploited: bool = False
+    ransomware_use: bool = False
+    kev_matches: list[KevMatch] = []
+    cves_not_in_catalogue: list[str] = []
+    earliest_due_date: date | None = None
+    catalogue_version: str | None = None
+    cvss: list[CvssScore] = []
+    max_cvss: float | None = None
+    similar_incidents: list[SimilarIncident] = []
+    reasons: list[str] = Field(default=[], description="how the threat score came about")

@@ -1,0 +1,74 @@
+"""From what is known of a threat to a score of 0 to 100 and a level.
+
+    base        10 × the highest CVSS score; without vectors, the reporter's severity (25, 50, 75, 90);
+                a known exploited CVE counts as at least 70
+    +15         a CVE is in the Known Exploited Vulnerabilities catalogue
+    +10         one of those is used by ransomware
+    + 5         a past incident of ours is at least 60 % alike
+
+capped at 100. Levels: critical from 85, high from 65, medium from 40, else low.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+from workflows.library.nexus.contract import CvssScore, EnrichOutput, KevMatch, SimilarIncident
+
+_SEVERITY_BASE = {"low": 25.0, "medium": 50.0, "high": 75.0, "critical": 90.0}
+_LEVELS = ((85.0, "critical"), (65.0, "high"), (40.0, "medium"))
+
+
+def level_of(score: float) -> str:
+    return next((name for least, name in _LEVELS if score >= least), "low")
+
+
+def summarise(
+    *,
+    severity: str | None,
+    cves: Sequence[str],
+    matches: Sequence[KevMatch],
+    scores: Sequence[CvssScore],
+    similar: Sequence[SimilarIncident],
+    catalogue_version: str | None,
+) -> EnrichOutput:
+    reasons: list[str] = []
+    highest = max((score.score for score in scores), default=None)
+    if highest is not None:
+        base = highest * 10
+        reasons.append(f"highest CVSS score {highest:g}: {base:g}")
+    elif severity is not None:
+        base = _SEVERITY_BASE[severity]
+        reasons.append(f"no CVSS vector, reported severity {severity}: {base:g}")
+    else:
+        base = 0.0
+    bonus = 0.0
+    ransomware = any(match.ransomware for match in matches)
+    if matches:
+        if base < 70:
+            base = 70.0
+            reasons.append("a known exploited vulnerability counts as at least 70")
+        bonus += 15
+        reasons.append(f"{len(matches)} known exploited: +15")
+    if ransomware:
+        bonus += 10
+        reasons.append("used by ransomware: +10")
+    if similar and similar[0].similarity >= 0.6:
+        bonus += 5
+        reasons.append(f"{similar[0].reference} is {similar[0].similarity:.0%} alike: +5")
+    total = round(min(100.0, base + bonus), 1)
+    found = {match.cve for match in matches}
+    due: date | None = min((match.due_date for match in matches), default=None)
+    return EnrichOutput(
+        threat_score=total,
+        threat_level=level_of(total),
+        known_exploited=bool(matches),
+        ransomware_use=ransomware,
+        kev_matches=list(matches),
+        cves_not_in_catalogue=[cve for cve in cves if cve not in found],
+        earliest_due_date=due,
+        catalogue_version=catalogue_version,
+        cvss=list(scores),
+        max_cvss=highest,
+        similar_incidents=list(similar),
+        reasons=reasons,
+    )

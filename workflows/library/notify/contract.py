@@ -1,0 +1,33 @@
+"""What notify.send takes and gives."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from workflows.library.vocabulary import StepInput, StepOutput
+
+Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]
+
+
+class NotifyInput(StepInput):
+    """A message. Without recipients of its own it goes to the notification targets that an admin entered."""
+
+    email: list[Email] = Field(default=[], max_length=50)
+    webhook: list[Annotated[str, Field(max_length=500)]] = Field(default=[], max_length=10)
+    subject: str = Field(default="", max_length=200, description="default: the workflow and its business key")
+    message: str = Field(default="", max_length=20_000)
+    event: str = Field(default="erip.notification", max_length=100, description="the webhook's `type`")
+    data: dict[str, Any] = Field(default={}, description="the webhook's `data`; listed below an e-mail's message")
+
+
+class DeliveryResult(BaseModel):
+    target: str
+    kind: str
+    detail: str
+    already_sent: bool = Field(default=False, description="an earlier attempt of this step had delivered it")
+
+
+class NotifyOutput(StepOutput):
+    delivered: int = 0
+    deliveries: list[DeliveryResult] = []
+    note: str = ""

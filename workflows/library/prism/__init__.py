@@ -1,0 +1,1 @@
+"""Loss quantification: FAIR by Monte Carlo."""

@@ -1,0 +1,97 @@
+"""Which ranges the simulation takes where the input gives none. Plain Python."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Protocol
+
+from workflows.library.prism.contract import LossComponent, PertRange, QuantifyInput
+from workflows.library.prism.simulation import rate_from_history
+from workflows.library.vocabulary import categories_in_force
+
+DAYS_A_YEAR = 365.25
+
+
+class FactorLike(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def per_record(self) -> bool: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def mode(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def probability(self) -> float: ...
+    @property
+    def cap(self) -> float | None: ...
+    @property
+    def incident_types(self) -> frozenset[str]: ...
+    @property
+    def data_categories(self) -> frozenset[str]: ...
+
+
+class NoBasis(ValueError):
+    """There is nothing to derive a range from; the message says what to give or to enter."""
+
+
+def components_of(
+    data: QuantifyInput, factors: Sequence[FactorLike], past: Iterable[tuple[str, float]]
+) -> tuple[list[LossComponent], str]:
+    """The kinds of loss of one event, and where they come from. `past` holds (incident type, loss). Raises NoBasis."""
+    if data.components:
+        return data.components, "losses: components given"
+    if data.magnitude is not None:
+        return [LossComponent(name="loss", **data.magnitude.model_dump())], "losses: magnitude given"
+    if data.magnitude_from == "history":
+        return _from_history([loss for name, loss in past if data.incident_type in (None, name)])
+    held = categories_in_force(data.data_categories)
+    found = []
+    for factor in factors:
+        if factor.incident_types and data.incident_type and data.incident_type not in factor.incident_types:
+            continue
+        # Without a word on the data, a loss that hangs on certain data is not assumed.
+        if factor.data_categories and not factor.data_categories & held:
+            continue
+        times = data.affected_records if factor.per_record else 1
+        if not times:
+            continue
+        most = float("inf") if factor.cap is None else factor.cap
+        low, mode, high = (min(most, times * value) for value in (factor.low, factor.mode, factor.high))
+        found.append(
+            LossComponent(name=factor.name, low=low, mode=mode, high=high, probability=factor.probability)
+        )
+    if not found:
+        raise NoBasis("no loss factor fits this incident; give magnitude or components, or enter loss factors")
+    return found, f"losses: {len(found)} loss factors, {data.affected_records} records"
+
+
+def _from_history(losses: Sequence[float]) -> tuple[list[LossComponent], str]:
+    """The PERT over what past events cost that has their least, greatest and, as far as it can, mean loss."""
+    if len(losses) < 3:
+        raise NoBasis(f"{len(losses)} past incidents are too few to derive losses from; 3 are the least")
+    low, high, mean = min(losses), max(losses), sum(losses) / len(losses)
+    mode = min(high, max(low, (6 * mean - low - high) / 4))
+    return [LossComponent(name="loss of past incidents", low=low, mode=mode, high=high)], (
+        f"losses: {len(losses)} past incidents"
+    )
+
+
+def frequency_of(
+    data: QuantifyInput, past: Iterable[tuple[str, date]], observed_since: date | None, today: date
+) -> tuple[PertRange, str]:
+    """Events a year, and where the figure comes from. `past` holds (incident type, day). Raises NoBasis."""
+    if data.frequency is not None:
+        return data.frequency, "frequency: given"
+    if observed_since is None or observed_since >= today:
+        raise NoBasis("no organisation with a past is registered; give frequency, or enter the organisation")
+    kind = data.incident_type
+    years = (today - observed_since).days / DAYS_A_YEAR
+    events = sum((kind is None or name == kind) and observed_since <= day <= today for name, day in past)
+    rate = rate_from_history(events, years)
+    what = f"{kind} incidents" if kind else "incidents"
+    return (
+        PertRange(low=rate.low, mode=rate.mode, high=rate.high),
+        f"frequency: {events} {what} in {years:.1f} years, 90 % interval",
+    )

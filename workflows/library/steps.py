@@ -1,0 +1,12 @@
+"""Where the registry finds the library's steps."""
+
+from workflows.library.atlas import steps as atlas
+from workflows.library.beacon import steps as beacon
+from workflows.library.clearance import steps as clearance
+from workflows.library.compass import steps as compass
+from workflows.library.nexus import steps as nexus
+from workflows.library.notify import steps as notify
+from workflows.library.prism import steps as prism
+from workflows.library.trust import steps as trust
+
+__all__ = ["atlas", "beacon", "clearance", "compass", "nexus", "notify", "prism", "trust"]

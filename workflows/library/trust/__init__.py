@@ -1,0 +1,1 @@
+"""The organisation's trust score and the figures it is made of."""
