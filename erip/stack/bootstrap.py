@@ -73,7 +73,7 @@ def build(venv: Path) -> None:
     uv_block = _requirement("uv")
     if not _works(python):
         base = choose_python()
-        _say(f"making {venv.name} with Python {sys.version.split()[0]} ({base})")
+        _say(f"making {venv.name} with {base}")
         _make_venv(base, venv)
     uv = _uv(venv, uv_block)
     _say("installing the pinned requirements")

@@ -14,7 +14,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-BAR = 24
+# Columns of the console from which there is room for a wide bar.
+WIDE = 100
+WIDE_BAR, NARROW_BAR = 28, 18
 COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "CANCELLED": "yellow", "UNKNOWN": "yellow"}
 LEVELS = {"none": "green", "team": "green", "manager": "yellow"}
 
@@ -25,7 +27,7 @@ def show(run: Mapping[str, Any], console: Console | None = None) -> None:
     console.print()
     console.print(_title(run))
     parts: list[tuple[str, RenderableType | None]] = [
-        ("Timeline", _timeline(run)),
+        ("Timeline", _timeline(run, console.width)),
         ("Decision", _decision(_holding(run, "approvers", "level"))),
         ("Loss", _loss(_holding(run, "ale", "p95"))),
         ("Legal deadlines", _deadlines(_holding(run, "obligations"))),
@@ -56,37 +58,41 @@ def _title(run: Mapping[str, Any]) -> RenderableType:
     return Group(head, details, *([Text(_sentence(error), "red")] if error else []))
 
 
-def _timeline(run: Mapping[str, Any]) -> RenderableType:
+def _timeline(run: Mapping[str, Any], width: int) -> RenderableType:
     """A bar a step, from the moment the run was accepted; what runs after the outcome is dimmed."""
     start = _time(run["created_at"])
     steps = sorted(run["steps"], key=lambda step: step.get("started_at") or "~")
-    ends = [_milliseconds(start, step.get("finished_at")) or 0.0 for step in steps]
-    whole = max([1.0, *ends])
+    whole = max([1.0, *(_milliseconds(start, step.get("finished_at")) or 0.0 for step in steps)])
+    room = WIDE_BAR if width >= WIDE else NARROW_BAR
+    hosts = {str(step["worker"]).partition("@")[2] for step in steps if step.get("worker")}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("step", no_wrap=True)
-    table.add_column("worker", no_wrap=True)
-    table.add_column("start", justify="right")
-    table.add_column("ms", justify="right")
-    table.add_column(Text(f"0 … {whole:,.0f} ms", "dim"), no_wrap=True)
-    table.add_column("", no_wrap=True)
+    for title, justify in (("step", "left"), ("worker", "left"), ("start", "right"), ("ms", "right")):
+        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column(f"0 … {whole:,.0f} ms", no_wrap=True)
+    table.add_column()
+    errors = []
     for step in steps:
         began = _milliseconds(start, step.get("started_at"))
         took = _milliseconds(step.get("started_at"), step.get("finished_at"))
-        style = "dim" if not step.get("essential", True) else ""
         status = str(step["status"])
-        name = step["id"] if step.get("item") is None else f"{step['id']}[{step['item']}]"
-        attempt = f"attempt {step['attempt']}" if (step.get("attempt") or 1) > 1 else ""
-        after = "after the outcome" if style else ""
-        note = attempt if status == "SUCCEEDED" else f"{status} {_sentence(step.get('error'))}".strip()
+        late = not step.get("essential", True)
+        name = str(step["id"]) if step.get("item") is None else f"{step['id']}[{step['item']}]"
+        worker = str(step.get("worker") or "-")
+        notes = [status.lower()] if status != "SUCCEEDED" else []
+        notes += [f"attempt {step['attempt']}"] if (step.get("attempt") or 1) > 1 else []
+        notes += ["after the outcome"] if late else []
+        colour = COLOURS.get(status, "dim")
         table.add_row(
-            Text(name, style),
-            Text(str(step.get("worker") or "-"), "dim"),
+            Text(name, "dim" if late else ""),
+            Text(worker.partition("@")[0] if len(hosts) == 1 else worker, "dim"),
             f"{began:,.0f}" if began is not None else "",
             f"{took:,.0f}" if took is not None else "",
-            _bar(began, took, whole, COLOURS.get(status, "cyan") if not style else "blue"),
-            Text(note or after, COLOURS.get(status, "dim") if note else "dim"),
+            _bar(began, took, whole, room, "blue" if late and status == "SUCCEEDED" else colour),
+            Text(", ".join(notes), colour if status != "SUCCEEDED" else "dim"),
         )
-    return table
+        if step.get("error"):
+            errors.append(Text(f"{name}: {_sentence(step['error'])}", colour))
+    return Group(table, *errors)
 
 
 def _decision(found: Mapping[str, Any] | None) -> RenderableType | None:
@@ -188,11 +194,11 @@ def money(amount: float) -> str:
     return f"{amount:,.0f}"
 
 
-def _bar(began: float | None, took: float | None, whole: float, colour: str) -> Text:
+def _bar(began: float | None, took: float | None, whole: float, room: int, colour: str) -> Text:
     if began is None or took is None:
         return Text()
-    first = min(BAR - 1, int(began / whole * BAR))
-    length = max(1, min(BAR - first, round(took / whole * BAR)))
+    first = min(room - 1, int(began / whole * room))
+    length = max(1, min(room - first, round(took / whole * room)))
     return Text.assemble(" " * first, ("━" * length, colour))
 
 
