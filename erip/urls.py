@@ -33,9 +33,7 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return (
-        problems.page_not_found(request) if _of_api(request) else defaults.page_not_found(request, exception)
-    )
+    return problems.page_not_found(request) if _of_api(request) else defaults.page_not_found(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

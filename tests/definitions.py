@@ -25,7 +25,9 @@ output: "${{ steps.join.output.value }}"
 
 
 def one_step(uses: str, with_: str = "{}", extra: str = "", name: str = "one") -> str:
-    return f"name: {name}\nsteps:\n  only: {{uses: {uses}, with: {with_}{extra}}}\noutput: ${{{{ steps.only.output }}}}\n"
+    return (
+        f"name: {name}\nsteps:\n  only: {{uses: {uses}, with: {with_}{extra}}}\noutput: ${{{{ steps.only.output }}}}\n"
+    )
 
 
 def publish(source: str) -> str:

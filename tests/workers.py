@@ -40,7 +40,7 @@ def environment() -> dict[str, str]:
 def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process of ERIP's in a session of its own, gone at the end whatever happens."""
     with log.open("ab") as output:
-        started = subprocess.Popen(  # noqa: S603
+        started = subprocess.Popen(
             [sys.executable, *arguments], env=environment(), cwd=ROOT, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip

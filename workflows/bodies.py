@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import random
 from typing import Any
 
 import orjson
@@ -10,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 
 from workflows.core.graph import StepNode
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
-from workflows.engine import jitter
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
 from workflows.store import Claim
@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 #: A larger output is refused: what a step passes on is kept in PostgreSQL and read by the steps after it.
 MAX_OUTPUT_BYTES = 1024 * 1024
+
+#: backoff jitter needs no secrecy
+_random = random.Random()  # noqa: S311
 
 
 def run_sync(claim: Claim, spec: StepSpec, node: StepNode) -> Happening:
@@ -62,9 +65,7 @@ def failed(claim: Claim, node: StepNode, error: Exception) -> Happening:
         case ValidationError():
             retryable, code, certain = False, "invalid_input", True
     if not isinstance(error, StepError | ValidationError):
-        log.warning(
-            "step_raised", run_id=claim.run_id, step=claim.step, attempt=claim.attempt, exc_info=error
-        )
+        log.warning("step_raised", run_id=claim.run_id, step=claim.step, attempt=claim.attempt, exc_info=error)
     fault = {"code": code, "type": type(error).__name__, "message": _message(error)}
     return StepFailed(
         claim.step, claim.attempt, fault, retryable, jitter(), retry_after, certain=certain, item=claim.item
@@ -105,3 +106,8 @@ def _message(error: Exception) -> str:
         )
         return "; ".join(faults)[:2000]
     return (str(error) or type(error).__name__).replace("\0", "\N{SYMBOL FOR NULL}")[:2000]
+
+
+def jitter() -> float:
+    """A share of the backoff, in [0, 1)."""
+    return _random.random()

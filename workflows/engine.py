@@ -3,7 +3,6 @@
 Each function owns its transaction. Hints to the workers are published after its commit.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,8 +37,6 @@ from workflows.store import NewRun, Report
 
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
-#: backoff jitter needs no secrecy
-_random = random.Random()  # noqa: S311
 
 
 # --- definitions ------------------------------------------------------------------------------------------
@@ -153,9 +150,7 @@ def start_runs(
         ]
         with transaction.atomic():
             if idempotency_key is not None:
-                taken = store.take_idempotency_key(
-                    principal, idempotency_key, request_hash or "", runs[0].id
-                )
+                taken = store.take_idempotency_key(principal, idempotency_key, request_hash or "", runs[0].id)
                 if taken is not None:
                     return [_existing(*taken, request_hash or "")]
             dispatch.hint_after_commit(store.insert_runs(runs))
@@ -216,9 +211,7 @@ def _new_run(
 def _started(run: NewRun, number: int) -> StartedRun:
     state = run.plan.run.state if run.plan.run else RunState.PENDING
     view = run.view
-    return StartedRun(
-        run.id, view.workflow, number, str(state), view.lane, view.business_key, view.created_at
-    )
+    return StartedRun(run.id, view.workflow, number, str(state), view.lane, view.business_key, view.created_at)
 
 
 def _existing(run_id: str, known_hash: str, request_hash: str) -> StartedRun:
@@ -297,9 +290,3 @@ def _run(run_id: str) -> WorkflowRun:
         return WorkflowRun.objects.select_related("version").get(pk=UUID(str(run_id)))
     except (WorkflowRun.DoesNotExist, ValueError):
         raise UnknownRun from None
-
-
-def jitter() -> float:
-    """A share of the backoff to add, in [0, 1)."""
-    return _random.random()
-

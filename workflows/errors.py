@@ -111,7 +111,7 @@ class StepNotUnknown(WorkflowsError):
 class StepError(Exception):
     """Raised by a step's body: this attempt failed. Tried again as the step's retry policy says.
 
-    code: a slug for programs. retryable: False ends the retries. retry_after: seconds to rest, in place of the policy's.
+    code: a slug for programs. retryable: False ends the retries. retry_after: seconds to rest at the least.
     """
 
     def __init__(

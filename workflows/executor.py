@@ -1,10 +1,10 @@
 """Runs claimed steps and carries on with what follows: claim → body → report → the next claim.
 
 Note [Batches]
-Runs that came in one message advance together: their short steps run one after another in one thread, and their outcomes
-are handed to the writer together, without a thread switch or a future per step. A step that turns out slow must not hold
-the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and when one body
-takes longer than that the watchdog gives the rest of the batch to other threads.
+Runs that came in one message advance together: their short steps run one after another in one thread, and their
+outcomes are handed to the writer together, without a thread switch or a future per step. A step that turns out slow
+must not hold the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and
+when one body takes longer than that the watchdog gives the rest of the batch to other threads.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -22,7 +23,6 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, tran
 from workflows import bodies, dispatch, registry, store
 from workflows.core.graph import StepNode
 from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded
-from workflows.engine import jitter
 from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.store import Claim, Report
@@ -93,7 +93,7 @@ class Executor:
 
     def take_in_background(self, run_ids: Sequence[str]) -> None:
         """`execute`, in a thread of the pool, passing over runs that others are busy with."""
-        self._pool.submit(self._guarded, lambda: self.execute(run_ids, skip_locked=True))
+        self._pool.submit(self._guarded, partial(self.execute, run_ids, skip_locked=True))
 
     def stop(self, *, grace: float) -> None:
         """Let what runs finish within `grace` seconds, hand the rest back, and end."""
@@ -161,9 +161,7 @@ class Executor:
         if self._running.pop(key, None) is not None:
             batch.reports.append(Report(claim.run_id, happening))
 
-    def _run_transactional(
-        self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch
-    ) -> None:
+    def _run_transactional(self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
         key = _key(claim)
         owned = False
@@ -212,7 +210,7 @@ class Executor:
         if done.exception() is not None:
             return  # logged by the writer; the lease brings the step back
         for claim in done.result():
-            self._pool.submit(self._guarded, lambda claim=claim: self._work([claim]))
+            self._pool.submit(self._guarded, partial(self._work, [claim]))
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:
@@ -230,7 +228,8 @@ class Executor:
         while not self._stopping.wait(WATCH_EVERY):
             now = time.monotonic()
             for key, running in list(self._running.items()):
-                if now - running.began > running.node.timeout and self._running.pop(key, None):
+                late = now - running.began > running.node.timeout
+                if late and self._running.pop(key, None) is not None:
                     # The thread cannot be stopped; whatever it returns no longer counts.
                     log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
                     self._report(running.claim.run_id, bodies.timed_out(running.claim, running.node))
@@ -247,7 +246,7 @@ class Executor:
         parts = max(1, min(len(waiting), self._threads - len(self._running)))
         for part in range(parts):
             if mine := waiting[part::parts]:
-                self._pool.submit(self._guarded, lambda mine=mine: self._work(mine))
+                self._pool.submit(self._guarded, partial(self._work, mine))
 
     def _hand_back(self) -> None:
         """What could not finish runs again elsewhere, if it may be repeated; else the lease makes it UNKNOWN."""
@@ -258,15 +257,13 @@ class Executor:
         self._running.clear()
         self._async_running.clear()
         if claims:
-            returned = [
-                Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims
-            ]
+            returned = [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
             self._writer.submit(returned, go_on=False)
 
 
 def _not_begun(claim: Claim, error: Exception) -> Happening:
     fault = {"code": "step_not_begun", "message": str(error).strip()[:300]}
-    return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=True, item=claim.item)
+    return StepFailed(claim.step, claim.attempt, fault, True, bodies.jitter(), certain=True, item=claim.item)
 
 
 def _key(claim: Claim) -> tuple[str, str, int, int]:

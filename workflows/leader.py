@@ -111,9 +111,7 @@ class Leader:
 
     def _hint_stale(self) -> None:
         """Ready work that nobody picked up is the outbox: publish it again."""
-        hints = store.rehint_stale_ready(
-            older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT
-        )
+        hints = store.rehint_stale_ready(older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT)
         if hints:
             dispatch.hint(hints)
             log.info("ready_work_hinted_again", steps=len(hints))

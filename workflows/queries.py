@@ -49,7 +49,7 @@ def list_runs(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """Runs, newest first. cursor: the id that the page before ended with. Raises UnknownRun for a cursor that is none."""
+    """Runs, newest first. cursor: the id that the page before ended with; raises UnknownRun where it is no id."""
     runs = WorkflowRun.objects.select_related("version").order_by("-id").defer("input", "output")
     filters = {"workflow": workflow, "state": status, "lane": lane, "business_key": business_key}
     runs = runs.filter(**{name: value for name, value in filters.items() if value is not None})
@@ -85,16 +85,12 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         if row.started_at:
             events.append(_event(row.started_at, "step.started", **told))
         if row.finished_at:
-            events.append(
-                _event(row.finished_at, f"step.{row.state.lower()}", detail=_error_detail(row.error), **told)
-            )
+            events.append(_event(row.finished_at, f"step.{row.state.lower()}", detail=_error_detail(row.error), **told))
     told_as = {"run.cancelled": "run.cancel_requested", "run.timed_out": "run.deadline_missed"}
     for event in RunEvent.objects.filter(run=run):
         name = told_as.get(event.type, event.type)
         events.append(
-            _event(
-                event.at, name, step=event.step, item=_item(event.item), attempt=event.attempt, detail=event.detail
-            )
+            _event(event.at, name, step=event.step, item=_item(event.item), attempt=event.attempt, detail=event.detail)
         )
     # Rows of one transaction share a moment; then the order of a life decides.
     return [event for _, _, event in sorted(((e["at"], _rank(e), e) for e in events), key=lambda e: e[:2])]

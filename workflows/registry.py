@@ -1,7 +1,7 @@
 """The steps that definitions may use: Python functions under a name, with typed input and output.
 
-    @step("acme.look_up", timeout=5, retry=Retry(max_attempts=3))
-    def look_up(data: LookUpInput, ctx: StepContext) -> LookUpOutput: ...
+@step("acme.look_up", timeout=5, retry=Retry(max_attempts=3))
+def look_up(data: LookUpInput, ctx: StepContext) -> LookUpOutput: ...
 """
 
 import inspect

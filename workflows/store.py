@@ -11,7 +11,7 @@ The functions here run in the caller's transaction; each says whether it needs o
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -122,13 +122,14 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
         ends = [run.plan.run if run.plan.run and run.plan.run.state.ended else None for run in runs]
         cursor.execute(
             """
-            INSERT INTO workflows_workflowrun (id, version_id, workflow, business_key, lane, state, input, output, error,
-                                               started_by, notify, created_at, finished_at, deadline_at)
+            INSERT INTO workflows_workflowrun (
+                id, version_id, workflow, business_key, lane, state, input, output, error,
+                started_by, notify, created_at, finished_at, deadline_at)
             SELECT id, version_id, workflow, business_key, lane, state, input::jsonb, output::jsonb, error::jsonb,
                    started_by, notify, created_at,
                    CASE WHEN ended THEN clock_timestamp() END, created_at + make_interval(secs => timeout)
-            FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                        %s::text[], %s::text[], %s::bool[], %s::timestamptz[], %s::bool[], %s::float8[])
+            FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                        %s::text[], %s::text[], %s::text[], %s::bool[], %s::timestamptz[], %s::bool[], %s::float8[])
               AS new (id, version_id, workflow, business_key, lane, state, input, output, error,
                       started_by, notify, created_at, ended, timeout)
             """,
@@ -175,9 +176,7 @@ FROM claimed c JOIN run ON run.id = c.run_id ORDER BY c.run_id, c.step, c.item
 """
 
 
-def claim(
-    run_ids: Iterable[str], *, worker_id: int, lanes: Sequence[str], skip_locked: bool = False
-) -> list[Claim]:
+def claim(run_ids: Iterable[str], *, worker_id: int, lanes: Sequence[str], skip_locked: bool = False) -> list[Claim]:
     """Claim what is ready in these runs and lanes, in one statement.
 
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
@@ -233,9 +232,7 @@ def rehint_stale_ready(*, older_than: float, again_after: float, limit: int) -> 
 # --- applying what happened -------------------------------------------------------------------------------
 
 
-def apply(
-    reports: Sequence[Report], *, graph_of: Callable[[int], Graph], claimant: int | None = None
-) -> Applied:
+def apply(reports: Sequence[Report], *, graph_of: Callable[[int], Graph], claimant: int | None = None) -> Applied:
     """Decide and write what follows from `reports`, of any number of runs, as one set. In a transaction.
 
     claimant: the worker that reports and can go on: each of its reports lets it claim one step that became ready.
@@ -268,9 +265,7 @@ def apply(
     return Applied(tuple(writes.claims), tuple(writes.hints), tuple(discarded))
 
 
-def _lock_runs(
-    cursor: Any, run_ids: Sequence[str]
-) -> tuple[dict[str, tuple[RunView, int, datetime | None]], datetime]:
+def _lock_runs(cursor: Any, run_ids: Sequence[str]) -> tuple[dict[str, tuple[RunView, int, datetime | None]], datetime]:
     cursor.execute(
         """
         SELECT id, workflow, business_key, lane, state, input::text, created_at, version_id, deadline_at,
@@ -279,12 +274,12 @@ def _lock_runs(
         """,
         [list(run_ids)],
     )
+    rows = cursor.fetchall()
     runs: dict[str, tuple[RunView, int, datetime | None]] = {}
-    now = datetime.min
-    for id_, workflow, key, lane, state, input_, created_at, version_id, deadline_at, now in cursor.fetchall():
+    for id_, workflow, key, lane, state, input_, created_at, version_id, deadline_at, _ in rows:
         view = RunView(str(id_), workflow, key, lane, RunState(state), from_json(input_), created_at)
         runs[str(id_)] = (view, version_id, deadline_at)
-    return runs, now
+    return runs, rows[0][-1] if rows else datetime.now(UTC)
 
 
 def _load_steps(cursor: Any, run_ids: Sequence[str]) -> Mapping[str, dict[StepKey, StepView]]:
@@ -298,9 +293,7 @@ def _load_steps(cursor: Any, run_ids: Sequence[str]) -> Mapping[str, dict[StepKe
     )
     steps: dict[str, dict[StepKey, StepView]] = {run_id: {} for run_id in run_ids}
     for run_id, step, item, state, attempt, failures, lost, output in cursor.fetchall():
-        steps[str(run_id)][step, item] = StepView(
-            StepState(state), attempt, failures, lost, from_json(output)
-        )
+        steps[str(run_id)][step, item] = StepView(StepState(state), attempt, failures, lost, from_json(output))
     return steps
 
 
@@ -343,9 +336,18 @@ class _Writes:
                     version_id, view, deadline_at = claim_with
                     self.claims.append(
                         Claim(
-                            run_id, change.step, change.item, attempt, change.input, version_id, view.workflow,
-                            view.business_key, step_lane, deadline_at, view.created_at,
-                        )  # fmt: skip
+                            run_id,
+                            change.step,
+                            change.item,
+                            attempt,
+                            change.input,
+                            version_id,
+                            view.workflow,
+                            view.business_key,
+                            step_lane,
+                            deadline_at,
+                            view.created_at,
+                        )
                     )
                 else:
                     hinted.add(step_lane)
@@ -367,9 +369,7 @@ class _Writes:
             )
         for event in plan.events:
             self.durable = True
-            self.events.append(
-                (run_id, event.type, event.step, event.item, event.attempt, to_json(event.detail))
-            )
+            self.events.append((run_id, event.type, event.step, event.item, event.attempt, to_json(event.detail)))
 
     def write(self, cursor: Any) -> None:
         sql: list[str] = []
@@ -394,8 +394,8 @@ class _Writes:
             cursor.execute(";\n".join(sql), parameters)
 
 
-_STEP_COLUMNS = """%s::uuid[], %s::text[], %s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[], %s::bigint[],
-    %s::text[], %s::text[], %s::timestamptz[], %s::bool[], %s::bool[], %s::bool[]"""
+_STEP_COLUMNS = """%s::uuid[], %s::text[], %s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[],
+    %s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::bool[], %s::bool[], %s::bool[]"""
 
 # A step that did not start again keeps the worker and the start of its last attempt.
 _UPDATE_STEPS = f"""
@@ -405,20 +405,21 @@ SET state = v.state, attempt = v.attempt, failures = v.failures, lost = v.lost,
     ready_at = CASE WHEN v.is_ready THEN clock_timestamp() ELSE s.ready_at END,
     finished_at = CASE WHEN v.has_ended THEN clock_timestamp() END
 FROM unnest({_STEP_COLUMNS})
-  AS v (run_id, step, item, state, lane, attempt, failures, lost, worker_id, output, error, due_at, is_ready, is_running,
-        has_ended)
+  AS v (run_id, step, item, state, lane, attempt, failures, lost, worker_id, output, error, due_at, is_ready,
+        is_running, has_ended)
 WHERE s.run_id = v.run_id AND s.step = v.step AND s.item = v.item
 """  # noqa: S608  (no user input in it)
 
 _INSERT_STEPS = f"""
-INSERT INTO workflows_steprun (run_id, step, item, state, lane, attempt, failures, lost, worker_id, output, error, due_at,
-                               ready_at, started_at, finished_at, input)
+INSERT INTO workflows_steprun (
+    run_id, step, item, state, lane, attempt, failures, lost, worker_id, output, error, due_at,
+    ready_at, started_at, finished_at, input)
 SELECT run_id, step, item, state, lane, attempt, failures, lost, worker_id, output::jsonb, error::jsonb, due_at,
        CASE WHEN is_ready OR is_running THEN clock_timestamp() END, CASE WHEN is_running THEN clock_timestamp() END,
        CASE WHEN has_ended THEN clock_timestamp() END, input::jsonb
 FROM unnest({_STEP_COLUMNS}, %s::text[])
-  AS v (run_id, step, item, state, lane, attempt, failures, lost, worker_id, output, error, due_at, is_ready, is_running,
-        has_ended, input)
+  AS v (run_id, step, item, state, lane, attempt, failures, lost, worker_id, output, error, due_at, is_ready,
+        is_running, has_ended, input)
 """  # noqa: S608  (no user input in it)
 
 _UPDATE_RUNS = """
@@ -457,7 +458,7 @@ def register_worker(name: str, host: str, pid: int, lanes: Sequence[str]) -> int
 
 
 def heartbeat(worker_id: int) -> None:
-    """The worker lives. A worker that was taken for dead is alive again; what it had claimed is not its own any more."""
+    """The worker lives, also if it was taken for dead; but what others claimed meanwhile is not its own any more."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE workflows_worker SET heartbeat_at = clock_timestamp(), stopped_at = NULL WHERE id = %s",
@@ -468,9 +469,7 @@ def heartbeat(worker_id: int) -> None:
 def stop_worker(worker_id: int) -> None:
     """The worker ends and claims nothing any more."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE workflows_worker SET stopped_at = clock_timestamp() WHERE id = %s", [worker_id]
-        )
+        cursor.execute("UPDATE workflows_worker SET stopped_at = clock_timestamp() WHERE id = %s", [worker_id])
 
 
 def bury_silent_workers(*, lease: float) -> list[str]:
@@ -497,7 +496,7 @@ def orphaned_steps(*, limit: int) -> list[tuple[str, str, int, int]]:
             """,
             [limit],
         )
-        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]  # type: ignore[misc]
+        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]
 
 
 def steps_of_worker(worker_id: int) -> list[tuple[str, str, int, int]]:
@@ -507,7 +506,7 @@ def steps_of_worker(worker_id: int) -> list[tuple[str, str, int, int]]:
             "SELECT run_id, step, item, attempt FROM workflows_steprun WHERE state = 'RUNNING' AND worker_id = %s",
             [worker_id],
         )
-        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]  # type: ignore[misc]
+        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]
 
 
 def due_steps(*, limit: int) -> list[tuple[str, str, int]]:

@@ -1,16 +1,16 @@
 """The checkpoint writer: one thread of a worker process through which all of its claims and outcomes reach PostgreSQL.
 
 Note [Group commit]
-The writer takes everything that came in while it was committing the last group, applies it in one transaction, and wakes
-those who wait. A step that finishes alone is committed at once (lowest latency); a thousand that finish together share a
-commit (highest throughput). There is no timer and nothing to tune.
+The writer takes everything that came in while it was committing the last group, applies it in one transaction, and
+wakes those who wait. A step that finishes alone is committed at once (lowest latency); a thousand that finish together
+share a commit (highest throughput). There is no timer and nothing to tune.
 
 Note [Ghost claims]
-When the connection breaks during a commit, nobody knows whether the group was recorded. The writer applies it again once
-PostgreSQL is back: reports that were recorded are discarded by their attempt. But a commit that did happen may have made
-claims for this worker that it never heard of, and it goes on beating, so that no lease would bring them back. Therefore
-the writer keeps the set of the claims that it knows of, and after a broken connection returns all others that stand under
-its name; their bodies never began.
+When the connection breaks during a commit, nobody knows whether the group was recorded. The writer applies it again
+once PostgreSQL is back: reports that were recorded are discarded by their attempt. But a commit that did happen may
+have made claims for this worker that it never heard of, and it goes on beating, so that no lease would bring them
+back. Therefore the writer keeps the set of the claims that it knows of, and after a broken connection returns all
+others that stand under its name; their bodies never began.
 """
 
 import queue
@@ -144,17 +144,13 @@ class Writer:
             for go_on in (True, False):
                 reports = [report for work in group if work.go_on is go_on for report in work.reports]
                 if reports:
-                    applied = store.apply(
-                        reports, graph_of=graph_of, claimant=self._worker_id if go_on else None
-                    )
+                    applied = store.apply(reports, graph_of=graph_of, claimant=self._worker_id if go_on else None)
                     hints += applied.hints
                     self._share(applied, group, claims)
             for skip_locked in (False, True):
                 wanted = [run_id for w in group if w.skip_locked is skip_locked for run_id in w.run_ids]
                 if wanted:
-                    found = store.claim(
-                        wanted, worker_id=self._worker_id, lanes=self._lanes, skip_locked=skip_locked
-                    )
+                    found = store.claim(wanted, worker_id=self._worker_id, lanes=self._lanes, skip_locked=skip_locked)
                     self._share(Applied(tuple(found)), group, claims)
         return [tuple(own) for own in claims], hints
 

@@ -36,9 +36,7 @@ def assert_all_succeeded_and_recorded_once(runs: int, steps: int) -> None:
         assert cursor.fetchone() == (runs * steps, runs * steps)
 
 
-def test_a_worker_killed_with_200_runs_in_flight_loses_none(
-    recordings: None, broker: redis.Redis, log: Path
-) -> None:
+def test_a_worker_killed_with_200_runs_in_flight_loses_none(recordings: None, broker: redis.Redis, log: Path) -> None:
     publish(CHAIN)
     with workers.leader(log), workers.worker(log, "first") as first, workers.worker(log, "second"):
         start("chain", RUNS, times=10_000)

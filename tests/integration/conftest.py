@@ -32,7 +32,9 @@ def run_to_end(executor: Executor) -> Callable[..., WorkflowRun]:
         started = engine.start_runs(workflow, [request], principal="test")[0]
 
         def settled() -> bool:
-            due = [Report(run_id, engine.machine.StepDue(step, item)) for run_id, step, item in store.due_steps(limit=9)]
+            due = [
+                Report(run_id, engine.machine.StepDue(step, item)) for run_id, step, item in store.due_steps(limit=9)
+            ]
             if due:
                 engine.report(due)
             executor.execute([started.id])

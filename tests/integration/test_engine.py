@@ -216,7 +216,9 @@ def test_cancelling_twice_says_that_the_run_has_ended(transactional_db) -> None:
 def test_publishing_the_same_content_again_is_no_new_version(db) -> None:
     first = engine.publish("chain", CHAIN, "yaml", author="ann")
     again = engine.publish("chain", CHAIN + "\n# a comment\n", "yaml", author="bob")
-    changed = engine.publish("chain", CHAIN.replace("steps.d.output }}", "steps.d.output.value }}"), "yaml", author="bob")
+    changed = engine.publish(
+        "chain", CHAIN.replace("steps.d.output }}", "steps.d.output.value }}"), "yaml", author="bob"
+    )
     assert (first.number, again.number, changed.number) == (1, 1, 2)
     assert (first.created, again.created, changed.created) == (True, False, True)
     assert again.hash == first.hash

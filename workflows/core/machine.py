@@ -360,8 +360,7 @@ class _Deciding:
         if self.state.ended:
             # What an essential step will never give, a later step cannot wait for.
             hopeless = any(
-                need is None and self.graph.steps[name].essential
-                for name, need in zip(node.needs, needs, strict=True)
+                need is None and self.graph.steps[name].essential for name, need in zip(node.needs, needs, strict=True)
             )
             if hopeless:
                 self._set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
@@ -392,8 +391,7 @@ class _Deciding:
 
     def _failing(self) -> bool:
         return any(
-            view.state is StepState.FAILED and self.graph.steps[key[0]].essential
-            for key, view in self.steps.items()
+            view.state is StepState.FAILED and self.graph.steps[key[0]].essential for key, view in self.steps.items()
         )
 
     def _end(self) -> None:
@@ -421,9 +419,7 @@ class _Deciding:
                 return
         self._finish(RunState.SUCCEEDED, output)
 
-    def _stop(
-        self, happening: Happening, state: RunState, type: str, message: str, detail: Mapping[str, Any]
-    ) -> None:
+    def _stop(self, happening: Happening, state: RunState, type: str, message: str, detail: Mapping[str, Any]) -> None:
         if self.state.ended:
             self.discarded.append(happening)
             return
@@ -474,9 +470,7 @@ class _Deciding:
     def plan(self) -> Plan:
         if not self.state.ended:
             self._settle()
-        ready = tuple(
-            key for key, change in self.changes.items() if change.state is StepState.READY
-        )
+        ready = tuple(key for key, change in self.changes.items() if change.state is StepState.READY)
         return Plan(tuple(self.changes.values()), self.run_change, ready, tuple(self.events), tuple(self.discarded))
 
     def _settle(self) -> None:
@@ -510,5 +504,5 @@ def rest(node: StepNode, failures: int, jitter: float, retry_after: float | None
 
 # Note [Fencing]
 # A claim raises the step's `attempt`, and the number is the claim's token. Whoever reports on a step names the attempt
-# that it was given. If a worker was taken for dead and its step was claimed anew, the row is at a later attempt, and the
-# former owner's report no longer counts: it is discarded, whatever it says.
+# that it was given. If a worker was taken for dead and its step was claimed anew, the row is at a later attempt, and
+# the former owner's report no longer counts: it is discarded, whatever it says.

@@ -12,7 +12,10 @@ from workflows.library.models import ReportLink
 
 _PROBLEMS = {
     404: ("No such report", "This link leads to no report. Check that it was copied whole."),
-    410: ("This link is no longer valid", "It has expired or was revoked. Ask whoever sent it for a new one."),
+    410: (
+        "This link is no longer valid",
+        "It has expired or was revoked. Ask whoever sent it for a new one.",
+    ),
 }
 
 

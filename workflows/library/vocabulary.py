@@ -143,7 +143,6 @@ def severity_rank(value: str) -> int:
     return SEVERITIES.index(value) if value in SEVERITIES else -1
 
 
-
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 

@@ -42,7 +42,9 @@ class WorkflowRun(models.Model):
             # lists of one workflow's runs, newest first
             models.Index(fields=["workflow", "-id"], name="run_workflow"),
             # "the run for this incident"
-            models.Index(fields=["business_key", "-id"], name="run_business_key", condition=Q(business_key__isnull=False)),
+            models.Index(
+                fields=["business_key", "-id"], name="run_business_key", condition=Q(business_key__isnull=False)
+            ),
             # the leader's search for runs that missed their deadline
             models.Index(
                 fields=["deadline_at"],

@@ -46,7 +46,9 @@ class ControlFacts:
     assets: frozenset[str]
 
 
-def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput) -> PostureOutput:
+def assess(
+    assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput
+) -> PostureOutput:
     concerned, unknown = _concerned(assets, threat)
     kinds = {kind for kind in (threat.incident_type, threat.attack_vector) if kind}
     # A control that names nothing works against everything; with no kind of threat given, all are considered.
@@ -131,8 +133,7 @@ def _concerned(
     holding = [
         (asset, "holds the data concerned")
         for asset in assets
-        if wanted & asset.data_categories
-        and not any(asset is other for other, _ in running)
+        if wanted & asset.data_categories and not any(asset is other for other, _ in running)
     ]
     if running or holding:
         return running + holding, unknown

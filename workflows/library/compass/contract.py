@@ -22,17 +22,25 @@ Status = Literal["due", "overdue", "met", "late", "waiting", "promptly"]
 class ComplianceInput(StepInput):
     """The facts that decide which duties arise. What is left out (null) counts as not known yet."""
 
-    jurisdictions: Jurisdictions = Field(default=[], description="where the organisation or those affected are: DE, US-CA")
+    jurisdictions: Jurisdictions = Field(
+        default=[], description="where the organisation or those affected are: DE, US-CA"
+    )
     sector: Sector | None = None
-    data_categories: DataCategories | None = Field(default=None, description="null: not known; []: no data concerned")
+    data_categories: DataCategories | None = Field(
+        default=None, description="null: not known; []: no data concerned"
+    )
     severity: AnySeverity | None = None
     affected_records: int | None = Field(default=None, ge=0, le=10**12)
     organisation_facts: list[Word] | None = Field(
         default=None, max_length=50, description="e.g. listed_company, hipaa_covered; null: not known"
     )
-    detected_at: Moment | None = Field(default=None, description="when it came to be known; default: the run's creation")
+    detected_at: Moment | None = Field(
+        default=None, description="when it came to be known; default: the run's creation"
+    )
     confirmed_at: Moment | None = Field(default=None, description="when a breach was established")
-    classified_at: Moment | None = Field(default=None, description="when it was classified as major or significant")
+    classified_at: Moment | None = Field(
+        default=None, description="when it was classified as major or significant"
+    )
     material_at: Moment | None = Field(default=None, description="when it was determined to be material")
     paid_at: Moment | None = Field(default=None, description="when a ransom was paid")
     submitted: dict[str, Moment] = Field(
@@ -45,7 +53,9 @@ class ObligationDue(BaseModel):
     regime: str
     title: str
     authority: str
-    deadline: datetime | None = Field(description="UTC; null while the trigger has not happened or no time is fixed")
+    deadline: datetime | None = Field(
+        description="UTC; null while the trigger has not happened or no time is fixed"
+    )
     status: Status
     applicability: Literal["applies", "to_check"]
     trigger: str | None = Field(description="what the deadline is reckoned from")

@@ -4,7 +4,12 @@ from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError
 from workflows.library.compass import data as store
 from workflows.library.compass.clocks import BadClock, OutOfRange
-from workflows.library.compass.contract import ComplianceInput, ComplianceOutput, ReadinessInput, ReadinessOutput
+from workflows.library.compass.contract import (
+    ComplianceInput,
+    ComplianceOutput,
+    ReadinessInput,
+    ReadinessOutput,
+)
 from workflows.library.compass.obligations import assess
 from workflows.library.compass.readiness import readiness
 from workflows.registry import StepContext, step
@@ -20,7 +25,9 @@ def assess_compliance(data: ComplianceInput, ctx: StepContext) -> ComplianceOutp
     try:
         rules = store.rules()
     except BadClock as error:
-        raise PermanentStepError(f"an obligation's clock cannot be read: {error}", code="bad_clock") from error
+        raise PermanentStepError(
+            f"an obligation's clock cannot be read: {error}", code="bad_clock"
+        ) from error
     try:
         # As of the run's creation, so that a later attempt gives the same answer.
         return assess(rules, data, ctx.run_created_at)
@@ -40,6 +47,8 @@ def assess_readiness(data: ReadinessInput, ctx: StepContext) -> ReadinessOutput:
         wanted = {name.strip().lower() for name in data.frameworks}
         unknown = sorted(wanted - {one.framework.lower() for one in requirements})
         if unknown:
-            raise PermanentStepError(f"no requirements are registered for {', '.join(unknown)}", code="unknown_framework")
+            raise PermanentStepError(
+                f"no requirements are registered for {', '.join(unknown)}", code="unknown_framework"
+            )
         requirements = [one for one in requirements if one.framework.lower() in wanted]
     return readiness(requirements, ctx.run_created_at.date())

@@ -12,14 +12,18 @@ class Organisation(models.Model):
     name = models.CharField(max_length=200, unique=True)
     currency = models.CharField(max_length=3, default="USD")
     risk_appetite = models.FloatField(help_text="the yearly loss, at 95 % confidence, that the board accepts")
-    observed_since = models.DateField(help_text="from this day on every incident is recorded as a past incident")
+    observed_since = models.DateField(
+        help_text="from this day on every incident is recorded as a past incident"
+    )
     containment_target_hours = models.FloatField(default=72, help_text="incidents are to be contained within")
     sample = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(risk_appetite__gt=0), name="organisation_appetite"),
-            models.CheckConstraint(condition=models.Q(containment_target_hours__gt=0), name="organisation_target"),
+            models.CheckConstraint(
+                condition=models.Q(containment_target_hours__gt=0), name="organisation_target"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -32,7 +36,8 @@ class Asset(models.Model):
     name = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=60, help_text="e.g. application, database, endpoint, saas")
     criticality = models.PositiveSmallIntegerField(
-        validators=[MinValueValidator(1), MaxValueValidator(5)], help_text="1 (minor) to 5 (the business stops)"
+        validators=[MinValueValidator(1), MaxValueValidator(5)],
+        help_text="1 (minor) to 5 (the business stops)",
     )
     internet_facing = models.BooleanField(default=False)
     vendor = models.CharField(max_length=200, blank=True, help_text="as the KEV catalogue writes it")
@@ -57,7 +62,7 @@ class Control(models.Model):
     name = models.CharField(max_length=200)
     nist_csf = words('NIST CSF 2.0 subcategories, e.g. ["PR.AA-03"]')
     iso27001 = words('ISO/IEC 27001:2022 Annex A, e.g. ["A.8.5"]')
-    mitigates = words('incident types and attack vectors it works against; [] is all of them')
+    mitigates = words("incident types and attack vectors it works against; [] is all of them")
     weight = models.FloatField(default=1.0, help_text="how much it matters among the controls in question")
     effectiveness = share("share of attempts it stops where it is in place, by its last test")
     target = share("effectiveness that it is meant to have", default=0.8)

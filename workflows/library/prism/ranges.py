@@ -63,7 +63,9 @@ def components_of(
             LossComponent(name=factor.name, low=low, mode=mode, high=high, probability=factor.probability)
         )
     if not found:
-        raise NoBasis("no loss factor fits this incident; give magnitude or components, or enter loss factors")
+        raise NoBasis(
+            "no loss factor fits this incident; give magnitude or components, or enter loss factors"
+        )
     return found, f"losses: {len(found)} loss factors, {data.affected_records} records"
 
 

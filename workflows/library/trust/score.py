@@ -31,7 +31,13 @@ def trust_score(figures: Mapping[str, float | None]) -> TrustOutput:
         points = used * value if value is not None else 0.0
         total += points
         parts.append(
-            Part(dimension=name, score=value, weight=weight, weight_used=round(used, 4), points=round(points, 2))
+            Part(
+                dimension=name,
+                score=value,
+                weight=weight,
+                weight_used=round(used, 4),
+                points=round(points, 2),
+            )
         )
     score = round(min(100.0, total), 2)
     return TrustOutput(
