@@ -39,9 +39,7 @@ def load_reference_data() -> dict[str, int]:
         "organisations": _load("organisations", organisation["organisation"], "name", _insert(Organisation)),
         "assets": _load("assets", organisation["assets"], "name", _insert(Asset)),
         "controls": _load("controls", organisation["controls"], "code", _insert_controls),
-        "past_incidents": _load(
-            "past_incidents", organisation["past_incidents"], "reference", _insert(PastIncident)
-        ),
+        "past_incidents": _load("past_incidents", organisation["past_incidents"], "reference", _insert(PastIncident)),
         "loss_factors": _load("loss_factors", organisation["loss_factors"], "code", _insert(LossFactor)),
         "requirements": _load("requirements", organisation["requirements"], "key", _insert_requirements),
         "kev_entries": _load_kev_sample(),
@@ -77,9 +75,7 @@ def _insert(model: type[models.Model]) -> Callable[[list[Row]], None]:
 def _insert_controls(rows: list[Row]) -> None:
     ids = dict(Asset.objects.values_list("name", "id"))
     own = [{name: value for name, value in row.items() if name != "assets"} for row in rows]
-    theirs = set(
-        Control.objects.filter(code__in=[row["code"] for row in rows]).values_list("code", flat=True)
-    )
+    theirs = set(Control.objects.filter(code__in=[row["code"] for row in rows]).values_list("code", flat=True))
     _insert(Control)(own)
     controls = dict(Control.objects.filter(code__in=[row["code"] for row in rows]).values_list("code", "id"))
     through = Control.assets.through
@@ -114,7 +110,5 @@ def _load_kev_sample() -> int:
 
 def sample_incident() -> Row:
     """The input that the demo runs breach-response on."""
-    incident: Row = json.loads(
-        (Path(__file__).parent / "samples" / "incident.json").read_text(encoding="utf-8")
-    )
+    incident: Row = json.loads((Path(__file__).parent / "samples" / "incident.json").read_text(encoding="utf-8"))
     return incident

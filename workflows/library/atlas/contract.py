@@ -37,19 +37,15 @@ class ControlGap(BaseModel):
     iso27001: list[str]
     effectiveness: float
     target: float
-    coverage: float = Field(
-        description="share of the concerned assets that it protects, weighted by criticality"
-    )
-    gap: float = Field(description="1 − coverage × min(1, effectiveness / target)")
+    coverage: float = Field(description="share of the concerned assets that it protects, weighted by criticality")
+    gap: float = Field(description="1 - coverage * min(1, effectiveness / target)")
     uncovered_assets: list[str]
 
 
 class PostureOutput(StepOutput):
     exposure_score: float = Field(default=0.0, ge=0, le=100)
     exposure_level: str = "low"
-    protection_score: float = Field(
-        default=0.0, description="100 × the controls' strength on the concerned assets"
-    )
+    protection_score: float = Field(default=0.0, description="100 * the controls' strength on the concerned assets")
     affected_assets: list[AffectedAsset] = []
     affected_asset_count: int = 0
     records_at_risk: int = 0

@@ -1,7 +1,7 @@
 """How exposed the organisation is to a threat.
 
-    protection(a) = Σ w_c · effectiveness_c · [c protects a] / Σ w_c       over the controls c that work against the threat
-    exposure(a)   = threat · reach(a) · (1 − protection(a))                reach: 1 facing the internet, else 0.6
+    protection(a) = Σ w_c · effectiveness_c · [c protects a] / Σ w_c    over the controls against the threat
+    exposure(a)   = threat · reach(a) · (1 - protection(a))                reach: 1 facing the internet, else 0.6
     exposure      = 100 · Σ criticality_a · exposure(a) / Σ criticality_a  over the assets concerned
 
 threat is the threat score / 100, or 1 where no threat is given: the exposure then says how open the organisation is to
@@ -46,9 +46,7 @@ class ControlFacts:
     assets: frozenset[str]
 
 
-def assess(
-    assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput
-) -> PostureOutput:
+def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput) -> PostureOutput:
     concerned, unknown = _concerned(assets, threat)
     kinds = {kind for kind in (threat.incident_type, threat.attack_vector) if kind}
     # A control that names nothing works against everything; with no kind of threat given, all are considered.
@@ -112,9 +110,7 @@ def _gap(control: ControlFacts, assets: Sequence[AssetFacts]) -> ControlGap:
     )
 
 
-def _concerned(
-    assets: Sequence[AssetFacts], threat: PostureInput
-) -> tuple[list[tuple[AssetFacts, str]], list[str]]:
+def _concerned(assets: Sequence[AssetFacts], threat: PostureInput) -> tuple[list[tuple[AssetFacts, str]], list[str]]:
     if threat.assets:
         by_name = {asset.name.lower(): asset for asset in assets}
         names = list(dict.fromkeys(name.strip().lower() for name in threat.assets))

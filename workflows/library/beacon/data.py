@@ -44,9 +44,7 @@ def lifetime() -> timedelta:
 def revoke(links: "QuerySet[ReportLink] | Iterable[ReportLink]", *, by: str, now: datetime) -> int:
     """Revoke those that are not yet; how many that were."""
     ids = [link.pk for link in links]
-    return ReportLink.objects.filter(pk__in=ids, revoked_at__isnull=True).update(
-        revoked_at=now, revoked_by=by
-    )
+    return ReportLink.objects.filter(pk__in=ids, revoked_at__isnull=True).update(revoked_at=now, revoked_by=by)
 
 
 def write_files(run_id: str, step: str, html: str, markdown: str) -> tuple[Path, Path]:

@@ -67,9 +67,7 @@ def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
 
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and values as a reader has them."""
-    return [
-        (label(str(name)), shown(value)) for name, value in facts.items() if value not in (None, "", [], {})
-    ]
+    return [(label(str(name)), shown(value)) for name, value in facts.items() if value not in (None, "", [], {})]
 
 
 def label(name: str) -> str:

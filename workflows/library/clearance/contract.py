@@ -26,9 +26,7 @@ class DecideInput(StepInput):
 
 
 class DecideOutput(StepOutput):
-    level: str = Field(
-        default="none", description="who has to approve: none, team, manager, executive, board …"
-    )
+    level: str = Field(default="none", description="who has to approve: none, team, manager, executive, board …")
     urgency: str = ""
     sla_hours: float = 0.0
     due_at: datetime | None = Field(default=None, description="the run's creation + sla_hours")

@@ -108,18 +108,12 @@ class Field:
         if self.kind == "word":
             if isinstance(condition, str):
                 return self._unknown([condition])
-            if (
-                not isinstance(condition, dict)
-                or not condition
-                or set(condition) - {"in", "at_least", "at_most"}
-            ):
+            if not isinstance(condition, dict) or not condition or set(condition) - {"in", "at_least", "at_most"}:
                 return "must be a word, or an object of in, at_least, at_most"
             listed = condition.get("in", [])
             if not isinstance(listed, list) or ("in" in condition and not listed):
                 return "in must be a list that is not empty"
-            return self._unknown(
-                [*listed, *(condition[key] for key in ("at_least", "at_most") if key in condition)]
-            )
+            return self._unknown([*listed, *(condition[key] for key in ("at_least", "at_most") if key in condition)])
         if not isinstance(condition, dict) or not condition or set(condition) - set(_COMPARISONS):
             return f"must be an object of {', '.join(_COMPARISONS)}"
         for name, limit in condition.items():
@@ -234,9 +228,7 @@ class Table:
                     column.append(everything)
                     continue
                 condition = row.when[field.name]
-                column.append(
-                    sum(1 << bit for bit, cell in enumerate(cells) if field.accepts(condition, cell))
-                )
+                column.append(sum(1 << bit for bit, cell in enumerate(cells) if field.accepts(condition, cell)))
             columns.append(column)
         return tuple(whole), [tuple(column[index] for column in columns) for index in range(len(self.rows))]
 
@@ -252,39 +244,28 @@ class Table:
                 continue
             left = _minus([box], boxes[:index])
             if left is None:
-                faults.append(
-                    Fault(path, "the table is too tangled to check; use fewer or simpler conditions")
-                )
+                faults.append(Fault(path, "the table is too tangled to check; use fewer or simpler conditions"))
             elif not left:
-                before = ", ".join(
-                    repr(self.rows[at].id) for at in range(index) if _meet(boxes[at], box) is not None
-                )
-                faults.append(
-                    Fault(path, f"row {row.id!r} is never reached: {before} decide all of its cases")
-                )
+                before = ", ".join(repr(self.rows[at].id) for at in range(index) if _meet(boxes[at], box) is not None)
+                faults.append(Fault(path, f"row {row.id!r} is never reached: {before} decide all of its cases"))
         rest = _minus([whole], boxes)
         if rest is None:
             faults.append(Fault("rows", "the table is too tangled to check; use fewer or simpler conditions"))
         elif rest:
             faults.append(
-                Fault(
-                    "rows", f"no row decides the case {self._example(rest[0])}; end with a row `when: {{}}`"
-                )
+                Fault("rows", f"no row decides the case {self._example(rest[0])}; end with a row `when: {{}}`")
             )
         return faults
 
     def overlaps(self) -> list[Overlap]:
-        """Pairs of rows that both match some case and decide it differently, other than a last row that takes the rest."""
+        """Pairs of rows that both match some case and decide it differently; a last row for the rest is none."""
         _, boxes = self.boxes()
         found = []
         for second in range(len(self.rows)):
             if not self.rows[second].when:
                 continue
             for first in range(second):
-                if (
-                    _meet(boxes[first], boxes[second]) is None
-                    or self.rows[first].then == self.rows[second].then
-                ):
+                if _meet(boxes[first], boxes[second]) is None or self.rows[first].then == self.rows[second].then:
                     continue
                 found.append(Overlap(self.rows[first].id, self.rows[second].id))
         return found

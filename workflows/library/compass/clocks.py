@@ -107,13 +107,9 @@ class Clock:
         elif self.unit == "months":
             end = datetime.combine(add_months(local.date(), self.amount), local.time(), zone)
         elif self.unit == "business_days":
-            end = datetime.combine(
-                add_business_days(local.date(), self.amount, self.calendar), local.time(), zone
-            )
+            end = datetime.combine(add_business_days(local.date(), self.amount, self.calendar), local.time(), zone)
         else:
-            end = datetime.combine(
-                date(local.year, 12, 31) + timedelta(days=self.amount), time(23, 59, 59), zone
-            )
+            end = datetime.combine(date(local.year, 12, 31) + timedelta(days=self.amount), time(23, 59, 59), zone)
         if self.cutoff is not None:
             end = datetime.combine(end.date(), self.cutoff, zone)
         return end.astimezone(UTC)
@@ -153,7 +149,5 @@ def _earliest(clocks: Sequence[Clock], moments: Mapping[str, datetime]) -> Deadl
         if trigger == "confirmed" and trigger not in moments:
             trigger = "detected"
         if trigger in moments:
-            found.append(
-                Deadline(clock.runs_out(moments[trigger]), trigger, moments[trigger].astimezone(UTC))
-            )
+            found.append(Deadline(clock.runs_out(moments[trigger]), trigger, moments[trigger].astimezone(UTC)))
     return min(found, key=lambda one: one.at, default=None)

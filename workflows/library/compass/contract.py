@@ -26,9 +26,7 @@ class ComplianceInput(StepInput):
         default=[], description="where the organisation or those affected are: DE, US-CA"
     )
     sector: Sector | None = None
-    data_categories: DataCategories | None = Field(
-        default=None, description="null: not known; []: no data concerned"
-    )
+    data_categories: DataCategories | None = Field(default=None, description="null: not known; []: no data concerned")
     severity: AnySeverity | None = None
     affected_records: int | None = Field(default=None, ge=0, le=10**12)
     organisation_facts: list[Word] | None = Field(
@@ -38,14 +36,10 @@ class ComplianceInput(StepInput):
         default=None, description="when it came to be known; default: the run's creation"
     )
     confirmed_at: Moment | None = Field(default=None, description="when a breach was established")
-    classified_at: Moment | None = Field(
-        default=None, description="when it was classified as major or significant"
-    )
+    classified_at: Moment | None = Field(default=None, description="when it was classified as major or significant")
     material_at: Moment | None = Field(default=None, description="when it was determined to be material")
     paid_at: Moment | None = Field(default=None, description="when a ransom was paid")
-    submitted: dict[str, Moment] = Field(
-        default={}, max_length=200, description="obligation code → when it was met"
-    )
+    submitted: dict[str, Moment] = Field(default={}, max_length=200, description="obligation code → when it was met")
 
 
 class ObligationDue(BaseModel):
@@ -53,9 +47,7 @@ class ObligationDue(BaseModel):
     regime: str
     title: str
     authority: str
-    deadline: datetime | None = Field(
-        description="UTC; null while the trigger has not happened or no time is fixed"
-    )
+    deadline: datetime | None = Field(description="UTC; null while the trigger has not happened or no time is fixed")
     status: Status
     applicability: Literal["applies", "to_check"]
     trigger: str | None = Field(description="what the deadline is reckoned from")

@@ -110,9 +110,7 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
     far = datetime.max.replace(tzinfo=UTC)
     found.sort(key=lambda one: (one.applicability != "applies", one.deadline or far, one.code))
     open_ones = [
-        one
-        for one in found
-        if one.applicability == "applies" and one.status == "due" and one.deadline is not None
+        one for one in found if one.applicability == "applies" and one.status == "due" and one.deadline is not None
     ]
     first = open_ones[0] if open_ones else None
     applying = sum(one.applicability == "applies" for one in found)

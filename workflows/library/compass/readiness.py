@@ -1,6 +1,6 @@
 """How far the organisation meets the requirements it is assessed against.
 
-    score = 100 × Σ weight × fulfilment × freshness / Σ weight, over the requirements that apply
+    score = 100 * Σ weight * fulfilment * freshness / Σ weight, over the requirements that apply
 
 freshness is 1 while the assessment is valid, and 0.5 once it is out of date: an old "yes" proves less.
 """

@@ -25,9 +25,7 @@ def assess_compliance(data: ComplianceInput, ctx: StepContext) -> ComplianceOutp
     try:
         rules = store.rules()
     except BadClock as error:
-        raise PermanentStepError(
-            f"an obligation's clock cannot be read: {error}", code="bad_clock"
-        ) from error
+        raise PermanentStepError(f"an obligation's clock cannot be read: {error}", code="bad_clock") from error
     try:
         # As of the run's creation, so that a later attempt gives the same answer.
         return assess(rules, data, ctx.run_created_at)

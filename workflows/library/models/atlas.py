@@ -12,18 +12,14 @@ class Organisation(models.Model):
     name = models.CharField(max_length=200, unique=True)
     currency = models.CharField(max_length=3, default="USD")
     risk_appetite = models.FloatField(help_text="the yearly loss, at 95 % confidence, that the board accepts")
-    observed_since = models.DateField(
-        help_text="from this day on every incident is recorded as a past incident"
-    )
+    observed_since = models.DateField(help_text="from this day on every incident is recorded as a past incident")
     containment_target_hours = models.FloatField(default=72, help_text="incidents are to be contained within")
     sample = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(risk_appetite__gt=0), name="organisation_appetite"),
-            models.CheckConstraint(
-                condition=models.Q(containment_target_hours__gt=0), name="organisation_target"
-            ),
+            models.CheckConstraint(condition=models.Q(containment_target_hours__gt=0), name="organisation_target"),
         ]
 
     def __str__(self) -> str:

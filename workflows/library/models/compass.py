@@ -54,8 +54,7 @@ class Obligation(models.Model):
         ordering = ["code"]
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(max_records__isnull=True)
-                | models.Q(max_records__gte=models.F("min_records")),
+                condition=models.Q(max_records__isnull=True) | models.Q(max_records__gte=models.F("min_records")),
                 name="obligation_records",
             )
         ]
@@ -74,9 +73,7 @@ class Requirement(models.Model):
     fulfilment = share("0 is not met, 1 is met in full")
     applicable = models.BooleanField(default=True)
     assessed_on = models.DateField()
-    valid_days = models.PositiveIntegerField(
-        default=365, help_text="after so many days an assessment counts half"
-    )
+    valid_days = models.PositiveIntegerField(default=365, help_text="after so many days an assessment counts half")
     evidence = models.TextField(blank=True)
     sample = models.BooleanField(default=False)
 

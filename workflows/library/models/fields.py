@@ -25,6 +25,4 @@ def share(help_text: str, **options: Any) -> models.FloatField:
 
 
 def between(field: str, low: float, high: float, name: str) -> models.CheckConstraint:
-    return models.CheckConstraint(
-        condition=models.Q(**{f"{field}__gte": low, f"{field}__lte": high}), name=name
-    )
+    return models.CheckConstraint(condition=models.Q(**{f"{field}__gte": low, f"{field}__lte": high}), name=name)

@@ -13,9 +13,7 @@ class KevCatalogue(models.Model):
     released_at = models.DateTimeField()
     entries = models.PositiveIntegerField()
     sha256 = models.CharField(max_length=64)
-    sample = models.BooleanField(
-        default=False, help_text="the sample that ships with ERIP, not CISA's catalogue"
-    )
+    sample = models.BooleanField(default=False, help_text="the sample that ships with ERIP, not CISA's catalogue")
     loaded_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -50,9 +48,7 @@ class KevEntry(models.Model):
         verbose_name_plural = "known exploited vulnerabilities"
         ordering = ["-date_added", "cve_id"]
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(cve_id__regex=r"^CVE-[0-9]{4}-[0-9]{4,19}$"), name="kev_cve_id"
-            )
+            models.CheckConstraint(condition=models.Q(cve_id__regex=r"^CVE-[0-9]{4}-[0-9]{4,19}$"), name="kev_cve_id")
         ]
 
     def __str__(self) -> str:

@@ -33,9 +33,7 @@ class LossFactor(models.Model):
                 condition=models.Q(low__gte=0, mode__gte=models.F("low"), high__gte=models.F("mode")),
                 name="loss_factor_range",
             ),
-            models.CheckConstraint(
-                condition=models.Q(cap__isnull=True) | models.Q(cap__gt=0), name="loss_factor_cap"
-            ),
+            models.CheckConstraint(condition=models.Q(cap__isnull=True) | models.Q(cap__gt=0), name="loss_factor_cap"),
         ]
 
     def __str__(self) -> str:

@@ -117,9 +117,7 @@ _FIELDS = (
 
 
 @transaction.atomic
-def load_catalogue(
-    catalogue: Catalogue, content: bytes, *, sample: bool = False, allow_older: bool = False
-) -> Loaded:
+def load_catalogue(catalogue: Catalogue, content: bytes, *, sample: bool = False, allow_older: bool = False) -> Loaded:
     """Make the table hold this catalogue, in sets and in one transaction. Loading it again changes nothing.
 
     Entries that the catalogue does not have any more are marked as withdrawn and no longer matched.
@@ -128,12 +126,7 @@ def load_catalogue(
     # One loader at a time: two would each count the other's rows as their own.
     list(KevCatalogue.objects.select_for_update().order_by("-id")[:1])
     newest = KevCatalogue.objects.order_by("-id").first()
-    if (
-        newest
-        and not newest.sample
-        and not allow_older
-        and (sample or catalogue.released_at < newest.released_at)
-    ):
+    if newest and not newest.sample and not allow_older and (sample or catalogue.released_at < newest.released_at):
         raise OlderCatalogue(
             f"catalogue {catalogue.version} is older than {newest.version}, which is loaded; "
             "pass --allow-older to go back to it"
@@ -150,9 +143,7 @@ def load_catalogue(
             unique_fields=["cve_id"],
             update_fields=list(_FIELDS),
         )
-    withdrawn = (
-        KevEntry.objects.filter(withdrawn=False).exclude(cve_id__in=list(wanted)).update(withdrawn=True)
-    )
+    withdrawn = KevEntry.objects.filter(withdrawn=False).exclude(cve_id__in=list(wanted)).update(withdrawn=True)
     digest = hashlib.sha256(content).hexdigest()
     if newest is None or newest.sha256 != digest:
         KevCatalogue.objects.create(

@@ -140,9 +140,7 @@ def _entry(index: int, row: Any, seen: dict[str, int], faults: list[str]) -> Ent
 def _text(holder: dict[str, Any], name: str, at: str, faults: list[str]) -> str:
     value = holder.get(name)
     if not isinstance(value, str) or not value.strip():
-        faults.append(
-            f"{at}: is missing" if name not in holder else f"{at}: must be a text that is not empty"
-        )
+        faults.append(f"{at}: is missing" if name not in holder else f"{at}: must be a text that is not empty")
         return ""
     if "\x00" in value:
         faults.append(f"{at}: holds a NUL character")

@@ -4,7 +4,7 @@ The similarity is a weighted mean of four comparisons, over those that the new i
 
     incident type     0.35   1 when equal, else 0
     attack vector     0.25   1 when equal, else 0
-    data categories   0.20   Jaccard index |A ∩ B| / |A ∪ B|
+    data categories   0.20   Jaccard index |A and B| / |A or B|
     CVEs              0.20   Jaccard index
 
 A trait that the new incident leaves out is left out of the mean: not knowing the vector makes two incidents neither
@@ -36,7 +36,7 @@ class Likeness:
 
 
 def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """|A ∩ B| / |A ∪ B|; 0 for two empty sets, which have nothing in common."""
+    """|A and B| / |A or B|; 0 for two empty sets, which have nothing in common."""
     union = len(a | b)
     return len(a & b) / union if union else 0.0
 

@@ -1,6 +1,6 @@
 """From what is known of a threat to a score of 0 to 100 and a level.
 
-    base        10 × the highest CVSS score; without vectors, the reporter's severity (25, 50, 75, 90);
+    base        10 * the highest CVSS score; without vectors, the reporter's severity (25, 50, 75, 90);
                 a known exploited CVE counts as at least 70
     +15         a CVE is in the Known Exploited Vulnerabilities catalogue
     +10         one of those is used by ransomware

@@ -77,8 +77,6 @@ def refusal(address: Address, *, allow_private: bool) -> str | None:
         return "which is never called"
     if allow_private:
         return None
-    if not address.is_global or any(
-        address in net for net in _NEVER_GLOBAL if net.version == address.version
-    ):
+    if not address.is_global or any(address in net for net in _NEVER_GLOBAL if net.version == address.version):
         return "which is not a public address"
     return None

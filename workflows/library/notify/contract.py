@@ -17,9 +17,7 @@ class NotifyInput(StepInput):
     subject: str = Field(default="", max_length=200, description="default: the workflow and its business key")
     message: str = Field(default="", max_length=20_000)
     event: str = Field(default="erip.notification", max_length=100, description="the webhook's `type`")
-    data: dict[str, Any] = Field(
-        default={}, description="the webhook's `data`; listed below an e-mail's message"
-    )
+    data: dict[str, Any] = Field(default={}, description="the webhook's `data`; listed below an e-mail's message")
 
 
 class DeliveryResult(BaseModel):

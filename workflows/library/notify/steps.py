@@ -29,18 +29,14 @@ def send(data: NotifyInput, ctx: StepContext) -> NotifyOutput:
     wanted = [("email", address) for address in data.email] + [("webhook", url) for url in data.webhook]
     wanted = list(dict.fromkeys(wanted or store.targets(ctx.workflow)))
     if not wanted:
-        return NotifyOutput(
-            note="no recipient is given, and no notification target is entered: nobody was told"
-        )
+        return NotifyOutput(note="no recipient is given, and no notification target is entered: nobody was told")
     before = store.delivered(ctx.idempotency_key)
     results: list[DeliveryResult] = []
     failures: list[DeliveryFailed] = []
     for kind, address in wanted:
         target = f"{kind}:{address}"
         if target in before:
-            results.append(
-                DeliveryResult(target=address, kind=kind, detail=before[target], already_sent=True)
-            )
+            results.append(DeliveryResult(target=address, kind=kind, detail=before[target], already_sent=True))
             continue
         try:
             detail = _email(address, data, ctx) if kind == "email" else _webhook(address, data, ctx)
@@ -91,9 +87,7 @@ def _email(address: str, data: NotifyInput, ctx: StepContext) -> str:
 
 def _webhook(url: str, data: NotifyInput, ctx: StepContext) -> str:
     if not settings.ERIP_WEBHOOK_SECRET:
-        raise DeliveryFailed(
-            "ERIP_WEBHOOK_SECRET is not set; webhooks are signed or not sent", retryable=False
-        )
+        raise DeliveryFailed("ERIP_WEBHOOK_SECRET is not set; webhooks are signed or not sent", retryable=False)
     body = json.dumps(
         {
             "type": data.event,

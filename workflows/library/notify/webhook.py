@@ -122,9 +122,7 @@ def post(
             finally:
                 connection.close()
     except (OSError, http.client.HTTPException) as error:
-        raise DeliveryFailed(
-            f"{target.host}: {str(error) or type(error).__name__}", retryable=True
-        ) from error
+        raise DeliveryFailed(f"{target.host}: {str(error) or type(error).__name__}", retryable=True) from error
     return _judge(target, answer, now)
 
 

@@ -48,12 +48,8 @@ class QuantifyInput(StepInput):
         default="factors", description="losses that are not given: loss factors, or what past incidents cost"
     )
     iterations: int = Field(default=20_000, ge=1_000, le=MAX_ITERATIONS)
-    seed: int | None = Field(
-        default=None, ge=0, le=2**53 - 1, description="default: derived from the run's id"
-    )
-    tolerance: float = Field(
-        default=0.05, gt=0, le=1, description="relative error up to which it has converged"
-    )
+    seed: int | None = Field(default=None, ge=0, le=2**53 - 1, description="default: derived from the run's id")
+    tolerance: float = Field(default=0.05, gt=0, le=1, description="relative error up to which it has converged")
 
     @model_validator(mode="after")
     def one_magnitude(self) -> Self:
@@ -79,25 +75,19 @@ class QuantifyOutput(StepOutput):
     p5: float = Field(default=0.0, description="percentiles of the yearly loss")
     p50: float = 0.0
     p95: float = 0.0
-    var95: float = Field(
-        default=0.0, description="value at risk: the yearly loss not exceeded in 95 % of years"
-    )
-    es95: float = Field(
-        default=0.0, description="expected shortfall: the mean of the years at or beyond var95"
-    )
+    var95: float = Field(default=0.0, description="value at risk: the yearly loss not exceeded in 95 % of years")
+    es95: float = Field(default=0.0, description="expected shortfall: the mean of the years at or beyond var95")
     probability_of_loss: float = 0.0
     single_loss: SingleLoss | None = None
     standard_error: float = Field(default=0.0, description="of the ale")
     convergence_error: float = Field(default=0.0, description="standard error relative to the ale")
     converged: bool = False
-    analytic_ale: float = Field(
-        default=0.0, description="the same mean in closed form, to check the simulation by"
-    )
+    analytic_ale: float = Field(default=0.0, description="the same mean in closed form, to check the simulation by")
     iterations: int = 0
     seed: int = 0
     frequency: PertRange | None = None
     components: list[LossComponent] = []
     risk_appetite: float | None = None
     appetite_used: float | None = Field(default=None, description="var95 / risk appetite")
-    score: float | None = Field(default=None, description="100 × (1 − appetite used), not below 0")
+    score: float | None = Field(default=None, description="100 * (1 - appetite used), not below 0")
     basis: list[str] = Field(default=[], description="where the ranges come from")

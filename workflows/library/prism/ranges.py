@@ -59,13 +59,9 @@ def components_of(
             continue
         most = float("inf") if factor.cap is None else factor.cap
         low, mode, high = (min(most, times * value) for value in (factor.low, factor.mode, factor.high))
-        found.append(
-            LossComponent(name=factor.name, low=low, mode=mode, high=high, probability=factor.probability)
-        )
+        found.append(LossComponent(name=factor.name, low=low, mode=mode, high=high, probability=factor.probability))
     if not found:
-        raise NoBasis(
-            "no loss factor fits this incident; give magnitude or components, or enter loss factors"
-        )
+        raise NoBasis("no loss factor fits this incident; give magnitude or components, or enter loss factors")
     return found, f"losses: {len(found)} loss factors, {data.affected_records} records"
 
 

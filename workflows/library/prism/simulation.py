@@ -4,8 +4,8 @@ For each simulated year: the rate λ is drawn from the frequency's PERT (times t
 number of events from Poisson(λ), and each event's loss is the sum of its components, each drawn from its own PERT and
 brought in with its probability. All draws are vectorised, from one PCG64 stream, so a seed fixes every number.
 
-PERT (low a, mode m, high b) is the beta distribution on [a, b] with α = 1 + 4(m−a)/(b−a), β = 1 + 4(b−m)/(b−a):
-mean μ = (a + 4m + b)/6, variance (μ−a)(b−μ)/7. Vose, Risk Analysis; Open FAIR, The Open Group O-RA.
+PERT (low a, mode m, high b) is the beta distribution on [a, b] with alpha = 1 + 4(m-a)/(b-a), beta = 1 + 4(b-m)/(b-a):
+mean μ = (a + 4m + b)/6, variance (μ-a)(b-μ)/7. Vose, Risk Analysis; Open FAIR, The Open Group O-RA.
 """
 
 import hashlib

@@ -12,18 +12,18 @@ register = template.Library()
 
 @register.filter
 def money(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
+    return "-" if value is None else f"{value:,.0f}"
 
 
 @register.filter
 def percent(value: float | None) -> str:
     """Of a share: 0.25 is 25 %."""
-    return "–" if value is None else f"{100 * value:,.1f} %"
+    return "-" if value is None else f"{100 * value:,.1f} %"
 
 
 @register.filter
 def moment(value: datetime | None) -> str:
-    return "–" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return "-" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @register.filter

@@ -25,9 +25,7 @@ def assess_operations(data: OperationsInput, ctx: StepContext) -> OperationsOutp
     if target is not None:
         since = ctx.run_created_at.date() - timedelta(days=data.days)
         incidents, in_time = store.contained(since, target)
-    return operations(
-        runs=runs, succeeded=succeeded, incidents=incidents, contained=in_time, target_hours=target
-    )
+    return operations(runs=runs, succeeded=succeeded, incidents=incidents, contained=in_time, target_hours=target)
 
 
 @step(

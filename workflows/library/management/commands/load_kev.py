@@ -25,9 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="path of known_exploited_vulnerabilities.json, or -")
         parser.add_argument("--json", action="store_true", help="answer in JSON")
-        parser.add_argument(
-            "--allow-older", action="store_true", help="accept an older release than the one loaded"
-        )
+        parser.add_argument("--allow-older", action="store_true", help="accept an older release than the one loaded")
 
     def handle(self, *args: Any, **options: Any) -> None:
         content = _read(options["file"])
@@ -38,9 +36,7 @@ class Command(BaseCommand):
                 self.stdout.write(json.dumps({"loaded": False, "faults": error.faults}))
             more = len(error.faults) - SHOWN
             shown = [*error.faults[:SHOWN], *([f"… and {more} more"] if more > 0 else [])]
-            raise CommandError(
-                "nothing was loaded:\n" + "\n".join(f"  {fault}" for fault in shown)
-            ) from error
+            raise CommandError("nothing was loaded:\n" + "\n".join(f"  {fault}" for fault in shown)) from error
         except OlderCatalogue as error:
             raise CommandError(str(error)) from error
         cache.forget()

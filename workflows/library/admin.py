@@ -1,0 +1,278 @@
+"""The library's data in the admin: what an admin edits, and what is there to be read."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+
+from workflows.library.beacon import links
+from workflows.library.beacon.data import revoke
+from workflows.library.clearance.data import publish_table
+from workflows.library.clearance.table import Table
+from workflows.library.models import (
+    Asset,
+    Control,
+    DecisionTable,
+    DecisionVersion,
+    Delivery,
+    KevCatalogue,
+    KevEntry,
+    LossFactor,
+    NotificationTarget,
+    Obligation,
+    Organisation,
+    PastIncident,
+    Report,
+    ReportLink,
+    Requirement,
+)
+
+
+class ReadOnly:
+    """Written by the platform, read by people."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Obligation)
+class ObligationAdmin(ModelAdmin):
+    list_display = ["code", "regime", "title", "wording", "places", "enabled"]
+    list_filter = ["regime", "enabled"]
+    search_fields = ["code", "regime", "title", "authority", "citation"]
+    fieldsets = [
+        (None, {"fields": ["code", "regime", "title", "authority", "enabled"]}),
+        ("Legal clock", {"fields": ["wording", "clocks", "note"]}),
+        ("Source", {"fields": ["citation", "source_url", "in_force_from", "in_force_until"]}),
+        (
+            "Applies to",
+            {
+                "fields": [
+                    "jurisdictions",
+                    "sectors",
+                    "data_categories",
+                    "conditions",
+                    "min_severity",
+                    "min_records",
+                    "max_records",
+                ]
+            },
+        ),
+    ]
+
+    @admin.display(description="where")
+    def places(self, obligation: Obligation) -> str:
+        return ", ".join(obligation.jurisdictions) or "everywhere"
+
+
+@admin.register(Requirement)
+class RequirementAdmin(ModelAdmin):
+    list_display = ["framework", "reference", "title", "fulfilment", "assessed_on", "applicable", "sample"]
+    list_filter = ["framework", "applicable", "sample"]
+    search_fields = ["reference", "title"]
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(ModelAdmin):
+    list_display = ["name", "currency", "risk_appetite", "observed_since", "sample"]
+
+
+@admin.register(Asset)
+class AssetAdmin(ModelAdmin):
+    list_display = ["name", "kind", "criticality", "internet_facing", "records", "owner", "sample"]
+    list_filter = ["kind", "criticality", "internet_facing", "sample"]
+    search_fields = ["name", "vendor", "product", "owner"]
+
+
+@admin.register(Control)
+class ControlAdmin(ModelAdmin):
+    list_display = ["code", "name", "effectiveness", "target", "tested_on", "sample"]
+    list_filter = ["sample"]
+    search_fields = ["code", "name"]
+    filter_horizontal = ["assets"]
+
+
+@admin.register(LossFactor)
+class LossFactorAdmin(ModelAdmin):
+    list_display = ["code", "name", "basis", "low", "mode", "high", "probability", "sample"]
+    list_filter = ["basis", "sample"]
+    search_fields = ["code", "name"]
+
+
+@admin.register(PastIncident)
+class PastIncidentAdmin(ModelAdmin):
+    list_display = ["reference", "title", "incident_type", "occurred_on", "records", "loss", "sample"]
+    list_filter = ["incident_type", "attack_vector", "sample"]
+    search_fields = ["reference", "title"]
+    date_hierarchy = "occurred_on"
+
+
+@admin.register(KevEntry)
+class KevEntryAdmin(ReadOnly, ModelAdmin):
+    """Loaded by `manage.py load_kev`; an edit would be lost with the next load."""
+
+    list_display = [
+        "cve_id",
+        "vendor",
+        "product",
+        "date_added",
+        "due_date",
+        "ransomware",
+        "withdrawn",
+        "sample",
+    ]
+    list_filter = ["ransomware", "withdrawn", "sample"]
+    search_fields = ["cve_id", "vendor", "product", "name"]
+    date_hierarchy = "date_added"
+
+
+@admin.register(KevCatalogue)
+class KevCatalogueAdmin(ReadOnly, ModelAdmin):
+    list_display = ["version", "title", "released_at", "entries", "loaded_at", "sample"]
+
+
+class NextVersionForm(forms.ModelForm):
+    """A table with the rows of its version in force. Saving changed rows publishes the next version."""
+
+    document = forms.JSONField(
+        label="fields and rows",
+        widget=forms.Textarea(attrs={"rows": 30, "cols": 110, "spellcheck": "false"}),
+        help_text="The first row that matches decides. docs/library.md describes the format.",
+    )
+
+    class Meta:
+        model = DecisionTable
+        fields = ["name", "description"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            last = self.instance.versions.order_by("-number").first()
+            self.fields["document"].initial = last.document if last else None
+
+    def clean_document(self) -> Any:
+        document = self.cleaned_data["document"]
+        # The model's own check, so that its faults stand at the field.
+        DecisionVersion._meta.get_field("document").run_validators(document)
+        return document
+
+
+class VersionInline(ReadOnly, TabularInline):
+    model = DecisionVersion
+    fields = ["number", "author", "created_at", "document"]
+    extra = 0
+
+
+@admin.register(DecisionTable)
+class DecisionTableAdmin(ModelAdmin):
+    form = NextVersionForm
+    list_display = ["name", "description", "version_count"]
+    search_fields = ["name", "description"]
+    inlines = [VersionInline]
+    fields = ["name", "description", "document"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DecisionTable]:
+        tables: QuerySet[DecisionTable] = super().get_queryset(request)
+        return tables.annotate(published=Count("versions"))
+
+    @admin.display(description="versions", ordering="published")
+    def version_count(self, table: Any) -> int:
+        return int(table.published)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        # Definitions name a table: a new name would leave them without it.
+        return ["name"] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: DecisionTable, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        document = form.cleaned_data["document"]
+        before = obj.versions.count()
+        version = publish_table(obj.name, document, author=request.user.get_username())
+        if version.number > before:
+            self.message_user(request, f"Version {version.number} is in force.", messages.SUCCESS)
+        for overlap in Table.of(document).overlaps():
+            self.message_user(
+                request,
+                f"Rows {overlap.first} and {overlap.second} overlap; {overlap.first} comes first and decides.",
+                messages.WARNING,
+            )
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnly, ModelAdmin):
+    list_display = ["title", "workflow", "run_id", "created_at", "updated_at"]
+    list_filter = ["workflow"]
+    search_fields = ["title", "run_id"]
+    fields = ["title", "workflow", "run_id", "created_at", "updated_at", "sha256", "markdown"]
+
+
+class Validity(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "open"), ("revoked", "revoked"), ("expired", "expired")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ReportLink]) -> QuerySet[ReportLink]:
+        now = timezone.now()
+        chosen = {
+            "open": Q(revoked_at__isnull=True, expires_at__gt=now),
+            "revoked": Q(revoked_at__isnull=False),
+            "expired": Q(revoked_at__isnull=True, expires_at__lte=now),
+        }.get(self.value() or "")
+        return queryset if chosen is None else queryset.filter(chosen)
+
+
+@admin.register(ReportLink)
+class ReportLinkAdmin(ModelAdmin):
+    list_display = ["report", "created_at", "expires_at", "revoked_at", "revoked_by", "shared"]
+    list_filter = [Validity]
+    list_select_related = ["report"]
+    search_fields = ["report__title", "report__run_id"]
+    fields = ["report", "created_at", "expires_at", "revoked_at", "revoked_by", "shared"]
+    readonly_fields = fields
+    actions = ["revoke_links"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="link")
+    def shared(self, link: ReportLink) -> str:
+        if link.revoked_at or link.expires_at <= timezone.now():
+            return "-"
+        return format_html('<a href="/reports/{}" rel="noreferrer">open</a>', links.write(link.pk, link.expires_at))
+
+    @admin.action(description="Revoke the selected links", permissions=["change"])
+    def revoke_links(self, request: HttpRequest, queryset: QuerySet[ReportLink]) -> None:
+        count = revoke(queryset, by=request.user.get_username(), now=timezone.now())
+        self.message_user(request, f"{count} link(s) revoked.", messages.SUCCESS)
+
+
+@admin.register(NotificationTarget)
+class NotificationTargetAdmin(ModelAdmin):
+    list_display = ["name", "kind", "address", "enabled"]
+    list_filter = ["kind", "enabled"]
+    search_fields = ["name", "address"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly, ModelAdmin):
+    list_display = ["sent_at", "target", "detail", "idempotency_key"]
+    search_fields = ["target", "idempotency_key"]
