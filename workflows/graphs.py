@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from cachetools import LRUCache, cached
 
@@ -49,5 +49,6 @@ class _StoredSteps(Mapping[str, StepInfo]):
 @cached(LRUCache(maxsize=512), lock=Lock())
 def graph_of(version_id: int) -> Graph:
     """The graph of a stored version. Raises WorkflowVersion.DoesNotExist."""
-    document = WorkflowVersion.objects.values_list("document", flat=True).get(pk=version_id)
-    return definition.validate(document, _StoredSteps())
+    # From the source: jsonb does not keep the order in which the author wrote the steps.
+    source, media = WorkflowVersion.objects.values_list("source", "media").get(pk=version_id)
+    return definition.validate(definition.parse(source, cast(Any, media)), _StoredSteps())

@@ -1,6 +1,6 @@
 """What the demo prints of a finished run: timeline, decision, losses, legal deadlines, report.
 
-The figures are found in the steps' outputs by what they hold (`ale`, `approvers`, `obligations`, `report`), so that
+The figures are found in the steps' outputs by what they hold (`ale`, `approvers`, `obligations`, `report_id`), so that
 a definition may name its steps as it likes.
 """
 
@@ -31,14 +31,21 @@ def show(run: Mapping[str, Any], console: Console | None = None) -> None:
         ("Decision", _decision(_holding(run, "approvers", "level"))),
         ("Loss", _loss(_holding(run, "ale", "p95"))),
         ("Legal deadlines", _deadlines(_holding(run, "obligations"))),
-        ("Report", _report(run)),
     ]
     for title, part in parts:
         if part is not None:
-            console.print()
-            console.print(Rule(Text(title, "bold"), align="left", style="dim"))
+            _head(console, title)
             console.print(Padding(part, (0, 0, 0, 2)))
+    if report := _report(run):
+        _head(console, "Report")
+        for line in report:
+            console.print(Text("  ").append_text(line), soft_wrap=True)
     console.print()
+
+
+def _head(console: Console, title: str) -> None:
+    console.print()
+    console.print(Rule(Text(title, "bold"), align="left", style="dim"))
 
 
 # --- parts ------------------------------------------------------------------------------------------------
@@ -143,6 +150,7 @@ def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
+    table.add_column(max_width=16)
     table.add_column(ratio=1)
     for one in sorted(due, key=lambda one: str(one.get("deadline") or "~")):
         hours = one.get("hours_left")
@@ -150,7 +158,8 @@ def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
         table.add_row(
             Text(_moment(one["deadline"]) if one.get("deadline") else "not dated", style or "dim"),
             Text(_left(hours), style or "dim"),
-            Text.assemble((str(one.get("regime", "")), "bold"), f"  {one.get('title', '')}"),
+            Text(str(one.get("regime", "")), "bold"),
+            Text(str(one.get("title", ""))),
         )
     lines: list[RenderableType] = [table if due else Text("none applies", "dim")]
     if check:
@@ -158,14 +167,14 @@ def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
     return Group(*lines)
 
 
-def _report(run: Mapping[str, Any]) -> RenderableType | None:
-    """Whatever addresses and paths the report step gave, one a line (they are not wrapped: they get copied)."""
-    places = []
-    for output in _outputs(run):
-        for key in ("url", "link", "html_path", "markdown_path", "path"):
-            if isinstance(value := output.get(key), str) and value and value not in places:
-                places.append(value)
-    return Group(*(Text(place, overflow="fold") for place in places)) if places else None
+def _report(run: Mapping[str, Any]) -> list[Text]:
+    """The files and the link that the report step gave, one a line, as they get copied."""
+    found = _holding(run, "report_id") or {}
+    lines = [Text(str(found[key])) for key in ("path", "markdown_path") if found.get(key)]
+    if found.get("url"):
+        lines.append(Text(str(found["url"])))
+        lines.append(Text("The link can be shared; it answers while the platform is up (make up).", "dim"))
+    return lines
 
 
 # --- finding ----------------------------------------------------------------------------------------------

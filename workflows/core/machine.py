@@ -375,13 +375,9 @@ class _Deciding:
             self._set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
             return
         try:
-            if node.condition is not None:
-                wanted = node.condition.evaluate(self._context())
-                if not isinstance(wanted, bool):
-                    raise ExpressionError(f"`if` gave {wanted!r:.80}, which is neither true nor false")
-                if not wanted:
-                    self._set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
-                    return
+            if node.condition is not None and not node.condition.test(self._context()):
+                self._set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
+                return
             value = node.with_.render(self._context()) if node.with_ is not None else {}
         except ExpressionError as error:
             fault = {"code": "expression_error", "message": str(error)}
