@@ -4,7 +4,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,13 @@ class BadInput(Exception):
         self.faults = faults
 
 
-@dataclass(frozen=True)
 class Refused(Exception):
     """The API answered with an error: status and problem document (RFC 9457)."""
 
-    status: int
-    problem: dict[str, Any]
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.problem = problem
 
     def __str__(self) -> str:
         return f"The API answered {self.status}: {self.problem.get('detail') or self.problem.get('title') or ''}"
