@@ -13,8 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: Final[tuple[str, ...]] = ("low", "medium", "high", "critical")
 
-EU_MEMBERS: Final = frozenset(  # noqa: SIM905
-    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()
+EU_MEMBERS: Final = frozenset(
+    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()  # noqa: SIM905
 )
 
 _JURISDICTION_ALIASES: Final = {

@@ -1,0 +1,178 @@
+"""Legal clocks: month arithmetic, business days, holidays, and how clocks combine."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflows.library.compass.calendars import add_business_days, is_us_business_day, us_federal_holidays
+from workflows.library.compass.clocks import BadClock, Clock, OutOfRange, add_months, deadline
+
+MOMENTS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
+DAYS = st.dates(min_value=date(1990, 1, 1), max_value=date(2100, 1, 1))
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("year", "days"),
+    [
+        # Published by the Office of Personnel Management.
+        (2025, "01-01 01-20 02-17 05-26 06-19 07-04 09-01 10-13 11-11 11-27 12-25"),
+        (2026, "01-01 01-19 02-16 05-25 06-19 07-03 09-07 10-12 11-11 11-26 12-25"),
+        (2027, "01-01 01-18 02-15 05-31 06-18 07-05 09-06 10-11 11-11 11-25 12-24 12-31"),
+        (2021, "01-01 01-18 02-15 05-31 06-18 07-05 09-06 10-11 11-11 11-25 12-24 12-31"),
+    ],
+)
+def test_federal_holidays_are_those_that_were_published(year: int, days: str) -> None:
+    assert sorted(day.strftime("%m-%d") for day in us_federal_holidays(year)) == days.split()
+
+
+@pytest.mark.parametrize(
+    ("determined", "due"),
+    [
+        # Monday before Thanksgiving: Tuesday, Wednesday, Friday, Monday at 17:30 Eastern
+        ("2026-11-23T16:30:00", "2026-11-30T22:30:00"),
+        # Saturday: the count starts on, and includes, Monday (Form 8-K, General Instruction B.1)
+        ("2026-08-08T12:00:00", "2026-08-13T21:30:00"),
+        # 03:00 UTC on Friday is still Thursday in New York
+        ("2026-08-07T03:00:00", "2026-08-12T21:30:00"),
+        # over Christmas and New Year
+        ("2026-12-23T15:00:00", "2026-12-30T22:30:00"),
+    ],
+)
+def test_form_8k_is_due_on_the_fourth_business_day(determined: str, due: str) -> None:
+    clock = Clock.of(
+        {
+            "trigger": "material",
+            "amount": 4,
+            "unit": "business_days",
+            "calendar": "us_federal",
+            "timezone": "America/New_York",
+            "cutoff": "17:30",
+        }
+    )
+    assert clock.runs_out(utc(determined)) == utc(due)
+
+
+@given(DAYS, st.integers(1, 40))
+def test_business_days_between_are_exactly_as_many_as_asked_for(day: date, amount: int) -> None:
+    end = add_business_days(day, amount, "us_federal")
+    between = [day + timedelta(days=n) for n in range(1, (end - day).days + 1)]
+    assert is_us_business_day(end)
+    assert sum(is_us_business_day(one) for one in between) == amount
+
+
+@given(DAYS, st.integers(1, 20), st.integers(1, 20))
+def test_business_days_add_up(day: date, first: int, then: int) -> None:
+    assert add_business_days(add_business_days(day, first, "us_federal"), then, "us_federal") == add_business_days(
+        day, first + then, "us_federal"
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "then"),
+    [
+        (date(2026, 1, 31), 1, date(2026, 2, 28)),
+        (date(2028, 1, 31), 1, date(2028, 2, 29)),
+        (date(2026, 12, 15), 1, date(2027, 1, 15)),
+        (date(2026, 10, 31), 13, date(2027, 11, 30)),
+        (date(2026, 12, 31), 12, date(2027, 12, 31)),
+    ],
+)
+def test_a_month_ends_on_the_same_day_or_the_last_one(day: date, months: int, then: date) -> None:
+    assert add_months(day, months) == then
+
+
+@given(DAYS, st.integers(1, 60))
+def test_months_count_months(day: date, months: int) -> None:
+    then = add_months(day, months)
+    assert (then.year * 12 + then.month) - (day.year * 12 + day.month) == months
+    # The same day, unless that month is too short for it: then its last.
+    assert then.day == day.day or (then.day < day.day and (then + timedelta(days=1)).day == 1)
+
+
+@given(MOMENTS, MOMENTS, st.integers(1, 24), st.sampled_from(["hours", "days", "months", "business_days"]))
+def test_a_later_start_never_ends_earlier(a: datetime, b: datetime, amount: int, unit: str) -> None:
+    clock = Clock("detected", amount, unit, "Europe/Brussels")
+    first, second = sorted((a, b))
+    # An hour is repeated in autumn: local wall times may stand still for that long.
+    assert clock.runs_out(first) <= clock.runs_out(second) + timedelta(hours=1)
+    assert clock.runs_out(first).tzinfo is UTC
+    assert clock.runs_out(first) > first
+
+
+@given(MOMENTS, st.integers(1, 2000))
+def test_hours_are_elapsed_time_across_summer_time(start: datetime, hours: int) -> None:
+    there = start.astimezone(ZoneInfo("America/New_York"))
+    assert Clock("detected", hours, "hours", "America/New_York").runs_out(there) - start == timedelta(hours=hours)
+
+
+def test_a_month_keeps_the_wall_time_over_a_change_of_the_clocks() -> None:
+    end = Clock("detected", 1, "months", "Europe/Brussels").runs_out(utc("2026-10-10T08:00:00"))
+    assert end == utc("2026-11-10T09:00:00")
+
+
+def test_the_annual_log_is_due_sixty_days_into_the_next_year() -> None:
+    clock = Clock("detected", 60, "days_after_year_end", "America/New_York")
+    assert clock.runs_out(utc("2026-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(2027, 3, 1)
+    assert clock.runs_out(utc("2027-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(2028, 2, 29)
+
+
+DORA = [Clock("classified", 4, "hours"), Clock("detected", 24, "hours", backstop=True)]
+
+
+@pytest.mark.parametrize(
+    ("classified", "due"),
+    [
+        (None, "2026-03-03T10:00:00"),  # not classified yet: the backstop
+        ("2026-03-02T12:00:00", "2026-03-02T16:00:00"),  # four hours after classification
+        ("2026-03-03T09:00:00", "2026-03-03T10:00:00"),  # four hours would be too late: 24 h after awareness
+        ("2026-03-04T09:00:00", "2026-03-04T13:00:00"),  # classified after the backstop: four hours again
+    ],
+)
+def test_a_backstop_bounds_a_deadline_unless_the_trigger_came_after_it(classified: str | None, due: str) -> None:
+    moments = {"detected": utc("2026-03-02T10:00:00")}
+    if classified:
+        moments["classified"] = utc(classified)
+    found = deadline(DORA, moments)
+    assert found is not None
+    assert found.at == utc(due)
+
+
+def test_confirmation_falls_back_to_detection_and_materiality_to_nothing() -> None:
+    detected = {"detected": utc("2026-03-02T10:00:00")}
+    found = deadline([Clock("confirmed", 72, "hours")], detected)
+    assert found is not None
+    assert (found.at, found.trigger) == (utc("2026-03-05T10:00:00"), "detected")
+    assert deadline([Clock("material", 4, "business_days")], detected) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "object"),
+        ({"trigger": "guessed", "amount": 1, "unit": "hours"}, "trigger"),
+        ({"trigger": "detected", "amount": 0, "unit": "hours"}, "amount"),
+        ({"trigger": "detected", "amount": True, "unit": "hours"}, "amount"),
+        ({"trigger": "detected", "amount": 10**9, "unit": "months"}, "amount"),
+        ({"trigger": "detected", "amount": 1, "unit": "fortnights"}, "unit"),
+        ({"trigger": "detected", "amount": 1, "unit": "days", "timezone": "Mars/Olympus"}, "timezone"),
+        ({"trigger": "detected", "amount": 1, "unit": "days", "timezone": "../../etc/passwd"}, "timezone"),
+        ({"trigger": "detected", "amount": 1, "unit": "days", "cutoff": "teatime"}, "cutoff"),
+        ({"trigger": "detected", "amount": 1, "unit": "days", "calendar": "moon"}, "calendar"),
+        ({"trigger": "detected", "amount": 1, "unit": "days", "colour": "red"}, "colour"),
+    ],
+)
+def test_a_clock_that_cannot_run_is_refused_with_the_reason(data: object, message: str) -> None:
+    with pytest.raises(BadClock, match=message):
+        Clock.of(data)
+
+
+def test_the_end_of_time_is_an_error_and_not_a_crash() -> None:
+    with pytest.raises(OutOfRange):
+        Clock("detected", 1, "months").runs_out(datetime(9999, 12, 20, tzinfo=UTC))

@@ -1,0 +1,126 @@
+"""Which obligations an incident brings."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflows.library.compass.clocks import Clock
+from workflows.library.compass.contract import ComplianceInput
+from workflows.library.compass.obligations import Rule, applicability, assess
+from workflows.library.compass.readiness import RequirementFacts, readiness
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def rule(code: str = "r", **fields: Any) -> Rule:
+    return Rule(code=code, regime="R", title="t", authority="a", citation="c", source_url="https://x", wording="w", **fields)
+
+
+def facts(**fields: Any) -> ComplianceInput:
+    return ComplianceInput(**fields)
+
+
+def test_a_member_state_brings_union_law_and_a_state_federal_law_but_not_the_other_way_round() -> None:
+    eu, us, california = (rule(jurisdictions=frozenset([code])) for code in ("EU", "US", "US-CA"))
+    assert applicability(eu, facts(jurisdictions=["de"]), NOW.date()).applies
+    assert applicability(us, facts(jurisdictions=["US-CA"]), NOW.date()).applies
+    assert not applicability(california, facts(jurisdictions=["US"]), NOW.date()).applies
+    assert not applicability(eu, facts(jurisdictions=["UK"]), NOW.date()).applies
+    assert applicability(rule(jurisdictions=frozenset(["GB"])), facts(jurisdictions=["uk"]), NOW.date()).applies
+
+
+def test_health_data_is_personal_data_and_personal_data_is_not_health_data() -> None:
+    personal, health = (rule(data_categories=frozenset([word])) for word in ("personal", "health"))
+    assert applicability(personal, facts(data_categories=["PHI"]), NOW.date()).applies
+    assert not applicability(health, facts(data_categories=["pii"]), NOW.date()).applies
+
+
+def test_an_unknown_fact_is_to_be_checked_and_a_known_one_against_it_is_final() -> None:
+    listed = rule(conditions=frozenset(["listed_company"]), data_categories=frozenset(["personal"]), min_records=500)
+    verdict = applicability(listed, facts(), NOW.date())
+    assert verdict.applies
+    assert verdict.missing == ("data_categories", "listed_company", "affected_records")
+    assert not applicability(listed, facts(organisation_facts=[]), NOW.date()).applies
+    assert not applicability(listed, facts(affected_records=499), NOW.date()).applies
+    known = facts(organisation_facts=["Listed company"], data_categories=["pii"], affected_records=500)
+    assert applicability(listed, known, NOW.date()).missing == ()
+
+
+def test_a_law_binds_from_the_day_it_is_in_force() -> None:
+    law = rule(in_force_from=date(2026, 1, 1), in_force_until=date(2026, 12, 31))
+    assert not applicability(law, facts(), date(2025, 12, 31)).applies
+    assert applicability(law, facts(), date(2026, 1, 1)).applies
+    assert not applicability(law, facts(), date(2027, 1, 1)).applies
+
+
+def test_stages_follow_one_another_from_submission_or_else_from_the_deadline() -> None:
+    stages = [
+        # Out of order on purpose.
+        rule("final", clocks=(Clock("after:second", 1, "months"),)),
+        rule("second", clocks=(Clock("after:first", 72, "hours"),)),
+        rule("first", clocks=(Clock("detected", 24, "hours"),)),
+    ]
+    detected = datetime(2026, 1, 27, 10, tzinfo=UTC)
+    by_code = {one.code: one for one in assess(stages, facts(detected_at=detected), detected).obligations}
+    assert by_code["second"].deadline == detected + timedelta(hours=96)
+    assert by_code["final"].deadline == datetime(2026, 2, 28, 10, tzinfo=UTC)
+
+    told = facts(detected_at=detected, submitted={"first": detected + timedelta(hours=2)})
+    by_code = {one.code: one for one in assess(stages, told, detected).obligations}
+    assert by_code["first"].status == "met"
+    assert by_code["second"].deadline == detected + timedelta(hours=74)
+
+
+def test_stages_in_a_circle_wait_for_ever_and_do_not_hang() -> None:
+    circle = [rule("a", clocks=(Clock("after:b", 1, "hours"),)), rule("b", clocks=(Clock("after:a", 1, "hours"),))]
+    assert {one.status for one in assess(circle, facts(), NOW).obligations} == {"waiting"}
+
+
+def test_status_tells_due_overdue_met_late_waiting_and_promptly() -> None:
+    rules = [
+        rule("due", clocks=(Clock("detected", 72, "hours"),)),
+        rule("overdue", clocks=(Clock("detected", 24, "hours"),)),
+        rule("late", clocks=(Clock("detected", 24, "hours"),)),
+        rule("met", clocks=(Clock("detected", 24, "hours"),)),
+        rule("waiting", clocks=(Clock("material", 4, "business_days"),)),
+        rule("promptly"),
+    ]
+    detected = NOW - timedelta(hours=30)
+    found = assess(
+        rules,
+        facts(
+            detected_at=detected,
+            submitted={"late": detected + timedelta(hours=25), "met": detected + timedelta(hours=24)},
+        ),
+        NOW,
+    )
+    assert {one.code: one.status for one in found.obligations} == {one.code: one.code for one in rules}
+    assert (found.overdue, found.next_obligation, found.hours_to_next_deadline) == (1, "due", 42.0)
+
+
+def test_without_a_time_of_detection_the_run_is_taken_and_said_so() -> None:
+    found = assess([rule(clocks=(Clock("detected", 1, "hours"),))], facts(), NOW)
+    assert found.obligations[0].deadline == NOW + timedelta(hours=1)
+    assert any("detected_at" in one for one in found.assumptions)
+
+
+def requirement(fulfilment: float, weight: float = 1.0, assessed: date = date(2026, 6, 1)) -> RequirementFacts:
+    return RequirementFacts("F", f"{fulfilment}-{weight}-{assessed}", "t", weight, fulfilment, assessed, 365)
+
+
+def test_readiness_is_weighted_and_an_old_assessment_counts_half() -> None:
+    found = readiness([requirement(1.0, 3), requirement(0.0, 1)], NOW.date())
+    assert found.score == 75
+    assert [one.fulfilment for one in found.shortfalls] == [0.0]
+    old = readiness([requirement(1.0, assessed=date(2025, 11, 22))], NOW.date())
+    assert (old.score, old.frameworks[0].out_of_date) == (50, 1)
+    assert readiness([], NOW.date()).score is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 10)), min_size=1, max_size=8))
+def test_readiness_stays_between_0_and_100(rows: list[tuple[float, float]]) -> None:
+    score = readiness([requirement(a, b) for a, b in rows], NOW.date()).score
+    assert score is not None
+    assert 0 <= score <= 100.0001
