@@ -107,9 +107,7 @@ class ApiKeyAdmin(ModelAdmin):
         obj.pk, obj.prefix = made.row.pk, made.row.prefix
         request.made_key = made  # type: ignore[attr-defined]
 
-    def response_add(
-        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
-    ) -> HttpResponse:
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
         # In the answer itself: a message would keep the secret in a cookie or a session until it is shown.
         context = {
             **self.admin_site.each_context(request),

@@ -30,7 +30,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 class StaffSessionAuthentication(SessionAuthentication):
     """The session of a member of staff, so that the docs page can call the API. Enforces the CSRF token."""
 
-    def authenticate(self, request: Request) -> tuple[Principal, None] | None:  # type: ignore[override]
+    def authenticate(self, request: Request) -> tuple[Principal, None] | None:
         principal = of_staff(request._request.user)
         if principal is None:
             return None

@@ -73,9 +73,7 @@ def authenticate(token: str) -> Principal | None:
     """The caller that a key stands for; None if it is malformed, unknown, wrong, expired or revoked."""
     marker, _, rest = token.partition("_")
     prefix, _, secret = rest.partition("_")
-    well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (
-        prefix + secret
-    ).isalnum()
+    well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (prefix + secret).isalnum()
     if marker != "erip" or not well_formed or not token.isascii():
         return None
     now = timezone.now()

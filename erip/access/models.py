@@ -27,9 +27,7 @@ class ApiKey(models.Model):
         verbose_name_plural = "API keys"
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(
-                name="access_apikey_scope_known", condition=models.Q(scope__in=Scope.values)
-            ),
+            models.CheckConstraint(name="access_apikey_scope_known", condition=models.Q(scope__in=Scope.values)),
         ]
 
     def __str__(self) -> str:

@@ -142,7 +142,7 @@ def test_selected_runs_are_cancelled_and_each_refusal_is_told(client, run):
 def test_who_may_only_look_cannot_change_anything(reader, run):
     assert reader.get(address("workflows_workflowrun", "change", run)).status_code == 200
     cancel = reader.post(f"/admin/workflows/workflowrun/{run}/cancel/", {"_form_submitted": "on"})
-    publishing = reader.post("/admin/workflows/workflowdefinition/publish/", {"source": "x", "media": "yaml"})
+    publishing = reader.post("/admin/workflows/workflowdefinition/publish/", {"source": "x", "language": "yaml"})
     adding = reader.get(address("access_apikey", "add"))
 
     assert (cancel.status_code, publishing.status_code, adding.status_code) == (403, 403, 403)
@@ -155,7 +155,7 @@ def test_nothing_is_added_or_deleted_by_hand(client, model):
 
 
 def publish_form(client, source: str, button: str):
-    data = {"source": source, "media": "yaml", button: "1"}
+    data = {"source": source, "language": "yaml", button: "1"}
     return client.post("/admin/workflows/workflowdefinition/publish/", data)
 
 
@@ -210,8 +210,6 @@ def test_nobody_gives_a_key_a_larger_scope_than_their_own():
 def test_a_key_is_revoked_from_the_list(client):
     made = keys.create(name="ci", scope="viewer")
 
-    client.post(
-        address("access_apikey", "changelist"), {"action": "revoke", "_selected_action": [made.row.pk]}
-    )
+    client.post(address("access_apikey", "changelist"), {"action": "revoke", "_selected_action": [made.row.pk]})
 
     assert keys.authenticate(made.token) is None

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(scope="module")
 def document():
-    from workflows.api.documents import _document
     import orjson
+
+    from workflows.api.documents import _document
 
     return orjson.loads(_document())
 

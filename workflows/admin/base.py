@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from workflows.core.states import RunState, StepState
 
 #: the colour of a state's label
-COLOURS = {
+COLOURS: dict[str, str] = {
     RunState.PENDING: "default",
     RunState.RUNNING: "info",
     RunState.WAITING: "warning",

@@ -36,9 +36,7 @@ class PublishForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 28, "spellcheck": "false", "class": "erip-code"}),
         help_text="The definition. Its name decides which workflow it is published for.",
     )
-    media = forms.ChoiceField(
-        label="Language", choices=[("yaml", "YAML"), ("json", "JSON")], widget=UnfoldAdminSelectWidget()
-    )
+    language = forms.ChoiceField(choices=[("yaml", "YAML"), ("json", "JSON")], widget=UnfoldAdminSelectWidget())
 
 
 @admin.register(WorkflowDefinition)
@@ -53,7 +51,8 @@ class DefinitionAdmin(ShowOnly):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowDefinition]:
         latest = WorkflowVersion.objects.filter(definition=OuterRef("pk"), number=OuterRef("latest"))
-        return super().get_queryset(request).annotate(published_at=Subquery(latest.values("created_at")))
+        definitions: QuerySet[WorkflowDefinition] = super().get_queryset(request)
+        return definitions.annotate(published_at=Subquery(latest.values("created_at")))
 
     @display(description="Latest version", ordering="latest")
     def version(self, definition: WorkflowDefinition) -> str:
@@ -66,9 +65,7 @@ class DefinitionAdmin(ShowOnly):
     @display(description="Runs")
     def runs(self, definition: WorkflowDefinition) -> SafeString:
         address = reverse("admin:workflows_workflowrun_changelist")
-        return format_html(
-            '<a class="text-primary-600" href="{}?workflow={}">Show</a>', address, definition.name
-        )
+        return format_html('<a class="text-primary-600" href="{}?workflow={}">Show</a>', address, definition.name)
 
     def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("workflows.add_workflowversion")
@@ -80,7 +77,7 @@ class DefinitionAdmin(ShowOnly):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        versions = WorkflowVersion.objects.filter(definition_id=int(object_id)) if object_id.isdigit() else []
+        versions = WorkflowVersion.objects.filter(definition_id=_number(object_id))
         rows = [
             [
                 format_html(
@@ -95,11 +92,13 @@ class DefinitionAdmin(ShowOnly):
             for version in versions[:100]
         ]
         table = {"headers": ["Version", "Hash", "Author", "Published"], "rows": rows}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "versions": table})
+        context = {**(extra_context or {}), "versions": table}
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
 
     @action(description="Publish a definition", permissions=["publish"], icon="publish", url_path="publish")
     def publish(self, request: HttpRequest) -> HttpResponse:
-        return self._form(request, {"source": _NEW, "media": "yaml"})
+        return self._form(request, {"source": _NEW, "language": "yaml"})
 
     @action(
         description="Publish next version",
@@ -110,17 +109,15 @@ class DefinitionAdmin(ShowOnly):
     )
     def publish_next(self, request: HttpRequest, object_id: str) -> HttpResponse:
         latest = WorkflowVersion.objects.filter(
-            definition_id=object_id, number=F("definition__latest")
+            definition_id=_number(object_id), number=F("definition__latest")
         ).first()
-        return self._form(
-            request, {"source": latest.source, "media": latest.media} if latest else {"source": _NEW}
-        )
+        return self._form(request, {"source": latest.source, "language": latest.media} if latest else {"source": _NEW})
 
     def _form(self, request: HttpRequest, initial: dict[str, Any]) -> HttpResponse:
         faults: list[list[str]] = []
         form = PublishForm(request.POST if request.method == "POST" else None, initial=initial)
         if request.method == "POST" and form.is_valid():
-            source, media = form.cleaned_data["source"], form.cleaned_data["media"]
+            source, media = form.cleaned_data["source"], form.cleaned_data["language"]
             try:
                 if "publish" in request.POST:
                     published = engine.publish(None, source, media, author=principal_of(request))
@@ -142,6 +139,11 @@ class DefinitionAdmin(ShowOnly):
             "faults": {"headers": ["Where", "What is wrong"], "rows": faults} if faults else None,
         }
         return TemplateResponse(request, "admin/workflows/publish.html", context)
+
+
+def _number(object_id: str) -> int:
+    """The id in an address; one that nothing has, if it is no number."""
+    return int(object_id) if object_id.isdecimal() and len(object_id) <= 18 else 0
 
 
 @admin.register(WorkflowVersion)

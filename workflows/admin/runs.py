@@ -87,7 +87,8 @@ class RunAdmin(ShowOnly):
     change_form_outer_before_template = "admin/workflows/run.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowRun]:
-        return super().get_queryset(request).select_related("version")
+        runs: QuerySet[WorkflowRun] = super().get_queryset(request)
+        return runs.select_related("version")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[WorkflowRun], search_term: str
@@ -145,7 +146,8 @@ class RunAdmin(ShowOnly):
             context["events"] = _events_table(queries.run_events(run_id))
         except (ValueError, UnknownRun):
             pass  # the page says itself that there is no such run
-        return super().change_view(request, object_id, form_url, context)
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
 
     def has_operate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("workflows.change_workflowrun")
@@ -219,9 +221,7 @@ def _then_show(request: HttpRequest, run_id: str, call: Callable[[], str], done:
     return HttpResponse(headers={"HX-Redirect": address})
 
 
-def _each(
-    request: HttpRequest, runs: QuerySet[WorkflowRun], call: Callable[[WorkflowRun], Any], done: str
-) -> None:
+def _each(request: HttpRequest, runs: QuerySet[WorkflowRun], call: Callable[[WorkflowRun], Any], done: str) -> None:
     count, refused = 0, 0
     for run in runs:
         try:
@@ -236,7 +236,7 @@ def _each(
 
 
 def _label(state: str) -> SafeString:
-    return render_to_string("unfold/helpers/label.html", {"text": state, "variant": COLOURS.get(state)})
+    return render_to_string("unfold/helpers/label.html", {"text": state, "variant": COLOURS[state]})
 
 
 def _time(value: Any) -> Any:

@@ -33,9 +33,7 @@ def list_workflows(*, cursor: str | None, limit: int) -> Page:
     found = list(latest.order_by("definition__name")[: limit + 1])
     page = found[:limit]
     more = len(found) > limit
-    return Page(
-        [_summary(version) for version in page], _cursor_of(page[-1].definition.name) if more else None
-    )
+    return Page([_summary(version) for version in page], _cursor_of(page[-1].definition.name) if more else None)
 
 
 def workflow(name: str) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class DefinitionParser(BaseParser):
 
     media: ClassVar[Literal["yaml", "json"]]
 
-    def parse(
+    def parse(  # type: ignore[override]
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> DefinitionSource:
         return DefinitionSource(read_limited(stream, parser_context), self.media)

@@ -50,9 +50,7 @@ class Unprocessable(exceptions.APIException):
     status_code = HTTPStatus.UNPROCESSABLE_ENTITY
     default_code = "invalid_body"
 
-    def __init__(
-        self, faults: list[Fault], detail: str = "The body is not what this operation takes."
-    ) -> None:
+    def __init__(self, faults: list[Fault], detail: str = "The body is not what this operation takes.") -> None:
         super().__init__(detail)
         self.faults = faults
 
@@ -110,9 +108,7 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, PermissionDenied):
         return Problem(403, "permission-denied", "This is not allowed.")
     if isinstance(error, exceptions.ValidationError):
-        return Problem(
-            422, "invalid-body", "The body is not what this operation takes.", list(faults_of(error.detail))
-        )
+        return Problem(422, "invalid-body", "The body is not what this operation takes.", list(faults_of(error.detail)))
     if isinstance(error, exceptions.APIException):
         return _of_api_exception(error)
     if isinstance(error, OperationalError | InterfaceError):
@@ -143,9 +139,7 @@ def faults_of(detail: Any, path: str = "") -> Iterator[Fault]:
 
 def respond(problem: Problem) -> HttpResponse:
     """A problem outside of REST framework's views."""
-    return HttpResponse(
-        problem.body(), status=problem.status, content_type=MEDIA_TYPE, headers=dict(problem.headers)
-    )
+    return HttpResponse(problem.body(), status=problem.status, content_type=MEDIA_TYPE, headers=dict(problem.headers))
 
 
 def page_not_found(request: HttpRequest) -> HttpResponse:
@@ -168,9 +162,7 @@ def _of_api_exception(error: exceptions.APIException) -> Problem:
         headers["Retry-After"] = str(int(wait))
     codes = error.get_codes()
     code = codes if isinstance(codes, str) else error.default_code
-    return Problem(
-        error.status_code, _slug(code), str(error.detail), list(getattr(error, "faults", [])), headers
-    )
+    return Problem(error.status_code, _slug(code), str(error.detail), list(getattr(error, "faults", [])), headers)
 
 
 def _slug(code: str) -> str:

@@ -5,13 +5,11 @@ from typing import Any
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from .problems import BadRequest, Unprocessable, faults_of
 from .fields import StrictSerializer
+from .problems import BadRequest, Unprocessable, faults_of
 
 
-def read_body(
-    request: Request, serializer: type[StrictSerializer], *, optional: bool = False
-) -> dict[str, Any]:
+def read_body(request: Request, serializer: type[StrictSerializer], *, optional: bool = False) -> dict[str, Any]:
     """The validated body. `optional`: no body is the same as {}."""
     # What `request.data` is without a body depends on its media type.
     data = {} if optional and not request.data else request.data
@@ -29,9 +27,7 @@ def read_query(request: Request, serializer: type[StrictSerializer]) -> dict[str
     try:
         checked.is_valid(raise_exception=True)
     except ValidationError as error:
-        raise BadRequest(
-            sorted(faults_of(error.detail)), "The query is not what this address takes."
-        ) from error
+        raise BadRequest(sorted(faults_of(error.detail)), "The query is not what this address takes.") from error
     return dict(checked.validated_data)
 
 

@@ -1,7 +1,7 @@
 """Write responses: JSON, by orjson."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -31,7 +31,7 @@ class JsonRenderer(BaseRenderer):
 class OneRenderer(BaseContentNegotiation):
     """Answers in JSON whatever `Accept` says, as RFC 9110 allows: better than a 406 that hides the answer."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         for parser in parsers:
             if media_type_matches(parser.media_type, request.content_type):
                 return parser

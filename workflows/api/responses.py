@@ -53,9 +53,7 @@ class Validated(Answer):
     valid = serializers.BooleanField()
     name = serializers.CharField()
     lane = LaneName()
-    steps = serializers.ListField(
-        child=serializers.CharField(), help_text="In an order in which they may run."
-    )
+    steps = serializers.ListField(child=serializers.CharField(), help_text="In an order in which they may run.")
 
 
 class WorkflowListed(Answer):
@@ -82,7 +80,7 @@ class Workflow(WorkflowListed):
 class WorkflowVersion(VersionListed):
     name = serializers.CharField()
     media = serializers.CharField(help_text="The language of `source`: yaml or json.")
-    source = serializers.CharField(help_text="As it was published.")
+    source = serializers.CharField(help_text="As it was published.")  # type: ignore[assignment]
     definition = JsonObject()
 
 

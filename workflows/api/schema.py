@@ -133,7 +133,5 @@ class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unt
     priority = 1
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        description = (
-            "The session of a member of staff who is signed in to the admin, with the X-CSRFToken header."
-        )
+        description = "The session of a member of staff who is signed in to the admin, with the X-CSRFToken header."
         return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": description}

@@ -34,9 +34,7 @@ class StartRun(StrictSerializer):
 class StartBulk(StrictSerializer):
     """Start up to 10,000 runs of one workflow."""
 
-    workflow = serializers.RegexField(
-        rf"^{NAME}\Z", trim_whitespace=False, help_text="The workflow's name."
-    )
+    workflow = serializers.RegexField(rf"^{NAME}\Z", trim_whitespace=False, help_text="The workflow's name.")
     inputs = serializers.ListField(
         child=JsonObject(), min_length=1, max_length=BULK_MAX, help_text="One input for each run."
     )
@@ -53,9 +51,7 @@ class StartBulk(StrictSerializer):
 class CancelRun(StrictSerializer):
     """Cancel a run."""
 
-    reason = Text(
-        required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run."
-    )
+    reason = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run.")
 
 
 class RetryRun(StrictSerializer):
@@ -77,9 +73,7 @@ class ResolveStep(StrictSerializer):
         max_value=_INT32,
         help_text="Of a mapped step: which item.",
     )
-    note = Text(
-        required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run."
-    )
+    note = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run.")
 
 
 class RunFilter(StrictSerializer):
@@ -89,14 +83,9 @@ class RunFilter(StrictSerializer):
     status = Choice(RunState, required=False)
     lane = Choice(Lane, required=False)
     business_key = serializers.CharField(required=False, max_length=200, trim_whitespace=False)
-    created_after = serializers.DateTimeField(
-        required=False, help_text="RFC 3339, for example 2026-11-23T08:00:00Z."
-    )
-    cursor = serializers.CharField(
-        required=False, max_length=512, help_text="`next_cursor` of the page before."
-    )
+    created_after = serializers.DateTimeField(required=False, help_text="RFC 3339, for example 2026-11-23T08:00:00Z.")
+    cursor = serializers.CharField(required=False, max_length=512, help_text="`next_cursor` of the page before.")
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
-
 
     def validate_cursor(self, cursor: str) -> str:
         try:
@@ -108,7 +97,5 @@ class RunFilter(StrictSerializer):
 class WorkflowFilter(StrictSerializer):
     """The page of the list of workflows."""
 
-    cursor = serializers.CharField(
-        required=False, max_length=512, help_text="`next_cursor` of the page before."
-    )
+    cursor = serializers.CharField(required=False, max_length=512, help_text="`next_cursor` of the page before.")
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)

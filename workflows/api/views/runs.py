@@ -62,8 +62,7 @@ class WorkflowRuns(APIView):
         id="startRun",
         summary="Start a run",
         description=(
-            "202: the run is accepted and durable. "
-            "With `Prefer: wait=N`, 200 and the finished run if it ends in time."
+            "202: the run is accepted and durable. With `Prefer: wait=N`, 200 and the finished run if it ends in time."
         ),
         parameters=[
             NAME_PARAMETER,

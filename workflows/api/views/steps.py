@@ -28,9 +28,7 @@ class StepResolve(APIView):
         parameters=[RUN_PARAMETER, STEP_PARAMETER],
         request=ResolveStep,
         examples=[
-            OpenApiExample(
-                "It was sent", value={"outcome": "succeeded", "output": {"sent": True}}, request_only=True
-            )
+            OpenApiExample("It was sent", value={"outcome": "succeeded", "output": {"sent": True}}, request_only=True)
         ],
         answers={204: None},
         problems=[409],

@@ -17,12 +17,8 @@ class Command(BaseCommand):
     help = "Make an API key. It is printed once and cannot be read again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--name", required=True, help="who or what uses the key; unique, up to 100 characters"
-        )
-        parser.add_argument(
-            "--scope", required=True, choices=Scope.values, help="the most that the key may do"
-        )
+        parser.add_argument("--name", required=True, help="who or what uses the key; unique, up to 100 characters")
+        parser.add_argument("--scope", required=True, choices=Scope.values, help="the most that the key may do")
         parser.add_argument("--expires-days", type=int, help="days until it expires (default: never)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -1,0 +1,103 @@
+"""Requests drawn from the OpenAPI document, right and wrong ones, against a real web server and database.
+
+Nothing may be answered with a server error, with a status or a shape that the document does not name, or be accepted
+although it breaks the document.
+"""
+
+import os
+from typing import Any
+
+import orjson
+import pytest
+import schemathesis
+from django.core.management import call_command
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from erip.access import keys
+from tests.support.api import DEFINITION, INPUT, key
+from tests.support.server import serving
+from workflows import engine
+from workflows.api.documents import _document
+
+# Only so that the database is set up; the web server's threads have connections of their own.
+pytestmark = pytest.mark.django_db
+
+#: for each operation, right ones and as many wrong ones. The same ones each time, unless more are asked for.
+EXAMPLES = int(os.environ.get("ERIP_FUZZ_EXAMPLES", "40"))
+DOCUMENT: dict[str, Any] = orjson.loads(_document())
+OPERATIONS = [operation["operationId"] for item in DOCUMENT["paths"].values() for operation in item.values()]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+]
+TAKES_ANYTHING = "name: anything\nsteps: {a: {uses: test.look_up, with: {cves: []}}}\n"
+
+
+@pytest.fixture(scope="module")
+def site(django_db_setup, django_db_blocker):
+    """The base URL, a key's header, and path parameters that lead somewhere."""
+    with django_db_blocker.unblock():
+        keys.forget_cached()
+        headers = {"Authorization": f"Bearer {key()}"}
+        engine.publish(None, DEFINITION, "yaml", author="test")
+        engine.publish(None, TAKES_ANYTHING, "yaml", author="test")
+        run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0]
+        known = {"name": ["look-up", "anything"], "id": [run.id], "step": ["enrich"], "number": [1]}
+        with serving() as url:
+            yield url, headers, known
+        call_command("flush", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return schemathesis.openapi.from_dict(DOCUMENT)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_answers_are_what_the_document_says(site, schema, name, mode):
+    url, headers, known = site
+    operation = schema.find_operation_by_id(name)
+    places = [parameter.name for parameter in operation.path_parameters]
+    cases = operation.as_strategy(mode)
+    if places:
+        somewhere = st.fixed_dictionaries({place: st.sampled_from(known[place]) for place in places})
+        cases = st.one_of(cases, somewhere.flatmap(lambda path: operation.as_strategy(mode, path_parameters=path)))
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize="ERIP_FUZZ_EXAMPLES" not in os.environ,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases)
+    def run(case):
+        if "Prefer" in (case.headers or {}):
+            # Nothing runs the runs here: a wish to wait a minute would be granted.
+            case.headers["Prefer"] = "wait=0"
+        if name == "startRuns" and mode is GenerationMode.POSITIVE:
+            case.body["workflow"] = "anything"
+        response = case.call(base_url=url, headers=headers)
+        # A wrong body may also be one that is too large to be looked at, which schemathesis does not expect.
+        checks = [check for check in CHECKS if response.status_code != 413 or check is not negative_data_rejection]
+        case.validate_response(response, checks=checks, headers=headers)
+
+    run()
