@@ -48,7 +48,8 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
             [
                 *(str(tools / "gunicorn"), "erip.asgi:application", "--worker-class=asgi", f"--bind={web}"),
                 *(f"--workers={env.get('ERIP_WEB_WORKERS', '2')}", "--keep-alive=30", "--graceful-timeout=5"),
-                "--no-control-socket",
+                # Loaded once and forked: starting is mostly loading.
+                *("--preload", "--no-control-socket"),
             ],
             env,
             url=f"http://{web}",

@@ -187,10 +187,10 @@ class Supervisor:
         """Start all at once, and wait until the web process can serve and none of them has died."""
         self._tell(step="starting " + ", ".join(service.name for service in wanted))
         began = time.monotonic()
+        # Flower comes last: nobody waits for it, and it would slow down what somebody waits for.
         for service in wanted:
-            child = Child(service, self.state.logs / f"{service.name}.log")
-            self.children.append(child)
-            self._spawn(child)
+            if service.name != "flower":
+                self._start_service(service)
         web = next(service for service in wanted if service.name == "web")
         while not (services.answers(web.url or "") and self._workers_registered()):
             self._pause(0.1)
@@ -204,6 +204,14 @@ class Supervisor:
                 log = self.state.logs / "web.log"
                 raise ServerFailed(f"The web process did not become ready within {START_SECONDS:.0f} s; see {log}")
         self._done("platform started", time.monotonic() - began)
+        for service in wanted:
+            if service.name == "flower":
+                self._start_service(service)
+
+    def _start_service(self, service: Service) -> None:
+        child = Child(service, self.state.logs / f"{service.name}.log")
+        self.children.append(child)
+        self._spawn(child)
 
     def _workers_registered(self) -> bool:
         workers = [child for child in self.children if child.name.startswith("worker-")]

@@ -70,8 +70,15 @@ def up(stack):
     return stack
 
 
-def test_up_answers_with_addresses_and_logins_and_keeps_them_private(stack):
-    answer = stack.json("up")
+@pytest.fixture
+def down(stack):
+    """The stack, not running."""
+    assert stack.run("down").returncode == 0
+    return stack
+
+
+def test_up_answers_with_addresses_and_logins_and_keeps_them_private(down):
+    answer = down.json("up")
     assert answer["phase"] == "running"
     assert answer["started"] is True
     request = urllib.request.Request(
@@ -82,8 +89,8 @@ def test_up_answers_with_addresses_and_logins_and_keeps_them_private(stack):
     assert "breach-response" in names
     assert answer["admin"]["username"] == "admin"
     for name in ("env", "credentials.json", "secrets.json"):
-        assert stat.S_IMODE((stack.folder / name).stat().st_mode) == 0o600
-    assert stat.S_IMODE(stack.folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((down.folder / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE(down.folder.stat().st_mode) == 0o700
 
 
 def test_no_secret_stands_on_a_command_line(up):
@@ -127,16 +134,16 @@ def test_after_a_killed_supervisor_nothing_is_left_running(up):
     assert not any(psutil.pid_exists(p["pid"]) and Identity(p["pid"], p["started"]).alive for p in known["processes"])
 
 
-def test_a_recycled_pid_in_a_stale_file_is_left_alone(stack):
+def test_a_recycled_pid_in_a_stale_file_is_left_alone(down):
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     process = {"name": "web", "pid": bystander.pid, "started": 1.0}
     stale = {"id": "none", "phase": "running", "pid": bystander.pid, "started": 1.0, "processes": [process]}
-    (stack.folder / "supervisor.json").write_text(json.dumps(stale))
+    (down.folder / "supervisor.json").write_text(json.dumps(stale))
     try:
-        assert stack.run("status").returncode == 1
-        assert stack.run("down").returncode == 0
+        assert down.run("status").returncode == 1
+        assert down.run("down").returncode == 0
         assert bystander.poll() is None
-        assert not (stack.folder / "supervisor.json").exists()
+        assert not (down.folder / "supervisor.json").exists()
     finally:
         bystander.kill()
         bystander.wait()
@@ -153,35 +160,35 @@ def test_down_leaves_no_process_and_no_socket(up):
     assert up.run("down").returncode == 0
 
 
-def test_a_taken_port_is_one_clear_line(stack):
+def test_a_taken_port_is_one_clear_line(down):
     import socket
 
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = str(server.getsockname()[1])
-        done = stack.run("up", ERIP_WEB_PORT=port)
+        done = down.run("up", ERIP_WEB_PORT=port)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith(f"✗ Port {port} (ERIP_WEB_PORT) is taken")
-    assert stack.run("status").returncode == 1
+    assert down.run("status").returncode == 1
 
 
-def test_the_demo_succeeds_and_leaves_nothing_running(stack):
-    done = stack.run("demo", "--json")
+def test_the_demo_succeeds_and_leaves_nothing_running(down):
+    done = down.run("demo", "--json")
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout)
     assert run["status"] == "SUCCEEDED"
     assert all(step["status"] in ("SUCCEEDED", "SKIPPED") for step in run["steps"])
-    assert stack.json("status") == {"phase": "down"}
+    assert down.json("status") == {"phase": "down"}
 
 
-def test_an_incident_that_does_not_fit_the_schema_is_refused_fault_by_fault(stack, tmp_path):
+def test_an_incident_that_does_not_fit_the_schema_is_refused_fault_by_fault(down, tmp_path):
     incident = tmp_path / "incident.json"
     incident.write_text(json.dumps({"breach_id": "B-1", "severity": "awful", "cves": ["CVE-1"]}))
-    done = stack.run("demo", str(incident))
+    done = down.run("demo", str(incident))
     faults = [line for line in done.stderr.splitlines() if line.startswith("✗")]
     assert done.returncode == 2
     assert len(faults) == 2
     assert any("severity" in fault for fault in faults)
     assert any("cves[0]" in fault for fault in faults)
-    assert stack.json("status") == {"phase": "down"}
+    assert down.json("status") == {"phase": "down"}
