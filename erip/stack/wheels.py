@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 
 from . import progress
+from .errors import disk_full
 
 PINS = Path(__file__).parent / "wheels"
 
 
 class WheelUnavailable(Exception):
-    """The package index has no wheel of this package for this platform, or cannot be reached."""
+    """The package index has no wheel of this package for this platform, or cannot be reached; why, in a line."""
 
 
 def installed(package: str, folder: Path) -> Path:
@@ -67,7 +68,10 @@ def _install(pin: Path, target: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if done.returncode == 0:
             return
-    raise WheelUnavailable(pin.stem)
+        if "No space left" in done.stderr:
+            raise disk_full(target.parent)
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()] or [f"status {done.returncode}"]
+    raise WheelUnavailable(f"{pin.stem}: {said[-1][:200]}")
 
 
 def _make_readable(folder: Path) -> None:
