@@ -119,8 +119,12 @@ def test_a_month_keeps_the_wall_time_over_a_change_of_the_clocks() -> None:
 
 def test_the_annual_log_is_due_sixty_days_into_the_next_year() -> None:
     clock = Clock("detected", 60, "days_after_year_end", "America/New_York")
-    assert clock.runs_out(utc("2026-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(2027, 3, 1)
-    assert clock.runs_out(utc("2027-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(2028, 2, 29)
+    assert clock.runs_out(utc("2026-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(
+        2027, 3, 1
+    )
+    assert clock.runs_out(utc("2027-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(
+        2028, 2, 29
+    )
 
 
 DORA = [Clock("classified", 4, "hours"), Clock("detected", 24, "hours", backstop=True)]

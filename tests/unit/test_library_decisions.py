@@ -69,9 +69,7 @@ def test_a_row_behind_one_that_takes_all_its_cases_is_reported() -> None:
 
 
 def test_a_row_that_several_rows_cover_together_is_reported() -> None:
-    found = faults(
-        row("a", loss={"lt": 5}), row("b", loss={"gte": 5}), row("c", loss={"gte": 0, "lte": 100}), row("d")
-    )
+    found = faults(row("a", loss={"lt": 5}), row("b", loss={"gte": 5}), row("c", loss={"gte": 0, "lte": 100}), row("d"))
     assert found == ["rows[2]: row 'c' is never reached: 'a', 'b' decide all of its cases"]
 
 
@@ -115,7 +113,10 @@ def test_every_fault_of_a_table_is_named_with_its_place() -> None:
         "rows[1].then.sla_hours",
         "rows[2]",
     ]
-    assert faults(fields={}) == ["fields: must be an object of 1 to 20 fields", "rows: must be a list that is not empty"]
+    assert faults(fields={}) == [
+        "fields: must be an object of 1 to 20 fields",
+        "rows: must be a list that is not empty",
+    ]
 
 
 SMALL = {"w": {"type": "word", "values": ["x", "y", "z"]}, "n": {"type": "integer", "min": 0}, "f": {"type": "flag"}}
@@ -128,7 +129,8 @@ CONDITIONS = st.fixed_dictionaries(
     },
 )
 EVERYTHING = [
-    {"w": w, "n": n, "f": f} for w, n, f in product(["x", "y", "z", None], [0, 1, 2, 3, 4, 9, None], [True, False, None])
+    {"w": w, "n": n, "f": f}
+    for w, n, f in product(["x", "y", "z", None], [0, 1, 2, 3, 4, 9, None], [True, False, None])
 ]
 
 

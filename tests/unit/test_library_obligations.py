@@ -15,7 +15,9 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def rule(code: str = "r", **fields: Any) -> Rule:
-    return Rule(code=code, regime="R", title="t", authority="a", citation="c", source_url="https://x", wording="w", **fields)
+    return Rule(
+        code=code, regime="R", title="t", authority="a", citation="c", source_url="https://x", wording="w", **fields
+    )
 
 
 def facts(**fields: Any) -> ComplianceInput:

@@ -1,6 +1,7 @@
 """CVSS, similarity, the catalogue's format, posture and the trust score."""
 
 import json
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -48,12 +49,8 @@ def test_every_bad_vector_is_named_by_its_index() -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_makes_the_scoring_crash(vector: str) -> None:
-    try:
-        scores = score_vectors([vector])
-    except BadVectors as error:
-        assert len(error.faults) == 1
-    else:
-        assert 0 <= scores[0].score <= 10
+    with suppress(BadVectors):
+        assert 0 <= score_vectors([vector])[0].score <= 10
 
 
 WORDS = st.frozensets(st.sampled_from(["a", "b", "c", "d"]))
@@ -135,7 +132,9 @@ def test_the_threat_score_follows_its_rules() -> None:
     assert score(matches=[match()]).threat_score == 85
     assert score(matches=[match(ransomware=True)]).threat_score == 95
     assert score(severity="low", similar=[similar]).threat_score == 30
-    found = score(severity="critical", matches=[match(ransomware=True)], similar=[similar], cves=["CVE-1900-0001", "CVE-2"])
+    found = score(
+        severity="critical", matches=[match(ransomware=True)], similar=[similar], cves=["CVE-1900-0001", "CVE-2"]
+    )
     assert (found.threat_score, found.threat_level, found.ransomware_use) == (100, "critical", True)
     assert found.cves_not_in_catalogue == ["CVE-2"]
 
@@ -192,7 +191,13 @@ def test_every_fault_of_a_catalogue_is_named() -> None:
         "count: says 1, but the file holds 2 vulnerabilities (cut short?)",
     ]
     bad = catalogue(
-        entry={"cveID": "XYZ", "dueDate": "22/01/2026", "knownRansomwareCampaignUse": "Maybe", "product": 7, "cwes": "x"},
+        entry={
+            "cveID": "XYZ",
+            "dueDate": "22/01/2026",
+            "knownRansomwareCampaignUse": "Maybe",
+            "product": 7,
+            "cwes": "x",
+        },
         dateReleased="today",
     )
     assert [fault.split(":")[0] for fault in faults_of(bad)] == [
@@ -243,7 +248,10 @@ def test_exposure_is_what_reach_and_controls_leave_of_the_threat() -> None:
     controls = [control("a", 0.8, ["web", "db"]), control("b", 0.4, ["db"])]
     found = assess(assets, controls, PostureInput(threat=EnrichOutput(threat_score=50)))
     web, db = 0.5 * 1.0 * (1 - 0.4), 0.5 * 0.6 * (1 - 0.6)
-    assert {one.name: one.exposure for one in found.affected_assets} == {"web": 100 * web, "db": pytest.approx(100 * db)}
+    assert {one.name: one.exposure for one in found.affected_assets} == {
+        "web": 100 * web,
+        "db": pytest.approx(100 * db),
+    }
     assert found.exposure_score == pytest.approx(100 * (4 * web + 1 * db) / 5)
     assert found.protection_score == pytest.approx(100 * (4 * 0.4 + 1 * 0.6) / 5)
     assert found.records_at_risk == 20
@@ -251,7 +259,11 @@ def test_exposure_is_what_reach_and_controls_leave_of_the_threat() -> None:
 
 def test_gaps_name_control_frameworks_and_the_assets_without_it() -> None:
     assets = [asset("web", criticality=3), asset("db", criticality=1)]
-    controls = [control("full", 0.9, ["web", "db"]), control("part", 0.4, ["web"]), control("heavy", 0.4, ["web"], weight=3)]
+    controls = [
+        control("full", 0.9, ["web", "db"]),
+        control("part", 0.4, ["web"]),
+        control("heavy", 0.4, ["web"], weight=3),
+    ]
     found = assess(assets, controls, PostureInput())
     assert [gap.control for gap in found.control_gaps] == ["heavy", "part"]
     gap = found.control_gaps[1]
@@ -275,6 +287,9 @@ def test_concerned_are_the_named_else_those_running_the_product_or_holding_the_d
     assert names(threat=threat) == ["a"]
     assert names(threat=threat, data_categories=["phi"]) == ["a", "c"]
     assert names() == ["a", "b", "c", "d"]
+    assert assess(assets, [], PostureInput(assets=["d"])).scope == "named"
+    assert assess(assets, [], PostureInput(threat=threat)).scope == "matched"
+    assert assess(assets, [], PostureInput()).scope == "all"
     assert assess(assets, [], PostureInput(assets=["nowhere"])).unknown_assets == ["nowhere"]
 
 

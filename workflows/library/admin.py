@@ -171,6 +171,7 @@ class NextVersionForm(forms.ModelForm):
 class VersionInline(ReadOnly, TabularInline):
     model = DecisionVersion
     fields = ["number", "author", "created_at", "document"]
+    readonly_fields = fields
     extra = 0
 
 

@@ -1,6 +1,6 @@
 """What atlas.assess_posture takes and gives."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -48,6 +48,9 @@ class PostureOutput(StepOutput):
     protection_score: float = Field(default=0.0, description="100 * the controls' strength on the concerned assets")
     affected_assets: list[AffectedAsset] = []
     affected_asset_count: int = 0
+    scope: Literal["named", "matched", "all"] = Field(
+        default="all", description="how the assets were found: named, by product or data, or simply all there are"
+    )
     records_at_risk: int = 0
     highest_criticality: int = 0
     control_gaps: list[ControlGap] = []

@@ -11,13 +11,14 @@ the data concerned; and when none of these finds any, all are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from workflows.library.atlas.contract import AffectedAsset, ControlGap, PostureInput, PostureOutput
 from workflows.library.nexus.contract import KevMatch
 from workflows.library.vocabulary import categories_in_force
 
 INTERNAL_REACH: Final = 0.6
+Scope = Literal["named", "matched", "all"]
 _LEVELS: Final = ((60.0, "critical"), (40.0, "high"), (20.0, "medium"))
 MOST_ASSETS: Final = 25
 
@@ -47,7 +48,7 @@ class ControlFacts:
 
 
 def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput) -> PostureOutput:
-    concerned, unknown = _concerned(assets, threat)
+    scope, concerned, unknown = _concerned(assets, threat)
     kinds = {kind for kind in (threat.incident_type, threat.attack_vector) if kind}
     # A control that names nothing works against everything; with no kind of threat given, all are considered.
     acting = [one for one in controls if not kinds or not one.mitigates or one.mitigates & kinds]
@@ -84,6 +85,7 @@ def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threa
         protection_score=round(100 * protected, 2),
         affected_assets=[asset for asset, _ in rows[:MOST_ASSETS]],
         affected_asset_count=len(rows),
+        scope=scope,
         records_at_risk=sum(asset.records for asset, _ in rows),
         highest_criticality=max((asset.criticality for asset, _ in rows), default=0),
         control_gaps=gaps[: threat.max_gaps],
@@ -110,14 +112,16 @@ def _gap(control: ControlFacts, assets: Sequence[AssetFacts]) -> ControlGap:
     )
 
 
-def _concerned(assets: Sequence[AssetFacts], threat: PostureInput) -> tuple[list[tuple[AssetFacts, str]], list[str]]:
+def _concerned(
+    assets: Sequence[AssetFacts], threat: PostureInput
+) -> tuple[Scope, list[tuple[AssetFacts, str]], list[str]]:
     if threat.assets:
         by_name = {asset.name.lower(): asset for asset in assets}
         names = list(dict.fromkeys(name.strip().lower() for name in threat.assets))
         found = [(by_name[name], "named in the incident") for name in names if name in by_name]
         unknown = [name for name in threat.assets if name.strip().lower() not in by_name]
         if found:
-            return found, unknown
+            return "named", found, unknown
     else:
         unknown = []
     running: list[tuple[AssetFacts, str]] = []
@@ -132,8 +136,8 @@ def _concerned(assets: Sequence[AssetFacts], threat: PostureInput) -> tuple[list
         if wanted & asset.data_categories and not any(asset is other for other, _ in running)
     ]
     if running or holding:
-        return running + holding, unknown
-    return [(asset, "no narrower choice is known") for asset in assets], unknown
+        return "matched", running + holding, unknown
+    return "all", [(asset, "no narrower choice is known") for asset in assets], unknown
 
 
 def _exploited(asset: AssetFacts, matches: Sequence[KevMatch]) -> KevMatch | None:

@@ -49,9 +49,9 @@ def components_of(
     held = categories_in_force(data.data_categories)
     found = []
     for factor in factors:
-        if factor.incident_types and data.incident_type and data.incident_type not in factor.incident_types:
+        # A loss that hangs on a kind of incident or of data is not assumed while these are not known.
+        if factor.incident_types and data.incident_type not in factor.incident_types:
             continue
-        # Without a word on the data, a loss that hangs on certain data is not assumed.
         if factor.data_categories and not factor.data_categories & held:
             continue
         times = data.affected_records if factor.per_record else 1

@@ -1,0 +1,283 @@
+"""The steps and the reference definitions on the shipped data."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import mail
+from standardwebhooks import Webhook
+
+from tests.unit.test_library_webhooks import server
+from workflows import library, registry
+from workflows.core import definition
+from workflows.errors import PermanentStepError, StepError
+from workflows.library import cache
+from workflows.library.models import Delivery, NotificationTarget, PastIncident, Report, ReportLink
+from workflows.library.reference import load_reference_data, sample_incident
+from workflows.registry import StepContext
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+FOLDER = Path(library.__file__).parent / "definitions"
+
+
+@pytest.fixture(autouse=True)
+def _data(settings: Any, tmp_path: Path) -> None:
+    settings.ERIP_REPORT_DIR = tmp_path / "reports"
+    settings.ERIP_PUBLIC_URL = "https://erip.example"
+    cache.forget()
+    load_reference_data()
+    cache.forget()
+
+
+def context(step: str = "s", run: str = "run-1", workflow: str = "w") -> StepContext:
+    return StepContext(run, step, None, 1, f"{run}:{step}:", workflow, "KEY-1", "high", None, NOW)
+
+
+def call(name: str, data: dict[str, Any], ctx: StepContext | None = None) -> dict[str, Any]:
+    """As a worker calls it: validated input, output as JSON."""
+    spec = registry.get(name)
+    given = spec.input_model.model_validate(data)
+    result = spec.body(given, ctx or context()) if spec.takes_context else spec.body(given)
+    return dict(json.loads(json.dumps(result.model_dump(mode="json"))))
+
+
+def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, dict[str, Any]]:
+    """All steps of a definition in their order: (the run's output, the steps' outputs)."""
+    graph = definition.validate(definition.parse((FOLDER / f"{name}.yaml").read_bytes(), "yaml"), registry.all())
+    assert graph.input_faults(data) == []
+    steps: dict[str, Any] = {}
+    state = {
+        "input": data,
+        "steps": steps,
+        "run": {
+            "id": run_id,
+            "workflow": name,
+            "business_key": None,
+            "created_at": NOW.isoformat(),
+            "status": "RUNNING",
+        },
+    }
+    for node in graph.steps.values():
+        if node.condition is not None and not node.condition.evaluate(state):
+            steps[node.id] = {"output": None, "status": "SKIPPED"}
+            continue
+        given = node.with_.render(state) if node.with_ else {}
+        steps[node.id] = {
+            "output": call(node.uses, given, context(node.id, run_id, name)),
+            "status": "SUCCEEDED",
+        }
+    return graph.output.render(state) if graph.output else None, {key: one["output"] for key, one in steps.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("breach-response", ["enrich", "compliance", "posture", "quantify", "decide", "report"]),
+        ("trust-score", ["compliance", "security", "risk", "operations", "score", "report", "notify"]),
+        ("compliance-assessment", ["obligations", "readiness", "posture", "decide", "report"]),
+        ("critical-threat", ["detect", "assess", "decide", "notify"]),
+        ("vulnerability-response", ["enrich", "posture", "prioritise", "report", "notify"]),
+    ],
+)
+def test_the_reference_definitions_are_valid_and_have_their_steps(name: str, steps: list[str]) -> None:
+    graph = definition.validate(definition.parse((FOLDER / f"{name}.yaml").read_bytes(), "yaml"), registry.all())
+    assert sorted(graph.steps) == sorted(steps)
+    assert graph.name == name
+
+
+def test_the_sample_breach_goes_through_all_six_steps() -> None:
+    output, steps = run("breach-response", sample_incident() | {"detected_at": "2026-11-23T06:40:00Z"})
+    assert steps["enrich"]["ransomware_use"]
+    assert steps["enrich"]["kev_matches"][0]["cve"] == "CVE-1900-0001"
+    assert steps["enrich"]["similar_incidents"][0]["reference"] == "SAMPLE-2022-01"
+    assert steps["posture"]["control_gaps"]
+    due = {one["code"]: one["deadline"] for one in output["deadlines"]}
+    assert due["gdpr-33"] == "2026-11-26T06:40:00Z"
+    assert due["nis2-early-warning"] == "2026-11-24T06:40:00Z"
+    assert due["nis2-final"] == "2026-12-26T06:40:00Z"
+    assert due["hipaa-hhs"] == "2027-01-22T06:40:00Z"
+    assert due["sec-8k-105"] is None
+    assert output["decision"]["level"] == "executive"
+    loss = output["loss"]
+    assert loss["p5"] <= loss["p50"] <= loss["p95"] == loss["var95"]
+    assert abs(loss["ale"] - loss["analytic_ale"]) < 5 * loss["standard_error"]
+    assert loss["converged"]
+    assert Path(output["report"]["path"]).read_text() == Report.objects.get().html
+
+
+def test_a_breach_with_the_least_input_is_answered_too() -> None:
+    output, steps = run("breach-response", {"breach_id": "B", "severity": "low"})
+    assert output["decision"]["row"] == "low"
+    named, _ = run("breach-response", {"breach_id": "B", "severity": "low", "assets": ["Payroll"]}, "run-2")
+    assert named["decision"]["facts"]["records"] == 4200
+    assert named["decision"]["row"] == "low-with-data"
+    assert steps["compliance"]["assumptions"]
+
+
+def test_the_same_run_gives_the_same_numbers_and_another_run_others() -> None:
+    once, again, other = (run("breach-response", sample_incident(), name)[0]["loss"] for name in ("a", "a", "b"))
+    assert once == again
+    assert once["seed"] != other["seed"]
+    assert once["ale"] != other["ale"]
+
+
+def test_the_trust_score_is_made_of_real_figures() -> None:
+    output, steps = run("trust-score", {"notify": ["board@example.org"]})
+    parts = {part["dimension"]: part["score"] for part in output["breakdown"]}
+    assert parts == {
+        "compliance": steps["compliance"]["score"],
+        "security": steps["security"]["protection_score"],
+        "risk": steps["risk"]["score"],
+        "operations": steps["operations"]["score"],
+    }
+    assert output["score"] == pytest.approx(
+        0.3 * parts["compliance"] + 0.3 * parts["security"] + 0.25 * parts["risk"] + 0.15 * parts["operations"],
+        abs=0.02,
+    )
+    assert [message.to for message in mail.outbox] == [["board@example.org"]]
+    assert output["report"]["url"] in mail.outbox[0].body
+
+
+def test_worse_data_lowers_the_trust_score() -> None:
+    before = run("trust-score", {"seed": 1}, "a")[0]["score"]
+    PastIncident.objects.filter(reference="SAMPLE-2025-02").update(hours_to_contain=500, loss=90_000_000)
+    cache.forget()
+    assert run("trust-score", {"seed": 1}, "b")[0]["score"] < before
+
+
+def test_the_other_definitions_run() -> None:
+    threat, _ = run("critical-threat", {"cves": ["cve-1900-0001"], "severity": "high"})
+    assert (threat["level"], threat["urgency"]) == ("executive", "immediate")
+    quiet, steps = run("critical-threat", {"severity": "low"})
+    assert quiet["level"] == "none"
+    assert steps["notify"] is None
+    remedy, _ = run("vulnerability-response", {"cves": ["CVE-1900-0004"]})
+    assert remedy["decision"]["row"] == "exploited-and-exposed"
+    state, _ = run("compliance-assessment", {"jurisdictions": ["DE"], "sector": "finance"})
+    assert state["decision"]["row"] == "gaps"
+    assert {one["code"] for one in state["deadlines"]} >= {"dora-initial", "dora-intermediate", "dora-final"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("nexus.enrich_threat", {"cvss_vectors": ["x", "CVSS:3.1/AV:N"]}, r"cvss_vectors\[0\].*cvss_vectors\[1\]"),
+        ("clearance.route_decision", {"table": "nowhere"}, "no decision table 'nowhere'"),
+        ("clearance.route_decision", {"facts": {"mood": "bad"}}, "no field 'mood'"),
+        ("prism.quantify_risk", {"frequency": {"low": 1e9, "mode": 1e9, "high": 1e9}}, "lower the frequency"),
+        ("compass.assess_readiness", {"frameworks": ["Astrology"]}, "astrology"),
+        ("compass.assess_compliance", {"jurisdictions": ["DE"], "sector": "health", "severity": "high",
+                                       "detected_at": "9999-12-31T00:00:00Z"}, "no deadline can be reckoned"),
+        ("trust.calculate_score", dict.fromkeys(["compliance", "security", "risk", "operations"]), "at least one"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_fails_for_good_and_says_why(name: str, data: dict[str, Any], message: str) -> None:
+    with pytest.raises(PermanentStepError, match=message):
+        call(name, data)
+
+
+def test_a_report_is_made_once_and_its_link_survives_a_second_attempt() -> None:
+    first = call("beacon.report", {"title": "One"}, context("report"))
+    again = call("beacon.report", {"title": "Two"}, context("report"))
+    assert (first["report_id"], first["url"]) == (again["report_id"], again["url"])
+    assert Report.objects.get().title == "Two"
+    assert ReportLink.objects.count() == 1
+    assert first["expires_at"] == "2026-12-23T12:00:00Z"
+    assert call("beacon.report", {}, context("report", run="run-2"))["report_id"] != first["report_id"]
+
+
+def test_a_report_escapes_what_it_was_given() -> None:
+    evil = "<script>alert(1)</script> | [x](javascript:alert(1)) `y`"
+    made = call(
+        "beacon.report",
+        {
+            "title": evil,
+            "summary": evil,
+            "subject": {evil: [evil]},
+            "sections": [{"title": evil, "text": evil, "facts": {"a": {"b": evil}}}],
+            "compliance": {
+                "obligations": [
+                    {
+                        **dict.fromkeys(
+                            ["code", "regime", "title", "authority", "wording", "citation", "trigger"], evil
+                        ),
+                        "source": "javascript:alert(1)",
+                        "deadline": None,
+                        "status": "due",
+                        "applicability": "applies",
+                        "hours_left": None,
+                    }
+                ]
+            },
+        },
+    )
+    html, markdown = Path(made["path"]).read_text(), Path(made["markdown_path"]).read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert 'href="javascript' not in html
+    assert "<script" not in markdown.replace("\\<", "")
+    assert "](javascript" not in markdown
+    assert "http-equiv" in html
+
+
+def test_a_report_that_finds_no_disk_is_stored_all_the_same(settings: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings.ERIP_REPORT_DIR = tmp_path / "file"
+    made = call("beacon.report", {"title": "One"})
+    assert made["path"] is None
+    assert "could not be written" in made["note"]
+    assert Report.objects.get().title == "One"
+
+
+def test_a_message_without_anyone_to_tell_says_so() -> None:
+    assert "nobody was told" in call("notify.send", {})["note"]
+    NotificationTarget.objects.create(name="a", kind="email", address="soc@example.org", workflows=["w"])
+    NotificationTarget.objects.create(name="b", kind="email", address="off@example.org", enabled=False)
+    cache.forget()
+    assert call("notify.send", {})["delivered"] == 1
+    assert "nobody" in call("notify.send", {}, context(workflow="other"))["note"]
+    assert mail.outbox[0].to == ["soc@example.org"]
+    assert mail.outbox[0].subject == "ERIP: w KEY-1"
+
+
+def test_a_subject_cannot_add_headers() -> None:
+    call("notify.send", {"email": ["a@example.org"], "subject": "Hello\r\nBcc: everyone@example.org"})
+    assert mail.outbox[0].message()["Bcc"] is None
+    assert mail.outbox[0].recipients() == ["a@example.org"]
+
+
+def test_a_second_attempt_tells_only_those_who_were_not_reached(settings: Any) -> None:
+    settings.ERIP_WEBHOOK_ALLOW_PRIVATE = True
+    with server(b"HTTP/1.1 503 Busy\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n") as (port, failed):
+        data = {"email": ["a@example.org"], "webhook": [f"http://127.0.0.1:{port}/"], "data": {"x": 1}}
+        with pytest.raises(StepError, match="503") as error:
+            call("notify.send", data, context("notify"))
+        assert error.value.retryable
+        assert error.value.retry_after == 9
+        assert len(failed) == 1
+    assert len(mail.outbox) == 1
+    with server(b"HTTP/1.1 200 OK\r\n\r\n") as (port, received):
+        data["webhook"] = [f"http://127.0.0.1:{port}/"]
+        found = call("notify.send", data, context("notify"))
+    assert len(mail.outbox) == 1
+    assert [one["already_sent"] for one in found["deliveries"]] == [True, False]
+    assert Delivery.objects.count() == 2
+    head, _, body = received[0].partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    assert headers["webhook-id"] == "run-1:notify:"
+    payload = Webhook(settings.ERIP_WEBHOOK_SECRET).verify(body, headers)
+    assert (payload["data"]["x"], payload["data"]["run_id"]) == (1, "run-1")
+
+
+def test_a_private_webhook_is_refused_for_good() -> None:
+    with pytest.raises(PermanentStepError, match="not a public address"):
+        call("notify.send", {"webhook": ["https://127.0.0.1/"]})
+
+
+def test_the_clock_of_a_decision_starts_with_the_run() -> None:
+    found = call("clearance.route_decision", {"severity": "medium"})
+    assert (found["sla_hours"], found["due_at"]) == (48, (NOW + timedelta(hours=48)).isoformat().replace("+00:00", "Z"))
