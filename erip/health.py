@@ -2,23 +2,22 @@
 work.
 """
 
+import math
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from kombu import Connection
 
-from erip.broker import publisher_options
 from erip.celery import app
 
-_BROKER_KNOWN_FOR = 2.0
-
-_lock = threading.Lock()
-_broker_known = (-_BROKER_KNOWN_FOR, False)
+_KNOWN_FOR = 2.0
+_PATIENCE = 1.0
 
 
 @require_safe
@@ -36,7 +35,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     A broker that is away is reported as degraded and no more: runs are accepted and carried out without it.
     """
     database = _database_answers()
-    broker = _broker_answers()
+    broker = broker_probe.answers()
     status = "ready" if broker else "degraded"
     answer = {
         "status": status if database else "unavailable",
@@ -55,23 +54,42 @@ def _database_answers() -> bool:
         return False
 
 
-def _broker_answers() -> bool:
-    """Asked at most once in a while, so that probes cost the broker nothing and wait for it once."""
-    global _broker_known
-    with _lock:
-        at, answers = _broker_known
-        if time.monotonic() - at >= _BROKER_KNOWN_FOR:
-            answers = _ask_broker()
-            _broker_known = (time.monotonic(), answers)
-        return answers
+class BrokerProbe:
+    """Whether the broker answers: asked at most every two seconds, and never waited for longer than one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, "broker-probe")
+        self._asking: Future[bool] | None = None
+        self._asked_at = -math.inf
+        self._answered = False
+
+    def answers(self) -> bool:
+        with self._lock:
+            if self._asking is None and time.monotonic() - self._asked_at >= _KNOWN_FOR:
+                self._asking = self._pool.submit(_ask_broker)
+            asking = self._asking
+        if asking is None:
+            return self._answered
+        try:
+            answered = asking.result(timeout=_PATIENCE)
+        except TimeoutError:
+            return False
+        with self._lock:
+            self._asking, self._asked_at, self._answered = None, time.monotonic(), answered
+        return answered
 
 
 def _ask_broker() -> bool:
-    url = app.conf.broker_url
+    options = settings.ERIP_PUBLISHER_TRANSPORT_OPTIONS
+    broker = app.connection_for_write(transport_options=options)
     try:
-        with Connection(url, transport_options=publisher_options(url)) as broker:
-            broker.connect()  # opens a channel, which sends PING
-    # any: transports raise errors of their own, and whichever it is, the broker is not usable
-    except Exception:
+        broker.connect()  # opens a channel, which sends PING
+    except (OSError, *broker.connection_errors, *broker.channel_errors):
         return False
+    finally:
+        broker.release()
     return True
+
+
+broker_probe = BrokerProbe()
