@@ -14,7 +14,7 @@ from workflows import library, registry
 from workflows.core import definition
 from workflows.errors import PermanentStepError, StepError
 from workflows.library import cache
-from workflows.library.models import Delivery, NotificationTarget, PastIncident, Report, ReportLink
+from workflows.library.models import Delivery, KevEntry, NotificationTarget, PastIncident, Report, ReportLink
 from workflows.library.reference import load_reference_data, sample_incident
 from workflows.registry import StepContext
 
@@ -116,6 +116,43 @@ def test_a_breach_with_the_least_input_is_answered_too() -> None:
     assert named["decision"]["facts"]["records"] == 4200
     assert named["decision"]["row"] == "low-with-data"
     assert steps["compliance"]["assumptions"]
+
+
+def test_the_largest_input_that_is_admitted_is_answered() -> None:
+    rows = [
+        KevEntry(
+            cve_id=f"CVE-1901-{n:04}",
+            vendor="V" * 20,
+            product="P" * 100,
+            name="N" * 100,
+            date_added=NOW.date(),
+            due_date=NOW.date(),
+            description="d",
+            required_action="A" * 300,
+            ransomware=n % 2 == 0,
+        )
+        for n in range(500)
+    ]
+    KevEntry.objects.bulk_create(rows)
+    cache.forget()
+    vector = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
+    output, steps = run(
+        "breach-response",
+        {
+            "breach_id": "B",
+            "severity": "high",
+            "description": "x" * 10_000,
+            "cves": [row.cve_id for row in rows],
+            "cvss_vectors": [vector] * 500,
+            "assets": [f"{n:03}{'a' * 100}" for n in range(250)],
+            "jurisdictions": ["DE", "GB", "US-CA", "US-NY", "US-TX", "US-FL", "BR", "SG", "IN", "AU"],
+            "data_categories": ["health", "payment_card"],
+        },
+    )
+    assert steps["enrich"]["kev_match_count"] == 500
+    assert len(steps["enrich"]["kev_matches"]) == 40
+    assert all(one["ransomware"] for one in steps["enrich"]["kev_matches"])
+    assert output["report"]["path"]
 
 
 def test_the_same_run_gives_the_same_numbers_and_another_run_others() -> None:

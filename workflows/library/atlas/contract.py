@@ -39,14 +39,14 @@ class ControlGap(BaseModel):
     target: float
     coverage: float = Field(description="share of the concerned assets that it protects, weighted by criticality")
     gap: float = Field(description="1 - coverage * min(1, effectiveness / target)")
-    uncovered_assets: list[str]
+    uncovered_assets: list[str] = Field(description="at most 10")
 
 
 class PostureOutput(StepOutput):
     exposure_score: float = Field(default=0.0, ge=0, le=100)
     exposure_level: str = "low"
     protection_score: float = Field(default=0.0, description="100 * the controls' strength on the concerned assets")
-    affected_assets: list[AffectedAsset] = []
+    affected_assets: list[AffectedAsset] = Field(default=[], description="at most 25, the most exposed first")
     affected_asset_count: int = 0
     scope: Literal["named", "matched", "all"] = Field(
         default="all", description="how the assets were found: named, by product or data, or simply all there are"

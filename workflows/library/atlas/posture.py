@@ -21,6 +21,7 @@ INTERNAL_REACH: Final = 0.6
 Scope = Literal["named", "matched", "all"]
 _LEVELS: Final = ((60.0, "critical"), (40.0, "high"), (20.0, "medium"))
 MOST_ASSETS: Final = 25
+MOST_UNCOVERED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _gap(control: ControlFacts, assets: Sequence[AssetFacts]) -> ControlGap:
         target=control.target,
         coverage=round(coverage, 4),
         gap=round(1 - coverage * strength, 4),
-        uncovered_assets=[asset.name for asset in assets if asset.name not in control.assets][:MOST_ASSETS],
+        uncovered_assets=[asset.name for asset in assets if asset.name not in control.assets][:MOST_UNCOVERED],
     )
 
 

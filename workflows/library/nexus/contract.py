@@ -60,11 +60,12 @@ class EnrichOutput(StepOutput):
     threat_level: str = Field(default="low", description="low, medium, high or critical")
     known_exploited: bool = False
     ransomware_use: bool = False
-    kev_matches: list[KevMatch] = []
-    cves_not_in_catalogue: list[str] = []
+    kev_matches: list[KevMatch] = Field(default=[], description="at most 40: ransomware first, then by due date")
+    kev_match_count: int = 0
+    cves_not_in_catalogue: list[str] = Field(default=[], description="at most 200")
     earliest_due_date: date | None = None
     catalogue_version: str | None = None
-    cvss: list[CvssScore] = []
+    cvss: list[CvssScore] = Field(default=[], description="at most 25, the highest first")
     max_cvss: float | None = None
     similar_incidents: list[SimilarIncident] = []
     reasons: list[str] = Field(default=[], description="how the threat score came about")

@@ -15,6 +15,10 @@ from datetime import date
 from workflows.library.nexus.contract import CvssScore, EnrichOutput, KevMatch, SimilarIncident
 
 _SEVERITY_BASE = {"low": 25.0, "medium": 50.0, "high": 75.0, "critical": 90.0}
+# What an expression reads is bounded (64 KiB), and a list of 500 would not be read by anyone either.
+MOST_MATCHES = 40
+MOST_UNKNOWN = 200
+MOST_SCORES = 25
 _LEVELS = ((85.0, "critical"), (65.0, "high"), (40.0, "medium"))
 
 
@@ -63,11 +67,12 @@ def summarise(
         threat_level=level_of(total),
         known_exploited=bool(matches),
         ransomware_use=ransomware,
-        kev_matches=list(matches),
-        cves_not_in_catalogue=[cve for cve in cves if cve not in found],
+        kev_matches=sorted(matches, key=lambda one: (not one.ransomware, one.due_date, one.cve))[:MOST_MATCHES],
+        kev_match_count=len(matches),
+        cves_not_in_catalogue=[cve for cve in cves if cve not in found][:MOST_UNKNOWN],
         earliest_due_date=due,
         catalogue_version=catalogue_version,
-        cvss=list(scores),
+        cvss=sorted(scores, key=lambda one: (-one.score, one.index))[:MOST_SCORES],
         max_cvss=highest,
         similar_incidents=list(similar),
         reasons=reasons,
