@@ -53,7 +53,7 @@ imports: venv ## import-linter: imports point one way
 	@$(BIN)/lint-imports
 
 migrations: venv ## the models and the migrations agree
-	@DJANGO_SETTINGS_MODULE=erip.settings.test $(BIN)/python manage.py makemigrations --check --dry-run
+	@DJANGO_SETTINGS_MODULE=erip.settings.test $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
 security: venv ## bandit
 	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows

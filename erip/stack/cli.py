@@ -144,7 +144,7 @@ def _with_servers(state: State, options: argparse.Namespace) -> int:
             env["DJANGO_SETTINGS_MODULE"] = "erip.settings.test"
         try:
             process = subprocess.Popen(words, env=env)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # the latter: a folder of PATH that may not be entered
             raise StackError(f"No such command: {words[0]}") from None
         try:
             return process.wait()

@@ -112,7 +112,7 @@ def _decision(found: Mapping[str, Any] | None) -> RenderableType | None:
     if found.get("sla_hours"):
         line.append(f", within {_number(found['sla_hours'])} h")
     if found.get("due_at"):
-        line.append(f" (by {_moment(found['due_at'])})")
+        line.append(f" (by {_moment(found['due_at'])} UTC)")
     lines = [line]
     if found.get("approvers"):
         lines.append(Text("by " + ", ".join(str(approver).replace("_", " ") for approver in found["approvers"])))
@@ -147,17 +147,17 @@ def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
         return None
     due = [one for one in found["obligations"] if one.get("applicability", "applies") == "applies"]
     check = len(found["obligations"]) - len(due)
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(max_width=16)
-    table.add_column(ratio=1)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("by (UTC)", no_wrap=True)
+    table.add_column("left", justify="right", no_wrap=True)
+    table.add_column("rule", max_width=16)
+    table.add_column("what is due", ratio=1)
     for one in sorted(due, key=lambda one: str(one.get("deadline") or "~")):
         hours = one.get("hours_left")
-        style = "red" if hours is not None and hours < 24 else "yellow" if hours is not None and hours < 96 else ""
+        urgency = "red" if hours is not None and hours < 24 else "yellow" if hours is not None and hours < 96 else "dim"
         table.add_row(
-            Text(_moment(one["deadline"]) if one.get("deadline") else "not dated", style or "dim"),
-            Text(_left(hours), style or "dim"),
+            Text(_moment(one["deadline"]) if one.get("deadline") else "not dated", "" if hours is not None else "dim"),
+            Text(_left(hours), urgency),
             Text(str(one.get("regime", "")), "bold"),
             Text(str(one.get("title", ""))),
         )
@@ -220,11 +220,11 @@ def _left(hours: float | None) -> str:
         return ""
     if hours < 0:
         return f"{-hours:,.0f} h late"
-    return f"{hours:,.0f} h left" if hours < 96 else f"{hours / 24:,.0f} d left"
+    return f"{hours:,.0f} h" if hours < 96 else f"{hours / 24:,.0f} d"
 
 
 def _moment(value: str) -> str:
-    return f"{_time(value).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{_time(value).astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _milliseconds(start: str | datetime | None, end: str | None) -> float | None:
