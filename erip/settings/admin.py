@@ -30,6 +30,8 @@ AXES_HTTP_RESPONSE_CODE = 429
 AXES_SENSITIVE_PARAMETERS = ["username", "password"]
 AXES_VERBOSE = False
 
+FORMAT_MODULE_PATH = ["erip.access.formats"]
+
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -61,6 +63,14 @@ UNFOLD = {
     "SITE_SYMBOL": "shield",
     "SITE_URL": "/api/docs",
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "sizes": "any",
+            "type": "image/svg+xml",
+            "href": lambda request: static("access/favicon.svg"),
+        },
+    ],
     "STYLES": [lambda request: static("access/admin.css")],
     "SIDEBAR": {
         "show_search": True,
@@ -83,6 +93,32 @@ UNFOLD = {
                         "title": "Workers",
                         "icon": "memory",
                         "link": reverse_lazy("admin:workflows_worker_changelist"),
+                    },
+                ],
+            },
+            {
+                "title": "Risk library",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Obligations",
+                        "icon": "gavel",
+                        "link": reverse_lazy("admin:library_obligation_changelist"),
+                    },
+                    {
+                        "title": "Decision tables",
+                        "icon": "table_chart",
+                        "link": reverse_lazy("admin:library_decisiontable_changelist"),
+                    },
+                    {
+                        "title": "Assets",
+                        "icon": "dns",
+                        "link": reverse_lazy("admin:library_asset_changelist"),
+                    },
+                    {
+                        "title": "Reports",
+                        "icon": "description",
+                        "link": reverse_lazy("admin:library_report_changelist"),
                     },
                 ],
             },

@@ -59,7 +59,12 @@ def json_block(value: Any) -> SafeString | str:
 
 def moment(value: datetime | None) -> str:
     """A time to the second, in the reader's time zone."""
-    return date_format(timezone.localtime(value), "Y-m-d H:i:s") if value else "-"
+    return date_format(timezone.localtime(value), "DATETIME_FORMAT") if value else "-"
+
+
+def clock(value: datetime | None) -> str:
+    """A time of the day, to the millisecond: what follows what."""
+    return timezone.localtime(value).strftime("%H:%M:%S.%f")[:-3] if value else "-"
 
 
 def span(started: datetime | None, finished: datetime | None) -> str:
@@ -68,7 +73,7 @@ def span(started: datetime | None, finished: datetime | None) -> str:
         return "-"
     seconds = (finished - started).total_seconds()
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.0f}\u00a0ms"
     if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min"
+        return f"{seconds:.1f}\u00a0s"
+    return f"{seconds / 60:.0f}\u00a0min"

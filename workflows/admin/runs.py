@@ -23,7 +23,7 @@ from workflows import engine, queries
 from workflows.errors import UnknownRun, WorkflowsError
 from workflows.models import WorkflowDefinition, WorkflowRun
 
-from .base import COLOURS, ShowOnly, json_block, moment, principal_of, span
+from .base import COLOURS, ShowOnly, clock, json_block, moment, principal_of, span
 
 
 class WorkflowFilter(DropdownFilter):
@@ -70,8 +70,18 @@ class RunAdmin(ShowOnly):
     actions = ["cancel_selected", "retry_selected"]
     actions_detail = ["cancel", "retry"]
     fieldsets = [
-        (None, {"fields": ["workflow_version", "state_label", "lane", "business_key", "started_by"]}),
-        ("Times", {"fields": ["created_at", "started_at", "finished_at", "took", "deadline_at"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("workflow_version", "state_label"),
+                    ("lane", "business_key"),
+                    ("started_by", "took"),
+                    ("created_at", "deadline_at"),
+                    ("started_at", "finished_at"),
+                ]
+            },
+        ),
         ("Input", {"fields": ["input_json"], "classes": ["tab"]}),
         ("Output", {"fields": ["output_json"], "classes": ["tab"]}),
         ("Error", {"fields": ["error_json"], "classes": ["tab"]}),
@@ -152,9 +162,15 @@ class RunAdmin(ShowOnly):
     def has_operate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("workflows.change_workflowrun")
 
+    def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_operate_permission(request) and not _ended(object_id)
+
+    def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_operate_permission(request) and _ended(object_id)
+
     @action(
         description="Cancel",
-        permissions=["operate"],
+        permissions=["cancel"],
         icon="cancel",
         url_path="cancel",
         variant=ActionVariant.DANGER,
@@ -174,7 +190,7 @@ class RunAdmin(ShowOnly):
 
     @action(
         description="Run again",
-        permissions=["operate"],
+        permissions=["retry"],
         icon="replay",
         url_path="retry",
         dialog={
@@ -235,6 +251,13 @@ def _each(request: HttpRequest, runs: QuerySet[WorkflowRun], call: Callable[[Wor
         messages.success(request, f"{count} {'run was' if count == 1 else 'runs were'} {done}.")
 
 
+def _ended(run_id: Any) -> bool:
+    try:
+        return queries.run_finished(str(run_id))
+    except UnknownRun:
+        return False
+
+
 def _label(state: str) -> SafeString:
     return render_to_string("unfold/helpers/label.html", {"text": state, "variant": COLOURS[state]})
 
@@ -250,7 +273,7 @@ def _steps_table(steps: list[dict[str, Any]]) -> dict[str, Any]:
             _label(step["status"]),
             str(step["attempt"] or "-"),
             step["worker"] or "-",
-            moment(_time(step["started_at"])),
+            clock(_time(step["started_at"])),
             span(_time(step["started_at"]), _time(step["finished_at"])),
             json_block(step["error"] if step["error"] is not None else step["output"]),
         ]
@@ -264,7 +287,7 @@ def _steps_table(steps: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _events_table(events: list[dict[str, Any]]) -> dict[str, Any]:
     rows = [
-        [moment(_time(event["at"])), event["type"], event["step"] or "-", json_block(event["detail"] or None)]
+        [clock(_time(event["at"])), event["type"], event["step"] or "-", json_block(event["detail"] or None)]
         for event in events
     ]
     return {"headers": ["At", "What", "Step", "Detail"], "rows": rows}

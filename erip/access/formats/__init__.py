@@ -1,0 +1,1 @@
+"""How the admin writes times. Django takes formats from such a package before its own of the language."""
