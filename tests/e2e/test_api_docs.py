@@ -1,0 +1,35 @@
+"""The commands in docs/api.md run as they stand."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from erip.access import keys
+from tests.support.api import key
+from tests.support.server import serving
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")
+@pytest.mark.django_db(transaction=True)
+def test_the_documents_commands_run_and_none_is_a_server_error():
+    keys.forget_cached()
+    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE)
+    # Nothing runs the runs here; and what was answered is wanted with its status.
+    script = "\n".join(blocks).replace("wait=20", "wait=0").replace("curl -sS", "curl -sS -w '\\n%{http_code}\\n'")
+    script = re.sub(r"(RUN=\$\(curl -sS) -w '\\n%\{http_code\}\\n'", r"\1", script)
+
+    with serving() as url:
+        environment = {**os.environ, "ERIP": url, "KEY": key()}
+        done = subprocess.run(
+            ["bash", "-eu", "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert done.returncode == 0, done.stderr
+    statuses = re.findall(r"^(\d{3})$", done.stdout, re.MULTILINE)
+    assert statuses == ["200", "201", "202", "202", "202", "202", "200", "200", "200", "422"], done.stdout
