@@ -12,7 +12,7 @@ from django.template.loader import get_template
 
 from workflows.library.beacon.contract import ReportInput
 
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
 @dataclass(frozen=True, slots=True)
