@@ -1,12 +1,13 @@
 """The ASGI entry point, for gunicorn."""
 
 import os
+from typing import cast
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 django = get_asgi_application()
 
-from workflows.api.limits import BodyLimit  # noqa: E402  (its settings are ready only now)
+from workflows.api.limits import App, BodyLimit  # noqa: E402  (its settings are ready only now)
 
-application = BodyLimit(django)
+application = BodyLimit(cast(App, django))

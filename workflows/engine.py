@@ -130,18 +130,20 @@ def start_runs(
     idempotency_key: str | None = None,
     request_hash: str | None = None,
     notify: bool = False,
+    many: bool = False,
 ) -> list[StartedRun]:
     """Start runs; when this returns they are durable. One transaction per 1,000 of them.
 
     All inputs are checked before the first run is started. idempotency_key: for exactly one request; the same key from
     the same principal with the same request_hash gives the same run. notify: announce the end (see `notify`).
+    many: the caller sent a list, and its faults are named `inputs[0].…`, not `input.…`.
     Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch.
     """
     if idempotency_key is not None and len(requests) != 1:
         raise ValueError("an idempotency key goes with exactly one run")
     version_id, number, now = _resolve(workflow, version)
     graph = graph_of(version_id)
-    _check_requests(graph, requests)
+    _check_requests(graph, requests, many)
     started: list[StartedRun] = []
     for start in range(0, len(requests), RUNS_PER_TRANSACTION):
         runs = [
@@ -177,7 +179,7 @@ def _resolve(workflow: str, number: int | None) -> tuple[int, int, datetime]:
     return cast("tuple[int, int, datetime]", row)
 
 
-def _check_requests(graph: Graph, requests: Sequence[StartRequest]) -> None:
+def _check_requests(graph: Graph, requests: Sequence[StartRequest], many: bool) -> None:
     faults: list[Fault] = []
     for index, request in enumerate(requests):
         lane = request.lane
@@ -185,7 +187,7 @@ def _check_requests(graph: Graph, requests: Sequence[StartRequest]) -> None:
             raise UnknownLane(faults=[Fault("lane", f'there is no lane "{lane}"; choose one of {", ".join(Lane)}')])
         for fault in graph.input_faults(request.input):
             path = fault.path
-            if len(requests) > 1:
+            if many:
                 path = f"inputs[{index}]{path.removeprefix('input')}"
             faults.append(Fault(path, fault.message))
     if faults:

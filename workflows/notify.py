@@ -10,20 +10,20 @@ from collections.abc import Iterator
 import psycopg2
 import structlog
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from workflows.queries import run_finished
 from workflows.store import RUN_ENDED_CHANNEL
 
 log = structlog.get_logger(__name__)
 
-#: seconds after which the listener looks whether anyone still waits, and whether its connection still lives
-TICK = 1.0
+#: seconds that the listener listens on when nobody waits any more
+LINGER = 5.0
 
 
 class _Listener:
-    """A thread that listens while somebody waits. Wakes the waiters of a run, and all of them when it may have missed
-    something: they look for themselves."""
+    """A thread that listens while somebody waits, and a little longer. Wakes the waiters of a run, and all of them when
+    it may have missed something: they look for themselves."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class _Listener:
         waiter = (asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
             self._waiting[run_id].add(waiter)
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._listen, name="run-end-listener", daemon=True)
                 self._thread.start()
         try:
@@ -47,15 +47,17 @@ class _Listener:
                     del self._waiting[run_id]
 
     def _listen(self) -> None:
+        pause = threading.Event()
         while True:
             try:
-                self._listen_once()
-            except psycopg2.Error as error:
+                self._listen_while_somebody_waits()
+                return
+            except (psycopg2.Error, OperationalError, InterfaceError) as error:
                 log.warning("listener_lost_its_connection", error=str(error).strip())
                 self._wake(None)
-                threading.Event().wait(0.2)
+                pause.wait(0.2)
 
-    def _listen_once(self) -> None:
+    def _listen_while_somebody_waits(self) -> None:
         own = connection.copy()
         own.connect()
         try:
@@ -66,13 +68,20 @@ class _Listener:
                 # Whoever began to wait before LISTEN took effect looks again.
                 self._wake(None)
                 while True:
-                    if not select.select([raw], [], [], TICK)[0]:
-                        continue
+                    if not select.select([raw], [], [], LINGER)[0] and self._nobody_waits():
+                        return
                     raw.poll()
                     while raw.notifies:
                         self._wake(raw.notifies.pop(0).payload)
         finally:
             own.close()
+
+    def _nobody_waits(self) -> bool:
+        """If so, the thread ends; whoever waits next starts another."""
+        with self._lock:
+            if not self._waiting:
+                self._thread = None
+            return self._thread is None
 
     def _wake(self, run_id: str | None) -> None:
         with self._lock:
@@ -87,7 +96,7 @@ _listener = _Listener()
 
 async def wait_for_end(run_id: str, seconds: float) -> bool:
     """Wait until the run has ended, at most `seconds`. Returns whether it has. The run was started with notify=True."""
-    finished = sync_to_async(run_finished)
+    finished = sync_to_async(_finished)
     with _listener.waiting_for(run_id) as woken:
         # The run may have ended before we listened.
         if await finished(run_id):
@@ -101,3 +110,12 @@ async def wait_for_end(run_id: str, seconds: float) -> bool:
                         return True
         except TimeoutError:
             return await finished(run_id)
+
+
+def _finished(run_id: str) -> bool:
+    """`run_finished`, without keeping a connection for each caller that waits."""
+    try:
+        return run_finished(run_id)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()

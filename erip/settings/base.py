@@ -1,5 +1,6 @@
 """What every environment shares. Every variable read here stands in the README's settings table."""
 
+import warnings
 from pathlib import Path
 
 import environ
@@ -29,6 +30,7 @@ INSTALLED_APPS = [
     "pgtrigger",
     *REST_APPS,
     "django_structlog",
+    "erip",
     "erip.stack",
     "workflows",
     "workflows.library",
@@ -123,8 +125,9 @@ USE_I18N = False
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("ERIP_STATIC_ROOT", str(ERIP_STATE_DIR / "static")))
-# Serves what the installed apps ship without a collectstatic step.
+# Serves what the installed apps ship without a collectstatic step, so there need be no such directory.
 WHITENOISE_USE_FINDERS = True
+warnings.filterwarnings("ignore", message="No directory at", module="django.core.handlers.base")
 
 # --- Logs: structured, without secrets ------------------------------------------------------------------
 ERIP_LOG_LEVEL = env.str("ERIP_LOG_LEVEL", "INFO").upper()

@@ -29,7 +29,9 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # A line for each request doubles the work of a cheap request; failures are still logged.
-        "django_structlog": {"level": "WARNING"},
+        "django_structlog": {"level": "ERROR"},
+        # A client's mistake is the client's to see.
+        "django.request": {"level": "ERROR"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},

@@ -128,10 +128,16 @@ def _loss(found: Mapping[str, Any] | None) -> RenderableType | None:
     table = Table(box=None, padding=(0, 4, 0, 0), header_style="dim")
     figures = (("ALE", "ale"), ("P5", "p5"), ("P50", "p50"), ("P95", "p95"), ("VaR 95", "var95"))
     known = [(title, key) for title, key in figures if isinstance(found.get(key), int | float)]
+    single = found.get("single_loss") or {}
+    table.add_column("")
     for title, _ in known:
         table.add_column(title, justify="right")
-    table.add_row(*(Text(money(found[key]), "bold") for _, key in known))
-    basis = [f"{currency} a year".strip()]
+    table.add_row("a year", *(Text(money(found[key]), "bold") for _, key in known))
+    if single:
+        # Most years see no such incident, and their loss is 0; this row is what one incident costs.
+        row = {"ale": "mean", "p5": "p5", "p50": "p50", "p95": "p95"}
+        table.add_row("this incident", *(money(single[row[key]]) if key in row else "" for _, key in known))
+    basis = [currency] if currency else []
     if found.get("iterations"):
         basis.append(f"{found['iterations']:,} simulated years")
     if found.get("seed") is not None:

@@ -115,6 +115,7 @@ class RunsBulk(APIView):
             [engine.StartRequest(item, None, body.get("lane")) for item in body["inputs"]],
             principal=principal_of(request),
             version=body.get("version"),
+            many=True,
         )
         return Response({"count": len(runs), "ids": [run.id for run in runs]}, status=202)
 
