@@ -156,7 +156,7 @@ def test_connections_cut_again_and_again_lose_nothing_and_repeat_no_recording(
                 )
                 cut += cursor.fetchone()[0]
             cuts_in_flight += count("SUCCEEDED") < RUNS
-        assert cut >= 16, "the writers' connections among them"
+        assert cut >= 8, "each round found connections to cut"
         assert cuts_in_flight >= 5, "the cuts came too late to prove anything"
         until(lambda: count("SUCCEEDED") == RUNS, seconds=120)
     assert_all_succeeded_and_recorded_once(RUNS, 4)
