@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 
 import structlog
 from cachetools import LRUCache
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
 
+from erip.db.connections import drop_connection
 from workflows import dispatch, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded
 from workflows.graphs import graph_of
@@ -90,7 +91,7 @@ class Writer:
             if group:
                 self._write(group)
             if stopping:
-                connection.close()
+                drop_connection()
                 return
 
     def _take(self) -> tuple[list[_Work], bool]:
@@ -130,7 +131,7 @@ class Writer:
                 return self._transact(group)
             except (OperationalError, InterfaceError) as error:
                 log.warning("checkpoint_delayed", error=str(error).strip(), pieces=len(group))
-                connection.close()
+                drop_connection()
                 self._known.clear()
                 broken = True
                 self._away.wait(pause)
