@@ -52,6 +52,8 @@ def transport_options(url: str, *, master: str, sentinel_password: str) -> dict[
     options: dict[str, Any] = {
         # PostgreSQL is the guarantee: no `unacked` set, no visibility timeout, one round trip in place of three.
         "ack_emulation": False,
+        # Of the queues that have messages the one named first in -Q is served: by default they would take turns.
+        "queue_order_strategy": "priority",
         "socket_timeout": 3.0,
         "socket_connect_timeout": 1.0,
         "socket_keepalive": True,

@@ -5,12 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from workflows.core.states import Lane
+
 _BROKERS = ("redis://", "rediss://", "sentinel://")
 
 
 @register()
 def engine_settings(**_: Any) -> list[CheckMessage]:
-    """workflows.E001 … E003: the engine's settings fit together."""
+    """workflows.E001 … E006: the engine's settings fit together."""
     found: list[CheckMessage] = []
     if settings.ERIP_LEASE_SECONDS < 2 * settings.ERIP_HEARTBEAT_SECONDS:
         found.append(
@@ -29,5 +31,20 @@ def engine_settings(**_: Any) -> list[CheckMessage]:
                 "ERIP_BROKER_URL must be redis://, rediss:// or sentinel://, with a scheme on each of its URLs.",
                 id="workflows.E003",
             )
+        )
+    bounds = [settings.ERIP_LANE_BOUNDS.get(lane, 0) for lane in Lane]
+    if set(settings.ERIP_LANE_BOUNDS) != set(Lane) or not bounds[0] > 0 or bounds != sorted(bounds):
+        found.append(
+            Error(
+                "ERIP_LANE_BOUNDS must name lanes only, with seconds that grow from critical to bulk.",
+                hint="For example critical=2,high=10,standard=30,bulk=60.",
+                id="workflows.E004",
+            )
+        )
+    if not 0 < settings.ERIP_AGEING_AT < 1:
+        found.append(Error("ERIP_AGEING_AT must be between 0 and 1.", id="workflows.E005"))
+    if not (settings.ERIP_ADMISSION_MIN_RATE > 0 and settings.ERIP_ADMISSION_MAX_BACKLOG > 0):
+        found.append(
+            Error("ERIP_ADMISSION_MIN_RATE and ERIP_ADMISSION_MAX_BACKLOG must be above 0.", id="workflows.E006")
         )
     return found

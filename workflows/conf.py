@@ -5,6 +5,8 @@ from functools import cache
 
 from django.conf import settings
 
+from workflows.core.lanes import LanePolicy
+
 
 @dataclass(frozen=True, slots=True)
 class Conf:
@@ -18,6 +20,8 @@ class Conf:
     stale_ready: float
     #: how often a step may lose its worker before it fails for good: a step that kills its worker must end
     max_lost_attempts: int
+    #: order, bounds and limits of the lanes
+    lanes: LanePolicy
 
 
 @cache
@@ -28,4 +32,10 @@ def conf() -> Conf:
         lease=settings.ERIP_LEASE_SECONDS,
         stale_ready=settings.ERIP_STALE_READY_SECONDS,
         max_lost_attempts=settings.ERIP_MAX_LOST_ATTEMPTS,
+        lanes=LanePolicy(
+            bounds=settings.ERIP_LANE_BOUNDS,
+            ageing_at=settings.ERIP_AGEING_AT,
+            min_rate=settings.ERIP_ADMISSION_MIN_RATE,
+            max_backlog=settings.ERIP_ADMISSION_MAX_BACKLOG,
+        ),
     )

@@ -11,10 +11,11 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from workflows import dispatch, registry, store
+from workflows import admission, dispatch, precedence, registry, store
 from workflows.core import definition, machine
 from workflows.core.faults import Fault
 from workflows.core.graph import Graph
+from workflows.core.lanes import urgency
 from workflows.core.machine import Happening, RunCancelled, RunStarted, RunView, Snapshot, StepResolved
 from workflows.core.states import Lane, RunState
 from workflows.errors import (
@@ -37,6 +38,8 @@ from workflows.store import NewRun, Report
 
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
+#: runs checked or planned by a large start before it looks whether a more urgent one came
+RUNS_PER_TURN = 100
 
 
 # --- definitions ------------------------------------------------------------------------------------------
@@ -137,27 +140,36 @@ def start_runs(
     All inputs are checked before the first run is started. idempotency_key: for exactly one request; the same key from
     the same principal with the same request_hash gives the same run. notify: announce the end (see `notify`).
     many: the caller sent a list, and its faults are named `inputs[0].…`, not `input.…`.
-    Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch.
+    Either all of them are let into their lanes or none; a key that has its run already is answered with it in any case.
+    Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, LaneFull.
     """
     if idempotency_key is not None and len(requests) != 1:
         raise ValueError("an idempotency key goes with exactly one run")
     version_id, number, now = _resolve(workflow, version)
     graph = graph_of(version_id)
-    _check_requests(graph, requests, many)
-    started: list[StartedRun] = []
-    for start in range(0, len(requests), RUNS_PER_TRANSACTION):
-        runs = [
-            _new_run(graph, version_id, request, now, principal, notify)
-            for request in requests[start : start + RUNS_PER_TRANSACTION]
-        ]
-        with transaction.atomic():
-            if idempotency_key is not None:
-                taken = store.take_idempotency_key(principal, idempotency_key, request_hash or "", runs[0].id)
-                if taken is not None:
-                    return [_existing(*taken, request_hash or "")]
-            dispatch.hint_after_commit(store.insert_runs(runs))
-        started += [_started(run, number) for run in runs]
-    return started
+    _check_lanes(requests)
+    lanes = [request.lane or graph.lane for request in requests]
+    lane = urgency(lanes)[0] if lanes else graph.lane
+    with precedence.starting(lane):
+        _check_inputs(graph, requests, many, lane)
+        started: list[StartedRun] = []
+        for start in range(0, len(requests), RUNS_PER_TRANSACTION):
+            runs: list[NewRun] = []
+            for request in requests[start : start + RUNS_PER_TRANSACTION]:
+                if len(runs) % RUNS_PER_TURN == RUNS_PER_TURN - 1:
+                    precedence.give_way(lane)
+                runs.append(_new_run(graph, version_id, request, now, principal, notify))
+            with transaction.atomic():
+                if idempotency_key is not None:
+                    taken = store.take_idempotency_key(principal, idempotency_key, request_hash or "", runs[0].id)
+                    if taken is not None:
+                        return [_existing(*taken, request_hash or "")]
+                if start == 0:
+                    # Here, so that a refused request leaves no key behind, and one that was accepted has its answer.
+                    admission.admit(lanes)
+                dispatch.hint_after_commit(store.insert_runs(runs))
+            started += [_started(run, number) for run in runs]
+        return started
 
 
 def _resolve(workflow: str, number: int | None) -> tuple[int, int, datetime]:
@@ -179,12 +191,16 @@ def _resolve(workflow: str, number: int | None) -> tuple[int, int, datetime]:
     return cast("tuple[int, int, datetime]", row)
 
 
-def _check_requests(graph: Graph, requests: Sequence[StartRequest], many: bool) -> None:
+def _check_lanes(requests: Sequence[StartRequest]) -> None:
+    for lane in {request.lane for request in requests} - {None, *Lane}:
+        raise UnknownLane(faults=[Fault("lane", f'there is no lane "{lane}"; choose one of {", ".join(Lane)}')])
+
+
+def _check_inputs(graph: Graph, requests: Sequence[StartRequest], many: bool, lane: str) -> None:
     faults: list[Fault] = []
     for index, request in enumerate(requests):
-        lane = request.lane
-        if lane is not None and lane not in set(Lane):
-            raise UnknownLane(faults=[Fault("lane", f'there is no lane "{lane}"; choose one of {", ".join(Lane)}')])
+        if index % RUNS_PER_TURN == RUNS_PER_TURN - 1:
+            precedence.give_way(lane)
         for fault in graph.input_faults(request.input):
             path = fault.path
             if many:

@@ -87,6 +87,24 @@ class IdempotencyMismatch(WorkflowsError):
     status = 422
 
 
+class LaneFull(WorkflowsError):
+    """More waits in this lane than can be served in time. Send the same request again after `retry_after` seconds."""
+
+    code = "lane_full"
+    status = 429
+
+    def __init__(self, lane: str, room: int, retry_after: int) -> None:
+        """room: runs that fitted in now. retry_after: seconds."""
+        fewer = f", or up to {room} runs now" if room else ""
+        super().__init__(
+            f'More waits for lane "{lane}" than can be served in time. '
+            f"Send the same request again after {retry_after} s{fewer}."
+        )
+        self.lane = lane
+        self.room = room
+        self.retry_after = retry_after
+
+
 class RunAlreadyEnded(WorkflowsError):
     """The run has ended already, and nothing can change that. Start a new one."""
 

@@ -5,6 +5,11 @@ Runs that came in one message advance together: their short steps run one after 
 outcomes are handed to the writer together, without a thread switch or a future per step. A step that turns out slow
 must not hold the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and
 when one body takes longer than that the watchdog gives the rest of the batch to other threads.
+
+Note [Room]
+A claim that waits inside a worker is out of reach: nobody else may take it, and what comes later cannot overtake it.
+So while claims of slow batches wait for a thread, no new ones are made, but for critical work. Batches of short steps
+never come to this.
 """
 
 import asyncio
@@ -63,12 +68,23 @@ class _Batch:
 class Executor:
     """One per worker process."""
 
-    def __init__(self, worker_id: int, lanes: Sequence[str], *, threads: int) -> None:
+    def __init__(
+        self,
+        worker_id: int,
+        lanes: Sequence[str],
+        *,
+        threads: int,
+        took: Callable[[int], None] = lambda claims: None,
+    ) -> None:
+        """took: is told how many ready steps were claimed, each time."""
         self.worker_id = worker_id
         self.lanes = list(lanes)
         self._threads = threads
+        self._took = took
         self._writer = Writer(worker_id, lanes)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="steps")
+        #: batches that the watchdog handed to the pool and that are not yet worked off
+        self._spread_batches: set[_Batch] = set()
         self._running: dict[tuple[str, str, int, int], _Running] = {}
         self._async_running: dict[tuple[str, str, int, int], Claim] = {}
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
@@ -84,12 +100,22 @@ class Executor:
         if self._stopping.is_set():
             return 0
         claims = self._writer.claim(run_ids, skip_locked=skip_locked).result()
+        self._took(len(claims))
         self._work(claims)
         return len(claims)
 
     def has_room(self) -> bool:
         """Whether a thread is free to take more."""
-        return not self._stopping.is_set() and len(self._running) < self._threads
+        return not self._stopping.is_set() and len(self._running) < self._threads and not self._waiting()
+
+    def wait_for_room(self, *, unless: Callable[[], bool]) -> None:
+        """Until few claims wait for a thread (see Note [Room]), or `unless` says that something cannot wait."""
+        while self._waiting() >= self._threads and not unless() and not self._stopping.wait(WATCH_EVERY):
+            pass
+
+    def _waiting(self) -> int:
+        """Claims that this worker holds and no thread has begun."""
+        return sum(len(batch.claims) for batch in list(self._spread_batches))
 
     def take_in_background(self, run_ids: Sequence[str]) -> None:
         """`execute`, in a thread of the pool, passing over runs that others are busy with."""
@@ -109,7 +135,15 @@ class Executor:
     # --- working through claims ---
 
     def _work(self, claims: Iterable[Claim]) -> None:
-        batch = _Batch(deque(claims))
+        self._work_off(_Batch(deque(claims)))
+
+    def _work_spread(self, batch: _Batch) -> None:
+        try:
+            self._work_off(batch)
+        finally:
+            self._spread_batches.discard(batch)
+
+    def _work_off(self, batch: _Batch) -> None:
         while batch.claims or batch.reports:
             until = time.monotonic() + HAND_OVER_AFTER
             while batch.claims and time.monotonic() < until:
@@ -246,7 +280,9 @@ class Executor:
         parts = max(1, min(len(waiting), self._threads - len(self._running)))
         for part in range(parts):
             if mine := waiting[part::parts]:
-                self._pool.submit(self._guarded, partial(self._work, mine))
+                share = _Batch(deque(mine))
+                self._spread_batches.add(share)
+                self._pool.submit(self._guarded, partial(self._work_spread, share))
 
     def _hand_back(self) -> None:
         """What could not finish runs again elsewhere, if it may be repeated; else the lease makes it UNKNOWN."""

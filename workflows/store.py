@@ -26,6 +26,7 @@ from django.db import connection, transaction
 
 from workflows.core import machine
 from workflows.core.graph import Graph
+from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, Happening, Plan, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import STEP_ENDS, Lane, RunState, StepState
 
@@ -255,23 +256,45 @@ def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Seq
             known[one.run_id] = Known(snapshot, seq, one.version_id, one.deadline_at)
 
 
-def stale_ready_runs(lanes: Sequence[str], *, older_than: float, limit: int) -> list[str]:
-    """Runs with steps that have been ready for `older_than` seconds, most urgent lane first, oldest first."""
+def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, limit: int) -> list[str]:
+    """Runs with steps that have been ready for `older_than` seconds: of each (lane, at most) in turn, oldest first."""
     with connection.cursor() as cursor:
         found: dict[str, None] = {}
-        for lane in lanes:
+        for lane, most in portions:
             cursor.execute(
                 """
                 SELECT run_id FROM workflows_steprun
                 WHERE state = 'READY' AND lane = %s AND ready_at < now() - make_interval(secs => %s)
                 ORDER BY ready_at LIMIT %s
                 """,
-                [lane, older_than, limit - len(found)],
+                [lane, older_than, min(most, limit - len(found))],
             )
             found.update((str(row[0]), None) for row in cursor.fetchall())
             if len(found) >= limit:
                 break
         return list(found)
+
+
+def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
+    """What waits in each lane, and how fast its living workers are. Reads the index `step_ready` alone.
+
+    count_to: waiting steps are counted up to this number, so that a look at a long queue costs little.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LANE_LOADS, {"lanes": [str(lane) for lane in lanes], "count_to": count_to})
+        return {lane: LaneLoad(waiting, max(0.0, oldest), rate) for lane, waiting, oldest, rate in cursor.fetchall()}
+
+
+_LANE_LOADS = """
+SELECT lane,
+       (SELECT count(*) FROM (
+            SELECT 1 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = l.lane LIMIT %(count_to)s) waits),
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - min(s.ready_at))::float8
+                 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = l.lane), 0),
+       (SELECT sum(w.rate) FROM workflows_worker w
+        WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ',')))
+FROM unnest(%(lanes)s::text[]) AS l (lane)
+"""
 
 
 def rehint_stale_ready(*, older_than: float, again_after: float, limit: int) -> list[tuple[str, str]]:
@@ -576,12 +599,15 @@ def register_worker(name: str, host: str, pid: int, lanes: Sequence[str]) -> int
         return worker_id
 
 
-def heartbeat(worker_id: int) -> None:
-    """The worker lives, also if it was taken for dead; but what others claimed meanwhile is not its own any more."""
+def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
+    """The worker lives, also if it was taken for dead; but what others claimed meanwhile is not its own any more.
+
+    rate: ready steps per second that it takes, for `lane_loads`.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE workflows_worker SET heartbeat_at = clock_timestamp(), stopped_at = NULL WHERE id = %s",
-            [worker_id],
+            "UPDATE workflows_worker SET heartbeat_at = clock_timestamp(), stopped_at = NULL, rate = %s WHERE id = %s",
+            [rate, worker_id],
         )
 
 

@@ -13,7 +13,7 @@ from workflows.core.states import Lane
 @shared_task(name="workflows.execute", ignore_result=True)
 def execute(*, run_ids: list[str], **_: Any) -> None:
     """Look at these runs and do what is ready. A hint: a lost, repeated or forged one does no harm."""
-    worker.current().executor.execute(run_ids)
+    worker.current().take(run_ids)
 
 
 @signals.celeryd_after_setup.connect
@@ -28,6 +28,14 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     except DatabaseError as error:
         # Celery swallows what a signal's receiver raises, and a worker that is not registered could claim nothing.
         raise SystemExit(f"PostgreSQL cannot be used, so this worker ends: {str(error).strip()}") from error
+
+
+@signals.task_received.connect
+def received(request: Any, **_: Any) -> None:
+    """Keep what comes in by lane, so that a thread begins with the most urgent (see `hints`)."""
+    run_ids = request.kwargs.get("run_ids")
+    if request.name == execute.name and isinstance(run_ids, list):
+        worker.received((request.delivery_info or {}).get("routing_key", ""), run_ids)
 
 
 @signals.worker_shutdown.connect

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import structlog
 
 from workflows import store
+from workflows.ageing import LaneWatch
 from workflows.conf import conf
 from workflows.executor import Executor
+from workflows.hints import Hints
 from workflows.periodic import Periodic
 
 log = structlog.get_logger(__name__)
@@ -17,6 +19,8 @@ log = structlog.get_logger(__name__)
 DRAIN_EVERY = 0.5
 #: runs taken at one look
 DRAIN_LIMIT = 50
+#: runs taken before a message when it is the turn of aged work: about what a message brings
+AGED_LIMIT = 20
 
 
 class WorkerProcess:
@@ -25,19 +29,35 @@ class WorkerProcess:
     def __init__(self, name: str, lanes: Sequence[str]) -> None:
         settings = conf()
         self.worker_id = store.register_worker(name, socket.gethostname(), os.getpid(), lanes)
-        self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads)
-        self._lanes = list(lanes)
+        self._watch = LaneWatch(lanes)
+        self.hints = Hints()
+        self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
         self._duties = [
-            Periodic("heartbeat", settings.heartbeat, lambda: store.heartbeat(self.worker_id)).start(),
+            Periodic("heartbeat", settings.heartbeat, self._beat).start(),
             Periodic("drain", DRAIN_EVERY, self._drain).start(),
         ]
-        log.info("worker_registered", worker=name, worker_id=self.worker_id, lanes=self._lanes)
+        log.info("worker_registered", worker=name, worker_id=self.worker_id, lanes=list(lanes))
+
+    def take(self, run_ids: Sequence[str]) -> None:
+        """Look at the runs of a message; work that has waited for too long goes first when it has the turn.
+
+        run_ids: those that this thread was called for; if a more urgent message came in since, that one is taken.
+        """
+        self.executor.wait_for_room(unless=self.hints.urgent)
+        aged = self._watch.first(AGED_LIMIT)
+        if aged:
+            self.executor.execute(aged, skip_locked=True)
+        self.executor.execute(self.hints.take(run_ids))
+
+    def _beat(self) -> None:
+        store.heartbeat(self.worker_id, rate=self._watch.rate)
 
     def _drain(self) -> None:
         """Take ready work that has lain for a while: its message was lost, or there is no broker to carry one."""
+        self._watch.look()
         if not self.executor.has_room():
             return
-        stale = store.stale_ready_runs(self._lanes, older_than=conf().stale_ready, limit=DRAIN_LIMIT)
+        stale = self._watch.stale(DRAIN_LIMIT, older_than=conf().stale_ready)
         if stale:
             self.executor.take_in_background(stale)
 
@@ -63,6 +83,12 @@ def current() -> WorkerProcess:
     if _current is None:
         raise RuntimeError("this process is no worker: workflows.worker.begin was not called")
     return _current
+
+
+def received(lane: str, run_ids: Sequence[str]) -> None:
+    """A message came in from this lane's queue, and a thread will `take` in its turn."""
+    if _current is not None:
+        _current.hints.put(lane, run_ids)
 
 
 def end(*, grace: float) -> None:

@@ -101,6 +101,20 @@ ERIP_LEASE_SECONDS = env.float("ERIP_LEASE_SECONDS", 3.0)
 ERIP_STALE_READY_SECONDS = env.float("ERIP_STALE_READY_SECONDS", 1.0)
 ERIP_SHUTDOWN_GRACE_SECONDS = env.float("ERIP_SHUTDOWN_GRACE_SECONDS", 20.0)
 ERIP_MAX_LOST_ATTEMPTS = env.int("ERIP_MAX_LOST_ATTEMPTS", 5)
+# Those that are not named keep their default.
+ERIP_LANE_BOUNDS: dict[str, float] = {
+    "critical": 2.0,
+    "high": 10.0,
+    "standard": 30.0,
+    "bulk": 60.0,
+    **{
+        lane: float(seconds)
+        for lane, _, seconds in (pair.partition("=") for pair in env.list("ERIP_LANE_BOUNDS", default=[]))
+    },
+}
+ERIP_AGEING_AT = env.float("ERIP_AGEING_AT", 0.5)
+ERIP_ADMISSION_MIN_RATE = env.float("ERIP_ADMISSION_MIN_RATE", 350.0)
+ERIP_ADMISSION_MAX_BACKLOG = env.int("ERIP_ADMISSION_MAX_BACKLOG", 100_000)
 
 # --- The library ----------------------------------------------------------------------------------------
 ERIP_PUBLIC_URL = env.str("ERIP_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")

@@ -63,7 +63,7 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
         Service(
             "worker-general",
             # Task events feed Flower; on the critical worker they would cost time.
-            [*celery, "worker", *quiet, "-c", threads, "-Q", "high,standard,bulk,critical", "-n", "general@%h", "-E"],
+            [*celery, "worker", *quiet, "-c", threads, "-Q", "critical,high,standard,bulk", "-n", "general@%h", "-E"],
             env,
         ),
         Service("leader", [sys.executable, "manage.py", "run_leader"], env),

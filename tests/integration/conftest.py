@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connections
 
-from workflows import engine, store
+from workflows import admission, engine, store
+from workflows.conf import conf
 from workflows.core.states import Lane
 from workflows.executor import Executor
 from workflows.models import WorkflowRun
@@ -46,3 +47,24 @@ def run_to_end(executor: Executor) -> Callable[..., WorkflowRun]:
         return WorkflowRun.objects.get(pk=started.id)
 
     return run
+
+
+@pytest.fixture
+def lane_settings(settings: object) -> Iterator[Callable[..., None]]:
+    """Set settings of the lanes: what the engine and the admission know of the former ones is forgotten."""
+
+    def change(**values: object) -> None:
+        for name, value in values.items():
+            setattr(settings, name, value)
+        conf.cache_clear()
+        admission.forget()
+
+    yield change
+    conf.cache_clear()
+    admission.forget()
+
+
+@pytest.fixture(autouse=True)
+def fresh_survey() -> None:
+    """The survey of the test before is none of this one's."""
+    admission.forget()

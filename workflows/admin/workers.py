@@ -14,8 +14,8 @@ from .base import ShowOnly
 
 @admin.register(Worker)
 class WorkerAdmin(ShowOnly):
-    list_display = ["name", "status", "host", "pid", "lanes", "started_at", "heartbeat_at"]
-    fields = ["name", "status", "host", "pid", "lanes", "started_at", "heartbeat_at", "stopped_at"]
+    list_display = ["name", "status", "host", "pid", "lanes", "rate", "started_at", "heartbeat_at"]
+    fields = ["name", "status", "host", "pid", "lanes", "rate", "started_at", "heartbeat_at", "stopped_at"]
     readonly_fields = ["status"]
     search_fields = ["name", "host"]
     list_fullwidth = True

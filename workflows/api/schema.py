@@ -25,6 +25,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The body's media type is not one that is read here.",
     422: "The body is not what is asked for; `faults` names everything that is wrong with it.",
+    429: "More waits in this lane than can be served in time; `Retry-After` says when to send the same request again.",
     503: "The database cannot be reached; the same request may be sent again.",
 }
 
@@ -98,7 +99,7 @@ def operation(
         responses[(status, MEDIA_TYPE)] = OpenApiResponse(Problem, description=_MEANINGS[status])
     headers = [
         response_header("WWW-Authenticate", "How to authenticate.", 401) if scope is not None else None,
-        response_header("Retry-After", "Seconds to rest.", 503),
+        response_header("Retry-After", "Seconds to rest.", *(statuses & {429, 503})),
     ]
     describe = extend_schema(
         operation_id=id,

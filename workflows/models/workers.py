@@ -15,6 +15,7 @@ class Worker(models.Model):
     #: by the database's clock, which is the authority for leases
     heartbeat_at = models.DateTimeField(db_default=Now())
     stopped_at = models.DateTimeField(null=True)
+    rate = models.FloatField(null=True, help_text="Ready steps that it takes in a second, measured while more waited.")
 
     class Meta:
         ordering = ["-id"]

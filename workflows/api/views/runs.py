@@ -74,6 +74,7 @@ class WorkflowRuns(APIView):
         request=StartRun,
         examples=[_START_EXAMPLE],
         answers={200: responses.Run, 202: responses.RunStarted},
+        problems=[429],
     )
     def post(self, request: Request, name: str) -> Response:
         key, seconds = idempotency_key(request), preferred_wait(request)
@@ -106,7 +107,7 @@ class RunsBulk(APIView):
         request=StartBulk,
         examples=[_BULK_EXAMPLE],
         answers={202: responses.BulkStarted},
-        problems=[404],
+        problems=[404, 429],
     )
     def post(self, request: Request) -> Response:
         body = read_body(request, StartBulk)
@@ -190,7 +191,7 @@ class RunRetry(APIView):
         parameters=[RUN_PARAMETER, _LOCATION],
         request=RetryRun,
         answers={202: responses.RunStarted},
-        problems=[409],
+        problems=[409, 429],
     )
     def post(self, request: Request, id: UUID) -> Response:
         read_body(request, RetryRun, optional=True)

@@ -1,0 +1,120 @@
+"""Order of urgency and ageing, with real workers."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings as configured
+from django.db import connection, connections
+
+from tests import workers
+from tests.definitions import one_step, publish
+from tests.workers import until
+from workflows import engine, store
+from workflows.models import StepRun, WorkflowRun
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: seconds; bulk work is aged after half of it
+BULK_BOUND = 4.0
+FLOOD = 60
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """For workers with few threads, and bounds of a test's size."""
+    redis.Redis.from_url(configured.ERIP_BROKER_URL).flushall()
+    monkeypatch.setenv("ERIP_WORKER_THREADS", "2")
+    monkeypatch.setenv("ERIP_LANE_BOUNDS", f"critical=1,high=2,standard=3,bulk={BULK_BOUND}")
+    return tmp_path / "worker.log"
+
+
+def start(lane: str, runs: int = 1) -> list[str]:
+    return [run.id for run in engine.start_runs("one", [engine.StartRequest({}, lane=lane)] * runs, principal="t")]
+
+
+def waiting(lane: str) -> int:
+    return store.lane_loads([lane], count_to=10_000)[lane].waiting
+
+
+def seconds_to_start(run_id: str) -> float:
+    run = WorkflowRun.objects.get(pk=run_id)
+    return (run.started_at - run.created_at).total_seconds()
+
+
+@contextmanager
+def standing_flood(lane: str) -> Iterator[list[int]]:
+    """There are always FLOOD ready steps in the lane. Yields how many there were, look by look."""
+    over = threading.Event()
+    seen: list[int] = []
+
+    def pour() -> None:
+        while not over.is_set():
+            seen.append(waiting(lane))
+            if seen[-1] < 2 * FLOOD:
+                start(lane, 2 * FLOOD)
+            over.wait(0.1)
+        connections.close_all()
+
+    start(lane, 2 * FLOOD)
+    thread = threading.Thread(target=pour)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("carried_by", ["messages", "postgresql"])
+def test_a_standing_flood_of_high_work_does_not_hold_a_bulk_run_past_its_bound(log, carried_by, settings) -> None:
+    publish(one_step("sample.block", "{seconds: 0.01}"))
+    if carried_by == "postgresql":
+        settings.ERIP_BROKER_URL = "redis://127.0.0.1:1/0"  # for the worker: nobody listens there
+    with workers.worker(log, threads=2), standing_flood("high") as seen:
+        until(lambda: WorkflowRun.objects.filter(lane="high", state="SUCCEEDED").count() > 20)
+        looks = len(seen)
+        (bulk,) = start("bulk")
+        until(lambda: WorkflowRun.objects.get(pk=bulk).started_at, seconds=20, what="the bulk run started")
+        stood = seen[looks:]
+    assert min(stood) > 0, "the flood did not stand"
+    assert seconds_to_start(bulk) <= BULK_BOUND
+    assert seconds_to_start(bulk) >= BULK_BOUND / 2 - 0.6, "it did not wait: the flood held nothing back"
+
+
+def test_without_ageing_the_same_flood_holds_it_back(log, monkeypatch) -> None:
+    monkeypatch.setenv("ERIP_AGEING_AT", "0.99")
+    monkeypatch.setenv("ERIP_LANE_BOUNDS", "critical=1,high=100,standard=200,bulk=300")
+    monkeypatch.setenv("ERIP_STALE_READY_SECONDS", "300")
+    publish(one_step("sample.block", "{seconds: 0.01}"))
+    with workers.worker(log, threads=2), standing_flood("high"):
+        until(lambda: WorkflowRun.objects.filter(lane="high", state="SUCCEEDED").count() > 20)
+        (bulk,) = start("bulk")
+        threading.Event().wait(1.5 * BULK_BOUND)
+        assert WorkflowRun.objects.get(pk=bulk).started_at is None
+
+
+def test_critical_runs_overtake_a_standard_backlog_on_a_general_worker(log) -> None:
+    publish(one_step("sample.block", "{seconds: 0.01}"))
+    start("standard", 1_500)
+    with workers.worker(log, threads=2):
+        until(lambda: WorkflowRun.objects.filter(state="SUCCEEDED").count() > 20)
+        urgent: list[str] = []
+        for _ in range(5):
+            urgent += start("critical")
+            until(lambda: not WorkflowRun.objects.filter(lane="critical").exclude(state="SUCCEEDED").exists())
+        left = StepRun.objects.filter(lane="standard", state="READY").count()
+    assert left > 100, "there was no backlog to overtake"
+    print("critical start:", [round(seconds_to_start(run), 3) for run in urgent])
+    assert max(seconds_to_start(run) for run in urgent) <= 1.0
+
+
+def test_a_worker_tells_how_fast_it_is(log) -> None:
+    publish(one_step("sample.block", "{seconds: 0.01}"))
+    start("standard", 600)
+    with workers.worker(log, threads=2):
+        until(lambda: (store.lane_loads(["standard"], count_to=1)["standard"].rate or 0) > 0)
+    assert connection.is_usable()

@@ -1,0 +1,78 @@
+"""Turns runs away that could not be served in time: Note [Admission] in `core/lanes`, on what PostgreSQL knows.
+
+One survey of all lanes serves every request of this process for CACHE_SECONDS; what the process itself lets in
+meanwhile is added to it. Other processes' starts of the last moment are not seen: with N web processes a limit may be
+passed by what they let in within CACHE_SECONDS.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from workflows import store
+from workflows.conf import conf
+from workflows.core.lanes import LaneLoad, refusal, urgency
+from workflows.core.states import Lane
+from workflows.errors import LaneFull
+
+log = structlog.get_logger(__name__)
+
+#: seconds for which one survey is good
+CACHE_SECONDS = 0.5
+
+
+class Admission:
+    """What this process knows of the lanes' load. One per process; any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loads: Mapping[str, LaneLoad] | None = None
+        self._until = 0.0
+        self._surveying = False
+
+    def admit(self, lanes: Iterable[str]) -> None:
+        """Let one run into each of `lanes` (a lane as often as it gets runs), or none. Raises LaneFull.
+
+        Reads PostgreSQL at most every CACHE_SECONDS, and never for critical runs alone.
+        """
+        wanted = Counter(str(lane) for lane in lanes)
+        if not wanted.keys() - {Lane.CRITICAL}:
+            return
+        self._survey_if_old()
+        with self._lock:
+            loads = dict(self._loads or {})
+            for lane in urgency(list(wanted)):
+                refused = refusal(lane, wanted[lane], loads, conf().lanes)
+                if refused is not None:
+                    log.warning("lane_full", lane=lane, because=refused.because, runs=wanted[lane], room=refused.room)
+                    raise LaneFull(lane, refused.room, refused.retry_after)
+                load = loads.get(lane, LaneLoad())
+                loads[lane] = replace(load, waiting=load.waiting + wanted[lane])
+            self._loads = loads
+
+    def forget(self) -> None:
+        """Survey anew at the next request."""
+        with self._lock:
+            self._loads = None
+
+    def _survey_if_old(self) -> None:
+        with self._lock:
+            known = self._loads is not None
+            if known and (time.monotonic() < self._until or self._surveying):
+                return  # good enough, or another thread is at it
+            self._surveying = True
+        try:
+            loads = store.lane_loads(list(Lane), count_to=conf().lanes.max_backlog + 1)
+            with self._lock:
+                self._loads, self._until = loads, time.monotonic() + CACHE_SECONDS
+        finally:
+            self._surveying = False
+
+
+_admission = Admission()
+admit = _admission.admit
+forget = _admission.forget

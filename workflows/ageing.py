@@ -1,0 +1,55 @@
+"""What a worker knows of the lanes it serves: which have waited too long (Note [Ageing] in `core/lanes`), and how fast
+it serves them itself."""
+
+import itertools
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from workflows import store
+from workflows.conf import conf
+from workflows.core.lanes import aged, aged_first, measured_rate, portions
+
+
+class LaneWatch:
+    """One per worker process. `look` is called every now and then by one thread, the others from any."""
+
+    def __init__(self, lanes: Sequence[str]) -> None:
+        self._lanes = list(lanes)
+        self._oldest: Mapping[str, float] = {}
+        self._turns = itertools.count()
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._looked_at = time.monotonic()
+        #: ready steps per second that this worker takes; None while it was never seen at work
+        self.rate: float | None = None
+
+    def look(self) -> None:
+        """See what waits in the lanes, and reckon how much was taken since the last look."""
+        loads = store.lane_loads(self._lanes, count_to=1)
+        self._oldest = {lane: load.oldest for lane, load in loads.items() if load.waiting}
+        with self._lock:
+            taken, self._taken = self._taken, 0
+        now = time.monotonic()
+        seconds, self._looked_at = max(now - self._looked_at, 0.001), now
+        busy = any(waited >= seconds for waited in self._oldest.values())
+        self.rate = measured_rate(self.rate, taken, seconds, busy=busy)
+
+    def took(self, steps: int) -> None:
+        """This worker claimed so many ready steps."""
+        with self._lock:
+            self._taken += steps
+
+    def first(self, limit: int) -> list[str]:
+        """Runs to take before the next message, if it is the turn of aged work and there is any; else none."""
+        lane = aged_first(next(self._turns), aged(self._lanes, self._oldest, conf().lanes))
+        if lane is None:
+            return []
+        return store.stale_ready_runs([(lane, limit)], older_than=conf().lanes.ages_after(lane), limit=limit)
+
+    def stale(self, limit: int, *, older_than: float) -> list[str]:
+        """Runs to take without a message: the aged lanes' share first, then by urgency, oldest first."""
+        if not self._oldest:
+            return []
+        order = portions(self._lanes, self._oldest, conf().lanes, limit)
+        return store.stale_ready_runs(order, older_than=older_than, limit=limit)

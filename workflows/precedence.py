@@ -1,0 +1,43 @@
+"""Urgency inside one process: a large start gives way to more urgent ones that came meanwhile.
+
+Note [Giving way]
+Python runs one thread at a time and hands over every 5 ms, so a bulk start that checks and plans thousands of runs
+would cost an urgent start in the next thread 5 ms at each of its waits for PostgreSQL. Therefore the large start pauses
+between its pieces while a more urgent start is under way. A pause is bounded: a stream of urgent starts slows a bulk
+start down and never stops it. It never pauses inside a transaction, so it holds no lock meanwhile.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from workflows.core.states import Lane
+
+#: seconds of one pause, at most
+LONGEST_PAUSE = 0.05
+
+_ORDER = {str(lane): place for place, lane in enumerate(Lane)}
+_changed = threading.Condition()
+_under_way: Counter[int] = Counter()
+
+
+@contextmanager
+def starting(lane: str) -> Iterator[None]:
+    """A start of this urgency is under way in this process."""
+    place = _ORDER[lane]
+    with _changed:
+        _under_way[place] += 1
+    try:
+        yield
+    finally:
+        with _changed:
+            _under_way[place] -= 1
+            _changed.notify_all()
+
+
+def give_way(lane: str) -> bool:
+    """Wait while starts more urgent than `lane` are under way, LONGEST_PAUSE at most. Returns whether it is clear."""
+    place = _ORDER[lane]
+    with _changed:
+        return _changed.wait_for(lambda: not any(_under_way[other] for other in range(place)), LONGEST_PAUSE)
