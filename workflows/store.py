@@ -267,12 +267,13 @@ def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, 
                 WHERE state = 'READY' AND lane = %s AND ready_at < now() - make_interval(secs => %s)
                 ORDER BY ready_at LIMIT %s
                 """,
-                [lane, older_than, min(most, limit - len(found))],
+                [lane, older_than, most],
             )
+            # A lane may come twice, and then names the same runs again.
             found.update((str(row[0]), None) for row in cursor.fetchall())
             if len(found) >= limit:
                 break
-        return list(found)
+        return list(found)[:limit]
 
 
 def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:

@@ -177,3 +177,16 @@ def test_critical_starts_go_through_while_a_bulk_start_is_under_way_in_the_same_
     )
     assert len(took) >= 5, "the bulk start held them back"
     assert sorted(took)[len(took) // 2] < 0.1
+
+
+def test_ready_work_is_found_lane_by_lane_oldest_first_each_run_once() -> None:
+    publish(one_step("sample.echo"))
+    high = [run.id for run in start("high", 8)]
+    bulk = [run.id for run in start("bulk", 8)]
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workflows_steprun SET ready_at = ready_at - interval '5 s'")
+    found = store.stale_ready_runs([("bulk", 2), ("high", 6), ("bulk", 6)], older_than=1, limit=10)
+    assert [run in bulk for run in found] == [True] * 2 + [False] * 6 + [True] * 2
+    assert len(set(found)) == 10
+    assert set(high) - set(found), "of the high ones only six were asked for"
+    assert not store.stale_ready_runs([("bulk", 9)], older_than=60, limit=9)
