@@ -1,0 +1,66 @@
+"""The peers, in the table's order, and what is documented of each: the README says more."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One peer. Its module is `benchmarks.peers.<name>.peer`."""
+
+    name: str
+    title: str
+    #: what it is called on PyPI; None is this project itself
+    package: str | None
+    #: its configuration in one line
+    configuration: str
+    #: what is on disk when an outcome is recorded, and what a crash of a server or a worker may lose
+    durability: str
+    #: divides the number of workflows, for peers that would take minutes
+    fewer: int = 1
+
+
+CATALOGUE = (
+    Entry(
+        "erip",
+        "ERIP",
+        None,
+        "a general worker a core (16 threads), the leader, bulk start",
+        "PostgreSQL, fsync at start and outcome; each step is checkpointed; nothing accepted is lost",
+    ),
+    Entry(
+        "celery",
+        "Celery canvas",
+        "celery",
+        "a solo worker a core, prefetch 64, chain, only the last result stored; Redis",
+        "Redis AOF every second: up to 1 s of work is lost with Redis; a killed worker's running task is lost",
+    ),
+    Entry(
+        "dbos",
+        "DBOS",
+        "dbos",
+        "a process a core, workflows run in the process that starts them; PostgreSQL",
+        "PostgreSQL, fsync at start, each step and outcome; recovery at the executor's restart",
+    ),
+    Entry(
+        "procrastinate",
+        "Procrastinate",
+        "procrastinate",
+        "an async worker a core, concurrency 20, LISTEN/NOTIFY, bulk defer; PostgreSQL",
+        "PostgreSQL, fsync at each job; a killed worker's job stays in doing until the application retries it",
+    ),
+    Entry(
+        "dramatiq",
+        "Dramatiq",
+        "dramatiq",
+        "a process a core, 4 threads each, pipeline, only the last result stored; Redis",
+        "Redis AOF every second: up to 1 s of work is lost with Redis; late acknowledgement, so workers may die",
+    ),
+    Entry(
+        "prefect",
+        "Prefect",
+        "prefect",
+        "one server, a process a core, 20 async flows each, no deployment, no stored results; PostgreSQL",
+        "states in PostgreSQL; results are not stored, so a flow that is cut off starts again or is lost",
+        fewer=10,
+    ),
+)
