@@ -70,19 +70,20 @@ def _clean_environment() -> dict[str, str]:
 
 def _follow(conversation: "_Conversation", meter: "Meter", plan: Plan, log: Path) -> Figures:
     deadline = time.monotonic() + PHASES * plan.seconds
-    cpu = 0.0
+    cpu = others = 0.0
     while time.monotonic() < deadline:
         event = conversation.next_event(SAMPLE_SECONDS)
         match event:
             case None:
                 meter.sample_memory()
             case {"event": "begin"}:
-                cpu = meter.cpu_seconds()
+                cpu, others = meter.cpu_seconds(), busy_seconds()
                 meter.sample_memory()
                 deadline = time.monotonic() + plan.seconds + 30
                 conversation.acknowledge()
             case {"event": "end"}:
                 cpu = meter.cpu_seconds() - cpu
+                others = busy_seconds() - others - cpu
                 meter.sample_memory()
                 conversation.acknowledge()
             case {"event": "result"}:
@@ -92,6 +93,7 @@ def _follow(conversation: "_Conversation", meter: "Meter", plan: Plan, log: Path
                     latencies=tuple(event["latencies"]),
                     cpu_seconds=cpu,
                     memory_bytes=meter.peak_memory,
+                    other_cores=max(0.0, others / event["seconds"]),
                 )
             case {"event": "failed"}:
                 raise Failed(" ".join(event["reason"].split()) + f" (log: {log.name} in the state directory's peers/)")
@@ -129,6 +131,14 @@ class Meter:
                 yield from root.children(recursive=True)
             except psutil.Error:
                 continue
+
+
+def busy_seconds() -> float:
+    """CPU time of everything on this machine so far."""
+    times = psutil.cpu_times()
+    # Guests' time is part of user and nice already.
+    idle = sum(getattr(times, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+    return float(sum(times) - idle)
 
 
 def _memory(process: psutil.Process) -> int:

@@ -25,6 +25,8 @@ class Figures:
     cpu_seconds: float
     #: the highest sum over all processes and servers
     memory_bytes: int
+    #: cores that other programs of the machine used meanwhile, on average: figures are comparable where it is small
+    other_cores: float = 0.0
 
     @property
     def throughput(self) -> float:
@@ -97,6 +99,7 @@ HEAD = (
     "idle p50 ms",
     "idle p95 ms",
     "peak MB",
+    "others' cores",
     "ERIP: throughput",
     "CPU",
     "p50",
@@ -125,6 +128,7 @@ def _row(outcome: Outcome, reference: Figures | None) -> tuple[str, ...]:
         number(figures.p50 * 1000),
         number(figures.p95 * 1000),
         f"{figures.memory_bytes / 1_000_000:,.0f}",
+        f"{figures.other_cores:.1f}",
         *compared,
     )
 
@@ -172,6 +176,7 @@ def _as_json(outcome: Outcome, reference: Figures | None) -> dict[str, Any]:
             "latency_p95_seconds": figures.p95,
             "latency_samples": len(figures.latencies),
             "peak_memory_bytes": figures.memory_bytes,
+            "other_cores": figures.other_cores,
         },
         "ratios": compared
         and {"throughput": compared.throughput, "cpu": compared.cpu, "latency_p50": compared.latency},

@@ -58,7 +58,7 @@ def test_every_peer_has_a_row_also_one_that_could_not_be_measured():
     lines = table.markdown(outcomes).splitlines()
 
     assert len(lines) == 2 + 3
-    assert lines[2].startswith("| ERIP | 1,000 | 1,000 |")
+    assert lines[2].startswith("| ERIP | 1,000 | 1,000 | 1.0 | 10.0 | 10.0 | 100 | 0.0 |")
     assert lines[2].endswith("| - | - | - |")
     assert "| Celery canvas 5.7.0 | 1,000 | 250 |" in lines[3]
     assert "| 4.0 x | 1.0 x | 1.0 x |" in lines[3]

@@ -9,7 +9,10 @@ from dbos import DBOS, DBOSConfig
 from benchmarks.peers import harness, workflow
 
 #: threads that start workflows: each start is a commit, and commits are shared only when they come at once
-STARTERS = 16
+STARTERS = 4
+#: threads that run workflows; without a bound each workflow gets one, and they only wait for each other
+EXECUTORS = 16
+
 MODULE = "benchmarks.peers.dbos.peer"
 
 
@@ -46,6 +49,7 @@ def launch() -> None:
         "executor_id": os.environ.get("PEER_APP", "0"),
         "log_level": "WARNING",
         "enable_otlp": False,
+        "max_executor_threads": EXECUTORS,
     }
     DBOS(config=config)
     DBOS.launch()

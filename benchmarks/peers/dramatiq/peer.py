@@ -10,8 +10,12 @@ from dramatiq.results.backends import RedisBackend
 from benchmarks.peers import harness, workflow
 
 REDIS = os.environ["PEER_REDIS"]
-#: threads of one process: more of them only wait for each other's interpreter lock, fewer wait for Redis
-THREADS = 4
+#: threads of one process
+THREADS = 8
+#: Dramatiq reads these when it is imported. The usual prefetch, two messages a thread, starves the threads of steps
+#: this short. An idle consumer sleeps up to the timeout (ms) between two looks, and each of the four steps would
+#: wait for it: the usual second makes W4 slow on an idle system.
+TUNING = {"dramatiq_queue_prefetch": "64", "dramatiq_worker_timeout": "10"}
 
 broker = RedisBroker(url=REDIS)
 backend = RedisBackend(url=REDIS)
@@ -46,7 +50,8 @@ class DramatiqPeer:
 
     def processes(self, count: int) -> list[harness.Process]:
         module = "benchmarks.peers.dramatiq.peer"
-        return [harness.Process(["-m", "dramatiq", module, "--processes", str(count), "--threads", str(THREADS)])]
+        flags = ["--processes", str(count), "--threads", str(THREADS)]
+        return [harness.Process(["-m", "dramatiq", module, *flags], env=TUNING)]
 
     def run(self, numbers: list[int], seconds: float) -> dict[int, int]:
         keys = []

@@ -9,8 +9,8 @@ import psycopg
 from benchmarks.peers import harness, workflow
 
 POSTGRES = os.environ["PEER_POSTGRES"]
-#: jobs of one process at once: enough to keep PostgreSQL's commits shared
-CONCURRENCY = 20
+#: jobs of one process at once: so many that PostgreSQL's commits are shared; more gained nothing
+CONCURRENCY = 10
 
 IS_WORKER = "worker" in sys.argv
 
