@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers [--only NAME…] [--workflows N] [--json FILE]`: W4 on each peer, one table."""
+"""`python -m benchmarks.peers [--only NAME…] [--workflows N] [--rounds N] [--json FILE]`: one table."""
 
 import argparse
 import json
@@ -22,20 +22,22 @@ def main(arguments: list[str] | None = None) -> int:
     # A SIGTERM unwinds as Ctrl-C does, so that servers and peers are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cores = os.cpu_count() or 1
-    outcomes = []
-    for peer in CATALOGUE:
-        if options.only and peer.name not in options.only:
-            continue
-        print(f"{peer.title}: {peer.configuration}", file=sys.stderr, flush=True)
-        plan = Plan(
-            workflows=max(1, options.workflows // peer.fewer),
-            samples=options.samples,
-            seconds=options.seconds,
-            processes=min(cores, options.processes or cores),
-        )
-        outcome = measure(peer, plan)
-        print("  " + " | ".join(table.rows([outcome])[0][1:]), file=sys.stderr, flush=True)
-        outcomes.append(outcome)
+    peers = [peer for peer in CATALOGUE if not options.only or peer.name in options.only]
+    measured: dict[str, list[table.Outcome]] = {peer.name: [] for peer in peers}
+    # Round after round, not peer after peer: what disturbs for minutes then disturbs no peer in all its rounds.
+    for _ in range(options.rounds):
+        for peer in peers:
+            print(f"{peer.title}: {peer.configuration}", file=sys.stderr, flush=True)
+            plan = Plan(
+                workflows=max(1, options.workflows // peer.fewer),
+                samples=options.samples,
+                seconds=options.seconds,
+                processes=options.processes or cores,
+            )
+            outcome = measure(peer, plan)
+            print("  " + " | ".join(table.rows([outcome])[0][1:]), file=sys.stderr, flush=True)
+            measured[peer.name].append(outcome)
+    outcomes = [table.settle(rounds) for rounds in measured.values()]
     print(table.markdown(outcomes), end="")
     if options.json:
         document = {"measured_at": datetime.now(UTC).isoformat(), "cores": cores, "peers": table.as_json(outcomes)}
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
     parser.add_argument("--workflows", type=_positive, default=2000, metavar="N", help="started at once (2000)")
     parser.add_argument("--samples", type=_positive, default=50, metavar="N", help="latency samples (50)")
+    parser.add_argument("--rounds", type=_positive, default=1, metavar="N", help="the least disturbed one counts (1)")
     parser.add_argument("--seconds", type=_positive, default=180, metavar="S", help="limit of one phase (180)")
     parser.add_argument("--processes", type=_positive, metavar="N", help="processes that run steps (one a core)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

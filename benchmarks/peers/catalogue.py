@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Entry:
-    """One peer. Its module is `benchmarks.peers.<name>.peer`."""
+    """One peer, or one configuration of it."""
 
     name: str
     title: str
@@ -15,8 +15,15 @@ class Entry:
     configuration: str
     #: what is on disk when an outcome is recorded, and what a crash of a server or a worker may lose
     durability: str
+    #: the folder under `benchmarks/peers` where it is a second configuration
+    folder: str = ""
     #: divides the number of workflows, for peers that would take minutes
     fewer: int = 1
+
+    @property
+    def module(self) -> str:
+        """Its code is `benchmarks.peers.<module>.peer`."""
+        return self.folder or self.name
 
 
 CATALOGUE = (
@@ -25,7 +32,16 @@ CATALOGUE = (
         "ERIP",
         None,
         "a general worker a core (16 threads), the leader, bulk start",
-        "PostgreSQL, fsync at start and outcome; each step is checkpointed; nothing accepted is lost",
+        "PostgreSQL, fsync at start and outcome, so no run and no outcome is lost; checkpoints between idempotent steps"
+        " are not waited for: a crash of PostgreSQL repeats such steps",
+    ),
+    Entry(
+        "erip-strict",
+        "ERIP, strict",
+        None,
+        "the same with steps that are not idempotent",
+        "PostgreSQL, fsync at start, each step and outcome; nothing is lost",
+        folder="erip",
     ),
     Entry(
         "celery",
@@ -40,6 +56,7 @@ CATALOGUE = (
         "dbos",
         "a process a core, workflows run in the process that starts them; PostgreSQL",
         "PostgreSQL, fsync at start, each step and outcome; recovery at the executor's restart",
+        fewer=2,
     ),
     Entry(
         "procrastinate",
@@ -47,6 +64,7 @@ CATALOGUE = (
         "procrastinate",
         "an async worker a core, concurrency 10, LISTEN/NOTIFY, bulk defer; PostgreSQL",
         "PostgreSQL, fsync at each job; a killed worker's job stays in doing until the application retries it",
+        fewer=2,
     ),
     Entry(
         "dramatiq",
@@ -61,6 +79,6 @@ CATALOGUE = (
         "prefect",
         "one server, a process a core, 20 async flows each, no deployment, no stored results; PostgreSQL",
         "states in PostgreSQL; results are not stored, so a flow that is cut off starts again or is lost",
-        fewer=10,
+        fewer=20,
     ),
 )

@@ -27,7 +27,7 @@ def python_of(peer: Entry) -> str:
     """The interpreter to run the peer with. Raises NotInstalled."""
     if peer.package is None:
         return sys.executable
-    requirements = FOLDER / peer.name / "requirements.txt"
+    requirements = FOLDER / peer.module / "requirements.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     place = State.from_environment().root / "peers" / f"{peer.name}-{digest}"
     python = place / "bin" / "python"
@@ -46,7 +46,7 @@ def version_of(peer: Entry) -> str:
     """The pinned version; empty for this project itself."""
     if peer.package is None:
         return ""
-    lines = (FOLDER / peer.name / "requirements.txt").read_text().splitlines()
+    lines = (FOLDER / peer.module / "requirements.txt").read_text().splitlines()
     names = (line.split("==") for line in lines if "==" in line)
     return next(rest.split()[0] for name, rest in names if name.split("[")[0] == peer.package)
 

@@ -22,7 +22,8 @@ from erip.stack.processes import kill_group, last_line, spawn
 from erip.stack.servers import private_servers
 from erip.stack.state import State
 
-SAMPLE_SECONDS = 0.5
+#: between two looks at the memory
+SAMPLE_SECONDS = 1.0
 #: phases of a measurement, each of which may take Plan.seconds: start-up, two warm-ups and the samples, the workflows
 PHASES = 4
 
@@ -47,6 +48,7 @@ def _measure(peer: Entry, plan: Plan) -> Figures:
             **_clean_environment(),
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "PEER_NAME": peer.name,
             "PEER_PLAN": json.dumps(asdict(plan)),
             "PEER_POSTGRES": postgres.url,
             "PEER_REDIS": redis.url,
@@ -56,7 +58,7 @@ def _measure(peer: Entry, plan: Plan) -> Figures:
         log = State.from_environment().root / "peers" / f"{peer.name}.log"
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         log.unlink(missing_ok=True)
-        with _Conversation([python, "-m", f"benchmarks.peers.{peer.name}.peer"], told, log) as conversation:
+        with _Conversation([python, "-m", f"benchmarks.peers.{peer.module}.peer"], told, log) as conversation:
             meter = Meter([conversation.pid, postgres.pid, redis.pid])
             return _follow(conversation, meter, plan, log)
 

@@ -10,7 +10,7 @@ from benchmarks.peers.environments import FOLDER, uv
 def main() -> int:
     """Compile all; a failure of uv ends it. Versions that are pinned already are kept where nothing asks for others."""
     for peer in CATALOGUE:
-        folder = FOLDER / peer.name
+        folder = FOLDER / peer.module
         if not (folder / "requirements.in").exists():
             continue
         print(f"compiling {peer.name}", file=sys.stderr)

@@ -61,6 +61,17 @@ class Outcome:
         return f"{TITLES.get(self.name, self.name)} {self.version}".rstrip()
 
 
+def settle(rounds: Sequence[Outcome]) -> Outcome:
+    """What counts of several rounds: the one that others disturbed least, or the first that failed.
+
+    The choice does not look at the result, and a failure is not made good by a round that went well.
+    """
+    failed = [outcome for outcome in rounds if outcome.figures is None]
+    if failed:
+        return failed[0]
+    return min(rounds, key=lambda outcome: outcome.figures.other_cores if outcome.figures else math.inf)
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The nearest-rank percentile. Raises ValueError for no values."""
     if not values:

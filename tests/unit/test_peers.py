@@ -10,8 +10,8 @@ from benchmarks.peers.environments import FOLDER, version_of
 from benchmarks.peers.table import Figures, Outcome
 
 
-def figures(*, workflows=1000, seconds=1.0, latencies=(0.01,), cpu=1.0, memory=100_000_000):
-    return Figures(workflows, seconds, tuple(latencies), cpu, memory)
+def figures(*, workflows=1000, seconds=1.0, latencies=(0.01,), cpu=1.0, memory=100_000_000, others=0.0):
+    return Figures(workflows, seconds, tuple(latencies), cpu, memory, others)
 
 
 def test_a_percentile_is_a_value_that_was_measured():
@@ -64,6 +64,19 @@ def test_every_peer_has_a_row_also_one_that_could_not_be_measured():
     assert "| 4.0 x | 1.0 x | 1.0 x |" in lines[3]
     assert "Prefect 3.8.8 | not measured: uv pip: no \\| network |" in lines[4]
     assert {line.replace("\\|", "").count("|") for line in lines} == {len(table.HEAD) + 1}
+
+
+def test_of_several_rounds_the_least_disturbed_counts_whatever_came_of_it():
+    fast_but_disturbed = Outcome("dbos", "3.4.0", figures(seconds=1.0, others=0.9))
+    slow_and_alone = Outcome("dbos", "3.4.0", figures(seconds=2.0, others=0.1))
+
+    assert table.settle([fast_but_disturbed, slow_and_alone]) is slow_and_alone
+
+
+def test_a_failed_round_is_not_made_good_by_another():
+    failed = Outcome("dbos", "3.4.0", reason="one output is wrong")
+
+    assert table.settle([Outcome("dbos", "3.4.0", figures()), failed]) is failed
 
 
 def test_without_erip_in_the_same_run_there_are_no_ratios():

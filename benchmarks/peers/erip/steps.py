@@ -1,5 +1,7 @@
 """W4's steps as a user of ERIP writes them."""
 
+from collections.abc import Callable
+
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.peers import workflow
@@ -11,21 +13,17 @@ class Number(BaseModel):
     number: int
 
 
-@step("w4.double")
-def double(data: Number) -> Number:
-    return Number(number=workflow.double(data.number))
+def _register(name: str, body: Callable[[int], int]) -> None:
+    """`w4.<name>`, and `w4.<name>_once`: the same as a step whose every checkpoint is committed synchronously."""
+
+    def run(data: Number) -> Number:
+        return Number(number=body(data.number))
+
+    step(f"w4.{name}")(run)
+    step(f"w4.{name}_once", idempotent=False)(run)
 
 
-@step("w4.add")
-def add(data: Number) -> Number:
-    return Number(number=workflow.add(data.number))
-
-
-@step("w4.scale")
-def scale(data: Number) -> Number:
-    return Number(number=workflow.scale(data.number))
-
-
-@step("w4.subtract")
-def subtract(data: Number) -> Number:
-    return Number(number=workflow.subtract(data.number))
+_register("double", workflow.double)
+_register("add", workflow.add)
+_register("scale", workflow.scale)
+_register("subtract", workflow.subtract)
