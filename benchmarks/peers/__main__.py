@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
                 seconds=options.seconds,
                 processes=options.processes or cores,
             )
-            outcome = measure(peer, plan)
+            outcome = measure(peer, plan, options.patience)
             print("  " + " | ".join(table.rows([outcome])[0][1:]), file=sys.stderr, flush=True)
             measured[peer.name].append(outcome)
     outcomes = [table.settle(rounds) for rounds in measured.values()]
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workflows", type=_positive, default=2000, metavar="N", help="started at once (2000)")
     parser.add_argument("--samples", type=_positive, default=50, metavar="N", help="latency samples (50)")
     parser.add_argument("--rounds", type=_positive, default=1, metavar="N", help="the least disturbed one counts (1)")
+    parser.add_argument("--patience", type=float, default=0, metavar="S", help="wait so long for a quiet machine (0)")
     parser.add_argument("--seconds", type=_positive, default=180, metavar="S", help="limit of one phase (180)")
     parser.add_argument("--processes", type=_positive, metavar="N", help="processes that run steps (one a core)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

@@ -4,7 +4,8 @@ A peer is a module `benchmarks.peers.<name>.peer` that ends in `harness.main(The
 processes, warms up, asks for workflows one at a time and then for N at once, and checks every output. It tells the
 parent (`measure.py`) on one pipe what happens, and waits on another while the parent reads its counters:
 
-    {"event": "begin"}, {"event": "end"}            around the N workflows; answered with a line
+    {"event": "idle"}                               before the workflows one at a time; answered with a line
+    {"event": "begin"}, {"event": "end"}            around the N workflows; each answered with a line
     {"event": "result", "seconds": …, …}            the figures; the last event
     {"event": "failed", "reason": "…"}              or why there are none; the last event
 """
@@ -79,7 +80,7 @@ class Process:
             # What talks keeps its standard output for answers; logs go to standard error, which is the peer's log.
             stdout=subprocess.PIPE if talks else sys.stderr,
             text=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
 
     def tell(self, message: Any) -> None:
@@ -178,6 +179,7 @@ def _measure(peer: Peer, plan: Plan, barrier: Callable[[str], None]) -> dict[str
     with _running(peer, plan.processes):
         checked_run(1)  # loads what is loaded late
         checked_run(min(50, plan.workflows))
+        barrier("idle")
         latencies = []
         for _ in range(plan.samples):
             time.sleep(0.05)  # so that each one finds the system idle
@@ -209,6 +211,7 @@ def _running(peer: Peer, count: int) -> Iterator[None]:
             process.end()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """The kernel ends this process when the one that started it ends, however that happens (Linux)."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -24,6 +24,8 @@ from erip.stack.state import State
 
 #: between two looks at the memory
 SAMPLE_SECONDS = 1.0
+#: cores in use on a machine that is quiet; the peer's own idle processes take part of it
+QUIET_CORES = 0.3
 #: phases of a measurement, each of which may take Plan.seconds: start-up, two warm-ups and the samples, the workflows
 PHASES = 4
 
@@ -32,16 +34,19 @@ class Failed(Exception):
     """The peer gave no figures; the message says why."""
 
 
-def measure(peer: Entry, plan: Plan) -> Outcome:
-    """Figures, or the reason why there are none. Never raises for a fault of the peer's."""
+def measure(peer: Entry, plan: Plan, patience: float = 0.0) -> Outcome:
+    """Figures, or the reason why there are none. Never raises for a fault of the peer's.
+
+    patience: seconds to wait, before each of the two phases that count, for other programs to leave the cores alone.
+    """
     version = version_of(peer)
     try:
-        return Outcome(peer.name, version, figures=_measure(peer, plan))
+        return Outcome(peer.name, version, figures=_measure(peer, plan, patience))
     except (NotInstalled, Failed, StackError) as error:
         return Outcome(peer.name, version, reason=str(error))
 
 
-def _measure(peer: Entry, plan: Plan) -> Figures:
+def _measure(peer: Entry, plan: Plan, patience: float) -> Figures:
     python = python_of(peer)
     with private_servers() as (postgres, redis), tempfile.TemporaryDirectory(prefix="erip-peer-") as home:
         told = {
@@ -60,7 +65,7 @@ def _measure(peer: Entry, plan: Plan) -> Figures:
         log.unlink(missing_ok=True)
         with _Conversation([python, "-m", f"benchmarks.peers.{peer.module}.peer"], told, log) as conversation:
             meter = Meter([conversation.pid, postgres.pid, redis.pid])
-            return _follow(conversation, meter, plan, log)
+            return _follow(conversation, meter, plan, patience, log)
 
 
 def _clean_environment() -> dict[str, str]:
@@ -70,15 +75,19 @@ def _clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(foreign)}
 
 
-def _follow(conversation: "_Conversation", meter: "Meter", plan: Plan, log: Path) -> Figures:
-    deadline = time.monotonic() + PHASES * plan.seconds
+def _follow(conversation: "_Conversation", meter: "Meter", plan: Plan, patience: float, log: Path) -> Figures:
+    deadline = time.monotonic() + PHASES * plan.seconds + patience
     cpu = others = 0.0
     while time.monotonic() < deadline:
         event = conversation.next_event(SAMPLE_SECONDS)
         match event:
             case None:
                 meter.sample_memory()
+            case {"event": "idle"}:
+                wait_for_quiet(patience)
+                conversation.acknowledge()
             case {"event": "begin"}:
+                wait_for_quiet(patience)
                 cpu, others = meter.cpu_seconds(), busy_seconds()
                 meter.sample_memory()
                 deadline = time.monotonic() + plan.seconds + 30
@@ -133,6 +142,17 @@ class Meter:
                 yield from root.children(recursive=True)
             except psutil.Error:
                 continue
+
+
+def wait_for_quiet(patience: float) -> bool:
+    """Whether there was a second in which the machine's cores were nearly unused, within `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        before, start = busy_seconds(), time.monotonic()
+        time.sleep(1.0)
+        if (busy_seconds() - before) / (time.monotonic() - start) < QUIET_CORES:
+            return True
+    return False
 
 
 def busy_seconds() -> float:

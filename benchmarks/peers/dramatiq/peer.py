@@ -17,6 +17,10 @@ THREADS = 8
 #: wait for it: the usual second makes W4 slow on an idle system.
 TUNING = {"dramatiq_queue_prefetch": "64", "dramatiq_worker_timeout": "10"}
 
+if "dramatiq_queue_prefetch" in os.environ:
+    # Dramatiq's own workers, whose master may be killed.
+    harness.die_with_parent()
+
 broker = RedisBroker(url=REDIS)
 backend = RedisBackend(url=REDIS)
 broker.add_middleware(Results(backend=backend))
