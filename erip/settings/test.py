@@ -8,4 +8,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ERIP_WEBHOOK_SECRET = ERIP_WEBHOOK_SECRET or "whsec_dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3Rz"
 DATABASES["default"]["CONN_MAX_AGE"] = 0
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample", "benchmarks"]

@@ -1,0 +1,1 @@
+"""What `manage.py run_benchmarks` runs: load from the client's side, checked results, and the machine's own ceiling."""

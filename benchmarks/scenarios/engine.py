@@ -1,0 +1,177 @@
+"""engine: four trivial steps in a row (W4), so that what is measured is the engine and not its steps."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+from erip.stack import control
+from erip.stack.state import ROOT
+
+from ..checks import check
+from ..errors import BenchmarkError
+from ..figures import Figure, Load, Target
+from ..resources import Usage, spent, usage
+from ..session import Session
+from ..statistics import cumulative, summarise
+from ..truth import settled, wait_for_ends
+from ..workloads import W4, WAITS, Workload
+from .latency import Aim, measure_latency, over_backlog
+
+#: runs of the warm-up
+WARM = 500
+MEGABYTE = 2**20
+
+
+async def run(session: Session) -> list[Load]:
+    """Throughput with its CPU time and memory, idle latency over HTTP and in process, critical latency, waits."""
+    options = session.options
+    await session.prepare(W4)
+    await session.prepare(WAITS, warm=1)
+    warm = await session.start_many(W4, range(WARM))
+    await wait_for_ends(session.truth, warm, seconds=options.patience, left=session.show.phase("warming up"))
+    loads = [await _throughput(session)]
+    loads.append(
+        await measure_latency(
+            session,
+            W4,
+            name="engine.idle_http",
+            title="W4 on an idle service, over HTTP",
+            lane=None,
+            count=options.count,
+            rate=options.rate,
+            aim=Aim(p50=Target("<=", 10), errors=Target("<", 1)),
+        )
+    )
+    if session.deployment.state is not None:
+        loads.append(await _in_process(session))
+    else:
+        session.left_out.append("Idle latency in process: needs a private stack.")
+    loads.append(
+        await over_backlog(
+            session,
+            W4,
+            W4,
+            name="engine.critical",
+            title=f"critical W4 over {options.backlog:,} waiting W4",
+            count=options.count,
+            rate=options.rate,
+            aim=Aim(p50=Target("<=", 15), p99=Target("<=", 50), errors=Target("<", 1)),
+        )
+    )
+    loads.append(await _waits(session))
+    return loads
+
+
+async def _throughput(session: Session) -> Load:
+    """a) so many at once, and f) what they cost."""
+    count = session.options.runs
+    before = _usage(session)
+    seconds, load = await _at_once(session, W4, count, "engine.throughput", f"{count:,} W4 at once")
+    figures = [
+        Figure("engine.throughput.rate", "W4 throughput", count / seconds, "workflows/s", False, Target(">=", 2_000)),
+        Figure("engine.throughput.steps", "W4 throughput in steps", 4 * count / seconds, "steps/s", False),
+    ]
+    after = _usage(session)
+    if before is None or after is None:
+        session.left_out.append("CPU time and memory: need a private stack.")
+    else:
+        cpu = after.cpu - before.cpu
+        parts = ", ".join(f"{name} {1000 * value / count:.2f}" for name, value in spent(before, after).items())
+        figures.append(
+            Figure(
+                "engine.cpu",
+                "CPU time for 1,000 W4, all processes and servers",
+                1000 * cpu / count,
+                "s",
+                True,
+                Target("<=", 0.9),
+                note=parts,
+            )
+        )
+        figures += [
+            Figure(f"engine.memory.{name}", f"peak memory of {name}", peak / MEGABYTE, "MB", True, Target("<=", 300))
+            for name, peak in sorted(after.peak.items())
+            if name.startswith("worker-")
+        ]
+    return Load(**{**vars(load), "figures": figures})
+
+
+async def _waits(session: Session) -> Load:
+    """e) steps that wait for other systems must not hold one another up."""
+    count = session.options.waits
+    title = f"{count} runs of four waits of 100 ms"
+    seconds, load = await _at_once(session, WAITS, count, "engine.waits", title)
+    figure = Figure("engine.waits.seconds", title, seconds, "s", True, Target("<=", 0.8), note="ideal: 0.4 s")
+    return Load(**{**vars(load), "figures": [figure]})
+
+
+async def _at_once(session: Session, workload: Workload, count: int, name: str, title: str) -> tuple[float, Load]:
+    """Seconds from before the bulk request until all were seen to have ended, and the load without figures."""
+    done = session.show.phase(title, count)
+    began = time.perf_counter()
+    ids = await session.start_many(workload, range(count))
+    accepted = time.perf_counter()
+    ended = await wait_for_ends(
+        session.truth, ids, seconds=session.options.patience, left=lambda left: done(count - left)
+    )
+    runs = await settled(session.truth, ids)
+    load = Load(
+        name=name,
+        title=title,
+        method=(
+            f"One bulk request with {count:,} inputs, accepted in {accepted - began:.2f} s; from before it "
+            f"until all had ended, says the {session.truth.name} (looked every {1000 * session.truth.interval:.0f} ms)."
+        ),
+        figures=[],
+        correctness=check(workload, ids, runs),
+        achieved=count / (ended - began),
+    )
+    return ended - began, load
+
+
+async def _in_process(session: Session) -> Load:
+    """b) the same without HTTP, from a program that uses the engine as a library."""
+    options, state = session.options, session.deployment.state
+    assert state is not None
+    session.show.phase("W4 on an idle service, in process")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.inprocess", str(options.count), str(options.rate)),
+        cwd=ROOT,
+        env={**os.environ, "ERIP_STATE_DIR": str(state.root), "DJANGO_SETTINGS_MODULE": "erip.settings.local"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode != 0:
+        last = (errors.decode().strip().splitlines() or ["no word"])[-1]
+        raise BenchmarkError(f"The program that measures in process failed: {last}")
+    told = json.loads(output.decode().splitlines()[-1])
+    runs = await settled(session.truth, told["ids"])
+    latency = summarise(told["seconds"])
+    name, title = "engine.idle_in_process", "W4 on an idle service, in process"
+    return Load(
+        name=name,
+        title=title,
+        method=(
+            "A program calls engine.start_runs on the same schedule and waits for the announcement that is committed "
+            "with the outcome; from when the start was due."
+        ),
+        figures=[
+            Figure(f"{name}.p50", f"{title}: p50", latency.p50, "ms", True, Target("<=", 8)),
+            Figure(f"{name}.p99", f"{title}: p99", latency.p99, "ms", True),
+        ],
+        correctness=check(W4, told["ids"], runs),
+        latencies={"request": latency},
+        distributions={"request": cumulative(told["seconds"])},
+        offered=options.rate,
+    )
+
+
+def _usage(session: Session) -> Usage | None:
+    deployment = session.deployment
+    if deployment.pid is None or deployment.state is None:
+        return None
+    processes = control.status(deployment.state).processes
+    return usage(deployment.pid, {process.pid: process.name for process in processes if process.pid})
