@@ -6,11 +6,11 @@ grouped W4/s    the rows of W4 (one run, four steps) written by a bare loop on o
                 commit per level, with the durability that the engine promises (Note [The bare loop])
 Redis ops/s     one LPUSH and one RPOP at a time, and in pipelines of 100
 
-Note [The bare loop]: it accepts 20 runs in one synchronous commit, claims their first steps in another one, and then goes
+Note [The bare loop]: it accepts 20 runs in one synchronous commit, claims their first steps in another one, and goes
 through the four levels: one commit sets the steps to SUCCEEDED and inserts the next ones, running. Intermediate commits
-are asynchronous (`synchronous_commit=off`), the last one, which also ends the runs, is not. Tables, indexes, checks and the foreign key
-are copies of the engine's own. It decides nothing, serialises next to nothing and talks to nobody, so no engine that
-records the same can be quicker on one connection.
+are asynchronous (`synchronous_commit=off`), the last one, which also ends the runs, is not. Tables, indexes, checks and
+the foreign key are copies of the engine's own. It decides nothing, serialises next to nothing and talks to nobody, so
+an engine that records the same can hardly be quicker on one connection.
 """
 
 import os

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from . import limits
 from .deployment import Deployment, private_stack
-from .errors import BenchmarkError, Missing
+from .errors import BenchmarkError
 from .figures import Figure, Load, Results, Target
 from .fingerprint import environment
 from .progress import Live, live
@@ -39,6 +39,7 @@ def _put_on(
     async def everything() -> tuple[list[Load], list[str]]:
         session = Session.open(deployment, options, shown)
         try:
+            await session.reach()
             loads = [load for name in names for load in await SCENARIOS[name](session)]
             return loads, session.left_out
         finally:
@@ -46,8 +47,6 @@ def _put_on(
 
     try:
         return asyncio.run(everything())
-    except ConnectionError as error:
-        raise Missing(f"The API at {deployment.url} does not answer: {error}") from error
     except OSError as error:
         raise BenchmarkError(f"The benchmark lost the deployment: {type(error).__name__} {error}") from error
 

@@ -59,6 +59,12 @@ class Session:
         if isinstance(self.truth, DatabaseTruth):
             self.truth.close()
 
+    async def reach(self) -> None:
+        """Raises Missing where there is no API, or the key opens nothing."""
+        answer = await self._reach("GET", "/workflows", None)
+        if answer.status != 200:
+            raise Missing(f"The API at {self.deployment.url} refuses: {_problem(answer)}")
+
     async def prepare(self, workload: Workload, *, warm: int = 10) -> None:
         """Publish its definition where it has one, and run it a few times: caches are warm when it is measured.
 
