@@ -67,7 +67,7 @@ async def run(session: Session) -> list[Load]:
 async def _throughput(session: Session) -> Load:
     """a) so many at once, and f) what they cost."""
     count = session.options.runs
-    before = _usage(session)
+    before, own = _usage(session), time.process_time()
     seconds, load = await _at_once(session, W4, count, "engine.throughput", f"{count:,} W4 at once")
     figures = [
         Figure("engine.throughput.rate", "W4 throughput", count / seconds, "workflows/s", False, Target(">=", 2_000)),
@@ -78,6 +78,7 @@ async def _throughput(session: Session) -> Load:
         session.left_out.append("CPU time and memory: need a private stack.")
     else:
         cpu = after.cpu - before.cpu
+        client = 1000 * (time.process_time() - own) / count
         parts = ", ".join(f"{name} {1000 * value / count:.2f}" for name, value in spent(before, after).items())
         figures.append(
             Figure(
@@ -87,7 +88,7 @@ async def _throughput(session: Session) -> Load:
                 "s",
                 True,
                 Target("<=", 0.9),
-                note=parts,
+                note=f"{parts}; not counted: this client {client:.2f}",
             )
         )
         figures += [
