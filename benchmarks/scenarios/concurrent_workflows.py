@@ -13,6 +13,7 @@ from ..session import Session
 from ..statistics import Summary, cumulative, summarise
 from ..truth import DatabaseTruth, settled, wait_for_ends
 from ..workloads import MIXED, Workload
+from .cost import memory_figures, service_usage
 
 #: so many callers can wait at once, each on a connection of its own; more are started in bulk
 WAITING_CALLERS = 500
@@ -128,6 +129,8 @@ def _load(
         figures.append(Figure(f"{name}.mean", f"{count} in flight: average", overall.mean / 1000, "s", True, average))
         figures.append(Figure(f"{name}.p95", f"{count} in flight: p95", overall.p95 / 1000, "s", True))
     figures.append(Figure(f"{name}.rate", f"{count} in flight: rate", achieved, "workflows/s", False))
+    if (now := service_usage(session)) is not None:
+        figures += memory_figures(name, now)
     return Load(
         name=name,
         title=f"{count} workflows in flight",

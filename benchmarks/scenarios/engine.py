@@ -7,23 +7,22 @@ import sys
 import time
 from collections.abc import Sequence
 
-from erip.stack import control
 from erip.stack.state import ROOT
 
 from ..checks import check
 from ..errors import BenchmarkError
 from ..figures import Figure, Load, Target
 from ..records import RunRecord
-from ..resources import Usage, spent, usage
+from ..resources import spent
 from ..session import Session
 from ..statistics import cumulative, summarise
 from ..truth import DatabaseTruth, settled, wait_for_ends
 from ..workloads import W4, WAITS, Workload
+from .cost import memory_figures, service_usage
 from .latency import Aim, measure_latency, over_backlog
 
 #: runs of the warm-up
 WARM = 500
-MEGABYTE = 2**20
 
 
 async def run(session: Session) -> list[Load]:
@@ -69,13 +68,13 @@ async def run(session: Session) -> list[Load]:
 async def _throughput(session: Session) -> Load:
     """a) so many at once, and f) what they cost."""
     count = session.options.runs
-    before, own = _usage(session), time.process_time()
+    before, own = service_usage(session), time.process_time()
     seconds, load = await _at_once(session, W4, count, "engine.throughput", f"{count:,} W4 at once")
     figures = [
         Figure("engine.throughput.rate", "W4 throughput", count / seconds, "workflows/s", False, Target(">=", 2_000)),
         Figure("engine.throughput.steps", "W4 throughput in steps", 4 * count / seconds, "steps/s", False),
     ]
-    after = _usage(session)
+    after = service_usage(session)
     if before is None or after is None:
         session.left_out.append("CPU time and memory: need a private stack.")
     else:
@@ -93,11 +92,7 @@ async def _throughput(session: Session) -> Load:
                 note=f"{parts}; not counted: this client {client:.2f}",
             )
         )
-        figures += [
-            Figure(f"engine.memory.{name}", f"peak memory of {name}", peak / MEGABYTE, "MB", True, Target("<=", 300))
-            for name, peak in sorted(after.peak.items())
-            if name.startswith("worker-")
-        ]
+        figures += memory_figures("engine", after)
     return Load(**{**vars(load), "figures": figures})
 
 
@@ -178,11 +173,3 @@ async def _in_process(session: Session) -> Load:
         distributions={"request": cumulative(told["seconds"])},
         offered=options.rate,
     )
-
-
-def _usage(session: Session) -> Usage | None:
-    deployment = session.deployment
-    if deployment.pid is None or deployment.state is None:
-        return None
-    processes = control.status(deployment.state).processes
-    return usage(deployment.pid, {process.pid: process.name for process in processes if process.pid})

@@ -1,6 +1,7 @@
 """`manage.py run_benchmarks`: measures a deployment, or a private stack that ends with the command."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class Command(BaseCommand):
         add("--claims-only", action="store_true", help="only what is promised to users decides the exit status")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # SIGTERM ends the command as Ctrl-C does: through `finally`, so that no private stack is left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             status = self._handle(options)
         except BenchmarkError as error:
