@@ -1,6 +1,7 @@
 """The ASGI entry point, for gunicorn."""
 
 import os
+from importlib import import_module
 from typing import cast
 
 from django.core.asgi import get_asgi_application
@@ -11,3 +12,5 @@ django = get_asgi_application()
 from workflows.api.limits import App, BodyLimit  # noqa: E402  (its settings are ready only now)
 
 application = BodyLimit(cast(App, django))
+# Read now, before gunicorn forks, and not while the first client waits.
+import_module("erip.urls")

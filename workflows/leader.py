@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
+from erip.db.connections import drop_connection
 from workflows import dispatch, engine, store
 from workflows.conf import conf
 from workflows.core.machine import Happening, RunTimedOut, StepDue, StepLost
@@ -49,11 +50,11 @@ class Leader:
             except (OperationalError, InterfaceError) as error:
                 log.warning("leader_interrupted", error=str(error).strip())
                 self._leading_since = None
-                connection.close()
+                drop_connection()
             except Exception:
                 log.exception("leader_round_failed")
             self._stop.wait(EVERY)
-        connection.close()
+        drop_connection()
 
     def _round(self) -> None:
         if not self._lead():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psycopg2
 import structlog
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from workflows.queries import run_finished
 from workflows.store import RUN_ENDED_CHANNEL
@@ -52,29 +52,28 @@ class _Listener:
             try:
                 self._listen_while_somebody_waits()
                 return
-            except (psycopg2.Error, OperationalError, InterfaceError) as error:
+            except psycopg2.Error as error:
                 log.warning("listener_lost_its_connection", error=str(error).strip())
                 self._wake(None)
                 pause.wait(0.2)
 
     def _listen_while_somebody_waits(self) -> None:
-        own = connection.copy()
-        own.connect()
+        # A connection of its own, and none of a pool's, to which it would go back listening.
+        raw = psycopg2.connect(**connection.get_connection_params())
         try:
-            own.set_autocommit(True)
-            raw = own.connection
-            with own.cursor() as cursor:
+            raw.autocommit = True
+            with raw.cursor() as cursor:
                 cursor.execute(f"LISTEN {RUN_ENDED_CHANNEL}")
-                # Whoever began to wait before LISTEN took effect looks again.
-                self._wake(None)
-                while True:
-                    if not select.select([raw], [], [], LINGER)[0] and self._nobody_waits():
-                        return
-                    raw.poll()
-                    while raw.notifies:
-                        self._wake(raw.notifies.pop(0).payload)
+            # Whoever began to wait before LISTEN took effect looks again.
+            self._wake(None)
+            while True:
+                if not select.select([raw], [], [], LINGER)[0] and self._nobody_waits():
+                    return
+                raw.poll()
+                while raw.notifies:
+                    self._wake(raw.notifies.pop(0).payload)
         finally:
-            own.close()
+            raw.close()
 
     def _nobody_waits(self) -> bool:
         """If so, the thread ends; whoever waits next starts another."""

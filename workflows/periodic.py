@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
+
+from erip.db.connections import drop_connection
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +35,8 @@ class Periodic:
                 self._duty()
             except (OperationalError, InterfaceError) as error:
                 log.warning("duty_delayed", duty=self._name, error=str(error).strip())
-                connection.close()
+                drop_connection()
             except Exception:
                 log.exception("duty_failed", duty=self._name)
-                connection.close()
-        connection.close()
+                drop_connection()
+        drop_connection()

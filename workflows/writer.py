@@ -20,18 +20,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import structlog
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from cachetools import LRUCache
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
 
+from erip.db.connections import drop_connection
 from workflows import dispatch, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded
 from workflows.graphs import graph_of
-from workflows.store import Applied, Claim, Report
+from workflows.store import Applied, Claim, Known, Report
 
 log = structlog.get_logger(__name__)
 
 
 #: (run id, step, item, attempt)
 ClaimKey = tuple[str, str, int, int]
+#: runs whose steps are kept in memory
+KNOWN_RUNS = 20_000
 #: seconds between two tries while PostgreSQL is away: first, and at most
 RETRY_AFTER = (0.05, 1.0)
 
@@ -56,6 +60,8 @@ class Writer:
         self._lanes = list(lanes)
         #: claims handed out and not yet reported on; the writer's thread alone touches it
         self._held: set[ClaimKey] = set()
+        #: see Note [What a worker knows] in `store`
+        self._known: LRUCache[str, Known] = LRUCache(maxsize=KNOWN_RUNS)
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         #: never set: to wait without sleeping through an interrupt
         self._away = threading.Event()
@@ -85,7 +91,7 @@ class Writer:
             if group:
                 self._write(group)
             if stopping:
-                connection.close()
+                drop_connection()
                 return
 
     def _take(self) -> tuple[list[_Work], bool]:
@@ -104,6 +110,7 @@ class Writer:
         try:
             claims, hints = self._transact_in_spite_of_outages(group)
         except Exception as error:
+            self._known.clear()
             self._isolate(group, error)
             return
         for work, own in zip(group, claims, strict=True):
@@ -124,7 +131,8 @@ class Writer:
                 return self._transact(group)
             except (OperationalError, InterfaceError) as error:
                 log.warning("checkpoint_delayed", error=str(error).strip(), pieces=len(group))
-                connection.close()
+                drop_connection()
+                self._known.clear()
                 broken = True
                 self._away.wait(pause)
                 pause = min(pause * 2, most)
@@ -137,21 +145,27 @@ class Writer:
             return store.apply(reports, graph_of=graph_of).hints if reports else ()
 
     def _transact(self, group: list[_Work]) -> tuple[list[tuple[Claim, ...]], list[tuple[str, str]]]:
-        """One transaction for the group. Returns the claims of each piece of work, and the hints to publish."""
+        """A transaction or two for the group. Returns the claims of each piece of work, and the hints to publish."""
         claims: list[list[Claim]] = [[] for _ in group]
         hints: list[tuple[str, str]] = []
-        with transaction.atomic():
-            for go_on in (True, False):
-                reports = [report for work in group if work.go_on is go_on for report in work.reports]
-                if reports:
-                    applied = store.apply(reports, graph_of=graph_of, claimant=self._worker_id if go_on else None)
-                    hints += applied.hints
-                    self._share(applied, group, claims)
-            for skip_locked in (False, True):
-                wanted = [run_id for w in group if w.skip_locked is skip_locked for run_id in w.run_ids]
-                if wanted:
-                    found = store.claim(wanted, worker_id=self._worker_id, lanes=self._lanes, skip_locked=skip_locked)
-                    self._share(Applied(tuple(found)), group, claims)
+        for go_on in (True, False):
+            reports = [report for work in group if work.go_on is go_on for report in work.reports]
+            if reports:
+                claimant = self._worker_id if go_on else None
+                applied = store.apply(reports, graph_of=graph_of, claimant=claimant, known=self._known)
+                hints += applied.hints
+                self._share(applied, group, claims)
+        for skip_locked in (False, True):
+            wanted = [run_id for work in group if work.skip_locked is skip_locked for run_id in work.run_ids]
+            if wanted:
+                found = store.claim(
+                    wanted,
+                    worker_id=self._worker_id,
+                    lanes=self._lanes,
+                    skip_locked=skip_locked,
+                    known=self._known,
+                )
+                self._share(Applied(tuple(found)), group, claims)
         return [tuple(own) for own in claims], hints
 
     @staticmethod

@@ -75,8 +75,13 @@ DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://erip@127.
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 DATABASES["default"]["OPTIONS"].setdefault("application_name", "erip")
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("ERIP_DB_CONN_MAX_AGE", 600)
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"]["ENGINE"] = "erip.db.pooled"
+# The pool keeps them; a request or task gives its connection back at its end.
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+ERIP_DB_POOL_SIZE = env.int("ERIP_DB_POOL_SIZE", 10)
+ERIP_DB_POOL_OVERFLOW = env.int("ERIP_DB_POOL_OVERFLOW", 20)
+ERIP_DB_POOL_TIMEOUT = env.float("ERIP_DB_POOL_TIMEOUT", 10.0)
+ERIP_DB_POOL_RECYCLE = env.int("ERIP_DB_POOL_RECYCLE", 1800)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the accelerator -----------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import uuid
 
 import pytest
 from django.db import connection, connections
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.definitions import CHAIN, DIAMOND, one_step, publish
 from tests.sample.models import Effect
@@ -376,3 +378,27 @@ def test_a_stored_version_loads_even_if_a_release_dropped_its_step(run_to_end, m
         graph_of.cache_clear()
     assert run.state == "FAILED"
     assert run.error["cause"]["code"] == "unknown_step"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.none() | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
+def test_a_column_of_any_text_reaches_postgresql_as_it_is(column: list[str | None]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::text[]", [store.to_array(column)])
+        assert cursor.fetchone()[0] == column
+
+
+def test_what_a_worker_knows_is_not_believed_once_somebody_else_has_changed_the_run(transactional_db) -> None:
+    publish(DIAMOND)
+    run = engine.start_runs("diamond", [engine.StartRequest({})], principal="t")[0].id
+    worker = store.register_worker("w", "h", 1, ["standard"])
+    known: dict[str, store.Known] = {}
+    top = store.claim([run], worker_id=worker, lanes=["standard"], known=known)[0]
+    done = [Report(run, machine.StepSucceeded("top", top.attempt, {"value": 1}))]
+    assert run in known
+    engine.cancel_run(run, principal="ann")
+    applied = store.apply(done, graph_of=graph_of, claimant=worker, known=known)
+    assert applied.discarded == tuple(done)
+    assert applied.claims == ()
+    assert run not in known
+    assert queries.run_detail(run)["status"] == "CANCELLED"

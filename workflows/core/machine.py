@@ -219,6 +219,8 @@ class _Deciding:
         self.events: list[Event] = []
         self.discarded: list[Happening] = []
         self.context: dict[str, Any] | None = None
+        #: essential steps that failed for good, in the order in which they did
+        self.failed = [step for (step, _), view in snapshot.steps.items() if self._fails(step, view)]
 
     def take(self, happening: Happening) -> None:
         match happening:
@@ -330,6 +332,8 @@ class _Deciding:
         if new and (earlier := self.changes.get(key)):
             input = earlier.input
         self.steps[key] = view
+        if self._fails(step, view):
+            self.failed.append(step)
         self.changes[key] = StepChange(
             step, item, new, view.state, view.attempt, view.failures, view.lost, input, view.output, error, due_at
         )
@@ -344,7 +348,7 @@ class _Deciding:
         """Start what may start, end what has ended."""
         if not self.state.ended:
             for node in self.graph.steps.values():
-                if node.essential and not self._failing():
+                if node.essential and not self.failed:
                     self._begin(node)
             self._end()
         if self.state in (RunState.SUCCEEDED, RunState.FAILED):
@@ -378,32 +382,38 @@ class _Deciding:
             if node.condition is not None and not node.condition.test(self._context()):
                 self._set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
                 return
-            value = node.with_.render(self._context()) if node.with_ is not None else {}
+            value = self._input(node)
         except ExpressionError as error:
             fault = {"code": "expression_error", "message": str(error)}
             self._set(node.id, NO_ITEM, StepView(StepState.FAILED), fault)
             return
         self._set(node.id, NO_ITEM, StepView(StepState.READY), input=value)
 
-    def _failing(self) -> bool:
-        return any(
-            view.state is StepState.FAILED and self.graph.steps[key[0]].essential for key, view in self.steps.items()
-        )
+    def _input(self, node: StepNode) -> Any:
+        if node.with_ is None:
+            return {}
+        return node.with_.render({} if node.with_.constant else self._context())
+
+    def _fails(self, step: str, view: StepView) -> bool:
+        return view.state is StepState.FAILED and self.graph.steps[step].essential
 
     def _end(self) -> None:
-        essential = [node.id for node in self.graph.steps.values() if node.essential]
-        failed = [step for step in essential if self._is(step, StepState.FAILED)]
-        if failed:
-            change = self.changes.get((failed[0], NO_ITEM))
+        if self.failed:
+            step = self.failed[0]
+            change = self.changes.get((step, NO_ITEM))
             cause = change.error if change else None
-            message = f"step {failed[0]} failed"
+            message = f"step {step} failed"
             if cause:
                 message = f"{message}: {cause.get('message', '')}"
-            self._finish(
-                RunState.FAILED, error={"code": "step_failed", "step": failed[0], "message": message, "cause": cause}
-            )
-        elif all((view := self.steps.get((step, NO_ITEM))) and view.state.ended for step in essential):
-            self._succeed()
+            error = {"code": "step_failed", "step": step, "message": message, "cause": cause}
+            self._finish(RunState.FAILED, error=error)
+            return
+        for node in self.graph.steps.values():
+            if node.essential:
+                view = self.steps.get((node.id, NO_ITEM))
+                if view is None or not view.state.ended:
+                    return
+        self._succeed()
 
     def _succeed(self) -> None:
         output = None
@@ -432,10 +442,6 @@ class _Deciding:
             idle = view.state in (StepState.READY, StepState.WAITING)
             if idle or (view.state is StepState.RUNNING and repeatable(self.graph.steps[step])):
                 self._set(step, item, replace(view, state=StepState.CANCELLED))
-
-    def _is(self, step: str, state: StepState) -> bool:
-        view = self.steps.get((step, NO_ITEM))
-        return view is not None and view.state is state
 
     def _context(self) -> dict[str, Any]:
         """What expressions may read: `input`, `steps.<id>.output|status`, `run`."""

@@ -31,6 +31,8 @@ class WorkflowRun(models.Model):
     started_by = models.CharField(max_length=200)
     #: whether someone waits for its end: only then is the end announced with NOTIFY, which is not free
     notify = models.BooleanField(default=False, db_default=False)
+    #: raised by every change of the run or its steps (see Note [What a worker knows] in `store`)
+    seq = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
