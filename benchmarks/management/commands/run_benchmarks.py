@@ -19,7 +19,7 @@ from benchmarks.runner import ALL, run
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.session import Options
 
-PASSED, THRESHOLD_MISSED = 0, 3
+PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 
 class Command(BaseCommand):
@@ -57,6 +57,8 @@ class Command(BaseCommand):
             status = self._handle(options)
         except BenchmarkError as error:
             raise CommandError(str(error), returncode=error.status) from error
+        except KeyboardInterrupt:
+            raise CommandError("interrupted", returncode=INTERRUPTED) from None
         if status:
             sys.exit(status)
 
