@@ -16,3 +16,5 @@ from .base import *  # noqa: E402
 
 SECRET_KEY = SECRET_KEY or "local-only-not-for-production"
 ALLOWED_HOSTS = ALLOWED_HOSTS or ["127.0.0.1", "localhost", "[::1]"]
+# Trivial steps for the engine's benchmark, and the command that runs it.
+INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks"]

@@ -9,4 +9,4 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ERIP_WEBHOOK_SECRET = ERIP_WEBHOOK_SECRET or "whsec_dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3Rz"
 # A pool would hold on to the test database when it is to be dropped; tests/integration/test_pool.py tests the pool.
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample", "benchmarks"]

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class BenchmarksConfig(AppConfig):
+    """Brings the trivial steps of the engine's benchmark and the command. Installed for local use and tests only."""
+
+    name = "benchmarks"

@@ -1,0 +1,126 @@
+"""`manage.py run_benchmarks`: measures a deployment, or a private stack that ends with the command."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+
+from benchmarks import baseline
+from benchmarks.deployment import Deployment
+from benchmarks.errors import BenchmarkError, Usage
+from benchmarks.report import table
+from benchmarks.report.document import document
+from benchmarks.report.page import page
+from benchmarks.runner import ALL, run
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.session import Options
+
+PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs the benchmarks against a running deployment (--url, --api-key) or a private stack. Exit status: 0 all "
+        "thresholds met, 2 called wrongly, 3 a threshold missed, 4 something that is needed is missing, 1 otherwise."
+    )
+    # A private stack has its own database; that of the settings need not be there.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: Any) -> None:
+        add, usual = parser.add_argument, Options()
+        add("scenario", nargs="?", default=ALL, choices=[*SCENARIOS, ALL], help="default: all")
+        add("--url", help="a running deployment, e.g. http://127.0.0.1:8000; default: a private stack")
+        add("--api-key", help="its key, scope author (operator, if its workflows are published already)")
+        add("--database-url", help="its PostgreSQL, to check results there and to measure its limits")
+        add("--broker-url", help="its Redis, to measure its limits")
+        add("--in-flight", type=_positive, default=usual.in_flight, help="concurrent-workflows: how many at once")
+        add("--count", type=_positive, default=usual.count, help="requests whose latency is measured")
+        add("--rate", type=_rate, default=usual.rate, help="of these, per second")
+        add("--runs", type=_positive, default=usual.runs, help="engine: runs at once for the throughput")
+        add("--backlog", type=_natural, default=usual.backlog, help="runs that wait meanwhile; 0: no such load")
+        add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
+        add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
+        add("--json", type=Path, metavar="FILE", help="write the results as JSON")
+        add("--html", type=Path, metavar="FILE", help="write the results as one page")
+        add("--baseline", type=Path, metavar="FILE", help="compare with what --json wrote earlier")
+        add("--fail-on-regression", metavar="PERCENT", help="with --baseline: fail when a figure is worse by more")
+        add("--claims-only", action="store_true", help="only what is promised to users decides the exit status")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # SIGTERM ends the command as Ctrl-C does: through `finally`, so that no private stack is left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            status = self._handle(options)
+        except BenchmarkError as error:
+            raise CommandError(str(error), returncode=error.status) from error
+        except KeyboardInterrupt:
+            raise CommandError("interrupted", returncode=INTERRUPTED) from None
+        if status:
+            sys.exit(status)
+
+    def _handle(self, options: dict[str, Any]) -> int:
+        before, tolerance = _comparison(options)
+        results = run(
+            options["scenario"],
+            Options(**{name: options[name] for name in ("in_flight", "count", "rate", "runs", "backlog", "waits")}),
+            Console(stderr=True),
+            deployment=_deployment(options),
+            with_limits=not options["no_limits"],
+        )
+        changes = baseline.compare(before, results.figures)
+        missed = results.missed(claims_only=options["claims_only"])
+        if tolerance is not None:
+            missed += [
+                f"{one.title}: worse by {one.worse:.1f} % than the baseline"
+                for one in baseline.regressions(changes, tolerance)
+            ]
+        table.show(Console(), results, changes, missed)
+        if options["json"]:
+            options["json"].write_text(json.dumps(document(results, changes, missed), indent=2) + "\n")
+        if options["html"]:
+            options["html"].write_text(page(results, changes, missed))
+        return THRESHOLD_MISSED if missed else PASSED
+
+
+def _comparison(options: dict[str, Any]) -> tuple[dict[str, float], float | None]:
+    """The baseline's values and the tolerance in percent, read before anything is measured."""
+    tolerance = options["fail_on_regression"]
+    if options["baseline"] is None:
+        if tolerance is not None:
+            raise Usage("--fail-on-regression goes with --baseline FILE.")
+        return {}, None
+    return baseline.read(options["baseline"]), baseline.percent(tolerance) if tolerance is not None else None
+
+
+def _deployment(options: dict[str, Any]) -> Deployment | None:
+    url, key = options["url"], options["api_key"]
+    if bool(url) != bool(key):
+        raise Usage("--url and --api-key go together; without both, a private stack is measured.")
+    if not url and (options["database_url"] or options["broker_url"]):
+        raise Usage("--database-url and --broker-url go with --url.")
+    return Deployment(url.rstrip("/"), key, options["database_url"], options["broker_url"]) if url else None
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError
+    return value

@@ -1,0 +1,70 @@
+"""One call of the command: the deployment, the limits, the scenarios, the results."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+from rich.console import Console
+
+from . import limits
+from .deployment import Deployment, private_stack
+from .errors import BenchmarkError
+from .figures import Figure, Load, Results, Target
+from .fingerprint import environment
+from .progress import Live, live
+from .scenarios import SCENARIOS
+from .session import Options, Session
+
+ALL = "all"
+
+
+def run(
+    scenario: str, options: Options, console: Console, *, deployment: Deployment | None, with_limits: bool = True
+) -> Results:
+    """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
+    names = list(SCENARIOS) if scenario == ALL else [scenario]
+    with nullcontext(deployment) if deployment else private_stack() as found, live(console) as shown:
+        told = environment(found)
+        ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []
+        loads, left_out = _put_on(found, options, shown, names)
+        if with_limits and not (found.database and found.broker):
+            left_out.append("The servers' limits: need --database-url and --broker-url.")
+    return Results(told, [_with_ratios(load, ceiling) for load in loads], ceiling, left_out)
+
+
+def _put_on(
+    deployment: Deployment, options: Options, shown: Live, names: Sequence[str]
+) -> tuple[list[Load], list[str]]:
+    async def everything() -> tuple[list[Load], list[str]]:
+        session = Session.open(deployment, options, shown)
+        try:
+            await session.reach()
+            loads = [load for name in names for load in await SCENARIOS[name](session)]
+            return loads, session.left_out
+        finally:
+            session.close()
+
+    try:
+        return asyncio.run(everything())
+    except OSError as error:
+        raise BenchmarkError(f"The benchmark lost the deployment: {type(error).__name__} {error}") from error
+
+
+def _with_ratios(load: Load, ceiling: Sequence[Figure]) -> Load:
+    """Throughput as a share of what a bare loop reached on this machine a minute ago."""
+    by_name = {figure.name: figure for figure in ceiling}
+    limit = by_name.get("limits.grouped_w4")
+    rate = next((figure for figure in load.figures if figure.name == "engine.throughput.rate"), None)
+    if limit is None or rate is None:
+        return load
+    share = Figure(
+        "engine.throughput.of_ceiling",
+        "W4 throughput, of the bare loop's",
+        100 * rate.value / limit.value,
+        "%",
+        False,
+        Target(">=", 35),
+        note=f"the bare loop writes the same rows at {limit.value:,.0f} workflows/s",
+    )
+    return replace(load, figures=[*load.figures, share])

@@ -1,0 +1,15 @@
+"""The scenarios by name. Each is one function: it puts loads on a session's deployment and gives what came of them."""
+
+from collections.abc import Awaitable, Callable
+
+from ..figures import Load
+from ..session import Session
+from . import concurrent_workflows, engine, response_times
+
+Scenario = Callable[[Session], Awaitable[list[Load]]]
+
+SCENARIOS: dict[str, Scenario] = {
+    "concurrent-workflows": concurrent_workflows.run,
+    "response-times": response_times.run,
+    "engine": engine.run,
+}

@@ -1,0 +1,64 @@
+"""The command, as a user runs it: a private stack, small loads, every result checked."""
+
+import json
+import os
+import subprocess
+import sys
+
+from erip.stack.state import ROOT
+
+
+def benchmark(*words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "erip.settings.test"}
+    return subprocess.run(
+        [sys.executable, "manage.py", "run_benchmarks", *words],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def test_the_engine_is_measured_and_every_result_is_right(tmp_path):
+    told, page = tmp_path / "out.json", tmp_path / "out.html"
+    small = ("--runs", "200", "--count", "10", "--rate", "20", "--backlog", "100", "--waits", "10")
+    done = benchmark("engine", *small, "--json", str(told), "--html", str(page))
+    # How quick this machine is today is not under test; that the command works is.
+    assert done.returncode in (0, 3), done.stderr
+    results = json.loads(told.read_text())
+    loads = {load["name"]: load for load in results["loads"]}
+    assert loads.keys() == {
+        "engine.throughput",
+        "engine.idle_http",
+        "engine.idle_in_process",
+        "engine.critical",
+        "engine.waits",
+    }
+    for load in loads.values():
+        assert load["correctness"]["right"], load["correctness"]["faults"]
+        assert load["errors"] == {}
+    assert loads["engine.throughput"]["correctness"]["steps_recorded"] == 800
+    figures = {figure["name"]: figure["value"] for figure in results["figures"]}
+    assert figures["engine.cpu"] > 0
+    assert figures["engine.memory.worker-general"] > 20
+    assert figures["engine.waits.seconds"] >= 0.4
+    assert figures["limits.commits_16"] > 0
+    assert results["environment"]["postgres_fsync"] == "on"
+    assert page.read_text().startswith("<!doctype html>")
+    assert (done.returncode == 0) == results["passed"]
+
+
+def test_a_deployment_that_does_not_answer_is_a_missing_dependency():
+    done = benchmark("response-times", "--url", "http://127.0.0.1:9", "--api-key", "none")
+    assert done.returncode == 4
+    assert "does not answer" in done.stderr
+
+
+def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
+    assert benchmark("engine", "--url", "http://127.0.0.1:8000").returncode == 2
+    assert benchmark("engine", "--fail-on-regression", "10%").returncode == 2
+    assert benchmark("engine", "--baseline", str(tmp_path / "none.json")).returncode == 2
+    assert benchmark("something").returncode == 2
+    assert benchmark("engine", "--runs", "0").returncode == 2
