@@ -54,11 +54,18 @@ def test_bulk_is_refused_first_then_standard_then_high_and_critical_never(small,
 
 def test_a_bulk_start_counts_all_its_runs_and_starts_none_if_they_do_not_fit(small) -> None:
     publish(one_step("sample.echo"))
-    with pytest.raises(LaneFull, match="up to 24 runs now") as refused:
-        start("bulk", 25)
-    assert (refused.value.room, refused.value.status) == (24, 429)
-    assert not WorkflowRun.objects.exists()
-    assert len(start("bulk", 24)) == 24
+    start("bulk")
+    with pytest.raises(LaneFull, match="up to 23 runs now") as refused:
+        start("bulk", 24)
+    assert (refused.value.room, refused.value.status) == (23, 429)
+    assert WorkflowRun.objects.count() == 1
+    assert len(start("bulk", 23)) == 23
+
+
+def test_where_nothing_waits_a_request_may_be_as_large_as_a_request_can_be(small) -> None:
+    publish(one_step("sample.echo"))
+    assert len(start("bulk", 30)) == 30
+    assert refuses("bulk")
 
 
 def test_work_that_waited_past_its_bound_closes_the_lane_until_it_is_served(small, lane_settings) -> None:

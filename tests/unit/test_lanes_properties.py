@@ -75,11 +75,17 @@ def test_a_refusal_says_how_many_would_fit_and_when_to_ask_again(loads, runs, po
     assert 1 <= refused.retry_after <= max(policy.bounds.values()) + 1
 
 
-def test_an_idle_lane_takes_a_burst_of_what_can_be_served_within_its_bound():
-    assert refusal("bulk", 350 * 60, {}, POLICY) is None
-    assert refusal("bulk", 350 * 60 + 1, {}, POLICY) is not None
-    assert refusal("bulk", 1_000 * 60, {"bulk": LaneLoad(rate=1_000)}, POLICY) is None, "fast workers, longer queue"
+def test_a_lane_takes_what_can_be_served_within_its_bound_beside_what_waits():
+    assert refusal("bulk", 350 * 60 - 1, {"bulk": LaneLoad(waiting=1)}, POLICY) is None
+    assert refusal("bulk", 350 * 60, {"bulk": LaneLoad(waiting=1)}, POLICY) is not None
+    fast = {"bulk": LaneLoad(waiting=1, rate=1_000)}
+    assert refusal("bulk", 1_000 * 60 - 1, fast, POLICY) is None, "fast workers, longer queue"
     assert refusal("high", 350 * 10, {}, POLICY) is None
+
+
+def test_where_nothing_waits_one_request_is_let_in_whatever_its_size():
+    assert refusal("bulk", 1_000_000, {}, POLICY) is None
+    assert refusal("bulk", 1_000_000, {"standard": LaneLoad(waiting=1)}, POLICY) is not None
 
 
 def test_bulk_is_refused_first_then_standard_then_high():

@@ -122,7 +122,9 @@ def refusal(lane: str, runs: int, loads: Mapping[str, LaneLoad], policy: LanePol
         load = loads.get(other, LaneLoad())
         ahead += load.waiting
         wanted = runs if other == lane else 1
-        room = wanted if other is Lane.CRITICAL else _room(other, ahead, load, late, policy)
+        # Where nothing waits, one request may be as large as a request can be: it could never be sent otherwise.
+        always = other is Lane.CRITICAL or ahead == 0
+        room = wanted if always else _room(other, ahead, load, late, policy)
         if room < wanted:
             return Refusal(lane, other, room if other == lane else 0, _rest(other, wanted - room, load, policy))
         if other == lane:

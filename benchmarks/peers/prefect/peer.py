@@ -54,7 +54,7 @@ def _wait_for_server(server: harness.Process) -> None:
     while True:
         server.check()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/health", timeout=2):
+            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/api/health", timeout=2):  # nosec B310
                 return
         except OSError:
             if time.monotonic() > deadline:
