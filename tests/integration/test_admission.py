@@ -15,6 +15,7 @@ from workflows import engine, store
 from workflows.core.states import Lane
 from workflows.errors import LaneFull
 from workflows.models import StepRun, WorkflowRun
+from workflows.store import claims
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/workflows/look-up/runs"
@@ -151,7 +152,7 @@ def test_the_survey_reads_the_index_of_ready_steps_alone() -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE workflows_steprun")
-        cursor.execute("EXPLAIN " + store._LANE_LOADS, {"lanes": list(Lane), "count_to": 100_001})
+        cursor.execute("EXPLAIN " + claims._LANE_LOADS, {"lanes": list(Lane), "count_to": 100_001})
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert plan.count("Index Only Scan using step_ready") == 2, plan
     assert "Scan on workflows_steprun" not in plan.replace("step_ready on workflows_steprun", ""), plan

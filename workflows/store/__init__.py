@@ -1,0 +1,70 @@
+"""All SQL that changes runs, steps and workers: every lock and every change of state is here.
+
+Note [Lock order]
+A transaction that touches a run first locks the run's row, several runs in the order of their ids, and only then its
+steps. The row lock makes decisions about one run take turns (a join fires once), and the order rules out deadlocks.
+`FOR NO KEY UPDATE`, because a plain `FOR UPDATE` would also block the foreign-key checks of new steps.
+
+Note [What a worker knows]
+A worker that goes on with a run knows its steps: it claimed them and applied what came of them. `seq` of the run's row
+is raised by every change of the run or its steps, so what a worker knows is right exactly as long as `seq` is. `apply`
+then decides without reading anything, and writes under the condition that `seq` is unchanged: one round trip, and no
+lock held while deciding. A run for which the condition fails is taken again the slow way: lock, load, decide, write.
+
+The functions here run in the caller's transaction; each says whether it needs one. A statement that needs none is a
+transaction of its own in autocommit; several of them in one string are one round trip and one transaction.
+
+One module an idea: `values` (in and out), `starts`, `claims`, `checkpoints` (on `rows`), `workers`, `searches`.
+"""
+
+from workflows.store.checkpoints import apply
+from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
+from workflows.store.searches import due_steps, overdue_runs
+from workflows.store.starts import forget_idempotency_keys, insert_runs, take_idempotency_key
+from workflows.store.values import (
+    RUN_ENDED_CHANNEL,
+    Applied,
+    Claim,
+    Known,
+    NewRun,
+    Report,
+    from_json,
+    to_array,
+    to_json,
+)
+from workflows.store.workers import (
+    bury_silent_workers,
+    heartbeat,
+    orphaned_steps,
+    register_worker,
+    steps_of_worker,
+    stop_worker,
+)
+
+__all__ = [
+    "RUN_ENDED_CHANNEL",
+    "Applied",
+    "Claim",
+    "Known",
+    "NewRun",
+    "Report",
+    "apply",
+    "bury_silent_workers",
+    "claim",
+    "due_steps",
+    "forget_idempotency_keys",
+    "from_json",
+    "heartbeat",
+    "insert_runs",
+    "lane_loads",
+    "orphaned_steps",
+    "overdue_runs",
+    "register_worker",
+    "rehint_stale_ready",
+    "stale_ready_runs",
+    "steps_of_worker",
+    "stop_worker",
+    "take_idempotency_key",
+    "to_array",
+    "to_json",
+]

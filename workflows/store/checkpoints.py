@@ -1,0 +1,123 @@
+"""What happened to runs, decided and written. See the notes in `workflows.store`."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
+
+from django.db import connection, transaction
+
+from workflows.core import machine
+from workflows.core.graph import Graph
+from workflows.core.machine import RunView, Snapshot, StepKey, StepView
+from workflows.core.states import RunState, StepState
+from workflows.store.rows import Writes
+from workflows.store.values import Applied, Claim, Known, Report, from_json
+
+
+def apply(
+    reports: Sequence[Report],
+    *,
+    graph_of: Callable[[int], Graph],
+    claimant: int | None = None,
+    known: MutableMapping[str, Known] | None = None,
+) -> Applied:
+    """Decide and write what follows from `reports`, of any number of runs, as one set.
+
+    claimant: the worker that reports and can go on: each of its reports lets it claim one step that became ready.
+    known: what the worker knows of runs; used and kept up to date. Opens a transaction where it needs one.
+    """
+    by_run: dict[str, list[Report]] = defaultdict(list)
+    for report in reports:
+        by_run[report.run_id].append(report)
+    group = _Group(by_run, graph_of, claimant, known if known is not None else {})
+    # Successes only: what else happens needs the database's clock.
+    sure = sorted(
+        run_id
+        for run_id, own in by_run.items()
+        if run_id in group.known and all(isinstance(report.happening, machine.StepSucceeded) for report in own)
+    )
+    if sure:
+        group.apply({run_id: group.known[run_id] for run_id in sure}, datetime.now(UTC))
+    unsure = sorted(by_run.keys() - group.done)
+    if unsure:
+        with transaction.atomic():
+            runs, now = _lock_and_load(unsure)
+            if runs:
+                group.apply(runs, now)
+        group.discarded.extend(report for run_id in unsure if run_id not in runs for report in by_run[run_id])
+    return Applied(tuple(group.claims), tuple(group.hints), tuple(group.discarded))
+
+
+class _Group:
+    """Reports on their way into the database, some runs at a time."""
+
+    def __init__(
+        self,
+        by_run: Mapping[str, Sequence[Report]],
+        graph_of: Callable[[int], Graph],
+        claimant: int | None,
+        known: MutableMapping[str, Known],
+    ) -> None:
+        self.by_run = by_run
+        self.graph_of = graph_of
+        self.claimant = claimant
+        self.known = known
+        self.done: set[str] = set()
+        self.claims: list[Claim] = []
+        self.hints: list[tuple[str, str]] = []
+        self.discarded: list[Report] = []
+
+    def apply(self, runs: Mapping[str, Known], now: datetime) -> None:
+        """Decide on what is known of these runs, and write where it still holds; the others are forgotten."""
+        writes = Writes()
+        discarded: list[Report] = []
+        for run_id, run in runs.items():
+            reports = self.by_run[run_id]
+            happenings = [report.happening for report in reports]
+            graph = self.graph_of(run.version_id)
+            plan = machine.decide(graph, run.snapshot, happenings, now)
+            if plan.discarded:
+                discarded.extend(report for report in reports if report.happening in plan.discarded)
+            writes.add_plan(run_id, run, graph, plan, claimant=self.claimant, claimable=len(happenings))
+        with connection.cursor() as cursor:
+            written = writes.write(cursor)
+        self.done |= written
+        for run_id in runs:
+            after = writes.after.get(run_id) if run_id in written else None
+            if after is None:
+                self.known.pop(run_id, None)
+            else:
+                self.known[run_id] = after
+        self.claims += (claim for claim in writes.claims if claim.run_id in written)
+        self.hints += (hint for hint in writes.hints if hint[1] in written)
+        self.discarded += (report for report in discarded if report.run_id in written)
+
+
+def _lock_and_load(run_ids: Sequence[str]) -> tuple[dict[str, Known], datetime]:
+    """The runs that exist, locked, and the database's clock. The steps are read after the locks were taken."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, workflow, business_key, lane, state, input::text, created_at, version_id, deadline_at, seq,
+                   clock_timestamp()
+            FROM workflows_workflowrun WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+            """,
+            [list(run_ids)],
+        )
+        rows = cursor.fetchall()
+        steps: dict[str, dict[StepKey, StepView]] = {str(row[0]): {} for row in rows}
+        cursor.execute(
+            """
+            SELECT run_id, step, item, state, attempt, failures, lost, output::text
+            FROM workflows_steprun WHERE run_id = ANY(%s::uuid[])
+            """,
+            [list(steps)],
+        )
+        for run_id, step, item, state, attempt, failures, lost, output in cursor.fetchall():
+            view = StepView(StepState(state), attempt, failures, lost, from_json(output))
+            steps[str(run_id)][step, item] = view
+    runs: dict[str, Known] = {}
+    for id_, workflow, key, lane, state, input_, created_at, version_id, deadline_at, seq, _ in rows:
+        run = RunView(str(id_), workflow, key, lane, RunState(state), from_json(input_), created_at)
+        runs[run.id] = Known(Snapshot(run, steps[run.id]), seq, version_id, deadline_at)
+    return runs, rows[0][-1] if rows else datetime.now(UTC)

@@ -1,0 +1,145 @@
+"""Who works on what: claiming ready steps, and finding those that nobody has claimed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, MutableMapping, Sequence
+from typing import Any
+
+from django.db import connection
+
+from workflows.core.lanes import LaneLoad
+from workflows.core.machine import RunView, Snapshot, StepKey, StepView
+from workflows.core.states import RunState, StepState
+from workflows.store.values import Claim, Known, from_json
+
+_CLAIM = """
+WITH run AS MATERIALIZED (
+    SELECT id, version_id, workflow, business_key, lane, state, input, deadline_at, created_at, seq
+    FROM workflows_workflowrun WHERE id = ANY(%(runs)s::uuid[]) ORDER BY id FOR NO KEY UPDATE {skip}
+), claimed AS (
+    UPDATE workflows_steprun s
+    SET state = 'RUNNING', attempt = s.attempt + 1, worker_id = %(worker)s, started_at = clock_timestamp(),
+        finished_at = NULL, due_at = NULL, hinted_at = NULL
+    FROM run WHERE s.run_id = run.id AND s.state = 'READY' AND s.lane = ANY(%(lanes)s)
+    RETURNING s.run_id, s.step, s.item, s.attempt, s.input, s.lane
+), begun AS (
+    UPDATE workflows_workflowrun r
+    SET seq = r.seq + 1, state = CASE r.state WHEN 'PENDING' THEN 'RUNNING' ELSE r.state END,
+        started_at = coalesce(r.started_at, clock_timestamp())
+    WHERE r.id IN (SELECT run_id FROM claimed)
+)
+SELECT c.run_id::text, c.step, c.item, c.attempt, c.input::text, run.version_id, run.workflow, run.business_key, c.lane,
+       run.deadline_at, run.created_at, run.lane, run.state, run.seq + 1,
+       CASE run.state WHEN 'PENDING' THEN run.input::text END,
+       CASE run.state WHEN 'PENDING' THEN (SELECT count(*) FROM workflows_steprun s WHERE s.run_id = run.id) END
+FROM claimed c JOIN run ON run.id = c.run_id ORDER BY c.run_id, c.step, c.item
+"""
+
+
+def claim(
+    run_ids: Iterable[str],
+    *,
+    worker_id: int,
+    lanes: Sequence[str],
+    skip_locked: bool = False,
+    known: MutableMapping[str, Known] | None = None,
+) -> list[Claim]:
+    """Claim what is ready in these runs and lanes, in one statement. Needs no transaction.
+
+    skip_locked: pass over runs that someone else is busy with, for callers that can come back.
+    known: learns the runs of which these claims are all there is.
+    """
+    sql = _CLAIM.format(skip="SKIP LOCKED" if skip_locked else "")
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"runs": sorted(set(run_ids)), "worker": worker_id, "lanes": list(lanes)})
+        rows = cursor.fetchall()
+    claims = [
+        Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])
+        for run_id, step, item, attempt, input_, *rest in rows
+    ]
+    if known is not None:
+        _learn(known, claims, rows)
+    return claims
+
+
+def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Only a run that nobody had touched before is known by its claims: if they are all of its steps."""
+    claimed: dict[str, dict[StepKey, StepView]] = defaultdict(dict)
+    for one in claims:
+        claimed[one.run_id][one.step, one.item] = StepView(StepState.RUNNING, one.attempt)
+        # Whatever was known of it, this claim has changed it.
+        known.pop(one.run_id, None)
+    for one, (*_, lane, state, seq, input_, steps) in zip(claims, rows, strict=True):
+        if state == RunState.PENDING and steps == len(claimed[one.run_id]):
+            view = RunView(
+                one.run_id,
+                one.workflow,
+                one.business_key,
+                lane,
+                RunState.RUNNING,
+                from_json(input_),
+                one.run_created_at,
+            )
+            snapshot = Snapshot(view, claimed[one.run_id])
+            known[one.run_id] = Known(snapshot, seq, one.version_id, one.deadline_at)
+
+
+def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, limit: int) -> list[str]:
+    """Runs with steps that have been ready for `older_than` seconds: of each (lane, at most) in turn, oldest first."""
+    with connection.cursor() as cursor:
+        found: dict[str, None] = {}
+        for lane, most in portions:
+            cursor.execute(
+                """
+                SELECT run_id FROM workflows_steprun
+                WHERE state = 'READY' AND lane = %s AND ready_at < now() - make_interval(secs => %s)
+                ORDER BY ready_at LIMIT %s
+                """,
+                [lane, older_than, most],
+            )
+            # A lane may come twice, and then names the same runs again.
+            found.update((str(row[0]), None) for row in cursor.fetchall())
+            if len(found) >= limit:
+                break
+        return list(found)[:limit]
+
+
+def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
+    """What waits in each lane, and how fast its living workers are. Reads the index `step_ready` alone.
+
+    count_to: waiting steps are counted up to this number, so that a look at a long queue costs little.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LANE_LOADS, {"lanes": [str(lane) for lane in lanes], "count_to": count_to})
+        return {lane: LaneLoad(waiting, max(0.0, oldest), rate) for lane, waiting, oldest, rate in cursor.fetchall()}
+
+
+_LANE_LOADS = """
+SELECT lane,
+       (SELECT count(*) FROM (
+            SELECT 1 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = l.lane LIMIT %(count_to)s) waits),
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - min(s.ready_at))::float8
+                 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = l.lane), 0),
+       (SELECT sum(w.rate) FROM workflows_worker w
+        WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ',')))
+FROM unnest(%(lanes)s::text[]) AS l (lane)
+"""
+
+
+def rehint_stale_ready(*, older_than: float, again_after: float, limit: int) -> list[tuple[str, str]]:
+    """(lane, run id) of ready steps whose message seems lost; not named again for `again_after` seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE workflows_steprun s SET hinted_at = now()
+            FROM (
+                SELECT run_id, step, item FROM workflows_steprun
+                WHERE state = 'READY' AND ready_at < now() - make_interval(secs => %s)
+                  AND (hinted_at IS NULL OR hinted_at < now() - make_interval(secs => %s))
+                ORDER BY ready_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            ) stale
+            WHERE s.run_id = stale.run_id AND s.step = stale.step AND s.item = stale.item
+            RETURNING s.lane, s.run_id
+            """,
+            [older_than, again_after, limit],
+        )
+        return [(lane, str(run_id)) for lane, run_id in cursor.fetchall()]

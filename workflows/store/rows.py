@@ -1,0 +1,183 @@
+"""The rows that plans come to, and the one statement that writes them."""
+
+from dataclasses import replace
+from typing import Any
+
+from workflows.core.graph import Graph
+from workflows.core.machine import Plan, RunView, Snapshot, StepKey, StepView
+from workflows.core.states import STEP_ENDS, Lane, StepState
+from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, to_array, to_json
+
+#: Where steps that are not essential queue, by the lane of their run: off the critical path in time and in place.
+DEFERRED_LANE = {
+    Lane.CRITICAL: Lane.STANDARD,
+    Lane.HIGH: Lane.STANDARD,
+    Lane.STANDARD: Lane.STANDARD,
+    Lane.BULK: Lane.BULK,
+}
+
+
+class Writes:
+    """The rows that a group of plans comes to, written with one statement."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[Any, ...]] = []
+        self.step_inserts: list[tuple[Any, ...]] = []
+        self.step_updates: list[tuple[Any, ...]] = []
+        self.events: list[tuple[Any, ...]] = []
+        self.claims: list[Claim] = []
+        self.hints: list[tuple[str, str]] = []
+        #: runs that go on, as they are once this is written
+        self.after: dict[str, Known] = {}
+        #: whether losing this group could lose more than a repetition
+        self.durable = False
+
+    def add_plan(
+        self, run_id: str, run: Known, graph: Graph, plan: Plan, *, claimant: int | None, claimable: int
+    ) -> None:
+        view = run.snapshot.run
+        steps = dict(run.snapshot.steps)
+        hinted = self.add_steps(view, run, graph, plan, steps, claimant=claimant, claimable=claimable)
+        self.hints.extend((lane, run_id) for lane in sorted(hinted))
+        change = plan.run
+        ended = change is not None and change.state.ended
+        self.durable |= ended
+        output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
+        self.runs.append((run_id, run.seq, change.state if change else None, output, error, ended))
+        for event in plan.events:
+            self.durable = True
+            self.events.append((run_id, event.type, event.step, event.item, event.attempt, to_json(event.detail)))
+        if any(not step.state.ended for step in steps.values()):
+            after = replace(view, state=change.state) if change else view
+            self.after[run_id] = Known(Snapshot(after, steps), run.seq + 1, run.version_id, run.deadline_at)
+
+    def add_steps(
+        self,
+        view: RunView,
+        run: Known | None,
+        graph: Graph,
+        plan: Plan,
+        steps: dict[StepKey, StepView],
+        *,
+        claimant: int | None = None,
+        claimable: int = 0,
+    ) -> set[str]:
+        """The steps' rows; `steps` becomes what they are afterwards. Returns the lanes that wait for a worker."""
+        hinted: set[str] = set()
+        lane = Lane(view.lane)
+        for change in plan.steps:
+            node = graph.steps[change.step]
+            step_lane = lane if node.essential else DEFERRED_LANE[lane]
+            state, attempt, worker = change.state, change.attempt, None
+            self.durable |= not node.idempotent or node.transactional or state is StepState.FAILED
+            if state is StepState.READY:
+                # Only new steps: their input is at hand, and one that is tried again may go to another worker.
+                if change.new and claimant is not None and claimable and step_lane == lane and run is not None:
+                    claimable -= 1
+                    state, attempt, worker = StepState.RUNNING, attempt + 1, claimant
+                    self.claims.append(
+                        Claim(
+                            view.id,
+                            change.step,
+                            change.item,
+                            attempt,
+                            change.input,
+                            run.version_id,
+                            view.workflow,
+                            view.business_key,
+                            step_lane,
+                            run.deadline_at,
+                            view.created_at,
+                        )
+                    )
+                else:
+                    hinted.add(step_lane)
+            steps[change.step, change.item] = StepView(state, attempt, change.failures, change.lost, change.output)
+            row = (
+                view.id, change.step, change.item, state, attempt, change.failures, change.lost,
+                to_json(change.output), to_json(change.error), change.due_at,
+            )  # fmt: skip
+            if change.new:
+                self.step_inserts.append((*row, step_lane, worker, to_json(change.input)))
+            else:
+                self.step_updates.append(row)
+        return hinted
+
+    def write(self, cursor: Any) -> set[str]:
+        """One statement, and so one round trip. Returns the runs for which `seq` held; of others nothing is written."""
+        parts: list[str] = []
+        parameters: list[Any] = []
+        for statement, rows in (
+            (_UPDATE_RUNS, self.runs),
+            (_UPDATE_STEPS, self.step_updates),
+            (_INSERT_STEPS, self.step_inserts),
+            (_INSERT_EVENTS, self.events),
+        ):
+            if rows:
+                parts.append(statement)
+                parameters.extend(to_array(column) for column in zip(*rows, strict=True))
+        # An intermediate checkpoint of idempotent steps: losing it repeats the steps, nothing else.
+        mode = "" if self.durable else "SET LOCAL synchronous_commit = off;\n"
+        cursor.execute(f"{mode}WITH {','.join(parts)}\n{_WRITTEN}", parameters)
+        return {row[0] for row in cursor.fetchall()}
+
+
+_STEP_COLUMNS = """%s::uuid[], %s::text[], %s::int[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[],
+    %s::text[], %s::timestamptz[]"""
+
+
+_STEP_NAMES = "run_id, step, item, state, attempt, failures, lost, output, error, due_at"
+
+
+_ENDS = ", ".join(f"'{state}'" for state in sorted(STEP_ENDS))
+
+
+# A step that did not start again keeps the worker and the start of its last attempt.
+_UPDATE_STEPS = f""" updated AS (
+UPDATE workflows_steprun s
+SET state = v.state, attempt = v.attempt, failures = v.failures, lost = v.lost,
+    output = v.output::jsonb, error = v.error::jsonb, due_at = v.due_at, hinted_at = NULL,
+    ready_at = CASE WHEN v.state = 'READY' THEN clock_timestamp() ELSE s.ready_at END,
+    finished_at = CASE WHEN v.state IN ({_ENDS}) THEN clock_timestamp() END
+FROM unnest({_STEP_COLUMNS}) AS v ({_STEP_NAMES})
+WHERE s.run_id = v.run_id AND s.step = v.step AND s.item = v.item AND v.run_id IN (SELECT id FROM won)
+)"""  # noqa: S608  (made of constants)
+
+
+NEW_STEPS = f"""
+INSERT INTO workflows_steprun ({_STEP_NAMES}, lane, worker_id, input, ready_at, started_at, finished_at)
+SELECT run_id, step, item, state, attempt, failures, lost, output::jsonb, error::jsonb, due_at, lane, worker_id,
+       input::jsonb,
+       CASE WHEN state IN ('READY', 'RUNNING') THEN clock_timestamp() END,
+       CASE WHEN state = 'RUNNING' THEN clock_timestamp() END,
+       CASE WHEN state IN ({_ENDS}) THEN clock_timestamp() END
+FROM unnest({_STEP_COLUMNS}, %s::text[], %s::bigint[], %s::text[]) AS v ({_STEP_NAMES}, lane, worker_id, input)
+"""  # noqa: S608  (made of constants)
+
+
+_INSERT_STEPS = f" inserted AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM won))"  # noqa: S608
+
+
+_UPDATE_RUNS = """ won AS (
+UPDATE workflows_workflowrun r
+SET seq = r.seq + 1, state = coalesce(v.state, r.state), output = coalesce(v.output::jsonb, r.output),
+    error = coalesce(v.error::jsonb, r.error),
+    finished_at = CASE WHEN v.has_ended THEN clock_timestamp() ELSE r.finished_at END
+FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::bool[])
+  AS v (id, seq, state, output, error, has_ended)
+WHERE r.id = v.id AND r.seq = v.seq
+RETURNING r.id, r.notify AND v.has_ended AS announced
+)"""
+
+
+_INSERT_EVENTS = """ told AS (
+INSERT INTO workflows_runevent (run_id, at, type, step, item, attempt, detail)
+SELECT run_id, clock_timestamp(), type, step, item, attempt, detail::jsonb
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::int[], %s::int[], %s::text[])
+  AS v (run_id, type, step, item, attempt, detail)
+WHERE v.run_id IN (SELECT id FROM won)
+)"""
+
+
+# Announced only where someone waits: NOTIFY makes commits take turns.
+_WRITTEN = f"SELECT id::text, CASE WHEN announced THEN pg_notify('{RUN_ENDED_CHANNEL}', id::text) END FROM won"  # noqa: S608

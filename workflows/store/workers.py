@@ -1,0 +1,71 @@
+"""Worker processes: their lives, their leases and what they leave behind."""
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+
+def register_worker(name: str, host: str, pid: int, lanes: Sequence[str]) -> int:
+    """A new life of a worker. Returns its id."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO workflows_worker (name, host, pid, lanes) VALUES (%s, %s, %s, %s) RETURNING id",
+            [name, host, pid, ",".join(lanes)],
+        )
+        worker_id: int = cursor.fetchone()[0]
+        return worker_id
+
+
+def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
+    """The worker lives, also if it was taken for dead; but what others claimed meanwhile is not its own any more.
+
+    rate: ready steps per second that it takes, for `lane_loads`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE workflows_worker SET heartbeat_at = clock_timestamp(), stopped_at = NULL, rate = %s WHERE id = %s",
+            [rate, worker_id],
+        )
+
+
+def stop_worker(worker_id: int) -> None:
+    """The worker ends and claims nothing any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workflows_worker SET stopped_at = clock_timestamp() WHERE id = %s", [worker_id])
+
+
+def bury_silent_workers(*, lease: float) -> list[str]:
+    """Mark workers without a heartbeat for `lease` seconds as stopped. Returns their names."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE workflows_worker SET stopped_at = clock_timestamp()
+            WHERE stopped_at IS NULL AND heartbeat_at < now() - make_interval(secs => %s) RETURNING name
+            """,
+            [lease],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def orphaned_steps(*, limit: int) -> list[tuple[str, str, int, int]]:
+    """(run id, step, item, attempt) of running steps whose worker is not alive, whyever it is not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT run_id, step, item, attempt FROM workflows_steprun
+            WHERE state = 'RUNNING' AND worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
+            LIMIT %s
+            """,
+            [limit],
+        )
+        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]
+
+
+def steps_of_worker(worker_id: int) -> list[tuple[str, str, int, int]]:
+    """(run id, step, item, attempt) of what runs under this worker's name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT run_id, step, item, attempt FROM workflows_steprun WHERE state = 'RUNNING' AND worker_id = %s",
+            [worker_id],
+        )
+        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]
