@@ -153,7 +153,9 @@ class Executor:
                     break
                 try:
                     self._begin(claim, batch)
-                except (DatabaseError, InterfaceError) as error:
+                except Exception as error:
+                    # Whatever kept this step from beginning, the other claims of the batch must not be lost with it.
+                    log.exception("step_not_begun", run_id=claim.run_id, step=claim.step)
                     batch.reports.append(Report(claim.run_id, _not_begun(claim, error)))
                     close_old_connections()
             if reports := _drain(batch.reports):
