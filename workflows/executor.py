@@ -6,6 +6,15 @@ outcomes are handed to the writer together, without a thread switch or a future 
 must not hold the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and
 when one body takes longer than that the watchdog gives the rest of the batch to other threads.
 
+Note [Strides]
+A worker that ran a short step goes on with the run's next one before the first is recorded, and hands both outcomes
+over together: four short steps cost one commit, and one wait for it, in place of four. It decides on what it knows of
+the run (`Claim.snapshot`); the writer decides again on what it finds, so that of a run that was cancelled meanwhile,
+or a step that someone else has by now, the stride is discarded like any late report. What a crash can lose is what an
+asynchronous commit can lose: some milliseconds of steps, which then run again. Therefore a stride is made of `def`
+steps that are idempotent and not transactional, one after the other: whatever may not be repeated is claimed, and
+everything before it recorded, before it begins.
+
 Note [Room]
 A claim that waits inside a worker is out of reach: nobody else may take it, and what comes later cannot overtake it.
 So while claims of slow batches wait for a thread, no new ones are made, but for critical work. Batches of short steps
@@ -26,11 +35,12 @@ import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
 
 from workflows import bodies, dispatch, registry, store
-from workflows.core.graph import StepNode
-from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded
+from workflows.core.graph import Graph, StepNode
+from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.store import Claim, Report
+from workflows.strides import Stride
 from workflows.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -152,7 +162,7 @@ class Executor:
                 except IndexError:  # the watchdog was quicker
                     break
                 try:
-                    self._begin(claim, batch)
+                    self._begin(claim, batch, until)
                 except Exception as error:
                     # Whatever kept this step from beginning, the other claims of the batch must not be lost with it.
                     log.exception("step_not_begun", run_id=claim.run_id, step=claim.step)
@@ -170,9 +180,10 @@ class Executor:
             log.error("report_refused", error=str(error), steps=[report.run_id for report in reports])
             return ()
 
-    def _begin(self, claim: Claim, batch: _Batch) -> None:
+    def _begin(self, claim: Claim, batch: _Batch, until: float) -> None:
         """Run a claimed step; a `def` body here and now, its outcome going into the batch."""
-        node = graph_of(claim.version_id).steps[claim.step]
+        graph = graph_of(claim.version_id)
+        node = graph.steps[claim.step]
         if self._stopping.is_set():
             batch.reports.append(Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)))
             return
@@ -187,15 +198,33 @@ class Executor:
         if spec.is_async:
             self._begin_async(claim, spec, node)
             return
-        running = _Running(claim, node, time.monotonic(), batch)
-        key = _key(claim)
-        self._running[key] = running
         if node.transactional:
+            self._running[_key(claim)] = _Running(claim, node, time.monotonic(), batch)
             self._run_transactional(claim, spec, node, batch)
             return
-        happening = bodies.run_sync(claim, spec, node)
-        if self._running.pop(key, None) is not None:
-            batch.reports.append(Report(claim.run_id, happening))
+        self._stride(claim, spec, graph, batch, until)
+
+    def _stride(self, claim: Claim, spec: registry.StepSpec, graph: Graph, batch: _Batch, until: float) -> None:
+        """Run this step and, while time is left, those that follow it (Note [Strides])."""
+        stride = Stride(graph, claim)
+        reports: list[Report] = []
+        while True:
+            key, began = _key(claim), time.monotonic()
+            node = graph.steps[claim.step]
+            self._running[key] = _Running(claim, node, began, batch)
+            # In one go, or the watchdog could take the first half alone.
+            batch.reports.extend(reports)
+            happening = bodies.run_sync(claim, spec, node)
+            if self._running.pop(key, None) is None:
+                return
+            ended = time.monotonic()
+            report = Report(claim.run_id, happening, ended)
+            following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
+            if following is None:
+                batch.reports.append(report)
+                return
+            claim, spec = following
+            reports = [report, Report(claim.run_id, StepTaken(claim.step), time.monotonic())]
 
     def _run_transactional(self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
@@ -235,12 +264,11 @@ class Executor:
         finally:
             self._async_room.release()
         if self._async_running.pop(_key(claim), None) is not None:
-            self._report(claim.run_id, happening)
+            self._hand_over([Report(claim.run_id, happening, time.monotonic())])
 
-    def _report(self, run_id: str, happening: Happening) -> None:
-        """Hand one outcome over without waiting; what follows goes on in the pool, or on the loop."""
-        go_on = not self._stopping.is_set()
-        self._writer.submit([Report(run_id, happening)], go_on=go_on).add_done_callback(self._go_on)
+    def _hand_over(self, reports: Sequence[Report]) -> None:
+        """Without waiting; what follows goes on in the pool, or on the loop."""
+        self._writer.submit(reports, go_on=not self._stopping.is_set()).add_done_callback(self._go_on)
 
     def _go_on(self, done: "Future[tuple[Claim, ...]]") -> None:
         if done.exception() is not None:
@@ -264,20 +292,22 @@ class Executor:
         while not self._stopping.wait(WATCH_EVERY):
             now = time.monotonic()
             for key, running in list(self._running.items()):
+                batch = running.batch
+                if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
+                    self._spread(batch)
                 late = now - running.began > running.node.timeout
                 if late and self._running.pop(key, None) is not None:
                     # The thread cannot be stopped; whatever it returns no longer counts.
                     log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
-                    self._report(running.claim.run_id, bodies.timed_out(running.claim, running.node))
-                batch = running.batch
-                if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
-                    self._spread(batch)
+                    before = _drain(batch.reports) if batch else []
+                    timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.node))
+                    self._hand_over([*before, timed_out])
 
     def _spread(self, batch: _Batch) -> None:
         """Give what waits behind a slow body to other threads, and hand over what is done."""
         reports = _drain(batch.reports)
         if reports:
-            self._writer.submit(reports, go_on=not self._stopping.is_set()).add_done_callback(self._go_on)
+            self._hand_over(reports)
         waiting = _drain(batch.claims)
         parts = max(1, min(len(waiting), self._threads - len(self._running)))
         for part in range(parts):
@@ -288,15 +318,18 @@ class Executor:
 
     def _hand_back(self) -> None:
         """What could not finish runs again elsewhere, if it may be repeated; else the lease makes it UNKNOWN."""
-        claims = [running.claim for running in self._running.values() if running.node.idempotent]
+        begun = list(self._running.values())
+        # What was done before these steps in their strides is theirs to build on.
+        before = [report for running in begun if running.batch for report in _drain(running.batch.reports)]
+        claims = [running.claim for running in begun if running.node.idempotent]
         for claim in self._async_running.values():
             if graph_of(claim.version_id).steps[claim.step].idempotent:
                 claims.append(claim)
         self._running.clear()
         self._async_running.clear()
-        if claims:
-            returned = [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
-            self._writer.submit(returned, go_on=False)
+        returned = [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
+        if before or returned:
+            self._writer.submit([*before, *returned], go_on=False)
 
 
 def _not_begun(claim: Claim, error: Exception) -> Happening:

@@ -15,6 +15,7 @@ others that stand under its name; their bodies never began.
 
 import queue
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 
 from erip.db.connections import drop_connection
 from workflows import dispatch, store
-from workflows.core.machine import StepFailed, StepReturned, StepSucceeded
+from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.graphs import graph_of
 from workflows.store import Applied, Claim, Known, Report
 
@@ -107,6 +108,10 @@ class Writer:
         return group, True
 
     def _write(self, group: list[_Work]) -> None:
+        # Steps that were begun before this commit are this worker's as soon as it has happened.
+        self._held.update(
+            _key_of(report) for work in group for report in work.reports if isinstance(report.happening, StepTaken)
+        )
         try:
             claims, hints = self._transact_in_spite_of_outages(group)
         except Exception as error:
@@ -114,7 +119,9 @@ class Writer:
             self._isolate(group, error)
             return
         for work, own in zip(group, claims, strict=True):
-            self._held.difference_update(_key_of(report) for report in work.reports)
+            self._held.difference_update(
+                _key_of(report) for report in work.reports if not isinstance(report.happening, StepTaken)
+            )
             self._held.update((claim.run_id, claim.step, claim.item, claim.attempt) for claim in own)
             work.done.set_result(own)
         dispatch.hint(hints)
@@ -151,8 +158,9 @@ class Writer:
         for go_on in (True, False):
             reports = [report for work in group if work.go_on is go_on for report in work.reports]
             if reports:
-                claimant = self._worker_id if go_on else None
-                applied = store.apply(reports, graph_of=graph_of, claimant=claimant, known=self._known)
+                applied = store.apply(
+                    reports, graph_of=graph_of, reporter=self._worker_id, go_on=go_on, known=self._known
+                )
                 hints += applied.hints
                 self._share(applied, group, claims)
         for skip_locked in (False, True):
@@ -202,7 +210,16 @@ class Writer:
         work.done.set_exception(error)
 
     def _isolate_reports(self, work: _Work) -> None:
-        pieces = [_Work(reports=(report,), go_on=work.go_on) for report in work.reports]
+        """Run by run; a run of which one report is bad, report by report."""
+        by_run: dict[str, list[Report]] = defaultdict(list)
+        for report in work.reports:
+            by_run[report.run_id].append(report)
+        if len(by_run) > 1:
+            pieces = [_Work(reports=tuple(own), go_on=work.go_on) for own in by_run.values()]
+        else:
+            # Of a stride only the last report lets its reporter go on: the steps between were run already.
+            pieces = [_Work(reports=(report,), go_on=False) for report in work.reports[:-1]]
+            pieces.append(_Work(reports=work.reports[-1:], go_on=work.go_on))
         for piece in pieces:
             self._write([piece])
         claims = [claim for piece in pieces if not piece.done.exception() for claim in piece.done.result()]
@@ -211,7 +228,8 @@ class Writer:
 
 def _key_of(report: Report) -> ClaimKey:
     happened = report.happening
-    return report.run_id, getattr(happened, "step", ""), getattr(happened, "item", -1), getattr(happened, "attempt", 0)
+    # A step that was taken in a stride is at its first attempt.
+    return report.run_id, getattr(happened, "step", ""), getattr(happened, "item", -1), getattr(happened, "attempt", 1)
 
 
 def _unrecordable(report: Report, error: Exception) -> Report | None:

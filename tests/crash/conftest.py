@@ -19,7 +19,7 @@ def recordings(transactional_db: None) -> None:
                 INSERT INTO test_recordings VALUES (NEW.run_id, NEW.step, NEW.item, NEW.attempt);
                 RETURN NULL;
             END $$;
-            CREATE OR REPLACE TRIGGER test_record AFTER UPDATE ON workflows_steprun FOR EACH ROW
+            CREATE OR REPLACE TRIGGER test_record AFTER INSERT OR UPDATE ON workflows_steprun FOR EACH ROW
             WHEN (NEW.state = 'SUCCEEDED') EXECUTE FUNCTION test_record();
         """)
     yield

@@ -397,7 +397,7 @@ def test_what_a_worker_knows_is_not_believed_once_somebody_else_has_changed_the_
     done = [Report(run, machine.StepSucceeded("top", top.attempt, {"value": 1}))]
     assert run in known
     engine.cancel_run(run, principal="ann")
-    applied = store.apply(done, graph_of=graph_of, claimant=worker, known=known)
+    applied = store.apply(done, graph_of=graph_of, reporter=worker, go_on=True, known=known)
     assert applied.discarded == tuple(done)
     assert applied.claims == ()
     assert run not in known

@@ -81,6 +81,8 @@ class Runs(RuleBasedStateMachine):
             if old is not None:
                 assert not old.state.ended, f"{key} had ended as {old.state}"
                 assert change.attempt == old.attempt, "only a claim raises the attempt"
+            elif not any(isinstance(happening, machine.StepTaken) for happening in happenings):
+                assert change.attempt == 0, "only a claim raises the attempt"
             self.steps[key] = StepView(change.state, change.attempt, change.failures, change.lost, change.output)
         assert set(plan.ready) == {(c.step, c.item) for c in plan.steps if c.state is StepState.READY}
         if plan.run:
@@ -137,6 +139,29 @@ class Runs(RuleBasedStateMachine):
         if not owns:
             assert not plan.steps
             assert plan.run is None
+
+    @precondition(lambda self: self.those(StepState.RUNNING))
+    @rule(data=st.data())
+    def stride(self, data: st.DataObject) -> None:
+        """One who ran a step goes on with what that made ready, and reports on all of it at once."""
+        step, _ = data.draw(st.sampled_from(self.those(StepState.RUNNING)))
+        before = Snapshot(self.run, dict(self.steps))
+        deciding = machine.Deciding(self.graph, before, self.now)
+        happenings: list[machine.Happening] = [machine.StepSucceeded(step, self.steps[step, NO_ITEM].attempt, {"n": 0})]
+        deciding.take(happenings[0])
+        while (ready := deciding.ready()) and data.draw(st.booleans()):
+            taken = data.draw(st.sampled_from([change.step for change in ready]))
+            happenings.append(machine.StepTaken(taken))
+            deciding.take(happenings[-1])
+            self.claimed.append((taken, 1))
+            if not data.draw(st.booleans()):
+                break  # it still runs
+            happenings.append(self.report(data, taken, 1))
+            deciding.take(happenings[-1])
+        plan = self.apply(*happenings)
+        assert plan == deciding.plan()  # step by step or at once
+        again = machine.decide(self.graph, Snapshot(self.run, dict(self.steps)), happenings, self.now)
+        assert not again.steps, "a stride that is handed over twice counts once"
 
     @precondition(lambda self: len(self.those(StepState.RUNNING)) > 1)
     @rule(data=st.data())

@@ -61,6 +61,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTaken:
+    """The reporter went on by itself with a step that its own report made ready (Note [Strides] in `executor`)."""
+
+    step: str
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
 class StepSucceeded:
     step: str
     attempt: int
@@ -135,6 +143,7 @@ class RunTimedOut:
 
 Happening = (
     RunStarted
+    | StepTaken
     | StepSucceeded
     | StepFailed
     | StepLost
@@ -197,14 +206,13 @@ class Plan:
 
 def decide(graph: Graph, snapshot: Snapshot, happenings: Sequence[Happening], now: datetime) -> Plan:
     """What follows from `happenings`, in their order. Never raises for what users wrote: that becomes a failure."""
-    deciding = _Deciding(graph, snapshot, now)
+    deciding = Deciding(graph, snapshot, now)
     for happening in happenings:
         deciding.take(happening)
-        deciding.advance()
     return deciding.plan()
 
 
-class _Deciding:
+class Deciding:
     """One decision in the making: a copy of the snapshot that takes happenings in turn."""
 
     def __init__(self, graph: Graph, snapshot: Snapshot, now: datetime) -> None:
@@ -223,9 +231,20 @@ class _Deciding:
         self.failed = [step for (step, _), view in snapshot.steps.items() if self._fails(step, view)]
 
     def take(self, happening: Happening) -> None:
+        """This happened next."""
+        self._happened(happening)
+        self._advance()
+
+    def ready(self) -> list[StepChange]:
+        """The steps that have become READY so far."""
+        return [change for change in self.changes.values() if change.state is StepState.READY]
+
+    def _happened(self, happening: Happening) -> None:
         match happening:
             case RunStarted():
                 pass
+            case StepTaken():
+                self._taken(happening)
             case StepSucceeded():
                 self._succeeded(happening)
             case StepFailed():
@@ -258,6 +277,15 @@ class _Deciding:
             self.discarded.append(happening)
             return None
         return view
+
+    def _taken(self, happening: StepTaken) -> None:
+        """Only a step that this decision made ready: of any other the reporter cannot know that nobody has it."""
+        key = (happening.step, happening.item)
+        view = self.steps.get(key)
+        if key in self.known or view is None or view.state is not StepState.READY:
+            self.discarded.append(happening)
+            return
+        self._set(happening.step, happening.item, replace(view, state=StepState.RUNNING, attempt=view.attempt + 1))
 
     def _succeeded(self, happening: StepSucceeded) -> None:
         if view := self._running(happening):
@@ -344,7 +372,7 @@ class _Deciding:
 
     # --- the run ---
 
-    def advance(self) -> None:
+    def _advance(self) -> None:
         """Start what may start, end what has ended."""
         if not self.state.ended:
             for node in self.graph.steps.values():

@@ -11,30 +11,33 @@ from workflows.core.graph import Graph
 from workflows.core.machine import RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
 from workflows.store.rows import Writes
-from workflows.store.values import Applied, Claim, Known, Report, from_json
+from workflows.store.values import Applied, Claim, Known, Report, claimable, from_json
+
+_SURE = (machine.StepSucceeded, machine.StepTaken)
 
 
 def apply(
     reports: Sequence[Report],
     *,
     graph_of: Callable[[int], Graph],
-    claimant: int | None = None,
+    reporter: int | None = None,
+    go_on: bool = False,
     known: MutableMapping[str, Known] | None = None,
 ) -> Applied:
     """Decide and write what follows from `reports`, of any number of runs, as one set.
 
-    claimant: the worker that reports and can go on: each of its reports lets it claim one step that became ready.
+    reporter: the worker that reports. go_on: each of its reports lets it claim one step that became ready.
     known: what the worker knows of runs; used and kept up to date. Opens a transaction where it needs one.
     """
     by_run: dict[str, list[Report]] = defaultdict(list)
     for report in reports:
         by_run[report.run_id].append(report)
-    group = _Group(by_run, graph_of, claimant, known if known is not None else {})
+    group = _Group(by_run, graph_of, reporter, go_on, known if known is not None else {})
     # Successes only: what else happens needs the database's clock.
     sure = sorted(
         run_id
         for run_id, own in by_run.items()
-        if run_id in group.known and all(isinstance(report.happening, machine.StepSucceeded) for report in own)
+        if run_id in group.known and all(isinstance(report.happening, _SURE) for report in own)
     )
     if sure:
         group.apply({run_id: group.known[run_id] for run_id in sure}, datetime.now(UTC))
@@ -55,12 +58,14 @@ class _Group:
         self,
         by_run: Mapping[str, Sequence[Report]],
         graph_of: Callable[[int], Graph],
-        claimant: int | None,
+        reporter: int | None,
+        go_on: bool,
         known: MutableMapping[str, Known],
     ) -> None:
         self.by_run = by_run
         self.graph_of = graph_of
-        self.claimant = claimant
+        self.reporter = reporter
+        self.go_on = go_on
         self.known = known
         self.done: set[str] = set()
         self.claims: list[Claim] = []
@@ -69,7 +74,7 @@ class _Group:
 
     def apply(self, runs: Mapping[str, Known], now: datetime) -> None:
         """Decide on what is known of these runs, and write where it still holds; the others are forgotten."""
-        writes = Writes()
+        writes = Writes(self.reporter)
         discarded: list[Report] = []
         for run_id, run in runs.items():
             reports = self.by_run[run_id]
@@ -78,7 +83,9 @@ class _Group:
             plan = machine.decide(graph, run.snapshot, happenings, now)
             if plan.discarded:
                 discarded.extend(report for report in reports if report.happening in plan.discarded)
-            writes.add_plan(run_id, run, graph, plan, claimant=self.claimant, claimable=len(happenings))
+            writes.add_plan(
+                run_id, run, graph, plan, reports=reports, claimable=claimable(reports) if self.go_on else 0
+            )
         with connection.cursor() as cursor:
             written = writes.write(cursor)
         self.done |= written

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -56,20 +57,19 @@ def claim(
         Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])
         for run_id, step, item, attempt, input_, *rest in rows
     ]
-    if known is not None:
-        _learn(known, claims, rows)
-    return claims
+    return claims if known is None else _learn(known, claims, rows)
 
 
-def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Only a run that nobody had touched before is known by its claims: if they are all of its steps."""
+def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
+    """Only a run that nobody had touched before is known by its claims: if they are all of its steps. Returns the
+    claims with what is known of their runs."""
     claimed: dict[str, dict[StepKey, StepView]] = defaultdict(dict)
     for one in claims:
         claimed[one.run_id][one.step, one.item] = StepView(StepState.RUNNING, one.attempt)
         # Whatever was known of it, this claim has changed it.
         known.pop(one.run_id, None)
     for one, (*_, lane, state, seq, input_, steps) in zip(claims, rows, strict=True):
-        if state == RunState.PENDING and steps == len(claimed[one.run_id]):
+        if one.run_id not in known and state == RunState.PENDING and steps == len(claimed[one.run_id]):
             view = RunView(
                 one.run_id,
                 one.workflow,
@@ -81,6 +81,7 @@ def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Seq
             )
             snapshot = Snapshot(view, claimed[one.run_id])
             known[one.run_id] = Known(snapshot, seq, one.version_id, one.deadline_at)
+    return [replace(one, snapshot=known[one.run_id].snapshot) if one.run_id in known else one for one in claims]
 
 
 def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, limit: int) -> list[str]:

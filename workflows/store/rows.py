@@ -1,12 +1,18 @@
 """The rows that plans come to, and the one statement that writes them."""
 
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from workflows.core.graph import Graph
-from workflows.core.machine import Plan, RunView, Snapshot, StepKey, StepView
+from workflows.core.machine import Plan, Snapshot, StepFailed, StepKey, StepSucceeded, StepTaken, StepView
 from workflows.core.states import STEP_ENDS, Lane, StepState
-from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, to_array, to_json
+from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, to_array, to_json
+
+#: seconds since a step began and since it ended, as far as the report tells
+Ages = tuple[float | None, float | None]
 
 #: Where steps that are not essential queue, by the lane of their run: off the critical path in time and in place.
 DEFERRED_LANE = {
@@ -20,7 +26,9 @@ DEFERRED_LANE = {
 class Writes:
     """The rows that a group of plans comes to, written with one statement."""
 
-    def __init__(self) -> None:
+    def __init__(self, reporter: int | None = None) -> None:
+        """reporter: the worker that claims and has run the steps of these plans."""
+        self._reporter = reporter
         self.runs: list[tuple[Any, ...]] = []
         self.step_inserts: list[tuple[Any, ...]] = []
         self.step_updates: list[tuple[Any, ...]] = []
@@ -33,13 +41,15 @@ class Writes:
         self.durable = False
 
     def add_plan(
-        self, run_id: str, run: Known, graph: Graph, plan: Plan, *, claimant: int | None, claimable: int
+        self, run_id: str, run: Known, graph: Graph, plan: Plan, *, reports: Sequence[Report], claimable: int
     ) -> None:
         view = run.snapshot.run
-        steps = dict(run.snapshot.steps)
-        hinted = self.add_steps(view, run, graph, plan, steps, claimant=claimant, claimable=claimable)
-        self.hints.extend((lane, run_id) for lane in sorted(hinted))
         change = plan.run
+        steps = dict(run.snapshot.steps)
+        snapshot = Snapshot(replace(view, state=change.state) if change else view, steps)
+        after = Known(snapshot, run.seq + 1, run.version_id, run.deadline_at)
+        hinted = self._add_steps(after, steps, graph, plan, ages=_ages(reports), claimable=claimable)
+        self.hints.extend((lane, run_id) for lane in sorted(hinted))
         ended = change is not None and change.state.ended
         self.durable |= ended
         output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
@@ -48,33 +58,38 @@ class Writes:
             self.durable = True
             self.events.append((run_id, event.type, event.step, event.item, event.attempt, to_json(event.detail)))
         if any(not step.state.ended for step in steps.values()):
-            after = replace(view, state=change.state) if change else view
-            self.after[run_id] = Known(Snapshot(after, steps), run.seq + 1, run.version_id, run.deadline_at)
+            self.after[run_id] = after
 
-    def add_steps(
+    def add_new(self, run: NewRun) -> set[str]:
+        """The first steps of a run that is inserted with them. Returns the lanes that wait for a worker."""
+        steps: dict[StepKey, StepView] = {}
+        return self._add_steps(Known(Snapshot(run.view, steps), 0, run.version_id, None), steps, run.graph, run.plan)
+
+    def _add_steps(
         self,
-        view: RunView,
-        run: Known | None,
+        run: Known,
+        steps: dict[StepKey, StepView],
         graph: Graph,
         plan: Plan,
-        steps: dict[StepKey, StepView],
         *,
-        claimant: int | None = None,
+        ages: Mapping[StepKey, Ages] = MappingProxyType({}),
         claimable: int = 0,
     ) -> set[str]:
-        """The steps' rows; `steps` becomes what they are afterwards. Returns the lanes that wait for a worker."""
+        """The steps' rows; `steps`, which are those of `run`, become what they are afterwards."""
         hinted: set[str] = set()
+        view = run.snapshot.run
         lane = Lane(view.lane)
         for change in plan.steps:
             node = graph.steps[change.step]
             step_lane = lane if node.essential else DEFERRED_LANE[lane]
-            state, attempt, worker = change.state, change.attempt, None
+            state, attempt = change.state, change.attempt
+            began, ended = ages.get((change.step, change.item), (None, None))
             self.durable |= not node.idempotent or node.transactional or state is StepState.FAILED
             if state is StepState.READY:
                 # Only new steps: their input is at hand, and one that is tried again may go to another worker.
-                if change.new and claimant is not None and claimable and step_lane == lane and run is not None:
+                if change.new and claimable > 0 and step_lane == lane:
                     claimable -= 1
-                    state, attempt, worker = StepState.RUNNING, attempt + 1, claimant
+                    state, attempt, began = StepState.RUNNING, attempt + 1, 0.0
                     self.claims.append(
                         Claim(
                             view.id,
@@ -88,6 +103,7 @@ class Writes:
                             step_lane,
                             run.deadline_at,
                             view.created_at,
+                            run.snapshot,
                         )
                     )
                 else:
@@ -95,10 +111,12 @@ class Writes:
             steps[change.step, change.item] = StepView(state, attempt, change.failures, change.lost, change.output)
             row = (
                 view.id, change.step, change.item, state, attempt, change.failures, change.lost,
-                to_json(change.output), to_json(change.error), change.due_at,
+                to_json(change.output), to_json(change.error), change.due_at, ended,
             )  # fmt: skip
             if change.new:
-                self.step_inserts.append((*row, step_lane, worker, to_json(change.input)))
+                # One with an attempt was claimed here, or begun in a stride.
+                worker = self._reporter if attempt else None
+                self.step_inserts.append((*row, step_lane, worker, to_json(change.input), began))
             else:
                 self.step_updates.append(row)
         return hinted
@@ -122,8 +140,24 @@ class Writes:
         return {row[0] for row in cursor.fetchall()}
 
 
+def _ages(reports: Sequence[Report]) -> dict[StepKey, Ages]:
+    """How long ago each step that was reported on began (if in a stride) and ended."""
+    now = time.monotonic()
+    ages: dict[StepKey, Ages] = {}
+    for report in reports:
+        if report.at is None:
+            continue
+        happened, age = report.happening, max(0.0, now - report.at)
+        if isinstance(happened, StepTaken):
+            ages[happened.step, happened.item] = (age, None)
+        elif isinstance(happened, StepSucceeded | StepFailed):
+            began, _ = ages.get((happened.step, happened.item), (None, None))
+            ages[happened.step, happened.item] = (began, age)
+    return ages
+
+
 _STEP_COLUMNS = """%s::uuid[], %s::text[], %s::int[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[],
-    %s::text[], %s::timestamptz[]"""
+    %s::text[], %s::timestamptz[], %s::float8[]"""
 
 
 _STEP_NAMES = "run_id, step, item, state, attempt, failures, lost, output, error, due_at"
@@ -132,14 +166,17 @@ _STEP_NAMES = "run_id, step, item, state, attempt, failures, lost, output, error
 _ENDS = ", ".join(f"'{state}'" for state in sorted(STEP_ENDS))
 
 
+# Moments that are told as ages count from one moment, or what came first could seem to have come last.
 # A step that did not start again keeps the worker and the start of its last attempt.
 _UPDATE_STEPS = f""" updated AS (
 UPDATE workflows_steprun s
 SET state = v.state, attempt = v.attempt, failures = v.failures, lost = v.lost,
     output = v.output::jsonb, error = v.error::jsonb, due_at = v.due_at, hinted_at = NULL,
     ready_at = CASE WHEN v.state = 'READY' THEN clock_timestamp() ELSE s.ready_at END,
-    finished_at = CASE WHEN v.state IN ({_ENDS}) THEN clock_timestamp() END
-FROM unnest({_STEP_COLUMNS}) AS v ({_STEP_NAMES})
+    finished_at = CASE WHEN v.state IN ({_ENDS})
+                       THEN greatest(s.started_at, statement_timestamp() - make_interval(secs => coalesce(v.ended, 0)))
+                  END
+FROM unnest({_STEP_COLUMNS}) AS v ({_STEP_NAMES}, ended)
 WHERE s.run_id = v.run_id AND s.step = v.step AND s.item = v.item AND v.run_id IN (SELECT id FROM won)
 )"""  # noqa: S608  (made of constants)
 
@@ -148,10 +185,11 @@ NEW_STEPS = f"""
 INSERT INTO workflows_steprun ({_STEP_NAMES}, lane, worker_id, input, ready_at, started_at, finished_at)
 SELECT run_id, step, item, state, attempt, failures, lost, output::jsonb, error::jsonb, due_at, lane, worker_id,
        input::jsonb,
-       CASE WHEN state IN ('READY', 'RUNNING') THEN clock_timestamp() END,
-       CASE WHEN state = 'RUNNING' THEN clock_timestamp() END,
-       CASE WHEN state IN ({_ENDS}) THEN clock_timestamp() END
-FROM unnest({_STEP_COLUMNS}, %s::text[], %s::bigint[], %s::text[]) AS v ({_STEP_NAMES}, lane, worker_id, input)
+       CASE WHEN state = 'READY' THEN clock_timestamp() ELSE statement_timestamp() - make_interval(secs => began) END,
+       statement_timestamp() - make_interval(secs => began),
+       CASE WHEN state IN ({_ENDS}) THEN statement_timestamp() - make_interval(secs => coalesce(ended, 0)) END
+FROM unnest({_STEP_COLUMNS}, %s::text[], %s::bigint[], %s::text[], %s::float8[])
+  AS v ({_STEP_NAMES}, ended, lane, worker_id, input, began)
 """  # noqa: S608  (made of constants)
 
 

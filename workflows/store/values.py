@@ -1,6 +1,6 @@
 """What goes into the store and comes out of it, and how PostgreSQL is told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from workflows.core.graph import Graph
-from workflows.core.machine import Happening, Plan, RunView, Snapshot
+from workflows.core.machine import Happening, Plan, RunView, Snapshot, StepTaken
 
 RUN_ENDED_CHANNEL = "erip_run_ended"
 
@@ -42,6 +42,8 @@ class Claim:
     lane: str
     deadline_at: datetime | None
     run_created_at: datetime
+    #: the run right after this claim, where the claimant knows it
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Report:
 
     run_id: str
     happening: Happening
+    #: of a step's body or its outcome: when it was, by `time.monotonic` of this process; None is now
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class Applied:
     hints: tuple[tuple[str, str], ...] = ()
     #: reports that no longer counted
     discarded: tuple[Report, ...] = ()
+
+
+def claimable(reports: Sequence[Report]) -> int:
+    """How many steps a reporter that goes on may claim: one for each report, but those it went on from already."""
+    return sum(-1 if isinstance(report.happening, StepTaken) else 1 for report in reports)
 
 
 def to_json(value: Any) -> str | None:
