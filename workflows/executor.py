@@ -218,13 +218,15 @@ class Executor:
             if self._running.pop(key, None) is None:
                 return
             ended = time.monotonic()
-            report = Report(claim.run_id, happening, ended)
             following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
             if following is None:
-                batch.reports.append(report)
+                batch.reports.append(Report(claim.run_id, happening, ended, stride.end(happening)))
                 return
             claim, spec = following
-            reports = [report, Report(claim.run_id, StepTaken(claim.step), time.monotonic())]
+            reports = [
+                Report(claim.run_id, happening, ended),
+                Report(claim.run_id, StepTaken(claim.step), time.monotonic()),
+            ]
 
     def _run_transactional(self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""

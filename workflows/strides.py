@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from workflows import registry
 from workflows.core.graph import Graph, StepNode
-from workflows.core.machine import NO_ITEM, Deciding, Happening, StepSucceeded, StepTaken
+from workflows.core.machine import NO_ITEM, Deciding, Happening, Snapshot, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
-from workflows.store import Claim
+from workflows.store import Claim, Decided
 
 
 class Stride:
@@ -17,6 +17,8 @@ class Stride:
         self._graph = graph
         self._snapshot = claim.snapshot
         self._deciding: Deciding | None = None
+        self._taken = 0
+        self._last: Happening | None = None
 
     def follow(self, claim: Claim, happening: Happening) -> tuple[Claim, registry.StepSpec] | None:
         """What to go on with after `claim` came to `happening`: the one step that follows it, if it may be repeated."""
@@ -34,16 +36,31 @@ class Stride:
             return None
         if spec.is_async:
             return None
-        if self._deciding is None:
-            # Its clock counts for failures only, and those the store decides on.
-            self._deciding = Deciding(self._graph, self._snapshot, datetime.now(UTC))
-        self._deciding.take(happening)
-        ready = self._deciding.ready()
+        ready = self._take(self._snapshot, happening).ready()
         if [change.step for change in ready] != [node.id]:
             return None
-        self._deciding.take(StepTaken(node.id))
+        self._take(self._snapshot, StepTaken(node.id))
         taken = replace(claim, step=node.id, attempt=ready[0].attempt + 1, input=ready[0].input, snapshot=None)
         return taken, spec
+
+    def end(self, happening: Happening) -> Decided | None:
+        """What follows from all of it, `happening` being the last. Decided here, the writer need not do it: it is what
+        all threads of a worker wait for."""
+        if self._snapshot is None or not isinstance(happening, StepSucceeded):
+            return None
+        if self._last is not happening:
+            self._take(self._snapshot, happening)
+        assert self._deciding is not None
+        return Decided(self._snapshot, self._deciding.plan(), self._taken)
+
+    def _take(self, snapshot: Snapshot, happening: Happening) -> Deciding:
+        if self._deciding is None:
+            # Its clock counts for failures only, and those the store decides on.
+            self._deciding = Deciding(self._graph, snapshot, datetime.now(UTC))
+        self._deciding.take(happening)
+        self._last = happening
+        self._taken += 1
+        return self._deciding
 
 
 def _repeatable(node: StepNode) -> bool:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import cel
@@ -445,6 +446,7 @@ def _why_missing(path: Path, context: Any) -> str:
     return f"{write_path(path)} cannot be read"
 
 
+@lru_cache(maxsize=4096)
 def write_path(path: Path) -> str:
     """A path as one writes it: steps.enrich.output['a b'][0]."""
     text = ""

@@ -78,9 +78,12 @@ class _Group:
         discarded: list[Report] = []
         for run_id, run in runs.items():
             reports = self.by_run[run_id]
-            happenings = [report.happening for report in reports]
             graph = self.graph_of(run.version_id)
-            plan = machine.decide(graph, run.snapshot, happenings, now)
+            decided = reports[-1].decided
+            if decided is not None and decided.snapshot is run.snapshot and decided.reports == len(reports):
+                plan = decided.plan
+            else:
+                plan = machine.decide(graph, run.snapshot, [report.happening for report in reports], now)
             if plan.discarded:
                 discarded.extend(report for report in reports if report.happening in plan.discarded)
             writes.add_plan(

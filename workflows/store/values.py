@@ -47,6 +47,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What a reporter decided on its own reports: right as long as `snapshot` is all that is known of the run."""
+
+    snapshot: Snapshot
+    plan: Plan
+    #: of how many reports
+    reports: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Something that happened to a run."""
 
@@ -54,6 +64,8 @@ class Report:
     happening: Happening
     #: of a step's body or its outcome: when it was, by `time.monotonic` of this process; None is now
     at: float | None = None
+    #: with the last report on a run: what follows from all of them
+    decided: Decided | None = None
 
 
 @dataclass(frozen=True, slots=True)
