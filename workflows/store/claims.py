@@ -42,8 +42,9 @@ WITH run AS MATERIALIZED (
 )
 SELECT c.run_id::text, c.step, c.item, c.attempt, c.input::text, run.version_id, run.workflow, run.business_key, c.lane,
        run.deadline_at, run.created_at, c.failures, c.lost, run.lane, run.state, run.seq + 1,
-       CASE run.state WHEN 'PENDING' THEN run.input::text END,
-       CASE run.state WHEN 'PENDING' THEN (SELECT count(*) FROM workflows_steprun s WHERE s.run_id = run.id) END
+       CASE WHEN run.state = 'PENDING' AND c.item < 0 THEN run.input::text END,
+       CASE WHEN run.state = 'PENDING' AND c.item < 0
+            THEN (SELECT count(*) FROM workflows_steprun s WHERE s.run_id = run.id) END
 FROM claimed c JOIN run ON run.id = c.run_id ORDER BY c.run_id, c.step, c.item
 """
 

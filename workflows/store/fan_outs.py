@@ -21,7 +21,8 @@ def portions(items: int) -> int:
 
 # Which of the pending items is the database's choice: the first ones. Gated by `won`: while `seq` of the run is what
 # the decision was made on, so are the items' states, and as many are pending as the decision counted on.
-RELEASE = """ chosen AS (
+# Materialised, or a planner that expects one item may choose anew for each.
+RELEASE = """ chosen AS MATERIALIZED (
 SELECT v.run_id, v.step, p.item, p.place <= v.claimed AS claimed, v.worker
 FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::bigint[]) AS v (run_id, step, count, claimed, worker)
 CROSS JOIN LATERAL (
