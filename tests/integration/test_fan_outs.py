@@ -59,7 +59,7 @@ class Hand:
         return self.report(*reports)
 
     def report(self, *reports: Report) -> store.Applied:
-        return store.apply(reports, graph_of=graph_of, claimant=self.id, known=self.known)
+        return store.apply(reports, graph_of=graph_of, reporter=self.id, go_on=True, known=self.known)
 
 
 @pytest.fixture
