@@ -1,11 +1,15 @@
 """Fan-outs on a real database, with an executor in this process or with claims and reports by hand."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.db import IntegrityError, connection, connections, transaction
 
 from tests.definitions import publish
@@ -15,6 +19,7 @@ from workflows.core import machine
 from workflows.graphs import graph_of
 from workflows.models import StepRun, WorkflowRun
 from workflows.store import Claim, Known, Report
+from workflows.writer import Writer, _Work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -121,6 +126,29 @@ def test_async_and_transactional_items_are_done_once(run_to_end) -> None:
     assert sorted(Effect.objects.values_list("key", flat=True)) == sorted(f"{run.pk}:each:{n}" for n in range(60))
 
 
+def test_a_fan_out_that_is_not_essential_goes_on_after_the_outcome(run_to_end) -> None:
+    publish("""
+name: late
+lane: high
+steps:
+  main: {uses: sample.echo, with: {value: 1}}
+  each:
+    uses: sample.flaky
+    needs: [main]
+    essential: false
+    foreach: [0, 9, 1]
+    max_parallel: 1
+    tolerated_failures: 1
+    with: {times: "${{ item }}"}
+""")
+    run = run_to_end("late")
+    assert run.state == "SUCCEEDED"
+    assert states(run.pk) == {"SUCCEEDED": 2, "FAILED": 1}
+    assert {row.lane for row in items(run.pk)} == {"standard"}
+    assert row_of(run.pk).state == "SUCCEEDED"
+    assert row_of(run.pk).finished_at > run.finished_at
+
+
 def test_an_empty_list_succeeds_at_once(run_to_end) -> None:
     fan_out()
     run = run_to_end("fan", {"items": []})
@@ -135,6 +163,21 @@ def test_what_is_no_list_or_too_long_fails_the_step_with_its_reason(run_to_end, 
     assert run.state == "FAILED"
     assert run.error["cause"]["code"] == code
     assert items(run.pk) == []
+
+
+def test_the_example_of_the_documentation_runs(run_to_end) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "definitions.md").read_text("utf-8")
+    example = re.search(r"```yaml\n(name: ask-vendors.*?)```", text, re.DOTALL)
+    assert example
+    publish(example[1])
+    run = run_to_end("ask-vendors", {"vendors": [{"name": "acme"}, {"name": "globex"}]})
+    assert run.output == "2 of 2 answered"
+    assert [
+        row.output["value"] for row in StepRun.objects.filter(run=run, step="ask", item__gte=0).order_by("item")
+    ] == [
+        "0: acme",
+        "1: globex",
+    ]
 
 
 # --- failures ---
@@ -330,6 +373,36 @@ def together(works: list[Callable[[], list[Any]]]) -> list[Any]:
         thread.join(timeout=30)
         assert not thread.is_alive()
     return given
+
+
+def test_workers_are_told_of_a_fan_out_once_for_each_portion(transactional_db: None) -> None:
+    broker = redis.Redis.from_url(settings.ERIP_BROKER_URL)
+    broker.delete("standard")
+    fan_out(extra=", max_parallel: 120")
+    start(list(range(500)))
+    assert broker.llen("standard") == 3
+    broker.delete("standard")
+
+
+def test_two_messages_of_a_run_that_one_worker_takes_together_get_a_portion_each(hand: Hand) -> None:
+    fan_out(extra=", max_parallel: 120")
+    run_id = start(list(range(120)))
+    found = store.claim([run_id, run_id], worker_id=hand.id, lanes=LANES)
+    assert len(found) == 2 * store.PORTION
+    group = [_Work(run_ids=(run_id,)), _Work(run_ids=(run_id,))]
+    claims: list[list[Claim]] = [[], []]
+    Writer._share(found, group, claims, portion=store.PORTION)
+    assert [[one.item for one in own] for own in claims] == [list(range(50)), list(range(50, 100))]
+
+
+def test_those_who_report_together_get_as_many_items_as_each_reported(hand: Hand) -> None:
+    fan_out(extra=", max_parallel: 6")
+    run_id = start(list(range(20)))
+    mine = [Report(run_id, machine.StepSucceeded("each", 1, {}, one.item)) for one in hand.claim(run_id)]
+    group = [_Work(reports=tuple(mine[:2])), _Work(reports=tuple(mine[2:]))]
+    claims: list[list[Claim]] = [[], []]
+    Writer._share(hand.report(*mine).claims, group, claims)
+    assert [[one.item for one in own] for own in claims] == [[6, 7], [8, 9, 10, 11]]
 
 
 # --- what PostgreSQL refuses, and how it reads ---
