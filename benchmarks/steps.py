@@ -22,6 +22,16 @@ def add(data: Number) -> Number:
     return Number(value=data.value + 1)
 
 
+class Numbers(BaseModel):
+    values: list[Number]
+
+
+@step("benchmarks.total")
+def total(data: Numbers) -> Number:
+    """Gives the sum of its numbers: the join of a fan-out shows that each item came through once."""
+    return Number(value=sum(number.value for number in data.values))
+
+
 @step("benchmarks.wait")
 async def wait(data: Wait) -> Number:
     """Waits as for another system's answer, then gives its number + 1."""

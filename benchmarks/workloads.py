@@ -86,6 +86,42 @@ WAITS = Workload(
 )
 
 
+# --- a fan-out with a join --------------------------------------------------------------------------------
+
+ITEMS = 1_000
+
+
+def _fan_out_faults(run: RunRecord) -> list[str]:
+    expected = [{"value": item + 1} for item in run.input["items"]]
+    outputs = {step.step: step.output or {} for step in run.steps}
+    faults = [] if run.output == sum(run.input["items"]) + ITEMS else [f"output is {run.output!r}"]
+    if outputs.get("each", {}).get("results") != expected:
+        faults.append("the items' results are not theirs, in their order")
+    return faults
+
+
+FAN_OUT = Workload(
+    "benchmark-fan-out",
+    ("each", "total"),
+    frozenset(),
+    lambda number: {"items": list(range(number, number + ITEMS))},
+    _fan_out_faults,
+    definition={
+        "name": "benchmark-fan-out",
+        "lane": "standard",
+        "steps": {
+            "each": {"uses": "benchmarks.add", "foreach": "${{ input.items }}", "with": {"value": "${{ item }}"}},
+            "total": {
+                "uses": "benchmarks.total",
+                "needs": ["each"],
+                "with": {"values": "${{ steps.each.output.results }}"},
+            },
+        },
+        "output": "${{ steps.total.output.value }}",
+    },
+)
+
+
 # --- the reference workflows, with their real steps -------------------------------------------------------
 
 

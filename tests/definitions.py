@@ -24,6 +24,18 @@ output: "${{ steps.join.output.value }}"
 """
 
 
+FAN_OUT = """
+name: fan-out
+steps:
+  each:
+    uses: sample.work
+    foreach: ${{ input.items }}
+    with: {times: "${{ input.times }}"}
+  after: {uses: sample.echo, needs: [each], with: {value: "${{ steps.each.output.total }}"}}
+output: ${{ steps.each.output }}
+"""
+
+
 def one_step(uses: str, with_: str = "{}", extra: str = "", name: str = "one") -> str:
     return (
         f"name: {name}\nsteps:\n  only: {{uses: {uses}, with: {with_}{extra}}}\noutput: ${{{{ steps.only.output }}}}\n"

@@ -1,6 +1,6 @@
 """The one place that publishes to the broker. A message is a hint: if it cannot be sent, the work is found anyway."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from threading import Lock
 from typing import Any
@@ -31,15 +31,20 @@ def hint_after_commit(hints: Iterable[tuple[str, str]]) -> None:
 
 
 def hint(hints: Iterable[tuple[str, str]]) -> bool:
-    """Tell the workers of each lane to look at these runs. Never raises. Returns whether all was sent."""
-    by_lane: dict[str, dict[str, None]] = defaultdict(dict)
+    """Tell the workers of each lane to look at these runs. Never raises. Returns whether all was sent.
+
+    A run that is named several times has work for as many, and gets a message of its own for each time but the first.
+    """
+    by_lane: dict[str, Counter[str]] = defaultdict(Counter)
     for lane, run_id in hints:
-        by_lane[lane][run_id] = None
+        by_lane[lane][run_id] += 1
     try:
         for lane, run_ids in by_lane.items():
             ids = list(run_ids)
             for start in range(0, len(ids), RUNS_PER_MESSAGE):
                 _breaker.call(_send, lane, ids[start : start + RUNS_PER_MESSAGE])
+            for run_id in (run_ids - Counter(ids)).elements():
+                _breaker.call(_send, lane, [run_id])
     except CircuitBreakerError:
         return False
     except Exception as error:

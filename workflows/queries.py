@@ -6,14 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count
+
 from workflows.core.graph import Graph
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RunState, StepState
-from workflows.errors import UnknownRun
+from workflows.errors import UnknownRun, UnknownStep
 from workflows.graphs import graph_of
 from workflows.models import RunEvent, StepRun, WorkflowRun
 
 MAX_PAGE = 200
+#: events of a fan-out's items that are told of one run; its items can be listed
+MAX_ITEM_EVENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,34 @@ def run_finished(run_id: str) -> bool:
 
 
 def run_detail(run_id: str) -> dict[str, Any]:
-    """A run with all its steps, in the order of the definition. Raises UnknownRun."""
+    """A run with all its steps, in the order of the definition. Raises UnknownRun.
+
+    Of a fan-out: how many items it has, and how many of them are in which state.
+    """
     run = _run(run_id)
     graph = graph_of(run.version_id)
-    rows = StepRun.objects.filter(run=run).select_related("worker")
+    rows = list(StepRun.objects.filter(run=run, item=NO_ITEM).select_related("worker"))
     return {**_summary(run), "input": run.input, "output": run.output, "steps": _steps(run, graph, rows)}
+
+
+def list_items(
+    run_id: str, step: str, *, status: str | None = None, cursor: int | None = None, limit: int = 50
+) -> Page:
+    """The items of a fan-out, in their order; none of a step that is no fan-out or has not begun.
+
+    cursor: the item that the page before ended with. Raises UnknownRun, UnknownStep.
+    """
+    run = _run(run_id)
+    node = graph_of(run.version_id).steps.get(step)
+    if node is None:
+        raise UnknownStep(f'The run has no step "{step}".')
+    rows = StepRun.objects.filter(run=run, step=step, item__gt=NO_ITEM if cursor is None else cursor)
+    if status is not None:
+        rows = rows.filter(state=status)
+    limit = max(1, min(limit, MAX_PAGE))
+    found = list(rows.select_related("worker").order_by("item")[: limit + 1])
+    items = [{"item": row.item, **_of_row(row)} for row in found[:limit]]
+    return Page(items, str(items[-1]["item"]) if len(found) > limit else None)
 
 
 def list_runs(
@@ -67,6 +94,7 @@ def list_runs(
 def run_events(run_id: str) -> list[dict[str, Any]]:
     """A run's life, oldest first: the ordinary events as its rows tell them, and what else was recorded.
 
+    Of the items of fan-outs only what was recorded of them, and of that the first MAX_ITEM_EVENTS.
     Each is {at, type, step, item, attempt, worker, detail}. Raises UnknownRun.
     """
     run = _run(run_id)
@@ -75,7 +103,7 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         events.append(_event(run.started_at, "run.started"))
     if run.finished_at:
         events.append(_event(run.finished_at, f"run.{run.state.lower()}", detail=_error_detail(run.error)))
-    for row in StepRun.objects.filter(run=run).select_related("worker"):
+    for row in StepRun.objects.filter(run=run, item=NO_ITEM).select_related("worker"):
         told = {
             "step": row.step,
             "item": _item(row.item),
@@ -87,7 +115,11 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         if row.finished_at:
             events.append(_event(row.finished_at, f"step.{row.state.lower()}", detail=_error_detail(row.error), **told))
     told_as = {"run.cancelled": "run.cancel_requested", "run.timed_out": "run.deadline_missed"}
-    for event in RunEvent.objects.filter(run=run):
+    recorded = RunEvent.objects.filter(run=run)
+    for event in [
+        *recorded.filter(item=NO_ITEM),
+        *recorded.filter(item__gt=NO_ITEM).order_by("id")[:MAX_ITEM_EVENTS],
+    ]:
         name = told_as.get(event.type, event.type)
         events.append(
             _event(event.at, name, step=event.step, item=_item(event.item), attempt=event.attempt, detail=event.detail)
@@ -131,6 +163,7 @@ def _steps(run: WorkflowRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
     by_key: Mapping[tuple[str, int], StepRun] = {(row.step, row.item): row for row in rows}
     # What never got a row either still waits for its needs, or the run ended without it.
     without = StepState.CANCELLED if RunState(run.state).ended else StepState.PENDING
+    counts = _item_counts(run) if any(row.items is not None for row in rows) else {}
     steps = []
     for node in graph.steps.values():
         row = by_key.get((node.id, NO_ITEM))
@@ -148,20 +181,36 @@ def _steps(run: WorkflowRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
             "input": None,
             "output": None,
             "error": None,
+            "items": None,
         }
         if row is not None:
-            step.update(
-                status=row.state,
-                attempt=row.attempt,
-                worker=row.worker.name if row.worker else None,
-                started_at=row.started_at,
-                finished_at=row.finished_at,
-                input=row.input,
-                output=row.output,
-                error=row.error,
-            )
+            step.update(_of_row(row))
+            if row.items is not None:
+                step["items"] = {"total": row.items, "by_status": counts.get(node.id, {})}
         steps.append(step)
     return steps
+
+
+def _of_row(row: StepRun) -> dict[str, Any]:
+    return {
+        "status": row.state,
+        "attempt": row.attempt,
+        "worker": row.worker.name if row.worker else None,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "input": row.input,
+        "output": row.output,
+        "error": row.error,
+    }
+
+
+def _item_counts(run: WorkflowRun) -> dict[str, dict[str, int]]:
+    """Of each fan-out of the run: how many of its items are in which state."""
+    counts: dict[str, dict[str, int]] = {}
+    rows = StepRun.objects.filter(run=run, item__gt=NO_ITEM).values_list("step", "state")
+    for step, state, count in rows.annotate(count=Count("item")).order_by("step", "state"):
+        counts.setdefault(step, {})[state] = count
+    return counts
 
 
 def _event(at: datetime, type: str, **told: Any) -> dict[str, Any]:

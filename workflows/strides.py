@@ -28,7 +28,7 @@ class Stride:
         if len(following) != 1 or not _repeatable(self._graph.steps[claim.step]):
             return None
         node = self._graph.steps[following[0]]
-        if not node.essential or not _repeatable(node):
+        if not node.essential or not _repeatable(node) or node.fan_out is not None:
             return None
         try:
             spec = registry.get(node.uses)

@@ -28,7 +28,7 @@ from erip.db.connections import drop_connection
 from workflows import dispatch, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.graphs import graph_of
-from workflows.store import Applied, Claim, Known, Report
+from workflows.store import Claim, Known, Report
 
 log = structlog.get_logger(__name__)
 
@@ -162,7 +162,7 @@ class Writer:
                     reports, graph_of=graph_of, reporter=self._worker_id, go_on=go_on, known=self._known
                 )
                 hints += applied.hints
-                self._share(applied, group, claims)
+                self._share(applied.claims, group, claims)
         for skip_locked in (False, True):
             wanted = [run_id for work in group if work.skip_locked is skip_locked for run_id in work.run_ids]
             if wanted:
@@ -173,21 +173,33 @@ class Writer:
                     skip_locked=skip_locked,
                     known=self._known,
                 )
-                self._share(Applied(tuple(found)), group, claims)
+                self._share(found, group, claims, portion=store.PORTION)
         return [tuple(own) for own in claims], hints
 
     @staticmethod
-    def _share(applied: Applied, group: list[_Work], claims: list[list[Claim]]) -> None:
-        """Give each claim to a piece of work that concerns its run."""
-        owner: dict[str, int] = {}
+    def _share(made: Sequence[Claim], group: list[_Work], claims: list[list[Claim]], *, portion: int = 0) -> None:
+        """Give each claim to a piece of work that concerns its run, of a fan-out's items a fair share to each of them.
+
+        portion: how many items each is given that named the run; 0: the claims are for those that reported, each may
+        have one for each of its reports.
+        """
+        owners: dict[str, list[int]] = {}
         for index, work in enumerate(group):
-            for run_id in work.run_ids:
-                owner.setdefault(run_id, index)
-            if work.go_on:
+            if portion:
+                for run_id in work.run_ids:
+                    owners.setdefault(run_id, []).append(index)
+            elif work.go_on:
                 for report in work.reports:
-                    owner.setdefault(report.run_id, index)
-        for claim in applied.claims:
-            claims[owner[claim.run_id]].append(claim)
+                    owners.setdefault(report.run_id, []).append(index)
+        dealt: dict[str, int] = {}
+        for claim in made:
+            own = owners[claim.run_id]
+            if len(own) == 1:
+                claims[own[0]].append(claim)
+                continue
+            place = dealt.get(claim.run_id, 0)
+            dealt[claim.run_id] = place + 1
+            claims[own[min(place // max(portion, 1), len(own) - 1)]].append(claim)
 
     def _isolate(self, group: list[_Work], error: Exception) -> None:
         """A group that cannot be written is split until the bad piece stands alone: it never fails its neighbours."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from erip.stack.state import ROOT
 
-from ..checks import check
+from ..checks import NOTHING, check
 from ..errors import BenchmarkError
 from ..figures import Figure, Load, Target
 from ..records import RunRecord
@@ -17,7 +17,7 @@ from ..resources import spent
 from ..session import Session
 from ..statistics import cumulative, summarise
 from ..truth import DatabaseTruth, settled, wait_for_ends
-from ..workloads import W4, WAITS, Workload
+from ..workloads import FAN_OUT, ITEMS, W4, WAITS, Workload
 from .cost import memory_figures, service_usage
 from .latency import Aim, measure_latency, over_backlog
 
@@ -26,10 +26,11 @@ WARM = 500
 
 
 async def run(session: Session) -> list[Load]:
-    """Throughput with its CPU time and memory, idle latency over HTTP and in process, critical latency, waits."""
+    """Throughput with its CPU time and memory, idle and critical latency, fan-outs, waits."""
     options = session.options
     await session.prepare(W4)
     await session.prepare(WAITS, warm=1)
+    await session.prepare(FAN_OUT, warm=1)
     warm = await session.start_many(W4, range(WARM))
     await wait_for_ends(session.truth, warm, seconds=options.patience, left=session.show.phase("warming up"))
     loads = [await _throughput(session)]
@@ -61,6 +62,7 @@ async def run(session: Session) -> list[Load]:
             aim=Aim(p50=Target("<=", 15), p99=Target("<=", 50), errors=Target("<", 1)),
         )
     )
+    loads.append(await _fan_outs(session))
     loads.append(await _waits(session))
     return loads
 
@@ -94,6 +96,30 @@ async def _throughput(session: Session) -> Load:
         )
         figures += memory_figures("engine", after)
     return Load(**{**vars(load), "figures": figures})
+
+
+async def _fan_outs(session: Session) -> Load:
+    """d) a step for each of many items, and the step that joins them; one such run after the other."""
+    count, title = session.options.fan_outs, f"{ITEMS:,}-item fan-out + join"
+    taken: list[float] = []
+    correctness = NOTHING
+    for number in range(count):
+        seconds, load = await _at_once(session, FAN_OUT, 1, "engine.fan_out", f"{title}, {number + 1} of {count}")
+        taken.append(seconds)
+        correctness += load.correctness
+    latency = summarise(taken)
+    middle, worst = latency.p50 / 1000, latency.max / 1000
+    return Load(
+        name="engine.fan_out",
+        title=title,
+        method=f"{count} runs, each started when the one before had ended; {load.method.partition('; ')[2]}",
+        figures=[
+            Figure("engine.fan_out.p50", f"{title}: p50", middle, "s", True, Target("<=", 0.5)),
+            Figure("engine.fan_out.max", f"{title}: longest", worst, "s", True),
+        ],
+        correctness=correctness,
+        latencies={"run": latency},
+    )
 
 
 async def _waits(session: Session) -> Load:

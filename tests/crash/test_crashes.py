@@ -9,7 +9,7 @@ import redis
 from django.db import connection
 
 from tests import workers
-from tests.definitions import CHAIN, one_step, publish
+from tests.definitions import CHAIN, FAN_OUT, one_step, publish
 from tests.sample.models import Effect
 from tests.workers import until
 from workflows import engine, queries
@@ -51,6 +51,29 @@ def test_a_worker_killed_with_200_runs_in_flight_loses_none(recordings: None, br
     assert orphans, "the worker died without work"
     assert StepRun.objects.filter(lost__gte=1).count() >= 1
     assert_all_succeeded_and_recorded_once(RUNS, 4)
+
+
+def test_a_worker_killed_in_the_middle_of_a_fan_out_loses_no_item_and_the_join_fires_once(
+    recordings: None, broker: redis.Redis, log: Path
+) -> None:
+    publish(FAN_OUT)
+    done = StepRun.objects.filter(step="each", item__gte=0, state="SUCCEEDED")
+    with workers.leader(log), workers.worker(log, "first") as first, workers.worker(log, "second"):
+        run_id = start("fan-out", 1, items=list(range(400)), times=20_000)[0]
+        until(lambda: done.count() >= 20, what="the first items ended")
+        running = StepRun.objects.filter(step="each", state="RUNNING", worker__pid=first.pid)
+        until(running.all().exists, what="the worker is busy")
+        workers.kill(first)
+        assert done.count() < 400, "the kill came too late to prove anything"
+        assert running.all().exists(), "the worker died without work"
+        until(lambda: count("SUCCEEDED") == 1, seconds=120)
+    assert StepRun.objects.filter(item__gte=0, lost__gte=1).count() >= 1
+    output = WorkflowRun.objects.get(pk=run_id).output
+    assert [one["key"] for one in output["results"]] == [f"{run_id}:each:{n}" for n in range(400)]
+    assert StepRun.objects.get(run_id=run_id, step="after").attempt == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT step, item < 0, count(*), count(DISTINCT item) FROM test_recordings GROUP BY 1, 2")
+        assert sorted(cursor.fetchall()) == [("after", True, 1, 1), ("each", False, 400, 400), ("each", True, 1, 1)]
 
 
 def test_a_flushed_broker_loses_no_run(recordings: None, broker: redis.Redis, log: Path) -> None:

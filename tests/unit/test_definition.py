@@ -189,7 +189,7 @@ output: {a: "${{ steps.nobody.output }}"}
         "timeout: is not a duration",
         "input.properties.a.$ref: 'file:///etc/passwd': only references within the schema",
         "steps.b.needs: cycle a -> b -> a",
-        "steps.b.foreach: unknown key",
+        "steps.b.foreach: is not a list, or one ${{ expression }} that gives a list",
         'steps.assess.needs[0]: no step "enrich"',
         'steps.assess.uses: no step named "nexus.enrich" is registered (did you mean "nexus.enrich_threat"?)',
         "steps.assess.timeout: is not a duration",
@@ -332,6 +332,79 @@ def test_nothing_is_refused_that_depends_on_what_an_expression_gives():
     validate({"name": "a", "steps": {"s": {"uses": "x", "with": with_}}}, steps)
 
 
+# --- fan-outs
+
+
+def fan_out(**keys: object) -> dict[str, object]:
+    """A definition with one fan-out, `each`, after `list`."""
+    each = {"uses": "x", "needs": ["list"], "foreach": "${{ steps.list.output.all }}", **keys}
+    return {"name": "a", "steps": {"list": {"uses": "x"}, "each": each}}
+
+
+ANYTHING = {"x": Registered("x", {})}
+
+
+def test_a_fan_out_has_its_list_its_width_and_its_tolerance():
+    node = validate(fan_out(max_parallel=7, tolerated_failures="2.5%"), ANYTHING).steps["each"]
+    assert node.fan_out is not None
+    assert node.fan_out.max_parallel == 7
+    assert node.fan_out.tolerates(25, 1000)
+    assert not node.fan_out.tolerates(26, 1000)
+    node = validate(fan_out(foreach=[1, "${{ input.two }}"], tolerated_failures=1), ANYTHING).steps["each"]
+    assert node.fan_out is not None
+    assert node.fan_out.max_parallel == 100
+    assert node.fan_out.foreach.render({"input": {"two": 2}}) == [1, 2]
+    assert [node.fan_out.tolerates(failed, 2) for failed in (0, 1, 2)] == [True, True, False]
+
+
+def test_item_and_index_can_be_read_in_the_with_of_a_fan_out_and_nowhere_else():
+    with_ = {"a": "${{ item.a[0] }} of ${{ index + 1 }}", "b": "${{ has(item.b) && input.all.exists(i, i == item) }}"}
+    validate(fan_out(**{"with": with_}), ANYTHING)
+    only = "can be read only in the `with` of a step that has foreach"
+    for keys, expected in (
+        ({"if": "item > 1"}, "steps.each.if: item"),
+        ({"foreach": "${{ index }}"}, "steps.each.foreach: index"),
+    ):
+        with pytest.raises(DefinitionInvalid) as told:
+            validate(fan_out(**keys), ANYTHING)
+        assert [str(fault) for fault in told.value.faults] == [f"{expected} {only}"]
+    document = {"name": "a", "steps": {"s": {"uses": "x", "with": {"v": ["${{ item }}"]}}}, "output": "${{ index }}"}
+    with pytest.raises(DefinitionInvalid) as told:
+        validate(document, ANYTHING)
+    assert [fault.path for fault in told.value.faults] == ["steps.s.with.v[0]", "output"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"foreach": "text"}, "steps.each.foreach: is not a list, or one ${{ expression }}"),
+        ({"foreach": "a ${{ input.a }}"}, "steps.each.foreach: is not a list, or one ${{ expression }}"),
+        ({"foreach": "${{ steps.nobody.output }}"}, 'steps.each.foreach: no step "nobody"'),
+        ({"foreach": "${{ steps.each.output }}"}, "steps.each.foreach: a step cannot read its own output"),
+        ({"needs": []}, 'steps.each.foreach: reads "list", which "each" does not need'),
+        ({"max_parallel": 0}, "steps.each.max_parallel: is not a number of items from 1 to 10,000"),
+        ({"max_parallel": 10_001}, "steps.each.max_parallel: is not a number of items"),
+        ({"tolerated_failures": "101%"}, "steps.each.tolerated_failures: is not a number of items, or a share"),
+        ({"tolerated_failures": -1}, "steps.each.tolerated_failures: is not a number of items, or a share"),
+        ({"max_paralel": 1}, 'steps.each.max_paralel: unknown key (did you mean "max_parallel"?)'),
+    ],
+)
+def test_faults_of_a_fan_out_are_told_with_their_place(keys, expected):
+    with pytest.raises(DefinitionInvalid) as told:
+        validate(fan_out(**keys), ANYTHING)
+    assert [fault for fault in map(str, told.value.faults) if fault.startswith(expected)], told.value.faults
+
+
+def test_what_goes_with_foreach_is_a_fault_without_it():
+    step = {"uses": "x", "max_parallel": 3, "tolerated_failures": 1}
+    with pytest.raises(DefinitionInvalid) as told:
+        validate({"name": "a", "steps": {"s": step}}, ANYTHING)
+    assert [str(fault) for fault in told.value.faults] == [
+        "steps.s.max_parallel: goes with foreach, which this step does not have",
+        "steps.s.tolerated_failures: goes with foreach, which this step does not have",
+    ]
+
+
 # --- laws
 
 JSON = st.recursive(
@@ -339,7 +412,19 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = ["uses", "needs", "with", "if", "essential", "timeout", "retry", "idempotent", "foreach"]
+KEYS = [
+    "uses",
+    "needs",
+    "with",
+    "if",
+    "essential",
+    "timeout",
+    "retry",
+    "idempotent",
+    "foreach",
+    "max_parallel",
+    "tolerated_failures",
+]
 STEP = st.dictionaries(st.sampled_from(KEYS), JSON, max_size=5) | JSON
 DOCUMENT = st.dictionaries(
     st.sampled_from(["name", "lane", "timeout", "input", "output", "description", "zzz"]), JSON, max_size=4
@@ -368,3 +453,15 @@ def test_what_the_published_schema_refuses_is_refused(document):
     if not jsonschema_rs.is_valid(SCHEMA, document):
         with pytest.raises(DefinitionInvalid):
             validate(document, STEPS)
+
+
+@pytest.mark.parametrize("percent", range(101))
+def test_a_share_of_tolerated_failures_is_exact(percent: int) -> None:
+    how = validate(fan_out(tolerated_failures=f"{percent}%"), ANYTHING).steps["each"].fan_out
+    assert how.tolerates(percent, 100)
+    assert not how.tolerates(percent + 1, 100)
+
+
+def test_tolerated_failures_that_are_written_as_a_whole_float_are_a_number_of_items() -> None:
+    how = validate(fan_out(tolerated_failures=3.0), ANYTHING).steps["each"].fan_out
+    assert [how.tolerates(failed, 9) for failed in (3, 4)] == [True, False]

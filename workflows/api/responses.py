@@ -125,6 +125,30 @@ class RunPage(Answer):
     next_cursor = serializers.CharField(allow_null=True)
 
 
+class ItemCounts(Answer):
+    total = serializers.IntegerField()
+    by_status = serializers.DictField(
+        child=serializers.IntegerField(), help_text="How many items are in each status; those with none are left out."
+    )
+
+
+class StepItem(Answer):
+    item = serializers.IntegerField(help_text="Its place in the list, from 0.")
+    status = StepStatus()
+    attempt = serializers.IntegerField()
+    worker = serializers.CharField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    input = AnyJson()
+    output = AnyJson()
+    error = AnyJson()
+
+
+class StepItemPage(Answer):
+    items = StepItem(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
 class Step(Answer):
     id = serializers.CharField()
     item = serializers.IntegerField(allow_null=True)
@@ -139,6 +163,7 @@ class Step(Answer):
     output = AnyJson()
     error = AnyJson()
     essential = serializers.BooleanField()
+    items = ItemCounts(allow_null=True, help_text="Of a step with `foreach` that has begun.")
 
 
 class Run(RunListed):

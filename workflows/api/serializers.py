@@ -4,7 +4,7 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from workflows.core.states import Lane, RunState
+from workflows.core.states import Lane, RunState, StepState
 
 from .fields import AnyJson, Choice, JsonObject, StrictSerializer, Text, Whole
 
@@ -71,7 +71,7 @@ class ResolveStep(StrictSerializer):
         allow_null=True,
         min_value=0,
         max_value=_INT32,
-        help_text="Of a mapped step: which item.",
+        help_text="Of a step with `foreach`: which item.",
     )
     note = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run.")
 
@@ -92,6 +92,16 @@ class RunFilter(StrictSerializer):
             return str(UUID(cursor))
         except ValueError as error:
             raise serializers.ValidationError("is not the cursor of a page") from error
+
+
+class ItemFilter(StrictSerializer):
+    """The filters of the list of a fan-out's items."""
+
+    status = Choice(StepState, required=False)
+    cursor = serializers.IntegerField(
+        required=False, min_value=0, max_value=_INT32, help_text="`next_cursor` of the page before."
+    )
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
 
 
 class WorkflowFilter(StrictSerializer):

@@ -35,6 +35,7 @@ urlpatterns = [
     path("runs/<uuid:id>/cancel", runs.RunCancel.as_view()),
     path("runs/<uuid:id>/retry", runs.RunRetry.as_view()),
     path("runs/<uuid:id>/events", runs.RunEvents.as_view()),
+    path("runs/<uuid:id>/steps/<step:step>/items", steps.StepItems.as_view()),
     path("runs/<uuid:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),

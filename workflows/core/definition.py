@@ -7,6 +7,7 @@ other parts being right (what a step may refer to, given a graph without cycles)
 import difflib
 import sys
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from workflows.core import format, ordering, step_input
 from workflows.core.durations import NotADuration, parse_duration
 from workflows.core.expressions import Expression, ExpressionError, Path, write_path
 from workflows.core.faults import Fault
-from workflows.core.graph import Graph, Retry, StepInfo, StepNode
+from workflows.core.graph import FanOut, Graph, Retry, StepInfo, StepNode
 from workflows.core.schema import Schema, SchemaInvalid, Violation, place
 from workflows.core.source import Media, SourceInvalid, content_hash, read
 from workflows.core.templates import Expressions, Template, split
@@ -139,13 +140,16 @@ class _Check:
         template: Template | None = None
         expressions: Expressions = ()
         if "with" in step and self._sound("steps", id, "with"):
-            template, expressions = self._template(step["with"], f"{at}.with")
+            template, expressions = self._template(step["with"], f"{at}.with", of_item="foreach" in step)
         condition = self._condition(step, id, at)
+        fan_out, sources = self._fan_out(step, id, at)
         if known is not None:
             if condition is not None:
                 self._references(condition, id, known[id], f"{at}.if")
             for location, expression in expressions:
                 self._references(expression, id, known[id], place(f"{at}.with", location))
+            for location, expression in sources:
+                self._references(expression, id, known[id], place(f"{at}.foreach", location))
         if info is not None and ("with" not in step or template is not None):
             self._step_input(template, info, f"{at}.with")
         timeout = self._duration(("steps", id, "timeout"), step.get("timeout"))
@@ -165,6 +169,7 @@ class _Check:
             retry=retry,
             idempotent=info.idempotent and step.get("idempotent", True) is not False,
             transactional=info.transactional,
+            fan_out=fan_out,
         )
 
     def _uses(self, step: dict[str, Any], at: str) -> StepInfo | None:
@@ -197,6 +202,27 @@ class _Check:
             self._fault(f"{at}.if", str(error))
             return None
 
+    def _fan_out(self, step: dict[str, Any], id: str, at: str) -> tuple[FanOut | None, Expressions]:
+        if "foreach" not in step:
+            for key in ("max_parallel", "tolerated_failures"):
+                if key in step:
+                    self._fault(f"{at}.{key}", "goes with foreach, which this step does not have")
+            return None, ()
+        if not self._sound("steps", id, "foreach"):
+            return None, ()
+        foreach, expressions = self._template(step["foreach"], f"{at}.foreach")
+        if foreach is None:
+            return None, expressions
+        if isinstance(step["foreach"], str) and (foreach.constant or not _is_one_expression(step["foreach"])):
+            self._fault(f"{at}.foreach", "is not a list, or one ${{ expression }} that gives a list")
+        max_parallel, given = format.DEFAULT_MAX_PARALLEL, step.get("tolerated_failures", 0)
+        if self._sound("steps", id, "max_parallel"):
+            max_parallel = int(step.get("max_parallel", max_parallel))
+        tolerated: int | Fraction = 0
+        if self._sound("steps", id, "tolerated_failures"):
+            tolerated = Fraction(given.removesuffix("%")) / 100 if isinstance(given, str) else int(given)
+        return FanOut(foreach, max_parallel, tolerated), expressions
+
     def _retry(self, id: str, given: Any, info: StepInfo | None) -> Retry:
         default = (info.retry if info else None) or Retry()
         if not isinstance(given, dict) or not self._sound("steps", id, "retry"):
@@ -224,8 +250,8 @@ class _Check:
 
     # --- expressions
 
-    def _template(self, value: Any, at: str) -> tuple[Template | None, Expressions]:
-        template, faults, expressions = Template.check(value, at=at)
+    def _template(self, value: Any, at: str, *, of_item: bool = False) -> tuple[Template | None, Expressions]:
+        template, faults, expressions = Template.check(value, at=at, of_item=of_item)
         self.faults.extend(faults)
         return template, expressions
 
@@ -299,6 +325,12 @@ def _unwrap(source: str) -> str:
     except (ExpressionError, ValueError):
         return source
     return parts[0][1].strip() if len(parts) == 1 and parts[0][0] else source
+
+
+def _is_one_expression(text: str) -> bool:
+    """Whether a text, that is known to be sound, is one ${{ }} and nothing else."""
+    parts = split(text)
+    return len(parts) == 1 and parts[0][0]
 
 
 def _ruled_out(schema: Any, path: Path) -> str | None:

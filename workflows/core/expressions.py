@@ -28,6 +28,8 @@ MAX_TOKENS = 250
 MAX_NESTING = 24
 
 ROOTS = ("input", "steps", "run")
+#: names that only the `with` of a step with `foreach` may read
+ITEM_ROOTS = ("item", "index")
 RUN_KEYS = ("id", "workflow", "business_key", "created_at", "status")
 STEP_KEYS = ("output", "status")
 
@@ -85,9 +87,12 @@ class Expression:
         return hash(self.source)
 
     @classmethod
-    def compile(cls, source: str) -> "Expression":
-        """Compile `source`; raises ExpressionError with the reason when it is not allowed or not CEL."""
-        return _compile(source)
+    def compile(cls, source: str, *, of_item: bool = False) -> "Expression":
+        """Compile `source`; raises ExpressionError with the reason when it is not allowed or not CEL.
+
+        of_item: it is evaluated for one item of a fan-out, and may read `item` and `index`.
+        """
+        return _compile(source, of_item)
 
     @property
     def plain(self) -> bool:
@@ -134,7 +139,7 @@ class Expression:
 # --- compiling
 
 
-def _compile(source: str) -> Expression:
+def _compile(source: str, of_item: bool) -> Expression:
     if not isinstance(source, str):
         raise ExpressionError(f"an expression is a string, not {_kind(source)}")
     if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
@@ -146,7 +151,7 @@ def _compile(source: str) -> Expression:
     if not tokens:
         raise ExpressionError("the expression is empty")
     _check_size(tokens)
-    reader = _Reader(tokens)
+    reader = _Reader(tokens, (*ROOTS, *ITEM_ROOTS) if of_item else ROOTS)
     reader.read()
     references = frozenset(str(path[1]) for path in reader.paths if path[0] == "steps")
     paths = tuple(dict.fromkeys(reader.paths))
@@ -181,8 +186,9 @@ def _check_size(tokens: list[Token]) -> None:
 class _Reader:
     """Goes through the tokens once: refuses what is not allowed, collects paths, writes what CEL is to compile."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], roots: tuple[str, ...]) -> None:
         self.tokens = tokens
+        self.roots = roots
         self.at = 0
         self.written: list[str] = []
         self.paths: list[Path] = []
@@ -252,14 +258,16 @@ class _Reader:
             raise ExpressionError(f"{name}{{...}}: only {{'key': value}} objects are allowed")
         if called:
             self._call(name, selected)
-        elif selected:
+        elif selected or name == self.loop:
             self._write(name)
-        elif name in ROOTS:
+        elif name in self.roots:
             self._path()
-        elif name in _WORDS or name in _TYPES or (name == self.loop):
+        elif name in _WORDS or name in _TYPES:
             self._write(name)
+        elif name in ITEM_ROOTS:
+            raise ExpressionError(f"{name} can be read only in the `with` of a step that has foreach")
         else:
-            raise ExpressionError(f"unknown name {name!r}: {_hint(name, ROOTS)}quote it if it is text")
+            raise ExpressionError(f"unknown name {name!r}: {_hint(name, self.roots)}quote it if it is text")
 
     def _write(self, text: str) -> None:
         self.written.append(text)
@@ -288,7 +296,7 @@ class _Reader:
         loop = self.tokens[self.at + 2] if self.at + 2 < len(self.tokens) else None
         if loop is None or loop.kind != "name" or self.peek(3) != ",":
             raise ExpressionError(f"{name}() is written list.{name}(name, condition)")
-        if loop.text in {*ROOTS, *_TYPES, *_WORDS} or loop.text.startswith("__"):
+        if loop.text in {*self.roots, *_TYPES, *_WORDS} or loop.text.startswith("__"):
             raise ExpressionError(f"{name}({loop.text}, …): the name is taken, choose another")
         self.written.extend((name, "(", loop.text, ","))
         self.at += 4
@@ -314,7 +322,7 @@ class _Reader:
         if first == self.loop and first:
             self._write("has")
             return
-        if first not in ROOTS:
+        if first not in self.roots:
             raise ExpressionError("has() takes a path, such as has(input.severity)")
         self.written.extend(("has", "("))
         self.at += 2

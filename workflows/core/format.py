@@ -10,6 +10,9 @@ from workflows.core.durations import PATTERN
 LANES = ("critical", "high", "standard", "bulk")
 DEFAULT_LANE = "standard"
 MAX_STEPS = 200
+#: items of one fan-out
+MAX_ITEMS = 10_000
+DEFAULT_MAX_PARALLEL = 100
 STEP_ID = r"^[a-z][a-z0-9_]{0,62}$"
 
 _DURATION: dict[str, Any] = {
@@ -69,6 +72,29 @@ _STEP: dict[str, Any] = {
             "type": ["string", "boolean"],
             "title": "an expression",
             "description": "An expression that gives true (run) or false (skip).",
+        },
+        "foreach": {
+            "type": ["string", "array"],
+            "maxItems": MAX_ITEMS,
+            "title": "a list, or one ${{ expression }} that gives a list",
+            "description": "Do the step once for each item; its `with` may read item and index. At most 10,000 items.",
+        },
+        "max_parallel": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_ITEMS,
+            "default": DEFAULT_MAX_PARALLEL,
+            "title": "a number of items from 1 to 10,000",
+            "description": "With foreach: how many items may be under way at once.",
+        },
+        "tolerated_failures": {
+            "title": "a number of items, or a share of them from 0% to 100%",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_ITEMS},
+                {"type": "string", "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,3})?)%$"},
+            ],
+            "default": 0,
+            "description": "With foreach: how many items may fail and the step still succeeds, as 3 or 5%.",
         },
         "essential": {
             "type": "boolean",

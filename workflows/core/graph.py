@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 from workflows.core.expressions import Expression
@@ -40,6 +41,24 @@ class StepInfo(Protocol):
     def retry(self) -> Retry | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """How a step with `foreach` is done: once for each item of a list."""
+
+    #: what renders to the list
+    foreach: Template
+    #: items that may be ready or running at once
+    max_parallel: int
+    #: how many items may fail and the step still succeeds: this many, or this share of them (a Fraction: with a float,
+    #: 29% of 100 would be less than 29)
+    tolerated: int | Fraction
+
+    def tolerates(self, failed: int, total: int) -> bool:
+        """Whether the step succeeds although so many of its items failed."""
+        most = self.tolerated * total if isinstance(self.tolerated, Fraction) else self.tolerated
+        return failed <= most
+
+
 @dataclass(frozen=True)
 class StepNode:
     """One step of a workflow, with its settings already merged with those of the registered step."""
@@ -60,6 +79,8 @@ class StepNode:
     retry: Retry
     idempotent: bool
     transactional: bool
+    #: None: the step is done once
+    fan_out: FanOut | None = None
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
+from workflows.core import fan_out
 from workflows.core.expressions import ExpressionError
-from workflows.core.graph import Graph, StepNode
+from workflows.core.fan_out import FanView, ItemResult
+from workflows.core.format import MAX_ITEMS
+from workflows.core.graph import FanOut, Graph, StepNode
 from workflows.core.states import RunState, StepState
 
 #: the item of a step that is no fan-out
@@ -44,10 +49,14 @@ class StepView:
     #: attempts whose worker was lost
     lost: int = 0
     output: Any = None
+    #: how the items of a running fan-out stand
+    fan: FanView | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """A run and its steps; of the items of fan-outs at least those that the happenings are about."""
+
     run: RunView
     steps: Mapping[StepKey, StepView]
 
@@ -131,6 +140,14 @@ class StepResolved:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsEnded:
+    """Every item of a fan-out has ended. results: of all items, in order; None if their outputs are too large."""
+
+    step: str
+    results: tuple[ItemResult, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunCancelled:
     by: str
     reason: str = ""
@@ -150,6 +167,7 @@ Happening = (
     | StepReturned
     | StepDue
     | StepResolved
+    | ItemsEnded
     | RunCancelled
     | RunTimedOut
 )
@@ -173,6 +191,8 @@ class StepChange:
     output: Any = None
     error: Mapping[str, Any] | None = None
     due_at: datetime | None = None
+    #: of a fan-out's own row: how many items it has; counts only where `new`
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +222,14 @@ class Plan:
     events: tuple[Event, ...] = ()
     #: happenings that no longer count (a former owner's result, a run that has ended)
     discarded: tuple[Happening, ...] = ()
+    #: fan-outs that go on, as they are once `releases` are done
+    fans: Mapping[str, FanView] = field(default_factory=dict)
+    #: (step, how many): pending items to be made READY, the first ones of those that `steps` does not name
+    releases: tuple[tuple[str, int], ...] = ()
+    #: fan-outs whose items have all ended: their results are to be read and handed in as ItemsEnded
+    joins: tuple[str, ...] = ()
+    #: fan-outs that ended with the run: what of their items has not begun or can be repeated is to be cancelled
+    cancels: tuple[str, ...] = ()
 
 
 def decide(graph: Graph, snapshot: Snapshot, happenings: Sequence[Happening], now: datetime) -> Plan:
@@ -227,13 +255,20 @@ class Deciding:
         self.events: list[Event] = []
         self.discarded: list[Happening] = []
         self.context: dict[str, Any] | None = None
+        #: running fan-outs, and those that the run's end stopped
+        self.fans: dict[str, FanView] = {step: view.fan for (step, _), view in snapshot.steps.items() if view.fan}
+        self.cancels: list[str] = []
+        #: fan-outs that begin here, with their items
+        self.begun: dict[str, list[StepChange]] = {}
         #: essential steps that failed for good, in the order in which they did
-        self.failed = [step for (step, _), view in snapshot.steps.items() if self._fails(step, view)]
+        self.failed = [step for (step, item), view in snapshot.steps.items() if self._fails(step, item, view)]
 
     def take(self, happening: Happening) -> None:
         """This happened next."""
         self._happened(happening)
-        self._advance()
+        if getattr(happening, "item", NO_ITEM) == NO_ITEM:
+            # Of one item alone nothing follows: its fan-out goes on, or is joined, which is a happening of its own.
+            self._advance()
 
     def ready(self) -> list[StepChange]:
         """The steps that have become READY so far."""
@@ -253,15 +288,17 @@ class Deciding:
                 self._lost(happening)
             case StepReturned():
                 if view := self._running(happening):
-                    self._set(happening.step, happening.item, replace(view, state=StepState.READY))
+                    self._again(happening.step, happening.item, view)
             case StepDue():
                 view = self.steps.get((happening.step, happening.item))
                 if view is None or view.state is not StepState.WAITING:
                     self.discarded.append(happening)
                 else:
-                    self._set(happening.step, happening.item, replace(view, state=StepState.READY))
+                    self._again(happening.step, happening.item, view)
             case StepResolved():
                 self._resolved(happening)
+            case ItemsEnded():
+                self._join(happening)
             case RunCancelled():
                 detail = {"by": happening.by, "reason": happening.reason}
                 self._stop(happening, RunState.CANCELLED, "run.cancelled", "the run was cancelled", detail)
@@ -324,7 +361,7 @@ class Deciding:
             self._set(happening.step, happening.item, replace(view, state=StepState.FAILED), error)
             self._event("step.attempt_failed", happening, {"error": error, "retry_at": None})
         else:
-            self._set(happening.step, happening.item, replace(view, state=StepState.READY), error)
+            self._again(happening.step, happening.item, view, error)
             self._event("step.lost", happening, {"error": error})
 
     def _resolved(self, happening: StepResolved) -> None:
@@ -341,9 +378,19 @@ class Deciding:
         if state is StepState.FAILED:
             error = {"code": "resolved_failed", "message": happening.note or f"{happening.by} says it failed"}
         output = happening.output if state is StepState.SUCCEEDED else None
-        self._set(happening.step, happening.item, replace(view, state=state, output=output), error)
+        if state is StepState.READY:
+            self._again(happening.step, happening.item, view)
+        else:
+            self._set(happening.step, happening.item, replace(view, state=state, output=output), error)
         detail = {"by": happening.by, "outcome": happening.outcome, "note": happening.note}
         self.events.append(Event("step.resolved", happening.step, happening.item, view.attempt, detail))
+
+    def _again(self, step: str, item: int, view: StepView, error: Mapping[str, Any] | None = None) -> None:
+        """READY for another attempt; an item for which its fan-out has no place waits for one."""
+        state, fan = StepState.READY, self.fans.get(step)
+        if item != NO_ITEM and fan is not None and view.state is not StepState.RUNNING and not self._room(step, fan):
+            state = StepState.PENDING
+        self._set(step, item, replace(view, state=state), error)
 
     def _set(
         self,
@@ -354,18 +401,33 @@ class Deciding:
         due_at: datetime | None = None,
         *,
         input: Any = None,
+        items: int | None = None,
     ) -> None:
         key = (step, item)
         new = key not in self.known
         if new and (earlier := self.changes.get(key)):
-            input = earlier.input
+            input, items = earlier.input, earlier.items
+        if item != NO_ITEM and (fan := self.fans.get(step)):
+            self.fans[step] = fan.moved(self.steps[key].state, view.state)
         self.steps[key] = view
-        if self._fails(step, view):
+        if self._fails(step, item, view):
             self.failed.append(step)
         self.changes[key] = StepChange(
-            step, item, new, view.state, view.attempt, view.failures, view.lost, input, view.output, error, due_at
+            step,
+            item,
+            new,
+            view.state,
+            view.attempt,
+            view.failures,
+            view.lost,
+            input,
+            view.output,
+            error,
+            due_at,
+            items,
         )
-        self.context = None
+        if item == NO_ITEM:
+            self.context = None
 
     def _event(self, type: str, of: StepFailed | StepLost, detail: Mapping[str, Any]) -> None:
         self.events.append(Event(type, of.step, of.item, of.attempt, detail))
@@ -410,6 +472,9 @@ class Deciding:
             if node.condition is not None and not node.condition.test(self._context()):
                 self._set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
                 return
+            if node.fan_out is not None:
+                self._fan_out(node, node.fan_out)
+                return
             value = self._input(node)
         except ExpressionError as error:
             fault = {"code": "expression_error", "message": str(error)}
@@ -422,8 +487,110 @@ class Deciding:
             return {}
         return node.with_.render({} if node.with_.constant else self._context())
 
-    def _fails(self, step: str, view: StepView) -> bool:
-        return view.state is StepState.FAILED and self.graph.steps[step].essential
+    def _fails(self, step: str, item: int, view: StepView) -> bool:
+        return view.state is StepState.FAILED and item == NO_ITEM and self.graph.steps[step].essential
+
+    # --- fan-outs (see Note [Fan-out] in `fan_out`) ---
+
+    def _fan_out(self, node: StepNode, how: FanOut) -> None:
+        """Begin a fan-out: its own row, and one for each item. Raises ExpressionError."""
+        values = how.foreach.render(self._context())
+        if not isinstance(values, list) or len(values) > MAX_ITEMS:
+            fault = {"code": "foreach_not_a_list", "message": "foreach gave no list"}
+            if isinstance(values, list):
+                message = f"foreach gave {len(values):,} items; at most {MAX_ITEMS:,} are allowed"
+                fault = {"code": "foreach_too_many", "message": message}
+            self._set(node.id, NO_ITEM, StepView(StepState.FAILED), fault)
+            return
+        changes: list[StepChange] = []
+        failed = active = size = 0
+        context = {**self._context()}
+        for index, value in enumerate(values):
+            state, input, error = StepState.READY, None, None
+            context["item"], context["index"] = value, index
+            try:
+                input = node.with_.render(context) if node.with_ is not None else {}
+            except ExpressionError as fault_of_item:
+                failed += 1
+                state, error = StepState.FAILED, {"code": "expression_error", "message": str(fault_of_item)}
+            else:
+                size += len(orjson.dumps(input))
+                if size > fan_out.MAX_INPUT_BYTES:
+                    much = f"the items' inputs have more than {fan_out.MAX_INPUT_BYTES:,} bytes together"
+                    fault = {"code": "foreach_too_large", "message": f"{much}; hand on references in place of data"}
+                    self._set(node.id, NO_ITEM, StepView(StepState.FAILED), fault)
+                    return
+                if active < how.max_parallel:
+                    active += 1
+                else:
+                    state = StepState.PENDING
+            changes.append(StepChange(node.id, index, True, state, 0, 0, 0, input, error=error))
+        fan = FanView(pending=len(values) - active - failed, active=active, failed=failed)
+        self.begun[node.id] = changes
+        self.fans[node.id] = fan
+        self._set(node.id, NO_ITEM, StepView(StepState.RUNNING, fan=fan), items=len(values))
+        if fan.over:
+            results = tuple(ItemResult(change.item, change.state, None, change.error) for change in changes)
+            self._join(ItemsEnded(node.id, results))
+
+    def _join(self, happening: ItemsEnded) -> None:
+        """The end of a fan-out, once: the row is RUNNING until it has happened."""
+        view = self.steps.get((happening.step, NO_ITEM))
+        fan, how = self.fans.get(happening.step), self.graph.steps[happening.step].fan_out
+        if view is None or view.state is not StepState.RUNNING or fan is None or how is None or not fan.over:
+            self.discarded.append(happening)
+            return
+        del self.fans[happening.step]
+        state, output, error = StepState.SUCCEEDED, None, None
+        if happening.results is not None:
+            output = fan_out.compose(happening.results)
+        if not how.tolerates(fan.failed, fan.total):
+            state = StepState.FAILED
+            error = {"code": "items_failed", "message": f"{fan.failed} of {fan.total} items failed"}
+            if happening.results is not None:
+                error = fan_out.items_failed(happening.results)
+        elif output is None:
+            state = StepState.FAILED
+            message = f"the items' outputs have more than {fan_out.MAX_OUTPUT_BYTES:,} bytes together"
+            error = {"code": "output_too_large", "message": f"{message}; they can be read one by one"}
+        self._set(happening.step, NO_ITEM, replace(view, state=state, output=output, fan=None), error)
+
+    def _room(self, step: str, fan: FanView) -> int:
+        how = self.graph.steps[step].fan_out
+        return how.max_parallel - fan.active if how else 0
+
+    def _stop_fan_out(self, step: str) -> None:
+        """The run ends without the rest of these items."""
+        self.fans.pop(step, None)
+        if step in self.begun:
+            self.begun[step] = [
+                change if change.state.ended else replace(change, state=StepState.CANCELLED)
+                for change in self.begun[step]
+            ]
+        else:
+            self.cancels.append(step)
+
+    def _release(self) -> list[tuple[str, int]]:
+        """Fill the places that became free: with the items at hand first, which the store could not tell from those
+        that it finds, then with any others."""
+        releases: list[tuple[str, int]] = []
+        for step in self.fans:
+            for (other, item), change in list(self.changes.items()):
+                waits = other == step and item != NO_ITEM and change.state is StepState.PENDING
+                if waits and self._room(step, self.fans[step]) > 0:
+                    self._set(step, item, replace(self.steps[step, item], state=StepState.READY), change.error)
+            if step in self.begun:
+                continue
+            fan = self.fans[step]
+            at_hand = sum(
+                other == step and item != NO_ITEM and change.state is StepState.PENDING
+                for (other, item), change in self.changes.items()
+            )
+            count = min(fan.pending - at_hand, self._room(step, fan))
+            if count > 0:
+                releases.append((step, count))
+                self.fans[step] = fan.moved(StepState.PENDING, StepState.READY, count)
+        return releases
 
     def _end(self) -> None:
         if self.failed:
@@ -467,6 +634,12 @@ class Deciding:
         self.run_change = RunChange(state, output, error)
         self.context = None
         for (step, item), view in list(self.steps.items()):
+            if item == NO_ITEM and step in self.fans:
+                self._stop_fan_out(step)
+                self._set(step, item, replace(view, state=StepState.CANCELLED, fan=None))
+                continue
+            if item != NO_ITEM:
+                continue
             idle = view.state in (StepState.READY, StepState.WAITING)
             if idle or (view.state is StepState.RUNNING and repeatable(self.graph.steps[step])):
                 self._set(step, item, replace(view, state=StepState.CANCELLED))
@@ -498,14 +671,29 @@ class Deciding:
     # --- the plan ---
 
     def plan(self) -> Plan:
+        releases = self._release() if self.fans else []
         if not self.state.ended:
             self._settle()
-        ready = tuple(key for key, change in self.changes.items() if change.state is StepState.READY)
-        return Plan(tuple(self.changes.values()), self.run_change, ready, tuple(self.events), tuple(self.discarded))
+        changes = [*self.changes.values(), *(change for items in self.begun.values() for change in items)]
+        ready = tuple((change.step, change.item) for change in changes if change.state is StepState.READY)
+        return Plan(
+            tuple(changes),
+            self.run_change,
+            ready,
+            tuple(self.events),
+            tuple(self.discarded),
+            self.fans,
+            tuple(releases),
+            tuple(step for step, fan in self.fans.items() if fan.over),
+            tuple(self.cancels),
+        )
 
     def _settle(self) -> None:
         """RUNNING while something can go on by itself, WAITING while nothing can, PENDING before the first claim."""
-        states = {view.state for view in self.steps.values()}
+        states = {view.state for (step, item), view in self.steps.items() if item == NO_ITEM and step not in self.fans}
+        for fan in self.fans.values():
+            # One that is over is about to be joined.
+            states.add(StepState.READY if fan.active or fan.over else StepState.WAITING)
         if states & {StepState.READY, StepState.RUNNING}:
             state = RunState.PENDING if self.state is RunState.PENDING else RunState.RUNNING
         elif states & {StepState.WAITING, StepState.UNKNOWN}:

@@ -21,10 +21,12 @@ class RunState(StrEnum):
 
 class StepState(StrEnum):
     PENDING = "PENDING"  # waits for its needs; has no row             → READY, SKIPPED, FAILED (expression), CANCELLED
+    #                      of a fan-out's item: waits for a place, has a row → READY, RUNNING, CANCELLED
+    #                      a fan-out itself goes from here to RUNNING, and from there to SUCCEEDED, FAILED, CANCELLED
     READY = "READY"  # may be claimed by a worker                      → RUNNING, CANCELLED
     RUNNING = "RUNNING"  # claimed; `attempt` is the claim's fencing token → any but PENDING
-    WAITING = "WAITING"  # rests until `due_at` before its next attempt → READY, CANCELLED
-    UNKNOWN = "UNKNOWN"  # not idempotent, and its outcome was lost    → READY, SUCCEEDED, FAILED
+    WAITING = "WAITING"  # rests until `due_at` before its next attempt → READY, CANCELLED (an item: PENDING)
+    UNKNOWN = "UNKNOWN"  # not idempotent, and its outcome was lost    → READY, SUCCEEDED, FAILED (an item: PENDING)
     SUCCEEDED = "SUCCEEDED"  # its output is recorded                  (end)
     FAILED = "FAILED"  # its last attempt failed, or may not be repeated (end)
     SKIPPED = "SKIPPED"  # its `if` was false, or what it needs was skipped (end)

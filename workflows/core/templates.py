@@ -41,9 +41,12 @@ class Template:
         return template
 
     @classmethod
-    def check(cls, value: Any, *, at: str) -> "tuple[Template | None, list[Fault], Expressions]":
-        """(the template or None, every fault with its path under `at`, the expressions that are sound)."""
-        builder = _Builder()
+    def check(cls, value: Any, *, at: str, of_item: bool = False) -> "tuple[Template | None, list[Fault], Expressions]":
+        """(the template or None, every fault with its path under `at`, the expressions that are sound).
+
+        of_item: it is rendered for each item of a fan-out.
+        """
+        builder = _Builder(of_item)
         constant, render = builder.build(value, at, ())
         found = tuple(builder.found)
         if builder.faults:
@@ -62,7 +65,8 @@ class Template:
 
 
 class _Builder:
-    def __init__(self) -> None:
+    def __init__(self, of_item: bool) -> None:
+        self.of_item = of_item
         self.faults: list[Fault] = []
         self.found: list[tuple[Location, Expression]] = []
 
@@ -97,7 +101,9 @@ class _Builder:
             return text, None
         try:
             parts = split(text)
-            compiled = [Expression.compile(part.strip()) if code else part for code, part in parts]
+            compiled = [
+                Expression.compile(part.strip(), of_item=self.of_item) if code else part for code, part in parts
+            ]
         except (ExpressionError, TokenError) as error:
             self.faults.append(Fault(at, str(error)))
             return None, None

@@ -69,7 +69,10 @@ class WorkflowRun(models.Model):
 
 
 class StepRun(models.Model):
-    """One step of one run, from the moment that it may run. A step without a row is PENDING."""
+    """One step of one run, or one item of a fan-out, from the moment that it may run.
+
+    A step without a row is PENDING. An item that waits for a place has a row, with its input, and is PENDING.
+    """
 
     pk = models.CompositePrimaryKey("run_id", "step", "item")
     run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="steps", db_index=False)
@@ -86,6 +89,8 @@ class StepRun(models.Model):
     input = models.JSONField(null=True)
     output = models.JSONField(null=True)
     error = models.JSONField(null=True)
+    #: of a fan-out's own row (item -1): how many items it has
+    items = models.PositiveIntegerField(null=True)
     ready_at = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     #: when the reconciler last published it again
@@ -101,12 +106,20 @@ class StepRun(models.Model):
             models.Index(fields=["worker"], name="step_running", condition=Q(state="RUNNING")),
             # whose rest is over
             models.Index(fields=["due_at"], name="step_waiting", condition=Q(state="WAITING")),
+            # which items come next; a step that is no fan-out is never in it
+            models.Index(
+                fields=["run", "step", "item"],
+                name="step_open_items",
+                condition=Q(state__in=["PENDING", "READY"], item__gte=0),
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(lane__in=[str(lane) for lane in Lane]), name="step_lane"),
             models.CheckConstraint(condition=Q(state__in=[str(state) for state in StepState]), name="step_state"),
             models.CheckConstraint(
-                condition=~Q(state="RUNNING") | Q(worker__isnull=False, started_at__isnull=False, attempt__gte=1),
+                condition=~Q(state="RUNNING")
+                | Q(worker__isnull=False, started_at__isnull=False, attempt__gte=1)
+                | Q(items__isnull=False, started_at__isnull=False),
                 name="step_running_is_owned",
             ),
             models.CheckConstraint(condition=~Q(state="READY") | Q(ready_at__isnull=False), name="step_ready_since"),
@@ -115,6 +128,7 @@ class StepRun(models.Model):
                 condition=~Q(state__in=sorted(STEP_ENDS)) | Q(finished_at__isnull=False), name="step_ended_at"
             ),
             models.CheckConstraint(condition=Q(item__gte=NO_ITEM), name="step_item"),
+            models.CheckConstraint(condition=Q(items__isnull=True) | Q(item=NO_ITEM), name="step_items"),
         ]
 
     def __str__(self) -> str:

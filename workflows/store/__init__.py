@@ -14,11 +14,13 @@ lock held while deciding. A run for which the condition fails is taken again the
 The functions here run in the caller's transaction; each says whether it needs one. A statement that needs none is a
 transaction of its own in autocommit; several of them in one string are one round trip and one transaction.
 
-One module an idea: `values` (in and out), `starts`, `claims`, `checkpoints` (on `rows`), `workers`, `searches`.
+One module an idea: `values` (in and out), `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`), `workers`,
+`searches`.
 """
 
 from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
+from workflows.store.fan_outs import PORTION
 from workflows.store.searches import due_steps, overdue_runs
 from workflows.store.starts import forget_idempotency_keys, insert_runs, take_idempotency_key
 from workflows.store.values import (
@@ -43,6 +45,7 @@ from workflows.store.workers import (
 )
 
 __all__ = [
+    "PORTION",
     "RUN_ENDED_CHANNEL",
     "Applied",
     "Claim",

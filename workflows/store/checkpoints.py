@@ -1,15 +1,17 @@
 """What happened to runs, decided and written. See the notes in `workflows.store`."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
 from workflows.core import machine
 from workflows.core.graph import Graph
-from workflows.core.machine import RunView, Snapshot, StepKey, StepView
+from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
+from workflows.store.fan_outs import cancel_items, items_ended
+from workflows.store.fan_outs import load as load_items
 from workflows.store.rows import Writes
 from workflows.store.values import Applied, Claim, Known, Report, claimable, from_json
 
@@ -37,18 +39,25 @@ def apply(
     sure = sorted(
         run_id
         for run_id, own in by_run.items()
-        if run_id in group.known and all(isinstance(report.happening, _SURE) for report in own)
+        if run_id in group.known and all(_is_sure(report.happening, group.known[run_id]) for report in own)
     )
     if sure:
         group.apply({run_id: group.known[run_id] for run_id in sure}, datetime.now(UTC))
     unsure = sorted(by_run.keys() - group.done)
     if unsure:
         with transaction.atomic():
-            runs, now = _lock_and_load(unsure)
+            runs, now = _lock_and_load(unsure, by_run, reporter)
             if runs:
-                group.apply(runs, now)
+                group.apply(runs, now, locked=True)
         group.discarded.extend(report for run_id in unsure if run_id not in runs for report in by_run[run_id])
     return Applied(tuple(group.claims), tuple(group.hints), tuple(group.discarded))
+
+
+def _is_sure(happening: machine.Happening, run: Known) -> bool:
+    """Whether it can be decided on what is known: a success, of a step or of an item that is known."""
+    if not isinstance(happening, _SURE):
+        return False
+    return happening.item == NO_ITEM or (happening.step, happening.item) in run.snapshot.steps
 
 
 class _Group:
@@ -72,9 +81,14 @@ class _Group:
         self.hints: list[tuple[str, str]] = []
         self.discarded: list[Report] = []
 
-    def apply(self, runs: Mapping[str, Known], now: datetime) -> None:
-        """Decide on what is known of these runs, and write where it still holds; the others are forgotten."""
+    def apply(self, runs: Mapping[str, Known], now: datetime, *, locked: bool = False) -> None:
+        """Decide on what is known of these runs, and write where it still holds; the others are forgotten.
+
+        locked: the runs are, in a transaction. Fan-outs that end are left to that: their last item, their join and what
+        follows it become visible together.
+        """
         writes = Writes(self.reporter)
+        joins: list[tuple[str, str]] = []
         discarded: list[Report] = []
         for run_id, run in runs.items():
             reports = self.by_run[run_id]
@@ -84,13 +98,36 @@ class _Group:
                 plan = decided.plan
             else:
                 plan = machine.decide(graph, run.snapshot, [report.happening for report in reports], now)
+            if (plan.joins or plan.cancels) and not locked:
+                continue
+            joins.extend((run_id, step) for step in plan.joins)
             if plan.discarded:
                 discarded.extend(report for report in reports if report.happening in plan.discarded)
             writes.add_plan(
                 run_id, run, graph, plan, reports=reports, claimable=claimable(reports) if self.go_on else 0
             )
+        if not writes.runs:
+            return
+        self._write(writes, runs, discarded)
+        for run_id, step in joins:
+            self._join(run_id, step, now)
+
+    def _join(self, run_id: str, step: str, now: datetime) -> None:
+        """The end of a fan-out whose last items were just written, and what follows from it. In a transaction."""
+        run = self.known.get(run_id)
+        if run is None:
+            return  # another fan-out of the run was joined first, and that ended it
+        graph = self.graph_of(run.version_id)
+        plan = machine.decide(graph, run.snapshot, [items_ended(run_id, step)], now)
+        writes = Writes(self.reporter)
+        writes.add_plan(run_id, run, graph, plan, reports=[], claimable=1 if self.go_on else 0)
+        self._write(writes, [run_id], [])
+
+    def _write(self, writes: Writes, runs: Iterable[str], discarded: Sequence[Report]) -> None:
         with connection.cursor() as cursor:
             written = writes.write(cursor)
+        if writes.cancels:
+            cancel_items(writes.cancels)
         self.done |= written
         for run_id in runs:
             after = writes.after.get(run_id) if run_id in written else None
@@ -103,8 +140,17 @@ class _Group:
         self.discarded += (report for report in discarded if report.run_id in written)
 
 
-def _lock_and_load(run_ids: Sequence[str]) -> tuple[dict[str, Known], datetime]:
-    """The runs that exist, locked, and the database's clock. The steps are read after the locks were taken."""
+def _lock_and_load(
+    run_ids: Sequence[str], by_run: Mapping[str, Sequence[Report]], reporter: int | None
+) -> tuple[dict[str, Known], datetime]:
+    """The runs that exist, locked, and the database's clock. The steps are read after the locks were taken; of the
+    items of fan-outs those that are reported on."""
+    touched = [
+        (run_id, report.happening.step, report.happening.item)  # type: ignore[union-attr]  # it has an item
+        for run_id in run_ids
+        for report in by_run[run_id]
+        if getattr(report.happening, "item", NO_ITEM) != NO_ITEM
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -118,14 +164,19 @@ def _lock_and_load(run_ids: Sequence[str]) -> tuple[dict[str, Known], datetime]:
         steps: dict[str, dict[StepKey, StepView]] = {str(row[0]): {} for row in rows}
         cursor.execute(
             """
-            SELECT run_id, step, item, state, attempt, failures, lost, output::text
-            FROM workflows_steprun WHERE run_id = ANY(%s::uuid[])
+            SELECT run_id, step, item, state, attempt, failures, lost, output::text, items
+            FROM workflows_steprun WHERE run_id = ANY(%s::uuid[]) AND item = -1
             """,
             [list(steps)],
         )
-        for run_id, step, item, state, attempt, failures, lost, output in cursor.fetchall():
+        fan_outs: list[tuple[str, str]] = []
+        for run_id, step, item, state, attempt, failures, lost, output, items in cursor.fetchall():
             view = StepView(StepState(state), attempt, failures, lost, from_json(output))
             steps[str(run_id)][step, item] = view
+            if items is not None and view.state is StepState.RUNNING:
+                fan_outs.append((str(run_id), step))
+        if fan_outs or touched:
+            load_items(cursor, steps, fan_outs, touched, reporter)
     runs: dict[str, Known] = {}
     for id_, workflow, key, lane, state, input_, created_at, version_id, deadline_at, seq, _ in rows:
         run = RunView(str(id_), workflow, key, lane, RunState(state), from_json(input_), created_at)

@@ -8,20 +8,32 @@ from typing import Any
 from django.db import connection
 
 from workflows.core.lanes import LaneLoad
-from workflows.core.machine import RunView, Snapshot, StepKey, StepView
+from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
+from workflows.store.fan_outs import PORTION, portions
 from workflows.store.values import Claim, Known, from_json
 
 _CLAIM = """
 WITH run AS MATERIALIZED (
     SELECT id, version_id, workflow, business_key, lane, state, input, deadline_at, created_at, seq
     FROM workflows_workflowrun WHERE id = ANY(%(runs)s::uuid[]) ORDER BY id FOR NO KEY UPDATE {skip}
+), portion AS MATERIALIZED (
+    -- Never run where no step that may be claimed is an item. Locked, because what another claim took while this one
+    -- waited for the run must not count as part of the portion.
+    SELECT run.id, i.step, i.item FROM run CROSS JOIN LATERAL (
+        SELECT s.step, s.item FROM workflows_steprun s
+        WHERE s.run_id = run.id AND s.item >= 0 AND s.state = 'READY' AND s.lane = ANY(%(lanes)s)
+        ORDER BY s.step, s.item
+        LIMIT %(portion)s * (SELECT count(*) FROM unnest(%(runs)s::uuid[]) AS named (id) WHERE named.id = run.id)
+        FOR NO KEY UPDATE
+    ) i
 ), claimed AS (
     UPDATE workflows_steprun s
     SET state = 'RUNNING', attempt = s.attempt + 1, worker_id = %(worker)s, started_at = clock_timestamp(),
         finished_at = NULL, due_at = NULL, hinted_at = NULL
     FROM run WHERE s.run_id = run.id AND s.state = 'READY' AND s.lane = ANY(%(lanes)s)
-    RETURNING s.run_id, s.step, s.item, s.attempt, s.input, s.lane
+      AND (s.item < 0 OR (s.run_id, s.step, s.item) IN (SELECT id, step, item FROM portion))
+    RETURNING s.run_id, s.step, s.item, s.attempt, s.input, s.lane, s.failures, s.lost
 ), begun AS (
     UPDATE workflows_workflowrun r
     SET seq = r.seq + 1, state = CASE r.state WHEN 'PENDING' THEN 'RUNNING' ELSE r.state END,
@@ -29,9 +41,10 @@ WITH run AS MATERIALIZED (
     WHERE r.id IN (SELECT run_id FROM claimed)
 )
 SELECT c.run_id::text, c.step, c.item, c.attempt, c.input::text, run.version_id, run.workflow, run.business_key, c.lane,
-       run.deadline_at, run.created_at, run.lane, run.state, run.seq + 1,
-       CASE run.state WHEN 'PENDING' THEN run.input::text END,
-       CASE run.state WHEN 'PENDING' THEN (SELECT count(*) FROM workflows_steprun s WHERE s.run_id = run.id) END
+       run.deadline_at, run.created_at, c.failures, c.lost, run.lane, run.state, run.seq + 1,
+       CASE WHEN run.state = 'PENDING' AND c.item < 0 THEN run.input::text END,
+       CASE WHEN run.state = 'PENDING' AND c.item < 0
+            THEN (SELECT count(*) FROM workflows_steprun s WHERE s.run_id = run.id) END
 FROM claimed c JOIN run ON run.id = c.run_id ORDER BY c.run_id, c.step, c.item
 """
 
@@ -46,12 +59,13 @@ def claim(
 ) -> list[Claim]:
     """Claim what is ready in these runs and lanes, in one statement. Needs no transaction.
 
+    Of the items of fan-outs it takes a portion of each run, as often as the run is named.
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
     known: learns the runs of which these claims are all there is.
     """
     sql = _CLAIM.format(skip="SKIP LOCKED" if skip_locked else "")
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"runs": sorted(set(run_ids)), "worker": worker_id, "lanes": list(lanes)})
+        cursor.execute(sql, {"runs": sorted(run_ids), "worker": worker_id, "lanes": list(lanes), "portion": PORTION})
         rows = cursor.fetchall()
     claims = [
         Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])
@@ -61,15 +75,23 @@ def claim(
 
 
 def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
-    """Only a run that nobody had touched before is known by its claims: if they are all of its steps. Returns the
-    claims with what is known of their runs."""
+    """What was known of a run, and these claims have changed. Where nothing was, a run that nobody had touched before
+    is known by its claims: if they are all of its steps. Returns the claims with what is known of their runs."""
     claimed: dict[str, dict[StepKey, StepView]] = defaultdict(dict)
-    for one in claims:
-        claimed[one.run_id][one.step, one.item] = StepView(StepState.RUNNING, one.attempt)
-        # Whatever was known of it, this claim has changed it.
-        known.pop(one.run_id, None)
+    for one, (*_, failures, lost, _, _, _, _, _) in zip(claims, rows, strict=True):
+        claimed[one.run_id][one.step, one.item] = StepView(StepState.RUNNING, one.attempt, failures, lost)
+    before = {run_id: known.pop(run_id, None) for run_id in claimed}
     for one, (*_, lane, state, seq, input_, steps) in zip(claims, rows, strict=True):
-        if one.run_id not in known and state == RunState.PENDING and steps == len(claimed[one.run_id]):
+        was = before[one.run_id]
+        if one.run_id in known:
+            continue
+        if was is not None and was.seq == seq - 1:
+            run = was.snapshot.run
+            if run.state is RunState.PENDING:
+                run = replace(run, state=RunState.RUNNING)
+            snapshot = Snapshot(run, {**was.snapshot.steps, **claimed[one.run_id]})
+            known[one.run_id] = replace(was, snapshot=snapshot, seq=seq)
+        elif state == RunState.PENDING and steps == len(claimed[one.run_id]):
             view = RunView(
                 one.run_id,
                 one.workflow,
@@ -127,7 +149,10 @@ FROM unnest(%(lanes)s::text[]) AS l (lane)
 
 
 def rehint_stale_ready(*, older_than: float, again_after: float, limit: int) -> list[tuple[str, str]]:
-    """(lane, run id) of ready steps whose message seems lost; not named again for `again_after` seconds."""
+    """(lane, run id) of ready steps whose message seems lost; not named again for `again_after` seconds.
+
+    A run is named once for each portion of its items.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -139,8 +164,11 @@ def rehint_stale_ready(*, older_than: float, again_after: float, limit: int) -> 
                 ORDER BY ready_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
             ) stale
             WHERE s.run_id = stale.run_id AND s.step = stale.step AND s.item = stale.item
-            RETURNING s.lane, s.run_id
+            RETURNING s.lane, s.run_id, s.item
             """,
             [older_than, again_after, limit],
         )
-        return [(lane, str(run_id)) for lane, run_id in cursor.fetchall()]
+        items: dict[tuple[str, str], int] = defaultdict(int)
+        for lane, run_id, item in cursor.fetchall():
+            items[lane, str(run_id)] += item != NO_ITEM
+        return [hint for hint, count in items.items() for _ in range(max(1, portions(count)))]

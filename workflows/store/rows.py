@@ -1,15 +1,27 @@
 """The rows that plans come to, and the one statement that writes them."""
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from workflows.core.graph import Graph
-from workflows.core.machine import Plan, Snapshot, StepFailed, StepKey, StepSucceeded, StepTaken, StepView
+from workflows.core.machine import (
+    NO_ITEM,
+    Plan,
+    Snapshot,
+    StepFailed,
+    StepKey,
+    StepSucceeded,
+    StepTaken,
+    StepView,
+    repeatable,
+)
 from workflows.core.states import STEP_ENDS, Lane, StepState
-from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, to_array, to_json
+from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
+from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
 
 #: seconds since a step began and since it ended, as far as the report tells
 Ages = tuple[float | None, float | None]
@@ -33,6 +45,10 @@ class Writes:
         self.step_inserts: list[tuple[Any, ...]] = []
         self.step_updates: list[tuple[Any, ...]] = []
         self.events: list[tuple[Any, ...]] = []
+        #: pending items of fan-outs that become ready, or the reporter's own
+        self.releases: list[tuple[Any, ...]] = []
+        #: (run id, step, whether a running item can be repeated) of fan-outs that end with their runs
+        self.cancels: list[tuple[str, str, bool]] = []
         self.claims: list[Claim] = []
         self.hints: list[tuple[str, str]] = []
         #: runs that go on, as they are once this is written
@@ -49,7 +65,12 @@ class Writes:
         snapshot = Snapshot(replace(view, state=change.state) if change else view, steps)
         after = Known(snapshot, run.seq + 1, run.version_id, run.deadline_at)
         hinted = self._add_steps(after, steps, graph, plan, ages=_ages(reports), claimable=claimable)
-        self.hints.extend((lane, run_id) for lane in sorted(hinted))
+        self.hints.extend((lane, run_id) for lane in hinted)
+        for step in plan.cancels:
+            self.cancels.append((run_id, step, repeatable(graph.steps[step])))
+            # What becomes of its items the database decides.
+            for key in [key for key in steps if key[0] == step and key[1] != NO_ITEM]:
+                del steps[key]
         ended = change is not None and change.state.ended
         self.durable |= ended
         output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
@@ -60,7 +81,7 @@ class Writes:
         if any(not step.state.ended for step in steps.values()):
             self.after[run_id] = after
 
-    def add_new(self, run: NewRun) -> set[str]:
+    def add_new(self, run: NewRun) -> list[str]:
         """The first steps of a run that is inserted with them. Returns the lanes that wait for a worker."""
         steps: dict[StepKey, StepView] = {}
         return self._add_steps(Known(Snapshot(run.view, steps), 0, run.version_id, None), steps, run.graph, run.plan)
@@ -74,11 +95,16 @@ class Writes:
         *,
         ages: Mapping[StepKey, Ages] = MappingProxyType({}),
         claimable: int = 0,
-    ) -> set[str]:
-        """The steps' rows; `steps`, which are those of `run`, become what they are afterwards."""
+    ) -> list[str]:
+        """The steps' rows; `steps`, which are those of `run`, become what they are afterwards: of items, those that the
+        reporter runs. Returns the lanes that wait for a worker, each as often as there are portions of items for one.
+        """
         hinted: set[str] = set()
+        waiting: dict[str, int] = defaultdict(int)
         view = run.snapshot.run
         lane = Lane(view.lane)
+        # Who begins a fan-out takes as much of it at once as who is told of it.
+        items_claimable = PORTION if claimable > 0 else 0
         for change in plan.steps:
             node = graph.steps[change.step]
             step_lane = lane if node.essential else DEFERRED_LANE[lane]
@@ -87,8 +113,12 @@ class Writes:
             self.durable |= not node.idempotent or node.transactional or state is StepState.FAILED
             if state is StepState.READY:
                 # Only new steps: their input is at hand, and one that is tried again may go to another worker.
-                if change.new and claimable > 0 and step_lane == lane:
-                    claimable -= 1
+                room = claimable if change.item == NO_ITEM else items_claimable
+                if change.new and room > 0 and step_lane == lane:
+                    if change.item == NO_ITEM:
+                        claimable -= 1
+                    else:
+                        items_claimable -= 1
                     state, attempt, began = StepState.RUNNING, attempt + 1, 0.0
                     self.claims.append(
                         Claim(
@@ -106,9 +136,17 @@ class Writes:
                             run.snapshot,
                         )
                     )
-                else:
+                elif change.item == NO_ITEM:
                     hinted.add(step_lane)
-            steps[change.step, change.item] = StepView(state, attempt, change.failures, change.lost, change.output)
+                else:
+                    waiting[step_lane] += 1
+            if change.item == NO_ITEM:
+                fan = plan.fans.get(change.step)
+                steps[change.step, NO_ITEM] = StepView(state, attempt, change.failures, change.lost, change.output, fan)
+            elif state is StepState.RUNNING:
+                steps[change.step, change.item] = StepView(state, attempt, change.failures, change.lost)
+            else:
+                steps.pop((change.step, change.item), None)
             row = (
                 view.id, change.step, change.item, state, attempt, change.failures, change.lost,
                 to_json(change.output), to_json(change.error), change.due_at, ended,
@@ -116,10 +154,21 @@ class Writes:
             if change.new:
                 # One with an attempt was claimed here, or begun in a stride.
                 worker = self._reporter if attempt else None
-                self.step_inserts.append((*row, step_lane, worker, to_json(change.input), began))
+                if change.items is not None and state is StepState.RUNNING:
+                    began = 0.0
+                self.step_inserts.append((*row, step_lane, worker, to_json(change.input), began, change.items))
             else:
                 self.step_updates.append(row)
-        return hinted
+        for step, fan in plan.fans.items():
+            steps[step, NO_ITEM] = replace(steps[step, NO_ITEM], fan=fan)
+        for step, count in plan.releases:
+            node = graph.steps[step]
+            step_lane = lane if node.essential else DEFERRED_LANE[lane]
+            own = max(0, min(count, claimable)) if step_lane == lane else 0
+            claimable -= own
+            waiting[step_lane] += count - own
+            self.releases.append((view.id, step, count, own, self._reporter))
+        return [other for other in Lane for _ in range(max(other in hinted, portions(waiting.get(other, 0))))]
 
     def write(self, cursor: Any) -> set[str]:
         """One statement, and so one round trip. Returns the runs for which `seq` held; of others nothing is written."""
@@ -130,14 +179,45 @@ class Writes:
             (_UPDATE_STEPS, self.step_updates),
             (_INSERT_STEPS, self.step_inserts),
             (_INSERT_EVENTS, self.events),
+            (RELEASE, self.releases),
         ):
             if rows:
                 parts.append(statement)
                 parameters.extend(to_array(column) for column in zip(*rows, strict=True))
         # An intermediate checkpoint of idempotent steps: losing it repeats the steps, nothing else.
         mode = "" if self.durable else "SET LOCAL synchronous_commit = off;\n"
-        cursor.execute(f"{mode}WITH {','.join(parts)}\n{_WRITTEN}", parameters)
-        return {row[0] for row in cursor.fetchall()}
+        cursor.execute(f"{mode}WITH {','.join(parts)}\n{RELEASED if self.releases else _WRITTEN}", parameters)
+        rows = cursor.fetchall()
+        if self.releases:
+            for run_id, step, *item, _ in rows:
+                if step is not None:
+                    self._claim_released(run_id, step, *item)
+        return {row[0] for row in rows}
+
+    def _claim_released(
+        self, run_id: str, step: str, item: int, attempt: int, failures: int, lost: int, input: str | None
+    ) -> None:
+        after = self.after[run_id]
+        run = after.snapshot.run
+        # As yet nobody but this has a hold of it.
+        steps = cast("dict[StepKey, StepView]", after.snapshot.steps)
+        steps[step, item] = StepView(StepState.RUNNING, attempt, failures, lost)
+        self.claims.append(
+            Claim(
+                run_id,
+                step,
+                item,
+                attempt,
+                from_json(input),
+                after.version_id,
+                run.workflow,
+                run.business_key,
+                # A reporter goes on in the lane of the run alone.
+                run.lane,
+                after.deadline_at,
+                run.created_at,
+            )
+        )
 
 
 def _ages(reports: Sequence[Report]) -> dict[StepKey, Ages]:
@@ -182,14 +262,14 @@ WHERE s.run_id = v.run_id AND s.step = v.step AND s.item = v.item AND v.run_id I
 
 
 NEW_STEPS = f"""
-INSERT INTO workflows_steprun ({_STEP_NAMES}, lane, worker_id, input, ready_at, started_at, finished_at)
+INSERT INTO workflows_steprun ({_STEP_NAMES}, lane, worker_id, input, items, ready_at, started_at, finished_at)
 SELECT run_id, step, item, state, attempt, failures, lost, output::jsonb, error::jsonb, due_at, lane, worker_id,
-       input::jsonb,
+       input::jsonb, items,
        CASE WHEN state = 'READY' THEN clock_timestamp() ELSE statement_timestamp() - make_interval(secs => began) END,
        statement_timestamp() - make_interval(secs => began),
        CASE WHEN state IN ({_ENDS}) THEN statement_timestamp() - make_interval(secs => coalesce(ended, 0)) END
-FROM unnest({_STEP_COLUMNS}, %s::text[], %s::bigint[], %s::text[], %s::float8[])
-  AS v ({_STEP_NAMES}, ended, lane, worker_id, input, began)
+FROM unnest({_STEP_COLUMNS}, %s::text[], %s::bigint[], %s::text[], %s::float8[], %s::int[])
+  AS v ({_STEP_NAMES}, ended, lane, worker_id, input, began, items)
 """  # noqa: S608  (made of constants)
 
 

@@ -51,7 +51,7 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
     writes = Writes()
     hints: list[tuple[str, str]] = []
     for run in runs:
-        hints.extend((lane, run.id) for lane in sorted(writes.add_new(run)))
+        hints.extend((lane, run.id) for lane in writes.add_new(run))
     sql, parameters = [_NEW_RUNS], _new_run_columns(runs)
     if writes.step_inserts:
         sql.append(NEW_STEPS)

@@ -53,7 +53,8 @@ def orphaned_steps(*, limit: int) -> list[tuple[str, str, int, int]]:
         cursor.execute(
             """
             SELECT run_id, step, item, attempt FROM workflows_steprun
-            WHERE state = 'RUNNING' AND worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
+            WHERE state = 'RUNNING' AND items IS NULL
+              AND worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
             LIMIT %s
             """,
             [limit],

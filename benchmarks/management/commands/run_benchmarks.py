@@ -21,6 +21,9 @@ from benchmarks.session import Options
 
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
+#: the options that say how large the loads are
+SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs")
+
 
 class Command(BaseCommand):
     help = (
@@ -43,6 +46,7 @@ class Command(BaseCommand):
         add("--runs", type=_positive, default=usual.runs, help="engine: runs at once for the throughput")
         add("--backlog", type=_natural, default=usual.backlog, help="runs that wait meanwhile; 0: no such load")
         add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
+        add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
@@ -66,7 +70,7 @@ class Command(BaseCommand):
         before, tolerance = _comparison(options)
         results = run(
             options["scenario"],
-            Options(**{name: options[name] for name in ("in_flight", "count", "rate", "runs", "backlog", "waits")}),
+            Options(**{name: options[name] for name in SIZES}),
             Console(stderr=True),
             deployment=_deployment(options),
             with_limits=not options["no_limits"],

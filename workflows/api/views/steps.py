@@ -1,4 +1,4 @@
-"""Steps of a run: a person says what became of one whose outcome was lost."""
+"""Steps of a run: the items of one, and a person says what became of one whose outcome was lost."""
 
 from uuid import UUID
 
@@ -8,11 +8,27 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from workflows import engine
+from workflows import engine, queries
 
-from ..reading import principal_of, read_body
+from .. import responses
+from ..reading import principal_of, read_body, read_query
 from ..schema import RUN_PARAMETER, STEP_PARAMETER, operation
-from ..serializers import ResolveStep
+from ..serializers import ItemFilter, ResolveStep
+
+
+class StepItems(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="runs",
+        id="listStepItems",
+        summary="List the items of a step with foreach",
+        description="In the order of the list. Follow `next_cursor` until it is null.",
+        parameters=[RUN_PARAMETER, STEP_PARAMETER, ItemFilter],
+        answers={200: responses.StepItemPage},
+    )
+    def get(self, request: Request, id: UUID, step: str) -> Response:
+        page = queries.list_items(str(id), step, **read_query(request, ItemFilter))
+        return Response({"items": page.items, "next_cursor": page.next_cursor})
 
 
 class StepResolve(APIView):
