@@ -12,7 +12,7 @@ _BROKERS = ("redis://", "rediss://", "sentinel://")
 
 @register()
 def engine_settings(**_: Any) -> list[CheckMessage]:
-    """workflows.E001 … E006: the engine's settings fit together."""
+    """workflows.E001 … E007: the engine's settings fit together."""
     found: list[CheckMessage] = []
     if settings.ERIP_LEASE_SECONDS < 2 * settings.ERIP_HEARTBEAT_SECONDS:
         found.append(
@@ -46,5 +46,13 @@ def engine_settings(**_: Any) -> list[CheckMessage]:
     if not (settings.ERIP_ADMISSION_MIN_RATE > 0 and settings.ERIP_ADMISSION_MAX_BACKLOG > 0):
         found.append(
             Error("ERIP_ADMISSION_MIN_RATE and ERIP_ADMISSION_MAX_BACKLOG must be above 0.", id="workflows.E006")
+        )
+    if settings.ERIP_ARCHIVE_AFTER_DAYS <= 0 or (settings.ERIP_KEEP_ARCHIVE_MONTHS or 1) < 1:
+        found.append(
+            Error(
+                "ERIP_ARCHIVE_AFTER_DAYS must be above 0, and ERIP_KEEP_ARCHIVE_MONTHS at least 1 where it is set.",
+                hint="Leave ERIP_KEEP_ARCHIVE_MONTHS out to keep archived runs for ever.",
+                id="workflows.E007",
+            )
         )
     return found

@@ -20,6 +20,10 @@ class Conf:
     stale_ready: float
     #: how often a step may lose its worker before it fails for good: a step that kills its worker must end
     max_lost_attempts: int
+    #: seconds after its end at which a run is moved to the archive
+    archive_after: float
+    #: months that an archived run is kept; None is for ever
+    keep_archive_months: int | None
     #: order, bounds and limits of the lanes
     lanes: LanePolicy
 
@@ -32,6 +36,8 @@ def conf() -> Conf:
         lease=settings.ERIP_LEASE_SECONDS,
         stale_ready=settings.ERIP_STALE_READY_SECONDS,
         max_lost_attempts=settings.ERIP_MAX_LOST_ATTEMPTS,
+        archive_after=settings.ERIP_ARCHIVE_AFTER_DAYS * 86_400.0,
+        keep_archive_months=settings.ERIP_KEEP_ARCHIVE_MONTHS,
         lanes=LanePolicy(
             bounds=settings.ERIP_LANE_BOUNDS,
             ageing_at=settings.ERIP_AGEING_AT,

@@ -33,7 +33,7 @@ from workflows.errors import (
 )
 from workflows.graphs import graph_of
 from workflows.ids import new_run_id
-from workflows.models import WorkflowDefinition, WorkflowRun, WorkflowVersion
+from workflows.models import ArchivedRun, WorkflowDefinition, WorkflowRun, WorkflowVersion, find_run
 from workflows.store import NewRun, Report
 
 #: runs started in one transaction, at most
@@ -235,7 +235,7 @@ def _started(run: NewRun, number: int) -> StartedRun:
 def _existing(run_id: str, known_hash: str, request_hash: str) -> StartedRun:
     if known_hash != request_hash:
         raise IdempotencyMismatch
-    run = WorkflowRun.objects.select_related("version").get(pk=run_id)
+    run = _run(run_id)
     return StartedRun(
         str(run.pk), run.workflow, run.version.number, run.state, run.lane, run.business_key, run.created_at, True
     )
@@ -303,8 +303,11 @@ def _report_of_person(run_id: str, happening: Happening) -> store.Applied:
     return store.apply([Report(str(UUID(run_id)), happening)], graph_of=graph_of)
 
 
-def _run(run_id: str) -> WorkflowRun:
+def _run(run_id: str) -> WorkflowRun | ArchivedRun:
     try:
-        return WorkflowRun.objects.select_related("version").get(pk=UUID(str(run_id)))
-    except (WorkflowRun.DoesNotExist, ValueError):
-        raise UnknownRun from None
+        run = find_run(UUID(str(run_id)))
+    except ValueError:
+        run = None
+    if run is None:
+        raise UnknownRun
+    return run

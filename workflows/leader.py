@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from erip.db.connections import drop_connection
 from workflows import dispatch, engine, store
+from workflows.archive import Archivist
 from workflows.conf import conf
 from workflows.core.machine import Happening, RunTimedOut, StepDue, StepLost
 from workflows.store import Report
@@ -38,6 +39,7 @@ class Leader:
         self._stop = threading.Event()
         self._leading_since: float | None = None
         self._forget_at = 0.0
+        self._archivist = Archivist()
 
     def stop(self) -> None:
         self._stop.set()
@@ -65,6 +67,7 @@ class Leader:
             self._end_overdue,
             self._hint_stale,
             self._forget,
+            self._archivist.tidy,
         )
         for duty in duties:
             duty()

@@ -13,7 +13,8 @@ from workflows.core.machine import NO_ITEM
 from workflows.core.states import RunState, StepState
 from workflows.errors import UnknownRun, UnknownStep
 from workflows.graphs import graph_of
-from workflows.models import RunEvent, StepRun, WorkflowRun
+from workflows.models import ArchivedRun, WorkflowRun, find_run
+from workflows.models.runs import StepColumns
 
 MAX_PAGE = 200
 #: events of a fan-out's items that are told of one run; its items can be listed
@@ -29,10 +30,11 @@ class Page:
 
 def run_finished(run_id: str) -> bool:
     """Whether the run has ended. Raises UnknownRun."""
-    state = WorkflowRun.objects.filter(pk=_uuid(run_id)).values_list("state", flat=True).first()
-    if state is None:
-        raise UnknownRun
-    return RunState(state).ended
+    for kept in (WorkflowRun, ArchivedRun):
+        state = kept.objects.filter(pk=_uuid(run_id)).values_list("state", flat=True).first()
+        if state is not None:
+            return RunState(state).ended
+    raise UnknownRun
 
 
 def run_detail(run_id: str) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def run_detail(run_id: str) -> dict[str, Any]:
     """
     run = _run(run_id)
     graph = graph_of(run.version_id)
-    rows = list(StepRun.objects.filter(run=run, item=NO_ITEM).select_related("worker"))
+    rows = list(run.steps.filter(item=NO_ITEM).select_related("worker"))
     return {**_summary(run), "input": run.input, "output": run.output, "steps": _steps(run, graph, rows)}
 
 
@@ -57,7 +59,7 @@ def list_items(
     node = graph_of(run.version_id).steps.get(step)
     if node is None:
         raise UnknownStep(f'The run has no step "{step}".')
-    rows = StepRun.objects.filter(run=run, step=step, item__gt=NO_ITEM if cursor is None else cursor)
+    rows = run.steps.filter(step=step, item__gt=NO_ITEM if cursor is None else cursor)
     if status is not None:
         rows = rows.filter(state=status)
     limit = max(1, min(limit, MAX_PAGE))
@@ -77,15 +79,18 @@ def list_runs(
     limit: int = 50,
 ) -> Page:
     """Runs, newest first. cursor: the id that the page before ended with; raises UnknownRun where it is no id."""
-    runs = WorkflowRun.objects.select_related("version").order_by("-id").defer("input", "output")
     filters = {"workflow": workflow, "state": status, "lane": lane, "business_key": business_key}
-    runs = runs.filter(**{name: value for name, value in filters.items() if value is not None})
-    if created_after is not None:
-        runs = runs.filter(created_at__gt=created_after)
-    if cursor is not None:
-        runs = runs.filter(id__lt=_uuid(cursor))
+    filters = {name: value for name, value in filters.items() if value is not None}
     limit = max(1, min(limit, MAX_PAGE))
-    found = list(runs[: limit + 1])
+    kept: list[WorkflowRun | ArchivedRun] = []
+    for runs in (WorkflowRun.objects.all(), ArchivedRun.objects.all()):
+        runs = runs.select_related("version").order_by("-id").defer("input", "output").filter(**filters)
+        if created_after is not None:
+            runs = runs.filter(created_at__gt=created_after)
+        if cursor is not None:
+            runs = runs.filter(id__lt=_uuid(cursor))
+        kept += runs[: limit + 1]
+    found = sorted(kept, key=lambda run: run.id, reverse=True)
     more = len(found) > limit
     items = [_summary(run) for run in found[:limit]]
     return Page(items, items[-1]["id"] if more else None)
@@ -103,7 +108,7 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         events.append(_event(run.started_at, "run.started"))
     if run.finished_at:
         events.append(_event(run.finished_at, f"run.{run.state.lower()}", detail=_error_detail(run.error)))
-    for row in StepRun.objects.filter(run=run, item=NO_ITEM).select_related("worker"):
+    for row in run.steps.filter(item=NO_ITEM).select_related("worker"):
         told = {
             "step": row.step,
             "item": _item(row.item),
@@ -115,7 +120,7 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         if row.finished_at:
             events.append(_event(row.finished_at, f"step.{row.state.lower()}", detail=_error_detail(row.error), **told))
     told_as = {"run.cancelled": "run.cancel_requested", "run.timed_out": "run.deadline_missed"}
-    recorded = RunEvent.objects.filter(run=run)
+    recorded = run.events.all()
     for event in [
         *recorded.filter(item=NO_ITEM),
         *recorded.filter(item__gt=NO_ITEM).order_by("id")[:MAX_ITEM_EVENTS],
@@ -128,8 +133,8 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
     return [event for _, _, event in sorted(((e["at"], _rank(e), e) for e in events), key=lambda e: e[:2])]
 
 
-def _run(run_id: str) -> WorkflowRun:
-    run = WorkflowRun.objects.select_related("version").filter(pk=_uuid(run_id)).first()
+def _run(run_id: str) -> WorkflowRun | ArchivedRun:
+    run = find_run(_uuid(run_id))
     if run is None:
         raise UnknownRun
     return run
@@ -142,7 +147,7 @@ def _uuid(text: str) -> UUID:
         raise UnknownRun from None
 
 
-def _summary(run: WorkflowRun) -> dict[str, Any]:
+def _summary(run: WorkflowRun | ArchivedRun) -> dict[str, Any]:
     return {
         "id": str(run.pk),
         "workflow": run.workflow,
@@ -159,8 +164,8 @@ def _summary(run: WorkflowRun) -> dict[str, Any]:
     }
 
 
-def _steps(run: WorkflowRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
-    by_key: Mapping[tuple[str, int], StepRun] = {(row.step, row.item): row for row in rows}
+def _steps(run: WorkflowRun | ArchivedRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
+    by_key: Mapping[tuple[str, int], StepColumns] = {(row.step, row.item): row for row in rows}
     # What never got a row either still waits for its needs, or the run ended without it.
     without = StepState.CANCELLED if RunState(run.state).ended else StepState.PENDING
     counts = _item_counts(run) if any(row.items is not None for row in rows) else {}
@@ -191,7 +196,7 @@ def _steps(run: WorkflowRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
     return steps
 
 
-def _of_row(row: StepRun) -> dict[str, Any]:
+def _of_row(row: StepColumns) -> dict[str, Any]:
     return {
         "status": row.state,
         "attempt": row.attempt,
@@ -204,10 +209,10 @@ def _of_row(row: StepRun) -> dict[str, Any]:
     }
 
 
-def _item_counts(run: WorkflowRun) -> dict[str, dict[str, int]]:
+def _item_counts(run: WorkflowRun | ArchivedRun) -> dict[str, dict[str, int]]:
     """Of each fan-out of the run: how many of its items are in which state."""
     counts: dict[str, dict[str, int]] = {}
-    rows = StepRun.objects.filter(run=run, item__gt=NO_ITEM).values_list("step", "state")
+    rows = run.steps.filter(item__gt=NO_ITEM).values_list("step", "state")
     for step, state, count in rows.annotate(count=Count("item")).order_by("step", "state"):
         counts.setdefault(step, {})[state] = count
     return counts

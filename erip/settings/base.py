@@ -115,6 +115,9 @@ ERIP_LANE_BOUNDS: dict[str, float] = {
 ERIP_AGEING_AT = env.float("ERIP_AGEING_AT", 0.5)
 ERIP_ADMISSION_MIN_RATE = env.float("ERIP_ADMISSION_MIN_RATE", 350.0)
 ERIP_ADMISSION_MAX_BACKLOG = env.int("ERIP_ADMISSION_MAX_BACKLOG", 100_000)
+# Runs that ended are legal records: they leave the hot tables, but nothing is dropped unless somebody says so.
+ERIP_ARCHIVE_AFTER_DAYS = env.float("ERIP_ARCHIVE_AFTER_DAYS", 30.0)
+ERIP_KEEP_ARCHIVE_MONTHS: int | None = env.int("ERIP_KEEP_ARCHIVE_MONTHS", None)
 
 # --- The library ----------------------------------------------------------------------------------------
 ERIP_PUBLIC_URL = env.str("ERIP_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")

@@ -1,5 +1,6 @@
 """The tables. Only `workflows.store` changes the rows of runs and steps."""
 
+from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, find_run
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.idempotency import IdempotencyKey
@@ -7,6 +8,9 @@ from workflows.models.runs import StepRun, WorkflowRun
 from workflows.models.workers import Worker
 
 __all__ = [
+    "ArchivedRun",
+    "ArchivedRunEvent",
+    "ArchivedStepRun",
     "IdempotencyKey",
     "RunEvent",
     "StepRun",
@@ -14,4 +18,5 @@ __all__ = [
     "WorkflowDefinition",
     "WorkflowRun",
     "WorkflowVersion",
+    "find_run",
 ]

@@ -6,11 +6,9 @@ from django.db.models.functions import Now
 from workflows.core.machine import NO_ITEM
 
 
-class RunEvent(models.Model):
-    """Written in the transaction of the change that it reports. The ordinary events (accepted, started, succeeded) are
-    derived from the rows when they are read: they cost nothing to write (see `queries.run_events`)."""
+class EventColumns(models.Model):
+    """What is known of an event, wherever it is kept."""
 
-    run = models.ForeignKey("WorkflowRun", models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField(db_default=Now())
     type = models.CharField(max_length=40)
     step = models.CharField(max_length=63, null=True)
@@ -19,8 +17,18 @@ class RunEvent(models.Model):
     detail = models.JSONField(default=dict)
 
     class Meta:
-        ordering = ["id"]
-        indexes = [models.Index(fields=["run", "id"], name="event_run")]
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.type} {self.step or ''}".strip()
+
+
+class RunEvent(EventColumns):
+    """Written in the transaction of the change that it reports. The ordinary events (accepted, started, succeeded) are
+    derived from the rows when they are read: they cost nothing to write (see `queries.run_events`)."""
+
+    run = models.ForeignKey("WorkflowRun", models.CASCADE, related_name="events", db_index=False)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["run", "id"], name="event_run")]

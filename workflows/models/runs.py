@@ -15,12 +15,11 @@ def _choices(states: Any) -> list[tuple[str, str]]:
     return [(str(state), str(state)) for state in states]
 
 
-class WorkflowRun(models.Model):
-    """One run of a workflow version."""
+class RunColumns(models.Model):
+    """What is known of a run, wherever it is kept."""
 
     #: UUIDv7, so that ids sort by their time and new rows go to the end of the index
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    version = models.ForeignKey("WorkflowVersion", models.PROTECT, related_name="runs", db_index=False)
     workflow = models.CharField(max_length=63)
     business_key = models.CharField(max_length=200, null=True, blank=True)
     lane = models.CharField(max_length=8, choices=_choices(Lane))
@@ -37,6 +36,18 @@ class WorkflowRun(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.id}"
+
+
+class WorkflowRun(RunColumns):
+    """One run of a workflow version."""
+
+    version = models.ForeignKey("WorkflowVersion", models.PROTECT, related_name="runs", db_index=False)
 
     class Meta:
         ordering = ["-id"]
@@ -64,18 +75,11 @@ class WorkflowRun(models.Model):
             ),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.workflow} {self.id}"
 
-
-class StepRun(models.Model):
-    """One step of one run, or one item of a fan-out, from the moment that it may run.
-
-    A step without a row is PENDING. An item that waits for a place has a row, with its input, and is PENDING.
-    """
+class StepColumns(models.Model):
+    """What is known of a step, or of an item of a fan-out, wherever it is kept."""
 
     pk = models.CompositePrimaryKey("run_id", "step", "item")
-    run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="steps", db_index=False)
     step = models.CharField(max_length=63)
     item = models.IntegerField(default=NO_ITEM, db_default=NO_ITEM)
     state = models.CharField(max_length=9, choices=_choices(StepState))
@@ -85,7 +89,7 @@ class StepRun(models.Model):
     attempt = models.PositiveIntegerField(default=0, db_default=0)
     failures = models.PositiveIntegerField(default=0, db_default=0)
     lost = models.PositiveIntegerField(default=0, db_default=0)
-    worker = models.ForeignKey("Worker", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
+    worker = models.ForeignKey("workflows.Worker", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
     input = models.JSONField(null=True)
     output = models.JSONField(null=True)
     error = models.JSONField(null=True)
@@ -97,6 +101,21 @@ class StepRun(models.Model):
     hinted_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in self.pk)
+
+
+class StepRun(StepColumns):
+    """One step of one run, or one item of a fan-out, from the moment that it may run.
+
+    A step without a row is PENDING. An item that waits for a place has a row, with its input, and is PENDING.
+    """
+
+    run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="steps", db_index=False)
 
     class Meta:
         indexes = [
@@ -130,6 +149,3 @@ class StepRun(models.Model):
             models.CheckConstraint(condition=Q(item__gte=NO_ITEM), name="step_item"),
             models.CheckConstraint(condition=Q(items__isnull=True) | Q(item=NO_ITEM), name="step_items"),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.run_id}:{self.step}"

@@ -18,6 +18,7 @@ One module an idea: `values` (in and out), `starts`, `claims`, `checkpoints` (on
 `searches`.
 """
 
+from workflows.store.archive import archive_runs, count_archivable, drop_archive
 from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
@@ -54,8 +55,11 @@ __all__ = [
     "NewRun",
     "Report",
     "apply",
+    "archive_runs",
     "bury_silent_workers",
     "claim",
+    "count_archivable",
+    "drop_archive",
     "due_steps",
     "forget_idempotency_keys",
     "from_json",

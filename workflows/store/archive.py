@@ -1,0 +1,109 @@
+"""Moving runs that ended long ago out of the hot tables, by months. See `workflows.models.archive`."""
+
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Model
+
+from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
+
+#: (hot table, its archive), in the order in which rows must go
+_MOVES: tuple[tuple[type[Model], type[Model], str], ...] = (
+    (StepRun, ArchivedStepRun, "run_id"),
+    (RunEvent, ArchivedRunEvent, "run_id"),
+    (WorkflowRun, ArchivedRun, "id"),
+)
+
+
+def archive_runs(*, older_than: float, limit: int) -> int:
+    """Move up to `limit` runs that ended more than `older_than` seconds ago, oldest first. Returns how many.
+
+    Runs with a step that can still change stay: an UNKNOWN one may be resolved, one that is not essential may run.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        # What ended long ago was created before that, so the search ends at an id: the rest of the table is not read.
+        newest = _first_id(datetime.fromtimestamp(time.time() - older_than, UTC))
+        cursor.execute(
+            """
+            SELECT id FROM workflows_workflowrun r
+            WHERE id < %s AND finished_at < now() - make_interval(secs => %s)
+              AND NOT EXISTS (SELECT 1 FROM workflows_steprun s WHERE s.run_id = r.id
+                              AND s.state IN ('PENDING', 'READY', 'RUNNING', 'WAITING', 'UNKNOWN'))
+            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+            """,
+            [newest, older_than, limit],
+        )
+        ids: list[UUID] = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            return 0
+        for month in sorted({_month_of(id_) for id_ in ids}):
+            _make_partitions(month)
+        for hot, archive, key in _MOVES:
+            columns = ", ".join(f'"{field.column}"' for field in hot._meta.concrete_fields)
+            cursor.execute(
+                f"""
+                WITH gone AS (DELETE FROM {hot._meta.db_table} WHERE {key} = ANY(%s::uuid[]) RETURNING {columns})
+                INSERT INTO {archive._meta.db_table} ({columns}) SELECT {columns} FROM gone
+                """,  # noqa: S608  (names of our own tables)
+                [ids],
+            )
+        return len(ids)
+
+
+def count_archivable(*, older_than: float) -> int:
+    """How many runs ended more than `older_than` seconds ago and are still in the hot tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM workflows_workflowrun WHERE finished_at < now() - make_interval(secs => %s)",
+            [older_than],
+        )
+        count: int = cursor.fetchone()[0]
+        return count
+
+
+def drop_archive(*, before: datetime) -> list[str]:
+    """Drop the partitions of months that ended before this moment. Returns the months, as 2026_11."""
+    dropped: list[str] = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        for _, archive, _ in _MOVES:
+            table = archive._meta.db_table
+            cursor.execute(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass ORDER BY 1", [table]
+            )
+            for (partition,) in cursor.fetchall():
+                name = partition.rpartition(".")[2].strip('"').removeprefix(f"{table}_")
+                year, _, month = name.partition("_")
+                if not (year.isdigit() and month.isdigit()):
+                    continue  # the partition for ids without a time
+                if _following(datetime(int(year), int(month), 1, tzinfo=UTC)) <= before:
+                    cursor.execute(f'DROP TABLE "{table}_{name}"')
+                    dropped.append(name)
+    return sorted(set(dropped))
+
+
+def _make_partitions(month: datetime) -> None:
+    with connection.cursor() as cursor:
+        for _, archive, _ in _MOVES:
+            table = archive._meta.db_table
+            cursor.execute(
+                f'CREATE TABLE IF NOT EXISTS "{table}_{month:%Y_%m}" PARTITION OF "{table}" '
+                "FOR VALUES FROM (%s) TO (%s)",
+                [_first_id(month), _first_id(_following(month))],
+            )
+
+
+def _month_of(run_id: UUID) -> datetime:
+    """The month in which a run was created, by its UUIDv7."""
+    created = datetime.fromtimestamp((run_id.int >> 80) / 1000, UTC)
+    return datetime(created.year, created.month, 1, tzinfo=UTC)
+
+
+def _following(month: datetime) -> datetime:
+    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
+
+
+def _first_id(moment: datetime) -> str:
+    """What all UUIDv7 of this millisecond and later are not less than."""
+    return str(UUID(int=round(moment.timestamp() * 1000) << 80))
