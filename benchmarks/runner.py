@@ -13,7 +13,7 @@ from .errors import BenchmarkError
 from .figures import Figure, Load, Results, Target
 from .fingerprint import environment
 from .progress import Live, live
-from .scenarios import SCENARIOS
+from .scenarios import LONG, SCENARIOS
 from .session import Options, Session
 
 ALL = "all"
@@ -23,7 +23,7 @@ def run(
     scenario: str, options: Options, console: Console, *, deployment: Deployment | None, with_limits: bool = True
 ) -> Results:
     """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
-    names = list(SCENARIOS) if scenario == ALL else [scenario]
+    names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
     with nullcontext(deployment) if deployment else private_stack() as found, live(console) as shown:
         told = environment(found)
         ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []

@@ -34,6 +34,7 @@ class Options:
     backlog: int = 2_000
     waits: int = 150
     fan_outs: int = 10
+    finished: int = 5_000_000
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

@@ -71,7 +71,7 @@ async def _throughput(session: Session) -> Load:
     """a) so many at once, and f) what they cost."""
     count = session.options.runs
     before, own = service_usage(session), time.process_time()
-    seconds, load = await _at_once(session, W4, count, "engine.throughput", f"{count:,} W4 at once")
+    seconds, load = await at_once(session, W4, count, "engine.throughput", f"{count:,} W4 at once")
     figures = [
         Figure("engine.throughput.rate", "W4 throughput", count / seconds, "workflows/s", False, Target(">=", 2_000)),
         Figure("engine.throughput.steps", "W4 throughput in steps", 4 * count / seconds, "steps/s", False),
@@ -104,7 +104,7 @@ async def _fan_outs(session: Session) -> Load:
     taken: list[float] = []
     correctness = NOTHING
     for number in range(count):
-        seconds, load = await _at_once(session, FAN_OUT, 1, "engine.fan_out", f"{title}, {number + 1} of {count}")
+        seconds, load = await at_once(session, FAN_OUT, 1, "engine.fan_out", f"{title}, {number + 1} of {count}")
         taken.append(seconds)
         correctness += load.correctness
     latency = summarise(taken)
@@ -126,12 +126,12 @@ async def _waits(session: Session) -> Load:
     """e) steps that wait for other systems must not hold one another up."""
     count = session.options.waits
     title = f"{count} runs of four waits of 100 ms"
-    seconds, load = await _at_once(session, WAITS, count, "engine.waits", title)
+    seconds, load = await at_once(session, WAITS, count, "engine.waits", title)
     figure = Figure("engine.waits.seconds", title, seconds, "s", True, Target("<=", 0.8), note="ideal: 0.4 s")
     return Load(**{**vars(load), "figures": [figure]})
 
 
-async def _at_once(session: Session, workload: Workload, count: int, name: str, title: str) -> tuple[float, Load]:
+async def at_once(session: Session, workload: Workload, count: int, name: str, title: str) -> tuple[float, Load]:
     """Seconds from before the bulk request until all were seen to have ended, and the load without figures."""
     done = session.show.phase(title, count)
     began = time.perf_counter()

@@ -16,13 +16,13 @@ from benchmarks.report import table
 from benchmarks.report.document import document
 from benchmarks.report.page import page
 from benchmarks.runner import ALL, run
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import LONG, SCENARIOS
 from benchmarks.session import Options
 
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
-SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs")
+SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished")
 
 
 class Command(BaseCommand):
@@ -35,7 +35,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: Any) -> None:
         add, usual = parser.add_argument, Options()
-        add("scenario", nargs="?", default=ALL, choices=[*SCENARIOS, ALL], help="default: all")
+        add(
+            "scenario",
+            nargs="?",
+            default=ALL,
+            choices=[*SCENARIOS, ALL],
+            help="default: all, but size, which takes many minutes",
+        )
         add("--url", help="a running deployment, e.g. http://127.0.0.1:8000; default: a private stack")
         add("--api-key", help="its key, scope author (operator, if its workflows are published already)")
         add("--database-url", help="its PostgreSQL, to check results there and to measure its limits")
@@ -47,6 +53,7 @@ class Command(BaseCommand):
         add("--backlog", type=_natural, default=usual.backlog, help="runs that wait meanwhile; 0: no such load")
         add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
+        add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
