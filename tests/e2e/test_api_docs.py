@@ -32,4 +32,4 @@ def test_the_documents_commands_run_and_none_is_a_server_error():
 
     assert done.returncode == 0, done.stderr
     statuses = re.findall(r"^(\d{3})$", done.stdout, re.MULTILINE)
-    assert statuses == ["200", "201", "202", "202", "202", "202", "200", "200", "200", "422"], done.stdout
+    assert statuses == ["200", "201", "202", "202", "202", "202", "200", "200", "200", "200", "422"], done.stdout

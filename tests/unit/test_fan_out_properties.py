@@ -100,6 +100,9 @@ class FanOuts(RuleBasedStateMachine):
             self.run = replace(self.run, state=plan.run.state)
         for step in plan.cancels:
             self.cancel(step)
+        if plan.run and plan.run.state.ended:
+            idle = {StepState.PENDING, StepState.READY, StepState.WAITING}
+            assert not any(view.state in idle for view in self.items().values()), "it ended with items to be begun"
         row = self.rows.get(("each", NO_ITEM))
         going = bool(row and row.state is StepState.RUNNING)
         assert ("each" in plan.fans) is going
@@ -212,6 +215,13 @@ class FanOuts(RuleBasedStateMachine):
         assert plan.discarded
         assert self.rows == before
 
+    @precondition(lambda self: self.items())
+    @rule()
+    def join_too_early_or_too_late(self) -> None:
+        before = dict(self.rows)
+        assert self.apply(ItemsEnded("each", ())).discarded
+        assert self.rows == before
+
     @rule(really=st.integers(0, 9), what=st.sampled_from([machine.RunCancelled("ann"), machine.RunTimedOut()]))
     def stop(self, really: int, what: machine.Happening) -> None:
         if really == 0:
@@ -242,17 +252,10 @@ class FanOuts(RuleBasedStateMachine):
             assert not self.counted().over, "nothing can ever move this fan-out"
 
     @invariant()
-    def what_ended_with_the_run_goes_on_only_where_it_must_not_be_repeated(self) -> None:
-        if not hasattr(self, "rows") or not self.run.state.ended:
-            return
-        assert not any(view.state in (StepState.PENDING, StepState.WAITING) for view in self.items().values())
-
-    @invariant()
     def the_run_waits_only_when_nothing_can_go_on_by_itself(self) -> None:
         if not hasattr(self, "rows") or self.run.state.ended:
             return
         moves = bool(self.those(StepState.READY, StepState.RUNNING))
-        assert self.run.state is (RunState.WAITING if not moves else self.run.state)
         assert moves or self.run.state is RunState.WAITING
         assert not (moves and self.run.state is RunState.WAITING)
 

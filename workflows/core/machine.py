@@ -581,12 +581,9 @@ class Deciding:
                     self._set(step, item, replace(self.steps[step, item], state=StepState.READY), change.error)
             if step in self.begun:
                 continue
+            # If there is still a place, none of the items at hand waits for it.
             fan = self.fans[step]
-            at_hand = sum(
-                other == step and item != NO_ITEM and change.state is StepState.PENDING
-                for (other, item), change in self.changes.items()
-            )
-            count = min(fan.pending - at_hand, self._room(step, fan))
+            count = min(fan.pending, self._room(step, fan))
             if count > 0:
                 releases.append((step, count))
                 self.fans[step] = fan.moved(StepState.PENDING, StepState.READY, count)

@@ -103,7 +103,11 @@ def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Seq
             )
             snapshot = Snapshot(view, claimed[one.run_id])
             known[one.run_id] = Known(snapshot, seq, one.version_id, one.deadline_at)
-    return [replace(one, snapshot=known[one.run_id].snapshot) if one.run_id in known else one for one in claims]
+    return [
+        # From an item nobody goes on by himself.
+        replace(one, snapshot=known[one.run_id].snapshot) if one.run_id in known and one.item == NO_ITEM else one
+        for one in claims
+    ]
 
 
 def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, limit: int) -> list[str]:

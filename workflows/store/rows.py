@@ -133,7 +133,8 @@ class Writes:
                             step_lane,
                             run.deadline_at,
                             view.created_at,
-                            run.snapshot,
+                            # From an item nobody goes on by himself.
+                            run.snapshot if change.item == NO_ITEM else None,
                         )
                     )
                 elif change.item == NO_ITEM:
