@@ -85,6 +85,12 @@ UNFOLD = {
                         "link": reverse_lazy("admin:workflows_workflowrun_changelist"),
                     },
                     {
+                        "title": "Archived runs",
+                        "icon": "inventory_2",
+                        "link": reverse_lazy("admin:workflows_archivedrun_changelist"),
+                        "permission": lambda request: request.user.has_perm("workflows.view_archivedrun"),
+                    },
+                    {
                         "title": "Definitions",
                         "icon": "account_tree",
                         "link": reverse_lazy("admin:workflows_workflowdefinition_changelist"),

@@ -4,13 +4,14 @@ import re
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from erip.access import keys
 from erip.access.models import ApiKey
 from tests.support.api import DEFINITION, INPUT, publish
-from workflows import engine
+from workflows import engine, store
 from workflows.models import Worker, WorkflowDefinition, WorkflowRun, WorkflowVersion
 
 pytestmark = pytest.mark.django_db
@@ -213,3 +214,18 @@ def test_a_key_is_revoked_from_the_list(client):
     client.post(address("access_apikey", "changelist"), {"action": "revoke", "_selected_action": [made.row.pk]})
 
     assert keys.authenticate(made.token) is None
+
+
+def test_an_archived_run_has_its_page_with_its_steps_and_no_actions(client, run):
+    WorkflowRun.objects.filter(pk=run).update(state="SUCCEEDED", finished_at="2020-01-01T00:00:00Z")
+    WorkflowRun.objects.get(pk=run).steps.update(state="SUCCEEDED", finished_at="2020-01-01T00:00:00Z")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    assert store.archive_runs(older_than=-60.0, limit=10) == 1
+    listed = client.get(address("workflows_archivedrun", "changelist"), {"q": "INC-7"})
+    assert run in listed.content.decode()
+    page = client.get(address("workflows_archivedrun", "change", run))
+    assert page.status_code == 200
+    assert "INC-7" in page.content.decode()
+    assert "/cancel" not in page.content.decode()
+    assert client.get(address("workflows_workflowrun", "changelist"), {"q": "INC-7"}).content.decode().count(run) == 0

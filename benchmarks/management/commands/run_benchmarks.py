@@ -16,7 +16,7 @@ from benchmarks.report import table
 from benchmarks.report.document import document
 from benchmarks.report.page import page
 from benchmarks.runner import ALL, run
-from benchmarks.scenarios import LONG, SCENARIOS
+from benchmarks.scenarios import SCENARIOS
 from benchmarks.session import Options
 
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130

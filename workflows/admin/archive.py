@@ -1,0 +1,13 @@
+"""Archived runs: the same page as any run, to look at."""
+
+from django.contrib import admin
+
+from workflows.models import ArchivedRun
+
+from .runs import RunAdmin
+
+
+@admin.register(ArchivedRun)
+class ArchivedRunAdmin(RunAdmin):
+    actions: list[str] = []
+    actions_detail: list[str] = []
