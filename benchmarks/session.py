@@ -33,6 +33,7 @@ class Options:
     runs: int = 5_000
     backlog: int = 2_000
     waits: int = 150
+    kills: int = 2
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

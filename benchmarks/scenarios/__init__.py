@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from ..figures import Load
 from ..session import Session
-from . import concurrent_workflows, engine, response_times
+from . import concurrent_workflows, engine, engine_crash, response_times
 
 Scenario = Callable[[Session], Awaitable[list[Load]]]
 
@@ -12,4 +12,7 @@ SCENARIOS: dict[str, Scenario] = {
     "concurrent-workflows": concurrent_workflows.run,
     "response-times": response_times.run,
     "engine": engine.run,
+    "engine-crash": engine_crash.run,
 }
+#: what a deployment that others use must not be put through
+PRIVATE_ONLY = frozenset({"engine-crash"})

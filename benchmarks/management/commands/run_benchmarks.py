@@ -19,6 +19,8 @@ from benchmarks.runner import ALL, run
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.session import Options
 
+#: the options of the command that say how large the loads are
+_SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "kills")
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 
@@ -40,9 +42,10 @@ class Command(BaseCommand):
         add("--in-flight", type=_positive, default=usual.in_flight, help="concurrent-workflows: how many at once")
         add("--count", type=_positive, default=usual.count, help="requests whose latency is measured")
         add("--rate", type=_rate, default=usual.rate, help="of these, per second")
-        add("--runs", type=_positive, default=usual.runs, help="engine: runs at once for the throughput")
+        add("--runs", type=_positive, default=usual.runs, help="engine, engine-crash: runs at once")
         add("--backlog", type=_natural, default=usual.backlog, help="runs that wait meanwhile; 0: no such load")
         add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
+        add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
@@ -66,7 +69,7 @@ class Command(BaseCommand):
         before, tolerance = _comparison(options)
         results = run(
             options["scenario"],
-            Options(**{name: options[name] for name in ("in_flight", "count", "rate", "runs", "backlog", "waits")}),
+            Options(**{name: options[name] for name in _SIZES}),
             Console(stderr=True),
             deployment=_deployment(options),
             with_limits=not options["no_limits"],

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -14,7 +15,6 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from workflows.library.models import ReportLink
-
 
 # A report and its link in one statement: no round trip between them, and nobody sees the one without the other. xmax is
 # 0 in a row that was inserted, and not in one that was overwritten.
@@ -49,9 +49,17 @@ class Saved:
 def save(*, key: str, run_id: str, workflow: str, title: str, html: str, markdown: str, expires_at: datetime) -> Saved:
     """The report of that idempotency key: the first time it is made, later it is overwritten. So with its link."""
     sha256 = hashlib.sha256(html.encode()).hexdigest()
-    values = {
-        **{"id": uuid4(), "link": uuid4(), "key": key, "run_id": run_id, "workflow": workflow, "title": title},
-        **{"html": html, "markdown": markdown, "sha256": sha256, "expires_at": expires_at},
+    values: dict[str, Any] = {
+        "id": uuid4(),
+        "link": uuid4(),
+        "key": key,
+        "run_id": run_id,
+        "workflow": workflow,
+        "title": title,
+        "html": html,
+        "markdown": markdown,
+        "sha256": sha256,
+        "expires_at": expires_at,
     }
     with connection.cursor() as cursor:
         cursor.execute(_SAVE, values)

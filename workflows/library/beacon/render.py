@@ -52,7 +52,7 @@ def pages(report: ReportInput, origin: Origin) -> tuple[str, str]:
 
 
 def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
-    # Plain dicts: a template looks names up as keys first, and a model answers that with an exception, a thousand times.
+    # Plain dicts: a template looks names up as keys first, and a model answers each time with an exception.
     context: dict[str, Any] = report.model_dump()
     context.update(
         title=title_of(report, origin),
