@@ -9,11 +9,11 @@ from rich.console import Console
 
 from . import limits
 from .deployment import Deployment, private_stack
-from .errors import BenchmarkError
+from .errors import BenchmarkError, Usage
 from .figures import Figure, Load, Results, Target
 from .fingerprint import environment
 from .progress import Live, live
-from .scenarios import LONG, SCENARIOS
+from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS
 from .session import Options, Session
 
 ALL = "all"
@@ -23,11 +23,15 @@ def run(
     scenario: str, options: Options, console: Console, *, deployment: Deployment | None, with_limits: bool = True
 ) -> Results:
     """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
+    if deployment is not None and scenario in PRIVATE_ONLY:
+        raise Usage(f"{scenario} kills a worker, or makes runs up: it runs on a private stack only, without --url.")
     names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
+    kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     with nullcontext(deployment) if deployment else private_stack() as found, live(console) as shown:
         told = environment(found)
         ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []
-        loads, left_out = _put_on(found, options, shown, names)
+        loads, left_out = _put_on(found, options, shown, kept)
+        left_out += [f"{name}: needs a private stack." for name in names if name not in kept]
         if with_limits and not (found.database and found.broker):
             left_out.append("The servers' limits: need --database-url and --broker-url.")
     return Results(told, [_with_ratios(load, ceiling) for load in loads], ceiling, left_out)

@@ -35,6 +35,7 @@ class Options:
     waits: int = 150
     fan_outs: int = 10
     finished: int = 5_000_000
+    kills: int = 2
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

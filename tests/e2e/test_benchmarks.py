@@ -51,6 +51,21 @@ def test_the_engine_is_measured_and_every_result_is_right(tmp_path):
     assert (done.returncode == 0) == results["passed"]
 
 
+def test_a_killed_worker_loses_nothing_and_records_nothing_twice(tmp_path):
+    told = tmp_path / "out.json"
+    done = benchmark("engine-crash", "--runs", "1000", "--kills", "1", "--no-limits", "--json", str(told))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(told.read_text())
+    (load,) = results["loads"]
+    assert load["correctness"]["right"], load["correctness"]["faults"]
+    assert load["correctness"]["steps_recorded"] == 4_000
+    figures = {figure["name"]: figure["value"] for figure in results["figures"]}
+    assert (figures["engine-crash.lost"], figures["engine-crash.twice"]) == (0, 0)
+    # The worker died with work in its hands, and that work ran again.
+    assert figures["engine-crash.repeated"] > 0
+    assert figures["engine-crash.recovery"] > 0
+
+
 def test_a_deployment_that_does_not_answer_is_a_missing_dependency():
     done = benchmark("response-times", "--url", "http://127.0.0.1:9", "--api-key", "none")
     assert done.returncode == 4
@@ -59,6 +74,8 @@ def test_a_deployment_that_does_not_answer_is_a_missing_dependency():
 
 def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
     assert benchmark("engine", "--url", "http://127.0.0.1:8000").returncode == 2
+    # No worker of a deployment that others use is killed.
+    assert benchmark("engine-crash", "--url", "http://127.0.0.1:8000", "--api-key", "k").returncode == 2
     assert benchmark("engine", "--fail-on-regression", "10%").returncode == 2
     assert benchmark("engine", "--baseline", str(tmp_path / "none.json")).returncode == 2
     assert benchmark("something").returncode == 2

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 def shared(expires: timedelta = timedelta(days=30)) -> tuple[ReportLink, str]:
-    _, link = beacon.save(
+    saved = beacon.save(
         key="k",
         run_id="r",
         workflow="w",
@@ -28,7 +28,7 @@ def shared(expires: timedelta = timedelta(days=30)) -> tuple[ReportLink, str]:
         markdown="# The report\n",
         expires_at=timezone.now() + expires,
     )
-    return link, links.write(link.pk, link.expires_at)
+    return ReportLink.objects.get(pk=saved.link), links.write(saved.link, saved.expires_at)
 
 
 def test_a_shared_report_is_read_without_a_login_and_leaks_nothing(client: Client) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from workflows.library.models import ReferenceVersion
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _lock = threading.Lock()
 _values: LRUCache[Hashable, tuple[UUID | None, Any]] = LRUCache(maxsize=256)
+_moments: TTLCache[Hashable, Any] = TTLCache(maxsize=64, ttl=CHECK_SECONDS)
 _tokens: dict[str, UUID] = {}
 _checked_at = float("-inf")
 
@@ -41,6 +42,17 @@ def cached(area: str, key: Hashable, load: Callable[[], T]) -> T:
     return value
 
 
+def of_this_second(key: Hashable, load: Callable[[], T]) -> T:
+    """What `load` gave at most CHECK_SECONDS ago: for figures over so many rows that one more changes nothing."""
+    with _lock:
+        if key in _moments:
+            return _moments[key]  # type: ignore[no-any-return]
+    value = load()
+    with _lock:
+        _moments[key] = value
+    return value
+
+
 def _token(area: str) -> UUID | None:
     global _tokens, _checked_at
     now = time.monotonic()
@@ -56,4 +68,5 @@ def forget() -> None:
     global _checked_at
     with _lock:
         _values.clear()
+        _moments.clear()
         _checked_at = float("-inf")

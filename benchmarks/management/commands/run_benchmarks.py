@@ -22,7 +22,7 @@ from benchmarks.session import Options
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
-SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished")
+SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills")
 
 
 class Command(BaseCommand):
@@ -49,11 +49,12 @@ class Command(BaseCommand):
         add("--in-flight", type=_positive, default=usual.in_flight, help="concurrent-workflows: how many at once")
         add("--count", type=_positive, default=usual.count, help="requests whose latency is measured")
         add("--rate", type=_rate, default=usual.rate, help="of these, per second")
-        add("--runs", type=_positive, default=usual.runs, help="engine: runs at once for the throughput")
+        add("--runs", type=_positive, default=usual.runs, help="engine, engine-crash, size: runs at once")
         add("--backlog", type=_natural, default=usual.backlog, help="runs that wait meanwhile; 0: no such load")
         add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
+        add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")

@@ -4,37 +4,73 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection
 from django.db.models import QuerySet
 
-from workflows.library.models import Report, ReportLink
+from workflows.library.models import ReportLink
+
+# A report and its link in one statement: no round trip between them, and nobody sees the one without the other. xmax is
+# 0 in a row that was inserted, and not in one that was overwritten.
+_SAVE = """
+WITH report AS (
+    INSERT INTO library_report
+        (id, idempotency_key, run_id, workflow, title, html, markdown, sha256, created_at, updated_at)
+    VALUES (%(id)s, %(key)s, %(run_id)s, %(workflow)s, %(title)s, %(html)s, %(markdown)s, %(sha256)s, now(), now())
+    ON CONFLICT (idempotency_key) DO UPDATE
+    SET run_id = excluded.run_id, workflow = excluded.workflow, title = excluded.title, html = excluded.html,
+        markdown = excluded.markdown, sha256 = excluded.sha256, updated_at = excluded.updated_at
+    RETURNING id, (xmax = 0) AS is_new
+), link AS (
+    INSERT INTO library_reportlink (id, report_id, created_at, expires_at, revoked_by)
+    SELECT %(link)s, id, now(), %(expires_at)s, '' FROM report WHERE is_new
+    RETURNING id, expires_at
+)
+SELECT report.id, link.id, link.expires_at FROM report LEFT JOIN link ON true
+"""
 
 
-@transaction.atomic
-def save(
-    *, key: str, run_id: str, workflow: str, title: str, html: str, markdown: str, expires_at: datetime
-) -> tuple[Report, ReportLink]:
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A stored report, and the link that shares it."""
+
+    report: UUID
+    sha256: str
+    link: UUID
+    expires_at: datetime
+
+
+def save(*, key: str, run_id: str, workflow: str, title: str, html: str, markdown: str, expires_at: datetime) -> Saved:
     """The report of that idempotency key: the first time it is made, later it is overwritten. So with its link."""
-    report, _ = Report.objects.update_or_create(
-        idempotency_key=key,
-        defaults={
-            "run_id": run_id,
-            "workflow": workflow,
-            "title": title,
-            "html": html,
-            "markdown": markdown,
-            "sha256": hashlib.sha256(html.encode()).hexdigest(),
-        },
-    )
-    # A link that was revoked stays the report's link: running a step again must not open what someone closed.
-    link = report.links.order_by("created_at").first()
+    sha256 = hashlib.sha256(html.encode()).hexdigest()
+    values: dict[str, Any] = {
+        "id": uuid4(),
+        "link": uuid4(),
+        "key": key,
+        "run_id": run_id,
+        "workflow": workflow,
+        "title": title,
+        "html": html,
+        "markdown": markdown,
+        "sha256": sha256,
+        "expires_at": expires_at,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_SAVE, values)
+        report, link, until = cursor.fetchone()
     if link is None:
-        link = ReportLink.objects.create(report=report, expires_at=expires_at)
-    return report, link
+        # A link that was revoked stays the report's link: running a step again must not open what someone closed.
+        kept = ReportLink.objects.filter(report_id=report).order_by("created_at").first()
+        if kept is None:
+            kept = ReportLink.objects.create(report_id=report, expires_at=expires_at)
+        link, until = kept.pk, kept.expires_at
+    return Saved(report, sha256, link, until)
 
 
 def lifetime() -> timedelta:

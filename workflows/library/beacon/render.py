@@ -12,6 +12,7 @@ from django.template.loader import get_template
 
 from workflows.library.beacon.contract import ReportInput
 
+_BLANK_LINES = re.compile(r"\n{3,}")
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
@@ -41,25 +42,25 @@ def title_of(report: ReportInput, origin: Origin) -> str:
     return " ".join(title.split())[:300]
 
 
-def html(report: ReportInput, origin: Origin) -> str:
-    return str(get_template("library/report.html").render(_context(report, origin)))
-
-
-def markdown(report: ReportInput, origin: Origin) -> str:
-    text = str(get_template("library/report.md").render(_context(report, origin)))
+def pages(report: ReportInput, origin: Origin) -> tuple[str, str]:
+    """The report as (HTML, Markdown)."""
+    context = _context(report, origin)
+    html = get_template("library/report.html").render(context)
+    markdown = get_template("library/report.md").render(context)
     # Blocks that were left out leave blank lines behind.
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return str(html), _BLANK_LINES.sub("\n\n", str(markdown)).strip() + "\n"
 
 
 def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
-    context: dict[str, Any] = {name: getattr(report, name) for name in type(report).model_fields}
+    # Plain dicts: a template looks names up as keys first, and a model answers each time with an exception.
+    context: dict[str, Any] = report.model_dump()
     context.update(
         title=title_of(report, origin),
         origin=origin,
         stylesheet=stylesheet(),
         style_hash=style_hash(),
         subject_rows=rows(report.subject),
-        section_rows=[(section, rows(section.facts)) for section in report.sections],
+        section_rows=[(section, rows(section["facts"])) for section in context["sections"]],
         bars=_bars(report),
     )
     return context

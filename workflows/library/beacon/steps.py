@@ -17,12 +17,13 @@ from workflows.registry import StepContext, step
 )
 def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
     origin = render.Origin(ctx.run_id, ctx.workflow, ctx.business_key, ctx.run_created_at)
-    html, markdown = render.html(data, origin), render.markdown(data, origin)
-    stored, link = store.save(
+    html, markdown = render.pages(data, origin)
+    title = render.title_of(data, origin)
+    stored = store.save(
         key=ctx.idempotency_key,
         run_id=ctx.run_id,
         workflow=ctx.workflow,
-        title=render.title_of(data, origin),
+        title=title,
         html=html,
         markdown=markdown,
         # From the run's creation, so that a later attempt does not promise another day.
@@ -38,10 +39,10 @@ def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
         # The database has the report; a full disk is no reason to fail a breach response.
         note = f"the report is stored, but its files could not be written: {error.strerror or error}"
     return ReportOutput(
-        report_id=str(stored.pk),
-        title=stored.title,
-        url=f"{settings.ERIP_PUBLIC_URL}/reports/{links.write(link.pk, link.expires_at)}",
-        expires_at=link.expires_at,
+        report_id=str(stored.report),
+        title=title,
+        url=f"{settings.ERIP_PUBLIC_URL}/reports/{links.write(stored.link, stored.expires_at)}",
+        expires_at=stored.expires_at,
         path=path,
         markdown_path=markdown_path,
         sha256=stored.sha256,

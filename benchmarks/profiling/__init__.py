@@ -1,0 +1,1 @@
+"""Where a worker's time goes under load: `python -m benchmarks.profiling`."""

@@ -1,0 +1,14 @@
+"""A version for every area from the start: an area that nobody has written to yet is held in the caches, too."""
+
+from django.db import migrations
+
+AREAS = ("nexus", "atlas", "compass", "prism", "clearance", "notify")
+
+ADD = "INSERT INTO library_referenceversion (area, token, changed_at) VALUES {} ON CONFLICT DO NOTHING".format(
+    ", ".join(f"('{area}', gen_random_uuid(), clock_timestamp())" for area in AREAS)
+)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("library", "0002_triggers")]
+    operations = [migrations.RunSQL(ADD, migrations.RunSQL.noop)]
