@@ -82,6 +82,8 @@ ERIP_DB_POOL_SIZE = env.int("ERIP_DB_POOL_SIZE", 10)
 ERIP_DB_POOL_OVERFLOW = env.int("ERIP_DB_POOL_OVERFLOW", 20)
 ERIP_DB_POOL_TIMEOUT = env.float("ERIP_DB_POOL_TIMEOUT", 10.0)
 ERIP_DB_POOL_RECYCLE = env.int("ERIP_DB_POOL_RECYCLE", 1800)
+# False behind a pooler that gives each transaction another connection: Note [Prepared statements] in erip/db/prepared.
+ERIP_DB_PREPARE = env.bool("ERIP_DB_PREPARE", True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the accelerator -----------------------------------------------------------------------------

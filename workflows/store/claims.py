@@ -7,11 +7,12 @@ from typing import Any
 
 from django.db import connection
 
+from erip.db import prepared
 from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
 from workflows.store.fan_outs import PORTION, portions
-from workflows.store.values import Claim, Known, from_json
+from workflows.store.values import Claim, Known, from_json, to_array
 
 _CLAIM = """
 WITH run AS MATERIALIZED (
@@ -65,7 +66,8 @@ def claim(
     """
     sql = _CLAIM.format(skip="SKIP LOCKED" if skip_locked else "")
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"runs": sorted(run_ids), "worker": worker_id, "lanes": list(lanes), "portion": PORTION})
+        runs = to_array(sorted(run_ids))
+        prepared.execute(cursor, sql, {"runs": runs, "worker": worker_id, "lanes": to_array(lanes), "portion": PORTION})
         rows = cursor.fetchall()
     claims = [
         Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
+from erip.db import prepared
 from workflows.core.graph import Graph
 from workflows.core.machine import (
     NO_ITEM,
@@ -187,7 +188,8 @@ class Writes:
                 parameters.extend(to_array(column) for column in zip(*rows, strict=True))
         # An intermediate checkpoint of idempotent steps: losing it repeats the steps, nothing else.
         mode = "" if self.durable else "SET LOCAL synchronous_commit = off;\n"
-        cursor.execute(f"{mode}WITH {','.join(parts)}\n{RELEASED if self.releases else _WRITTEN}", parameters)
+        statement = f"WITH {','.join(parts)}\n{RELEASED if self.releases else _WRITTEN}"
+        prepared.execute(cursor, statement, parameters, settings_first=mode)
         rows = cursor.fetchall()
         if self.releases:
             for run_id, step, *item, _ in rows:

@@ -1,0 +1,63 @@
+"""Statements that PostgreSQL parses and plans once for each connection.
+
+Note [Prepared statements]
+The statements through which each run goes are long, and planning one takes longer than doing it: a tenth of a lone
+run's time from request to outcome. psycopg2 prepares nothing by itself, so PREPARE and EXECUTE are sent as SQL. What is
+prepared belongs to the connection and outlives a rollback. Behind a pooler that gives each transaction another
+connection (PgBouncer in transaction mode) it must be off: ERIP_DB_PREPARE=false.
+
+Every parameter needs a type that PostgreSQL can tell from its place, so arrays are handed in as text and cast.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+
+_PLACE = re.compile(r"%(?:\((\w+)\))?s|%%")
+
+#: by psycopg2 connection
+_prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
+
+
+def execute(
+    cursor: Any, statement: str, parameters: Sequence[Any] | Mapping[str, Any], *, settings_first: str = ""
+) -> None:
+    """`cursor.execute(statement, parameters)`, prepared. Raises what that raises.
+
+    settings_first: a SET LOCAL that is sent with it. statement: one of a limited number of texts.
+    """
+    if not settings.ERIP_DB_PREPARE:
+        cursor.execute(settings_first + statement, parameters)
+        return
+    name, text, order = _translated(statement)
+    known = _prepared.setdefault(cursor.connection, set())
+    if name not in known:
+        cursor.execute(f"PREPARE {name} AS {text}")
+        known.add(name)
+    values = parameters if order is None else [parameters[key] for key in order]  # type: ignore[call-overload]
+    cursor.execute(f"{settings_first}EXECUTE {name} ({', '.join(['%s'] * len(values))})", values)
+
+
+@lru_cache(maxsize=1_000)
+def _translated(statement: str) -> tuple[str, str, tuple[str, ...] | None]:
+    """The statement's name and its text with $1, $2 …; the order of its parameters, if they have names."""
+    names: dict[str, int] = {}
+    count = 0
+
+    def place(found: re.Match[str]) -> str:
+        nonlocal count
+        if found[0] == "%%":
+            return "%"
+        if found[1]:
+            return f"${names.setdefault(found[1], len(names) + 1)}"
+        count += 1
+        return f"${count}"
+
+    text = _PLACE.sub(place, statement)
+    digest = blake2b(statement.encode(), digest_size=12).hexdigest()
+    return f"erip_{digest}", text, tuple(names) or None
