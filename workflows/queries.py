@@ -1,19 +1,20 @@
 """What can be read of workflows: plain values, ready for JSON. Nothing here changes anything."""
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count
 
-from workflows.core.graph import Graph
+from workflows.core.graph import StepNode
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RunState, StepState
 from workflows.errors import UnknownRun, UnknownStep
 from workflows.graphs import graph_of
-from workflows.models import ArchivedRun, WorkflowRun, find_run
+from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun, find_run
 from workflows.models.runs import StepColumns
 
 MAX_PAGE = 200
@@ -42,10 +43,26 @@ def run_detail(run_id: str) -> dict[str, Any]:
 
     Of a fan-out: how many items it has, and how many of them are in which state.
     """
-    run = _run(run_id)
-    graph = graph_of(run.version_id)
-    rows = list(run.steps.filter(item=NO_ITEM).select_related("worker"))
-    return {**_summary(run), "input": run.input, "output": run.output, "steps": _steps(run, graph, rows)}
+    id_ = _uuid(run_id)
+    with connection.cursor() as cursor:
+        # In this order: a run that is archived between the two looks is found by the second.
+        for runs, steps in ((WorkflowRun, StepRun), (ArchivedRun, ArchivedStepRun)):
+            cursor.execute(_DETAIL.format(runs=runs._meta.db_table, steps=steps._meta.db_table), [NO_ITEM, id_])
+            if rows := cursor.fetchall():
+                break
+        else:
+            raise UnknownRun
+    version_id, *first = rows[0][: len(_SUMMARY) + 3]
+    *summary, input_, output = first
+    run = {"id": str(id_), **dict(zip(_SUMMARY, summary, strict=True))}
+    run["error"] = _json(run["error"])
+    by_step = {step: _told(*told) for step, *told in (row[len(_SUMMARY) + 3 :] for row in rows) if step is not None}
+    counts = _item_counts(runs, id_) if any(step["items"] is not None for step in by_step.values()) else {}
+    ended = RunState(run["status"]).ended
+    told = [
+        _step(node, by_step.get(node.id), ended, counts.get(node.id)) for node in graph_of(version_id).steps.values()
+    ]
+    return {**run, "input": _json(input_), "output": _json(output), "steps": told}
 
 
 def list_items(
@@ -164,36 +181,59 @@ def _summary(run: WorkflowRun | ArchivedRun) -> dict[str, Any]:
     }
 
 
-def _steps(run: WorkflowRun | ArchivedRun, graph: Graph, rows: Any) -> list[dict[str, Any]]:
-    by_key: Mapping[tuple[str, int], StepColumns] = {(row.step, row.item): row for row in rows}
+#: of a run, in the order of _DETAIL
+_SUMMARY = (
+    "workflow", "version", "status", "lane", "business_key", "error", "created_at", "started_at", "finished_at",
+    "deadline_at", "started_by",
+)  # fmt: skip
+
+# One round trip: clients that wait for the outcome wait for this. What may be large comes in the first row alone.
+_DETAIL = """
+SELECT r.version_id, r.workflow, v.number, r.state, r.lane, r.business_key, r.error, r.created_at, r.started_at,
+       r.finished_at, r.deadline_at, r.started_by,
+       CASE WHEN row_number() OVER () = 1 THEN r.input END, CASE WHEN row_number() OVER () = 1 THEN r.output END,
+       s.step, s.state, s.attempt, w.name, s.started_at, s.finished_at, s.input, s.output, s.error, s.items
+FROM {runs} r JOIN workflows_workflowversion v ON v.id = r.version_id
+LEFT JOIN {steps} s ON s.run_id = r.id AND s.item = %s
+LEFT JOIN workflows_worker w ON w.id = s.worker_id
+WHERE r.id = %s
+"""
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _told(*columns: Any) -> dict[str, Any]:
+    """A step as its row tells it."""
+    state, attempt, worker, started_at, finished_at, input_, output, error, items = columns
+    return {
+        "status": state,
+        "attempt": attempt,
+        "worker": worker,
+        "started_at": started_at,
+        "finished_at": finished_at,
+        "input": _json(input_),
+        "output": _json(output),
+        "error": _json(error),
+        "items": items,
+    }
+
+
+def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict[str, int] | None) -> dict[str, Any]:
     # What never got a row either still waits for its needs, or the run ended without it.
-    without = StepState.CANCELLED if RunState(run.state).ended else StepState.PENDING
-    counts = _item_counts(run) if any(row.items is not None for row in rows) else {}
-    steps = []
-    for node in graph.steps.values():
-        row = by_key.get((node.id, NO_ITEM))
-        step: dict[str, Any] = {
-            "id": node.id,
-            "item": None,
-            "uses": node.uses,
-            "needs": list(node.needs),
-            "essential": node.essential,
-            "status": str(without),
-            "attempt": 0,
-            "worker": None,
-            "started_at": None,
-            "finished_at": None,
-            "input": None,
-            "output": None,
-            "error": None,
-            "items": None,
-        }
-        if row is not None:
-            step.update(_of_row(row))
-            if row.items is not None:
-                step["items"] = {"total": row.items, "by_status": counts.get(node.id, {})}
-        steps.append(step)
-    return steps
+    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 7)
+    step = {
+        "id": node.id,
+        "item": None,
+        "uses": node.uses,
+        "needs": list(node.needs),
+        "essential": node.essential,
+        **(told or without),
+    }
+    if step["items"] is not None:
+        step["items"] = {"total": step["items"], "by_status": counts or {}}
+    return step
 
 
 def _of_row(row: StepColumns) -> dict[str, Any]:
@@ -209,10 +249,11 @@ def _of_row(row: StepColumns) -> dict[str, Any]:
     }
 
 
-def _item_counts(run: WorkflowRun | ArchivedRun) -> dict[str, dict[str, int]]:
+def _item_counts(runs: type[WorkflowRun | ArchivedRun], run_id: UUID) -> dict[str, dict[str, int]]:
     """Of each fan-out of the run: how many of its items are in which state."""
     counts: dict[str, dict[str, int]] = {}
-    rows = run.steps.filter(item__gt=NO_ITEM).values_list("step", "state")
+    steps = ArchivedStepRun if runs is ArchivedRun else StepRun
+    rows = steps.objects.filter(run_id=run_id, item__gt=NO_ITEM).values_list("step", "state")
     for step, state, count in rows.annotate(count=Count("item")).order_by("step", "state"):
         counts.setdefault(step, {})[state] = count
     return counts
