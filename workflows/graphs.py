@@ -6,12 +6,14 @@ from threading import Lock
 from typing import Any, cast
 
 from cachetools import LRUCache, cached
+from django.db.models import F
 
 from workflows import registry
 from workflows.core import definition
 from workflows.core.graph import Graph, Retry, StepInfo
 from workflows.errors import UnknownStep
 from workflows.models import WorkflowVersion
+from workflows.warmth import at_worker_start
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,21 @@ class _StoredSteps(Mapping[str, StepInfo]):
         return len(registry.all())
 
 
-@cached(LRUCache(maxsize=512), lock=Lock())
+#: graphs held at once
+CACHED = 512
+
+
+@cached(LRUCache(maxsize=CACHED), lock=Lock())
 def graph_of(version_id: int) -> Graph:
     """The graph of a stored version. Raises WorkflowVersion.DoesNotExist."""
     # From the source: jsonb does not keep the order in which the author wrote the steps.
     source, media = WorkflowVersion.objects.values_list("source", "media").get(pk=version_id)
     return definition.validate(definition.parse(source, cast(Any, media)), _StoredSteps())
+
+
+@at_worker_start
+def load_latest_graphs() -> None:
+    """The latest version of each workflow; of very many, those published last."""
+    latest = WorkflowVersion.objects.filter(number=F("definition__latest"))
+    for version_id in latest.order_by("-id").values_list("id", flat=True)[:CACHED]:
+        graph_of(version_id)

@@ -1,5 +1,6 @@
-"""Where the registry finds the library's steps."""
+"""Where the registry finds the library's steps, and a worker what they read from memory."""
 
+from workflows.library import warm
 from workflows.library.atlas import steps as atlas
 from workflows.library.beacon import steps as beacon
 from workflows.library.clearance import steps as clearance
@@ -9,4 +10,4 @@ from workflows.library.notify import steps as notify
 from workflows.library.prism import steps as prism
 from workflows.library.trust import steps as trust
 
-__all__ = ["atlas", "beacon", "clearance", "compass", "nexus", "notify", "prism", "trust"]
+__all__ = ["atlas", "beacon", "clearance", "compass", "nexus", "notify", "prism", "trust", "warm"]

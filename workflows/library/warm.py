@@ -1,0 +1,29 @@
+"""The reference data that the risk steps read from memory: fetched at a worker's start."""
+
+from workflows.library.atlas import data as atlas
+from workflows.library.clearance import data as clearance
+from workflows.library.compass import data as compass
+from workflows.library.models import DecisionTable
+from workflows.library.nexus import data as nexus
+from workflows.library.notify import data as notify
+from workflows.library.prism import data as prism
+from workflows.warmth import at_worker_start
+
+
+@at_worker_start
+def read_reference_data() -> None:
+    """Decision tables, obligations, assets and controls, known threats, risk factors, who is told."""
+    for name in DecisionTable.objects.values_list("name", flat=True):
+        clearance.in_force(name)
+    for load in (
+        compass.rules,
+        compass.requirements,
+        atlas.assets,
+        atlas.controls,
+        atlas.organisation,
+        nexus.known_exploited,
+        nexus.past_incidents,
+        prism.factors,
+    ):
+        load()
+    notify.targets("")
