@@ -4,14 +4,15 @@ Each function owns its transaction. Hints to the workers are published after its
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from workflows import admission, dispatch, precedence, registry, store
+from workflows import admission, dispatch, handover, precedence, registry, store, versions
 from workflows.core import definition, machine
 from workflows.core.faults import Fault
 from workflows.core.graph import Graph
@@ -22,19 +23,19 @@ from workflows.errors import (
     DefinitionInvalid,
     IdempotencyMismatch,
     InvalidInput,
+    LaneFull,
     NameMismatch,
     RunAlreadyEnded,
     RunNotEnded,
     StepNotUnknown,
     UnknownLane,
     UnknownRun,
-    UnknownVersion,
-    UnknownWorkflow,
 )
 from workflows.graphs import graph_of
 from workflows.ids import new_run_id
 from workflows.models import ArchivedRun, WorkflowDefinition, WorkflowRun, WorkflowVersion, find_run
-from workflows.store import NewRun, Report
+from workflows.store import NewRun, Report, StartKey
+from workflows.versions import Version
 
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
@@ -135,7 +136,7 @@ def start_runs(
     notify: bool = False,
     many: bool = False,
 ) -> list[StartedRun]:
-    """Start runs; when this returns they are durable. One transaction per 1,000 of them.
+    """Start runs; when this returns they are durable. One statement for one, one transaction per 1,000 of many.
 
     All inputs are checked before the first run is started. idempotency_key: for exactly one request; the same key from
     the same principal with the same request_hash gives the same run. notify: announce the end (see `notify`).
@@ -145,50 +146,100 @@ def start_runs(
     """
     if idempotency_key is not None and len(requests) != 1:
         raise ValueError("an idempotency key goes with exactly one run")
-    version_id, number, now = _resolve(workflow, version)
-    graph = graph_of(version_id)
     _check_lanes(requests)
+    if len(requests) == 1:
+        key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
+        return [_start_single(workflow, version, requests[0], key, principal, notify, many)]
+    return _start_many(versions.read(workflow, version), requests, principal, notify)
+
+
+def _start_single(
+    workflow: str,
+    number: int | None,
+    request: StartRequest,
+    key: StartKey | None,
+    principal: str,
+    notify: bool,
+    many: bool,
+) -> StartedRun:
+    """In one round trip, where what this process knows of the workflow is right (Note [Known versions])."""
+    admitted: set[str] = set()
+    remembered = versions.remembered(workflow, number)
+    if remembered is not None:
+        # Input that does not fit may fit the latest version, and if not, that one has the word.
+        with suppress(InvalidInput, WorkflowVersion.DoesNotExist):
+            started = _start_from(remembered, request, key, principal, notify, many, admitted)
+            if started is not None:
+                return started
+    while True:
+        started = _start_from(versions.read(workflow, number), request, key, principal, notify, many, admitted)
+        if started is not None:
+            return started
+
+
+def _start_from(
+    version: Version,
+    request: StartRequest,
+    key: StartKey | None,
+    principal: str,
+    notify: bool,
+    many: bool,
+    admitted: set[str],
+) -> StartedRun | None:
+    """None if `version` is not the right one any more. admitted: lanes that have let this run in; this adds to it."""
+    graph = graph_of(version.id)
+    lane = request.lane or graph.lane
+    with precedence.starting(lane):
+        _check_inputs(graph, [request], many, lane)
+        run = _new_run(graph, version.id, request, version.now, principal, notify)
+        try:
+            if lane not in admitted:
+                admission.admit([lane])
+                admitted.add(lane)
+        except LaneFull:
+            # One that was accepted has its answer all the same.
+            if key is not None and (taken := store.run_of_key(key.principal, key.key)):
+                return _existing(*taken, key.request_hash)
+            raise
+        inserted = store.start_run(
+            run,
+            key=key,
+            unsure=version.remembered,
+            pinned=version.pinned,
+            hand_over=lane == Lane.CRITICAL or precedence.alone(),
+        )
+    if inserted is None:
+        if key is not None and (taken := store.run_of_key(key.principal, key.key)):
+            return _existing(*taken, key.request_hash)
+        return None
+    now, hints, announced = inserted
+    versions.learn_clock(now)
+    if announced:
+        handover.handed_over(run.id)
+        hints = [hint for hint in hints if hint != (lane, run.id)]
+    dispatch.hint_after_commit(hints)
+    return _started(run, version.number)
+
+
+def _start_many(version: Version, requests: Sequence[StartRequest], principal: str, notify: bool) -> list[StartedRun]:
+    graph = graph_of(version.id)
     lanes = [request.lane or graph.lane for request in requests]
     lane = urgency(lanes)[0] if lanes else graph.lane
     with precedence.starting(lane):
-        _check_inputs(graph, requests, many, lane)
+        _check_inputs(graph, requests, True, lane)
         started: list[StartedRun] = []
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
             runs: list[NewRun] = []
             for request in requests[start : start + RUNS_PER_TRANSACTION]:
                 if len(runs) % RUNS_PER_TURN == RUNS_PER_TURN - 1:
                     precedence.give_way(lane)
-                runs.append(_new_run(graph, version_id, request, now, principal, notify))
+                runs.append(_new_run(graph, version.id, request, version.now, principal, notify))
+            if start == 0:
+                admission.admit(lanes)
             with transaction.atomic():
-                if idempotency_key is not None:
-                    taken = store.take_idempotency_key(principal, idempotency_key, request_hash or "", runs[0].id)
-                    if taken is not None:
-                        return [_existing(*taken, request_hash or "")]
-                if start == 0:
-                    # Here, so that a refused request leaves no key behind, and one that was accepted has its answer.
-                    admission.admit(lanes)
                 dispatch.hint_after_commit(store.insert_runs(runs))
-            started += [_started(run, number) for run in runs]
+            started += [_started(run, version.number) for run in runs]
         return started
-
-
-def _resolve(workflow: str, number: int | None) -> tuple[int, int, datetime]:
-    """(version id, number, the database's now)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT v.id, v.number, clock_timestamp() FROM workflows_workflowdefinition d
-            LEFT JOIN workflows_workflowversion v ON v.definition_id = d.id AND v.number = coalesce(%s, d.latest)
-            WHERE d.name = %s
-            """,
-            [number, workflow],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        raise UnknownWorkflow(f'There is no workflow "{workflow}". GET /api/v1/workflows lists those there are.')
-    if row[0] is None:
-        raise UnknownVersion(f'Workflow "{workflow}" has no version {number}.')
-    return cast("tuple[int, int, datetime]", row)
 
 
 def _check_lanes(requests: Sequence[StartRequest]) -> None:

@@ -41,3 +41,9 @@ def give_way(lane: str) -> bool:
     place = _ORDER[lane]
     with _changed:
         return _changed.wait_for(lambda: not any(_under_way[other] for other in range(place)), LONGEST_PAUSE)
+
+
+def alone() -> bool:
+    """Whether at most one start is under way in this process."""
+    with _changed:
+        return sum(_under_way.values()) <= 1

@@ -10,8 +10,10 @@ from workflows import store
 from workflows.ageing import LaneWatch
 from workflows.conf import conf
 from workflows.executor import Executor
+from workflows.handover import Inbox
 from workflows.hints import Hints
 from workflows.periodic import Periodic
+from workflows.warmth import warm_up
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +30,13 @@ class WorkerProcess:
 
     def __init__(self, name: str, lanes: Sequence[str]) -> None:
         settings = conf()
+        # Before anybody knows of this worker, so that no run waits for it meanwhile.
+        warm_up()
         self.worker_id = store.register_worker(name, socket.gethostname(), os.getpid(), lanes)
         self._watch = LaneWatch(lanes)
         self.hints = Hints()
         self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
+        self._inbox = Inbox(self.worker_id, self._take_over)
         self._duties = [
             Periodic("heartbeat", settings.heartbeat, self._beat).start(),
             Periodic("drain", DRAIN_EVERY, self._drain).start(),
@@ -49,6 +54,13 @@ class WorkerProcess:
             self.executor.execute(aged, skip_locked=True)
         self.executor.execute(self.hints.take(run_ids))
 
+    def _take_over(self, run_ids: Sequence[str]) -> bool:
+        """What is handed over to this worker (Note [Hand-over] in `handover`)."""
+        if not self.executor.has_room():
+            return False
+        self.executor.take_in_background(run_ids)
+        return True
+
     def _beat(self) -> None:
         store.heartbeat(self.worker_id, rate=self._watch.rate)
 
@@ -62,6 +74,7 @@ class WorkerProcess:
             self.executor.take_in_background(stale)
 
     def stop(self, *, grace: float) -> None:
+        self._inbox.stop()
         self.executor.stop(grace=grace)
         for duty in self._duties:
             duty.stop()

@@ -23,16 +23,18 @@ from .renderers import dumps
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What to wait for, and for how long (`until` is on the monotonic clock)."""
+    """What to wait for, and for how long (moments are on the monotonic clock)."""
 
     run_id: str
     until: float
+    #: before the run was accepted; None if it was there already
+    accepted_after: float | None
 
 
-def wait_for(response: HttpResponse, run_id: str, seconds: float) -> None:
+def wait_for(response: HttpResponse, run_id: str, seconds: float, *, accepted_after: float | None) -> None:
     """Have the middleware answer with the finished run instead, if it ends within `seconds`."""
     response.headers["Preference-Applied"] = "wait"
-    response.erip_wait = Wait(run_id, time.monotonic() + seconds)  # type: ignore[attr-defined]
+    response.erip_wait = Wait(run_id, time.monotonic() + seconds, accepted_after)  # type: ignore[attr-defined]
 
 
 class WaitMiddleware:
@@ -53,7 +55,8 @@ class WaitMiddleware:
             return response
         # In the thread of the request, whose connections these are.
         await sync_to_async(_release_connections)()
-        if await wait_for_end(wait.run_id, wait.until - time.monotonic()):
+        seconds = wait.until - time.monotonic()
+        if await wait_for_end(wait.run_id, seconds, accepted_after=wait.accepted_after):
             body = await sync_to_async(_finished)(wait.run_id)
             response.content = body
             response.status_code = 200

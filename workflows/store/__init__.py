@@ -23,9 +23,10 @@ from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
 from workflows.store.searches import due_steps, overdue_runs
-from workflows.store.starts import forget_idempotency_keys, insert_runs, take_idempotency_key
+from workflows.store.starts import StartKey, forget_idempotency_keys, insert_runs, run_of_key, start_run, still_ready
 from workflows.store.values import (
     RUN_ENDED_CHANNEL,
+    WORKER_CHANNEL,
     Applied,
     Claim,
     Decided,
@@ -48,12 +49,14 @@ from workflows.store.workers import (
 __all__ = [
     "PORTION",
     "RUN_ENDED_CHANNEL",
+    "WORKER_CHANNEL",
     "Applied",
     "Claim",
     "Decided",
     "Known",
     "NewRun",
     "Report",
+    "StartKey",
     "apply",
     "archive_runs",
     "bury_silent_workers",
@@ -70,10 +73,12 @@ __all__ = [
     "overdue_runs",
     "register_worker",
     "rehint_stale_ready",
+    "run_of_key",
     "stale_ready_runs",
+    "start_run",
     "steps_of_worker",
+    "still_ready",
     "stop_worker",
-    "take_idempotency_key",
     "to_array",
     "to_json",
 ]

@@ -1,36 +1,115 @@
 """New runs, and the idempotency keys that they are started under."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
-from workflows.core.states import RunState
+from erip.db import prepared
+from workflows.core.states import Lane, RunState
 from workflows.store.rows import NEW_STEPS, Writes
-from workflows.store.values import NewRun, to_array, to_json
+from workflows.store.values import WORKER_CHANNEL, NewRun, to_array, to_json
 
 
-def take_idempotency_key(principal: str, key: str, request_hash: str, run_id: str) -> tuple[str, str] | None:
-    """Reserve the key for `run_id`. None if it is ours now, else (run id, request hash) of whoever has it.
+@dataclass(frozen=True, slots=True)
+class StartKey:
+    """The idempotency key under which a run is started."""
 
-    In a transaction. While another transaction holds the key, this waits for its end.
+    principal: str
+    key: str
+    request_hash: str
+
+
+def start_run(
+    run: NewRun, *, key: StartKey | None = None, unsure: bool = False, pinned: bool = False, hand_over: bool = False
+) -> tuple[datetime, list[tuple[str, str]], bool] | None:
+    """Insert one run with its first steps and its key, in one round trip and one transaction. Needs none around it.
+
+    unsure: only if its version is the latest of its workflow (or is there at all, if pinned) and its time is right:
+    Note [Known versions] in `versions`. hand_over: announce it to a worker, see Note [Hand-over] in `handover`.
+    Returns the database's time, the hints to publish and whether it was announced; None if nothing was inserted: the
+    key is taken, or what was unsure does not hold. While another transaction holds the key, this waits for its end.
     """
+    writes = Writes()
+    hints = [(lane, run.id) for lane in sorted(writes.add_new(run))]
+    parts: list[str] = []
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    if unsure:
+        parts.append(_STILL_RIGHT)
+        parameters += [run.version_id, pinned, run.view.created_at, run.view.created_at]
+        conditions.append("(SELECT holds FROM still_right)")
+    if key is not None:
+        parts.append(_TAKE_KEY.format(condition=" AND ".join(conditions) or "true"))
+        parameters += [key.principal, key.key, key.request_hash, run.id]
+        conditions = ["EXISTS (SELECT FROM taken)"]
+    parts.append(f"run AS ({_NEW_RUNS} WHERE {' AND '.join(conditions) or 'true'} RETURNING id)")
+    parameters += _new_run_columns([run])
+    if writes.step_inserts:
+        parts.append(f"step AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM run))")  # noqa: S608
+        parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    announced = "false"
+    if hand_over and (run.view.lane, run.id) in hints:
+        announced = _HAND_OVER
+        parameters += [WORKER_CHANNEL, run.view.lane, run.view.lane, to_array(_not_to_overtake(run.view.lane))]
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO workflows_idempotencykey (principal, key, request_hash, run_id)
-            VALUES (%s, %s, %s, %s) ON CONFLICT (principal, key) DO NOTHING RETURNING 1
-            """,
-            [principal, key, request_hash, run_id],
-        )
-        if cursor.fetchone():
-            return None
+        statement = f"WITH {', '.join(parts)} SELECT clock_timestamp(), {announced} FROM run"  # noqa: S608
+        prepared.execute(cursor, statement, parameters)
+        row = cursor.fetchone()
+    return (row[0], hints, row[1]) if row else None
+
+
+_STILL_RIGHT = """still_right AS (
+SELECT EXISTS (SELECT FROM workflows_workflowversion v JOIN workflows_workflowdefinition d ON d.id = v.definition_id
+               WHERE v.id = %s AND (%s OR v.number = d.latest))
+       AND %s::timestamptz <= clock_timestamp() AND %s::timestamptz > clock_timestamp() - interval '1 s' AS holds
+)"""
+
+
+_TAKE_KEY = """taken AS (
+INSERT INTO workflows_idempotencykey (principal, key, request_hash, run_id)
+SELECT %s, %s, %s, %s::uuid WHERE {condition} ON CONFLICT (principal, key) DO NOTHING RETURNING 1
+)"""
+
+
+# To the worker with the fewest lanes: a reserved one. What is not critical overtakes nothing as urgent as itself.
+_HAND_OVER = """coalesce((
+SELECT pg_notify(%s || w.id, %s || ' ' || run.id) IS NOT NULL
+FROM (SELECT id FROM workflows_worker
+      WHERE stopped_at IS NULL AND heartbeat_at > clock_timestamp() - interval '2 s'
+        AND %s = ANY(string_to_array(lanes, ','))
+      ORDER BY cardinality(string_to_array(lanes, ',')), random() LIMIT 1) w
+WHERE NOT EXISTS (SELECT FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = ANY(%s))
+), false)"""
+
+
+def _not_to_overtake(lane: str) -> list[str]:
+    """The lanes whose waiting work forbids to hand a run of this lane over."""
+    order = [str(each) for each in Lane]
+    return [] if lane == Lane.CRITICAL else order[: order.index(lane) + 1]
+
+
+def run_of_key(principal: str, key: str) -> tuple[str, str] | None:
+    """(run id, request hash) of the run that was started under this key."""
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT run_id, request_hash FROM workflows_idempotencykey WHERE principal = %s AND key = %s",
             [principal, key],
         )
-        known, known_hash = cursor.fetchone()
-        return str(known), known_hash
+        row = cursor.fetchone()
+    return (str(row[0]), row[1]) if row else None
+
+
+def still_ready(run_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """(lane, run id) of those of these runs that still wait for a worker."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT lane, run_id FROM workflows_steprun WHERE run_id = ANY(%s::uuid[]) AND state = 'READY'",
+            [list(run_ids)],
+        )
+        return [(lane, str(run_id)) for lane, run_id in cursor.fetchall()]
 
 
 def forget_idempotency_keys(*, older_than_days: int) -> int:

@@ -11,6 +11,8 @@ from workflows.core.graph import Graph
 from workflows.core.machine import Happening, Plan, RunView, Snapshot, StepTaken
 
 RUN_ENDED_CHANNEL = "erip_run_ended"
+#: with the worker's id behind it: runs that are handed over to this worker
+WORKER_CHANNEL = "erip_worker_"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Runs: start one or many, list, read, cancel, run again."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -79,6 +80,7 @@ class WorkflowRuns(APIView):
     def post(self, request: Request, name: str) -> Response:
         key, seconds = idempotency_key(request), preferred_wait(request)
         body = read_body(request, StartRun)
+        before = time.monotonic()
         (run,) = engine.start_runs(
             name,
             [engine.StartRequest(body["input"], body.get("business_key"), body.get("lane"))],
@@ -90,7 +92,7 @@ class WorkflowRuns(APIView):
         )
         response = Response(_started(run), status=202, headers={"Location": run_address(run.id)})
         if seconds > 0:
-            wait_for(response, run.id, seconds)
+            wait_for(response, run.id, seconds, accepted_after=None if run.existing else before)
         return response
 
 
