@@ -8,13 +8,14 @@ from django.db import connection, connections
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from erip.db import prepared
 from tests.definitions import CHAIN, DIAMOND, one_step, publish
 from tests.sample.models import Effect
 from workflows import engine, errors, queries, store
 from workflows.core import machine
 from workflows.graphs import graph_of
 from workflows.models import RunEvent, StepRun, WorkflowRun, WorkflowVersion
-from workflows.store import Report
+from workflows.store import Report, claims
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -348,6 +349,21 @@ def test_the_claim_uses_its_indexes(transactional_db) -> None:
             WHERE state = 'READY' AND lane = 'standard' AND ready_at < now() ORDER BY ready_at LIMIT 50""")
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "step_ready" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_a_claim_that_was_planned_on_empty_tables_stays_on_its_indexes_as_they_fill(transactional_db) -> None:
+    worker = store.register_worker("w", "here", 1, ["standard"])
+    for _ in range(10):  # the plan for all parameters is made at the sixth
+        store.claim([str(uuid.uuid4())], worker_id=worker, lanes=["standard"])
+    publish(one_step("sample.echo"))
+    runs = engine.start_runs("one", [engine.StartRequest({})] * 2000, principal="t")
+    with connection.cursor() as cursor:
+        name, *_ = prepared._translated(claims._CLAIM.format(skip=""))
+        cursor.execute(f"EXPLAIN EXECUTE {name} (%s, '{{standard}}', 1, %s)", [f"{{{runs[0].id}}}", worker])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "workflows_steprun_pkey" in plan
+    assert "step_ready" not in plan
     assert "Seq Scan" not in plan
 
 
