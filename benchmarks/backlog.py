@@ -10,7 +10,9 @@ from .workloads import Workload
 
 #: seconds between two looks
 LOOK_EVERY = 0.1
-#: the backlog is filled up again when this share of it is gone
+#: times its size to which the backlog is filled, so that it does not sink below its size while more is on its way
+FILLED = 1.5
+#: the backlog is filled up again when this share of that is gone
 GONE = 0.1
 
 
@@ -26,11 +28,12 @@ class Backlog:
 
 @asynccontextmanager
 async def standing_backlog(session: Session, workload: Workload, size: int, lane: str) -> AsyncIterator[Backlog]:
-    """Keep about `size` runs of `workload` unfinished until the block ends; they are left to finish afterwards."""
+    """Keep `size` runs of `workload` or more unfinished until the block ends; they are left to finish afterwards."""
     backlog = Backlog()
-    backlog.ids += await session.start_many(workload, range(size), lane=lane)
+    full = int(size * FILLED)
+    backlog.ids += await session.start_many(workload, range(full), lane=lane)
     stop = asyncio.Event()
-    feeder = asyncio.create_task(_feed(session, workload, size, lane, backlog, stop))
+    feeder = asyncio.create_task(_feed(session, workload, full, lane, backlog, stop))
     try:
         yield backlog
     finally:
@@ -40,12 +43,14 @@ async def standing_backlog(session: Session, workload: Workload, size: int, lane
 
 
 async def _feed(
-    session: Session, workload: Workload, size: int, lane: str, backlog: Backlog, stop: asyncio.Event
+    session: Session, workload: Workload, full: int, lane: str, backlog: Backlog, stop: asyncio.Event
 ) -> None:
     while not stop.is_set():
-        waiting = await session.truth.unfinished(backlog.ids)
+        # They end about in the order in which they came. A straggler is not counted; to look for it in all there ever
+        # were would weigh on what is measured.
+        waiting = await session.truth.unfinished(backlog.ids[-2 * full :])
         backlog.sizes.append(waiting)
-        if waiting < size * (1 - GONE):
+        if waiting < full * (1 - GONE):
             first = len(backlog.ids)
-            backlog.ids += await session.start_many(workload, range(first, first + size - waiting), lane=lane)
+            backlog.ids += await session.start_many(workload, range(first, first + full - waiting), lane=lane)
         await asyncio.sleep(LOOK_EVERY)

@@ -79,7 +79,7 @@ async def over_backlog(
         load,
         figures=[*load.figures, standing],
         correctness=load.correctness + check(waiting, backlog.ids, runs),
-        method=f"{load.method} Meanwhile the backlog is filled up whenever a tenth of it is gone.",
+        method=f"{load.method} Meanwhile the backlog is kept between its size and 1.5 times that.",
     )
 
 

@@ -62,8 +62,12 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
         ),
         Service(
             "worker-general",
-            # Task events feed Flower; on the critical worker they would cost time.
-            [*celery, "worker", *quiet, "-c", threads, "-Q", "critical,high,standard,bulk", "-n", "general@%h", "-E"],
+            [
+                # Where cores are scarce, critical work goes first on them too.
+                *("nice", "-n", "10", *celery, "worker", *quiet, "-c", threads),
+                # Task events feed Flower; on the critical worker they would cost time.
+                *("-Q", "critical,high,standard,bulk", "-n", "general@%h", "-E"),
+            ],
             env,
         ),
         Service("leader", [sys.executable, "manage.py", "run_leader"], env),
