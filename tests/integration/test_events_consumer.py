@@ -7,7 +7,7 @@ import pytest
 from tests.support.events import Recorder, accept, consuming, event
 from tests.workers import until
 from workflows.events import ingest
-from workflows.events.models import Block, DeadLetter, Event, Partition
+from workflows.events.models import Block, Event, Partition
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
