@@ -75,3 +75,10 @@ class UnknownTarget(WorkflowsError):
 
     code = "unknown_target"
     status = 422
+
+
+class ReplayTooLarge(WorkflowsError):
+    """More than 100,000 events of the log are asked for. Narrow the range, and replay one after the other."""
+
+    code = "replay_too_large"
+    status = 422
