@@ -47,7 +47,8 @@ class PartitionAdmin(ShowOnly):
         return float(self._of(partition)["rate"])
 
     def _of(self, partition: Partition) -> dict[str, Any]:
-        return self._status.get(partition.number, {"owner": None, "lag": 0, "rate": 0.0})
+        found: dict[str, Any] = self._status.get(partition.number, {"owner": None, "lag": 0, "rate": 0.0})
+        return found
 
 
 @admin.register(Consumer)
@@ -101,7 +102,7 @@ class DeadLetterAdmin(ShowOnly):
             messages.success(request, f"{count} {done}.")
 
 
-class QuotaForm(ModelForm):  # type: ignore[type-arg]
+class QuotaForm(ModelForm):
     def clean(self) -> Any:
         cleaned = super().clean()
         if not any((cleaned or self.cleaned_data).get(name) for name in ("rate", "daily")):
@@ -122,14 +123,15 @@ class SourceUsageAdmin(ShowOnly):
     search_fields = ["source"]
 
 
-class _Newest(Paginator):  # type: ignore[type-arg]
+class _Newest(Paginator):
     """Pages through the newest MOST rows, and counts no more than those."""
 
     MOST = 10_000
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
-        return int(self.object_list[: self.MOST].count())  # type: ignore[union-attr, arg-type]
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows[: self.MOST].count())
 
 
 @admin.register(LogEntry)
