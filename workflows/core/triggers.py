@@ -102,6 +102,9 @@ class RuleBook:
         """The types, and the beginnings of types with `.*`, that some rule is about."""
         return frozenset(rule.event for rule in self._rules)
 
+    def __len__(self) -> int:
+        return len(self._rules)
+
     def wanting(self, type_: str) -> tuple[tuple[Rule, ...], ...]:
         """The rules that may be about events of a type: one group for each workflow."""
         found = self._known.get(type_)
@@ -181,6 +184,12 @@ def depth_of(event: Event) -> int:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 10:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def started_by(type_: str, depth: int) -> str:
+    """Who started a run that an event starts: `event:<type>`, and `#<depth>` where the event was a run's own."""
+    # A type may look as if it ended with a depth: then the depth is told in any case.
+    return f"event:{type_[:180]}" if depth == 1 and "#" not in type_ else f"event:{type_[:180]}#{depth}"
 
 
 def _start(rule: Rule, event: Event, context: Mapping[str, Any]) -> Start | Failed:
