@@ -110,4 +110,10 @@ class TriggerInvalid(WorkflowsError):
     """The trigger is not valid. Mend what `faults` names, and send it again."""
 
     code = "trigger_invalid"
+
+
+class ReplayTooLarge(WorkflowsError):
+    """More than 100,000 events of the log are asked for. Narrow the range, and replay one after the other."""
+
+    code = "replay_too_large"
     status = 422
