@@ -54,9 +54,7 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
             return read_batch(body, partitions=partitions, most=conf().batch_limit, check=check)
         if media == STRUCTURED:
             return read_structured(body, partitions=partitions, check=check)
-        raise UnsupportedMediaType(
-            sent, f'CloudEvents in "{media[:80]}" are not read here; send {STRUCTURED} or {BATCH}.'
-        )
+        raise UnsupportedMediaType(sent, f'"{media[:80]}" is not read here; send {STRUCTURED} or {BATCH}.')
     if not any(name.lower().startswith("ce-") for name in headers):
         raise UnsupportedMediaType(
             sent,

@@ -17,9 +17,7 @@ class CloudEvent(Answer):
     id = serializers.CharField(max_length=1024, help_text="Unique among the events of its source.")
     source = serializers.CharField(max_length=1024, help_text="A URI reference.")  # type: ignore[assignment]
     type = serializers.CharField(max_length=255)
-    subject = serializers.CharField(
-        required=False, max_length=1024, help_text="Events of one subject keep their order."
-    )
+    subject = serializers.CharField(required=False, max_length=1024, help_text="Events of a subject keep their order.")
     time = serializers.DateTimeField(required=False)
     datacontenttype = serializers.CharField(required=False)
     dataschema = serializers.CharField(required=False, help_text="An absolute URI.")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import psycopg2
 from django.db import connection
@@ -60,11 +61,10 @@ def _announce() -> None:
         cursor.execute(f"NOTIFY {CHANNEL}")
 
 
-def logged_events(where: str, parameters: Sequence[object], *, chunk: int) -> Iterator[list[LoggedEvent]]:
+def logged_events(where: str, parameters: Sequence[Any], *, chunk: int) -> Iterator[list[LoggedEvent]]:
     """The events of the log for which `where` holds, by partition and position, so many at a time. Needs a transaction
     (it reads with a cursor of the server's)."""
     with connection.chunked_cursor() as cursor:
-        cursor.itersize = chunk
         cursor.execute(
             "SELECT partition, position, logged_at, accepted_at, type, source, subject, event_id, event "  # noqa: S608
             f"FROM events_event WHERE {where} ORDER BY partition, position",

@@ -38,7 +38,7 @@ class RawParser(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> bytes:
+    ) -> Any:
         return read_limited(stream, parser_context)
 
 
@@ -53,8 +53,8 @@ class Events(APIView):
         summary="Accept events",
         description=(
             "CloudEvents 1.0: one in structured mode, a batch of them, or one in binary mode (its attributes in `ce-` "
-            "headers, its data the body). 202: all of them are durable. Events whose source and id were accepted before "
-            "take no effect again. `Content-Encoding`: gzip or zstd."
+            "headers, its data the body). 202: all of them are durable. Events whose source and id were accepted "
+            "before take no effect again. `Content-Encoding`: gzip or zstd."
         ),
         parameters=[
             OpenApiParameter(
