@@ -9,6 +9,7 @@ from django.db import connection
 
 from erip.db import prepared
 from workflows.core.states import Lane, RunState
+from workflows.store import outbox
 from workflows.store.rows import NEW_STEPS, Writes
 from workflows.store.values import WORKER_CHANNEL, NewRun, to_array, to_json
 
@@ -50,6 +51,10 @@ def start_run(
     if writes.step_inserts:
         parts.append(f"step AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM run))")  # noqa: S608
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    if writes.outbox:
+        told = outbox.TELL_NEW.format(condition="WHERE v.run_id IN (SELECT id FROM run)")
+        parts.append(f"told AS ({told})")
+        parameters += writes.outbox.columns()
     announced = "false"
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
@@ -135,6 +140,9 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
     if writes.step_inserts:
         sql.append(NEW_STEPS)
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    if writes.outbox:
+        sql.append(outbox.TELL_NEW.format(condition=""))
+        parameters += writes.outbox.columns()
     with connection.cursor() as cursor:
         cursor.execute(";\n".join(sql), parameters)
     return hints
