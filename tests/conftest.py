@@ -1,6 +1,7 @@
 """What the tests share. They run on real servers: `make test` starts them and says where they are."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,3 +10,13 @@ def pytest_configure() -> None:
     for name in ("DATABASE_URL", "ERIP_BROKER_URL"):
         if not os.environ.get(name):
             pytest.exit(f"{name} is not set: run `make test`, which starts private servers", returncode=4)
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens() -> Iterator[None]:
+    """In the test's own process no lifecycle events are wanted, until a test says so (`interest.refresh`)."""
+    from workflows.store import outbox
+
+    outbox.set_interest(outbox.Interest())
+    yield
+    outbox.set_interest(outbox.Interest())

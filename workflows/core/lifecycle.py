@@ -1,9 +1,9 @@
 """What is told to the outside of a run and its steps: types, identities and contents of their CloudEvents.
 
 Note [Lifecycle events]
-An event tells of a state that a run or a step has reached. Its id is made of what it tells of (run, step, item, attempt,
-state), so that whoever hears of the same thing twice sees the same (source, id). It holds no input and no output: these
-may hold secrets and personal data; who may read them reads the run.
+An event tells of a state that a run or a step has reached. Its id is made of what it tells of (run, step, item,
+attempt, state), so that whoever hears of the same thing twice sees the same (source, id). It holds no input and no
+output: these may hold secrets and personal data; who may read them reads the run.
 """
 
 import re

@@ -4,5 +4,26 @@ from workflows.events.models.deadletters import DeadLetter
 from workflows.events.models.journal import Block, Consumer, Identity, Partition
 from workflows.events.models.log import Event
 from workflows.events.models.quotas import SourceQuota, SourceUsage
+from workflows.events.models.subscriptions import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    StreamedType,
+    Subscription,
+)
 
-__all__ = ["Block", "Consumer", "DeadLetter", "Event", "Identity", "Partition", "SourceQuota", "SourceUsage"]
+__all__ = [
+    "Block",
+    "Consumer",
+    "DeadLetter",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
+    "Event",
+    "Identity",
+    "Partition",
+    "SourceQuota",
+    "SourceUsage",
+    "StreamedType",
+    "Subscription",
+]
