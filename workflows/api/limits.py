@@ -59,10 +59,11 @@ class BodyLimit:
             *((name, value) for name, value in scope["headers"] if name != b"transfer-encoding"),
             (b"content-length", str(len(body)).encode()),
         ]
-        return await self.app(sized, _replay(bytes(body), receive), send)
+        return await self.app(sized, replay(bytes(body), receive), send)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that hands out `body` first, which was read already."""
     told = False
 
     async def replayed() -> Message:

@@ -1,13 +1,13 @@
 """Blocks: how the events of one partition that were accepted together are written down.
 
-The first byte says how the rest is written: 0 as it is, 1 compressed with zstd. The rest is a line of JSON, four arrays
-[types, sources, subjects, ids], and then a line for each event, the CloudEvent in JSON. Whoever logs events needs to
-parse the first line alone.
+The first byte says how the rest is written: 0 as it is, 1 compressed with zstd. The rest is a line of JSON, the arrays
+[types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. Whoever logs events needs
+to parse the first line alone. `past` is null but in blocks of events that come from the log again.
 """
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 import zstandard
@@ -22,8 +22,7 @@ _MAX = 256 * 1024 * 1024
 _local = threading.local()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An event and what is looked at without parsing it."""
 
     type: str
@@ -32,6 +31,8 @@ class Entry:
     id: str
     #: the whole CloudEvent in structured JSON, without line breaks between its parts
     text: bytes
+    #: of an event from the log: its partition, position, and when it was logged and accepted (RFC 3339)
+    past: tuple[int, int, str, str] | None = None
 
 
 def encode(entries: Sequence[Entry]) -> bytes:
@@ -42,6 +43,7 @@ def encode(entries: Sequence[Entry]) -> bytes:
             [entry.source for entry in entries],
             [entry.subject for entry in entries],
             [entry.id for entry in entries],
+            [entry.past for entry in entries] if entries and entries[0].past else None,
         ]
     )
     plain = b"\n".join([head, *[entry.text for entry in entries]])
@@ -70,5 +72,7 @@ def decode(body: bytes) -> list[Entry]:
     else:
         raise ValueError("not a block: its first byte is not known")
     head, *texts = plain.split(b"\n")
-    columns = orjson.loads(head)
-    return [Entry(*values) for values in zip(*columns, texts, strict=True)]
+    types, sources, subjects, ids, past = orjson.loads(head)
+    if past is None:
+        return list(map(Entry, types, sources, subjects, ids, texts))
+    return list(map(Entry, types, sources, subjects, ids, texts, map(tuple, past)))

@@ -13,7 +13,6 @@ will never work for one event it rejects: `round.reject(...)`; nothing is tried 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Protocol
 
 import orjson
@@ -26,9 +25,9 @@ class Unavailable(Exception):
     """Raised by an effect: what it needs is away, whatever the events are. They wait."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class LoggedEvent:
-    """An event in the log."""
+    """An event in the log. (Not frozen: that would treble what it costs to make one.)"""
 
     partition: int
     #: gap-free within the partition, in the order of commits
@@ -39,15 +38,18 @@ class LoggedEvent:
     source: str
     subject: str | None
     id: str
-    #: the whole CloudEvent in structured JSON
-    text: str
+    #: the whole CloudEvent in structured JSON (UTF-8)
+    text: bytes
     #: set if it came from the log again: for which target (an effect's name, and what it makes of the rest)
     replay: str | None = None
+    _parsed: dict[str, Any] | None = field(default=None, repr=False)
 
-    @cached_property
+    @property
     def event(self) -> dict[str, Any]:
         """The CloudEvent. Parsed at the first look."""
-        parsed: dict[str, Any] = orjson.loads(self.text)
+        parsed = self._parsed
+        if parsed is None:
+            parsed = self._parsed = orjson.loads(self.text)
         return parsed
 
 
