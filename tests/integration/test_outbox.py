@@ -8,11 +8,13 @@ import pytest
 from django.db import connection, transaction
 
 from tests.definitions import CHAIN, FAN_OUT, one_step, publish
+from tests.workers import until
 from workflows import engine, store
 from workflows.core import blocks, lifecycle
 from workflows.core.machine import RunTimedOut, StepFailed
 from workflows.events import interest
 from workflows.events.models import Block, Subscription
+from workflows.events.store import journal
 from workflows.executor import Executor
 from workflows.graphs import graph_of
 from workflows.models import WorkflowRun
@@ -296,7 +298,28 @@ def test_with_nobody_interested_the_engines_statements_are_as_they_were(settings
 
 def taken_out(sql: str) -> str:
     """The statement without what is told, and without the column that this needs."""
-    start_one = f", told AS ({outbox.TELL_NEW.format(condition='WHERE v.run_id IN (SELECT id FROM run)')})"
-    for text in (f",{outbox._TELL}", start_one, ";\n" + outbox.TELL_NEW.format(condition=""), outbox.TELL_CLAIMED):
-        sql = sql.replace(text, "")
+    sql = sql.replace(f" RETURNING pg_notify('{outbox.EVENTS_CHANNEL}', '')", outbox.ANNOUNCE)
+    of_one = outbox.TELL_NEW.replace(outbox.CONDITION, "WHERE v.run_id IN (SELECT id FROM run)")
+    of_many = outbox.TELL_NEW.replace(outbox.CONDITION, "")
+    for text in (f",{outbox._TELL}", f", told AS ({of_one})", f";\n{of_many}", outbox.TELL_CLAIMED):
+        sql = sql.replace(text, "").replace(text.replace(outbox.ANNOUNCE, ""), "")
     return sql.replace("RETURNING r.id, r.started_by,", "RETURNING r.id,").replace("seq, started_by\n", "seq\n")
+
+
+def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from erip.db.listening import heard, listening
+
+    publish(one_step("sample.echo"))
+    assert outbox.EVENTS_CHANNEL == journal.CHANNEL
+    with listening(journal.CHANNEL) as raw:
+        for begin in (start, lambda name: engine.start_runs(name, [engine.StartRequest({})] * 2, principal="t")):
+            monkeypatch.setattr(outbox, "_announced_at", 0.0)
+
+            begin("one")
+
+            told_of: list[str] = []
+            until(lambda: told_of.extend(heard(raw, seconds=1.0)) or told_of, seconds=10)  # noqa: B023
+            assert told_of == [""]
+        monkeypatch.setattr(outbox, "ANNOUNCE_EVERY", 3600.0)
+        start("one")
+        assert heard(raw, seconds=0.1) == [], "announced again at once"

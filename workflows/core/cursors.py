@@ -1,6 +1,6 @@
 """Where a reader of the event log stands: for each partition the position of the next event that it has not seen.
 
-As text it is opaque: base64url of a version byte and a varint (LEB128) for each partition, in the order of their numbers.
+As text it is opaque: base64url of a version byte and a varint (LEB128) for each partition, by their numbers.
 """
 
 import base64

@@ -5,6 +5,7 @@ A delivery that succeeded but could not be recorded is made again, with the same
 order of deliveries is best effort: what failed is tried again later, and several are on their way at once.
 """
 
+import contextlib
 import random
 import threading
 import time
@@ -38,7 +39,8 @@ EVERY: Final = 0.5
 #: a worker claims for so many seconds more than a request may take
 MARGIN: Final = 5.0
 #: failures in a row that open an endpoint's circuit in this process, and seconds until it is tried again
-TRIPS_AFTER, REST: Final = 5, 30.0
+TRIPS_AFTER: Final = 5
+REST: Final = 30.0
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 
@@ -122,10 +124,8 @@ class Breakers:
                 breaker = self._breakers[subscription] = pybreaker.CircuitBreaker(
                     self._trips_after, self._rest.total_seconds()
                 )
-        try:
+        with contextlib.suppress(_Failed, pybreaker.CircuitBreakerError):
             breaker.call(_raise_unless, delivered)
-        except (_Failed, pybreaker.CircuitBreakerError):
-            pass
 
 
 class _Failed(Exception):

@@ -2,8 +2,9 @@
 
 Note [Secrets]
 Whoever signs needs the secret itself, so a hash of it would not do, and what is stored can be stolen with a backup.
-Therefore nothing is stored: the secret of a subscription is HMAC-SHA256, under ERIP_SECRET_KEY, of its id and the number
-of its rotations. It is shown when it is made and when it is exchanged, and can be had again by nobody without that key.
+Therefore nothing is stored: the secret of a subscription is HMAC-SHA256, under ERIP_SECRET_KEY, of its id and the
+number of its rotations. It is shown when it is made and when it is exchanged, and nobody can have it again without that
+key.
 Whoever changes ERIP_SECRET_KEY changes all of them: rotate the secrets then, and hand out the new ones.
 After a rotation both secrets sign for a day, as Standard Webhooks advises: receivers change over in their own time.
 """

@@ -15,9 +15,17 @@ from django.db.models.functions import Now
 
 from workflows.core import patterns
 from workflows.core.faults import Fault
-from workflows.errors import InvalidInput, WorkflowsError
+from workflows.errors import InvalidInput
 from workflows.events import deliveries
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
+from workflows.events.errors import (
+    DeliveryUnderWay,
+    RotatedAlready,
+    SubscriptionDisabled,
+    TooManySubscriptions,
+    UnknownDelivery,
+    UnknownSubscription,
+)
 from workflows.events.models import Delivery, Subscription
 from workflows.events.secrets import OVERLAP, current_secret
 from workflows.events.store.deliveries import NewDelivery, insert_deliveries, send_again
@@ -30,48 +38,6 @@ MAX_TYPES: Final = 50
 MAX_SUBSCRIPTIONS: Final = 1_000
 #: seconds for which the effect trusts what it read
 TRUSTED: Final = 1.0
-
-
-class UnknownSubscription(WorkflowsError):
-    """There is no subscription of that id."""
-
-    code = "unknown_subscription"
-    status = 404
-
-
-class UnknownDelivery(WorkflowsError):
-    """There is no delivery of that id; what was delivered or given up long ago is forgotten."""
-
-    code = "unknown_delivery"
-    status = 404
-
-
-class DeliveryUnderWay(WorkflowsError):
-    """The delivery is on its way this moment. Wait for what comes of it."""
-
-    code = "delivery_under_way"
-    status = 409
-
-
-class SubscriptionDisabled(WorkflowsError):
-    """The subscription is disabled, so nothing is delivered to it. Enable it first."""
-
-    code = "subscription_disabled"
-    status = 409
-
-
-class TooManySubscriptions(WorkflowsError):
-    """There are as many subscriptions as the platform serves. Delete one that is not needed."""
-
-    code = "too_many_subscriptions"
-    status = 409
-
-
-class RotatedAlready(WorkflowsError):
-    """The secret was exchanged within the last day, and the former one still signs. Wait until that day is over."""
-
-    code = "rotated_already"
-    status = 409
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def claim(
     sql = _CLAIM.format(
         skip="SKIP LOCKED" if skip_locked else "",
         started_by=", started_by" if tell else "",
-        told=outbox.TELL_CLAIMED if tell else "",
+        told=outbox.announced(outbox.TELL_CLAIMED) if tell else "",
     )
     named = sorted(run_ids)
     parameters = {"runs": to_array(named), "worker": worker_id, "lanes": to_array(lanes), "portion": PORTION}

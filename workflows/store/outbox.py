@@ -12,6 +12,7 @@ about a second later on. A process that does not know yet waits for that thread 
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from cachetools import LRUCache, cached
 
 from workflows.core import lifecycle
+from workflows.core.cloudevents import partition_of
 from workflows.core.machine import Plan, RunView, StepKey
 from workflows.core.states import StepState
 from workflows.models import WorkflowVersion
@@ -63,12 +65,6 @@ def interest() -> Interest:
     if _known is None and _learn is not None:
         _learn()
     return _known or Interest()
-
-
-def partition_of(key: str, partitions: int) -> int:
-    import zlib
-
-    return zlib.crc32(key.encode()) % partitions
 
 
 os.register_at_fork(after_in_child=lambda: set_interest(None))
@@ -143,15 +139,18 @@ class Outbox:
         statements: list[str] = []
         parameters: list[Any] = []
         if self._events:
-            statements.append(_TELL)
+            statements.append(announced(_TELL))
             parameters += self.columns()
         if self._items:
-            statements.append(_TELL_ITEMS)
+            statements.append(announced(_TELL_ITEMS))
             parameters += [to_array(column) for column in zip(*self._items, strict=True)]
         return statements, parameters
 
+    def of_new(self, condition: str = "") -> tuple[str, list[str]]:
+        """The statement that writes what is told of runs that are inserted with it, and its parameters."""
+        return announced(TELL_NEW).replace(CONDITION, condition), self.columns()
+
     def columns(self) -> list[str]:
-        """The parameters of `TELL_NEW`."""
         return [to_array(column) for column in zip(*self._events, strict=True)]
 
     def _put(self, run: RunView, event: lifecycle.Told) -> None:
@@ -159,7 +158,7 @@ class Outbox:
         self._events.append((run.id, self._partition(run.id), event.type, source, event.id, event.text))
 
     def _partition(self, run_id: str) -> int:
-        return partition_of(run_id, self._partitions)
+        return partition_of({"subject": run_id}, self._partitions)
 
 
 @cached(LRUCache(maxsize=10_000), lock=Lock())
@@ -176,10 +175,12 @@ def _quoted(column: str) -> str:
 
 _BLOCK = f"""count(*), '\\x00'::bytea || convert_to(
     '[' || {_quoted("kind")} || ',' || {_quoted("source")} || ',' || {_quoted("run_id")} || ',' || {_quoted("id")}
-    || ']'
+    || ',null]'
     || chr(10) || string_agg(event, chr(10) ORDER BY place), 'UTF8')"""
 
 _INSERT = "INSERT INTO events_block (partition, events, body)"
+#: places in the texts below
+CONDITION, ANNOUNCE = "/* which */", "/* announced */"
 _EVENTS = """unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[])
          WITH ORDINALITY AS v (run_id, partition, kind, source, id, event, place)"""
 
@@ -203,7 +204,7 @@ FROM (
     FROM {_EVENTS}
     JOIN won ON won.id = v.run_id
 ) told
-GROUP BY partition
+GROUP BY partition{ANNOUNCE}
 )"""  # noqa: S608  (made of constants)
 
 _TELL_ITEMS = f""" told_items AS (
@@ -223,7 +224,7 @@ FROM (
     ) i
     JOIN won ON won.id = i.run_id
 ) told
-GROUP BY partition
+GROUP BY partition{ANNOUNCE}
 )"""  # noqa: S608  (made of constants)
 
 #: of runs that are inserted in the same transaction
@@ -231,8 +232,8 @@ TELL_NEW = f"""
 {_INSERT}
 SELECT partition, {_BLOCK}
 FROM {_EVENTS}
-{{condition}}
-GROUP BY partition
+{CONDITION}
+GROUP BY partition{ANNOUNCE}
 """  # noqa: S608  (made of constants)
 
 #: after `claimed` and `run` (with `started_by`) of a claim: what begins by it. It knows nothing but the rows.
@@ -260,8 +261,26 @@ TELL_CLAIMED = f""", told AS (
         JOIN (SELECT DISTINCT id, partition
               FROM unnest(%(runs)s::uuid[], %(partitions)s::int[]) AS n (id, partition)) named ON named.id = run.id
     ) told
-    GROUP BY partition
+    GROUP BY partition{ANNOUNCE}
 )"""  # noqa: S608  (made of constants)
+
+
+#: what consumers are woken by: that something came in
+EVENTS_CHANNEL = "erip_events"
+#: seconds between two announcements of one process. NOTIFY makes commits take turns, and a consumer that was just woken
+#: looks by itself that often.
+ANNOUNCE_EVERY = 0.05
+_announced_at = 0.0
+
+
+def announced(statement: str) -> str:
+    """The statement, which also wakes the consumers if the last one that did is long enough ago."""
+    global _announced_at
+    now = time.monotonic()
+    if now - _announced_at < ANNOUNCE_EVERY:
+        return statement.replace(ANNOUNCE, "")
+    _announced_at = now
+    return statement.replace(ANNOUNCE, f" RETURNING pg_notify('{EVENTS_CHANNEL}', '')")
 
 
 def with_started_by(statement: str) -> str:
@@ -271,4 +290,4 @@ def with_started_by(statement: str) -> str:
 
 def partitions_of(run_ids: Sequence[str], wanted: Interest) -> str:
     """Where the events of these runs go: the parameter `partitions` of `TELL_CLAIMED`."""
-    return to_array(partition_of(run_id, wanted.partitions) for run_id in run_ids)
+    return to_array(partition_of({"subject": run_id}, wanted.partitions) for run_id in run_ids)

@@ -9,7 +9,6 @@ from django.db import connection
 
 from erip.db import prepared
 from workflows.core.states import Lane, RunState
-from workflows.store import outbox
 from workflows.store.rows import NEW_STEPS, Writes
 from workflows.store.values import WORKER_CHANNEL, NewRun, to_array, to_json
 
@@ -52,9 +51,9 @@ def start_run(
         parts.append(f"step AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM run))")  # noqa: S608
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
     if writes.outbox:
-        told = outbox.TELL_NEW.format(condition="WHERE v.run_id IN (SELECT id FROM run)")
+        told, tell = writes.outbox.of_new("WHERE v.run_id IN (SELECT id FROM run)")
         parts.append(f"told AS ({told})")
-        parameters += writes.outbox.columns()
+        parameters += tell
     announced = "false"
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
@@ -141,8 +140,9 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
         sql.append(NEW_STEPS)
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
     if writes.outbox:
-        sql.append(outbox.TELL_NEW.format(condition=""))
-        parameters += writes.outbox.columns()
+        told, tell = writes.outbox.of_new()
+        sql.append(told)
+        parameters += tell
     with connection.cursor() as cursor:
         cursor.execute(";\n".join(sql), parameters)
     return hints

@@ -175,7 +175,8 @@ WITH noted AS (
     WHERE delivery_id = %(id)s AND number = %(number)s
 ), recorded AS (
     UPDATE events_delivery
-    SET state = CASE WHEN %(delivered)s THEN 'DELIVERED' WHEN %(pause)s::float8 IS NULL THEN 'FAILED' ELSE 'PENDING' END,
+    SET state = CASE WHEN %(delivered)s THEN 'DELIVERED' WHEN %(pause)s::float8 IS NULL THEN 'FAILED'
+                     ELSE 'PENDING' END,
         due_at = clock_timestamp() + make_interval(secs => coalesce(%(pause)s::float8, 0)),
         finished_at = CASE WHEN %(delivered)s OR %(pause)s::float8 IS NULL THEN clock_timestamp() END
     WHERE id = %(id)s AND attempts = %(number)s AND state = 'SENDING'

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from workflows.events.conf import conf
+
 #: seconds after which nobody is expected to come back
 REMEMBERED = 600.0
 #: the row that says that anybody listens at all, to whatever
@@ -66,10 +68,10 @@ def announce() -> None:
 
 
 def ends() -> dict[int, int]:
-    """The position that the next event gets, by partition."""
+    """The position that the next event gets, by partition: of each that there is, or will be with the first consumer."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT number, position FROM events_partition ORDER BY number")
-        return dict(cursor.fetchall())
+        cursor.execute("SELECT number, position FROM events_partition")
+        return {**dict.fromkeys(range(conf().partitions), 0), **dict(cursor.fetchall())}
 
 
 def begins() -> dict[int, int]:

@@ -9,8 +9,8 @@ import psycopg2
 import structlog
 from django.db import Error, connection
 
-from erip.access.standing import in_good_standing
 from erip.access.scopes import Scope
+from erip.access.standing import in_good_standing
 from erip.db.connections import drop_connection
 from erip.db.listening import heard, listening
 from workflows.core import cursors, lifecycle, patterns
@@ -22,13 +22,16 @@ from workflows.events.streaming.mailbox import Filter, Mailbox
 log = structlog.get_logger(__name__)
 
 #: seconds between two looks without a word; at first more often, as consumers learn only then that somebody listens
-LOOK_EVERY, LOOK_AT_FIRST, FIRST_SECONDS: Final = 1.0, 0.1, 3.0
+LOOK_EVERY: Final = 1.0
+LOOK_AT_FIRST: Final = 0.1
+FIRST_SECONDS: Final = 3.0
 #: seconds that it goes on without listeners
 LINGER: Final = 5.0
 #: events of a partition that are read at once
 PAGE: Final = 500
 #: seconds between two times that it says who listens to what, and that it asks whether they still may
-SAY_EVERY, ASK_EVERY: Final = 20.0, 10.0
+SAY_EVERY: Final = 20.0
+ASK_EVERY: Final = 10.0
 #: seconds that a listener which is too slow has to take the rest
 GRACE: Final = 30.0
 #: seconds that a first listener waits for the hub
@@ -72,7 +75,7 @@ class Hub:
             if sum(self._open.values()) >= self._limit:
                 raise TooManyStreams("This process serves as many streams as it may. Connect again later.")
             if self._open.get(principal, 0) >= self._limit_of_one:
-                raise TooManyStreams(f"You have {self._limit_of_one} streams open already. Close one that is not needed.")
+                raise TooManyStreams(f"You have {self._limit_of_one} streams open. Close one that is not needed.")
             self._open[principal] = self._open.get(principal, 0) + 1
 
     def leave(self, principal: str) -> None:
@@ -89,7 +92,7 @@ class Hub:
             if self._thread is None:
                 self._stop.clear()
                 self._ready.clear()
-                self._thread = threading.Thread(target=self._read_while_somebody_listens, name="stream-hub", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="stream-hub", daemon=True)
                 self._thread.start()
         if not self._ready.wait(PATIENCE):
             raise TooManyStreams("The log cannot be read at the moment. Connect again.", retry_after=2)
@@ -131,7 +134,7 @@ class Hub:
 
     # --- its thread
 
-    def _read_while_somebody_listens(self) -> None:
+    def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 if self._read():
