@@ -8,6 +8,7 @@ from django.db import connections
 from workflows import admission, engine, store
 from workflows.conf import conf
 from workflows.core.states import Lane
+from workflows.events import ingest
 from workflows.executor import Executor
 from workflows.models import WorkflowRun
 from workflows.store import Report
@@ -68,3 +69,12 @@ def lane_settings(settings: object) -> Iterator[Callable[..., None]]:
 def fresh_survey() -> None:
     """The survey of the test before is none of this one's."""
     admission.forget()
+
+
+@pytest.fixture
+def events_writer() -> Iterator[None]:
+    """The ingest writer keeps a connection to the test's database, which must be gone when that is dropped."""
+    yield
+    if ingest._writer is not None:
+        ingest._writer.stop()
+        ingest._forget_parent()

@@ -1,24 +1,12 @@
 """From the journal into the log: once, in order, whatever fails."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.events import Recorder, accept, consuming, event
 from tests.workers import until
-from workflows.events import ingest
 from workflows.events.models import Block, Event, Partition
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def own_writer() -> Iterator[None]:
-    """The writer keeps a connection to the test's database, which nobody else may hold at its end."""
-    yield
-    if ingest._writer is not None:
-        ingest._writer.stop()
-        ingest._forget_parent()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
 
 
 def logged() -> int:

@@ -19,10 +19,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BULK_PATH = "/api/v1/runs/bulk"
+EVENTS_PATH = "/api/v1/events"
 
 
 def body_limit(path: str) -> int:
     """How many bytes the body of a request to `path` may have."""
+    if path == EVENTS_PATH:
+        return int(settings.ERIP_EVENT_BODY_LIMIT)
     return int(settings.ERIP_API_BULK_BODY_LIMIT if path == BULK_PATH else settings.ERIP_API_BODY_LIMIT)
 
 

@@ -77,6 +77,13 @@ class UnknownTarget(WorkflowsError):
     status = 422
 
 
+class ReplayTooLarge(WorkflowsError):
+    """More than 100,000 events of the log are asked for. Narrow the range, and replay one after the other."""
+
+    code = "replay_too_large"
+    status = 422
+
+
 class UnknownSubscription(WorkflowsError):
     """There is no subscription of that id."""
 

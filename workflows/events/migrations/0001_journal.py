@@ -20,6 +20,7 @@ CREATE TABLE events_event (
     event text COLLATE "C" NOT NULL,
     PRIMARY KEY (partition, position, logged_at)
 ) PARTITION BY RANGE (logged_at);
+CREATE INDEX event_logged ON events_event (logged_at, partition, position);
 CREATE INDEX event_type ON events_event (type, logged_at);
 CREATE INDEX event_source ON events_event (source, logged_at);
 CREATE INDEX event_subject ON events_event (subject, logged_at) WHERE subject IS NOT NULL;
