@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from .views import deadletters, events
+from .views import deadletters, events, stream, subscriptions
 
 
 class EventPosition(StringConverter):
@@ -19,6 +19,7 @@ register_converter(LetterId, "letter")
 
 urlpatterns = [
     path("events", events.Events.as_view()),
+    path("events/stream", stream.EventsStream.as_view()),
     path("events/status", events.EventsStatus.as_view()),
     path("events/replay", events.EventsReplay.as_view()),
     path("events/dead-letters", deadletters.DeadLetters.as_view()),
@@ -26,4 +27,11 @@ urlpatterns = [
     path("events/dead-letters/<letter:id>/retry", deadletters.DeadLetterRetry.as_view()),
     path("events/dead-letters/<letter:id>/discard", deadletters.DeadLetterDiscard.as_view()),
     path("events/<position:position>", events.EventOne.as_view()),
+    path("subscriptions", subscriptions.Subscriptions.as_view()),
+    path("subscriptions/<uuid:id>", subscriptions.SubscriptionOne.as_view()),
+    path("subscriptions/<uuid:id>/rotate-secret", subscriptions.SubscriptionSecret.as_view()),
+    path("subscriptions/<uuid:id>/test", subscriptions.SubscriptionTest.as_view()),
+    path("subscriptions/<uuid:id>/deliveries", subscriptions.SubscriptionDeliveries.as_view()),
+    path("deliveries/<letter:id>", subscriptions.DeliveryOne.as_view()),
+    path("deliveries/<letter:id>/redeliver", subscriptions.DeliveryAgain.as_view()),
 ]

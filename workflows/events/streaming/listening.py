@@ -3,7 +3,8 @@
 import contextlib
 import signal
 import threading
-from collections.abc import AsyncIterator, Mapping
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Final
 
 import orjson
@@ -78,9 +79,28 @@ def begin_at(text: str | None) -> dict[int, int] | None:
     return {number: cursor.get(number, 0) for number in ends}
 
 
-async def stream(wanted: Filter, principal: str, cursor: Mapping[int, int] | None) -> AsyncIterator[bytes]:
-    """Server-sent events from the cursor on, or from now on. `hub().enter(principal)` was called; this leaves."""
-    here = hub()
+class Stream:
+    """The content of a response: server-sent events from the cursor on, or from now on.
+
+    `hub().enter(principal)` was called; it leaves at its end, also if nobody ever reads it.
+    """
+
+    def __init__(self, wanted: Filter, principal: str, cursor: Mapping[int, int] | None) -> None:
+        self._events = _events(hub(), wanted, principal, cursor)
+        self._left = weakref.finalize(self, hub().leave, principal)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async with contextlib.aclosing(self._events) as events:
+                async for piece in events:
+                    yield piece
+        finally:
+            self._left()
+
+
+async def _events(
+    here: Hub, wanted: Filter, principal: str, cursor: Mapping[int, int] | None
+) -> AsyncGenerator[bytes, None]:
     mailbox: Mailbox | None = None
     try:
         await _give_thread_back()
@@ -103,7 +123,6 @@ async def stream(wanted: Filter, principal: str, cursor: Mapping[int, int] | Non
     finally:
         if mailbox is not None:
             here.part(mailbox)
-        here.leave(principal)
 
 
 async def _missed(wanted: Filter, at: Mapping[int, int], until: Mapping[int, int]) -> AsyncIterator[bytes]:
