@@ -68,7 +68,7 @@ def announce() -> None:
 
 
 def ends() -> dict[int, int]:
-    """The position that the next event gets, by partition: of each that there is, or will be with the first consumer."""
+    """The position that the next event gets, by partition; of those too that the first consumer will make."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT number, position FROM events_partition")
         return {**dict.fromkeys(range(conf().partitions), 0), **dict(cursor.fetchall())}
