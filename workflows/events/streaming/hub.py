@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import psycopg2
@@ -96,6 +96,11 @@ class Hub:
                 self._thread.start()
         if not self._ready.wait(PATIENCE):
             raise TooManyStreams("The log cannot be read at the moment. Connect again.", retry_after=2)
+
+    def reached(self, cursor: Mapping[int, int]) -> bool:
+        """Whether it stands there or further: a listener from further on would be sent events twice."""
+        with self._lock:
+            return all(self._positions.get(number, 0) >= position for number, position in cursor.items())
 
     def join(self, wanted: Filter, principal: str) -> Mailbox:
         """From now on what it reads comes into this mailbox. In the listener's event loop; after `begin`."""

@@ -1,16 +1,18 @@
 """What one listener of a stream is sent, from the first byte to the last. In its event loop, without a thread."""
 
+import asyncio
 import contextlib
 import signal
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import orjson
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connection
 
+from workflows.api.wait import release_connections
 from workflows.core import cursors
 from workflows.events.conf import conf
 from workflows.events.errors import CursorTooOld, CursorUnknown
@@ -23,6 +25,8 @@ PAGE: Final = 200
 #: milliseconds after which a client that lost its connection comes back
 RETRY: Final = 1_000
 SLOW: Final = "too_slow"
+#: seconds between two looks whether the hub is as far as the listener that came
+REACH_EVERY: Final = 0.05
 
 _hub: Hub | None = None
 _lock = threading.Lock()
@@ -82,47 +86,52 @@ def begin_at(text: str | None) -> dict[int, int] | None:
 class Stream:
     """The content of a response: server-sent events from the cursor on, or from now on.
 
-    `hub().enter(principal)` was called; it leaves at its end, also if nobody ever reads it.
+    `hub().enter(principal)` was called; `close` leaves. It is called however the response ends, from any thread.
     """
 
     def __init__(self, wanted: Filter, principal: str, cursor: Mapping[int, int] | None) -> None:
-        self._events = _events(hub(), wanted, principal, cursor)
-        self._left = weakref.finalize(self, hub().leave, principal)
+        self._wanted = wanted
+        self._principal = principal
+        self._cursor = cursor
+        self._hub = hub()
+        self._mailbox: Mailbox | None = None
+        # Also where nobody ever reads it.
+        self._leave = weakref.finalize(self, self._hub.leave, principal)
+
+    def close(self) -> None:
+        if self._mailbox is not None:
+            self._hub.part(self._mailbox)
+        self._leave()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async with contextlib.aclosing(self._events) as events:
-                async for piece in events:
-                    yield piece
+            await _give_thread_back()
+            yield f"retry: {RETRY}\n\n".encode()
+            await _in_thread(self._hub.begin)
+            at = self._cursor
+            while at is not None and not self._hub.reached(at):
+                # It was served by another process, which is a moment ahead.
+                await asyncio.sleep(REACH_EVERY)
+            mailbox = self._join()
+            while at is not None:
+                # What it missed, up to where the hub stood when it joined.
+                async for page in _missed(self._wanted, at, mailbox.joined):
+                    yield page
+                if mailbox.full_since is None:
+                    break
+                # It took so long that the mailbox is full. What was thrown away is in the log.
+                at = mailbox.joined
+                mailbox = self._join()
+            async for piece in _live(self._hub, mailbox):
+                yield piece
         finally:
-            self._left()
+            self.close()
 
-
-async def _events(
-    here: Hub, wanted: Filter, principal: str, cursor: Mapping[int, int] | None
-) -> AsyncGenerator[bytes, None]:
-    mailbox: Mailbox | None = None
-    try:
-        await _give_thread_back()
-        yield f"retry: {RETRY}\n\n".encode()
-        await _in_thread(here.begin)
-        mailbox = here.join(wanted, principal)
-        at = dict(cursor) if cursor is not None else mailbox.joined
-        while True:
-            # What it missed, up to where the hub stood when it joined.
-            async for page in _missed(wanted, at, mailbox.joined):
-                yield page
-            at = mailbox.joined
-            if mailbox.full_since is None:
-                break
-            # It took so long that the mailbox is full. What was thrown away is in the log.
-            here.part(mailbox)
-            mailbox = here.join(wanted, principal)
-        async for piece in _live(here, mailbox):
-            yield piece
-    finally:
-        if mailbox is not None:
-            here.part(mailbox)
+    def _join(self) -> Mailbox:
+        if self._mailbox is not None:
+            self._hub.part(self._mailbox)
+        self._mailbox = self._hub.join(self._wanted, self._principal)
+        return self._mailbox
 
 
 async def _missed(wanted: Filter, at: Mapping[int, int], until: Mapping[int, int]) -> AsyncIterator[bytes]:
@@ -182,7 +191,7 @@ async def _give_thread_back() -> None:
     needs neither for hours. What Django does at the end of the request gets another."""
     if (context := SyncToAsync.thread_sensitive_context.get(None)) is None:
         return
-    await sync_to_async(connection.close)()
+    await sync_to_async(release_connections)()
     executor = SyncToAsync.context_to_thread_executor.pop(context, None)
     if executor is not None:
         executor.shutdown(wait=False)
