@@ -1,7 +1,6 @@
 """What one listener of a stream is sent, from the first byte to the last. In its event loop, without a thread."""
 
 import asyncio
-import contextlib
 import signal
 import threading
 import weakref
@@ -39,7 +38,6 @@ def hub() -> Hub:
         if _hub is None:
             settings = conf()
             _hub = Hub(limit=settings.streams, limit_of_one=settings.streams_per_caller, room=settings.stream_buffer)
-            _end_with_the_process(_hub)
         return _hub
 
 
@@ -52,19 +50,26 @@ def forget() -> None:
         ended.stop()
 
 
-def _end_with_the_process(ending: Hub) -> None:
-    """A server waits for its connections before it ends, and a stream does not end by itself."""
+_ends_with_the_process = False
+
+
+def _end_with_the_process() -> None:
+    """A server waits for its connections before it ends, and a stream does not end by itself. In its main thread."""
+    global _ends_with_the_process
+    if _ends_with_the_process or threading.current_thread() is not threading.main_thread():
+        return
+    _ends_with_the_process = True
+    before = signal.getsignal(signal.SIGTERM)
 
     def end(number: int, frame: object) -> None:
-        ending.close("shutting_down")
+        if _hub is not None:
+            _hub.close("shutting_down")
         if callable(before):
             before(number, frame)  # type: ignore[arg-type]
 
-    # Event loops are woken by a descriptor that Python writes to whatever the handler is, so theirs work on.
-    with contextlib.suppress(ValueError):  # not the main thread, so not a server's process
-        before = signal.getsignal(signal.SIGTERM)
-        if before is not signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, end)
+    if before is not signal.SIG_DFL:
+        # Event loops are woken by a descriptor that Python writes to whatever the handler is, so theirs work on.
+        signal.signal(signal.SIGTERM, end)
 
 
 def begin_at(text: str | None) -> dict[int, int] | None:
@@ -105,6 +110,7 @@ class Stream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
+            _end_with_the_process()
             await _give_thread_back()
             yield f"retry: {RETRY}\n\n".encode()
             await _in_thread(self._hub.begin)
