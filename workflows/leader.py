@@ -15,6 +15,7 @@ from workflows import dispatch, engine, store
 from workflows.archive import Archivist
 from workflows.conf import conf
 from workflows.core.machine import Happening, RunTimedOut, StepDue, StepLost
+from workflows.duties import duties
 from workflows.store import Report
 
 log = structlog.get_logger(__name__)
@@ -61,15 +62,16 @@ class Leader:
     def _round(self) -> None:
         if not self._lead():
             return
-        duties: tuple[Callable[[], object], ...] = (
+        own: tuple[Callable[[], object], ...] = (
             self._recover_lost,
             self._release_due,
             self._end_overdue,
             self._hint_stale,
             self._forget,
             self._archivist.tidy,
+            *duties(),
         )
-        for duty in duties:
+        for duty in own:
             duty()
 
     def _lead(self) -> bool:

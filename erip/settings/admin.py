@@ -103,6 +103,32 @@ UNFOLD = {
                 ],
             },
             {
+                "title": "Events",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Log",
+                        "icon": "list_alt",
+                        "link": reverse_lazy("admin:events_logentry_changelist"),
+                    },
+                    {
+                        "title": "Partitions",
+                        "icon": "splitscreen",
+                        "link": reverse_lazy("admin:events_partition_changelist"),
+                    },
+                    {
+                        "title": "Dead letters",
+                        "icon": "report",
+                        "link": reverse_lazy("admin:events_deadletter_changelist"),
+                    },
+                    {
+                        "title": "Quotas",
+                        "icon": "speed",
+                        "link": reverse_lazy("admin:events_sourcequota_changelist"),
+                    },
+                ],
+            },
+            {
                 "title": "Risk library",
                 "separator": True,
                 "items": [

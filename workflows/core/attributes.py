@@ -102,11 +102,7 @@ def _all_faults(event: dict[str, Any]) -> list[Fault]:
         else:
             found = _string_faults(name, value)
             if not found and name == "source" and not _is_reference(value):
-                found = [
-                    Fault(
-                        name, "must be a URI reference (RFC 3986), for example https://feeds.example/kev or /scanner/7"
-                    )
-                ]
+                found = [Fault(name, "must be a URI reference (RFC 3986), for example https://feeds.example/kev")]
             faults += found
     faults += _rest_faults(event, [name for name in event if name not in _PLAIN])
     return faults
@@ -133,9 +129,7 @@ def _extension_faults(name: str, value: Any) -> list[Fault]:
         if value not in _INT32:
             return [Fault(name, "must be a whole number of 32 bits; send a larger one as a string")]
     elif type(value) is not bool:
-        return [
-            Fault(name, "must be a string, a whole number of 32 bits, true or false: an attribute holds nothing else")
-        ]
+        return [Fault(name, "must be a string, a whole number of 32 bits, true or false")]
     return []
 
 

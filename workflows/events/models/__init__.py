@@ -2,7 +2,7 @@
 
 from workflows.events.models.deadletters import DeadLetter
 from workflows.events.models.journal import Block, Consumer, Identity, Partition
-from workflows.events.models.log import Event
+from workflows.events.models.log import Event, LogEntry
 from workflows.events.models.quotas import SourceQuota, SourceUsage
 from workflows.events.models.subscriptions import (
     Delivery,
@@ -21,6 +21,7 @@ __all__ = [
     "DeliveryState",
     "Event",
     "Identity",
+    "LogEntry",
     "Partition",
     "SourceQuota",
     "SourceUsage",

@@ -24,3 +24,27 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
+
+
+class LogEntry(models.Model):
+    """The same rows with a key of one column, which the admin asks for: a view."""
+
+    id = models.TextField(primary_key=True)
+    partition = models.PositiveIntegerField()
+    position = models.BigIntegerField()
+    logged_at = models.DateTimeField()
+    accepted_at = models.DateTimeField()
+    type = models.TextField()
+    source = models.TextField()
+    subject = models.TextField(null=True)
+    event_id = models.TextField()
+    event = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = "events_logentry"
+        ordering = ["-logged_at", "-partition", "-position"]
+        verbose_name = "logged event"
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
