@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from tests.definitions import CHAIN, FAN_OUT, one_step, publish
 from tests.workers import until
 from workflows import engine, store
-from workflows.core import blocks, lifecycle
+from workflows.core import blocks, lifecycle, triggers
 from workflows.core.machine import RunTimedOut, StepFailed
-from workflows.events import interest
+from workflows.events import active, interest
 from workflows.events.models import Block, Subscription
 from workflows.events.store import journal
 from workflows.executor import Executor
@@ -204,9 +204,12 @@ def view_of(run_id: str) -> Any:
     return lifecycle.RunView(run_id, run.workflow, None, run.lane, run.state, {}, run.created_at)
 
 
-def test_runs_that_a_trigger_started_carry_their_depth(everything: None, executor: Executor, settings: Any) -> None:
+@pytest.mark.parametrize(("kind", "depth"), [("nexus.threat.detected", 1), ("a#7", 1), ("workflow.run.failed", 3)])
+def test_runs_that_an_event_started_carry_their_depth(
+    everything: None, executor: Executor, kind: str, depth: int
+) -> None:
     publish(FAN_OUT.replace("foreach:", "max_parallel: 1\n    foreach:"))
-    by = lifecycle.started_by_trigger("on # breach", 3)
+    by = triggers.started_by(kind, depth)
 
     run_id = start("fan-out", {"items": [1, 2, 3], "times": 1}, principal=by)
     bulk = engine.start_runs("fan-out", [engine.StartRequest({"items": [], "times": 1})] * 2, principal=by)
@@ -215,7 +218,7 @@ def test_runs_that_a_trigger_started_carry_their_depth(everything: None, executo
     assert WorkflowRun.objects.get(pk=run_id).state == "SUCCEEDED"
     events = told()
     assert {e["subject"] for e in events} == {run_id, *(run.id for run in bulk)}
-    assert {e.get("eripdepth") for e in events} == {3}
+    assert {triggers.depth_of(e) for e in events} == {depth}
 
 
 def test_only_what_is_wanted_is_told(run_to_end: Callable[..., WorkflowRun]) -> None:
@@ -227,19 +230,26 @@ def test_only_what_is_wanted_is_told(run_to_end: Callable[..., WorkflowRun]) -> 
     assert {e["type"] for e in told()} == {"workflow.step.completed"}
 
 
-def test_what_somebody_wants_is_learnt_from_subscriptions_streams_and_settings(settings: Any) -> None:
+def test_what_somebody_wants_is_learnt_from_subscriptions_streams_triggers_and_settings(settings: Any) -> None:
     from workflows.events.store.streams import see_types
 
     Subscription.objects.create(url="https://a.example", types=["workflow.run.f*", "nexus.*"], created_by="t")
     Subscription.objects.create(url="https://b.example", types=["*"], created_by="t", enabled=False)
     see_types(["workflow.step.started"])
     settings.ERIP_EVENTS_ALWAYS_LOG = ["workflow.run.cancelled"]
+    publish(
+        one_step("sample.echo", extra="", name="after").replace(
+            "steps:", "on: {event: workflow.step.completed}\nsteps:"
+        )
+    )
+    active.forget()
 
-    assert interest.wanted_types() == {"workflow.run.failed", "workflow.step.started", "workflow.run.cancelled"}
+    wanted = {"workflow.run.failed", "workflow.run.cancelled", "workflow.step.completed"}
+    assert interest.wanted_types() == {*wanted, "workflow.step.started"}
 
     with connection.cursor() as cursor:
         cursor.execute("UPDATE events_streamedtype SET seen_at = now() - interval '11 min'")
-    assert interest.wanted_types() == {"workflow.run.failed", "workflow.run.cancelled"}
+    assert interest.wanted_types() == wanted
 
 
 def test_a_process_that_knows_nothing_yet_looks_before_it_tells() -> None:

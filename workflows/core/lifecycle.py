@@ -16,6 +16,7 @@ import orjson
 
 from workflows.core.machine import NO_ITEM, RunView
 from workflows.core.states import RunState, StepState
+from workflows.core.triggers import DEPTH_ATTRIBUTE
 
 RUN_STARTED: Final = "workflow.run.started"
 STEP_STARTED: Final = "workflow.step.started"
@@ -34,26 +35,22 @@ STEP: Final[Mapping[StepState, str]] = {
 }
 TYPES: Final = frozenset({RUN_STARTED, *RUN_ENDED.values(), *STEP.values()})
 
-#: the CloudEvents extension that says how many triggers led to this run, one after the other
-DEPTH_ATTRIBUTE: Final = "eripdepth"
-_BY_TRIGGER = re.compile(r"trigger:.*#([0-9]{1,3})", re.DOTALL)
-#: the same in PostgreSQL, of a text that it stands behind; NULL where no trigger started the run
-DEPTH_PATTERN: Final = "^trigger:.*#([0-9]{1,3})$"
-
-
-def started_by_trigger(name: str, depth: int) -> str:
-    """`started_by` of a run that a trigger starts. depth: one more than that of the event, which has 0 if it says none.
-
-    The depth stands in a column that every run has anyway, and that nobody else can write: the names of other
-    principals begin with `key:` or `user:`.
-    """
-    return f"trigger:{name[:180]}#{depth}"
+_DEPTH = re.compile(r"#([0-9]{1,3})\Z")
+#: what `triggers.started_by` puts before and after the type of the event that started a run; the same in PostgreSQL
+STARTED_BY_EVENT: Final = "event:"
+DEPTH_PATTERN: Final = "#([0-9]{1,3})$"
 
 
 def depth_of(started_by: str) -> int:
-    """How many triggers led to a run, one after the other; 0 where none did."""
-    found = _BY_TRIGGER.fullmatch(started_by)
-    return int(found[1]) if found else 0
+    """How many events led to a run, one after the other; 0 where none did. See `triggers.started_by`.
+
+    It stands in a column that every run has anyway, and that nobody else can write: the names of other principals begin
+    with `key:` or `user:`.
+    """
+    if not started_by.startswith(STARTED_BY_EVENT):
+        return 0
+    found = _DEPTH.search(started_by)
+    return int(found[1]) if found else 1
 
 
 def source_of(workflow: str) -> str:

@@ -10,8 +10,4 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-<<<<<<< HEAD
-        from workflows.events import checks, interest  # noqa: F401
-=======
-        from workflows.events import checks, janitor  # noqa: F401
->>>>>>> spine
+        from workflows.events import checks, interest, janitor, types  # noqa: F401

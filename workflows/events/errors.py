@@ -77,6 +77,49 @@ class UnknownTarget(WorkflowsError):
     status = 422
 
 
+class UnknownEventType(WorkflowsError):
+    """There is no event type of that name. `GET /api/v1/event-types` lists those there are."""
+
+    code = "unknown_event_type"
+    status = 404
+
+
+class TypeInvalid(WorkflowsError):
+    """The event type is not valid. Mend what `faults` names, and send it again."""
+
+    code = "event_type_invalid"
+    status = 422
+
+
+class SchemaIncompatible(WorkflowsError):
+    """The new schema may refuse what the version before accepts: events of it are still on their way, and their sources
+    may never change. Widen the schema, or register a type of another name."""
+
+    code = "schema_incompatible"
+    status = 409
+
+
+class UnknownTrigger(WorkflowsError):
+    """There is no trigger of that name. `GET /api/v1/triggers` lists those there are."""
+
+    code = "unknown_trigger"
+    status = 404
+
+
+class NotStartedByEvent(WorkflowsError):
+    """No event started that run."""
+
+    code = "not_started_by_event"
+    status = 404
+
+
+class TriggerInvalid(WorkflowsError):
+    """The trigger is not valid. Mend what `faults` names, and send it again."""
+
+    code = "trigger_invalid"
+    status = 422
+
+
 class ReplayTooLarge(WorkflowsError):
     """More than 100,000 events of the log are asked for. Narrow the range, and replay one after the other."""
 

@@ -15,6 +15,7 @@ from django.db import Error, connection
 
 from workflows.core import lifecycle
 from workflows.core.patterns import any_matches
+from workflows.events import active
 from workflows.events.conf import conf
 from workflows.events.models import Subscription
 from workflows.events.store.streams import streamed_types
@@ -43,7 +44,7 @@ def _of_settings() -> Iterable[str]:
 
 
 #: each gives patterns of types; they read the database
-SOURCES: tuple[Patterns, ...] = (_of_subscriptions, streamed_types, _of_settings)
+SOURCES: tuple[Patterns, ...] = (_of_subscriptions, streamed_types, active.patterns, _of_settings)
 
 
 def wanted_types() -> frozenset[str]:

@@ -3,9 +3,10 @@
 from workflows.events.effects import Effect
 from workflows.events.streaming.announcing import StreamsEffect
 from workflows.events.subscriptions import SubscriptionsEffect
+from workflows.events.triggers import Triggers
 
 #: one object for each process
-EFFECTS: tuple[Effect, ...] = (SubscriptionsEffect(), StreamsEffect())
+EFFECTS: tuple[Effect, ...] = (Triggers(), SubscriptionsEffect(), StreamsEffect())
 
 
 def effect_of(target: str) -> Effect | None:

@@ -26,6 +26,7 @@ from workflows.core import lifecycle
 from workflows.core.cloudevents import partition_of
 from workflows.core.machine import Plan, RunView, StepKey
 from workflows.core.states import StepState
+from workflows.core.triggers import DEPTH_ATTRIBUTE
 from workflows.models import WorkflowVersion
 from workflows.store.values import Claim, to_array
 
@@ -186,13 +187,15 @@ _EVENTS = """unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %
 
 
 def _depth(started_by: str) -> str:
-    """As text; NULL where no trigger started the run."""
-    return f"substring({started_by} from '{lifecycle.DEPTH_PATTERN}')"
+    """As text; NULL where no event started the run. See `lifecycle.depth_of`."""
+    prefix = lifecycle.STARTED_BY_EVENT
+    return f"""CASE WHEN left({started_by}, {len(prefix)}) = '{prefix}'
+                 THEN coalesce(substring({started_by} from '{lifecycle.DEPTH_PATTERN}'), '1') END"""
 
 
 def _deeper(event: str) -> str:
     """The event, with the depth of its run where that has one."""
-    attribute = f"""'{{"{lifecycle.DEPTH_ATTRIBUTE}":' || {_depth("won.started_by")}"""
+    attribute = f"""'{{"{DEPTH_ATTRIBUTE}":' || {_depth("won.started_by")}"""
     return f"coalesce({attribute} || ',' || substr({event}, 2), {event})"
 
 
@@ -248,7 +251,7 @@ TELL_CLAIMED = f""", told AS (
                    'subject', run.id,
                    'time', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                    'datacontenttype', 'application/json',
-                   '{lifecycle.DEPTH_ATTRIBUTE}', coalesce({_depth("run.started_by")}, '0')::int,
+                   '{DEPTH_ATTRIBUTE}', coalesce({_depth("run.started_by")}, '0')::int,
                    'data', json_build_object(
                        'item', nullif(c.item, -1), 'attempt', c.attempt, 'run_id', run.id, 'workflow', run.workflow,
                        'version', version.number, 'lane', run.lane, 'business_key', run.business_key, 'step', c.step,

@@ -11,6 +11,8 @@ from workflows.events.models.subscriptions import (
     StreamedType,
     Subscription,
 )
+from workflows.events.models.triggers import Trigger, TriggeredRun, TriggerMark, TriggerVersion
+from workflows.events.models.types import EventType, EventTypeVersion
 
 __all__ = [
     "Block",
@@ -20,6 +22,8 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryState",
     "Event",
+    "EventType",
+    "EventTypeVersion",
     "Identity",
     "LogEntry",
     "Partition",
@@ -27,4 +31,8 @@ __all__ = [
     "SourceUsage",
     "StreamedType",
     "Subscription",
+    "Trigger",
+    "TriggerMark",
+    "TriggerVersion",
+    "TriggeredRun",
 ]

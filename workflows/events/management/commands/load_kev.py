@@ -1,4 +1,4 @@
-"""manage.py load_kev FILE: load CISA's Known Exploited Vulnerabilities catalogue."""
+"""manage.py load_kev FILE: load CISA's Known Exploited Vulnerabilities catalogue, and tell of its entries."""
 
 import json
 import sys
@@ -9,9 +9,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from workflows.errors import WorkflowsError
+from workflows.events.kev import tell_of
 from workflows.library import cache
 from workflows.library.nexus.data import OlderCatalogue, load_catalogue
-from workflows.library.nexus.kev import MAX_BYTES, CatalogueInvalid, parse_catalogue
+from workflows.library.nexus.kev import MAX_BYTES, Catalogue, CatalogueInvalid, parse_catalogue
 
 SHOWN = 50
 
@@ -25,12 +27,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="path of known_exploited_vulnerabilities.json, or -")
         parser.add_argument("--json", action="store_true", help="answer in JSON")
+        parser.add_argument(
+            "--as-events",
+            action="store_true",
+            help="hand each entry to the event bus as an atlas.vulnerability.discovered event; "
+            "one that was told before takes no effect again",
+        )
         parser.add_argument("--allow-older", action="store_true", help="accept an older release than the one loaded")
 
     def handle(self, *args: Any, **options: Any) -> None:
         content = _read(options["file"])
         try:
-            loaded = load_catalogue(parse_catalogue(content), content, allow_older=options["allow_older"])
+            catalogue = parse_catalogue(content)
+            loaded = load_catalogue(catalogue, content, allow_older=options["allow_older"])
         except CatalogueInvalid as error:
             if options["json"]:
                 self.stdout.write(json.dumps({"loaded": False, "faults": error.faults}))
@@ -40,13 +49,25 @@ class Command(BaseCommand):
         except OlderCatalogue as error:
             raise CommandError(str(error)) from error
         cache.forget()
+        told = _tell(catalogue) if options["as_events"] else None
         if options["json"]:
-            self.stdout.write(json.dumps({"loaded": True, **asdict(loaded)}))
+            events = {} if told is None else {"events": told}
+            self.stdout.write(json.dumps({"loaded": True, **asdict(loaded), **events}))
             return
         self.stdout.write(
             f"Catalogue {loaded.version}: {loaded.entries} entries, {loaded.added} added, {loaded.updated} updated, "
             f"{loaded.unchanged} unchanged, {loaded.withdrawn} withdrawn."
         )
+        if told is not None:
+            self.stdout.write(f"{told} events were accepted; what they start is seen with the runs.")
+
+
+def _tell(catalogue: Catalogue) -> int:
+    """Hand the entries to the bus, and return how many were accepted. Raises CommandError."""
+    try:
+        return tell_of(catalogue)
+    except WorkflowsError as error:
+        raise CommandError(f"the catalogue is loaded, but not all of it was told: {error}") from error
 
 
 def _read(name: str) -> bytes:
