@@ -14,6 +14,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # By name: it needs the apps, which are ready only when a worker starts.
 app.steps["worker"].add("workflows.events.bootstep:EventConsumer")
+app.steps["worker"].add("workflows.events.deliverystep:EventDeliverer")
 
 
 @signals.setup_logging.connect
