@@ -1,6 +1,7 @@
 """The Celery app. Its settings stand in `erip/settings/celery.py`, the way to the broker in `erip/broker.py`."""
 
 import os
+from importlib import import_module
 
 from celery import Celery, signals
 
@@ -12,6 +13,8 @@ install_transports()
 app = Celery("erip")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Only now: its own imports read the settings.
+import_module("erip.db.propagation")
 
 
 @signals.setup_logging.connect
