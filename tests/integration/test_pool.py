@@ -157,7 +157,8 @@ def test_the_connection_of_a_thread_that_ended_comes_back(settings: object) -> N
     again.close()
 
 
-def forget_to_give_it_back(mine: BaseDatabaseWrapper, done: threading.Event) -> None:
+def forget_to_give_it_back(done: threading.Event) -> None:
+    mine = wrapper()
     backend(mine)
     done.wait(30)
 
@@ -166,7 +167,7 @@ def test_a_leaked_connection_is_reported_with_its_stack_within_ten_seconds() -> 
     # Given a thread that takes a connection and keeps it, idle, and the default threshold
     before, done = count(metrics.LEAKS), threading.Event()
     with structlog.testing.capture_logs() as logs:
-        thread = threading.Thread(target=forget_to_give_it_back, args=(wrapper(), done), name="forgetful")
+        thread = threading.Thread(target=forget_to_give_it_back, args=(done,), name="forgetful")
         thread.start()
         try:
             until(lambda: count(metrics.LEAKS) == before + 1, seconds=10, what="the leak is reported")

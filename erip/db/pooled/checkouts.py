@@ -41,6 +41,8 @@ class Checkout:
     broken: bool = False
     #: as a leak
     reported: bool = False
+    #: its thread has ended, and rubbish was collected for that
+    collected: bool = False
 
     def quiet_for(self, now: float) -> float:
         """Seconds without a statement since it was handed out; 0 while one is under way."""

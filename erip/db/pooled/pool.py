@@ -15,7 +15,9 @@ connection tells a server that hangs from a statement that takes long. If connec
 (Note [Cut by shutdown] in `deadlines`). So long statements live as long as they need on a server that lives.
 """
 
+import gc
 import os
+import sys
 import threading
 import time
 import weakref
@@ -183,8 +185,11 @@ class Pool:
         if self._out.pop(key, None) is not None:
             metrics.ABANDONED.labels(self.name).inc()
 
+    def _all_out(self) -> list[Checkout]:
+        return [checkout for ref in list(self._out.values()) if (checkout := ref())]
+
     def _exhausted(self) -> str:
-        out = [checkout for ref in list(self._out.values()) if (checkout := ref())]
+        out = self._all_out()
         longest = max(out, key=lambda checkout: time.monotonic() - checkout.since, default=None)
         who = f"; the longest is {longest.thread_name}'s, {time.monotonic() - longest.since:.1f} s" if longest else ""
         return (
@@ -199,9 +204,10 @@ class Pool:
 
     def look(self, now: float) -> None:
         """Report leaks, cut what is overdue, find out whether the server hangs."""
-        out = [checkout for ref in list(self._out.values()) if (checkout := ref())]
+        out = self._all_out()
         hung_for = settings.ERIP_DB_HUNG_AFTER
         waiting: list[tuple[Checkout, float]] = []
+        self._collect_from_the_dead(out)
         for checkout in out:
             since, limit = checkout.clock.since, checkout.clock.limit
             if since is None:
@@ -249,6 +255,19 @@ class Pool:
                 seconds=round(time.monotonic() - since, 1),
                 thread=checkout.thread_name,
             )
+
+    @staticmethod
+    def _collect_from_the_dead(out: list[Checkout]) -> None:
+        """What an ended thread held comes back with its wrapper, which lies in a circle of references: collect it."""
+        alive = sys._current_frames().keys() if out else ()
+        ended = [each for each in out if not each.collected and each.thread not in alive]
+        for checkout in ended:
+            checkout.collected = True
+        if ended:
+            out.clear()
+            del checkout
+            ended.clear()
+            gc.collect()
 
     def _report_leak(self, checkout: Checkout, now: float) -> None:
         if checkout.kept or checkout.reported or checkout.quiet_for(now) < settings.ERIP_DB_LEAK_AFTER:
