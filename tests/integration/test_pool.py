@@ -1,5 +1,6 @@
 """The pooled backend: connections are reused, broken ones are not, and who keeps one is found."""
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ def wrapper() -> BaseDatabaseWrapper:
 @pytest.fixture(autouse=True)
 def empty_pools() -> Iterator[None]:
     yield
+    # What ended threads held lies in circles of references.
+    gc.collect()
     for key in list(pool._pools):
         pool.close_all(key)
 
@@ -243,8 +246,6 @@ def test_a_forked_child_leaves_alone_what_its_parent_holds_in_a_transaction() ->
 
 
 def in_a_child(work: object) -> int:
-    import gc
-
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

@@ -19,6 +19,7 @@ from erip.db.router import Router, reading_alias, reads_from_replica
 from erip.stack.servers import Server, private_servers
 from erip.stack.standby import standby_of
 from tests.support.databases import in_place_of_ours
+from tests.support.processes import freeze, thaw
 from tests.workers import until
 
 
@@ -311,20 +312,3 @@ def test_writes_and_migrations_never_go_to_a_replica(both: None) -> None:
 def _url() -> str:
     described = connections["default"].settings_dict
     return "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**described)
-
-
-def freeze(server: Server) -> None:
-    """The postmaster and every backend of it."""
-    _signal_all(server, "suspend")
-
-
-def thaw(server: Server) -> None:
-    _signal_all(server, "resume")
-
-
-def _signal_all(server: Server, what: str) -> None:
-    import psutil
-
-    postmaster = psutil.Process(server.pid)
-    for process in [postmaster, *postmaster.children(recursive=True)]:
-        getattr(process, what)()

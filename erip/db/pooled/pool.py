@@ -81,7 +81,7 @@ class Pool:
             longest=settings.ERIP_DB_BREAKER_MAX_SECONDS,
         )
         metrics.CHECKED_OUT.labels(name).set_function(lambda: len(self._out))
-        metrics.IDLE.labels(name).set_function(self._queue.checkedin)
+        metrics.IDLE.labels(name).set_function(self._spare)
         self._checkouts, self._waited = metrics.CHECKOUTS.labels(name), metrics.WAITED.labels(name)
         watcher.add(self.look)
 
@@ -94,10 +94,10 @@ class Pool:
         kept: it is held for as long as its thread lives.
         """
         began = time.monotonic()
-        if not self._queue.checkedin():
+        if self.breaker.is_open and not self._spare():
             self.breaker.admit(patience)
-            if self._queue.overflow() >= self._queue._max_overflow:
-                metrics.WAITS.labels(self.name).inc()
+        if not self._queue.checkedin() and self._queue.overflow() >= self._queue._max_overflow:
+            metrics.WAITS.labels(self.name).inc()
         while True:
             try:
                 held = self._queue.connect()
@@ -184,6 +184,15 @@ class Pool:
     def _came_back_by_itself(self, key: int) -> None:
         if self._out.pop(key, None) is not None:
             metrics.ABANDONED.labels(self.name).inc()
+
+    def _spare(self) -> int:
+        """How many connections lie in the pool and can be used. (Its queue has places of closed ones, too.)"""
+        out = {id(checkout.real) for checkout in self._all_out()}
+        known = list(self._known.items())
+        return sum(
+            generation == self.generation and not real.closed and id(real) not in out
+            for real, (generation, _) in known
+        )
 
     def _all_out(self) -> list[Checkout]:
         return [checkout for ref in list(self._out.values()) if (checkout := ref())]
