@@ -13,11 +13,17 @@ from erip.db.replicas import fleet
 
 
 @contextmanager
-def in_place_of_ours(*, primary: str, replicas: dict[str, str] | None = None, **changed: object) -> Iterator[None]:
+def in_place_of_ours(
+    *, primary: str | list[str], replicas: dict[str, str] | None = None, limits: bool = True, **changed: object
+) -> Iterator[None]:
     """`primary` is "default" in here, in all threads that begin in here; `replicas` are {alias: URL}. As in production
-    they come with a pool. Nothing of the suite's own database is touched."""
+    they come with a pool. Nothing of the suite's own database is touched.
+
+    primary: of several, libpq takes the one that can be written to.
+    """
     replicas = replicas or {}
-    described = {"default": _described(primary), **{alias: _described(url) for alias, url in replicas.items()}}
+    urls = {"default": primary, **replicas}
+    described = {alias: _described([url] if isinstance(url, str) else url, limits) for alias, url in urls.items()}
     before = {alias: connections.settings.get(alias) for alias in described}
     ours = {alias: getattr(connections._connections, alias, None) for alias in described}
     try:
@@ -43,17 +49,20 @@ def in_place_of_ours(*, primary: str, replicas: dict[str, str] | None = None, **
                 setattr(connections._connections, alias, ours[alias])
 
 
-def _described(url: str) -> dict:
-    parts = urlsplit(url)
+def _described(urls: list[str], limits: bool) -> dict:
+    parts = urlsplit(urls[0])
     base = connections.settings["default"]
-    limits = "-c statement_timeout=10000 -c lock_timeout=3000"
-    options = {"connect_timeout": 3, "application_name": f"test-{secrets.token_hex(4)}", "options": limits}
+    options = {"connect_timeout": 3, "application_name": f"test-{secrets.token_hex(4)}"}
+    if len(urls) > 1:
+        options["target_session_attrs"] = "read-write"
+    if limits:
+        options["options"] = "-c statement_timeout=10000 -c lock_timeout=3000"
     return {
         **base,
         "ENGINE": "erip.db.pooled",
         "CONN_MAX_AGE": 0,
-        "HOST": parts.hostname,
-        "PORT": parts.port,
+        "HOST": ",".join(str(urlsplit(url).hostname) for url in urls),
+        "PORT": ",".join(str(urlsplit(url).port) for url in urls),
         "USER": parts.username,
         "PASSWORD": parts.password,
         "NAME": parts.path.lstrip("/"),

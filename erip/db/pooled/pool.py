@@ -17,6 +17,7 @@ connection tells a server that hangs from a statement that takes long. If connec
 
 import gc
 import os
+import queue
 import sys
 import threading
 import time
@@ -27,7 +28,6 @@ from typing import Any
 import structlog
 from django.conf import settings
 from psycopg2.extensions import TRANSACTION_STATUS_UNKNOWN
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from erip.db import metrics
@@ -35,6 +35,7 @@ from erip.db.breaker import Breaker
 from erip.db.deadlines import Clock, watcher
 from erip.db.errors import PoolExhausted
 from erip.db.pooled.checkouts import Checkout, calling_stack, current_stack, told
+from erip.db.pooled.turns import Turns
 
 __all__ = ["Pool", "PoolExhausted", "close_all", "pool_of"]
 
@@ -67,6 +68,10 @@ class Pool:
             # The connection that was used last is the one least likely to need a ping.
             use_lifo=True,
         )
+        self._places = settings.ERIP_DB_POOL_SIZE + settings.ERIP_DB_POOL_OVERFLOW
+        self._turns = Turns(self._places)
+        #: places of those that came back by themselves, which happens in the middle of anything: a collector's callback
+        self._orphaned: queue.SimpleQueue[None] = queue.SimpleQueue()
         #: (generation, idle since) of each connection that is open
         self._known: weakref.WeakKeyDictionary[Any, tuple[int, float]] = weakref.WeakKeyDictionary()
         #: weak, so that the connection of a thread that ended comes back with the thread's wrapper
@@ -96,43 +101,53 @@ class Pool:
         began = time.monotonic()
         if self.breaker.is_open and not self._spare():
             self.breaker.admit(patience)
-        if not self._queue.checkedin() and self._queue.overflow() >= self._queue._max_overflow:
+        if not self._turns.free:
             metrics.WAITS.labels(self.name).inc()
-        while True:
-            try:
-                held = self._queue.connect()
-            except PoolTimeout as error:
-                metrics.TIMEOUTS.labels(self.name).inc()
-                raise PoolExhausted(self._exhausted()) from error
-            real: Any = held.dbapi_connection
-            generation, idle_since = self._known.get(real, (-1, 0.0))
-            clock = Clock(real)
-            if generation == self.generation and self._lives(real, idle_since, clock):
-                break
-            held.invalidate()
-        checkout = Checkout(held, real, clock, generation, kept, weakref.ref(owner), calling_stack())
+        if not self._turns.take(settings.ERIP_DB_POOL_TIMEOUT):
+            metrics.TIMEOUTS.labels(self.name).inc()
+            raise PoolExhausted(self._exhausted())
+        try:
+            checkout = self._take_one(owner, kept)
+        except BaseException:
+            self._turns.give()
+            raise
         key = id(checkout)
         self._out[key] = weakref.ref(checkout, lambda _: self._came_back_by_itself(key))
         self._checkouts.inc()
         self._waited.observe(time.monotonic() - began)
         return checkout
 
+    def _take_one(self, owner: Any, kept: bool) -> Checkout:
+        while True:
+            held = self._queue.connect()
+            real: Any = held.dbapi_connection
+            generation, idle_since = self._known.get(real, (-1, 0.0))
+            clock = Clock(real)
+            if generation == self.generation and self._lives(real, idle_since, clock):
+                break
+            held.invalidate()
+        return Checkout(held, real, clock, generation, kept, weakref.ref(owner), calling_stack())
+
     def give_back(self, checkout: Checkout) -> None:
         """Return a connection; the pool rolls back what was left open. A broken one is dropped."""
-        self._out.pop(id(checkout), None)
+        if self._out.pop(id(checkout), None) is None:
+            return
         held, real = checkout.held, checkout.real
-        if (
-            checkout.broken
-            or real.closed
-            or checkout.generation != self.generation
-            or real.info.transaction_status == TRANSACTION_STATUS_UNKNOWN
-        ):
-            held.invalidate()
-        else:
-            self._known[real] = (checkout.generation, time.monotonic())
-            _pings.add(checkout.clock)
-            with checkout.clock.running(PING_WITHIN):
-                held.close()
+        try:
+            if (
+                checkout.broken
+                or real.closed
+                or checkout.generation != self.generation
+                or real.info.transaction_status == TRANSACTION_STATUS_UNKNOWN
+            ):
+                held.invalidate()
+            else:
+                self._known[real] = (checkout.generation, time.monotonic())
+                _pings.add(checkout.clock)
+                with checkout.clock.running(PING_WITHIN):
+                    held.close()
+        finally:
+            self._turns.give()
 
     def invalidate(self, generation: int, why: str) -> None:
         """Connections of this generation are of no use any more: Note [Generations]."""
@@ -183,15 +198,14 @@ class Pool:
 
     def _came_back_by_itself(self, key: int) -> None:
         if self._out.pop(key, None) is not None:
-            metrics.ABANDONED.labels(self.name).inc()
+            self._orphaned.put(None)
 
     def _spare(self) -> int:
         """How many connections lie in the pool and can be used. (Its queue has places of closed ones, too.)"""
         out = {id(checkout.real) for checkout in self._all_out()}
         known = list(self._known.items())
         return sum(
-            generation == self.generation and not real.closed and id(real) not in out
-            for real, (generation, _) in known
+            generation == self.generation and not real.closed and id(real) not in out for real, (generation, _) in known
         )
 
     def _all_out(self) -> list[Checkout]:
@@ -203,7 +217,7 @@ class Pool:
         who = f"; the longest is {longest.thread_name}'s, {time.monotonic() - longest.since:.1f} s" if longest else ""
         return (
             f"no connection came free within {settings.ERIP_DB_POOL_TIMEOUT:g} s "
-            f"(all {self._queue.size() + self._queue._max_overflow} of this process are in use{who})"
+            f"(all {self._places} of this process are in use{who})"
         )
 
     # --- looked at by the watcher ---
@@ -213,6 +227,10 @@ class Pool:
 
     def look(self, now: float) -> None:
         """Report leaks, cut what is overdue, find out whether the server hangs."""
+        while not self._orphaned.empty():
+            self._orphaned.get()
+            metrics.ABANDONED.labels(self.name).inc()
+            self._turns.give()
         out = self._all_out()
         hung_for = settings.ERIP_DB_HUNG_AFTER
         waiting: list[tuple[Checkout, float]] = []
