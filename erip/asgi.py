@@ -9,8 +9,9 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 django = get_asgi_application()
 
-from workflows.api.limits import App, BodyLimit  # noqa: E402  (its settings are ready only now)
+from erip.health import Health  # noqa: E402  (its settings are ready only now)
+from workflows.api.limits import App, BodyLimit  # noqa: E402
 
-application = BodyLimit(cast(App, django))
+application = Health(BodyLimit(cast(App, django)))
 # Read now, before gunicorn forks, and not while the first client waits.
 import_module("erip.urls")

@@ -5,6 +5,7 @@ import os
 from celery import Celery, signals
 
 from erip.broker import install_transports
+from erip.liveness import Heartbeat, Turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 install_transports()
@@ -12,6 +13,8 @@ install_transports()
 app = Celery("erip")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(Heartbeat)
+app.steps["consumer"].add(Turns)
 
 
 @signals.setup_logging.connect

@@ -16,6 +16,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("health/startup", health.startup),
     path("api/schema", openapi, name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
     path("api/v1/", include("workflows.api.urls")),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
+from erip import alive
 from erip.db.connections import drop_connection
 from workflows import dispatch, engine, store
 from workflows.archive import Archivist
@@ -39,6 +40,7 @@ class Leader:
         self._stop = threading.Event()
         self._leading_since: float | None = None
         self._forget_at = 0.0
+        self._touched_at = -alive.EVERY
         self._archivist = Archivist()
 
     def stop(self) -> None:
@@ -55,8 +57,18 @@ class Leader:
                 drop_connection()
             except Exception:
                 log.exception("leader_round_failed")
+            self._touch()
             self._stop.wait(EVERY)
         drop_connection()
+
+    def _touch(self) -> None:
+        """Leads or waits, but turns: for the liveness probe (`python -m erip.alive leader`)."""
+        if time.monotonic() - self._touched_at >= alive.EVERY:
+            self._touched_at = time.monotonic()
+            try:
+                alive.touch("leader")
+            except OSError as error:
+                log.error("heartbeat_file_not_written", error=str(error))
 
     def _round(self) -> None:
         if not self._lead():
@@ -70,6 +82,8 @@ class Leader:
             self._archivist.tidy,
         )
         for duty in duties:
+            if self._stop.is_set():
+                return
             duty()
 
     def _lead(self) -> bool:

@@ -42,6 +42,7 @@ from workflows.store.workers import (
     heartbeat,
     orphaned_steps,
     register_worker,
+    retire_worker,
     steps_of_worker,
     stop_worker,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "orphaned_steps",
     "overdue_runs",
     "register_worker",
+    "retire_worker",
     "rehint_stale_ready",
     "run_of_key",
     "stale_ready_runs",
