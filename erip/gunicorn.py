@@ -44,6 +44,9 @@ class _Protocol(ASGIProtocol):
         self.worker.open_protocols.discard(self)
         super().connection_lost(exc)
 
+    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+        return draining.begun() or super()._will_close(request, response_requires_close)
+
 
 # The worker's factory names it by this global.
 gasgi.ASGIProtocol = _Protocol

@@ -132,7 +132,7 @@ App = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awa
 
 
 class Health:
-    """Wrapped around the ASGI application: answers probes, and while draining has clients close their connections."""
+    """Wrapped around the ASGI application: answers the probes."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -144,8 +144,6 @@ class Health:
         door = _DOORS.get(scope["path"])
         if door is not None and scope["method"] in ("GET", "HEAD"):
             await _answer(door, scope["method"], send)
-        elif draining.begun():
-            await self._app(scope, receive, _closing(send))
         else:
             await self._app(scope, receive, send)
 
@@ -162,20 +160,8 @@ async def _answer(door: tuple[Callable[[], tuple[Probe, ...]], Callable[[], Answ
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]
-    if draining.begun():
-        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
-
-
-def _closing(send: Any) -> Any:
-    async def close(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() != b"connection"]
-            message = {**message, "headers": [*kept, (b"connection", b"close")]}
-        await send(message)
-
-    return close
 
 
 def _view(path: str) -> Callable[[HttpRequest], JsonResponse]:
