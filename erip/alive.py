@@ -57,7 +57,9 @@ def silence(name: str) -> float | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m erip.alive", description="Whether a worker or the leader is alive.")
+    parser = argparse.ArgumentParser(
+        prog="python -m erip.alive", description="Whether a worker or the leader is alive."
+    )
     parser.add_argument("name", help="general@host, or general for this host's; or leader")
     parser.add_argument("--within", type=float, default=SILENT_AFTER, metavar="SECONDS")
     given = parser.parse_args(arguments)

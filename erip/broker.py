@@ -28,7 +28,7 @@ class _SurvivesCollect:
     def _brpop_start(self, *arguments: Any, **options: Any) -> Any:
         """A worker asks for messages: that is what shows that its consumer lives."""
         started = super()._brpop_start(*arguments, **options)  # type: ignore[misc]
-        if self._in_poll:
+        if self._in_poll:  # type: ignore[attr-defined]
             pulse.polled()
         return started
 

@@ -12,7 +12,6 @@ from erip.pulse import pulse
 log = structlog.get_logger(__name__)
 
 
-
 class Heartbeat(bootsteps.StartStopStep):
     """A thread of the worker that touches its file each second while it lives."""
 

@@ -47,7 +47,8 @@ class Probe:
             now = time.monotonic()
             if self.questions and now - self._asked_at < self._known_for:
                 return None
-            self._asking = asking = Future()
+            asking: Future[None] = Future()
+            self._asking = asking
             self._asking_since = now
             self.questions += 1
         threading.Thread(target=self._work, args=(asking,), name=f"probe-{self.name}", daemon=True).start()

@@ -1,8 +1,8 @@
 """The one place that publishes to the broker. A message is a hint: if it cannot be sent, the work is found anyway.
 
 Note [Publishing]
-Whoever publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also while
-the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has its own,
+Whoever publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also
+while the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has its own,
 and so has the master), so the messages are sent by a thread of their own, and its callers wait with a deadline.
 
 When sending has failed FAILURES times the circuit breaker opens: from then on nobody waits at all. Every RETRY_AFTER
@@ -116,7 +116,7 @@ class Publisher:
         deadline = time.monotonic() + PATIENCE
         futures = [self._put(lane, run_ids) for lane, run_ids in messages]
         try:
-            return all([future.result(max(0.0, deadline - time.monotonic())) for future in futures])
+            return all(future.result(max(0.0, deadline - time.monotonic())) for future in futures)
         except TimeoutError:
             log.warning("broker_slow", messages=len(messages))
             return False

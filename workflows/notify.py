@@ -134,7 +134,6 @@ class _Listener:
                 self._since = time.monotonic()
             self._ended.add(run_id)
 
-
     def let_go(self) -> None:
         """This process is about to end: nobody is kept waiting."""
         with self._lock:

@@ -11,6 +11,7 @@ from .admin import *
 from .celery import *
 from .health import *
 from .rest import *
+from .scaling import *
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -33,6 +34,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "erip",
     "erip.stack",
+    "erip.autoscale",
     "workflows",
     "workflows.library",
 ]

@@ -74,6 +74,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "workflows", "description": "Definitions and their immutable versions."},
         {"name": "runs", "description": "Start runs, look at them, cancel them, run them again."},
+        {"name": "scaling", "description": "What the autoscaler did, and why."},
         {"name": "schemas", "description": "JSON Schemas of the documents that the API reads."},
     ],
 }

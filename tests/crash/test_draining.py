@@ -221,9 +221,7 @@ def test_requests_in_flight_finish_and_idle_connections_hold_nothing_up(log: Pat
         idle.getresponse().read()
         body = {"workflow": "one", "inputs": [{}] * 5_000, "lane": "bulk"}
         answers: list[tuple[int, dict, dict]] = []
-        bulk = threading.Thread(
-            target=lambda: answers.append(call(serving.url, token, "/api/v1/runs/bulk", body))
-        )
+        bulk = threading.Thread(target=lambda: answers.append(call(serving.url, token, "/api/v1/runs/bulk", body)))
         bulk.start()
         until(WorkflowRun.objects.exists, what="the first part of the bulk is accepted")
         told = time.monotonic()

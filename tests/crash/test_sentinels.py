@@ -165,8 +165,8 @@ def test_starts_are_answered_and_all_runs_succeed_whatever_the_broker_does(
         until(lambda: len(client.answers) >= 10)
         engine.start_runs("chain", [engine.StartRequest({"times": 3_000})] * 200, principal="t")
         until(lambda: WorkflowRun.objects.filter(state="SUCCEEDED").count() >= 10)
-        fault(made)
         in_flight = WorkflowRun.objects.exclude(state="SUCCEEDED").count()
+        fault(made)
         before = len(client.answers)
         until(lambda: len(client.answers) >= before + 30, what="starts are answered while the broker is out of order")
         assert status(f"{serving.url}/health/ready") == 200, "degraded at the most"

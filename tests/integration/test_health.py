@@ -100,9 +100,7 @@ def test_a_question_that_hangs_is_a_failure_and_nobody_waits_for_it_longer_than_
     hangs.set()
 
 
-def test_a_started_process_says_so_and_one_without_workflows_says_why(
-    tmp_path: Path, transactional_db: None
-) -> None:
+def test_a_started_process_says_so_and_one_without_workflows_says_why(tmp_path: Path, transactional_db: None) -> None:
     with web(tmp_path / "web.log") as started:
         assert status(f"{started.url}/health/startup") == 503
         publish(CHAIN)
@@ -143,9 +141,7 @@ def test_any_host_may_be_named_and_heads_have_no_body(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
-def test_ready_outlasts_a_failover_and_ends_with_a_database_that_stays_away(
-    tmp_path: Path, fault: str
-) -> None:
+def test_ready_outlasts_a_failover_and_ends_with_a_database_that_stays_away(tmp_path: Path, fault: str) -> None:
     with private_servers(redis=False) as (postgres, _):
         with web(tmp_path / "web.log", DATABASE_URL=postgres.url, ERIP_READY_GRACE_SECONDS="3") as started:
             ready = f"{started.url}/health/ready"
