@@ -16,6 +16,8 @@ from pathlib import Path
 
 #: seconds between two touches
 EVERY = 1.0
+#: processes of which a host has one, called by their role alone
+ROLES = frozenset({"leader", "autoscaler"})
 #: seconds of silence after which a process is not alive any more
 SILENT_AFTER = 10.0
 
@@ -60,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m erip.alive", description="Whether a worker or the leader is alive."
     )
-    parser.add_argument("name", help="general@host, or general for this host's; or leader")
+    parser.add_argument("name", help="general@host, or general for this host's; leader; or autoscaler")
     parser.add_argument("--within", type=float, default=SILENT_AFTER, metavar="SECONDS")
     given = parser.parse_args(arguments)
-    name = given.name if "@" in given.name or given.name == "leader" else f"{given.name}@{socket.gethostname()}"
+    name = given.name if "@" in given.name or given.name in ROLES else f"{given.name}@{socket.gethostname()}"
     try:
         silent = silence(name)
     except ValueError as error:

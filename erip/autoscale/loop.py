@@ -5,6 +5,7 @@ import threading
 import structlog
 from django.db import InterfaceError, OperationalError, connection
 
+from erip import alive
 from erip.db.connections import drop_connection
 from workflows.core.scaling import Decision, Load, ScalingPolicy, decide
 
@@ -39,6 +40,10 @@ class Autoscaler:
                 log.error("scaling_failed", target=self._driver.target, error=str(error))
             except Exception:
                 log.exception("autoscaler_round_failed")
+            try:
+                alive.touch("autoscaler")
+            except OSError as error:
+                log.error("heartbeat_file_not_written", error=str(error))
             self._stop.wait(self._every)
         drop_connection()
 
