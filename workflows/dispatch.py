@@ -2,8 +2,8 @@
 
 Note [Publishing]
 Whoever publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also
-while the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has its own,
-and so has the master), so the messages are sent by a thread of their own, and its callers wait with a deadline.
+while the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has
+its own, and so has the master), so a thread of its own sends the messages, and its callers wait with a deadline.
 
 When sending has failed FAILURES times the circuit breaker opens: from then on nobody waits at all. Every RETRY_AFTER
 seconds one message is a trial, in the background; when it has been sent the breaker closes. What is not sent meanwhile

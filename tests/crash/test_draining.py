@@ -16,6 +16,7 @@ from django.db import connection
 
 from erip import alive
 from erip.access import keys
+from erip.stack.servers import private_servers
 from tests import workers
 from tests.definitions import CHAIN, one_step, publish
 from tests.support.api import key
@@ -162,6 +163,32 @@ def test_heartbeat_files_show_who_works_and_not_who_hangs(
         until(lambda: alive.main(["general@test", "--within", "3"]) == 0)
         worker.send_signal(signal.SIGTERM)
         ended(worker)
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause"])
+def test_a_worker_whose_broker_is_away_is_alive_while_it_lives_on_postgresql(
+    log: Path,
+    tmp_path: Path,
+    transactional_db: None,
+    settings: object,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    monkeypatch.setenv("ERIP_ALIVE_DIR", str(tmp_path / "alive"))
+    with private_servers(postgres=False) as (_, own_broker):
+        settings.ERIP_BROKER_URL = own_broker.url
+        with workers.worker(log):
+            until(lambda: alive.silence("general@test") is not None)
+            getattr(own_broker, fault)()
+            touched: set[float] = set()
+
+            def touched_often() -> bool:
+                touched.add(alive.path_of("general@test").stat().st_mtime)
+                assert alive.main(["general@test"]) == 0, "killing it would mend nothing"
+                return len(touched) > 15
+
+            until(touched_often, seconds=60, what="it goes on beating long after its last message")
+            own_broker.resume()
 
 
 # --- web --------------------------------------------------------------------------------------------------

@@ -142,29 +142,31 @@ def test_any_host_may_be_named_and_heads_have_no_body(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_ready_outlasts_a_failover_and_ends_with_a_database_that_stays_away(tmp_path: Path, fault: str) -> None:
-    with private_servers(redis=False) as (postgres, _):
-        with web(tmp_path / "web.log", DATABASE_URL=postgres.url, ERIP_READY_GRACE_SECONDS="3") as started:
-            ready = f"{started.url}/health/ready"
-            assert status(ready) == 200
-            frozen = psutil.Process(postgres.pid).children(recursive=True)
-            getattr(postgres, fault)()
-            if fault == "pause":
-                # With its backends, as a node freezes.
-                for backend in frozen:
-                    backend.suspend()
-            failed = time.monotonic()
-            seen: list[tuple[float, int]] = []
+    with (
+        private_servers(redis=False) as (postgres, _),
+        web(tmp_path / "web.log", DATABASE_URL=postgres.url, ERIP_READY_GRACE_SECONDS="3") as started,
+    ):
+        ready = f"{started.url}/health/ready"
+        assert status(ready) == 200
+        frozen = psutil.Process(postgres.pid).children(recursive=True)
+        getattr(postgres, fault)()
+        if fault == "pause":
+            # With its backends, as a node freezes.
+            for backend in frozen:
+                backend.suspend()
+        failed = time.monotonic()
+        seen: list[tuple[float, int]] = []
 
-            def out() -> bool:
-                seen.append((time.monotonic() - failed, status(ready)))
-                return seen[-1][1] == 503
+        def out() -> bool:
+            seen.append((time.monotonic() - failed, status(ready)))
+            return seen[-1][1] == 503
 
-            until(out, what="a database that stays away takes the process out")
-            assert seen[0][1] == 200, "not at the first failure"
-            assert seen[-1][0] >= 3
-            assert status(f"{started.url}/health/live") == 200, "killing the process would mend nothing"
-            for backend in frozen if fault == "pause" else ():
-                backend.resume()
-            postgres.resume()
-            postgres.start()
-            until(lambda: status(ready) == 200, what="it is back by itself")
+        until(out, what="a database that stays away takes the process out")
+        assert seen[0][1] == 200, "not at the first failure"
+        assert seen[-1][0] >= 3
+        assert status(f"{started.url}/health/live") == 200, "killing the process would mend nothing"
+        for backend in frozen if fault == "pause" else ():
+            backend.resume()
+        postgres.resume()
+        postgres.start()
+        until(lambda: status(ready) == 200, what="it is back by itself")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -59,14 +60,14 @@ def test_replicas_stay_within_their_limits_and_changes_keep_their_distance(
     story = Story(policy, data.draw(st.integers(policy.fewest, policy.most)))
     for load, seconds in told:
         story.tell(load, seconds)
-    for (before, _, _), (at, direction, emergency) in zip(story.log, story.log[1:], strict=False):
+    for (before, _, _), (at, direction, emergency) in pairwise(story.log):
         if emergency:
             assert direction == "up"
         else:
             rest = policy.up_cooldown if direction == "up" else policy.down_cooldown
             assert at - before >= rest - 1e-9, "two changes too close, whichever way the first one went"
     ups = [at for at, direction, _ in story.log if direction == "up"]
-    assert all(later - at >= EMERGENCY_PAUSE - 1e-9 for at, later in zip(ups, ups[1:], strict=False))
+    assert all(later - at >= EMERGENCY_PAUSE - 1e-9 for at, later in pairwise(ups))
 
 
 @given(loads, st.integers(0, 80), policies)
@@ -103,7 +104,7 @@ def test_a_load_that_wavers_a_little_moves_the_replicas_one_way_only(
     story = Story(POLICY, replicas)
     for noise in waver:
         story.tell(Load(cpu=cores * (1 + 0.06 * noise) / story.replicas), 70.0)
-    turns = sum(a[1] != b[1] for a, b in zip(story.log, story.log[1:], strict=False))
+    turns = sum(a[1] != b[1] for a, b in pairwise(story.log))
     # From above it may land a whole replica short of what the highest waver needs: once up again, and no more.
     assert turns <= 1, story.log
 
