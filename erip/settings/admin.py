@@ -102,7 +102,7 @@ UNFOLD = {
                     },
                     {
                         "title": "Scaling",
-                        "icon": "autoscale",
+                        "icon": "speed",
                         "link": reverse_lazy("admin:autoscale_scalingevent_changelist"),
                         "permission": lambda request: request.user.has_perm("autoscale.view_scalingevent"),
                     },

@@ -137,7 +137,7 @@ def _wants(current: int, load: Load, policy: ScalingPolicy) -> list[tuple[float,
             (ahead / rate / ages, f"backlog: {ahead} steps wait down to {lane}, a replica takes {rate:.3g} a second")
         )
         response = min(LONGEST_RESPONSE, here.oldest / ages)
-        if response > 1:
+        if response >= 1:
             wants.append((current * response, f"response: {lane} work waits for {here.oldest:.1f} s"))
     if load.cpu is not None:
         wants.append((current * load.cpu / policy.cpu_target, f"cpu: {load.cpu:.0%} in use"))
