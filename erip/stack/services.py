@@ -42,23 +42,25 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
     quiet = ["--pool=threads", "--without-mingle", "--without-gossip", "--loglevel=INFO"]
     threads = env.get("ERIP_WORKER_THREADS", "16")
     web = f"{LOOPBACK}:{ports['web']}"
+    # A worker needs its grace to finish or hand back what it does.
+    patience = float(env.get("ERIP_SHUTDOWN_GRACE_SECONDS", "20")) + 5
     known = [
         Service(
             "web",
             [
-                *(str(tools / "gunicorn"), "erip.asgi:application", "--worker-class=asgi", f"--bind={web}"),
-                *(f"--workers={env.get('ERIP_WEB_WORKERS', '2')}", "--keep-alive=30", "--graceful-timeout=5"),
-                # Loaded once and forked: starting is mostly loading.
-                *("--preload", "--no-control-socket"),
+                *(str(tools / "gunicorn"), "-c", "python:erip.gunicorn", f"--bind={web}"),
             ],
-            env,
+            # No load balancer is in front of it that would have to notice first.
+            {"ERIP_DRAIN_SECONDS": "0", **env},
             url=f"http://{web}",
+            stop_patience=float(env.get("ERIP_WEB_GRACE_SECONDS", "20")) + 5,
             death_signal=signal.SIGTERM,
         ),
         Service(
             "worker-critical",
             [*celery, "worker", *quiet, "-c", "8", "-Q", "critical", "-n", "critical@%h"],
             env,
+            stop_patience=patience,
         ),
         Service(
             "worker-general",
@@ -69,6 +71,7 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
                 *("-Q", "critical,high,standard,bulk", "-n", "general@%h", "-E"),
             ],
             env,
+            stop_patience=patience,
         ),
         Service("leader", [sys.executable, "manage.py", "run_leader"], env),
         Service(
