@@ -150,6 +150,10 @@ def postgres_frozen(trio: Trio, name: str) -> None:
     kill([postmaster, *(p.pid for p in psutil.Process(postmaster).children(recursive=True))], signal.SIGSTOP)
 
 
+def patroni_and_postgres_frozen(trio: Trio, name: str) -> None:
+    kill(trio.roles.tree(name)[1:], signal.SIGSTOP)
+
+
 def node_and_guard_killed(trio: Trio, name: str) -> None:
     """Kept down long enough that only the peers can have acted."""
     child = trio.child(name)
@@ -172,6 +176,7 @@ FAULTS: dict[str, Callable[[Trio, str], None]] = {
     "postmaster killed": postmaster_killed,
     "Patroni killed": patroni_killed,
     "PostgreSQL frozen": postgres_frozen,
+    "Patroni and PostgreSQL frozen": patroni_and_postgres_frozen,
     "node and its guard killed": node_and_guard_killed,
     "node and its guard frozen": node_and_guard_frozen,
 }

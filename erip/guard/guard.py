@@ -53,7 +53,8 @@ class Guard:
         self._in_background("cluster", self._read_cluster)
         self._in_background("patroni", self._ask_patroni)
         self._in_background("postmaster", self._ask_postmaster)
-        watch = PeerWatch(self._configuration, self._client(), self._recent, Receiver(self._configuration))
+        receiver = Receiver(self._configuration)
+        watch = PeerWatch(self._configuration, self._client(), self._recent, receiver, self._hold_patroni)
         self._in_background("peers", watch.round)
         self._start_patroni()
         judge = Judge(time.monotonic())
@@ -125,6 +126,12 @@ class Guard:
                 return
             time.sleep(0.1)
 
+    def _hold_patroni(self, held: bool) -> None:
+        """Stop it for a moment, or let it go on; its silence in between is not its own."""
+        self._node.tell_patroni(signal.SIGSTOP if held else signal.SIGCONT)
+        if self._patroni_heard is not None:
+            self._patroni_heard = time.monotonic()
+
     def _back_off(self) -> None:
         self._failures = self._failures + 1 if time.monotonic() - self._started < STEADY_SECONDS else 0
         if self._failures:
@@ -138,6 +145,7 @@ class Guard:
     def _end(self) -> int:
         log.info("ending")
         self._node.tell_patroni(signal.SIGTERM)
+        self._node.tell_patroni(signal.SIGCONT)
         if not self._node.wait_for_patroni(STOP_SECONDS):
             log.warning("Patroni does not end: killed")
             self._node.kill_patroni()

@@ -1,8 +1,9 @@
-"""The WAL receiver of this standby: cut, so that it confirms nothing more to the old leader, and given back.
+"""The WAL receiver of this standby: cut, so that it confirms nothing more to the old leader.
 
 Note [The cut]. `primary_conninfo` is set to nothing by ALTER SYSTEM, which outranks what Patroni wrote. PostgreSQL then
-ends its WAL receiver and starts no other. Patroni takes the setting away at its next round or when it follows a new leader,
-so a guard that dies half-way leaves nothing behind; `keep_cut` puts it back for as long as the suspicion is held.
+ends its WAL receiver and starts no other. Patroni takes the setting away again, at its next round or when it follows a
+new leader. So nothing is left behind by a guard that dies half-way; and so this Patroni is stopped (SIGSTOP) for as long
+as the cut has to hold, a few seconds at the most. It dies with its guard, stopped or not.
 """
 
 import time
@@ -29,11 +30,9 @@ class Receiver:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._cut = False
 
     def cut(self) -> bool:
         """Whether this is a standby that now has no WAL receiver, twice in a row."""
-        self._cut = True
         try:
             with self._cursor() as cursor:
                 cursor.execute("ALTER SYSTEM SET primary_conninfo = ''")
@@ -57,27 +56,6 @@ class Receiver:
         except psycopg2.Error:
             pass
         return False
-
-    def still_cut(self) -> bool:
-        """Whether it is so now."""
-        try:
-            with self._cursor() as cursor:
-                cursor.execute(_RECEIVER)
-                return cursor.fetchone() == (True, True, None)
-        except psycopg2.Error:
-            return False
-
-    def give_back(self) -> None:
-        """Undo `cut`; nothing if there was none. Patroni does it too."""
-        if not self._cut:
-            return
-        try:
-            with self._cursor() as cursor:
-                cursor.execute("ALTER SYSTEM RESET primary_conninfo")
-                cursor.execute("SELECT pg_reload_conf()")
-                self._cut = False
-        except psycopg2.Error:
-            return
 
     @contextmanager
     def _cursor(self) -> Iterator[Cursor]:
