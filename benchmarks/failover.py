@@ -3,8 +3,8 @@
     python -m benchmarks.failover --runs 5            every fault, five times each
 
 Real servers: three PostgreSQL under Patroni with their guards, three etcd, HAProxy; a client that writes all the time
-through HAProxy, each row with a number, and remembers what was acknowledged. Prints a table of the gaps between the last
-acknowledged write before a fault and the first after it.
+through HAProxy, each row with a number, and remembers what was acknowledged. Prints a table of the gaps between the
+last acknowledged write before a fault and the first after it.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from erip.stack.errors import ServerFailed
 from erip.stack.ha.haproxy import HaProxy
 from erip.stack.ha.layout import HaLayout
 from erip.stack.ha.roles import Roles
+from erip.stack.private import without_others
 from erip.stack.privileges import choose_user, hand_over
 from erip.stack.processes import kill_group, wait_until
 from erip.stack.reporting import write_status
@@ -191,7 +192,8 @@ def running_trio() -> Iterator[Trio]:
     if user := choose_user(state):
         hand_over(state.root, user)
     try:
-        trio.start()
+        with without_others():
+            trio.start()
         yield trio
     finally:
         trio.stop()
@@ -247,7 +249,9 @@ def main() -> int:
                 written = len(writer.acknowledged)
                 lost += len(writer.lost())
             shown = " ".join(f"{gap:.2f}" for gap in sorted(gaps))
-            print(f"{name:32} median {statistics.median(gaps):5.2f} s  ({shown}); last run {written} writes", flush=True)
+            print(
+                f"{name:32} median {statistics.median(gaps):5.2f} s  ({shown}); last run {written} writes", flush=True
+            )
     print(f"acknowledged writes lost: {lost}")
     return 1 if lost else 0
 

@@ -145,7 +145,10 @@ class _Reader:
             return []
         nodes = []
         for index, one in enumerate(found):
-            node: dict[str, Any] = {"name": self._text(one, kind, index, "name"), "host": self._text(one, kind, index, "host")}
+            node: dict[str, Any] = {
+                "name": self._text(one, kind, index, "name"),
+                "host": self._text(one, kind, index, "host"),
+            }
             for name, usual in ports.items():
                 value = one.get(name, usual)
                 if not isinstance(value, int) or not 0 < value < 65536:

@@ -16,7 +16,7 @@ _ENGINE = Engine(autoescape=False, string_if_invalid=_MISSING)
 
 
 def render(template: str, values: dict[str, Any]) -> str:
-    """The text of `deploy/<template>`. Raises DeployError for a missing value or one that could break out of its place."""
+    """The text of `deploy/<template>`. Raises DeployError for a value that is missing or could break out."""
     faults = [f"{path}: {value!r} holds a space, a quote or another character that may not stand in it"
               for path, value in _strings("", values) if _UNSAFE.search(value)]  # fmt: skip
     if faults:

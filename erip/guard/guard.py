@@ -188,7 +188,11 @@ class Guard:
     def _ask_postmaster(self) -> float:
         """Only the leader's is judged by its silence, and each look starts a process of PostgreSQL."""
         cluster = self._recent()
-        if cluster is None or not cluster.led_by(self._configuration.name) or probes.postgres(self._configuration.postgres, timeout=0.5) is probes.Reach.ANSWERS:
+        if (
+            cluster is None
+            or not cluster.led_by(self._configuration.name)
+            or probes.postgres(self._configuration.postgres, timeout=0.5) is probes.Reach.ANSWERS
+        ):
             self._postmaster_heard = time.monotonic()
         return 0.5
 

@@ -20,7 +20,7 @@ DEATH_SECONDS = 5.0
 
 
 class Node:
-    """Patroni as configured by `file`, PostgreSQL in `data`. One thread uses it."""
+    """Patroni as configured by `file`, PostgreSQL in `data`. One thread uses it; `tell_patroni` is for any."""
 
     def __init__(self, file: Path, data: Path) -> None:
         self._file = file
@@ -35,7 +35,7 @@ class Node:
         return self._patroni is not None and self._patroni.poll() is None
 
     def start_patroni(self) -> None:
-        """It dies with us: the supervisor starts the guard again, which starts a Patroni that finds PostgreSQL running."""
+        """It dies with us: the next guard starts a Patroni that finds PostgreSQL running and takes it over."""
         parent = os.getpid()
 
         def tie() -> None:

@@ -1,4 +1,4 @@
-"""Whether somebody answers at a port. A probe sends something: the kernel accepts connections for a frozen process too."""
+"""Whether somebody answers at a port. A probe sends something: the kernel accepts connections for the frozen too."""
 
 import http.client
 import socket
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from .configuration import Address
 
-# SSLRequest of PostgreSQL's protocol: 8 bytes long, code 80877103. The postmaster's child answers one byte, before any login.
+# SSLRequest of PostgreSQL's protocol: 8 bytes, code 80877103. The postmaster's child answers one byte, before a login.
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 

@@ -106,8 +106,16 @@ def _status(state: State, options: argparse.Namespace) -> int:
         return OK
     from .screens import show_status
 
-    show_status(now)
+    show_status(now, _leading(state))
     return OK
+
+
+def _leading(state: State) -> dict[str, str | None]:
+    if read_json(state.supervisor).get("layout") != "ha":
+        return {}
+    from .ha.roles import Roles
+
+    return Roles(state).all()
 
 
 def _demo(state: State, options: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ def private_stack(*, ha: bool = False, names: tuple[str, ...] = services.DEMO) -
     root = Path(tempfile.gettempdir()) / f"erip-private-{token_hex(6)}"
     state = State(root)
     try:
-        with _without(OTHERS):
+        with without_others():
             control.up(state, names=names, ha=ha, tied=True)
             try:
                 status = control.status(state)
@@ -61,8 +61,9 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _without(names: tuple[str, ...]) -> Iterator[None]:
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+def without_others() -> Iterator[None]:
+    """The environment without `OTHERS`, for a while."""
+    kept = {name: os.environ.pop(name) for name in OTHERS if name in os.environ}
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from erip.deploy.balancer import Balancer, Rules
 from erip.deploy.errors import DeployError
@@ -179,7 +180,7 @@ class HaLayout:
             password=self.secrets["postgres_app"],
         )
 
-    def _place(self, name: str) -> dict[str, object]:
+    def _place(self, name: str) -> dict[str, Any]:
         return {
             "name": name,
             "folder": self.home / "ha" / name,

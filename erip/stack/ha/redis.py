@@ -92,6 +92,6 @@ def ask(port: int, password: str, *words: str) -> Any:
     with closing(client):
         try:
             client.response_callbacks.clear()
-            return client.execute_command(*words)
+            return client.execute_command(*words)  # type: ignore[no-untyped-call]
         except RedisError:
             return None

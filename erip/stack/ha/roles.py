@@ -29,6 +29,15 @@ class Roles:
     def __init__(self, state: State) -> None:
         self._state = state
 
+    def all(self) -> dict[str, str | None]:
+        """Who leads what."""
+        return {
+            "postgres": self.postgres_primary(),
+            "redis": self.redis_master(),
+            "etcd": self.etcd_leader(),
+            "duties": self.leader(),
+        }
+
     def redis_master(self) -> str | None:
         """As any Sentinel says."""
         ports, password = self._ports, self._secret("sentinel")
