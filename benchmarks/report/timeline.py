@@ -37,8 +37,10 @@ def _sign(moment: Moment) -> str:
 
 
 def chart(timeline: Timeline) -> str:
-    """Above: the share of each second's operations that was answered, at once (green) or with retries (amber); red: not.
-    Below: the slowest of them. Bands: faults, while they last."""
+    """Above: the share of each second's operations that was answered: green at once, amber with retries, red not.
+
+    Below: the slowest of them. Bands: faults, while they last.
+    """
     moments = timeline.moments
     if not moments:
         return ""

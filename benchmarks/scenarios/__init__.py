@@ -20,3 +20,5 @@ SCENARIOS: dict[str, Scenario] = {
 LONG = frozenset({"size", "uptime"})
 #: what a deployment that others use must not be put through
 PRIVATE_ONLY = frozenset({"engine-crash", "size"})
+#: those to which the machine's ceiling means nothing: they are no test of speed
+WITHOUT_LIMITS = frozenset({"uptime"})

@@ -120,7 +120,8 @@ def _kinds(session: Session, topology: Topology | None) -> list[str]:
         return []
     possible = [name for name, kind in KINDS.items() if topology.can(kind)]
     if asked is None:
-        session.left_out += [f"{name}: there is no such victim here." for name in KINDS if name not in possible]
+        if missing := [name for name in KINDS if name not in possible]:
+            session.left_out.append(f"uptime: faults that have no victim here: {', '.join(missing)}.")
         return possible
     if missing := [name for name in asked if name not in possible]:
         raise Usage(f"{', '.join(missing)}: there is no such victim here.")
@@ -178,8 +179,8 @@ def _load(session: Session, told: Run, settled: Settled) -> Load:
         name="uptime",
         title=f"{session.options.fleet:g} operations/s for {session.options.duration:.0f} s, {len(found)} faults",
         method=(
-            f"Seed {told.seed}. Open loop through the load balancer; clients make {TRIES} tries within {BUDGET:g} s under one "
-            "idempotency key; every answer is checked. Faults are real signals and commands, one at a time, each when "
+            f"Seed {told.seed}. Open loop; clients make {TRIES} tries within {BUDGET:g} s under one idempotency "
+            "key, and every answer is checked. Faults are real signals and commands, one at a time, each when "
             "every node is at its place."
         ),
         figures=[

@@ -20,8 +20,10 @@ FULL = 1
 
 
 class Fault(Protocol):
-    """Both methods block for at most a few seconds and raise BenchmarkError, OSError or RedisError. `heal` may be called
-    more than once, and while `inject` runs in another thread."""
+    """Both methods block for at most a few seconds and raise BenchmarkError, OSError or RedisError.
+
+    `heal` may be called more than once, and while `inject` runs in another thread.
+    """
 
     def inject(self) -> None: ...
 

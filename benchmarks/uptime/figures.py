@@ -50,9 +50,8 @@ def of_outages(outages: Sequence[Outage], planned: int) -> list[Figure]:
     whole = [outage.mark.whole for outage in outages]
     known = [seconds for seconds in whole if seconds is not None]
     if known:
-        missing = (
-            f"{len(whole) - len(known)} faults left something missing to the end" if len(known) < len(whole) else ""
-        )
+        lasting = len(whole) - len(known)
+        missing = f"{lasting} faults left something missing to the end" if lasting else ""
         title = "fault → every node at its place, at most"
         figures.append(Figure("uptime.whole.max", title, max(known), "s", True, note=missing))
     return figures

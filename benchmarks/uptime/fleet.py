@@ -1,6 +1,6 @@
 """The clients: operations in a seeded random order on an open-loop schedule, until the time is over.
 
-An operation is due whether or not those before it were answered (Note [Coordinated omission] in `benchmarks/schedule.py`).
+An operation is due whether or not those before it were answered: Note [Coordinated omission] in `schedule.py`.
 """
 
 import asyncio

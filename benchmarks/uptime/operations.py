@@ -52,7 +52,7 @@ class Runs:
 
 
 class StartRun:
-    """Starts a run under an idempotency key. Right: 202 with this run, accepted now or by an earlier try of the same."""
+    """Starts a run under an idempotency key. Right: 202 with this run, accepted now or by an earlier try."""
 
     def __init__(self, runs: Runs, name: str, workload: Workload, lane: str, *, cancellable: bool = False) -> None:
         self.name = name

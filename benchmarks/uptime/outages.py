@@ -5,15 +5,15 @@ Definitions, as benchmarks/README.md gives them to readers:
 - A try is *disturbed* when it got no right answer, or one that took longer than NORMAL seconds.
 - A disturbed try belongs to the last fault that was injected before it ended.
 - *Failover*, of one operation: from the start of its first disturbed try to the end of the first right answer among
-  its tries that started then or later. Of a fault: that of the operation for which it is longest. 0: no try was disturbed.
+  its tries that started then or later. Of a fault: the longest of its operations. 0: no try was disturbed.
 - *Recovery*: from the injection to the end of the last disturbed try that belongs to the fault: then all operations
   are normal again.
 - *Gap*: the longest time in which an operation had no right answer, while it asked for one: from the last right answer
   before its first disturbed try (or the injection, if that was later) to the first right answer afterwards. Of a
   fault: the longest of all operations and outages.
 
-The start of a try counts, and not the moment at which it failed, because a request that hangs until its time is over has
-waited from its start. What stays away to the end of the load is counted to the end of the load.
+The start of a try counts, and not the moment at which it failed: a request that hangs until its time is over has waited
+from its start. What stays away to the end of the load is counted to the end of the load.
 """
 
 from bisect import bisect_right

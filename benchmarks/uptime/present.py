@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from ..figures import Grid, Span, Timeline
 from ..statistics import Summary, summarise
 from .availability import availability, seconds
-from .kinds import KINDS
 from .outages import Outage
 from .samples import Sample
 
@@ -32,7 +31,7 @@ def faults(found: Sequence[Outage], begin: float) -> Grid:
             [
                 letter(place),
                 clock(mark.at - begin),
-                KINDS[mark.kind].title,
+                mark.kind,
                 mark.victim,
                 f"{one.failover:.2f}" + (f" ({worst})" if worst else ""),
                 f"{one.recovery:.2f}",

@@ -38,7 +38,7 @@ class Owner:
 
 
 def family(owner: Owner, pids: Iterable[int]) -> list[Identity]:
-    """These processes and all that they started, parents first. Raises BenchmarkError for one that is not the stack's."""
+    """These processes and all that they started, parents first. Raises BenchmarkError where one is not ours."""
     found: dict[int, Identity] = {}
     for pid in pids:
         with suppress(psutil.NoSuchProcess):

@@ -69,9 +69,9 @@ class Recorded:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                with closing(psycopg2.connect(self._url, connect_timeout=5, application_name="erip-benchmarks")) as one:
-                    with one, one.cursor() as cursor:
-                        return work(cursor)
+                connection = psycopg2.connect(self._url, connect_timeout=5, application_name="erip-benchmarks")
+                with closing(connection), connection, connection.cursor() as cursor:
+                    return work(cursor)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if time.monotonic() > deadline:
                     raise BenchmarkError(f"The database was away for {PATIENCE:.0f} s: {error}") from error

@@ -27,7 +27,7 @@ class Planned:
 def plan(seed: int, kinds: Sequence[str], duration: float) -> list[Planned]:
     """Faults over `duration` seconds: each kind once in random order, then again, as many as find room.
 
-    Where there is room for more than one round, rounds are added; where there is not, the last of the order are left out.
+    Where there is room, rounds are added; where there is too little, the last of the order are left out.
     """
     if not kinds:
         return []

@@ -160,6 +160,6 @@ def database_faults(url: str) -> list[str]:
 def listener(port: int) -> int:
     """The process that listens on this port of the loopback. Raises BenchmarkError for none."""
     for one in psutil.net_connections("tcp4"):
-        if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
+        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
             return int(one.pid)
     raise BenchmarkError(f"Nothing listens on port {port}.")

@@ -58,15 +58,13 @@ class Command(BaseCommand):
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
-        add(
-            "--duration", type=_seconds, default=usual.duration, help="uptime: of the load, e.g. 90s, 5m (default), 30m"
-        )
+        add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
         add("--seed", type=_natural, help="uptime: the schedule of faults again; default: a new one, which is printed")
         add(
             "--faults",
             type=_names,
-            help=f"uptime: some kinds, e.g. web-kill,redis-kill, or none; of {', '.join(KINDS)}",
+            help=f"uptime: none, or some of {','.join(KINDS)}",
         )
         add("--single", action="store_true", help="uptime: one of each server, to see what that costs")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
