@@ -41,6 +41,6 @@ def plan(seed: int, kinds: Sequence[str], duration: float) -> list[Planned]:
     order: list[str] = []
     while len(order) < count:
         order += random.sample(list(kinds), len(kinds))
-    step = room / count
-    slack = min(JITTER * step, max(0.0, step - SPACING))
+    slack = min(JITTER * room / count, (room - SPACING * (count - 1)) / count)
+    step = (room - slack) / max(1, count - 1)
     return [Planned(calm + place * step + random.uniform(0, slack), kind) for place, kind in enumerate(order[:count])]
