@@ -10,7 +10,7 @@ import pytest
 from erip.stack import ports, setup, state
 from erip.stack.errors import PortTaken, StackError, from_os_error
 from erip.stack.services import env_file, webhook_secret
-from erip.stack.supervisor import LOGS_KEPT, rotate
+from erip.stack.rotation import LOGS_KEPT, rotate
 
 
 @pytest.fixture
