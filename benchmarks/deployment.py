@@ -40,4 +40,6 @@ def private_stack(*, ha: bool = False) -> Iterator[Deployment]:
         except (StackError, OSError) as error:
             raise Missing(f"A private stack cannot be started: {error}") from error
         told = stack.env
-        yield Deployment(stack.url, stack.api_key, told["DATABASE_URL"], told["ERIP_BROKER_URL"], stack.pid, stack.state)
+        yield Deployment(
+            stack.url, stack.api_key, told["DATABASE_URL"], told["ERIP_BROKER_URL"], stack.pid, stack.state
+        )

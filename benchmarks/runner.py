@@ -27,7 +27,8 @@ def run(
         raise Usage(f"{scenario} kills a worker, or makes runs up: it runs on a private stack only, without --url.")
     names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
-    with nullcontext(deployment) if deployment else private_stack() as found, live(console) as shown:
+    ha = names == ["uptime"] and not options.single
+    with nullcontext(deployment) if deployment else private_stack(ha=ha) as found, live(console) as shown:
         told = environment(found)
         with_limits = with_limits and bool(set(names) - WITHOUT_LIMITS)
         ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []

@@ -17,6 +17,7 @@ from ..truth import DatabaseTruth, Truth
 from ..uptime import figures, present
 from ..uptime.availability import availability, by_operation, errors
 from ..uptime.fleet import put_on
+from ..uptime.ha import HighlyAvailable
 from ..uptime.injector import Injector
 from ..uptime.kinds import KINDS
 from ..uptime.ledger import Ledger
@@ -108,7 +109,7 @@ def _topology(session: Session) -> Topology | None:
     if session.deployment.state is None:
         session.left_out.append("uptime: the faults, and the count of recordings: need a private stack.")
         return None
-    return SingleNode(session.deployment)
+    return SingleNode(session.deployment) if session.options.single else HighlyAvailable(session.deployment)
 
 
 def _kinds(session: Session, topology: Topology | None) -> list[str]:

@@ -96,7 +96,7 @@ class SingleNode:
         return absent(self.state) or ([] if services.answers(self.url) else ["web"]) or database_faults(self.database)
 
     def _names(self) -> list[str]:
-        return [str(one["name"]) for one in _processes(self.state)]
+        return names_of(self.state)
 
     def _pid(self, name: str) -> int:
         return pid_of(self.state, name)
@@ -108,6 +108,11 @@ def owner_of(state: State) -> Owner:
     home = state.root / "home"
     folders = (state.root, *([Path(home.read_text().strip())] if home.is_file() else []))
     return Owner(int(known["pid"]), str(known["id"]), folders)
+
+
+def names_of(state: State) -> list[str]:
+    """The processes that the supervisor runs, or would."""
+    return [str(one["name"]) for one in _processes(state)]
 
 
 def pid_of(state: State, name: str) -> int:
