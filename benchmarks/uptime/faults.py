@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from . import processes
+from .cut import Cut
 from .kinds import Action, Kind
 from .topology import PATIENCE, Topology, Victim
 
@@ -42,7 +43,7 @@ def fault(kind: Kind, topology: Topology, victim: Victim) -> Fault:
         case Action.FLUSH:
             return _Flush(victim)
         case Action.CUT:
-            raise NotImplementedError
+            return Cut(topology.owner, victim)
 
 
 class _Kill:

@@ -18,6 +18,7 @@ from erip.stack.state import read_json
 
 from ..deployment import Deployment
 from ..errors import BenchmarkError
+from . import cut
 from .kinds import Action, Kind, Role
 from .topology import Redis, Victim, absent, database_faults, names_of, owner_of, pick, pid_of
 
@@ -38,7 +39,7 @@ class HighlyAvailable:
         self._secrets: dict[str, str] = read_json(self.state.secrets)
 
     def can(self, kind: Kind) -> bool:
-        return kind.action is not Action.CUT
+        return kind.action is not Action.CUT or cut.possible()
 
     def find(self, role: Role, choice: float) -> Victim:
         name = self._name(role, choice)

@@ -11,9 +11,9 @@ import psutil
 import psycopg2
 
 from erip.stack import services
+from erip.stack.ha.roles import LEADER_LOCK
 from erip.stack.processes import Identity
 from erip.stack.state import State, read_json
-from workflows.leader import LOCK
 
 from ..deployment import Deployment
 from ..errors import BenchmarkError
@@ -154,7 +154,7 @@ def database_faults(url: str) -> list[str]:
                     " AND heartbeat_at > now() - interval '2 s'),"
                     " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
                     " AND classid = 0 AND objid = %s)",
-                    [LOCK],
+                    [LEADER_LOCK],
                 )
                 workers, leaders = cursor.fetchone() or (0, 0)
     except psycopg2.Error as error:
