@@ -22,7 +22,7 @@ from ..uptime.injector import Injector
 from ..uptime.kinds import KINDS
 from ..uptime.ledger import Ledger
 from ..uptime.operations import Operation, Runs, of_runs
-from ..uptime.outages import Mark, outages
+from ..uptime.outages import Mark, calm, outages
 from ..uptime.recorded import Recorded
 from ..uptime.retries import BUDGET, TRIES
 from ..uptime.samples import Sample
@@ -186,7 +186,7 @@ def _load(session: Session, told: Run, settled: Settled) -> Load:
         ),
         figures=[
             *figures.of_availability(all_of_them),
-            *figures.of_outages(found, told.planned),
+            *figures.of_outages(found, planned=told.planned, calm=calm(told.samples, told.marks)),
             *figures.of_ledger(settled.findings, twice=told.twice, events=told.events, drained=settled.drained),
         ],
         correctness=settled.correctness,

@@ -25,10 +25,21 @@ def of_availability(found: Availability) -> list[Figure]:
     ]
 
 
-def of_outages(outages: Sequence[Outage], planned: int) -> list[Figure]:
-    """planned: faults on the schedule."""
+def of_outages(outages: Sequence[Outage], *, planned: int, calm: tuple[int, int]) -> list[Figure]:
+    """planned: faults on the schedule. calm: tries before the first fault, and those of them that were disturbed."""
     carried_out = Target(">=", planned)
-    figures = [Figure("uptime.faults", "faults carried out", len(outages), "", None, carried_out)]
+    tries, disturbed = calm
+    figures = [
+        Figure(
+            "uptime.calm",
+            "tries that failed or were slow before the first fault",
+            disturbed,
+            "",
+            True,
+            note=f"of {tries:,}; where there are any, the machine was too busy, and the figures below say so too",
+        ),
+        Figure("uptime.faults", "faults carried out", len(outages), "", None, carried_out),
+    ]
     if not outages:
         return figures
     noticed = f"{sum(outage.noticed for outage in outages)} of {len(outages)} faults were noticed by a client at all"

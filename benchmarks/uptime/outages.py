@@ -87,6 +87,13 @@ def outages(samples: Sequence[Sample], marks: Sequence[Mark], end: float) -> lis
     ]
 
 
+def calm(samples: Sequence[Sample], marks: Sequence[Mark]) -> tuple[int, int]:
+    """Tries that ended before the first fault, and how many of them were disturbed though nothing had been done."""
+    first = marks[0].at if marks else float("inf")
+    tries = [one for sample in samples for one in sample.tries if one.ended < first]
+    return len(tries), sum(map(disturbed, tries))
+
+
 def _outage(mark: Mark, hit: dict[str, list[Try]], all_tries: dict[str, list[Try]], failed: int, end: float) -> Outage:
     by_operation = {
         name: _next_right(all_tries[name], min(one.began for one in tries), end) - min(one.began for one in tries)

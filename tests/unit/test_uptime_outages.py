@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.uptime.availability import availability, seconds
-from benchmarks.uptime.outages import NORMAL, Mark, disturbed, outages
+from benchmarks.uptime.outages import NORMAL, Mark, calm, disturbed, outages
 from benchmarks.uptime.samples import Sample, Try
 
 
@@ -110,3 +110,9 @@ def test_seconds_hold_every_operation_once(made):
 def test_an_answer_within_the_normal_time_is_no_disturbance():
     assert not disturbed(Try(0, NORMAL, None))
     assert disturbed(Try(0, NORMAL + 0.001, None))
+
+
+def test_disturbances_before_the_first_fault_are_the_machines():
+    samples = [sample(1), sample(2, 2.0), sample(3, 0.1, "503"), sample(9, 0.1, "503")]
+    assert calm(samples, [mark(5)]) == (3, 2)
+    assert calm(samples, []) == (4, 3)

@@ -1,0 +1,106 @@
+"""Only processes of the stack are signalled, with all that they started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.uptime import processes
+from benchmarks.uptime.faults import fault
+from benchmarks.uptime.kinds import KINDS
+from benchmarks.uptime.processes import Owner
+from benchmarks.uptime.topology import Victim, pick
+from erip.stack.processes import MARK
+
+CHILD = "import time; time.sleep(60)"
+FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{CHILD}']); {CHILD}"
+MINE = Owner(os.getpid(), "none", ())
+NOBODYS = Owner(1 << 30, "none", ())
+
+
+@pytest.fixture
+def parent() -> Iterator[psutil.Process]:
+    started = subprocess.Popen([sys.executable, "-c", FAMILY], env={**os.environ, MARK: "this-stack"})
+    process = psutil.Process(started.pid)
+    deadline = time.monotonic() + 20
+    while not process.children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    family = [process, *process.children(recursive=True)]
+    yield process
+    for one in family:
+        if one.is_running():
+            one.kill()
+    started.wait()
+
+
+class Topology:
+    owner = MINE
+
+
+def status(process: psutil.Process) -> str:
+    """A process that its parent has not asked after yet is a zombie; one that init has is gone."""
+    try:
+        return process.status()
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_ZOMBIE
+
+
+def becomes(process: psutil.Process, *wanted: str) -> bool:
+    deadline = time.monotonic() + 10
+    while status(process) not in wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return status(process) in wanted
+
+
+def test_a_process_of_somebody_else_is_not_touched(parent):
+    with pytest.raises(BenchmarkError, match="not of this stack"):
+        processes.family(NOBODYS, [parent.pid])
+    assert status(parent) != psutil.STATUS_ZOMBIE
+
+
+def test_a_process_is_the_stacks_by_descent_by_mark_or_by_its_files(parent):
+    for owner in (MINE, Owner(1 << 30, "this-stack", ())):
+        assert [one.pid for one in processes.family(owner, [parent.pid])] == [
+            parent.pid,
+            *(child.pid for child in parent.children()),
+        ]
+
+
+def test_a_kill_takes_the_children_too(parent):
+    family = [parent, *parent.children(recursive=True)]
+    made = fault(KINDS["worker-kill"], Topology(), Victim("worker", (parent.pid,)))
+    made.inject()
+    assert all(becomes(one, psutil.STATUS_ZOMBIE) for one in family)
+
+
+def test_a_freeze_stops_all_of_them_until_it_is_healed(parent):
+    family = [parent, *parent.children(recursive=True)]
+    made = fault(KINDS["worker-freeze"], Topology(), Victim("worker", (parent.pid,)))
+    made.inject()
+    assert all(becomes(one, psutil.STATUS_STOPPED) for one in family)
+    made.heal()
+    assert all(becomes(one, psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING) for one in family)
+    # Ended before it began: nobody is frozen for good.
+    late = fault(KINDS["worker-freeze"], Topology(), Victim("worker", (parent.pid,)))
+    late.heal()
+    late.inject()
+    assert status(parent) != psutil.STATUS_STOPPED
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_signalled(parent):
+    (identity, *_) = processes.family(MINE, [parent.pid])
+    other = processes.Identity(identity.pid, identity.started - 100)
+    assert processes.send([other], signal.SIGKILL) == 0
+    assert status(parent) != psutil.STATUS_ZOMBIE
+
+
+def test_a_choice_among_several_follows_its_number():
+    assert [pick(["c", "a", "b"], choice) for choice in (0.0, 0.5, 1.0)] == ["a", "b", "c"]
+    with pytest.raises(BenchmarkError):
+        pick([], 0.5)
