@@ -1,10 +1,10 @@
 """What HAProxy does: over which servers, by which rule, within which limits.
 
-    ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
-    ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
-    ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
-    ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL, ERIP_LB_QUEUE
-                         connections to one web process (2,000), from all clients (20,000), requests waiting (5,000)
+ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
+ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
+ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
+ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL, ERIP_LB_QUEUE
+                     connections to one web process (2,000), from all clients (20,000), requests waiting (5,000)
 """
 
 from collections.abc import Mapping, Sequence

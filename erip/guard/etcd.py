@@ -1,6 +1,7 @@
 """The little of etcd's v3 API (its JSON gateway) that the guard needs. No threads, no state but a login.
 
-Every call is bounded: each endpoint gets `timeout` seconds, one after the other, until one answers.
+Every call is bounded: each endpoint gets `timeout` seconds (a login four times that), one after the other, until one
+answers.
 """
 
 import base64
@@ -116,23 +117,26 @@ class Etcd:
 
     def _login(self) -> None:
         self._token = None
-        answer = self._send("/v3/auth/authenticate", {"name": self._user, "password": self._password})
-        self._token = str(answer["token"])
+        login = {"name": self._user, "password": self._password}
+        # It goes through the cluster's log, and many log in at once after a failover: giving up early makes that worse.
+        self._token = str(self._send("/v3/auth/authenticate", login, patience=4.0)["token"])
 
-    def _send(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        status, answer = self._request("POST", path, body)
+    def _send(self, path: str, body: dict[str, Any], *, patience: float = 1.0) -> dict[str, Any]:
+        status, answer = self._request("POST", path, body, patience=patience)
         if status != 200:
             raise EtcdError(str(answer.get("message") or answer.get("error") or f"status {status}"))
         return answer
 
-    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
-        """From the first endpoint that answers, which is asked first from then on."""
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None, *, patience: float = 1.0
+    ) -> tuple[int, dict[str, Any]]:
+        """From the first endpoint that answers within `patience` timeouts, which is asked first from then on."""
         headers = {"Content-Type": "application/json", **({"Authorization": self._token} if self._token else {})}
         said: list[str] = []
         for _ in range(len(self._endpoints)):
             host, port = self._endpoints[0]
             try:
-                with closing(http.client.HTTPConnection(host, port, timeout=self._timeout)) as connection:
+                with closing(http.client.HTTPConnection(host, port, timeout=self._timeout * patience)) as connection:
                     connection.request(method, path, json.dumps(body) if body is not None else None, headers)
                     answer = connection.getresponse()
                     found = json.loads(answer.read())

@@ -168,9 +168,7 @@ def make_role(
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE ROLE {}").format(role))
     may = sql.SQL("CREATEDB" if may_create_databases else "NOCREATEDB")
-    cursor.execute(
-        sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD %s").format(role, may), [password]
-    )
+    cursor.execute(sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD %s").format(role, may), [password])
     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database])
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), role))

@@ -123,9 +123,7 @@ class Supervisor:
                 if child.process is None:
                     raise ServerFailed(f"{server.title} does not start: {server.why()} (the whole log: {server.log})")
                 if time.monotonic() - began > START_SECONDS:
-                    raise ServerFailed(
-                        f"{server.title} did not answer within {START_SECONDS:.0f} s; see {server.log}"
-                    )
+                    raise ServerFailed(f"{server.title} did not answer within {START_SECONDS:.0f} s; see {server.log}")
             self._pause(0.03)
 
     # --- the platform -----------------------------------------------------------------------------------

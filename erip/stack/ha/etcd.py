@@ -19,6 +19,8 @@ class Etcd(Node):
     password: str = field(repr=False)
 
     file = "etcd.yml"
+    # A leader that ends hands over first, and there may be nobody left to take it. What it has is on disk.
+    stop_patience = 1.5
 
     @property
     def command(self) -> list[str]:

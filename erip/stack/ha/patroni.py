@@ -34,7 +34,7 @@ class Patroni(Node):
 
     @property
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "patroni", str(self.configuration)]
+        return [sys.executable, "-m", "erip.guard", str(self.configuration)]
 
     def render(self) -> str:
         return PatroniNode(
@@ -60,7 +60,7 @@ class Patroni(Node):
 
     def _says(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.me.host}:{self.me.rest_port}{path}", timeout=1) as answer:  # noqa: S310  # nosec B310 (ours)
+            with urllib.request.urlopen(f"http://{self.me.host}:{self.me.rest_port}{path}", timeout=1) as answer:  # nosec B310 (ours)
                 return bool(answer.status == 200)
         except (OSError, urllib.error.HTTPError):
             return False
