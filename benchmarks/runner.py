@@ -13,7 +13,7 @@ from .errors import BenchmarkError, Usage
 from .figures import Figure, Load, Results, Target
 from .fingerprint import environment
 from .progress import Live, live
-from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS, WITHOUT_LIMITS
+from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS, WITHOUT_LIMITS, uptime
 from .session import Options, Session
 
 ALL = "all"
@@ -27,6 +27,8 @@ def run(
         raise Usage(f"{scenario} kills a worker, or makes runs up: it runs on a private stack only, without --url.")
     names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
+    if "uptime" in names:
+        uptime.refuse(options, private=deployment is None)
     ha = names == ["uptime"] and not options.single
     with nullcontext(deployment) if deployment else private_stack(ha=ha) as found, live(console) as shown:
         told = environment(found)

@@ -12,14 +12,14 @@ from random import Random
 from ..errors import Usage
 from ..figures import Load
 from ..recordings import Counted
-from ..session import Session
+from ..session import Options, Session
 from ..truth import DatabaseTruth, Truth
 from ..uptime import figures, present
 from ..uptime.availability import availability, by_operation, errors
 from ..uptime.fleet import put_on
 from ..uptime.ha import HighlyAvailable
 from ..uptime.injector import Injector
-from ..uptime.kinds import KINDS
+from ..uptime.kinds import KINDS, on_single
 from ..uptime.ledger import Ledger
 from ..uptime.operations import Operation, Runs, of_runs
 from ..uptime.outages import Mark, calm, outages
@@ -112,12 +112,19 @@ def _topology(session: Session) -> Topology | None:
     return SingleNode(session.deployment) if session.options.single else HighlyAvailable(session.deployment)
 
 
+def refuse(options: Options, *, private: bool) -> None:
+    """Raises Usage for faults that cannot be, before anything is started."""
+    if options.faults and not private:
+        raise Usage("--faults are for a private stack: without --url.")
+    missing = [name for name in options.faults or () if options.single and not on_single(KINDS[name])]
+    if missing:
+        raise Usage(f"{', '.join(missing)}: the ordinary stack (--single) has no such victim.")
+
+
 def _kinds(session: Session, topology: Topology | None) -> list[str]:
     """The kinds on the schedule. Raises Usage for one that was asked for and has no victim here."""
     asked = session.options.faults
     if topology is None:
-        if asked:
-            raise Usage("--faults needs a private stack: without --url.")
         return []
     possible = [name for name, kind in KINDS.items() if topology.can(kind)]
     if asked is None:

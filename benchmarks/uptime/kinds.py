@@ -51,6 +51,9 @@ class Kind:
         return f"{self.role} {self.action}" + (f" for {self.hold:.0f} s" if self.hold else "")
 
 
+#: the roles that the ordinary stack has, with one server of each kind
+SINGLE = frozenset({Role.REDIS_MASTER, Role.POSTGRES_PRIMARY, Role.WEB, Role.WORKER, Role.LEADER})
+
 #: seconds that a server stays frozen, full or cut off: longer than any failover may take
 HOLD = 8.0
 
@@ -78,3 +81,8 @@ KINDS: dict[str, Kind] = {
         Kind("leader-freeze", Role.LEADER, Action.FREEZE, HOLD),
     )
 }
+
+
+def on_single(kind: Kind) -> bool:
+    """Whether the ordinary stack has a victim for it."""
+    return kind.role in SINGLE and kind.action is not Action.CUT

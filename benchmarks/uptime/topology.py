@@ -17,7 +17,7 @@ from erip.stack.state import State, read_json
 
 from ..deployment import Deployment
 from ..errors import BenchmarkError
-from .kinds import Action, Kind, Role
+from .kinds import Kind, Role, on_single
 from .processes import Owner
 
 #: seconds that any question may take
@@ -76,8 +76,7 @@ class SingleNode:
         self.owner = owner_of(self.state)
 
     def can(self, kind: Kind) -> bool:
-        roles = (Role.REDIS_MASTER, Role.POSTGRES_PRIMARY, Role.WEB, Role.WORKER, Role.LEADER)
-        return kind.role in roles and kind.action is not Action.CUT
+        return on_single(kind)
 
     def find(self, role: Role, choice: float) -> Victim:
         if role is Role.REDIS_MASTER:

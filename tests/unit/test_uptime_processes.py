@@ -1,11 +1,13 @@
 """Only processes of the stack are signalled, with all that they started."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from random import Random
 
 import psutil
 import pytest
@@ -13,8 +15,10 @@ import pytest
 from benchmarks.errors import BenchmarkError
 from benchmarks.uptime import processes
 from benchmarks.uptime.faults import fault
+from benchmarks.uptime.injector import Injector
 from benchmarks.uptime.kinds import KINDS
 from benchmarks.uptime.processes import Owner
+from benchmarks.uptime.schedule import Planned
 from benchmarks.uptime.topology import Victim, pick
 from erip.stack.processes import MARK
 
@@ -104,3 +108,75 @@ def test_a_choice_among_several_follows_its_number():
     assert [pick(["c", "a", "b"], choice) for choice in (0.0, 0.5, 1.0)] == ["a", "b", "c"]
     with pytest.raises(BenchmarkError):
         pick([], 0.5)
+
+
+class OneProcess:
+    """A topology of one process that is a worker."""
+
+    owner = MINE
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+
+    def can(self, kind) -> bool:
+        return True
+
+    def find(self, role, choice: float) -> Victim:
+        return Victim("worker", (self._process.pid,))
+
+    def missing(self) -> list[str]:
+        return []
+
+
+def carry_out(process: psutil.Process, kinds: list[str], meanwhile) -> Injector:
+    """A schedule that begins at once; `meanwhile(task)` is awaited beside it."""
+    injector = Injector(OneProcess(process), [Planned(0.0, kind) for kind in kinds], Random(1))
+
+    async def run() -> None:
+        task = asyncio.create_task(injector.run(60))
+        await meanwhile(task)
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    return injector
+
+
+async def as_soon_as(fact) -> None:
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def test_whoever_ends_the_benchmark_while_a_server_is_frozen_thaws_it(parent):
+    async def meanwhile(task: asyncio.Task) -> None:
+        await as_soon_as(lambda: status(parent) == psutil.STATUS_STOPPED)
+        task.cancel()
+
+    injector = carry_out(parent, ["worker-freeze"], meanwhile)
+    assert becomes(parent, psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING)
+    assert [mark.kind for mark in injector.marks] == ["worker-freeze"]
+
+
+def test_a_fault_is_marked_with_its_victim_and_its_times(parent):
+    async def nothing(task: asyncio.Task) -> None:
+        await task
+
+    (mark,) = carry_out(parent, ["worker-kill"], nothing).marks
+    assert (mark.kind, mark.victim) == ("worker-kill", "worker")
+    assert mark.healed == mark.at
+    assert mark.whole is not None
+
+
+def test_a_fault_without_a_victim_is_left_out_with_its_reason(parent):
+    async def nothing(task: asyncio.Task) -> None:
+        await task
+
+    class Nobody(OneProcess):
+        def find(self, role, choice: float) -> Victim:
+            raise BenchmarkError(f"Nobody is {role} now.")
+
+    injector = Injector(Nobody(parent), [Planned(0.0, "etcd-kill")], Random(1))
+    asyncio.run(injector.run(5))
+    assert injector.marks == []
+    assert injector.left_out == ["etcd-kill: Nobody is etcd leader now."]
