@@ -52,7 +52,10 @@ class Runs:
 
 
 class StartRun:
-    """Starts a run under an idempotency key. Right: 202 with this run, accepted now or by an earlier try."""
+    """Starts a run under an idempotency key that nobody else has. Right: 202 with this run.
+
+    It may be an existing one at the first try too: HAProxy sends such a request again when a web process dies over it.
+    """
 
     def __init__(self, runs: Runs, name: str, workload: Workload, lane: str, *, cancellable: bool = False) -> None:
         self.name = name
@@ -64,11 +67,8 @@ class StartRun:
     async def ask(self) -> tuple[Try, ...]:
         runs, start = self._runs, self._runs.next_start(self._workload)
         runs.ledger.ask(start)
-        sent = 0
 
         async def send(seconds: float) -> Answer:
-            nonlocal sent
-            sent += 1
             return await runs.send_start(start, self._workload, self._lane, seconds)
 
         def judge(answer: Answer) -> str | None:
@@ -77,8 +77,6 @@ class StartRun:
             told = answer.json()
             if (told["workflow"], told["business_key"], told["lane"]) != (start.workflow, start.key, self._lane):
                 return "another run"
-            if told["existing"] and sent == 1:
-                return "a new key was known already"
             runs.ledger.accept(start.key, told["id"])
             runs.accepted.append((start, told["id"]))
             if self._cancellable:

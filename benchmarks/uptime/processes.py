@@ -12,9 +12,12 @@ from pathlib import Path
 
 import psutil
 
-from erip.stack.processes import MARK, Identity
+from erip.stack.processes import MARK, Identity, wait_until
 
 from ..errors import BenchmarkError
+
+#: seconds that a killed process may take to be gone
+DEATH = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,4 +74,7 @@ def kill(owner: Owner, pids: Sequence[int]) -> None:
     victims = family(owner, pids)
     send(victims, signal.SIGSTOP)
     late = family(owner, [one.pid for one in victims])
-    send([*victims, *(one for one in late if one not in victims)], signal.SIGKILL)
+    doomed = [*victims, *(one for one in late if one not in victims)]
+    send(doomed, signal.SIGKILL)
+    # On a busy machine the kernel takes its time; whoever looks for what is missing must not find them alive.
+    wait_until(lambda: not any(one.alive for one in doomed), DEATH)
