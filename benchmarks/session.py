@@ -36,6 +36,15 @@ class Options:
     fan_outs: int = 10
     finished: int = 5_000_000
     kills: int = 2
+    #: uptime: seconds of load, and operations per second
+    duration: float = 300.0
+    fleet: float = 50.0
+    #: uptime: decides the schedule of faults; None: a new one
+    seed: int | None = None
+    #: uptime: the kinds of faults; None: all that the deployment has a victim for
+    faults: tuple[str, ...] | None = None
+    #: uptime: one of each server in place of the topology that fails over
+    single: bool = False
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

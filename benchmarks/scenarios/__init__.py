@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from ..figures import Load
 from ..session import Session
-from . import concurrent_workflows, engine, engine_crash, response_times, size
+from . import concurrent_workflows, engine, engine_crash, response_times, size, uptime
 
 Scenario = Callable[[Session], Awaitable[list[Load]]]
 
@@ -14,8 +14,11 @@ SCENARIOS: dict[str, Scenario] = {
     "engine": engine.run,
     "engine-crash": engine_crash.run,
     "size": size.run,
+    "uptime": uptime.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"size"})
+LONG = frozenset({"size", "uptime"})
 #: what a deployment that others use must not be put through
 PRIVATE_ONLY = frozenset({"engine-crash", "size"})
+#: those to which the machine's ceiling means nothing: they are no test of speed
+WITHOUT_LIMITS = frozenset({"uptime"})
