@@ -36,6 +36,14 @@ class Options:
     fan_outs: int = 10
     finished: int = 5_000_000
     kills: int = 2
+    #: events per second, for so many seconds
+    event_rate: float = 10_000.0
+    event_seconds: float = 60.0
+    #: seconds of the claim's own load
+    claim_seconds: float = 120.0
+    #: events of event-crash
+    events: int = 100_000
+    seed: int = 1
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

@@ -22,7 +22,10 @@ from benchmarks.session import Options
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
-SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills")
+SIZES = (
+    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills"),
+    *("event_rate", "event_seconds", "claim_seconds", "events", "seed"),
+)
 
 
 class Command(BaseCommand):
@@ -55,6 +58,11 @@ class Command(BaseCommand):
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
+        add("--event-rate", type=_rate, default=usual.event_rate, help="event-throughput: events per second")
+        add("--event-seconds", type=_rate, default=usual.event_seconds, help="event-throughput: for how long")
+        add("--claim-seconds", type=_rate, default=usual.claim_seconds, help="event-throughput: the claim's load")
+        add("--events", type=_positive, default=usual.events, help="event-crash: events in all")
+        add("--seed", type=_natural, default=usual.seed, help="event-crash: which consumers die when")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
