@@ -18,8 +18,8 @@ VARIABLE = "ERIP_BENCHMARKS_MARKS"
 #: (where it is called by others, mark at its start, mark at its end), in the order in which a run passes them
 PLACES: tuple[tuple[str, str | None, str | None], ...] = (
     ("workflows.api.limits:BodyLimit.__call__", "request received", "answer sent"),
-    ("erip.access.middleware:OneThread.__call__", "middleware passed", None),
-    ("workflows.api.views.runs:WorkflowRuns.post", "key checked", "view done"),
+    ("workflows.api.light.app:_answer", "thread begins to answer", "answered"),
+    ("workflows.api.light.app:_caller", None, "key checked"),
     ("workflows.engine:start_runs", "body checked", None),
     ("workflows.store:start_run", "decided", "accepted"),
     ("workflows.dispatch:hint", "committed", "published"),
@@ -29,7 +29,7 @@ PLACES: tuple[tuple[str, str | None, str | None], ...] = (
     ("workflows.bodies:run_sync", "body begins", "body ends"),
     ("workflows.store:apply", "outcome handed over", "outcome recorded"),
     ("workflows.notify:_Listener._wake", "listener woken", None),
-    ("workflows.api.wait:wait_for_end", "waiting", "waiter woken"),
+    ("workflows.api.light.app:outcome", "waiting", "waiter woken"),
     ("workflows.queries:run_detail", "reading the run", "run read"),
 )
 

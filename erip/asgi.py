@@ -9,8 +9,12 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 django = get_asgi_application()
 
-from workflows.api.limits import App, BodyLimit  # noqa: E402  (its settings are ready only now)
+# Their settings are ready only now.
+from workflows.api.light.app import Light  # noqa: E402
+from workflows.api.light.routes import ROUTES  # noqa: E402
+from workflows.api.limits import App, BodyLimit  # noqa: E402
+from workflows.events.api.light import ROUTES as EVENT_ROUTES  # noqa: E402
 
-application = BodyLimit(cast(App, django))
+application = BodyLimit(Light(cast(App, django), [*ROUTES, *EVENT_ROUTES]))
 # Read now, before gunicorn forks, and not while the first client waits.
 import_module("erip.urls")

@@ -12,6 +12,8 @@ install_transports()
 app = Celery("erip")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# By name: it needs the apps, which are ready only when a worker starts.
+app.steps["worker"].add("workflows.events.bootstep:EventConsumer")
 
 
 @signals.setup_logging.connect

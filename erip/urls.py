@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/schema", openapi, name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
     path("api/v1/", include("workflows.api.urls")),
+    path("api/v1/", include("workflows.events.api.urls")),
     path("admin/", admin.site.urls),
     path("reports/", include("workflows.library.urls")),
 ]

@@ -191,7 +191,7 @@ def _start_from(
     lane = request.lane or graph.lane
     with precedence.starting(lane):
         _check_inputs(graph, [request], many, lane)
-        run = _new_run(graph, version.id, request, version.now, principal, notify)
+        run = new_run(graph, version.id, request, version.now, principal, notify)
         try:
             if lane not in admitted:
                 admission.admit([lane])
@@ -233,7 +233,7 @@ def _start_many(version: Version, requests: Sequence[StartRequest], principal: s
             for request in requests[start : start + RUNS_PER_TRANSACTION]:
                 if len(runs) % RUNS_PER_TURN == RUNS_PER_TURN - 1:
                     precedence.give_way(lane)
-                runs.append(_new_run(graph, version.id, request, version.now, principal, notify))
+                runs.append(new_run(graph, version.id, request, version.now, principal, notify))
             if start == 0:
                 admission.admit(lanes)
             with transaction.atomic():
@@ -261,11 +261,23 @@ def _check_inputs(graph: Graph, requests: Sequence[StartRequest], many: bool, la
         raise InvalidInput(faults=faults)
 
 
-def _new_run(
-    graph: Graph, version_id: int, request: StartRequest, now: datetime, principal: str, notify: bool
+def new_run(
+    graph: Graph,
+    version_id: int,
+    request: StartRequest,
+    now: datetime,
+    principal: str,
+    notify: bool = False,
+    *,
+    run_id: str | None = None,
+    deadline: datetime | None = None,
 ) -> NewRun:
+    """A run with what its start decides, ready to be inserted; its input is known to fit.
+
+    deadline: when it is given up, in place of the definition's timeout; one that has passed is none.
+    """
     view = RunView(
-        id=new_run_id(),
+        id=run_id or new_run_id(),
         workflow=graph.name,
         business_key=request.business_key,
         lane=request.lane or graph.lane,
@@ -274,7 +286,8 @@ def _new_run(
         created_at=now,
     )
     plan = machine.decide(graph, Snapshot(view, {}), [RunStarted()], now)
-    return NewRun(view.id, version_id, view, graph.timeout, principal, notify, plan, graph)
+    timeout = (deadline - now).total_seconds() if deadline is not None and deadline > now else graph.timeout
+    return NewRun(view.id, version_id, view, timeout, principal, notify, plan, graph)
 
 
 def _started(run: NewRun, number: int) -> StartedRun:

@@ -12,8 +12,9 @@ import contextlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg2
 import structlog
@@ -137,16 +138,26 @@ class _Listener:
 _listener = _Listener()
 
 
-async def wait_for_end(run_id: str, seconds: float, *, accepted_after: float | None = None) -> bool:
+async def _in_thread(function: Callable[..., bool], *arguments: Any) -> bool:
+    return await sync_to_async(function)(*arguments)
+
+
+async def wait_for_end(
+    run_id: str,
+    seconds: float,
+    *,
+    accepted_after: float | None = None,
+    in_thread: Callable[..., Awaitable[bool]] = _in_thread,
+) -> bool:
     """Wait until the run has ended, at most `seconds`. Returns whether it has. The run was started with notify=True.
 
     accepted_after: a moment on the monotonic clock before the run was accepted, if it was accepted by this caller.
+    in_thread: awaits `function(*arguments)` in a thread that may use the database.
     """
-    finished = sync_to_async(_finished)
     with _listener.waiting_for(run_id) as waiter:
         heard_all = accepted_after is not None and _listener.has_heard_all_since(accepted_after)
         # Otherwise the run may have ended before we listened.
-        if not heard_all and await finished(run_id):
+        if not heard_all and await in_thread(_finished, run_id):
             return True
         try:
             async with asyncio.timeout(seconds):
@@ -155,10 +166,10 @@ async def wait_for_end(run_id: str, seconds: float, *, accepted_after: float | N
                     if waiter.ended:
                         return True
                     waiter.woken.clear()
-                    if await finished(run_id):
+                    if await in_thread(_finished, run_id):
                         return True
         except TimeoutError:
-            return await finished(run_id)
+            return await in_thread(_finished, run_id)
 
 
 def _finished(run_id: str) -> bool:

@@ -7,24 +7,35 @@ from rest_framework.request import Request
 from . import keys
 from .principals import Principal, of_staff
 
+CHALLENGE = 'Bearer realm="erip"'
+
+
+def principal_of_bearer(header: bytes) -> Principal | None:
+    """The caller whose key the `Authorization` header holds; None if it holds something else.
+
+    Raises AuthenticationFailed where the key opens nothing.
+    """
+    scheme, _, token = header.partition(b" ")
+    if scheme.lower() != b"bearer":
+        return None
+    try:
+        principal = keys.authenticate(token.strip().decode("ascii"))
+    except UnicodeDecodeError:
+        principal = None
+    if principal is None:
+        raise AuthenticationFailed("The API key is unknown, expired or revoked.")
+    return principal
+
 
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer erip_<prefix>_<secret>` (RFC 6750)."""
 
     def authenticate(self, request: Request) -> tuple[Principal, None] | None:
-        scheme, _, token = get_authorization_header(request).partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
-        try:
-            principal = keys.authenticate(token.strip().decode("ascii"))
-        except UnicodeDecodeError:
-            principal = None
-        if principal is None:
-            raise AuthenticationFailed("The API key is unknown, expired or revoked.")
-        return principal, None
+        principal = principal_of_bearer(get_authorization_header(request))
+        return None if principal is None else (principal, None)
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="erip"'
+        return CHALLENGE
 
 
 class StaffSessionAuthentication(SessionAuthentication):

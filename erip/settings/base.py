@@ -9,6 +9,7 @@ from erip.broker import publisher_options, transport_options
 
 from .admin import *
 from .celery import *
+from .events import *
 from .rest import *
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -34,6 +35,7 @@ INSTALLED_APPS = [
     "erip.stack",
     "workflows",
     "workflows.library",
+    "workflows.events",
 ]
 
 MIDDLEWARE = [

@@ -12,7 +12,7 @@ from django.db import connection, connections
 
 from erip.access import keys
 from tests.support.api import INPUT, key, publish
-from tests.support.server import serving
+from tests.support.server import serving, without_light_path
 from workflows import engine
 from workflows.models import WorkflowRun
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 START = "/api/v1/workflows/look-up/runs"
 
 
-@pytest.fixture
-def call():
+@pytest.fixture(params=["light path", "ordinary path"])
+def call(request):
     keys.forget_cached()
     publish()
     token = key()
 
-    with serving() as url:
+    with serving(without_light_path() if request.param == "ordinary path" else None) as url:
 
         def send(method: str, path: str, body=None, **headers: str):
             named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -5,17 +5,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
 
+def without_light_path() -> Any:
+    """The application as it would be without workflows.api.light: Django answers everything."""
+    from erip.asgi import django
+    from workflows.api.limits import BodyLimit
+
+    return BodyLimit(django)
+
+
 @contextmanager
-def serving() -> Iterator[str]:
-    """The base URL of a server that runs until the block ends."""
+def serving(app: Any = None) -> Iterator[str]:
+    """The base URL of a server that runs until the block ends. app: in place of the whole application."""
     from erip.asgi import application
 
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, log_level="warning", lifespan="off", access_log=False)
+    config = uvicorn.Config(app or application, log_level="warning", lifespan="off", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -218,7 +218,7 @@ output: {a: "${{ steps.nobody.output }}"}
         (with_steps("s: {uses: notify.send}", "timeout: 99999d"), "timeout: a duration must be at least 1ms"),
         (with_steps("s: {uses: notify.send}", "timeout: true"), "timeout: is not a duration"),
         (with_steps("s: {uses: notify.send}", "input: {type: strin}"), "input.type: not a JSON Schema"),
-        (with_steps("s: {uses: notify.send}", "on: push"), "on: unknown key"),
+        (with_steps("s: {uses: notify.send}", "on: push"), "on: is not a rule, or a list of rules"),
         (with_steps("s: {uses: notify.send, compensate: {}}"), "steps.s.compensate: unknown key"),
         (with_steps("s: {uses: notify.send, needs: s}"), "steps.s.needs: is not a list"),
         (with_steps("s: {uses: notify.send, needs: [5]}"), "steps.s.needs[0]: is not a step id"),

@@ -19,10 +19,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BULK_PATH = "/api/v1/runs/bulk"
+EVENTS_PATH = "/api/v1/events"
 
 
 def body_limit(path: str) -> int:
     """How many bytes the body of a request to `path` may have."""
+    if path == EVENTS_PATH:
+        return int(settings.ERIP_EVENT_BODY_LIMIT)
     return int(settings.ERIP_API_BULK_BODY_LIMIT if path == BULK_PATH else settings.ERIP_API_BODY_LIMIT)
 
 
@@ -59,10 +62,11 @@ class BodyLimit:
             *((name, value) for name, value in scope["headers"] if name != b"transfer-encoding"),
             (b"content-length", str(len(body)).encode()),
         ]
-        return await self.app(sized, _replay(bytes(body), receive), send)
+        return await self.app(sized, replay(bytes(body), receive), send)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that hands out `body` first, which was read already."""
     told = False
 
     async def replayed() -> Message:

@@ -8,7 +8,7 @@ its path in the document that was sent; it is absent where the error is not abou
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from django.core.exceptions import PermissionDenied
@@ -67,6 +67,7 @@ class Problem:
     detail: str
     faults: list[Fault] = field(default_factory=list)
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: ClassVar[str] = MEDIA_TYPE
 
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -146,8 +147,13 @@ def page_not_found(request: HttpRequest) -> HttpResponse:
     return respond(Problem(404, "not-found", f"There is nothing at {request.path}."))
 
 
+def failure() -> Problem:
+    """What is said of an error that nobody foresaw."""
+    return Problem(500, "internal-error", "ERIP failed to answer; the failure was logged.")
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
-    return respond(Problem(500, "internal-error", "ERIP failed to answer; the failure was logged."))
+    return respond(failure())
 
 
 def bad_request(request: HttpRequest) -> HttpResponse:

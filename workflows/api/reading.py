@@ -6,10 +6,11 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from .fields import StrictSerializer
+from .incoming import Incoming
 from .problems import BadRequest, Unprocessable, faults_of
 
 
-def read_body(request: Request, serializer: type[StrictSerializer], *, optional: bool = False) -> dict[str, Any]:
+def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional: bool = False) -> dict[str, Any]:
     """The validated body. `optional`: no body is the same as {}."""
     # What `request.data` is without a body depends on its media type.
     data = {} if optional and not request.data else request.data
@@ -31,6 +32,6 @@ def read_query(request: Request, serializer: type[StrictSerializer]) -> dict[str
     return dict(checked.validated_data)
 
 
-def principal_of(request: Request) -> str:
+def principal_of(request: Incoming) -> str:
     """The caller's name, as it is recorded with what it does."""
     return str(request.user)

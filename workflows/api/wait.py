@@ -9,9 +9,11 @@ each request.
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
+import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 
@@ -19,6 +21,11 @@ from workflows import queries
 from workflows.notify import wait_for_end
 
 from .renderers import dumps
+
+log = structlog.get_logger(__name__)
+
+#: awaits `function(*arguments)` in a thread that may use the database
+InThread = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,22 @@ class Wait:
     accepted_after: float | None
 
 
-def wait_for(response: HttpResponse, run_id: str, seconds: float, *, accepted_after: float | None) -> None:
-    """Have the middleware answer with the finished run instead, if it ends within `seconds`."""
-    response.headers["Preference-Applied"] = "wait"
-    response.erip_wait = Wait(run_id, time.monotonic() + seconds, accepted_after)  # type: ignore[attr-defined]
+def wait_for(response: HttpResponse, wait: Wait) -> None:
+    """Have the middleware answer with the finished run instead, if it ends in time."""
+    response.erip_wait = wait  # type: ignore[attr-defined]
+
+
+async def outcome(wait: Wait, in_thread: InThread) -> bytes | None:
+    """The finished run as `GET /runs/{id}` shows it; None if it did not end in time."""
+    try:
+        seconds = wait.until - time.monotonic()
+        if await wait_for_end(wait.run_id, seconds, accepted_after=wait.accepted_after, in_thread=in_thread):
+            finished: bytes = await in_thread(_finished, wait.run_id)
+            return finished
+    except (OperationalError, InterfaceError) as error:
+        # The run was accepted, and that is the answer still.
+        log.warning("outcome_not_read", run=wait.run_id, error=str(error).strip())
+    return None
 
 
 class WaitMiddleware:
@@ -54,21 +73,23 @@ class WaitMiddleware:
         if wait is None or not isinstance(response, HttpResponse):
             return response
         # In the thread of the request, whose connections these are.
-        await sync_to_async(_release_connections)()
-        seconds = wait.until - time.monotonic()
-        if await wait_for_end(wait.run_id, seconds, accepted_after=wait.accepted_after):
-            body = await sync_to_async(_finished)(wait.run_id)
+        await sync_to_async(release_connections)()
+        if (body := await outcome(wait, _in_the_request_s_thread)) is not None:
             response.content = body
             response.status_code = 200
             response.headers["Content-Length"] = str(len(body))
         return response
 
 
+async def _in_the_request_s_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    return await sync_to_async(function)(*arguments)
+
+
 def _finished(run_id: str) -> bytes:
     return dumps(queries.run_detail(run_id))
 
 
-def _release_connections() -> None:
+def release_connections() -> None:
     """Hold no connection while waiting: the database has fewer of them than there may be callers."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:

@@ -1,7 +1,5 @@
 """Runs: start one or many, list, read, cancel, run again."""
 
-import time
-from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiExample
@@ -13,7 +11,6 @@ from erip.access.scopes import Scope
 from workflows import engine, queries
 
 from .. import responses
-from ..headers import idempotency_key, preferred_wait, request_hash
 from ..reading import principal_of, read_body, read_query
 from ..schema import (
     IDEMPOTENCY_PARAMETER,
@@ -24,6 +21,7 @@ from ..schema import (
     response_header,
 )
 from ..serializers import CancelRun, RetryRun, RunFilter, StartBulk, StartRun
+from ..starting import document_of, run_address, start_run
 from ..wait import wait_for
 
 _LOCATION = response_header("Location", "Where the run is.", 200, 202)
@@ -37,23 +35,6 @@ _BULK_EXAMPLE = OpenApiExample(
     value={"workflow": "trust-score", "inputs": [{"vendor": "acme"}, {"vendor": "globex"}], "lane": "bulk"},
     request_only=True,
 )
-
-
-def run_address(run_id: str) -> str:
-    return f"/api/v1/runs/{run_id}"
-
-
-def _started(run: engine.StartedRun) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "workflow": run.workflow,
-        "version": run.version,
-        "status": run.status,
-        "lane": run.lane,
-        "business_key": run.business_key,
-        "created_at": run.created_at,
-        "existing": run.existing,
-    }
 
 
 class WorkflowRuns(APIView):
@@ -78,21 +59,11 @@ class WorkflowRuns(APIView):
         problems=[429],
     )
     def post(self, request: Request, name: str) -> Response:
-        key, seconds = idempotency_key(request), preferred_wait(request)
-        body = read_body(request, StartRun)
-        before = time.monotonic()
-        (run,) = engine.start_runs(
-            name,
-            [engine.StartRequest(body["input"], body.get("business_key"), body.get("lane"))],
-            principal=principal_of(request),
-            version=body.get("version"),
-            idempotency_key=key,
-            request_hash=request_hash(request) if key else None,
-            notify=seconds > 0,
-        )
-        response = Response(_started(run), status=202, headers={"Location": run_address(run.id)})
-        if seconds > 0:
-            wait_for(response, run.id, seconds, accepted_after=None if run.existing else before)
+        # Requests with an API key mostly go by workflows.api.light, which calls the same function.
+        started = start_run(request, name)
+        response = Response(started.document, status=202, headers=started.headers)
+        if started.wait is not None:
+            wait_for(response, started.wait)
         return response
 
 
@@ -198,4 +169,4 @@ class RunRetry(APIView):
     def post(self, request: Request, id: UUID) -> Response:
         read_body(request, RetryRun, optional=True)
         run = engine.retry_run(str(id), principal=principal_of(request))
-        return Response(_started(run), status=202, headers={"Location": run_address(run.id)})
+        return Response(document_of(run), status=202, headers={"Location": run_address(run.id)})

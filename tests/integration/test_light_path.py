@@ -1,0 +1,164 @@
+"""The light path answers as the ordinary views do: each request of a table is sent both ways."""
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from erip.access import keys
+from erip.access.scopes import Scope
+from tests.support.api import INPUT, key, publish
+from tests.support.server import serving, without_light_path
+from workflows.api.light.app import Light
+from workflows.api.light.routes import ROUTES
+from workflows.api.limits import BodyLimit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+START = "/api/v1/workflows/look-up/runs"
+GOOD = json.dumps({"input": INPUT}).encode()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request. In headers, {way} stands for the way it is sent. None: leave the header out."""
+
+    name: str
+    body: bytes = GOOD
+    status: int = 202
+    path: str = START
+    method: str = "POST"
+    headers: dict[str, str | None] = field(default_factory=dict)
+
+
+def start(**body: Any) -> bytes:
+    return json.dumps({"input": INPUT, **body}).encode()
+
+
+#: answered by the light path itself
+LIGHT = [
+    Case("a good request"),
+    Case("with all fields", start(business_key="INC-7", lane="critical", version=1)),
+    Case("with fields that are null", start(business_key=None, lane=None, version=None)),
+    Case("a version as 1.0", start(version=1.0)),
+    Case("another case of the scheme", headers={"Authorization": "bearer {token}"}),
+    Case("a query string", path=f"{START}?wait=1"),
+    Case("a charset", headers={"Content-Type": "application/json; charset=utf-8"}),
+    Case("a wait that ends without the run", headers={"Prefer": "wait=1"}),
+    Case("a wait that is malformed", headers={"Prefer": "wait=soon"}),
+    Case("first under a key", headers={"Idempotency-Key": "k-{way}"}),
+    Case("again under the key", headers={"Idempotency-Key": "k-{way}"}),
+    Case("another under the key", start(lane="bulk"), 422, headers={"Idempotency-Key": "k-{way}"}),
+    Case("a key that is none", status=400, headers={"Idempotency-Key": "x" * 256}),
+    Case("an empty key", status=400, headers={"Idempotency-Key": ""}),
+    Case("an unknown API key", status=401, headers={"Authorization": "Bearer erip_00000000_" + "a" * 40}),
+    Case("a malformed API key", status=401, headers={"Authorization": "Bearer nonsense"}),
+    Case("an API key that is not ASCII", status=401, headers={"Authorization": "Bearer erip_\xe9"}),
+    Case("too small a scope", status=403, headers={"Authorization": "Bearer {reader}"}),
+    Case("too small a scope, and no JSON", b"{", 403, headers={"Authorization": "Bearer {reader}"}),
+    Case("no such workflow", status=404, path="/api/v1/workflows/nobody/runs"),
+    Case("no such version", start(version=7), 404),
+    Case("input that does not fit", b'{"input": {"cves": ["ok", 1, 2]}}', 422),
+    Case("all faults at once", b'{"input": [], "business_key": 5, "lane": "fast", "version": "1", "x": 1}', 422),
+    Case("an unknown key", start(inptu=1), 422),
+    Case("an empty business key", start(business_key=""), 422),
+    Case("too long a business key", start(business_key="x" * 201), 422),
+    Case("a surrogate", b'{"input": {"cves": []}, "business_key": "\\ud800"}', 400),
+    Case("no body", b"", 422),
+    Case("no body and no media type", b"", 422, headers={"Content-Type": None}),
+    Case("null", b"null", 422),
+    Case("a list", b"[]", 422),
+    Case("a text", b'"text"', 422),
+    Case("no JSON", b"{", 400),
+    Case("no UTF-8", b"\xff", 400),
+    Case("U+0000", b'{"input": {"cves": ["\\u0000"], "\\u0000": 1}}', 422),
+    Case("a number without end", b'{"input": {"n": 1e999}}', 400),
+    Case("a number of 400 digits", b'{"input": {"n": ' + b"9" * 400 + b"}}", 422),
+    Case("NaN", b'{"input": {"n": NaN}}', 400),
+    Case("too deep", b'{"input": {"cves": ' + b"[" * 900 + b"]" * 900 + b"}}", 422),
+    Case("a version of 11 digits", start(version=99999999999), 422),
+    Case("another media type", b"input=1", 415, headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    Case("no media type", status=415, headers={"Content-Type": None}),
+    Case("nonsense for a media type", status=415, headers={"Content-Type": "json"}),
+]
+
+#: left to Django
+ORDINARY = [
+    Case("no key", status=401, headers={"Authorization": None}),
+    Case("another scheme", status=401, headers={"Authorization": "Basic YTpi"}),
+    Case("another method", b"", 405, method="GET"),
+    Case("a name that is none", status=404, path="/api/v1/workflows/Look_Up/runs"),
+    Case("a slash at the end", status=404, path=f"{START}/"),
+    Case("an empty form", b"", 422, headers={"Content-Type": "application/x-www-form-urlencoded"}),
+    Case("a media type without end", status=415, headers={"Content-Type": "application/" + "x" * 300}),
+]
+
+
+async def nobody(scope: Any, receive: Any, send: Any) -> None:
+    """What stands behind the light path where it has to answer itself."""
+    await send({"type": "http.response.start", "status": 599, "headers": []})
+    await send({"type": "http.response.body", "body": b"null"})
+
+
+class Ways:
+    """One server for each way, and a client that compares."""
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        self.urls = urls
+        self.tokens = {"token": key(), "reader": key(Scope.VIEWER)}
+
+    def send(self, case: Case, way: str) -> tuple[int, dict[str, str], Any]:
+        web = http.client.HTTPConnection(urlsplit(self.urls[way]).netloc, timeout=30)
+        headers = {"Authorization": "Bearer {token}", "Content-Type": "application/json", **case.headers}
+        sent = {name: value.format(way=way, **self.tokens) for name, value in headers.items() if value is not None}
+        try:
+            web.request(case.method, case.path, case.body, sent)
+            answer = web.getresponse()
+            return answer.status, dict(answer.headers), json.loads(answer.read() or "null")
+        finally:
+            web.close()
+
+
+def comparable(answer: tuple[int, dict[str, str], Any]) -> tuple[int, dict[str, str], Any]:
+    """Without what is another run's own."""
+    status, headers, body = answer
+    text = json.dumps([{name: value for name, value in headers.items() if name not in ("date", "server")}, body])
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "(id)", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "(time)", text)
+    text = re.sub(r"(?i)(\"content-length\": )\"\d+\"", r'\1"(length)"', text)
+    headers, body = json.loads(text)
+    return status, headers, body
+
+
+@pytest.fixture
+def ways() -> Iterator[Ways]:
+    keys.forget_cached()
+    publish()
+    from erip.asgi import application
+
+    apps = {"light": BodyLimit(Light(nobody, ROUTES)), "ordinary": without_light_path(), "whole": application}
+    with ExitStack() as servers:
+        yield Ways({way: servers.enter_context(serving(app)) for way, app in apps.items()})
+
+
+def test_the_light_path_answers_as_the_ordinary_one(ways):
+    different = {}
+    for case in LIGHT:
+        light, ordinary = ways.send(case, "light"), ways.send(case, "ordinary")
+        if comparable(light) != comparable(ordinary) or light[0] != case.status:
+            different[case.name] = (case.status, comparable(light), comparable(ordinary))
+
+    assert not different
+
+
+def test_the_light_path_leaves_what_is_not_plainly_its_own_to_the_ordinary_one(ways):
+    for case in ORDINARY:
+        assert ways.send(case, "light")[0] == 599, case.name
+        whole, ordinary = ways.send(case, "whole"), ways.send(case, "ordinary")
+        assert comparable(whole) == comparable(ordinary), case.name
+        assert whole[0] == case.status, case.name

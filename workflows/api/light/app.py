@@ -1,0 +1,155 @@
+"""The ASGI layer of the light path: finds a request's route, answers it, or leaves it to Django."""
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import Context
+from uuid import uuid4
+
+import structlog
+from django_structlog.app_settings import app_settings
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+
+from erip.access.authentication import CHALLENGE, principal_of_bearer
+from erip.access.principals import Principal
+
+from ..limits import App, Message, Receive, Scope, Send, replay
+from ..problems import Problem, failure, problem_of
+from ..wait import outcome
+from . import middleware
+from .messages import LightHeaders, LightRequest, LightResponse, NotLight, Route
+from .threads import in_thread
+
+log = structlog.get_logger(__name__)
+
+#: nginx's, for a client that left: it is sent to nobody
+_GONE = 499
+
+
+class Light:
+    """Stands in front of `app`, and behind `BodyLimit`."""
+
+    def __init__(self, app: App, routes: Sequence[Route]) -> None:
+        self.app = app
+        self.routes = routes if middleware.available() else ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._find(scope)
+        if found is None:
+            return await self.app(scope, receive, send)
+        route, parameters, headers, scheme = found
+        body = await _read(receive)
+        if body is None:
+            return None
+        request = LightRequest(route.method, scope["path"], headers, body, route.parsers)
+        try:
+            response = await in_thread(_answer, route, request, parameters)
+        except NotLight:
+            return await self.app(scope, replay(body, receive), send)
+        if response.wait is not None and not await _finish(response, receive):
+            return None
+        return await _send(send, response, {**route.headers, **middleware.headers_of(scheme)})
+
+    def _find(self, scope: Scope) -> tuple[Route, dict[str, str], LightHeaders, str] | None:
+        """The route and its parameters, of a request that the light path can answer."""
+        if scope["type"] != "http" or scope.get("root_path"):
+            return None
+        for route in self.routes:
+            if scope["method"] == route.method and (matched := route.path.fullmatch(scope["path"])):
+                headers = LightHeaders(scope["headers"])
+                scheme = middleware.scheme_of(headers, scope.get("scheme") or "http")
+                # Without a length REST framework sees no body.
+                measured = headers.get("Content-Length", "").isdigit()
+                keyed = headers.get("Authorization", "")[:7].lower() == "bearer "
+                if measured and keyed and middleware.served(headers, scheme):
+                    return route, matched.groupdict(), headers, scheme
+                return None
+        return None
+
+
+def _answer(route: Route, request: LightRequest, parameters: dict[str, str]) -> LightResponse:
+    """What the view would answer. Raises NotLight."""
+    return Context().run(_answer_logged, route, request, parameters)
+
+
+def _answer_logged(route: Route, request: LightRequest, parameters: dict[str, str]) -> LightResponse:
+    trusted = request.headers.get("X-Request-ID") if app_settings.TRUST_UPSTREAM_REQUEST_ID else None
+    structlog.contextvars.bind_contextvars(request_id=trusted or str(uuid4()))
+    if app_settings.TRUST_UPSTREAM_CORRELATION_ID and (correlation := request.headers.get("X-Correlation-ID")):
+        structlog.contextvars.bind_contextvars(correlation_id=correlation)
+    asked = f"{request.method} {request.path}"
+    try:
+        structlog.contextvars.bind_contextvars(user_id=_caller(route, request).pk)
+        return route.handle(request, **parameters)
+    except NotLight:
+        raise
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            log.exception("request_failed", code=500, request=asked)
+            problem = failure()
+        elif problem.status >= 500:
+            log.error("request_finished", code=problem.status, request=asked, error=str(error).strip())
+        return _refusal(problem)
+
+
+def _caller(route: Route, request: LightRequest) -> Principal:
+    """Who calls. Raises AuthenticationFailed, PermissionDenied."""
+    try:
+        caller = principal_of_bearer(request.headers["Authorization"].encode("latin1"))
+    except AuthenticationFailed as error:
+        error.auth_header = CHALLENGE  # type: ignore[attr-defined]
+        raise
+    if caller is None:
+        raise NotLight
+    request.user = caller
+    for permission in route.instance.get_permissions():
+        if not permission.has_permission(request, route.instance):  # type: ignore[arg-type]
+            raise PermissionDenied(getattr(permission, "message", None), getattr(permission, "code", None))
+    return caller
+
+
+def _refusal(problem: Problem) -> LightResponse:
+    return LightResponse(problem.status, problem.body(), dict(problem.headers), problem.media_type)
+
+
+async def _finish(response: LightResponse, receive: Receive) -> bool:
+    """Wait for the run's end. False if the client left meanwhile."""
+    assert response.wait is not None
+    waiting = asyncio.ensure_future(outcome(response.wait, in_thread))
+    left = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait([waiting, left], return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            return False
+        if (finished := waiting.result()) is not None:
+            response.status, response.body = 200, finished
+        return True
+    finally:
+        waiting.cancel()
+        left.cancel()
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, which `BodyLimit` keeps small; None if the client left before it was sent."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        return bytes(message.get("body", b""))
+    body = bytearray()
+    while message["type"] == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+        message = await receive()
+    return None
+
+
+async def _send(send: Send, response: LightResponse, common: dict[str, str]) -> None:
+    headers = {"Content-Type": response.media_type, **response.headers, **common}
+    headers["Content-Length"] = str(len(response.body))
+    start: Message = {
+        "type": "http.response.start",
+        "status": response.status,
+        "headers": [(name.encode("ascii"), value.encode("latin1")) for name, value in headers.items()],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,78 @@
+"""Blocks: how the events of one partition that were accepted together are written down.
+
+The first byte says how the rest is written: 0 as it is, 1 compressed with zstd. The rest is a line of JSON, the arrays
+[types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. Whoever logs events needs
+to parse the first line alone. `past` is null but in blocks of events that come from the log again.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+import zstandard
+
+#: bytes from which a block is compressed
+COMPRESS_FROM = 512
+_PLAIN, _ZSTD = b"\0", b"\1"
+_LEVEL = 1
+#: bytes that a block may have: as many as a request, and then some
+_MAX = 256 * 1024 * 1024
+
+_local = threading.local()
+
+
+class Entry(NamedTuple):
+    """An event and what is looked at without parsing it."""
+
+    type: str
+    source: str
+    subject: str | None
+    id: str
+    #: the whole CloudEvent in structured JSON, without line breaks between its parts
+    text: bytes
+    #: of an event from the log: its partition, position, and when it was logged and accepted (RFC 3339)
+    past: tuple[int, int, str, str] | None = None
+
+
+def encode(entries: Sequence[Entry]) -> bytes:
+    """The block's body. Compressed where that pays."""
+    head = orjson.dumps(
+        [
+            [entry.type for entry in entries],
+            [entry.source for entry in entries],
+            [entry.subject for entry in entries],
+            [entry.id for entry in entries],
+            [entry.past for entry in entries] if entries and entries[0].past else None,
+        ]
+    )
+    plain = b"\n".join([head, *[entry.text for entry in entries]])
+    if len(plain) < COMPRESS_FROM:
+        return _PLAIN + plain
+    compressor = getattr(_local, "compressor", None)
+    if compressor is None:
+        # One for each thread: they must not be shared.
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    packed: bytes = compressor.compress(plain)
+    return _ZSTD + packed
+
+
+def decode(body: bytes) -> list[Entry]:
+    """The events of a block. Raises ValueError for what `encode` did not make."""
+    if body[:1] == _ZSTD:
+        decompressor = getattr(_local, "decompressor", None)
+        if decompressor is None:
+            decompressor = _local.decompressor = zstandard.ZstdDecompressor()
+        try:
+            plain = decompressor.decompress(body[1:], max_output_size=_MAX)
+        except zstandard.ZstdError as error:
+            raise ValueError(f"not a block: {error}") from error
+    elif body[:1] == _PLAIN:
+        plain = body[1:]
+    else:
+        raise ValueError("not a block: its first byte is not known")
+    head, *texts = plain.split(b"\n")
+    types, sources, subjects, ids, past = orjson.loads(head)
+    if past is None:
+        return list(map(Entry, types, sources, subjects, ids, texts))
+    return list(map(Entry, types, sources, subjects, ids, texts, map(tuple, past)))

@@ -1,0 +1,266 @@
+"""CloudEvents 1.0.2 as they come in over HTTP: structured, batched or binary, checked and made ready for the journal.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md, …/formats/json-format.md (§2, §4) and
+…/bindings/http-protocol-binding.md (§3.1). Every fault is named, with its attribute and, in a batch, its index.
+"""
+
+import base64
+import json
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from workflows.core import attributes
+from workflows.core.blocks import Entry
+from workflows.core.faults import Fault, join
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+
+#: faults that are told of one request
+MAX_FAULTS = 100
+#: levels that an event may be nested: it can then be walked recursively everywhere
+MAX_DEPTH = 64
+
+# To find long numbers: every digit becomes a 0, and then 19 of them are looked for (20 times faster than a pattern).
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else byte for byte in range(256))
+_MANY = b"0" * 19
+_INTEGERS = range(-(2**63), 2**64)
+
+
+class NotJson(ValueError):
+    """The body is not JSON at all."""
+
+
+class Invalid(ValueError):
+    """What came in is not a CloudEvent, or a batch of them."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one request brings: its events by partition, each in their order."""
+
+    partitions: dict[int, list[Entry]] = field(default_factory=dict)
+    events: int = 0
+    #: events whose (source, id) stood in the same request before: they are left out
+    duplicates: int = 0
+    #: events of each source
+    sources: dict[str, int] = field(default_factory=dict)
+
+
+def partition_of(event: Mapping[str, Any], count: int) -> int:
+    """The partition, of `count`, that the event belongs to: events of one key stand in one.
+
+    The key is the extension `partitionkey`, else `subject`, else the event's identity. Part of what is stored: the same
+    key must give the same partition in every process and release.
+    """
+    key = event.get("partitionkey") or event.get("subject") or f"{event['source']}\0{event['id']}"
+    return zlib.crc32(key.encode()) % count
+
+
+def read_structured(body: bytes, *, partitions: int) -> Batch:
+    """One event. Raises NotJson, Invalid."""
+    return _read([_parse(body)], body, partitions, indexed=False)
+
+
+def read_batch(body: bytes, *, partitions: int, most: int) -> Batch:
+    """An array of events, of which there may be none. Raises NotJson, Invalid."""
+    events = _parse(body)
+    if not isinstance(events, list):
+        raise Invalid([Fault("", f"must be an array of events: {BATCH} is a batch, {STRUCTURED} one event")])
+    if len(events) > most:
+        raise Invalid([Fault("", f"has {len(events)} events; send {most} at most in one request")])
+    return _read(events, body, partitions, indexed=True)
+
+
+def read_binary(headers: Iterable[tuple[str, str]], content_type: str, body: bytes, *, partitions: int) -> Batch:
+    """One event whose attributes are `ce-` headers and whose data is the body. Raises NotJson, Invalid.
+
+    headers: names in lower case; values as they came, percent-encoded where they are not ASCII.
+    """
+    event: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, value in headers:
+        if not name.startswith("ce-"):
+            continue
+        attribute = name[3:]
+        if attribute in ("data", "data_base64", "datacontenttype"):
+            faults.append(Fault(name, "is not read in binary mode: the body is the data, Content-Type its type"))
+        elif attribute in event:
+            faults.append(Fault(name, "is there twice"))
+        else:
+            try:
+                event[attribute] = _header_value(value)
+            except ValueError:
+                faults.append(Fault(name, "is not percent-encoded UTF-8"))
+    if content_type:
+        event["datacontenttype"] = content_type
+    media = content_type.partition(";")[0].strip().lower()
+    if body:
+        if media in ("", "application/json", "text/json") or media.endswith("+json"):
+            event["data"] = _parse(body)
+        elif media.startswith("text/") and (text := _text(body)) is not None:
+            event["data"] = text
+        else:
+            event["data_base64"] = base64.b64encode(body).decode()
+    try:
+        batch = _read([event], body, partitions, indexed=False)
+    except Invalid as error:
+        faults += [_of_header(fault) for fault in error.faults]
+    if faults:
+        raise Invalid(sorted(faults))
+    return batch
+
+
+def _of_header(fault: Fault) -> Fault:
+    """The fault of an attribute, named by the header that it came in."""
+    if fault.path == "datacontenttype":
+        return Fault("Content-Type", fault.message)
+    if fault.path.startswith("data") and not fault.path.startswith("dataschema"):
+        return fault
+    return Fault(f"ce-{fault.path}" if fault.path else "", fault.message)
+
+
+def _header_value(value: str) -> str:
+    """HTTP binding, 3.1.3.2: unquoted, then percent-decoded. Raises ValueError."""
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    # What is not ASCII should have been percent-encoded; servers hand it on as Latin-1.
+    raw = value.encode("latin-1", "strict")
+    return (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise NotJson(f"not JSON: {error}") from error
+
+
+def _read(events: list[Any], body: bytes, partitions: int, *, indexed: bool) -> Batch:
+    """Check the events and make them ready. body: what they were parsed from."""
+    faults: list[Fault] = []
+    batch = Batch()
+    seen: set[tuple[str, str]] = set()
+    by_partition, sources = batch.partitions, batch.sources
+    careful = b"\\u0000" in body
+    dumps, crc32 = orjson.dumps, zlib.crc32
+    for index, event in enumerate(events):
+        found = attributes.faults_of(event)
+        if found:
+            faults += [_within(fault, index) for fault in found] if indexed else found
+            continue
+        if None in event.values():
+            event = {name: value for name, value in event.items() if value is not None or name == "data"}
+        text = dumps(event)
+        # `null` is also what is written of an infinite number.
+        if careful or b"null" in text or text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+            found = _unstorable(event)
+            if found:
+                faults += [_within(fault, index) for fault in found] if indexed else found
+                continue
+        source, id_, subject = event["source"], event["id"], event.get("subject")
+        identity = (source, id_)
+        if identity in seen:
+            batch.duplicates += 1
+            continue
+        seen.add(identity)
+        key = event.get("partitionkey") or subject or f"{source}\0{id_}"
+        number = crc32(key.encode()) % partitions
+        entry = Entry(event["type"], source, subject, id_, text)
+        try:
+            by_partition[number].append(entry)
+        except KeyError:
+            by_partition[number] = [entry]
+        sources[source] = sources.get(source, 0) + 1
+    if _MANY in body.translate(_DIGITS):
+        faults += _large_integers(body)
+    if faults:
+        raise Invalid(_shortened(faults))
+    batch.events = len(seen)
+    return batch
+
+
+def _within(fault: Fault, index: int) -> Fault:
+    return Fault(f"[{index}].{fault.path}" if fault.path else f"[{index}]", fault.message)
+
+
+def _shortened(faults: list[Fault]) -> list[Fault]:
+    if len(faults) <= MAX_FAULTS:
+        return faults
+    return [*faults[:MAX_FAULTS], Fault("", f"and {len(faults) - MAX_FAULTS} more")]
+
+
+def _unstorable(event: dict[str, Any]) -> list[Fault]:
+    """What PostgreSQL and those who read the log cannot hold: U+0000, infinite numbers, too deep a nesting."""
+    faults: list[Fault] = []
+    stack: list[tuple[Any, str, int]] = [(event, "", 1)]
+    while stack:
+        value, path, depth = stack.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                faults.append(Fault(path, "contains the character U+0000, which cannot be stored"))
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                faults.append(Fault(path, "is not a finite number"))
+        elif isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                faults.append(Fault(path[:200], f"is nested deeper than {MAX_DEPTH} levels"))
+            elif isinstance(value, list):
+                stack.extend((item, join(path, place), depth + 1) for place, item in enumerate(value))
+            else:
+                for key, item in value.items():
+                    if "\0" in key:
+                        faults.append(Fault(path, "has a key with the character U+0000, which cannot be stored"))
+                    stack.append((item, join(path, key), depth + 1))
+    return sorted(faults)
+
+
+class _Large:
+    """A whole number beyond 64 bits."""
+
+    def __init__(self, digits: str) -> None:
+        self.shown = digits if len(digits) <= 30 else f"{digits[:27]}..."
+
+
+def _large_integers(body: bytes) -> list[Fault]:
+    """Whole numbers beyond 64 bits, which orjson would quietly round to the next double."""
+    try:
+        parsed = json.loads(body, parse_int=_read_integer)
+    except (ValueError, RecursionError):
+        return []  # the body of an event in binary mode that is not JSON
+    faults: list[Fault] = []
+    stack: list[tuple[Any, str]] = [(parsed, "")]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, _Large):
+            faults.append(Fault(path, f"the number {value.shown} has more than 64 bits; send it as a string"))
+        elif isinstance(value, list):
+            stack.extend((item, join(path, place)) for place, item in enumerate(value))
+        elif isinstance(value, dict):
+            stack.extend((item, join(path, key)) for key, item in value.items())
+    return sorted(faults)
+
+
+def _read_integer(digits: str) -> Any:
+    # Not int(digits): Python refuses to read very long numbers.
+    if len(digits) > 20 or int(digits) not in _INTEGERS:
+        return _Large(digits)
+    return 0

@@ -1,0 +1,15 @@
+"""The endpoint of the event bus on the light path: see `workflows.api.light`."""
+
+import re
+
+from workflows.api.light import LightRequest, LightResponse, Route
+
+from .accepting import accept
+from .views.events import Events
+
+
+def _accept(request: LightRequest) -> LightResponse:
+    return LightResponse.of(accept(request.headers, request.body), 202)
+
+
+ROUTES: list[Route] = [Route(re.compile(r"/api/v1/events"), Events, "POST", _accept)]

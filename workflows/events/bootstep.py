@@ -1,0 +1,34 @@
+"""The consumer's place in a Celery worker: it starts with it, before the broker is reached, and ends with it.
+
+Only general workers consume: a worker that serves `critical` alone is kept for that.
+"""
+
+from typing import Any
+
+from celery import bootsteps
+
+from workflows import worker
+from workflows.core.states import Lane
+from workflows.events.conf import conf
+from workflows.events.consumer import Consumer
+
+
+class EventConsumer(bootsteps.StartStopStep):
+    """A step of the worker's blueprint; `erip.celery` names it."""
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self._consumer: Consumer | None = None
+
+    def include_if(self, parent: Any) -> bool:
+        queues = set(parent.app.amqp.queues.consume_from)
+        return conf().consume and bool(queues & {str(lane) for lane in Lane if lane != Lane.CRITICAL})
+
+    def start(self, parent: Any) -> None:
+        self._consumer = Consumer(worker.current().worker_id).start()
+
+    def stop(self, parent: Any) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.stop()
+
+    terminate = stop

@@ -1,0 +1,55 @@
+"""The event bus' settings, typed: its one place that reads Django's settings."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    partitions: int
+    #: bytes of a request's body, as sent and as decompressed
+    body_limit: int
+    #: events in one request
+    batch_limit: int
+    #: seconds that a request waits for a database that is away
+    ingest_seconds: float
+    #: seconds within which all that waits must be served, or events are refused
+    bound: float
+    #: events a second that consumers are taken to serve at least
+    min_rate: float
+    #: events that may wait, whatever the rate
+    max_backlog: int
+    consume: bool
+    #: events of one partition in one transaction
+    round: int
+    #: seconds that a consumer under load may wait for more events
+    flush: float
+    #: seconds without a heartbeat after which a consumer's partitions are taken
+    lease: float
+    #: how often an event's effects are tried
+    attempts: int
+    dedupe_days: int
+    #: months that events are kept; None is for ever
+    keep_months: int | None
+
+
+@cache
+def conf() -> Conf:
+    return Conf(
+        partitions=settings.ERIP_EVENT_PARTITIONS,
+        body_limit=settings.ERIP_EVENT_BODY_LIMIT,
+        batch_limit=settings.ERIP_EVENT_BATCH_LIMIT,
+        ingest_seconds=settings.ERIP_EVENT_INGEST_SECONDS,
+        bound=settings.ERIP_EVENT_BOUND_SECONDS,
+        min_rate=settings.ERIP_EVENT_MIN_RATE,
+        max_backlog=settings.ERIP_EVENT_MAX_BACKLOG,
+        consume=settings.ERIP_EVENT_CONSUME,
+        round=settings.ERIP_EVENT_ROUND,
+        flush=min(settings.ERIP_EVENT_FLUSH_SECONDS, 1.0),
+        lease=settings.ERIP_EVENT_LEASE_SECONDS,
+        attempts=settings.ERIP_EVENT_ATTEMPTS,
+        dedupe_days=settings.ERIP_EVENT_DEDUPE_DAYS,
+        keep_months=settings.ERIP_KEEP_EVENT_MONTHS,
+    )

@@ -1,0 +1,119 @@
+"""What can go wrong with events, as facts: part of the tree that the API maps once."""
+
+from workflows.errors import WorkflowsError
+
+
+class EventsInvalid(WorkflowsError):
+    """This is not a CloudEvent, or a batch of them. Mend what `faults` names, and send it again."""
+
+    code = "events_invalid"
+    status = 422
+
+
+class JournalFull(WorkflowsError):
+    """More events wait than can be served in time. Send the same request again after `retry_after` seconds."""
+
+    code = "journal_full"
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        """retry_after: seconds."""
+        super().__init__(
+            f"More events wait than can be served in time. Send the same request again after {retry_after} s."
+        )
+        self.retry_after = retry_after
+
+
+class QuotaExceeded(WorkflowsError):
+    """A source has sent more than its quota. Send the same request again after `retry_after` seconds."""
+
+    code = "quota_exceeded"
+    status = 429
+
+    def __init__(self, source: str, limit: str, retry_after: int) -> None:
+        """limit: which one, in words. retry_after: seconds."""
+        super().__init__(
+            f'The source "{source}" has sent more than its quota ({limit}). '
+            f"Send the same request again after {retry_after} s; none of it was accepted."
+        )
+        self.source = source
+        self.retry_after = retry_after
+
+
+class JournalUnavailable(WorkflowsError):
+    """The database cannot be reached, so nothing was accepted for certain. Send the same request again: what was
+    accepted before is told by its id."""
+
+    code = "database_unavailable"
+    status = 503
+    retry_after = 2
+
+
+class UnknownEvent(WorkflowsError):
+    """There is no such event in the log."""
+
+    code = "unknown_event"
+    status = 404
+
+
+class UnknownDeadLetter(WorkflowsError):
+    """There is no dead letter of that id."""
+
+    code = "unknown_dead_letter"
+    status = 404
+
+
+class DeadLetterResolved(WorkflowsError):
+    """That dead letter was retried or discarded before."""
+
+    code = "dead_letter_resolved"
+    status = 409
+
+
+class UnknownTarget(WorkflowsError):
+    """Nothing of that name can be replayed to."""
+
+    code = "unknown_target"
+    status = 422
+
+
+class UnknownEventType(WorkflowsError):
+    """There is no event type of that name. `GET /api/v1/event-types` lists those there are."""
+
+    code = "unknown_event_type"
+    status = 404
+
+
+class TypeInvalid(WorkflowsError):
+    """The event type is not valid. Mend what `faults` names, and send it again."""
+
+    code = "event_type_invalid"
+    status = 422
+
+
+class SchemaIncompatible(WorkflowsError):
+    """The new schema may refuse what the version before accepts: events of it are still on their way, and their sources
+    may never change. Widen the schema, or register a type of another name."""
+
+    code = "schema_incompatible"
+    status = 409
+
+
+class UnknownTrigger(WorkflowsError):
+    """There is no trigger of that name. `GET /api/v1/triggers` lists those there are."""
+
+    code = "unknown_trigger"
+    status = 404
+
+
+class TriggerInvalid(WorkflowsError):
+    """The trigger is not valid. Mend what `faults` names, and send it again."""
+
+    code = "trigger_invalid"
+
+
+class ReplayTooLarge(WorkflowsError):
+    """More than 100,000 events of the log are asked for. Narrow the range, and replay one after the other."""
+
+    code = "replay_too_large"
+    status = 422

@@ -1,0 +1,150 @@
+"""What becomes of a round that failed.
+
+Note [Poison]
+A round that fails says only that one of its events could not be done. So its partitions are tried one at a time, apart
+from those that are well, with ever fewer events, until the event stands alone. It is tried again, after a while that
+doubles; its partition waits for it meanwhile, because what comes after it may be of the same key. Then it is given up:
+it is logged, the dead letters have it, and the partition goes on, with more and more events again.
+
+Many events given up one after the other are no poison but a broken effect: a breaker then holds the partitions, rather
+than move the whole journal to the dead letters. Effects that say that what they need is away (Unavailable) have a
+breaker each, and nothing is given up for that.
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+import structlog
+from pybreaker import CircuitBreaker, CircuitBreakerError
+
+from workflows.events.effects import AfterCommit, Effect, Round, Unavailable
+from workflows.events.rounds import Given, RoundFailed
+
+log = structlog.get_logger(__name__)
+
+#: seconds before an event that stands alone is tried again; each time twice as long
+FIRST_PAUSE = 0.2
+#: failures of what an effect needs, after which it is left alone for RESET seconds
+UNAVAILABLE_MAX, RESET = 3, 2.0
+#: events given up with no round in between that went well, after which the partitions wait for a while
+GIVEN_UP_MAX, GIVEN_UP_RESET = 20, 30.0
+#: a round that failed is tried with this fraction of its events
+SHRINK = 4
+
+
+@dataclass(slots=True)
+class _Care:
+    """A partition in which something is wrong."""
+
+    limit: int
+    failures: int = 0
+    rest_until: float = 0.0
+    given_up: dict[tuple[int, int, int], Given] = field(default_factory=dict)
+
+
+class _GivenUp(Exception):
+    pass
+
+
+class Faults:
+    """What one consumer knows of trouble. Its thread alone."""
+
+    def __init__(self, *, attempts: int, whole: int) -> None:
+        """attempts: how often an event is tried. whole: events of a partition in a round that is well."""
+        self._attempts = attempts
+        self._whole = whole
+        self._care: dict[int, _Care] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._poison = CircuitBreaker(fail_max=GIVEN_UP_MAX, reset_timeout=GIVEN_UP_RESET, name="events")
+
+    @property
+    def troubled(self) -> set[int]:
+        """Partitions that take their rounds alone."""
+        return set(self._care)
+
+    def due(self, partition: int) -> tuple[int, dict[tuple[int, int, int], Given]] | None:
+        """How many events of a troubled partition may be tried now, and what is given up; None: it rests."""
+        care = self._care[partition]
+        return None if time.monotonic() < care.rest_until else (care.limit, care.given_up)
+
+    def forget(self, partitions: set[int]) -> None:
+        """These are no longer this consumer's."""
+        for partition in partitions:
+            self._care.pop(partition, None)
+
+    def went_well(self, partitions: set[int], *, buried: int) -> None:
+        for partition in partitions & self._care.keys():
+            care = self._care[partition]
+            care.limit, care.failures = care.limit * 2, 0
+            care.given_up.clear()
+            if care.limit >= self._whole:
+                del self._care[partition]
+        if not buried and self._poison.fail_counter:
+            self._poison.close()
+
+    def failed(self, partitions: set[int], failure: RoundFailed) -> None:
+        """A round over these partitions failed."""
+        if len(partitions) > 1:
+            # Which of them it was is seen when each stands alone.
+            for partition in partitions:
+                self._care.setdefault(partition, _Care(self._whole))
+            return
+        (partition,) = partitions
+        care = self._care.setdefault(partition, _Care(self._whole))
+        if care.limit > 1 and failure.events > 1:
+            care.limit = max(1, min(care.limit, failure.events) // SHRINK)
+            return
+        care.limit = 1
+        care.failures += 1
+        care.rest_until = time.monotonic() + FIRST_PAUSE * 2 ** (care.failures - 1)
+        error = failure.error
+        log.warning(
+            "event_failed",
+            partition=partition,
+            effect=failure.effect,
+            attempt=care.failures,
+            error=str(error).strip()[:500],
+            error_type=type(error).__name__,
+        )
+        if care.failures < self._attempts:
+            return
+        if not self._may_give_up():
+            log.error("many_events_given_up", effect=failure.effect, resting=GIVEN_UP_RESET)
+            care.rest_until = time.monotonic() + GIVEN_UP_RESET
+            return
+        block, offset = failure.heads[partition]
+        code = getattr(error, "code", None) or _slug(type(error).__name__)
+        care.given_up[(partition, block, offset)] = Given(
+            failure.effect, str(code), str(error).strip() or type(error).__name__, care.failures
+        )
+        care.failures = 0
+        care.rest_until = 0.0
+
+    def _may_give_up(self) -> bool:
+        """Count an event that is given up; False if too many were."""
+        allowed = False
+        with contextlib.suppress(_GivenUp, CircuitBreakerError), self._poison.calling():
+            allowed = True
+            raise _GivenUp
+        return allowed
+
+    def guard(self, effect: Effect, round_: Round) -> AfterCommit | None:
+        """Call the effect through its breaker. Raises Unavailable where that is open."""
+        breaker = self._breakers.get(effect.name)
+        if breaker is None:
+            breaker = self._breakers[effect.name] = CircuitBreaker(
+                fail_max=UNAVAILABLE_MAX,
+                reset_timeout=RESET,
+                exclude=[lambda error: not isinstance(error, Unavailable)],
+                name=effect.name,
+            )
+        try:
+            with breaker.calling():
+                return effect.apply(round_)
+        except CircuitBreakerError as error:
+            raise Unavailable(f"{effect.name} is left alone for a while: {error}") from error
+
+
+def _slug(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).strip("_")

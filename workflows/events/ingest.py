@@ -1,0 +1,234 @@
+"""The ingest writer: one thread of a web process through which all events that it accepts reach the journal.
+
+It is the checkpoint writer's idea (Note [Group commit] in `workflows.writer`): it takes all requests that came in while
+it was committing the last ones, and commits them together, synchronously. Each is answered after that commit, and never
+before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are judged here,
+so that whoever waits for the answer needs neither a thread nor a connection.
+
+Note [Unknown outcome]
+When the connection breaks during a commit nobody knows whether it happened. The group is written again: events that
+were journalled twice are told by their identities. What could not be written in time is answered with 503, and may be
+in the journal all the same; a client that sends it again does no harm.
+"""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+
+import structlog
+from django.db import InterfaceError, InternalError, OperationalError
+
+from erip.db.connections import drop_connection
+from workflows.core.blocks import Entry, encode
+from workflows.core.cloudevents import Batch
+from workflows.core.pressure import Pressure, PressurePolicy, retry_after
+from workflows.events.conf import conf
+from workflows.events.errors import JournalFull, JournalUnavailable
+from workflows.events.quotas import Quotas
+from workflows.events.store import journal
+
+log = structlog.get_logger(__name__)
+
+#: seconds for which one survey of the journal is good
+SURVEY_SECONDS = 0.25
+#: seconds between two tries while PostgreSQL is away: first, and at most
+RETRY_AFTER = (0.05, 0.5)
+#: seconds between two announcements of a busy process: consumers that are at work look for themselves
+ANNOUNCE_EVERY = 0.02
+#: seconds after which whoever waits gives up, beyond what the writer may take for it
+GIVE_UP_AFTER = 2.0
+
+#: PostgreSQL is away, or is a standby that has not been told yet (InternalError)
+_AWAY = (OperationalError, InterfaceError, InternalError)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A request's events."""
+
+    partitions: Mapping[int, Sequence[Entry]]
+    events: int
+    sources: Mapping[str, int]
+    #: on the monotonic clock
+    deadline: float
+    #: whether it is past the gate: it counts once, however often it is written
+    admitted: bool = False
+    done: "Future[None]" = field(default_factory=Future)
+
+
+class IngestWriter:
+    """One per process; `submit` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+        self._quotas = Quotas()
+        self._pressure: Pressure | None = None
+        self._surveyed_at = 0.0
+        self._announced_at = 0.0
+        #: never set: to wait without sleeping through an interrupt
+        self._away = threading.Event()
+        self._thread = threading.Thread(target=self._write_for_ever, name="ingest-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, batch: Batch) -> "Future[None]":
+        """Journal these events. The future is done when they are durable; it raises JournalFull, QuotaExceeded or
+        JournalUnavailable if they are not."""
+        deadline = time.monotonic() + conf().ingest_seconds
+        piece = _Piece(batch.partitions, batch.events, batch.sources, deadline)
+        self._queue.put(piece)
+        return piece.done
+
+    def forget(self) -> None:
+        """Look at quotas and pressure anew at the next request."""
+        self._quotas.forget()
+        self._surveyed_at = 0.0
+
+    def stop(self) -> None:
+        """Write what was handed over, then end."""
+        self._queue.put(None)
+        self._thread.join(timeout=conf().ingest_seconds + GIVE_UP_AFTER)
+
+    def _write_for_ever(self) -> None:
+        stopping = False
+        while not stopping:
+            group, stopping = self._take()
+            try:
+                self._write(group)
+            except Exception as error:
+                log.exception("ingest_failed")
+                drop_connection()
+                for piece in group:
+                    if not piece.done.done():
+                        piece.done.set_exception(error)
+        drop_connection()
+
+    def _take(self) -> tuple[list[_Piece], bool]:
+        """All that is there; waits for the first."""
+        group: list[_Piece] = []
+        piece = self._queue.get()
+        while piece is not None:
+            group.append(piece)
+            try:
+                piece = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _write(self, group: list[_Piece]) -> None:
+        pause, most = RETRY_AFTER
+        while group:
+            try:
+                group = [piece for piece in group if self._admit(piece)]
+                if group:
+                    self._commit(group)
+                return
+            except _AWAY as error:
+                log.warning("ingest_delayed", error=str(error).strip(), requests=len(group))
+                drop_connection()
+                self._away.wait(pause)
+                pause = min(pause * 2, most)
+                group = [piece for piece in group if self._in_time(piece)]
+
+    @staticmethod
+    def _in_time(piece: _Piece) -> bool:
+        if piece.done.done():
+            return False
+        if time.monotonic() < piece.deadline:
+            return True
+        piece.done.set_exception(JournalUnavailable())
+        return False
+
+    def _admit(self, piece: _Piece) -> bool:
+        """Whether it may come in: Note [Back-pressure] in `core/pressure`, and its sources' quotas."""
+        if piece.admitted or piece.done.done():
+            return piece.admitted
+        pressure = self._survey()
+        seconds = retry_after(piece.events, pressure, _policy())
+        try:
+            if seconds is not None:
+                raise JournalFull(seconds)
+            self._quotas.take(piece.sources)
+        except _AWAY:
+            raise
+        except Exception as refusal:
+            piece.done.set_exception(refusal)
+            return False
+        # What comes in until the next survey is counted here.
+        self._pressure = replace(pressure, waiting=pressure.waiting + piece.events)
+        piece.admitted = True
+        return True
+
+    def _survey(self) -> Pressure:
+        now = time.monotonic()
+        if self._pressure is None or now - self._surveyed_at > SURVEY_SECONDS:
+            self._pressure = journal.pressure(lease=conf().lease)
+            self._surveyed_at = now
+        return self._pressure
+
+    def _commit(self, group: list[_Piece]) -> None:
+        most = conf().round
+        merged: dict[int, list[Entry]] = {}
+        for piece in group:
+            for partition, entries in piece.partitions.items():
+                merged.setdefault(partition, []).extend(entries)
+        blocks = [
+            (partition, len(part), encode(part))
+            for partition, entries in merged.items()
+            for start in range(0, len(entries), most)
+            for part in (entries[start : start + most],)
+        ]
+        if blocks:
+            now = time.monotonic()
+            announce = now - self._announced_at > ANNOUNCE_EVERY
+            journal.insert_blocks(blocks, notify=announce)
+            if announce:
+                self._announced_at = now
+        for piece in group:
+            piece.done.set_result(None)
+
+
+def _policy() -> PressurePolicy:
+    settings = conf()
+    return PressurePolicy(settings.bound, settings.min_rate, settings.max_backlog)
+
+
+_writer: IngestWriter | None = None
+_lock = threading.Lock()
+
+
+def writer() -> IngestWriter:
+    """This process's."""
+    global _writer
+    if _writer is None:
+        with _lock:
+            if _writer is None:
+                _writer = IngestWriter()
+    return _writer
+
+
+def accept(batch: Batch) -> None:
+    """Journal these events, and wait until they are durable. Raises JournalFull, QuotaExceeded, JournalUnavailable."""
+    try:
+        writer().submit(batch).result(timeout=conf().ingest_seconds + GIVE_UP_AFTER)
+    except TimeoutError as error:
+        # The writer waits for PostgreSQL, which neither answers nor hangs up.
+        raise JournalUnavailable from error
+
+
+def forget() -> None:
+    """Look at quotas and pressure anew: for tests."""
+    if _writer is not None:
+        _writer.forget()
+
+
+def _forget_parent() -> None:
+    """In a child process: the parent's thread is not here."""
+    global _writer, _lock
+    _writer, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_parent)

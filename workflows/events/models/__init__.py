@@ -1,0 +1,25 @@
+"""The tables of the event bus."""
+
+from workflows.events.models.deadletters import DeadLetter
+from workflows.events.models.journal import Block, Consumer, Identity, Partition
+from workflows.events.models.log import Event
+from workflows.events.models.quotas import SourceQuota, SourceUsage
+from workflows.events.models.triggers import Trigger, TriggeredRun, TriggerMark, TriggerVersion
+from workflows.events.models.types import EventType, EventTypeVersion
+
+__all__ = [
+    "Block",
+    "Consumer",
+    "DeadLetter",
+    "Event",
+    "EventType",
+    "EventTypeVersion",
+    "Identity",
+    "Partition",
+    "SourceQuota",
+    "SourceUsage",
+    "Trigger",
+    "TriggerMark",
+    "TriggerVersion",
+    "TriggeredRun",
+]

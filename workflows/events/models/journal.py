@@ -1,0 +1,69 @@
+"""What was accepted and has not taken effect yet, who is to see to it, and what was accepted before."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Partition(models.Model):
+    """Events of one key are in one partition, and in order there. The lock of its row is what makes two owners
+    impossible; `owner` is affinity (Note [Owners] in `workflows.events.store.owners`)."""
+
+    number = models.PositiveIntegerField(primary_key=True)
+    owner_id = models.BigIntegerField(null=True, help_text="The worker that consumes it.")
+    epoch = models.BigIntegerField(db_default=0, help_text="Raised by each change of the owner.")
+    position = models.BigIntegerField(db_default=0, help_text="The position that its next logged event gets.")
+    rate = models.FloatField(null=True, help_text="Events a second, lately, as of the last one.")
+    consumed_at = models.DateTimeField(null=True, help_text="When its last events took effect.")
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"partition {self.number}"
+
+
+class Block(models.Model):
+    """Events of one partition that were accepted together: see Note [Journal] in `workflows.events`."""
+
+    seq = models.BigAutoField(primary_key=True)
+    partition = models.PositiveIntegerField()
+    events = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(db_default=0, help_text="How many of its events have taken effect.")
+    body = models.BinaryField(help_text="See `workflows.core.blocks`.")
+    accepted_at = models.DateTimeField(db_default=Now())
+    replay = models.TextField(null=True, help_text="Events of the log that this target is to see again.")
+
+    class Meta:
+        ordering = ["partition", "seq"]
+
+    def __str__(self) -> str:
+        return f"block {self.seq}"
+
+
+class Identity(models.Model):
+    """(source, id) of an event that was accepted lately, as a hash."""
+
+    digest = models.UUIDField(primary_key=True)
+    logged_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "identities"
+
+    def __str__(self) -> str:
+        return str(self.digest)
+
+
+class Consumer(models.Model):
+    """A worker that consumes events, and its lease."""
+
+    worker_id = models.BigIntegerField(primary_key=True)
+    joined_at = models.DateTimeField(db_default=Now())
+    #: by the database's clock, which is the authority for leases
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    rate = models.FloatField(null=True, help_text="Events a second that it can serve, measured while it is busy.")
+
+    class Meta:
+        ordering = ["worker_id"]
+
+    def __str__(self) -> str:
+        return f"consumer {self.worker_id}"

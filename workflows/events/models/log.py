@@ -1,0 +1,26 @@
+"""The log of events: each that was accepted, once, in the order of its partition.
+
+Partitioned by the month of `logged_at`; the table is made by hand in migration 0001, its months by
+`workflows.events.store.months`. Positions are gap-free within a partition and are given in the order of commits.
+"""
+
+from django.db import models
+
+
+class Event(models.Model):
+    pk = models.CompositePrimaryKey("partition", "position")
+    partition = models.PositiveIntegerField()
+    position = models.BigIntegerField()
+    logged_at = models.DateTimeField()
+    accepted_at = models.DateTimeField()
+    type = models.TextField()
+    source = models.TextField()
+    subject = models.TextField(null=True)
+    event_id = models.TextField()
+    event = models.TextField(help_text="The whole CloudEvent, in structured JSON.")
+
+    class Meta:
+        ordering = ["-logged_at", "partition", "-position"]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"

@@ -1,0 +1,43 @@
+"""What comes in: blocks, and how many events wait in them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg2
+from django.db import connection
+
+from workflows.core.pressure import Pressure
+
+#: announces that something came in (empty), or that partitions have no owner (OWNERS)
+CHANNEL = "erip_events"
+OWNERS = "owners"
+
+
+def insert_blocks(blocks: Sequence[tuple[int, int, bytes]], *, notify: bool) -> None:
+    """Write (partition, events, body) down. Needs no transaction: it is one, and it is committed synchronously."""
+    values = ", ".join(["(%s, %s, %s)"] * len(blocks))
+    parameters: list[Any] = [
+        value for partition, events, body in blocks for value in (partition, events, psycopg2.Binary(body))
+    ]
+    # Two statements in one string are one round trip and one transaction.
+    told = f"; NOTIFY {CHANNEL}" if notify else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO events_block (partition, events, body) VALUES {values}{told}",  # noqa: S608  (constants)
+            parameters,
+        )
+
+
+def pressure(*, lease: float) -> Pressure:
+    """How many events wait, and how many the live consumers serve in a second."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT (SELECT coalesce(sum(events - done), 0) FROM events_block),
+                   (SELECT sum(rate) FROM events_consumer
+                    WHERE heartbeat_at > clock_timestamp() - make_interval(secs => %s))
+            """,
+            [lease],
+        )
+        waiting, rate = cursor.fetchone()
+    return Pressure(int(waiting), rate)

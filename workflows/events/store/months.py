@@ -1,0 +1,81 @@
+"""The log's partitions, one a month, and what is forgotten in the end."""
+
+from datetime import UTC, datetime
+
+from django.db import connection, transaction
+
+_TABLE = "events_event"
+
+
+def following(month: datetime) -> datetime:
+    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
+
+
+def month_of(moment: datetime) -> datetime:
+    moment = moment.astimezone(UTC)
+    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
+
+
+def ensure_month(month: datetime) -> bool:
+    """Make the log's partition for this month. Returns whether there was none."""
+    name = f"{_TABLE}_{month:%Y_%m}"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone()[0]:
+            return False
+        # Two that make the same one at once would not both succeed, whatever IF NOT EXISTS says.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [_TABLE])
+        cursor.execute(
+            f'CREATE TABLE IF NOT EXISTS "{name}" PARTITION OF {_TABLE} FOR VALUES FROM (%s) TO (%s)',
+            [month, following(month)],
+        )
+        # It is written once, and read by the few: what PostgreSQL would do by size is done by number (migration 0001).
+        cursor.execute(
+            f'ALTER TABLE "{name}" SET (autovacuum_vacuum_insert_scale_factor = 0, '
+            "autovacuum_vacuum_insert_threshold = 5000000, autovacuum_analyze_scale_factor = 0, "
+            "autovacuum_analyze_threshold = 1000000)"
+        )
+    return True
+
+
+def ensure_months_ahead(months: int) -> list[str]:
+    """The month that it is, by the database's clock, and so many after it. Returns those that were made."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        month = month_of(cursor.fetchone()[0])
+    made = []
+    for _ in range(months + 1):
+        if ensure_month(month):
+            made.append(f"{month:%Y_%m}")
+        month = following(month)
+    return made
+
+
+def drop_months(*, before: datetime) -> list[str]:
+    """Drop the log of months that ended before this moment. Returns them, as 2026_11."""
+    dropped: list[str] = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass ORDER BY 1", [_TABLE]
+        )
+        for (partition,) in cursor.fetchall():
+            name = partition.rpartition(".")[2].strip('"').removeprefix(f"{_TABLE}_")
+            year, _, month = name.partition("_")
+            if following(datetime(int(year), int(month), 1, tzinfo=UTC)) <= before:
+                cursor.execute(f'DROP TABLE "{_TABLE}_{name}"')
+                dropped.append(name)
+    return dropped
+
+
+def forget_identities(*, older_than_days: int, limit: int) -> int:
+    """Forget identities that were logged so long ago, oldest first. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM events_identity WHERE ctid = ANY(ARRAY(
+                SELECT ctid FROM events_identity WHERE logged_at < now() - make_interval(days => %s) LIMIT %s))
+            """,
+            [older_than_days, limit],
+        )
+        count: int = cursor.rowcount
+        return count

@@ -1,0 +1,137 @@
+"""Who consumes which partition.
+
+Note [Owners]
+`owner_id` is affinity: it says who looks after a partition, so that not all look after all. Live is who has beaten
+within its lease, by the database's clock; from that list everybody computes the same shares (`core/assignment`). Who
+has too much gives it up between two of its rounds; who has too little takes what nobody live owns. All changes are
+conditional and raise the epoch.
+
+What rules two owners out is the lock of the partition's row: a round begins by locking it under the condition that it
+is its owner's, and reads and writes under that lock. So a former owner, frozen and thawed, either finds its condition
+gone, or is in the middle of a round; then its session is ended before the partition is taken, and the round with it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from workflows.events.store.journal import CHANNEL, OWNERS
+
+#: the name of a consumer's session in PostgreSQL, with its worker's id behind it: by which others end it
+SESSION = "erip consumer "
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    #: workers whose lease is good
+    live: frozenset[int]
+    #: partition → its owner, dead or alive
+    owners: dict[int, int | None]
+
+
+def beat(worker_id: int, *, rate: float | None, lease: float) -> Owners:
+    """The consumer lives. Returns who else does, and who owns what. Needs no transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO events_consumer (worker_id, rate) VALUES (%s, %s) ON CONFLICT (worker_id)
+            DO UPDATE SET heartbeat_at = clock_timestamp(), rate = coalesce(excluded.rate, events_consumer.rate)
+            """,
+            [worker_id, rate],
+        )
+        cursor.execute(
+            """
+            SELECT NULL, worker_id FROM events_consumer
+            WHERE heartbeat_at > clock_timestamp() - make_interval(secs => %s)
+            UNION ALL SELECT number, owner_id FROM events_partition
+            """,
+            [lease],
+        )
+        rows = cursor.fetchall()
+    return Owners(
+        frozenset(worker for number, worker in rows if number is None),
+        {number: owner for number, owner in rows if number is not None},
+    )
+
+
+def ensure_partitions(count: int) -> None:
+    """Make the partitions 0 to count - 1 that there are not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO events_partition (number) SELECT generate_series(0, %s) ON CONFLICT DO NOTHING", [count - 1]
+        )
+
+
+def claim(worker_id: int, partitions: Collection[int], *, lease: float) -> list[int]:
+    """Take those of these partitions that nobody live owns. Returns them. Needs no transaction.
+
+    A partition whose row is locked right now is left for the next time.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE events_partition SET owner_id = %(me)s, epoch = epoch + 1
+            WHERE number IN (
+                SELECT number FROM events_partition
+                WHERE number = ANY(%(numbers)s) AND (owner_id IS NULL OR owner_id NOT IN (
+                    SELECT worker_id FROM events_consumer
+                    WHERE heartbeat_at > clock_timestamp() - make_interval(secs => %(lease)s)))
+                FOR UPDATE SKIP LOCKED)
+            RETURNING number
+            """,
+            {"me": worker_id, "numbers": sorted(partitions), "lease": lease},
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def end_sessions(workers: Collection[int]) -> int:
+    """End what consumers that are taken for dead have open in PostgreSQL. Returns how many sessions."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = ANY(%s) AND usename = current_user AND pid <> pg_backend_pid()
+              AND datname = current_database()
+            """,
+            [[f"{SESSION}{worker}" for worker in workers]],
+        )
+        count: int = cursor.fetchone()[0]
+        return count
+
+
+def release(worker_id: int, partitions: Sequence[int]) -> None:
+    """Give partitions up, if they are this worker's, and tell the others. Call it outside of a round."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1 WHERE number = ANY(%s) AND owner_id = %s",
+            [list(partitions), worker_id],
+        )
+        cursor.execute(f"SELECT pg_notify('{CHANNEL}', '{OWNERS}')")
+
+
+def leave(worker_id: int) -> None:
+    """The consumer ends: its partitions are free at once."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM events_consumer WHERE worker_id = %s", [worker_id])
+        cursor.execute(
+            "UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1 WHERE owner_id = %s", [worker_id]
+        )
+        cursor.execute(f"SELECT pg_notify('{CHANNEL}', '{OWNERS}')")
+
+
+def forget_consumers(*, older_than: float) -> int:
+    """Drop the rows of consumers that have been silent for so many seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM events_consumer WHERE heartbeat_at < clock_timestamp() - make_interval(secs => %s)",
+            [older_than],
+        )
+        count: int = cursor.rowcount
+        return count
+
+
+def name_session(worker_id: int) -> None:
+    """Let others find, and end, this session by its worker."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('application_name', %s, false)", [f"{SESSION}{worker_id}"])

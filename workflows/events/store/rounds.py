@@ -1,0 +1,197 @@
+"""What a consumer does in one transaction. See Note [Once] in `workflows.events`.
+
+All functions but `waiting` belong into one transaction, in this order: `read`, `take_fresh`, `log`, the effects,
+`finish`.
+
+Note [Rounds commit lazily]
+A round is committed with `synchronous_commit = off`. What a crash of PostgreSQL may lose of it, it loses whole: the
+events are in the journal again, and what they caused never was. And whatever was committed synchronously after it,
+such as the outcome of a run that it started, has carried it to the disk. So nothing is lost or done twice, and a round
+does not wait for the disk.
+"""
+
+import io
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+#: blocks of one partition that are looked at for one round
+_MOST_BLOCKS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    seq: int
+    events: int
+    done: int
+    accepted_at: datetime
+    body: bytes
+    replay: str | None
+
+
+@dataclass(slots=True)
+class Taken:
+    """A partition whose row this transaction has locked, and what waits in it."""
+
+    number: int
+    position: int
+    blocks: list[StoredBlock] = field(default_factory=list)
+
+
+def waiting(partitions: Collection[int]) -> list[int]:
+    """Those of these partitions in which something waits. Needs no transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p FROM unnest(%s::int[]) p WHERE EXISTS (SELECT FROM events_block WHERE partition = p)",
+            [list(partitions)],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def read(worker_id: int, limits: Mapping[int, int]) -> tuple[datetime, list[Taken]]:
+    """Lock those of these partitions that are the worker's, and read what waits in them, oldest first.
+
+    limits: partition → how many events to read; whole blocks are read, so there may be more. Returns the database's
+    time too, after the locks: what is logged now is later than whatever was logged there before.
+    """
+    numbers = sorted(limits)
+    with connection.cursor() as cursor:
+        # Two statements: the second sees what was committed before the first had its locks.
+        cursor.execute(
+            _READ,
+            {
+                "me": worker_id,
+                "numbers": numbers,
+                "limits": [limits[number] for number in numbers],
+                "blocks": _MOST_BLOCKS,
+            },
+        )
+        rows = cursor.fetchall()
+    taken: dict[int, Taken] = {}
+    now = datetime.now(UTC)  # of no consequence where nothing waits
+    for now, number, position, seq, events, done, accepted_at, body, replay in rows:  # noqa: B007
+        partition = taken.get(number)
+        if partition is None:
+            partition = taken[number] = Taken(number, position)
+        partition.blocks.append(StoredBlock(seq, events, done, accepted_at, bytes(body), replay))
+    return now, list(taken.values())
+
+
+_READ = """
+SET LOCAL synchronous_commit = off;
+SELECT FROM events_partition WHERE number = ANY(%(numbers)s) AND owner_id = %(me)s ORDER BY number FOR NO KEY UPDATE;
+SELECT (SELECT clock_timestamp()), p.number, p.position, b.seq, b.events, b.done, b.accepted_at, b.body, b.replay
+FROM unnest(%(numbers)s, %(limits)s) AS want (number, most)
+JOIN events_partition p ON p.number = want.number AND p.owner_id = %(me)s
+CROSS JOIN LATERAL (
+    SELECT seq, events, done, accepted_at, body, replay, sum(events - done) OVER (ORDER BY seq) AS upto
+    FROM (SELECT * FROM events_block WHERE partition = p.number ORDER BY seq LIMIT %(blocks)s) oldest) b
+WHERE b.upto - (b.events - b.done) < want.most
+ORDER BY p.number, b.seq
+"""
+
+
+def take_fresh(digests: Sequence[str], at: datetime) -> set[str]:
+    """Remember these identities; those that were not known are returned. digests: 32 hexadecimal digits each."""
+    if not digests:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO events_identity (digest, logged_at) SELECT d, %s FROM unnest(%s::uuid[]) d
+            ON CONFLICT DO NOTHING RETURNING digest
+            """,
+            [at, "{" + ",".join(sorted(digests)) + "}"],
+        )
+        return {row[0].hex if isinstance(row[0], UUID) else row[0].replace("-", "") for row in cursor.fetchall()}
+
+
+def log(lines: Sequence[str]) -> None:
+    """Append to the log: lines as `log_line` makes them."""
+    if not lines:
+        return
+    with connection.cursor() as cursor:
+        cursor.copy_expert(
+            "COPY events_event (partition, position, logged_at, accepted_at, type, source, subject, event_id, event) "
+            "FROM STDIN",
+            io.StringIO("".join(lines)),
+        )
+
+
+def log_line(
+    partition: int,
+    position: int,
+    logged_at: str,
+    accepted_at: str,
+    type_: str,
+    source: str,
+    subject: str | None,
+    id_: str,
+    text: str,
+) -> str:
+    """One event in COPY's text format. Its attributes have no control characters, and its JSON no raw line breaks: so
+    nothing but backslashes needs escaping."""
+    told = "\\N" if subject is None else subject.replace("\\", "\\\\")
+    return (
+        f"{partition}\t{position}\t{logged_at}\t{accepted_at}\t{type_}\t{source}\t{told}\t{id_}\t{text}\n"
+        if "\\" not in text and "\\" not in type_ and "\\" not in source and "\\" not in id_
+        else "\t".join(
+            [
+                f"{partition}\t{position}\t{logged_at}\t{accepted_at}",
+                type_.replace("\\", "\\\\"),
+                source.replace("\\", "\\\\"),
+                told,
+                id_.replace("\\", "\\\\"),
+                text.replace("\\", "\\\\"),
+            ]
+        )
+        + "\n"
+    )
+
+
+def finish(
+    positions: Mapping[int, tuple[int, float | None]],
+    gone: Sequence[tuple[int, int]],
+    partly: Sequence[tuple[int, int, int]],
+    at: datetime,
+) -> None:
+    """What was read has taken effect.
+
+    positions: partition → its next position and its rate. gone: (partition, seq) of blocks that are done with.
+    partly: (partition, seq, done) of those that are not.
+    """
+    sql = [
+        """
+        UPDATE events_partition p SET position = v.position, rate = v.rate, consumed_at = %s
+        FROM unnest(%s::int[], %s::bigint[], %s::float8[]) AS v (number, position, rate) WHERE p.number = v.number
+        """
+    ]
+    numbers = sorted(positions)
+    parameters: list[Any] = [
+        at,
+        numbers,
+        [positions[number][0] for number in numbers],
+        [positions[number][1] for number in numbers],
+    ]
+    if gone:
+        sql.append(
+            """
+            DELETE FROM events_block b USING unnest(%s::int[], %s::bigint[]) AS v (partition, seq)
+            WHERE b.partition = v.partition AND b.seq = v.seq
+            """
+        )
+        parameters += [[partition for partition, _ in gone], [seq for _, seq in gone]]
+    if partly:
+        sql.append(
+            """
+            UPDATE events_block b SET done = v.done FROM unnest(%s::int[], %s::bigint[], %s::int[])
+              AS v (partition, seq, done) WHERE b.partition = v.partition AND b.seq = v.seq
+            """
+        )
+        parameters += [[one[place] for one in partly] for place in range(3)]
+    with connection.cursor() as cursor:
+        cursor.execute(";".join(sql), parameters)
