@@ -106,10 +106,18 @@ class UnknownTrigger(WorkflowsError):
     status = 404
 
 
+class NotStartedByEvent(WorkflowsError):
+    """No event started that run."""
+
+    code = "not_started_by_event"
+    status = 404
+
+
 class TriggerInvalid(WorkflowsError):
     """The trigger is not valid. Mend what `faults` names, and send it again."""
 
     code = "trigger_invalid"
+    status = 422
 
 
 class ReplayTooLarge(WorkflowsError):

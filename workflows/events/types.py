@@ -14,14 +14,15 @@ from typing import Any, Final
 
 import structlog
 import yaml
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
+from erip.db.connections import drop_connection
 from workflows.core.compatibility import incompatibilities
 from workflows.core.faults import Fault
 from workflows.core.schema import Schema, SchemaInvalid
 from workflows.core.source import content_hash
-from workflows.events.errors import SchemaIncompatible, TypeInvalid
+from workflows.events.errors import SchemaIncompatible, TypeInvalid, UnknownEventType
 from workflows.events.models import EventType, EventTypeVersion
 from workflows.events.store import triggers as store
 from workflows.seeds import at_bootstrap
@@ -29,6 +30,7 @@ from workflows.seeds import at_bootstrap
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS: Final = 1.0
+VERSIONS_SHOWN: Final = 100
 FIXTURE: Final = Path(__file__).parent / "fixtures" / "event-types.yaml"
 #: who registered the types of the platform, as versions name their authors
 PLATFORM: Final = "bootstrap"
@@ -73,7 +75,23 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
         )
         type_.latest = version.number
         type_.save(update_fields=["latest"])
+    forget()
     return Registered(name, version.number, True)
+
+
+def latest() -> list[EventTypeVersion]:
+    """The latest version of each type, by name."""
+    versions = EventTypeVersion.objects.filter(number=F("type__latest")).select_related("type")
+    return list(versions.order_by("type__name"))
+
+
+def history(name: str) -> list[EventTypeVersion]:
+    """A type's versions, newest first. Raises UnknownEventType."""
+    versions = EventTypeVersion.objects.filter(type__name=name).select_related("type").order_by("-number")
+    found = list(versions[:VERSIONS_SHOWN])
+    if not found:
+        raise UnknownEventType
+    return found
 
 
 # --- what comes in ----------------------------------------------------------------------------------------
@@ -116,9 +134,15 @@ def _current() -> Mapping[str, Schema]:
     if time.monotonic() - _checked_at < CHECK_SECONDS:
         return _schemas
     with _lock:
-        token = store.types_token()
-        if token != _token:
-            _schemas, _token = _load(), token
+        try:
+            token = store.types_token()
+            if token != _token:
+                _schemas, _token = _load(), token
+        except (OperationalError, InterfaceError):
+            # The journal's writer outlasts a failover; what was registered a moment ago is good enough meanwhile.
+            if _token is None:
+                raise
+            drop_connection()
         _checked_at = time.monotonic()
         return _schemas
 
