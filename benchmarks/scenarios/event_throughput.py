@@ -127,7 +127,7 @@ async def _measured(
     seconds = ended - sent.began
 
     def figure(short: str, what: str, value: float, unit: str, lower: bool | None, note: str = "") -> Figure:
-        return Figure(f"{name}.{short}", f"{title}: {what}", value, unit, lower, aims.get(short), note)
+        return Figure(f"{name}.{short}", f"{kind.name}: {what}", value, unit, lower, aims.get(short), note)
 
     offered_events = sent.accepted + sent.refused
     figures = [
@@ -140,8 +140,8 @@ async def _measured(
         figure("p99", "accepted → logged, p99", logged.p99, "ms", True),
         figure("longest", "accepted → logged, longest", logged.most, "ms", True),
         figure("runs", "workflows started", runs, "runs", None),
-        figure("put_off", "requests answered with 429 and sent again", sent.put_off, "requests", True),
-        *_cost(name, title, logged.events, before, after, client),
+        figure("put_off", "requests put off with 429", sent.put_off, "requests", True),
+        *_cost(name, kind, logged.events, before, after, client),
     ]
     return Load(
         name=name,
@@ -180,11 +180,11 @@ async def _check(
     if len(started) != due and not sent.refused:
         faults.append(f"{len(started)} workflows were started by {due} events")
     # The values of each load begin at 0 again, so only this load's own runs tell.
-    log_check = Correctness(sent.accepted, logged.different, 0, 0, len(faults), faults)
+    log_check = Correctness(0, 0, 0, 0, len(faults), faults)
     return runs + log_check, len(started)
 
 
-def _cost(name: str, title: str, events: int, before: Usage | None, after: Usage | None, client: float) -> list[Figure]:
+def _cost(name: str, kind: Kind, events: int, before: Usage | None, after: Usage | None, client: float) -> list[Figure]:
     if before is None or after is None or not events:
         return []
     share = 100_000 / events
@@ -192,7 +192,7 @@ def _cost(name: str, title: str, events: int, before: Usage | None, after: Usage
     return [
         Figure(
             f"{name}.cpu",
-            f"{title}: CPU time for 100,000 events, all processes and servers",
+            f"{kind.name}: CPU time for 100,000 events",
             (after.cpu - before.cpu) * share,
             "s",
             True,
