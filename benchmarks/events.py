@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -191,11 +191,12 @@ class Log:
             )
         )
 
-    async def runs(self) -> tuple[list[str], int]:
-        """Ids of the runs that events started, and how many values among their inputs stand there twice."""
+    async def runs(self, *, but: Collection[str] = ()) -> tuple[list[str], int]:
+        """Ids of the runs that there are beside these, and how many of them have an input that another one has."""
         asked = "SELECT id::text, input->>'value' FROM workflows_workflowrun WHERE workflow = %s"
         rows = await asyncio.to_thread(self._run, asked, (EVENT.workflow,))
-        return [row[0] for row in rows], len(rows) - len({row[1] for row in rows})
+        found = {run_id: value for run_id, value in rows if run_id not in but}
+        return list(found), len(found) - len(set(found.values()))
 
     async def _row(self, query: str, *values: object) -> tuple:
         return (await asyncio.to_thread(self._run, query, values))[0]

@@ -111,6 +111,7 @@ async def run(session: Session) -> list[Load]:
         raise BenchmarkError("event-crash needs a private stack.")
     await session.prepare(EVENT)
     log, kind = Log(deployment.database), Kind("crash", keys=KEYS)
+    warm, _ = await log.runs()
     consumers = Consumers(deployment.state, random.Random(options.seed))  # noqa: S311
     stop = asyncio.Event()
     try:
@@ -127,7 +128,7 @@ async def run(session: Session) -> list[Load]:
         stop.set()
         await churn
         ended = await waiting
-        return [await _load(session, log, kind, sent, consumers, ended - sent.began)]
+        return [await _load(session, log, kind, sent, consumers, ended - sent.began, warm)]
     finally:
         stop.set()
         consumers.end()
@@ -143,10 +144,12 @@ async def _send_own(session: Session, kind: Kind, sent: Sent, caller: int, event
         done(sent.accepted)  # type: ignore[operator]
 
 
-async def _load(session: Session, log: Log, kind: Kind, sent: Sent, consumers: Consumers, seconds: float) -> Load:
+async def _load(
+    session: Session, log: Log, kind: Kind, sent: Sent, consumers: Consumers, seconds: float, warm: list[str]
+) -> Load:
     options, name = session.options, "event-crash"
     logged, disordered = await log.read(kind), await log.disordered(kind)
-    ids, twice = await log.runs()
+    ids, twice = await log.runs(but=warm)
     await wait_for_ends(session.truth, ids, seconds=options.patience, left=lambda _: None)
     runs = check(EVENT, ids, await settled(session.truth, ids))
     due = sum(kind.starts(number) for number in range(options.events))
