@@ -120,8 +120,8 @@ class Client:
         seconds: float = 70.0,
         content_type: str = "application/json",
     ) -> Answer:
-        """The answer, whatever its status. Raises OSError (TimeoutError) when there is none."""
-        content = b"" if body is None else orjson.dumps(body)
+        """The answer, whatever its status. body: bytes go as they are. Raises OSError (TimeoutError) without one."""
+        content = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
         head = (
             f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._common}Content-Type: {content_type}\r\n"
             f"{headers}Content-Length: {len(content)}\r\n\r\n"

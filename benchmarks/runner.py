@@ -24,7 +24,10 @@ def run(
 ) -> Results:
     """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
     if deployment is not None and scenario in PRIVATE_ONLY:
-        raise Usage(f"{scenario} kills a worker, or makes runs up: it runs on a private stack only, without --url.")
+        raise Usage(
+            f"{scenario} kills workers, fills tables or reads the database: it runs on a private stack only, "
+            "without --url."
+        )
     names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     if "uptime" in names:

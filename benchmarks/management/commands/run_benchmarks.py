@@ -24,7 +24,10 @@ from benchmarks.uptime.kinds import KINDS
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
-SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills")
+SIZES = (
+    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills"),
+    *("event_rate", "event_seconds", "claim_seconds", "events"),
+)
 UPTIME = ("duration", "fleet", "seed", "faults", "single")
 
 
@@ -60,13 +63,21 @@ class Command(BaseCommand):
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
-        add("--seed", type=_natural, help="uptime: the schedule of faults again; default: a new one, which is printed")
+        add(
+            "--seed",
+            type=_natural,
+            help="uptime, event-crash: the same faults again; default: new ones, whose seed is printed",
+        )
         add(
             "--faults",
             type=_names,
             help=f"uptime: none, or some of {','.join(KINDS)}",
         )
         add("--single", action="store_true", help="uptime: one of each server, to see what that costs")
+        add("--event-rate", type=_rate, default=usual.event_rate, help="event-throughput: events per second")
+        add("--event-seconds", type=_rate, default=usual.event_seconds, help="event-throughput: for how long")
+        add("--claim-seconds", type=_rate, default=usual.claim_seconds, help="event-throughput: the claim's load")
+        add("--events", type=_positive, default=usual.events, help="event-crash: events in all")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
