@@ -23,6 +23,7 @@ from django.db import connection
 
 from erip import draining
 from erip.db.listening import heard, listening
+from workflows import handover
 from workflows.queries import run_finished
 from workflows.store import RUN_ENDED_CHANNEL
 
@@ -123,6 +124,7 @@ class _Listener:
 
     def _wake(self, run_id: str) -> None:
         """This run's end was announced."""
+        handover.has_ended(run_id)
         with self._lock:
             waiters = self._waiting.get(run_id)
             if waiters:
