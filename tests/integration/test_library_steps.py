@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from standardwebhooks import Webhook
 
-from tests.unit.test_library_webhooks import server
+from tests.unit.test_outbound_webhooks import server
 from workflows import library, registry
 from workflows.core import definition
 from workflows.errors import PermanentStepError, StepError
