@@ -218,7 +218,7 @@ output: {a: "${{ steps.nobody.output }}"}
         (with_steps("s: {uses: notify.send}", "timeout: 99999d"), "timeout: a duration must be at least 1ms"),
         (with_steps("s: {uses: notify.send}", "timeout: true"), "timeout: is not a duration"),
         (with_steps("s: {uses: notify.send}", "input: {type: strin}"), "input.type: not a JSON Schema"),
-        (with_steps("s: {uses: notify.send}", "on: push"), "on: unknown key"),
+        (with_steps("s: {uses: notify.send}", "on: push"), "on: is not a rule, or a list of rules"),
         (with_steps("s: {uses: notify.send, compensate: {}}"), "steps.s.compensate: unknown key"),
         (with_steps("s: {uses: notify.send, needs: s}"), "steps.s.needs: is not a list"),
         (with_steps("s: {uses: notify.send, needs: [5]}"), "steps.s.needs[0]: is not a step id"),
@@ -465,3 +465,64 @@ def test_a_share_of_tolerated_failures_is_exact(percent: int) -> None:
 def test_tolerated_failures_that_are_written_as_a_whole_float_are_a_number_of_items() -> None:
     how = validate(fan_out(tolerated_failures=3.0), ANYTHING).steps["each"].fan_out
     assert [how.tolerates(failed, 9) for failed in (3, 4)] == [True, False]
+
+
+ON = """
+name: on
+input:
+  type: object
+  required: [cves]
+  additionalProperties: false
+  properties: {cves: {type: array}, n: {type: integer}}
+steps: {s: {uses: notify.send}}
+on:
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        ("{if: true}", "on[0].event: is required"),
+        ("{event: a.*.b}", "on[0].event: is not a type of events"),
+        ('{event: "*"}', "on[0].event: is not a type of events"),
+        ("{event: a, source: a*b}", "on[0].source: is not a source"),
+        ("{event: a, inptu: {}}", 'on[0].inptu: unknown key (did you mean "input"?)'),
+        ("{event: a, action: stop}", "on[0].action: is not an action: start or drop"),
+        ("{event: a, action: signal}", "on[0].action: signals to waiting runs are not there yet"),
+        ("{event: a, signal: {name: x}}", "on[0].signal: signals to waiting runs are not there yet"),
+        ("{event: a, action: drop, lane: high}", "on[0].lane: goes with the action start"),
+        ("{event: a, if: input.n > 1}", "on[0].if: input cannot be read here: there is event"),
+        ("{event: a, if: event.Data.n > 1}", "on[0].if: event.Data: an attribute's name has lower-case letters"),
+        ('{event: a, if: "event.data.map(x, x)"}', "on[0].if: map() is not allowed"),
+        ('{event: a, input: {cves: ["${{ item }}"]}}', "on[0].input.cves[0]: item can be read only in the `with`"),
+        ("{event: a}", "on[0].input.cves: is required"),
+        ('{event: a, input: {cves: ["${{ event.data.x }}"], m: 1}}', "on[0].input.m: unknown key"),
+        ('{event: a, input: {cves: ["${{ event.data.x }}"], n: x}}', 'on[0].input.n: "x" is not of type "integer"'),
+        ("{event: a, input: text}", "on[0].input: is not an object, or one ${{ expression }}"),
+        ("{event: a, input: {cves: []}, business_key: ''}", "on[0].business_key:"),
+        ("{event: a, input: {cves: []}, lane: fast}", "on[0].lane: is not a lane"),
+        ("{event: a, input: {cves: []}, deadline: soon}", "on[0].deadline: is not a date"),
+        ("{event: a, input: {cves: []}, dedupe: soon}", "on[0].dedupe: is not a duration"),
+        ("{event: a, input: {cves: []}, dedupe: 1m, debounce: 1m}", "on[0].debounce: does not go with dedupe"),
+        ("{event: a, input: {cves: []}}\n  - {input: {cves: []}, event: a}", "on[1]: says the same as on[0]"),
+    ],
+)
+def test_a_fault_of_a_rule_has_its_place_and_says_what(rule, fault):
+    told = faults_of(f"{ON}  - {rule}\n")
+    assert [one for one in told if one.startswith(fault)], told
+
+
+def test_faults_of_all_rules_are_told_at_once():
+    told = faults_of(
+        ON + "  - {event: a, input: {cves: []}, if: x}\n  - 5\n  - {event: b, input: {n: x}, lane: high}\n"
+    )
+    assert {one.split(":")[0] for one in told} == {"on[0].if", "on[1]", "on[2].input.cves", "on[2].input.n"}
+
+
+def test_one_rule_may_stand_without_a_list():
+    assert faults_of(ON.rstrip() + " {event: a, if: x, input: {cves: []}}\n")[0].startswith("on.if:")
+
+
+def test_the_rules_of_steps_read_no_event():
+    told = faults_of(with_steps('s: {uses: notify.send, if: "event.data.x"}'))
+    assert told == ["steps.s.if: event can be read only in the rules of `on`"]

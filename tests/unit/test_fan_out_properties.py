@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from workflows.core import machine
+from workflows.core.expressions import ITEM_ROOTS, ROOTS
 from workflows.core.fan_out import FanView, ItemResult
 from workflows.core.graph import FanOut, Graph, Retry, StepNode
 from workflows.core.machine import NO_ITEM, ItemsEnded, RunView, Snapshot, StepView
@@ -29,7 +30,7 @@ ITEM_MOVES = {
 
 
 def node(id: str, *needs: str, fan_out: FanOut | None = None, with_: object = None, **how: object) -> StepNode:
-    template = Template.check(with_, at="", of_item=True)[0] if with_ is not None else None
+    template = Template.check(with_, at="", roots=(*ROOTS, *ITEM_ROOTS))[0] if with_ is not None else None
     return StepNode(
         id, "t.t", needs, template, None, True, 1.0, Retry(max_attempts=2), bool(how.get("idempotent", True)),
         bool(how.get("transactional", False)), fan_out,

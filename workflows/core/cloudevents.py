@@ -8,7 +8,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -45,6 +45,14 @@ class Invalid(ValueError):
         self.faults = faults
 
 
+#: what else is wrong with an event whose attributes are sound: paths within it
+Check = Callable[[Mapping[str, Any]], list[Fault]]
+
+
+def _accept_any(event: Mapping[str, Any]) -> list[Fault]:
+    return []
+
+
 @dataclass(slots=True)
 class Batch:
     """What one request brings: its events by partition, each in their order."""
@@ -67,22 +75,29 @@ def partition_of(event: Mapping[str, Any], count: int) -> int:
     return zlib.crc32(key.encode()) % count
 
 
-def read_structured(body: bytes, *, partitions: int) -> Batch:
+def read_structured(body: bytes, *, partitions: int, check: Check = _accept_any) -> Batch:
     """One event. Raises NotJson, Invalid."""
-    return _read([_parse(body)], body, partitions, indexed=False)
+    return _read([_parse(body)], body, partitions, check, indexed=False)
 
 
-def read_batch(body: bytes, *, partitions: int, most: int) -> Batch:
+def read_batch(body: bytes, *, partitions: int, most: int, check: Check = _accept_any) -> Batch:
     """An array of events, of which there may be none. Raises NotJson, Invalid."""
     events = _parse(body)
     if not isinstance(events, list):
         raise Invalid([Fault("", f"must be an array of events: {BATCH} is a batch, {STRUCTURED} one event")])
     if len(events) > most:
         raise Invalid([Fault("", f"has {len(events)} events; send {most} at most in one request")])
-    return _read(events, body, partitions, indexed=True)
+    return _read(events, body, partitions, check, indexed=True)
 
 
-def read_binary(headers: Iterable[tuple[str, str]], content_type: str, body: bytes, *, partitions: int) -> Batch:
+def read_binary(
+    headers: Iterable[tuple[str, str]],
+    content_type: str,
+    body: bytes,
+    *,
+    partitions: int,
+    check: Check = _accept_any,
+) -> Batch:
     """One event whose attributes are `ce-` headers and whose data is the body. Raises NotJson, Invalid.
 
     headers: names in lower case; values as they came, percent-encoded where they are not ASCII.
@@ -113,7 +128,7 @@ def read_binary(headers: Iterable[tuple[str, str]], content_type: str, body: byt
         else:
             event["data_base64"] = base64.b64encode(body).decode()
     try:
-        batch = _read([event], body, partitions, indexed=False)
+        batch = _read([event], body, partitions, check, indexed=False)
     except Invalid as error:
         faults += [_of_header(fault) for fault in error.faults]
     if faults:
@@ -153,7 +168,7 @@ def _parse(body: bytes) -> Any:
         raise NotJson(f"not JSON: {error}") from error
 
 
-def _read(events: list[Any], body: bytes, partitions: int, *, indexed: bool) -> Batch:
+def _read(events: list[Any], body: bytes, partitions: int, check: Check, *, indexed: bool) -> Batch:
     """Check the events and make them ready. body: what they were parsed from."""
     faults: list[Fault] = []
     batch = Batch()
@@ -174,6 +189,10 @@ def _read(events: list[Any], body: bytes, partitions: int, *, indexed: bool) -> 
             if found:
                 faults += [_within(fault, index) for fault in found] if indexed else found
                 continue
+        found = check(event)
+        if found:
+            faults += [_within(fault, index) for fault in found] if indexed else found
+            continue
         source, id_, subject = event["source"], event["id"], event.get("subject")
         identity = (source, id_)
         if identity in seen:

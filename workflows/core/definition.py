@@ -4,28 +4,27 @@
 other parts being right (what a step may refer to, given a graph without cycles) is checked once those are.
 """
 
-import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from workflows.core import format, ordering, step_input
-from workflows.core.durations import NotADuration, parse_duration
-from workflows.core.expressions import Expression, ExpressionError, Path, write_path
+from workflows.core import format, ordering, rules, step_input
+from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
+from workflows.core.expressions import ITEM_ROOTS, ROOTS, Expression, ExpressionError, Path, write_path
 from workflows.core.faults import Fault
 from workflows.core.graph import FanOut, Graph, Retry, StepInfo, StepNode
-from workflows.core.schema import Schema, SchemaInvalid, Violation, place
+from workflows.core.schema import Schema, SchemaInvalid, place
 from workflows.core.source import Media, SourceInvalid, content_hash, read
-from workflows.core.templates import Expressions, Template, split
+from workflows.core.structure import did_you_mean, fault_of
+from workflows.core.templates import Expressions, Template, is_one_expression, unwrap
 
 __all__ = ["SCHEMA", "DefinitionInvalid", "content_hash", "parse", "validate"]
 
 SCHEMA = format.SCHEMA
 _SCHEMA = Schema.compile(SCHEMA)
 _STEP: dict[str, Any] = SCHEMA["properties"]["steps"]["patternProperties"][format.STEP_ID]
-_MAX_SECONDS = 3660 * 86_400.0
 #: more than an author reads at once
 MAX_FAULTS = 200
 
@@ -61,7 +60,7 @@ class _Check:
         self.registered = registered
         self.faults: list[Fault] = []
         violations = _SCHEMA.violations(document, limit=sys.maxsize)  # all: what is not broken is relied on
-        self.faults.extend(_structural(violation, document) for violation in violations)
+        self.faults.extend(fault_of(violation, SCHEMA) for violation in violations)
         self.broken = {violation.location for violation in violations}
         self.document = document if isinstance(document, dict) else {}
         steps = self.document.get("steps")
@@ -81,6 +80,7 @@ class _Check:
         input_check = self._input()
         nodes = {id: self._step(id, needs[id], known) for id in order if ("steps", id) not in self.broken}
         output = self._output()
+        on = self._on(input_check)
         timeout = self._duration(("timeout",), self.document.get("timeout"))
         if self.faults:
             raise DefinitionInvalid(self.faults)
@@ -94,6 +94,7 @@ class _Check:
             dependents=MappingProxyType(_dependents(needs, order)),
             description=self.document.get("description", ""),
             input_check=input_check,
+            rules=on,
         )
 
     def _fault(self, path: str, message: str) -> None:
@@ -115,7 +116,7 @@ class _Check:
             if not isinstance(need, str):
                 continue  # the structure's fault
             if need not in self.steps:
-                self._fault(at, f'no step "{need}"{_did_you_mean(need, self.steps)}')
+                self._fault(at, f'no step "{need}"{did_you_mean(need, self.steps)}')
             elif need == id:
                 self._fault(at, "a step cannot need itself")
             elif need not in found:
@@ -140,7 +141,8 @@ class _Check:
         template: Template | None = None
         expressions: Expressions = ()
         if "with" in step and self._sound("steps", id, "with"):
-            template, expressions = self._template(step["with"], f"{at}.with", of_item="foreach" in step)
+            roots = (*ROOTS, *ITEM_ROOTS) if "foreach" in step else ROOTS
+            template, expressions = self._template(step["with"], f"{at}.with", roots)
         condition = self._condition(step, id, at)
         fan_out, sources = self._fan_out(step, id, at)
         if known is not None:
@@ -177,7 +179,7 @@ class _Check:
         if not isinstance(name, str) or not name:
             return None
         if name not in self.registered:
-            hint = _did_you_mean(name, self.registered)
+            hint = did_you_mean(name, self.registered)
             self._fault(f"{at}.uses", f'no step named "{name}" is registered{hint}')
             return None
         return self.registered[name]
@@ -197,7 +199,7 @@ class _Check:
         if isinstance(source, bool):
             source = "true" if source else "false"
         try:
-            return Expression.compile(_unwrap(source))
+            return Expression.compile(unwrap(source))
         except ExpressionError as error:
             self._fault(f"{at}.if", str(error))
             return None
@@ -213,7 +215,7 @@ class _Check:
         foreach, expressions = self._template(step["foreach"], f"{at}.foreach")
         if foreach is None:
             return None, expressions
-        if isinstance(step["foreach"], str) and (foreach.constant or not _is_one_expression(step["foreach"])):
+        if isinstance(step["foreach"], str) and (foreach.constant or not is_one_expression(step["foreach"])):
             self._fault(f"{at}.foreach", "is not a list, or one ${{ expression }} that gives a list")
         max_parallel, given = format.DEFAULT_MAX_PARALLEL, step.get("tolerated_failures", 0)
         if self._sound("steps", id, "max_parallel"):
@@ -244,21 +246,21 @@ class _Check:
         except NotADuration as error:
             self._fault(place("", location), str(error))
             return None
-        if not 0.001 <= seconds <= _MAX_SECONDS:
-            self._fault(place("", location), "a duration must be at least 1ms and at most ten years")
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            self._fault(place("", location), OUT_OF_BOUNDS)
         return seconds
 
     # --- expressions
 
-    def _template(self, value: Any, at: str, *, of_item: bool = False) -> tuple[Template | None, Expressions]:
-        template, faults, expressions = Template.check(value, at=at, of_item=of_item)
+    def _template(self, value: Any, at: str, roots: tuple[str, ...] = ROOTS) -> tuple[Template | None, Expressions]:
+        template, faults, expressions = Template.check(value, at=at, roots=roots)
         self.faults.extend(faults)
         return template, expressions
 
     def _references(self, expression: Expression, id: str, known: frozenset[str], at: str) -> None:
         for other in sorted(expression.references):
             if other not in self.steps:
-                self._fault(at, f'no step "{other}"{_did_you_mean(other, self.steps)}')
+                self._fault(at, f'no step "{other}"{did_you_mean(other, self.steps)}')
             elif other == id:
                 self._fault(at, "a step cannot read its own output")
             elif other not in known:
@@ -279,11 +281,20 @@ class _Check:
             at = place("output", location)
             for other in sorted(expression.references):
                 if other not in self.steps:
-                    self._fault(at, f'no step "{other}"{_did_you_mean(other, self.steps)}')
+                    self._fault(at, f'no step "{other}"{did_you_mean(other, self.steps)}')
                 elif self.steps[other].get("essential", True) is False:
                     self._fault(at, f'reads "{other}", which is not essential: it runs after the outcome')
             self._input_paths(expression, at)
         return template
+
+    def _on(self, input_check: Schema | None) -> tuple[rules.Rule, ...]:
+        name = self.document.get("name")
+        document = self.document.get("on")
+        if not isinstance(document, list | dict):
+            return ()
+        found, faults = rules.compile_rules(document, str(name), input_check)
+        self.faults.extend(faults)
+        return found
 
     def _input(self) -> Schema | None:
         if "input" not in self.document or not self._sound("input"):
@@ -293,44 +304,6 @@ class _Check:
         except SchemaInvalid as error:
             self.faults.extend(error.faults)
             return None
-
-
-def _structural(violation: Violation, document: Any) -> Fault:
-    """A violation of the format, in words for the author."""
-    at, subschema = "", SCHEMA
-    for key in violation.schema_path[:-1]:
-        step = subschema.get(str(key)) if isinstance(subschema, dict) else None
-        subschema = step if isinstance(step, dict) else {}
-        if "title" in subschema:
-            at = str(subschema["title"])
-    path, key = place("", violation.location), violation.location[-1] if violation.location else ""
-    if violation.keyword == "additionalProperties":
-        if violation.location[:-1] == ("steps",):
-            return Fault(path, "not a step id: a lower-case letter, then letters, digits and _, at most 63")
-        known = subschema.get("properties", {})
-        return Fault(path, f"unknown key{_did_you_mean(str(key), known)}; known are {', '.join(known)}")
-    if violation.keyword == "required":
-        return Fault(path, "is required")
-    if violation.keyword == "minProperties":
-        return Fault(path, "at least one step is needed")
-    if violation.keyword in ("minItems", "maxItems", "maxProperties", "uniqueItems", "maxLength"):
-        return Fault(path, violation.message)
-    return Fault(path, f"is not {at}" if at else violation.message)
-
-
-def _unwrap(source: str) -> str:
-    """The expression of an `if`, which may be written with or without ${{ }}."""
-    try:
-        parts = split(source)
-    except (ExpressionError, ValueError):
-        return source
-    return parts[0][1].strip() if len(parts) == 1 and parts[0][0] else source
-
-
-def _is_one_expression(text: str) -> bool:
-    """Whether a text, that is known to be sound, is one ${{ }} and nothing else."""
-    parts = split(text)
-    return len(parts) == 1 and parts[0][0]
 
 
 def _ruled_out(schema: Any, path: Path) -> str | None:
@@ -353,8 +326,3 @@ def _dependents(needs: Mapping[str, tuple[str, ...]], order: list[str]) -> dict[
         for need in needs[id]:
             found[need].append(id)
     return {id: tuple(after) for id, after in found.items()}
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""

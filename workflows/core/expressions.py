@@ -30,8 +30,13 @@ MAX_NESTING = 24
 ROOTS = ("input", "steps", "run")
 #: names that only the `with` of a step with `foreach` may read
 ITEM_ROOTS = ("item", "index")
+#: names that only the rules of `on` may read, and nothing else can be read there
+EVENT_ROOTS = ("event",)
 RUN_KEYS = ("id", "workflow", "business_key", "created_at", "status")
 STEP_KEYS = ("output", "status")
+#: what the specification knows of an event; it may have other attributes
+EVENT_KEYS = ("id", "source", "type", "subject", "time", "data", "datacontenttype", "dataschema", "specversion")
+_ATTRIBUTE = re.compile(r"[a-z0-9_]{1,64}")
 
 COMPREHENSIONS = frozenset({"exists", "all", "exists_one", "existsOne"})
 FUNCTIONS = frozenset({"size", "has", "int", "uint", "double", "string", "type", "timestamp", "duration"})
@@ -87,12 +92,12 @@ class Expression:
         return hash(self.source)
 
     @classmethod
-    def compile(cls, source: str, *, of_item: bool = False) -> "Expression":
+    def compile(cls, source: str, *, roots: tuple[str, ...] = ROOTS) -> "Expression":
         """Compile `source`; raises ExpressionError with the reason when it is not allowed or not CEL.
 
-        of_item: it is evaluated for one item of a fan-out, and may read `item` and `index`.
+        roots: the names that it may read, which are those of the context that it is evaluated in.
         """
-        return _compile(source, of_item)
+        return _compile(source, roots)
 
     @property
     def plain(self) -> bool:
@@ -139,7 +144,7 @@ class Expression:
 # --- compiling
 
 
-def _compile(source: str, of_item: bool) -> Expression:
+def _compile(source: str, roots: tuple[str, ...]) -> Expression:
     if not isinstance(source, str):
         raise ExpressionError(f"an expression is a string, not {_kind(source)}")
     if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
@@ -151,7 +156,7 @@ def _compile(source: str, of_item: bool) -> Expression:
     if not tokens:
         raise ExpressionError("the expression is empty")
     _check_size(tokens)
-    reader = _Reader(tokens, (*ROOTS, *ITEM_ROOTS) if of_item else ROOTS)
+    reader = _Reader(tokens, roots)
     reader.read()
     references = frozenset(str(path[1]) for path in reader.paths if path[0] == "steps")
     paths = tuple(dict.fromkeys(reader.paths))
@@ -266,6 +271,10 @@ class _Reader:
             self._write(name)
         elif name in ITEM_ROOTS:
             raise ExpressionError(f"{name} can be read only in the `with` of a step that has foreach")
+        elif name in EVENT_ROOTS:
+            raise ExpressionError(f"{name} can be read only in the rules of `on`")
+        elif name in ROOTS:
+            raise ExpressionError(f"{name} cannot be read here: there is {' and '.join(self.roots)}")
         else:
             raise ExpressionError(f"unknown name {name!r}: {_hint(name, self.roots)}quote it if it is text")
 
@@ -361,6 +370,8 @@ class _Reader:
                 return tuple(path), last_is_field
 
     def _remember(self, path: Path) -> None:
+        if path[0] == "event":
+            _check_attribute(path)
         if path[0] == "run" and (len(path) < 2 or path[1] not in RUN_KEYS):
             raise ExpressionError(f"{write_path(path)}: run has {', '.join(RUN_KEYS)}")
         if path[0] == "steps":
@@ -404,6 +415,15 @@ class _Reader:
             to_compile=sum(compiled for compiled, _ in patterns),
             to_match=sum(matched for _, matched in patterns),
         )
+
+
+def _check_attribute(path: Path) -> None:
+    """CloudEvents: names of attributes are of lower-case letters and digits."""
+    name = path[1] if len(path) > 1 else None
+    if isinstance(name, int) or (isinstance(name, str) and not _ATTRIBUTE.fullmatch(name)):
+        close = difflib.get_close_matches(str(name).lower(), EVENT_KEYS, n=1)
+        hint = f"; did you mean event.{close[0]}?" if close else ""
+        raise ExpressionError(f"{write_path(path[:2])}: an attribute's name has lower-case letters and digits{hint}")
 
 
 # --- looking up

@@ -10,6 +10,8 @@ from workflows.core.durations import PATTERN
 LANES = ("critical", "high", "standard", "bulk")
 DEFAULT_LANE = "standard"
 MAX_STEPS = 200
+#: rules of `on`
+MAX_RULES = 50
 #: items of one fan-out
 MAX_ITEMS = 10_000
 DEFAULT_MAX_PARALLEL = 100
@@ -112,6 +114,67 @@ _STEP: dict[str, Any] = {
     },
 }
 
+RULE: dict[str, Any] = {
+    "type": "object",
+    "title": "an object with event",
+    "required": ["event"],
+    "additionalProperties": False,
+    "properties": {
+        "event": {
+            "type": "string",
+            "pattern": r"^[^\s*]+(\.\*)?$",
+            "maxLength": 250,
+            "title": "a type of events, or the beginning of types with .* behind it",
+            "description": "Type of the events, such as nexus.threat.detected; atlas.vulnerability.* is all below it.",
+        },
+        "source": {
+            "type": "string",
+            "pattern": r"^[^\s*]+\*?$",
+            "maxLength": 1000,
+            "title": "a source, or the beginning of sources with * behind it",
+            "description": "Only events from this source. Default: from any.",
+        },
+        "if": {
+            "type": ["string", "boolean"],
+            "title": "an expression",
+            "description": "An expression over `event` that gives true or false. Default: true.",
+        },
+        "action": {
+            "enum": ["start", "drop", "signal"],
+            "default": "start",
+            "title": "an action: start or drop",
+            "description": "start: start a run. drop: start none, and ask no further rule. signal: reserved.",
+        },
+        "input": {
+            "type": ["object", "string"],
+            "title": "an object, or one ${{ expression }} that gives an object",
+            "description": "The run's input; strings may hold ${{ expressions }} over `event`.",
+        },
+        "business_key": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 2000,
+            "title": "a text that may hold ${{ expressions }}",
+            "description": "The run's business key, and what dedupe and debounce tell cases apart by.",
+        },
+        "lane": {
+            "enum": list(LANES),
+            "title": "a lane: critical, high, standard or bulk",
+            "description": "How urgent the run is. Default: the definition's lane.",
+        },
+        "deadline": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 2000,
+            "title": "a moment or a date, or a text that holds ${{ expressions }}",
+            "description": "When the run is given up, in place of the definition's timeout, if it is still to come.",
+        },
+        "dedupe": {**_DURATION, "description": "Start nothing more for the same business key so long after a start."},
+        "debounce": {**_DURATION, "description": "Start once, and no more until no event has come for so long."},
+        "signal": {"title": "reserved", "description": "Reserved for signals to waiting runs."},
+    },
+}
+
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "an ERIP workflow definition",
@@ -136,6 +199,15 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "title": "a JSON Schema",
             "description": "JSON Schema (2020-12) of the run's input. References only within it.",
+        },
+        "on": {
+            "type": ["array", "object"],
+            "title": "a rule, or a list of rules",
+            "description": "Events that start runs. The first rule that matches an event decides.",
+            "maxItems": MAX_RULES,
+            "if": {"type": "array"},
+            "then": {"items": RULE},
+            "else": {"if": {"type": "object"}, "then": RULE},
         },
         "steps": {
             "type": "object",

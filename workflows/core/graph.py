@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from workflows.core.expressions import Expression
 from workflows.core.faults import Fault
+from workflows.core.rules import Rule
 from workflows.core.schema import Schema
 from workflows.core.templates import Template
 
@@ -101,6 +102,8 @@ class Graph:
     description: str
     #: `input_schema`, compiled
     input_check: Schema | None = None
+    #: the rules of `on`, in their order
+    rules: tuple[Rule, ...] = ()
 
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that keeps `data` from being this workflow's input; paths like `input.cves[0]`."""

@@ -65,6 +65,10 @@ class Schema:
             raise SchemaInvalid([Fault(at, f"not a JSON Schema: {_tidy(str(error))}")]) from error
         return cls(document, validator)
 
+    def accepts(self, data: Any) -> bool:
+        """Whether nothing is wrong with `data`, which is plain JSON that is known not to be nested deeply."""
+        return bool(self._validator.is_valid(data))
+
     def faults(self, data: Any, *, at: str) -> list[Fault]:
         """Everything wrong with `data` (at most 50 faults), in the order of their paths."""
         return [Fault(place(at, found.location), found.message) for found in self.violations(data)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflows.core.expressions import Expression, ExpressionError
+from workflows.core.expressions import ROOTS, Expression, ExpressionError
 from workflows.core.faults import Fault, join
 from workflows.core.tokens import TokenError, scan
 
@@ -41,12 +41,14 @@ class Template:
         return template
 
     @classmethod
-    def check(cls, value: Any, *, at: str, of_item: bool = False) -> "tuple[Template | None, list[Fault], Expressions]":
+    def check(
+        cls, value: Any, *, at: str, roots: tuple[str, ...] = ROOTS
+    ) -> "tuple[Template | None, list[Fault], Expressions]":
         """(the template or None, every fault with its path under `at`, the expressions that are sound).
 
-        of_item: it is rendered for each item of a fan-out.
+        roots: the names that its expressions may read.
         """
-        builder = _Builder(of_item)
+        builder = _Builder(roots)
         constant, render = builder.build(value, at, ())
         found = tuple(builder.found)
         if builder.faults:
@@ -65,8 +67,8 @@ class Template:
 
 
 class _Builder:
-    def __init__(self, of_item: bool) -> None:
-        self.of_item = of_item
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        self.roots = roots
         self.faults: list[Fault] = []
         self.found: list[tuple[Location, Expression]] = []
 
@@ -101,9 +103,7 @@ class _Builder:
             return text, None
         try:
             parts = split(text)
-            compiled = [
-                Expression.compile(part.strip(), of_item=self.of_item) if code else part for code, part in parts
-            ]
+            compiled = [Expression.compile(part.strip(), roots=self.roots) if code else part for code, part in parts]
         except (ExpressionError, TokenError) as error:
             self.faults.append(Fault(at, str(error)))
             return None, None
@@ -137,6 +137,21 @@ def split(text: str) -> list[tuple[bool, str]]:
     if plain:
         parts.append((False, plain))
     return parts
+
+
+def unwrap(source: str) -> str:
+    """The expression of an `if`, which may be written with or without ${{ }}."""
+    try:
+        parts = split(source)
+    except (ExpressionError, ValueError):
+        return source
+    return parts[0][1].strip() if len(parts) == 1 and parts[0][0] else source
+
+
+def is_one_expression(text: str) -> bool:
+    """Whether a text, that is known to be sound, is one ${{ }} and nothing else."""
+    parts = split(text)
+    return len(parts) == 1 and parts[0][0]
 
 
 def _find_end(text: str, start: int) -> tuple[int, int]:

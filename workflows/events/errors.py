@@ -77,8 +77,119 @@ class UnknownTarget(WorkflowsError):
     status = 422
 
 
+class UnknownEventType(WorkflowsError):
+    """There is no event type of that name. `GET /api/v1/event-types` lists those there are."""
+
+    code = "unknown_event_type"
+    status = 404
+
+
+class TypeInvalid(WorkflowsError):
+    """The event type is not valid. Mend what `faults` names, and send it again."""
+
+    code = "event_type_invalid"
+    status = 422
+
+
+class SchemaIncompatible(WorkflowsError):
+    """The new schema may refuse what the version before accepts: events of it are still on their way, and their sources
+    may never change. Widen the schema, or register a type of another name."""
+
+    code = "schema_incompatible"
+    status = 409
+
+
+class UnknownTrigger(WorkflowsError):
+    """There is no trigger of that name. `GET /api/v1/triggers` lists those there are."""
+
+    code = "unknown_trigger"
+    status = 404
+
+
+class NotStartedByEvent(WorkflowsError):
+    """No event started that run."""
+
+    code = "not_started_by_event"
+    status = 404
+
+
+class TriggerInvalid(WorkflowsError):
+    """The trigger is not valid. Mend what `faults` names, and send it again."""
+
+    code = "trigger_invalid"
+    status = 422
+
+
 class ReplayTooLarge(WorkflowsError):
     """More than 100,000 events of the log are asked for. Narrow the range, and replay one after the other."""
 
     code = "replay_too_large"
     status = 422
+
+
+class UnknownSubscription(WorkflowsError):
+    """There is no subscription of that id."""
+
+    code = "unknown_subscription"
+    status = 404
+
+
+class UnknownDelivery(WorkflowsError):
+    """There is no delivery of that id; what was delivered or given up long ago is forgotten."""
+
+    code = "unknown_delivery"
+    status = 404
+
+
+class DeliveryUnderWay(WorkflowsError):
+    """The delivery is on its way this moment. Wait for what comes of it."""
+
+    code = "delivery_under_way"
+    status = 409
+
+
+class SubscriptionDisabled(WorkflowsError):
+    """The subscription is disabled, so nothing is delivered to it. Enable it first."""
+
+    code = "subscription_disabled"
+    status = 409
+
+
+class TooManySubscriptions(WorkflowsError):
+    """There are as many subscriptions as the platform serves. Delete one that is not needed."""
+
+    code = "too_many_subscriptions"
+    status = 409
+
+
+class RotatedAlready(WorkflowsError):
+    """The secret was exchanged within the last day, and the former one still signs. Wait until that day is over."""
+
+    code = "rotated_already"
+    status = 409
+
+
+class TooManyStreams(WorkflowsError):
+    """More streams are open than are served. Connect again after `retry_after` seconds."""
+
+    code = "too_many_streams"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CursorUnknown(WorkflowsError):
+    """The Last-Event-ID is none of this log's. Connect without one."""
+
+    code = "unknown_event_id"
+    status = 400
+
+
+class CursorTooOld(WorkflowsError):
+    """The log does not keep the events after this Last-Event-ID any more. Connect without one: the stream then begins
+    with what comes next."""
+
+    code = "event_id_too_old"
+    status = 410

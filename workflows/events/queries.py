@@ -11,9 +11,11 @@ from typing import Any
 import orjson
 from django.db import connection
 
+from workflows.events import links
 from workflows.events.conf import conf
 from workflows.events.errors import UnknownDeadLetter, UnknownEvent
 from workflows.events.models import DeadLetter
+from workflows.events.triggers import identity_of
 from workflows.queries import Page
 
 MAX_PAGE = 1_000
@@ -92,7 +94,8 @@ def event_at(partition: int, position: int) -> dict[str, Any]:
         row = cursor.fetchone()
     if row is None:
         raise UnknownEvent(f"There is no event at {partition}-{position} in the log.")
-    return _told(row)
+    event = orjson.loads(row[-1])
+    return {**_told(row), "runs": links.runs_of(identity_of(event["source"], event["id"]))}
 
 
 _COLUMNS = "logged_at, partition, position, accepted_at, event"

@@ -17,7 +17,7 @@ from workflows.core.cloudevents import (
     read_structured,
 )
 from workflows.core.faults import Fault
-from workflows.events import ingest
+from workflows.events import ingest, types
 from workflows.events.conf import conf
 from workflows.events.errors import EventsInvalid
 
@@ -49,11 +49,11 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
     media = media.strip().lower()
     if media.startswith("application/cloudevents"):
         _need_utf8(parameters)
-        partitions = conf().partitions
+        partitions, check = conf().partitions, types.checker()
         if media == BATCH:
-            return read_batch(body, partitions=partitions, most=conf().batch_limit)
+            return read_batch(body, partitions=partitions, most=conf().batch_limit, check=check)
         if media == STRUCTURED:
-            return read_structured(body, partitions=partitions)
+            return read_structured(body, partitions=partitions, check=check)
         raise UnsupportedMediaType(sent, f'"{media[:80]}" is not read here; send {STRUCTURED} or {BATCH}.')
     if not any(name.lower().startswith("ce-") for name in headers):
         raise UnsupportedMediaType(
@@ -62,7 +62,7 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
             "or the attributes in ce- headers.",
         )
     named = [(name.lower(), value) for name, value in headers.items()]
-    return read_binary(named, sent, body, partitions=conf().partitions)
+    return read_binary(named, sent, body, partitions=conf().partitions, check=types.checker())
 
 
 def _need_utf8(parameters: str) -> None:

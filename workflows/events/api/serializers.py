@@ -40,6 +40,15 @@ class LoggedEvent(Answer):
     event = CloudEvent()
 
 
+class RunOfEvent(Answer):
+    run_id = serializers.UUIDField()
+    trigger = serializers.CharField(help_text="The rule: `vulnerability-response: on[0]`, or `trigger <name>`.")
+
+
+class EventDetail(LoggedEvent):
+    runs = RunOfEvent(many=True, help_text="The runs that it started.")
+
+
 class EventPage(Answer):
     items = LoggedEvent(many=True)
     next_cursor = serializers.CharField(allow_null=True)

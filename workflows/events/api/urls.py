@@ -3,7 +3,8 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from .views import deadletters, events
+from .rules import EVENT_TYPE, TRIGGER
+from .views import deadletters, event_types, events, stream, subscriptions, triggers
 
 
 class EventPosition(StringConverter):
@@ -14,11 +15,22 @@ class LetterId(IntConverter):
     regex = "[0-9]{1,18}"
 
 
+class TriggerName(StringConverter):
+    regex = TRIGGER
+
+
+class EventTypeName(StringConverter):
+    regex = EVENT_TYPE
+
+
+register_converter(TriggerName, "trigger")
+register_converter(EventTypeName, "event_type")
 register_converter(EventPosition, "position")
 register_converter(LetterId, "letter")
 
 urlpatterns = [
     path("events", events.Events.as_view()),
+    path("events/stream", stream.EventsStream.as_view()),
     path("events/status", events.EventsStatus.as_view()),
     path("events/replay", events.EventsReplay.as_view()),
     path("events/dead-letters", deadletters.DeadLetters.as_view()),
@@ -26,4 +38,16 @@ urlpatterns = [
     path("events/dead-letters/<letter:id>/retry", deadletters.DeadLetterRetry.as_view()),
     path("events/dead-letters/<letter:id>/discard", deadletters.DeadLetterDiscard.as_view()),
     path("events/<position:position>", events.EventOne.as_view()),
+    path("subscriptions", subscriptions.Subscriptions.as_view()),
+    path("subscriptions/<uuid:id>", subscriptions.SubscriptionOne.as_view()),
+    path("subscriptions/<uuid:id>/rotate-secret", subscriptions.SubscriptionSecret.as_view()),
+    path("subscriptions/<uuid:id>/test", subscriptions.SubscriptionTest.as_view()),
+    path("subscriptions/<uuid:id>/deliveries", subscriptions.SubscriptionDeliveries.as_view()),
+    path("deliveries/<letter:id>", subscriptions.DeliveryOne.as_view()),
+    path("deliveries/<letter:id>/redeliver", subscriptions.DeliveryAgain.as_view()),
+    path("event-types", event_types.EventTypes.as_view()),
+    path("event-types/<event_type:type>", event_types.EventTypeOne.as_view()),
+    path("triggers", triggers.Triggers.as_view()),
+    path("triggers/<trigger:name>", triggers.TriggerOne.as_view()),
+    path("runs/<uuid:id>/event", triggers.RunEvent.as_view()),
 ]

@@ -1,6 +1,6 @@
 """What clearance.route_decision takes and gives."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import Field
@@ -22,6 +22,9 @@ class DecideInput(StepInput):
     known_exploited: bool | None = None
     ransomware: bool | None = None
     hours_to_deadline: float | None = Field(default=None, description="hours to the next legal deadline")
+    due_date: date | None = Field(
+        default=None, description="a day by whose end (UTC) it is due whatever the table says"
+    )
     facts: dict[str, Any] = Field(default={}, max_length=20, description="further fields of the table")
 
 
@@ -29,7 +32,9 @@ class DecideOutput(StepOutput):
     level: str = Field(default="none", description="who has to approve: none, team, manager, executive, board …")
     urgency: str = ""
     sla_hours: float = 0.0
-    due_at: datetime | None = Field(default=None, description="the run's creation + sla_hours")
+    due_at: datetime | None = Field(default=None, description="creation + sla_hours, or the due date's end if sooner")
+    due_date: date | None = None
+    overdue: bool = Field(default=False, description="the due date had passed when the run was created")
     approvers: list[str] = []
     reason: str = ""
     table: str = ""

@@ -1,6 +1,6 @@
 """clearance.route_decision"""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError
@@ -21,17 +21,23 @@ def route_decision(data: DecideInput, ctx: StepContext) -> DecideOutput:
     if current is None:
         raise PermanentStepError(f"there is no decision table {data.table!r}", code="unknown_table")
     fields = {field.name for field in current.table.fields}
-    facts = data.model_dump(exclude={"table", "facts"})
+    facts = data.model_dump(exclude={"table", "facts", "due_date"})
     facts = {name: value for name, value in facts.items() if name in fields} | data.facts
     try:
         row = current.table.decide(facts)
     except BadFact as error:
         raise PermanentStepError(f"table {data.table}: {error}", code="bad_fact") from error
+    due_at = ctx.run_created_at + timedelta(hours=row.then.sla_hours)
+    given = _end_of(data.due_date) if data.due_date is not None else None
+    overdue = given is not None and given <= ctx.run_created_at
     return DecideOutput(
         level=row.then.level,
         urgency=row.then.urgency,
         sla_hours=row.then.sla_hours,
-        due_at=ctx.run_created_at + timedelta(hours=row.then.sla_hours),
+        # What is late already is due as soon as the table has it.
+        due_at=min(due_at, given) if given is not None and not overdue else due_at,
+        due_date=data.due_date,
+        overdue=overdue,
         approvers=list(row.then.approvers),
         reason=row.then.reason,
         table=current.name,
@@ -39,3 +45,8 @@ def route_decision(data: DecideInput, ctx: StepContext) -> DecideOutput:
         row=row.id,
         facts=facts,
     )
+
+
+def _end_of(day: date) -> datetime:
+    """The day's last second, in UTC."""
+    return datetime.combine(day, time(23, 59, 59), UTC)

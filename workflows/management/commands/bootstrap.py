@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 from workflows import engine, library
 from workflows.library.reference import load_reference_data
+from workflows.seeds import load_seeds
 
 
 class Command(BaseCommand):
@@ -17,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        loaded = load_reference_data()
+        loaded = {**load_reference_data(), **load_seeds()}
         published = [
             engine.publish(None, path.read_text(), "yaml", author="bootstrap")
             for path in sorted((Path(library.__file__).parent / "definitions").glob("*.yaml"))

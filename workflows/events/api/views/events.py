@@ -115,7 +115,7 @@ class EventOne(APIView):
         summary="Read one event of the log",
         description="By its place. By its source and id: `GET /events?source=…&id=…`.",
         parameters=[_POSITION],
-        answers={200: serializers.LoggedEvent},
+        answers={200: serializers.EventDetail},
     )
     def get(self, request: Request, position: str) -> Response:
         partition, _, place = position.partition("-")

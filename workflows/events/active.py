@@ -1,0 +1,104 @@
+"""The rules in force: of the latest version of every workflow, and stored ones. Compiled, held in the process.
+
+Stored rules of a workflow are asked before those of its definition, in the order of their names: so a person can drop
+events, or have others start runs, without publishing a definition. What was published or stored is in force within
+CHECK_SECONDS everywhere.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from django.db.models import F, Q
+
+from workflows.core.definition import DefinitionInvalid
+from workflows.core.rules import Rule, compile_rule
+from workflows.core.triggers import RuleBook
+from workflows.events.models import TriggerVersion
+from workflows.events.store import triggers as store
+from workflows.graphs import graph_of
+from workflows.models import WorkflowVersion
+
+log = structlog.get_logger(__name__)
+
+#: seconds between two looks at whether anything changed
+CHECK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Active:
+    """The rules in force at some moment."""
+
+    book: RuleBook = field(default_factory=RuleBook)
+    #: the version that a workflow's runs are started with: its latest
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+
+_lock = threading.Lock()
+_active = Active()
+_token: Any = None
+_checked_at = float("-inf")
+
+
+def active() -> Active:
+    """The rules in force, as of a moment ago."""
+    global _active, _token, _checked_at
+    if time.monotonic() - _checked_at < CHECK_SECONDS:
+        return _active
+    with _lock:
+        # The token is read before the rules: what is newer than its token is loaded once more, never kept too long.
+        token = store.rules_token()
+        if token != _token:
+            _active = _load()
+            _token = token
+            log.info("rules_loaded", rules=len(_active.book))
+        _checked_at = time.monotonic()
+        return _active
+
+
+def patterns() -> frozenset[str]:
+    """The types of events, and the beginnings of types with `.*`, that some rule is about."""
+    return active().book.patterns
+
+
+def forget() -> None:
+    """Load anew at the next use: for tests, and for a process that just changed something."""
+    global _token, _checked_at
+    with _lock:
+        _token, _checked_at = None, float("-inf")
+
+
+def _load() -> Active:
+    stored: dict[str, list[Rule]] = {}
+    for rule in _stored():
+        stored.setdefault(rule.workflow, []).append(rule)
+    latest = WorkflowVersion.objects.filter(number=F("definition__latest")).filter(
+        Q(document__has_key="on") | Q(definition__name__in=list(stored))
+    )
+    rules: list[Rule] = []
+    versions: dict[str, int] = {}
+    for name, version_id in latest.order_by("definition__name").values_list("definition__name", "id"):
+        try:
+            graph = graph_of(version_id)
+        except DefinitionInvalid as error:
+            # Published by a release that allowed more. Its runs cannot be started by anybody; the others go on.
+            log.error("rules_not_loaded", workflow=name, error=str(error))
+            continue
+        versions[name] = version_id
+        rules += [*stored.get(name, ()), *graph.rules]
+    return Active(RuleBook(rules), versions)
+
+
+def _stored() -> Iterator[Rule]:
+    latest = TriggerVersion.objects.filter(number=F("trigger__latest"), enabled=True).select_related("trigger")
+    for version in latest.order_by("trigger__name"):
+        name = version.trigger.name
+        # Whether its input fits is seen at each event: the workflow may have another schema by now.
+        rule, faults = compile_rule(version.rule, version.workflow, None, at="rule", label=f"trigger {name}")
+        if rule is None:
+            log.error("rules_not_loaded", trigger=name, error="; ".join(map(str, faults)))
+            continue
+        yield rule

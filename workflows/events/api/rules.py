@@ -1,0 +1,89 @@
+"""What the API of triggers and event types reads and answers with."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from workflows.api.fields import JsonObject, StrictSerializer, Text
+
+Answer = serializers.Serializer[Any]
+
+TRIGGER = r"[a-z][a-z0-9-]{0,62}"
+#: what a type may be called to be registered: it stands in an address
+EVENT_TYPE = r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*"
+MAX_EVENT_TYPE = 250
+
+
+class PutTrigger(StrictSerializer):
+    """Store a trigger."""
+
+    workflow = Text(min_length=1, max_length=63, help_text="The workflow whose runs it starts.")
+    rule = JsonObject(help_text="A rule as in a definition's `on`.")
+    enabled = serializers.BooleanField(required=False, default=True, help_text="false: it is kept, and not asked.")
+    description = Text(required=False, allow_blank=True, max_length=4000, default="")
+
+
+class TriggerStored(Answer):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    changed = serializers.BooleanField(help_text="false: it said the same before.")
+
+
+class TriggerListed(Answer):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    workflow = serializers.CharField()
+    rule = JsonObject()
+    enabled = serializers.BooleanField()
+    deleted = serializers.BooleanField()
+    description = serializers.CharField()
+    author = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class TriggerList(Answer):
+    items = TriggerListed(many=True)
+
+
+class TriggerDetail(TriggerListed):
+    versions = TriggerListed(many=True, help_text="The latest 100, newest first.")
+
+
+class StartedByEvent(Answer):
+    run_id = serializers.UUIDField()
+    trigger = serializers.CharField(help_text="The rule: `vulnerability-response: on[0]`, or `trigger <name>`.")
+    position = serializers.CharField(help_text="The event's place in the log.")
+    logged_at = serializers.DateTimeField()
+    event = JsonObject(help_text="The CloudEvent; null where the log has dropped it.", allow_null=True)
+
+
+class PutEventType(StrictSerializer):
+    """Register an event type."""
+
+    schema = JsonObject(help_text="JSON Schema (2020-12 unless `$schema` says otherwise) of the events' `data`.")
+    description = Text(required=False, allow_blank=True, max_length=4000, default="")
+
+
+class EventTypeRegistered(Answer):
+    type = serializers.CharField()
+    version = serializers.IntegerField()
+
+
+class EventTypeListed(Answer):
+    type = serializers.CharField()
+    version = serializers.IntegerField()
+    description = serializers.CharField()
+    author = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class EventTypeList(Answer):
+    items = EventTypeListed(many=True)
+
+
+class EventTypeVersion(EventTypeListed):
+    schema = JsonObject()
+
+
+class EventTypeDetail(EventTypeVersion):
+    versions = EventTypeVersion(many=True, help_text="The latest 100, newest first.")

@@ -1,0 +1,131 @@
+"""Triggers: rules that start runs on events, kept beside the definitions' own."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from erip.access.scopes import Scope
+from workflows.api.reading import principal_of, read_body
+from workflows.api.schema import RUN_PARAMETER, operation, response_header
+from workflows.events import links, stored
+from workflows.events.models import TriggerVersion
+
+from .. import rules as serializers
+
+NAME = OpenApiParameter(
+    "name",
+    {"type": "string", "pattern": f"^{serializers.TRIGGER}$"},
+    OpenApiParameter.PATH,
+    description="The trigger's name.",
+)
+_EXAMPLE = OpenApiExample(
+    "Critical threats from one feed",
+    value={
+        "workflow": "critical-threat",
+        "rule": {
+            "event": "nexus.threat.*",
+            "source": "https://feeds.example/*",
+            "if": "event.data.severity == 'critical'",
+            "input": {"threat_id": "${{ event.id }}", "severity": "critical"},
+            "business_key": "${{ event.subject }}",
+            "dedupe": "10m",
+        },
+    },
+    request_only=True,
+)
+
+
+def _says(version: TriggerVersion) -> dict[str, Any]:
+    return {
+        "name": version.trigger.name,
+        "version": version.number,
+        "workflow": version.workflow,
+        "rule": version.rule,
+        "enabled": version.enabled,
+        "deleted": version.deleted,
+        "description": version.description,
+        "author": version.author,
+        "created_at": version.created_at,
+    }
+
+
+class Triggers(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="events",
+        id="listTriggers",
+        summary="List stored triggers",
+        description="By name, which is also the order in which those of one workflow are asked.",
+        answers={200: serializers.TriggerList},
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"items": [_says(version) for version in stored.stored()]})
+
+
+class TriggerOne(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="events",
+        id="getTrigger",
+        summary="Read a trigger, and what it said before",
+        parameters=[NAME],
+        answers={200: serializers.TriggerDetail},
+    )
+    def get(self, request: Request, name: str) -> Response:
+        versions = [_says(version) for version in stored.history(name)]
+        return Response({**versions[0], "versions": versions})
+
+    @operation(
+        scope=Scope.AUTHOR,
+        tag="events",
+        id="putTrigger",
+        summary="Store a trigger",
+        description=(
+            "The rule has the format of a definition's `on` (docs/definitions.md). It is asked before the rules of the "
+            "workflow's own definition. A change becomes the next version; the same again changes nothing. It is in "
+            "force within a second."
+        ),
+        parameters=[NAME, response_header("Location", "Where the trigger is.", 200, 201)],
+        request=serializers.PutTrigger,
+        examples=[_EXAMPLE],
+        answers={200: serializers.TriggerStored, 201: serializers.TriggerStored},
+    )
+    def put(self, request: Request, name: str) -> Response:
+        body = read_body(request, serializers.PutTrigger)
+        done = stored.put(name, **body, author=principal_of(request))
+        return Response(
+            {"name": done.name, "version": done.number, "changed": done.changed},
+            status=201 if done.created else 200,
+            headers={"Location": f"/api/v1/triggers/{done.name}"},
+        )
+
+    @operation(
+        scope=Scope.AUTHOR,
+        tag="events",
+        id="deleteTrigger",
+        summary="Delete a trigger",
+        description="It is in force no more within a second. Its versions are kept.",
+        parameters=[NAME],
+        answers={204: None},
+    )
+    def delete(self, request: Request, name: str) -> Response:
+        stored.delete(name, author=principal_of(request))
+        return Response(status=204)
+
+
+class RunEvent(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="events",
+        id="getRunEvent",
+        summary="Which event started a run",
+        description="404 for a run that no event started.",
+        parameters=[RUN_PARAMETER],
+        answers={200: serializers.StartedByEvent},
+    )
+    def get(self, request: Request, id: UUID) -> Response:
+        return Response(links.event_of(str(id)))

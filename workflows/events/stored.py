@@ -1,0 +1,101 @@
+"""Stored rules: what can be done with them, and what can be read of them. Each change is a version that stays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from workflows.core.faults import Fault
+from workflows.core.rules import compile_rule
+from workflows.core.structure import did_you_mean
+from workflows.events import active
+from workflows.events.errors import TriggerInvalid, UnknownTrigger
+from workflows.events.models import Trigger, TriggerVersion
+from workflows.graphs import graph_of
+from workflows.models import WorkflowDefinition, WorkflowVersion
+
+VERSIONS_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    name: str
+    number: int
+    #: whether the name had no rule before
+    created: bool
+    #: False where the latest version says the same
+    changed: bool
+
+
+def put(
+    name: str, *, workflow: str, rule: dict[str, Any], enabled: bool = True, description: str = "", author: str
+) -> Stored:
+    """Store a rule as the next version of the trigger of that name; the same again is a no-op.
+
+    Raises TriggerInvalid.
+    """
+    says = {"workflow": workflow, "rule": rule, "enabled": enabled, "description": description}
+    with transaction.atomic():
+        Trigger.objects.get_or_create(name=name)
+        # Those who change the same one take turns, or two could take the same number.
+        trigger = Trigger.objects.select_for_update().get(name=name)
+        latest = trigger.versions.filter(number=trigger.latest).first()
+        here = latest is not None and not latest.deleted
+        if latest is not None and here and all(getattr(latest, key) == value for key, value in says.items()):
+            return Stored(name, latest.number, False, False)
+        # What was sound when it was stored can be switched off whatever has become of its workflow.
+        same = latest is not None and here and (latest.workflow, latest.rule) == (workflow, rule)
+        if enabled or not same:
+            _check(workflow, rule)
+        number = _add(trigger, says, author)
+    active.forget()
+    return Stored(name, number, not here, True)
+
+
+def delete(name: str, *, author: str) -> None:
+    """The rule says nothing any more; what it said stays to be read. Raises UnknownTrigger."""
+    with transaction.atomic():
+        trigger = Trigger.objects.select_for_update().filter(name=name).first()
+        latest = trigger.versions.get(number=trigger.latest) if trigger else None
+        if trigger is None or latest is None or latest.deleted:
+            raise UnknownTrigger
+        said = {key: getattr(latest, key) for key in ("workflow", "rule", "description")}
+        _add(trigger, {**said, "enabled": False, "deleted": True}, author)
+    active.forget()
+
+
+def stored() -> list[TriggerVersion]:
+    """The rules that there are, by name: the latest version of each."""
+    latest = TriggerVersion.objects.filter(number=F("trigger__latest"), deleted=False).select_related("trigger")
+    return list(latest.order_by("trigger__name"))
+
+
+def history(name: str) -> list[TriggerVersion]:
+    """What a rule says and said, newest first. Raises UnknownTrigger for one that is not there, or not any more."""
+    versions = TriggerVersion.objects.filter(trigger__name=name).select_related("trigger").order_by("-number")
+    found = list(versions[:VERSIONS_SHOWN])
+    if not found or found[0].deleted:
+        raise UnknownTrigger
+    return found
+
+
+def _add(trigger: Trigger, says: dict[str, Any], author: str) -> int:
+    version = TriggerVersion.objects.create(trigger=trigger, number=trigger.latest + 1, author=author, **says)
+    trigger.latest = version.number
+    trigger.save(update_fields=["latest"])
+    return version.number
+
+
+def _check(workflow: str, rule: Any) -> None:
+    """Against the latest version of the workflow: a later one may ask for another input."""
+    latest = WorkflowVersion.objects.filter(definition__name=workflow, number=F("definition__latest")).first()
+    faults: list[Fault] = []
+    if latest is None:
+        names = WorkflowDefinition.objects.values_list("name", flat=True)[:1000]
+        faults.append(Fault("workflow", f'there is no workflow "{workflow}"{did_you_mean(workflow, names)}'))
+    schema = graph_of(latest.pk).input_check if latest is not None else None
+    _, wrong = compile_rule(rule, workflow, schema, at="rule", label="rule")
+    faults += wrong
+    if faults:
+        raise TriggerInvalid(faults=faults)

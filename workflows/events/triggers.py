@@ -1,0 +1,166 @@
+"""The effect that starts runs: what the rules in force say about a round's events is done in the round's transaction.
+
+An event is asked about only if a rule is about its type. All runs of a round are inserted by one statement, after one
+that notes which event starts which; where rules have windows, the cases are locked by one and changed by another. The
+workers are told after the commit, many runs in one message. Nothing is refused for load: the events were accepted, and
+what they start counts in the lanes' backlog like any other run (Note [Admission] in `core/lanes`).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from workflows import dispatch, engine
+from workflows.core.faults import Fault
+from workflows.core.triggers import Drop, Failed, Held, Start, ask, settle, started_by
+from workflows.events.active import Active, active
+from workflows.events.effects import AfterCommit, LoggedEvent, Round
+from workflows.events.store import triggers as store
+from workflows.events.store.triggers import Link
+from workflows.graphs import graph_of
+from workflows.ids import new_run_id
+from workflows.models import WorkflowDefinition
+from workflows.store import NewRun, insert_runs
+
+NAME = "triggers"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A run that an event is to start."""
+
+    event: LoggedEvent
+    identity: str
+    start: Start
+
+
+class Triggers:
+    """Starts the runs that events are to start. A replay's target is `triggers`, or `triggers:<workflow>`."""
+
+    name = NAME
+
+    def apply(self, round: Round) -> AfterCommit | None:
+        rules = active()
+        wanted: list[_Wanted] = []
+        for event in round.events:
+            for one in _asked(rules, event, _workflow_of(event.replay)):
+                if isinstance(one, Failed):
+                    _reject(round, event, one)
+                elif isinstance(one, Start):
+                    wanted.append(_Wanted(event, identity_of(event.source, event.id), one))
+        if any(event.replay is not None for event in round.events):
+            # What they have started they do not start again, and open no window for.
+            known = store.linked([(one.identity, one.start.rule.key) for one in wanted]) if wanted else set()
+            wanted = [one for one in wanted if (one.identity, one.start.rule.key) not in known]
+        wanted = _outside_of_windows(wanted)
+        if not wanted:
+            return None
+        hints = insert_runs(_linked(wanted, rules))
+        return lambda: _tell(hints)
+
+    def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
+        """How many of these events each rule would start a run for, drop, or fail on; windows are left out of account.
+
+        Those that have started their run before count as `already started`.
+        """
+        workflow = _workflow_of(target)
+        if workflow is not None and not WorkflowDefinition.objects.filter(name=workflow).exists():
+            raise LookupError(f'there is no workflow "{workflow}"')
+        rules = active()
+        counts: Counter[str] = Counter()
+        starts: list[tuple[str, Start]] = []
+        for event in events:
+            for one in _asked(rules, event, workflow):
+                if isinstance(one, Start):
+                    starts.append((identity_of(event.source, event.id), one))
+                else:
+                    counts[f"{one.rule.label}: {'failed' if isinstance(one, Failed) else 'dropped'}"] += 1
+        known = store.linked([(identity, start.rule.key) for identity, start in starts]) if starts else set()
+        for identity, start in starts:
+            already = (identity, start.rule.key) in known
+            counts[f"{start.rule.label}: {'already started' if already else 'started'}"] += 1
+        return dict(counts)
+
+
+def identity_of(source: str, id_: str) -> str:
+    """The event's identity as the journal has it: 32 hexadecimal digits."""
+    return blake2b(f"{source}\0{id_}".encode(), digest_size=16).hexdigest()
+
+
+def _workflow_of(target: str | None) -> str | None:
+    return (target or "").partition(":")[2] or None
+
+
+def _asked(rules: Active, event: LoggedEvent, workflow: str | None) -> list[Start | Drop | Failed]:
+    """What the rules of each workflow (or of one) say, with inputs that fit."""
+    found: list[Start | Drop | Failed] = []
+    for group in rules.book.wanting(event.type):
+        if workflow is not None and group[0].workflow != workflow:
+            continue
+        if not any(rule.is_about(event.type, event.source) for rule in group):
+            continue
+        asked = ask(group, event.event)
+        if isinstance(asked, Start):
+            faults = graph_of(rules.versions[asked.rule.workflow]).input_faults(asked.input)
+            if faults:
+                asked = Failed(asked.rule, "input_invalid", tuple(faults))
+        if asked is not None:
+            found.append(asked)
+    return found
+
+
+def _reject(round: Round, event: LoggedEvent, failed: Failed) -> None:
+    rule = failed.rule
+    told = "; ".join(str(Fault(fault.path, fault.message)) for fault in failed.faults)
+    round.reject(event, effect=NAME, target=rule.workflow, code=failed.code, message=f"{rule.label}: {told}")
+
+
+def _outside_of_windows(wanted: list[_Wanted]) -> list[_Wanted]:
+    """Those that no window keeps from starting; the windows are opened, or made longer (Note [Windows])."""
+    keys = [one.start.case.key for one in wanted if one.start.case is not None]
+    if not keys:
+        return wanted
+    now, until = store.lock_cases(keys)
+    decisions, changed = settle([one.start for one in wanted], until, now)
+    if changed:
+        store.open_windows(changed)
+    return [one for one, decision in zip(wanted, decisions, strict=True) if not isinstance(decision, Held)]
+
+
+def _linked(wanted: Sequence[_Wanted], rules: Active) -> list[NewRun]:
+    """Note which event starts which run; the runs of those that have not started theirs before."""
+    links = [
+        Link(
+            event=one.identity,
+            rule=one.start.rule.key,
+            trigger=one.start.rule.label,
+            run_id=new_run_id(),
+            partition=one.event.partition,
+            position=one.event.position,
+            logged_at=one.event.logged_at,
+        )
+        for one in wanted
+    ]
+    now, fresh = store.link(links)
+    return [
+        _new_run(one, link.run_id, rules, now)
+        for one, link in zip(wanted, links, strict=True)
+        if (link.event, link.rule) in fresh
+    ]
+
+
+def _new_run(one: _Wanted, run_id: str, rules: Active, now: datetime) -> NewRun:
+    start = one.start
+    version_id = rules.versions[start.rule.workflow]
+    request = engine.StartRequest(start.input, start.business_key, start.lane)
+    principal = started_by(one.event.type, start.depth)
+    return engine.new_run(
+        graph_of(version_id), version_id, request, now, principal, run_id=run_id, deadline=start.deadline
+    )
+
+
+def _tell(hints: Sequence[tuple[str, Any]]) -> None:
+    dispatch.hint(hints)
