@@ -34,10 +34,14 @@ COLUMNS = ("partition", "position", "subject", "event_id")
 
 
 class Sender:
-    """Sends numbered events in batches, in a thread, and again whatever was refused for want of room."""
+    """Sends numbered events in batches, in a thread, and again whatever was refused for want of room.
 
-    def __init__(self, count: int, keys: int) -> None:
+    upto: how many it may send by now.
+    """
+
+    def __init__(self, count: int, keys: int, upto: int) -> None:
         self.accepted = 0
+        self.upto = upto
         self._count, self._keys = count, keys
         self._go_on = threading.Event()
         self.thread = threading.Thread(target=self._send, daemon=True)
@@ -45,6 +49,8 @@ class Sender:
     def _send(self) -> None:
         try:
             for start in range(0, self._count, BATCH):
+                while start >= self.upto:
+                    self._go_on.wait(0.02)
                 batch = [
                     event(id=f"{number:07}", subject=f"key-{number % self._keys}", data={"n": number})
                     for number in range(start, min(start + BATCH, self._count))
@@ -62,8 +68,8 @@ class Sender:
 
 
 @contextmanager
-def sending(count: int, keys: int = KEYS) -> Iterator[Sender]:
-    sender = Sender(count, keys)
+def sending(count: int, keys: int = KEYS, upto: int | None = None) -> Iterator[Sender]:
+    sender = Sender(count, keys, count if upto is None else upto)
     sender.thread.start()
     yield sender
     sender.thread.join(timeout=240)
@@ -184,19 +190,18 @@ def test_while_consumers_are_killed_and_added_at_random_each_event_is_logged_onc
     broker: redis.Redis, log: Path
 ) -> None:
     chance = random.Random(20261125)
+    phases = 4
+    in_flight = []
     with ExitStack() as all_of_them:
         alive = [all_of_them.enter_context(workers.worker(log, f"worker{number}")) for number in range(2)]
-        kills = 0
-        with sending(EVENTS):
-            for number in range(2, 6):
+        with sending(EVENTS, upto=0) as sender:
+            for phase in range(phases):
                 before = logged()
-                until(lambda before=before: logged() > before + EVENTS // 12 or logged() == EVENTS, seconds=120)
-                if logged() == EVENTS:
-                    break
-                victim = alive.pop(chance.randrange(len(alive)))
-                workers.kill(victim)
-                kills += 1
-                alive.append(all_of_them.enter_context(workers.worker(log, f"worker{number}")))
+                sender.upto = EVENTS * (phase + 1) // phases
+                until(lambda before=before: logged() >= before + EVENTS // phases // 4, seconds=120)
+                workers.kill(alive.pop(chance.randrange(len(alive))))
+                in_flight.append(sender.upto - logged())
+                alive.append(all_of_them.enter_context(workers.worker(log, f"added{phase}")))
         until(lambda: logged() == EVENTS, seconds=240)
-    assert kills >= 2, "too few were killed to prove anything"
+    assert sum(waiting > 0 for waiting in in_flight) >= phases - 1, f"killed in vain: {in_flight}"
     assert_each_event_once_and_each_key_in_order(EVENTS)

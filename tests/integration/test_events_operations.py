@@ -124,7 +124,6 @@ def test_dead_letters_are_listed_retried_and_discarded(api: Api) -> None:
 def test_the_admin_shows_it_all_and_resolves_dead_letters() -> None:
     User.objects.create_superuser("boss", password="x" * 16)
     client = Client()
-    client.login(request=None, username="boss", password="x" * 16)
     client.force_login(User.objects.get(), backend="django.contrib.auth.backends.ModelBackend")
     with consuming(Recorder()):
         accept([event(id="shown")])

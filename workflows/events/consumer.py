@@ -72,6 +72,8 @@ class Consumer:
         self._busy_until = 0.0
         self._stop = threading.Event()
         self._wake = threading.Event()
+        #: held while the heart beats: who has left must not come back by a last beat
+        self._beating = threading.Lock()
         self._heart = Periodic("events-heartbeat", BEAT_EVERY, self._beat)
         self._threads = [
             threading.Thread(target=self._consume, name="events-consumer", daemon=True),
@@ -92,7 +94,8 @@ class Consumer:
         self._threads[0].join(timeout=STOPS_WITHIN)
         self._heart.stop()
         try:
-            owners.leave(self._worker_id)
+            with self._beating:
+                owners.leave(self._worker_id)
         except (OperationalError, InterfaceError) as error:
             log.warning("consumer_left_without_a_word", error=str(error).strip())
             drop_connection()
@@ -188,7 +191,10 @@ class Consumer:
             log.error("consumer_stuck", seconds=round(time.monotonic() - self._turned_at))
             return
         changes = self._changes
-        found = owners.beat(self._worker_id, rate=self._pace.capacity, lease=self._lease)
+        with self._beating:
+            if self._stop.is_set():
+                return
+            found = owners.beat(self._worker_id, rate=self._pace.capacity, lease=self._lease)
         mine = share_of(self._worker_id, found.live, found.owners)
         owned = {number for number, owner in found.owners.items() if owner == self._worker_id}
         if (mine != owned or owned != self._own or not found.owners) and changes == self._changes:
