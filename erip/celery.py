@@ -1,6 +1,7 @@
 """The Celery app. Its settings stand in `erip/settings/celery.py`, the way to the broker in `erip/broker.py`."""
 
 import os
+from importlib import import_module
 
 from celery import Celery, signals
 
@@ -14,6 +15,9 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # By name: it needs the apps, which are ready only when a worker starts.
 app.steps["worker"].add("workflows.events.bootstep:EventConsumer")
+app.steps["worker"].add("workflows.events.deliverystep:EventDeliverer")
+# Only now: its own imports read the settings.
+import_module("erip.db.propagation")
 
 
 @signals.setup_logging.connect

@@ -21,3 +21,13 @@ def no_ingest_writer() -> Iterator[None]:
     if ingest is not None and ingest._writer is not None:
         ingest._writer.stop()
         ingest._forget_parent()
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens() -> Iterator[None]:
+    """In the test's own process no lifecycle events are wanted, until a test says so (`interest.refresh`)."""
+    from workflows.store import outbox
+
+    outbox.set_interest(outbox.Interest())
+    yield
+    outbox.set_interest(outbox.Interest())

@@ -9,6 +9,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count
 
+from erip.db.retry import retry_transaction
+from erip.db.router import reads_from_replica
 from workflows.core.graph import StepNode
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RunState, StepState
@@ -29,6 +31,7 @@ class Page:
     next_cursor: str | None
 
 
+@retry_transaction
 def run_finished(run_id: str) -> bool:
     """Whether the run has ended. Raises UnknownRun."""
     for kept in (WorkflowRun, ArchivedRun):
@@ -38,6 +41,7 @@ def run_finished(run_id: str) -> bool:
     raise UnknownRun
 
 
+@retry_transaction
 def run_detail(run_id: str) -> dict[str, Any]:
     """A run with all its steps, in the order of the definition. Raises UnknownRun.
 
@@ -65,6 +69,7 @@ def run_detail(run_id: str) -> dict[str, Any]:
     return {**run, "input": _json(input_), "output": _json(output), "steps": told}
 
 
+@reads_from_replica
 def list_items(
     run_id: str, step: str, *, status: str | None = None, cursor: int | None = None, limit: int = 50
 ) -> Page:
@@ -85,6 +90,7 @@ def list_items(
     return Page(items, str(items[-1]["item"]) if len(found) > limit else None)
 
 
+@reads_from_replica
 def list_runs(
     *,
     workflow: str | None = None,
@@ -113,6 +119,7 @@ def list_runs(
     return Page(items, items[-1]["id"] if more else None)
 
 
+@reads_from_replica
 def run_events(run_id: str) -> list[dict[str, Any]]:
     """A run's life, oldest first: the ordinary events as its rows tell them, and what else was recorded.
 

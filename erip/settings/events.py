@@ -31,3 +31,19 @@ ERIP_EVENT_ATTEMPTS = env.int("ERIP_EVENT_ATTEMPTS", 4)
 # For how long a re-send is told by its identity. The log is a record: nothing is dropped unless somebody says so.
 ERIP_EVENT_DEDUPE_DAYS = env.int("ERIP_EVENT_DEDUPE_DAYS", 30)
 ERIP_KEEP_EVENT_MONTHS: int | None = env.int("ERIP_KEEP_EVENT_MONTHS", None)
+
+# Lifecycle events that are logged even if nobody listens: types, or beginnings of types and `*`.
+ERIP_EVENTS_ALWAYS_LOG: list[str] = env.list("ERIP_EVENTS_ALWAYS_LOG", default=[])
+
+# Webhooks of subscriptions: seconds for one request, how many are on their way to one endpoint at once, threads of one
+# worker that send them, and days for which what was delivered or given up is remembered.
+ERIP_EVENT_WEBHOOK_SECONDS = env.float("ERIP_EVENT_WEBHOOK_SECONDS", 10.0)
+ERIP_EVENT_WEBHOOK_IN_FLIGHT = env.int("ERIP_EVENT_WEBHOOK_IN_FLIGHT", 4)
+ERIP_EVENT_WEBHOOK_THREADS = env.int("ERIP_EVENT_WEBHOOK_THREADS", 8)
+ERIP_EVENT_KEEP_DELIVERY_DAYS = env.float("ERIP_EVENT_KEEP_DELIVERY_DAYS", 30.0)
+
+# Streams (server-sent events) that one process serves at once, and one caller of it; events that wait for a slow one.
+ERIP_EVENT_STREAMS = env.int("ERIP_EVENT_STREAMS", 1_000)
+ERIP_EVENT_STREAMS_PER_CALLER = env.int("ERIP_EVENT_STREAMS_PER_CALLER", 20)
+ERIP_EVENT_STREAM_BUFFER = env.int("ERIP_EVENT_STREAM_BUFFER", 1_000)
+ERIP_EVENT_STREAM_HEARTBEAT_SECONDS = env.float("ERIP_EVENT_STREAM_HEARTBEAT_SECONDS", 15.0)

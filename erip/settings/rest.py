@@ -75,6 +75,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "workflows", "description": "Definitions and their immutable versions."},
         {"name": "runs", "description": "Start runs, look at them, cancel them, run them again."},
         {"name": "events", "description": "Send events, read their log, see how far they are."},
+        {"name": "subscriptions", "description": "Have events posted to a URL, and see what was delivered."},
         {"name": "schemas", "description": "JSON Schemas of the documents that the API reads."},
     ],
 }

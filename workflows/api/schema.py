@@ -22,6 +22,7 @@ _MEANINGS = {
     403: "The caller's scope is too small.",
     404: "There is no such thing.",
     409: "It is in a state that does not allow this.",
+    410: "It was there, and is not kept any more.",
     413: "The body is too large.",
     415: "The body's media type is not one that is read here.",
     422: "The body is not what is asked for; `faults` names everything that is wrong with it.",

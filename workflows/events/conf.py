@@ -33,6 +33,23 @@ class Conf:
     dedupe_days: int
     #: months that events are kept; None is for ever
     keep_months: int | None
+    #: types of lifecycle events, or beginnings of types and `*`
+    always_log: list[str]
+    #: seconds that a webhook may take
+    webhook_timeout: float
+    #: deliveries on their way to one endpoint at once
+    webhook_in_flight: int
+    #: of one worker
+    webhook_threads: int
+    #: seconds after its end at which a delivery is forgotten
+    keep_deliveries: float
+    #: streams of one process, and of one caller in it
+    streams: int
+    streams_per_caller: int
+    #: events that may wait for a slow listener
+    stream_buffer: int
+    #: seconds
+    stream_heartbeat: float
 
 
 @cache
@@ -52,4 +69,13 @@ def conf() -> Conf:
         attempts=settings.ERIP_EVENT_ATTEMPTS,
         dedupe_days=settings.ERIP_EVENT_DEDUPE_DAYS,
         keep_months=settings.ERIP_KEEP_EVENT_MONTHS,
+        always_log=settings.ERIP_EVENTS_ALWAYS_LOG,
+        webhook_timeout=settings.ERIP_EVENT_WEBHOOK_SECONDS,
+        webhook_in_flight=settings.ERIP_EVENT_WEBHOOK_IN_FLIGHT,
+        webhook_threads=settings.ERIP_EVENT_WEBHOOK_THREADS,
+        keep_deliveries=settings.ERIP_EVENT_KEEP_DELIVERY_DAYS * 86_400.0,
+        streams=settings.ERIP_EVENT_STREAMS,
+        streams_per_caller=settings.ERIP_EVENT_STREAMS_PER_CALLER,
+        stream_buffer=settings.ERIP_EVENT_STREAM_BUFFER,
+        stream_heartbeat=settings.ERIP_EVENT_STREAM_HEARTBEAT_SECONDS,
     )

@@ -125,3 +125,71 @@ class ReplayTooLarge(WorkflowsError):
 
     code = "replay_too_large"
     status = 422
+
+
+class UnknownSubscription(WorkflowsError):
+    """There is no subscription of that id."""
+
+    code = "unknown_subscription"
+    status = 404
+
+
+class UnknownDelivery(WorkflowsError):
+    """There is no delivery of that id; what was delivered or given up long ago is forgotten."""
+
+    code = "unknown_delivery"
+    status = 404
+
+
+class DeliveryUnderWay(WorkflowsError):
+    """The delivery is on its way this moment. Wait for what comes of it."""
+
+    code = "delivery_under_way"
+    status = 409
+
+
+class SubscriptionDisabled(WorkflowsError):
+    """The subscription is disabled, so nothing is delivered to it. Enable it first."""
+
+    code = "subscription_disabled"
+    status = 409
+
+
+class TooManySubscriptions(WorkflowsError):
+    """There are as many subscriptions as the platform serves. Delete one that is not needed."""
+
+    code = "too_many_subscriptions"
+    status = 409
+
+
+class RotatedAlready(WorkflowsError):
+    """The secret was exchanged within the last day, and the former one still signs. Wait until that day is over."""
+
+    code = "rotated_already"
+    status = 409
+
+
+class TooManyStreams(WorkflowsError):
+    """More streams are open than are served. Connect again after `retry_after` seconds."""
+
+    code = "too_many_streams"
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CursorUnknown(WorkflowsError):
+    """The Last-Event-ID is none of this log's. Connect without one."""
+
+    code = "unknown_event_id"
+    status = 400
+
+
+class CursorTooOld(WorkflowsError):
+    """The log does not keep the events after this Last-Event-ID any more. Connect without one: the stream then begins
+    with what comes next."""
+
+    code = "event_id_too_old"
+    status = 410

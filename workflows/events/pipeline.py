@@ -1,10 +1,12 @@
 """What events cause, in the order in which it is done. See `effects` for the interface."""
 
 from workflows.events.effects import Effect
+from workflows.events.streaming.announcing import StreamsEffect
+from workflows.events.subscriptions import SubscriptionsEffect
 from workflows.events.triggers import Triggers
 
 #: one object for each process
-EFFECTS: tuple[Effect, ...] = (Triggers(),)
+EFFECTS: tuple[Effect, ...] = (Triggers(), SubscriptionsEffect(), StreamsEffect())
 
 
 def effect_of(target: str) -> Effect | None:

@@ -8,15 +8,17 @@ from typing import Any
 from django.db import connection
 
 from erip.db import prepared
+from workflows.core import lifecycle
 from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
+from workflows.store import outbox
 from workflows.store.fan_outs import PORTION, portions
 from workflows.store.values import Claim, Known, from_json, to_array
 
 _CLAIM = """
 WITH run AS MATERIALIZED (
-    SELECT id, version_id, workflow, business_key, lane, state, input, deadline_at, created_at, seq
+    SELECT id, version_id, workflow, business_key, lane, state, input, deadline_at, created_at, seq{started_by}
     FROM workflows_workflowrun WHERE id = ANY(%(runs)s::uuid[]) ORDER BY id FOR NO KEY UPDATE {skip}
 ), portion AS MATERIALIZED (
     -- Never run where no step that may be claimed is an item. Locked, because what another claim took while this one
@@ -41,7 +43,7 @@ WITH run AS MATERIALIZED (
     SET seq = r.seq + 1, state = CASE r.state WHEN 'PENDING' THEN 'RUNNING' ELSE r.state END,
         started_at = coalesce(r.started_at, clock_timestamp())
     WHERE r.id IN (SELECT run_id FROM claimed)
-)
+){told}
 SELECT c.run_id::text, c.step, c.item, c.attempt, c.input::text, run.version_id, run.workflow, run.business_key, c.lane,
        run.deadline_at, run.created_at, c.failures, c.lost, run.lane, run.state, run.seq + 1,
        CASE WHEN run.state = 'PENDING' AND c.item < 0 THEN run.input::text END,
@@ -65,10 +67,19 @@ def claim(
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
     known: learns the runs of which these claims are all there is.
     """
-    sql = _CLAIM.format(skip="SKIP LOCKED" if skip_locked else "")
+    wanted = outbox.interest()
+    tell = lifecycle.STEP_STARTED in wanted.types
+    sql = _CLAIM.format(
+        skip="SKIP LOCKED" if skip_locked else "",
+        started_by=", started_by" if tell else "",
+        told=outbox.announced(outbox.TELL_CLAIMED) if tell else "",
+    )
+    named = sorted(run_ids)
+    parameters = {"runs": to_array(named), "worker": worker_id, "lanes": to_array(lanes), "portion": PORTION}
+    if tell:
+        parameters["partitions"] = outbox.partitions_of(named, wanted)
     with connection.cursor() as cursor:
-        runs = to_array(sorted(run_ids))
-        prepared.execute(cursor, sql, {"runs": runs, "worker": worker_id, "lanes": to_array(lanes), "portion": PORTION})
+        prepared.execute(cursor, sql, parameters)
         rows = cursor.fetchall()
     claims = [
         Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])

@@ -21,6 +21,7 @@ from workflows.core.machine import (
     repeatable,
 )
 from workflows.core.states import STEP_ENDS, Lane, StepState
+from workflows.store import outbox
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
 
@@ -56,6 +57,8 @@ class Writes:
         self.after: dict[str, Known] = {}
         #: whether losing this group could lose more than a repetition
         self.durable = False
+        #: what is told of all this: see `outbox`
+        self.outbox = outbox.Outbox(outbox.interest())
 
     def add_plan(
         self, run_id: str, run: Known, graph: Graph, plan: Plan, *, reports: Sequence[Report], claimable: int
@@ -65,7 +68,9 @@ class Writes:
         steps = dict(run.snapshot.steps)
         snapshot = Snapshot(replace(view, state=change.state) if change else view, steps)
         after = Known(snapshot, run.seq + 1, run.version_id, run.deadline_at)
-        hinted = self._add_steps(after, steps, graph, plan, ages=_ages(reports), claimable=claimable)
+        ages = _ages(reports)
+        claimed = len(self.claims)
+        hinted = self._add_steps(after, steps, graph, plan, ages=ages, claimable=claimable)
         self.hints.extend((lane, run_id) for lane in hinted)
         for step in plan.cancels:
             self.cancels.append((run_id, step, repeatable(graph.steps[step])))
@@ -79,12 +84,17 @@ class Writes:
         for event in plan.events:
             self.durable = True
             self.events.append((run_id, event.type, event.step, event.item, event.attempt, to_json(event.detail)))
+        if self.outbox.wanted:
+            self.outbox.decided(view, run.version_id, plan, claims=self.claims[claimed:], ages=ages)
         if any(not step.state.ended for step in steps.values()):
             self.after[run_id] = after
 
     def add_new(self, run: NewRun) -> list[str]:
         """The first steps of a run that is inserted with them. Returns the lanes that wait for a worker."""
         steps: dict[StepKey, StepView] = {}
+        if self.outbox.wanted:
+            self.outbox.started(run)
+            self.outbox.decided(run.view, run.version_id, run.plan, started_by=run.started_by)
         return self._add_steps(Known(Snapshot(run.view, steps), 0, run.version_id, None), steps, run.graph, run.plan)
 
     def _add_steps(
@@ -176,8 +186,9 @@ class Writes:
         """One statement, and so one round trip. Returns the runs for which `seq` held; of others nothing is written."""
         parts: list[str] = []
         parameters: list[Any] = []
+        told, tell = self.outbox.parts() if self.outbox else ((), ())
         for statement, rows in (
-            (_UPDATE_RUNS, self.runs),
+            (outbox.with_started_by(_UPDATE_RUNS) if told else _UPDATE_RUNS, self.runs),
             (_UPDATE_STEPS, self.step_updates),
             (_INSERT_STEPS, self.step_inserts),
             (_INSERT_EVENTS, self.events),
@@ -186,6 +197,8 @@ class Writes:
             if rows:
                 parts.append(statement)
                 parameters.extend(to_array(column) for column in zip(*rows, strict=True))
+        parts.extend(told)
+        parameters.extend(tell)
         # An intermediate checkpoint of idempotent steps: losing it repeats the steps, nothing else.
         mode = "" if self.durable else "SET LOCAL synchronous_commit = off;\n"
         statement = f"WITH {','.join(parts)}\n{RELEASED if self.releases else _WRITTEN}"

@@ -50,6 +50,10 @@ def start_run(
     if writes.step_inserts:
         parts.append(f"step AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM run))")  # noqa: S608
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    if writes.outbox:
+        told, tell = writes.outbox.of_new("WHERE v.run_id IN (SELECT id FROM run)")
+        parts.append(f"told AS ({told})")
+        parameters += tell
     announced = "false"
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
@@ -135,6 +139,10 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
     if writes.step_inserts:
         sql.append(NEW_STEPS)
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    if writes.outbox:
+        told, tell = writes.outbox.of_new()
+        sql.append(told)
+        parameters += tell
     with connection.cursor() as cursor:
         cursor.execute(";\n".join(sql), parameters)
     return hints

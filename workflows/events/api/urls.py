@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
 from .rules import EVENT_TYPE, TRIGGER
-from .views import deadletters, event_types, events, triggers
+from .views import deadletters, event_types, events, stream, subscriptions, triggers
 
 
 class EventPosition(StringConverter):
@@ -30,6 +30,7 @@ register_converter(LetterId, "letter")
 
 urlpatterns = [
     path("events", events.Events.as_view()),
+    path("events/stream", stream.EventsStream.as_view()),
     path("events/status", events.EventsStatus.as_view()),
     path("events/replay", events.EventsReplay.as_view()),
     path("events/dead-letters", deadletters.DeadLetters.as_view()),
@@ -37,6 +38,13 @@ urlpatterns = [
     path("events/dead-letters/<letter:id>/retry", deadletters.DeadLetterRetry.as_view()),
     path("events/dead-letters/<letter:id>/discard", deadletters.DeadLetterDiscard.as_view()),
     path("events/<position:position>", events.EventOne.as_view()),
+    path("subscriptions", subscriptions.Subscriptions.as_view()),
+    path("subscriptions/<uuid:id>", subscriptions.SubscriptionOne.as_view()),
+    path("subscriptions/<uuid:id>/rotate-secret", subscriptions.SubscriptionSecret.as_view()),
+    path("subscriptions/<uuid:id>/test", subscriptions.SubscriptionTest.as_view()),
+    path("subscriptions/<uuid:id>/deliveries", subscriptions.SubscriptionDeliveries.as_view()),
+    path("deliveries/<letter:id>", subscriptions.DeliveryOne.as_view()),
+    path("deliveries/<letter:id>/redeliver", subscriptions.DeliveryAgain.as_view()),
     path("event-types", event_types.EventTypes.as_view()),
     path("event-types/<event_type:type>", event_types.EventTypeOne.as_view()),
     path("triggers", triggers.Triggers.as_view()),

@@ -4,6 +4,13 @@ from workflows.events.models.deadletters import DeadLetter
 from workflows.events.models.journal import Block, Consumer, Identity, Partition
 from workflows.events.models.log import Event, LogEntry
 from workflows.events.models.quotas import SourceQuota, SourceUsage
+from workflows.events.models.subscriptions import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    StreamedType,
+    Subscription,
+)
 from workflows.events.models.triggers import Trigger, TriggeredRun, TriggerMark, TriggerVersion
 from workflows.events.models.types import EventType, EventTypeVersion
 
@@ -11,6 +18,9 @@ __all__ = [
     "Block",
     "Consumer",
     "DeadLetter",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
     "Event",
     "EventType",
     "EventTypeVersion",
@@ -19,6 +29,8 @@ __all__ = [
     "Partition",
     "SourceQuota",
     "SourceUsage",
+    "StreamedType",
+    "Subscription",
     "Trigger",
     "TriggerMark",
     "TriggerVersion",

@@ -12,9 +12,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError, StepError
 from workflows.library.notify import data as store
-from workflows.library.notify.addresses import Refused, Unresolved
 from workflows.library.notify.contract import DeliveryResult, NotifyInput, NotifyOutput
-from workflows.library.notify.webhook import DeliveryFailed, post
+from workflows.outbound.addresses import Refused, Unresolved
+from workflows.outbound.webhook import DeliveryFailed, post
 from workflows.registry import StepContext, step
 
 

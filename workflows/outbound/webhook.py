@@ -10,7 +10,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from standardwebhooks import Webhook
 
-from workflows.library.notify.addresses import Refused, Resolver, permitted, resolve
+from workflows.outbound.addresses import Refused, Resolver, permitted, resolve
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 64 * 1024
@@ -29,10 +29,14 @@ MAX_RETRY_AFTER: Final = 3600.0
 class DeliveryFailed(Exception):
     """The other side did not take the message."""
 
-    def __init__(self, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool, retry_after: float | None = None, status: int | None = None
+    ) -> None:
+        """status: of the answer, if there was one. retry_after: seconds that it asked for, up to an hour."""
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,10 @@ def post(
     body: str,
     *,
     message_id: str,
-    secret: str,
+    secret: str | Sequence[str],
     now: datetime,
     allow_private: bool,
+    content_type: str = "application/json",
     timeout: float = TIMEOUT_SECONDS,
     resolver: Resolver = resolve,
     context: ssl.SSLContext | None = None,
@@ -99,18 +104,20 @@ def post(
     """Deliver. Returns the status line. Raises Refused, Unresolved or DeliveryFailed.
 
     now: aware, the signature's time. message_id: the same at every attempt; receivers go by it.
+    secret: of several, each signs: while a secret is exchanged, receivers take either.
     """
     target = Target.of(url, allow_private=allow_private)
     address = permitted(target.host, target.port, allow_private=allow_private, resolver=resolver)
+    secrets = [secret] if isinstance(secret, str) else secret
     headers = {
         "Host": target.header,
-        "Content-Type": "application/json",
+        "Content-Type": content_type,
         "User-Agent": "ERIP-Webhooks/1",
         "Accept": "*/*",
         "Connection": "close",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id, now, body),
+        "webhook-signature": " ".join(Webhook(each).sign(message_id, now, body) for each in secrets),
     }
     try:
         with _deadline(timeout) as register:
@@ -131,10 +138,14 @@ def _judge(target: Target, answer: http.client.HTTPResponse, now: datetime) -> s
     if 200 <= answer.status < 300:
         return status
     if 300 <= answer.status < 400:
-        raise DeliveryFailed(f"{target.host} answered {status}; redirects are not followed", retryable=False)
+        raise DeliveryFailed(
+            f"{target.host} answered {status}; redirects are not followed", retryable=False, status=answer.status
+        )
     retryable = answer.status >= 500 or answer.status in (408, 425, 429)
     after = _retry_after(answer.getheader("Retry-After"), now) if retryable else None
-    raise DeliveryFailed(f"{target.host} answered {status}", retryable=retryable, retry_after=after)
+    raise DeliveryFailed(
+        f"{target.host} answered {status}", retryable=retryable, retry_after=after, status=answer.status
+    )
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:

@@ -1,0 +1,31 @@
+"""Whether callers that came in a while ago would still be let in: for what lasts longer than a request."""
+
+from collections.abc import Collection
+
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from .models import ApiKey
+from .principals import of_staff
+from .scopes import Scope
+
+
+def in_good_standing(names: Collection[str], scope: Scope) -> set[str]:
+    """Those of these principals whose key is neither revoked nor expired, or who are still staff, with that scope."""
+    by_kind: dict[str, set[str]] = {"key": set(), "user": set()}
+    for name in names:
+        kind, _, rest = name.partition(":")
+        by_kind.setdefault(kind, set()).add(rest)
+    now = timezone.now()
+    good = {
+        f"key:{key.name}"
+        for key in ApiKey.objects.filter(name__in=by_kind["key"])
+        if key.is_usable(now) and Scope(key.scope).includes(scope)
+    }
+    if by_kind["user"]:
+        model = get_user_model()
+        for user in model._default_manager.filter(**{f"{model.USERNAME_FIELD}__in": by_kind["user"]}):
+            principal = of_staff(user)
+            if principal is not None and principal.scope.includes(scope):
+                good.add(principal.name)
+    return good

@@ -1,0 +1,85 @@
+"""Events as they are logged, as server-sent events."""
+
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from erip.access.scopes import Scope
+from workflows.api.problems import BadRequest
+from workflows.api.reading import principal_of
+from workflows.api.schema import operation
+from workflows.core import patterns
+from workflows.core.faults import Fault
+from workflows.events.streaming import listening
+from workflows.events.streaming.mailbox import Filter
+
+_MAX = {"type": 255, "source": 1024, "subject": 1024, "last_event_id": 16_384}
+_MAX_TYPES = 50
+
+
+def _parameter(name: str, text: str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.QUERY, description=text, **more)
+
+
+class EventsStream(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        tag="events",
+        id="streamEvents",
+        summary="Listen to events",
+        description=(
+            "Server-sent events (`text/event-stream`), each with a CloudEvent in structured JSON as its `data`, as "
+            "they are logged; those of a subject in their order. Whoever connects again with the last one's `id` goes "
+            "on after it. An event named `end` says why the stream ends: `too_slow`, `shutting_down`, `access_ended`."
+        ),
+        parameters=[
+            _parameter("type", "A type, or the beginning of one and `*`; may be given several times.", many=True),
+            _parameter("source", "A source, or the beginning of one and `*`."),
+            _parameter("subject", "A subject, or the beginning of one and `*`."),
+            _parameter("last_event_id", "In place of the header, which a browser does not send at first."),
+            OpenApiParameter(
+                "Last-Event-ID",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                description="The id of the last event that was received.",
+            ),
+        ],
+        answers={200: OpenApiTypes.STR},
+        problems=[410, 429],
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        wanted = _read(request)
+        cursor = listening.begin_at(
+            request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id") or None
+        )
+        principal = principal_of(request)
+        listening.hub().enter(principal)
+        return StreamingHttpResponse(
+            listening.Stream(wanted, principal, cursor),
+            content_type="text/event-stream; charset=utf-8",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+
+def _read(request: Request) -> Filter:
+    query = request.query_params
+    faults = [Fault(name, f"is not known; known are: {', '.join(_MAX)}") for name in query if name not in _MAX]
+    for name, most in _MAX.items():
+        values = query.getlist(name)
+        if name == "type":
+            if len(values) > _MAX_TYPES:
+                faults.append(Fault(name, f"is there {len(values)} times; {_MAX_TYPES} are read"))
+        elif len(values) > 1:
+            faults.append(Fault(name, "is there more than once"))
+        for value in values:
+            if len(value) > most:
+                faults.append(Fault(name, f"has more than {most} characters"))
+            elif name != "last_event_id" and (fault := patterns.fault(value)):
+                faults.append(Fault(name, fault))
+    if faults:
+        raise BadRequest(faults, "The query is not what this address takes.")
+    return Filter(tuple(query.getlist("type")), query.get("source"), query.get("subject"))

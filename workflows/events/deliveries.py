@@ -1,0 +1,250 @@
+"""Delivering events to webhooks: threads of a general worker claim what is due, post it, and record what came of it.
+
+Note [At least once]
+A delivery that succeeded but could not be recorded is made again, with the same webhook-id: receivers go by that. The
+order of deliveries is best effort: what failed is tried again later, and several are on their way at once.
+"""
+
+import contextlib
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import pybreaker
+import structlog
+from cachetools import LRUCache
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from erip.db.connections import drop_connection
+from workflows.events.conf import conf
+from workflows.events.secrets import signing_secrets
+from workflows.events.store.deliveries import Claimed, Outcome, claim_deliveries, record_outcome
+from workflows.outbound.addresses import Refused, Unresolved
+from workflows.outbound.webhook import DeliveryFailed, post
+
+log = structlog.get_logger(__name__)
+
+#: seconds between an attempt and the next: what Standard Webhooks advises, three days in all
+SCHEDULE: Final = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+#: the part of a pause by which it may be longer, so that what failed together does not come back together
+JITTER: Final = 0.2
+#: seconds of failures without a success after which a subscription is disabled
+DISABLE_AFTER: Final = 5 * 86_400.0
+#: seconds between two looks for what is due
+EVERY: Final = 0.5
+#: a worker claims for so many seconds more than a request may take
+MARGIN: Final = 5.0
+#: failures in a row that open an endpoint's circuit in this process, and seconds until it is tried again
+TRIPS_AFTER: Final = 5
+REST: Final = 30.0
+
+CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
+
+
+def message_id(delivery_id: int) -> str:
+    """`webhook-id`: the same at every attempt."""
+    return f"dlv_{delivery_id}"
+
+
+def pause_after(tries: int, retry_after: float | None, *, draw: float) -> float | None:
+    """Seconds until the next attempt after so many; None if there is none. draw: in [0, 1)."""
+    if tries > len(SCHEDULE):
+        return None
+    pause = SCHEDULE[tries - 1] * (1 + JITTER * draw)
+    return max(pause, retry_after or 0.0)
+
+
+def attempt(claimed: Claimed, now: datetime) -> Outcome:
+    """Post it."""
+    if claimed.body is None:
+        return Outcome(False, 0, error="the log does not have this event any more")
+    began = time.monotonic()
+    status: int | None = None
+    retry_after: float | None = None
+    gone = ""
+    try:
+        answer = post(
+            claimed.url,
+            claimed.body,
+            message_id=message_id(claimed.id),
+            secret=signing_secrets(claimed.subscription_id, claimed.secret_version, claimed.rotated_at, now),
+            now=now,
+            allow_private=settings.ERIP_WEBHOOK_ALLOW_PRIVATE,
+            content_type=CONTENT_TYPE,
+            timeout=conf().webhook_timeout,
+        )
+        return Outcome(True, _milliseconds(began), int(answer.split()[0]))
+    except DeliveryFailed as failure:
+        error, status, retry_after = str(failure), failure.status, failure.retry_after
+        if status == 410:
+            gone = "the receiver answered 410 Gone"
+    except (Refused, Unresolved) as failure:
+        error = str(failure)
+    pause = None if gone else pause_after(claimed.tries, retry_after, draw=random.random())  # noqa: S311
+    return Outcome(False, _milliseconds(began), status, error, pause, gone)
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+class Breakers:
+    """One circuit breaker for each endpoint, in this process: while it is open nothing is claimed for the endpoint, so
+    that its deliveries neither wait in vain for its timeout nor use up their attempts."""
+
+    def __init__(self, *, trips_after: int = TRIPS_AFTER, rest: float = REST) -> None:
+        self._trips_after = trips_after
+        self._rest = timedelta(seconds=rest)
+        self._lock = threading.Lock()
+        self._breakers: LRUCache[str, pybreaker.CircuitBreaker] = LRUCache(maxsize=10_000)
+
+    def limits(self) -> dict[str, int]:
+        """How many may be sent now to those that failed lately: none, or one to try."""
+        now = datetime.now(UTC)
+        limits: dict[str, int] = {}
+        with self._lock:
+            for subscription, breaker in self._breakers.items():
+                if breaker.current_state == pybreaker.STATE_OPEN:
+                    opened = breaker._state_storage.opened_at
+                    limits[subscription] = 1 if opened is None or now - opened >= self._rest else 0
+                elif breaker.current_state == pybreaker.STATE_HALF_OPEN:
+                    limits[subscription] = 1
+        return limits
+
+    def record(self, subscription: str, delivered: bool) -> None:
+        with self._lock:
+            breaker = self._breakers.get(subscription)
+            if breaker is None:
+                if delivered:
+                    return
+                breaker = self._breakers[subscription] = pybreaker.CircuitBreaker(
+                    self._trips_after, self._rest.total_seconds()
+                )
+        with contextlib.suppress(_Failed, pybreaker.CircuitBreakerError):
+            breaker.call(_raise_unless, delivered)
+
+
+class _Failed(Exception):
+    pass
+
+
+def _raise_unless(delivered: bool) -> None:
+    if not delivered:
+        raise _Failed
+
+
+class Deliverer:
+    """Delivers in this process until `stop`."""
+
+    def __init__(self, *, threads: int | None = None, breakers: Breakers | None = None) -> None:
+        self._threads = threads or conf().webhook_threads
+        self._breakers = breakers or Breakers()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="webhook")
+        self._room = threading.Semaphore(self._threads)
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._deliver, name="deliverer", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something is due now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, and record what is on its way."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(timeout=5)
+        self._pool.shutdown(wait=True)
+
+    def _deliver(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                busy = self.take()
+            except (OperationalError, InterfaceError) as error:
+                log.warning("deliveries_delayed", error=str(error).strip())
+                drop_connection()
+                busy = False
+            except Exception:
+                log.exception("deliveries_failed")
+                drop_connection()
+                busy = False
+            if not busy:
+                connection.close()
+                self._wake.wait(EVERY)
+        connection.close()
+
+    def take(self) -> bool:
+        """Claim as much as there is room for, and have it sent. Returns whether there was anything."""
+        room = 0
+        while room < self._threads and self._room.acquire(blocking=False):
+            room += 1
+        claims: list[Claimed] = []
+        try:
+            if room:
+                claims = claim_deliveries(
+                    limit=room,
+                    in_flight=conf().webhook_in_flight,
+                    lease=conf().webhook_timeout + MARGIN,
+                    limits=self._breakers.limits(),
+                )
+        finally:
+            for _ in range(room - len(claims)):
+                self._room.release()
+        for claimed in claims:
+            self._pool.submit(self._send, claimed)
+        return bool(claims)
+
+    def _send(self, claimed: Claimed) -> None:
+        try:
+            outcome = attempt(claimed, datetime.now(UTC))
+            self._breakers.record(claimed.subscription_id, outcome.delivered)
+            if not record_outcome(claimed, outcome, disable_after=DISABLE_AFTER):
+                log.warning("delivery_came_late", delivery=claimed.id, attempt=claimed.number)
+            log.info(
+                "webhook_delivered" if outcome.delivered else "webhook_failed",
+                delivery=claimed.id,
+                subscription=claimed.subscription_id,
+                attempt=claimed.number,
+                status=outcome.status,
+                milliseconds=outcome.milliseconds,
+                error=outcome.error or None,
+            )
+        except (DatabaseError, InterfaceError) as error:
+            # Its lease ends, and it is made again.
+            log.warning("delivery_unrecorded", delivery=claimed.id, error=str(error).strip())
+            drop_connection()
+        except Exception:
+            log.exception("delivery_crashed", delivery=claimed.id)
+            drop_connection()
+        finally:
+            connection.close()
+            self._room.release()
+            self._wake.set()
+
+
+_deliverer: Deliverer | None = None
+
+
+def begin() -> None:
+    """Deliver in this process, from now on."""
+    global _deliverer
+    _deliverer = Deliverer()
+
+
+def wake() -> None:
+    """Something is due; if this process delivers, it looks at once."""
+    if _deliverer is not None:
+        _deliverer.wake()
+
+
+def end() -> None:
+    global _deliverer
+    if _deliverer is not None:
+        _deliverer.stop()
+        _deliverer = None

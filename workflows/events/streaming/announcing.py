@@ -1,0 +1,33 @@
+"""Whoever consumes tells those who stream that the log has grown: once for each round, while anybody listens."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from workflows.events.effects import AfterCommit, LoggedEvent, Round
+from workflows.events.store import streams
+
+#: seconds for which it trusts what it read about listeners, and after which one that said nothing is gone
+TRUSTED: Final = 1.0
+SILENT: Final = 60.0
+
+
+class StreamsEffect:
+    """Writes nothing."""
+
+    name = "streams"
+
+    def __init__(self) -> None:
+        self._read_at: float | None = None
+        self._anybody = False
+
+    def apply(self, round: Round) -> AfterCommit | None:
+        now = time.monotonic()
+        if self._read_at is None or now - self._read_at > TRUSTED:
+            self._anybody = streams.anybody_listens(within=SILENT)
+            self._read_at = now
+        return streams.announce if self._anybody else None
+
+    def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
+        """Whoever streams reads the log from where he likes."""
+        raise LookupError("streams are not replayed to: connect with the Last-Event-ID to begin at")

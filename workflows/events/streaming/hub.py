@@ -1,0 +1,231 @@
+"""Who reads the log for all listeners of a process: a thread that lives while there are any, and a little longer."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import psycopg2
+import structlog
+from django.db import Error, connection
+
+from erip.access.scopes import Scope
+from erip.access.standing import in_good_standing
+from erip.db.connections import drop_connection
+from erip.db.listening import heard, listening
+from workflows.core import cursors, lifecycle, patterns
+from workflows.events.errors import TooManyStreams
+from workflows.events.store import streams
+from workflows.events.store.streams import LOGGED_CHANNEL, Line
+from workflows.events.streaming.mailbox import Filter, Mailbox
+
+log = structlog.get_logger(__name__)
+
+#: seconds between two looks without a word; at first more often, as consumers learn only then that somebody listens
+LOOK_EVERY: Final = 1.0
+LOOK_AT_FIRST: Final = 0.1
+FIRST_SECONDS: Final = 3.0
+#: seconds that it goes on without listeners
+LINGER: Final = 5.0
+#: events of a partition that are read at once
+PAGE: Final = 500
+#: seconds between two times that it says who listens to what, and that it asks whether they still may
+SAY_EVERY: Final = 20.0
+ASK_EVERY: Final = 10.0
+#: seconds that a listener which is too slow has to take the rest
+GRACE: Final = 30.0
+#: seconds that a first listener waits for the hub
+PATIENCE: Final = 5.0
+
+
+def message(line: Line, cursor: str) -> bytes:
+    """An event as server-sent events have it. The id is what to go on with."""
+    data = "\ndata: ".join(line.text.splitlines())
+    return f"id: {cursor}\ndata: {data}\n\n".encode()
+
+
+class Hub:
+    """Thread-safe."""
+
+    def __init__(self, *, limit: int, limit_of_one: int, room: int) -> None:
+        """limit: listeners at once, of all callers and of one. room: events that may wait for one."""
+        self._limit = limit
+        self._limit_of_one = limit_of_one
+        self._room = room
+        self._lock = threading.Lock()
+        self._mailboxes: set[Mailbox] = set()
+        #: open streams of each caller
+        self._open: dict[str, int] = {}
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._closing = ""
+        #: by partition: where it stands
+        self._positions: dict[int, int] = {}
+        self._say_at = 0.0
+        self._ask_at = 0.0
+
+    # --- for listeners
+
+    def enter(self, principal: str) -> None:
+        """Count a stream that begins. Raises TooManyStreams. `leave` when it has ended."""
+        with self._lock:
+            if self._closing:
+                raise TooManyStreams("This process ends. Connect again.", retry_after=1)
+            if sum(self._open.values()) >= self._limit:
+                raise TooManyStreams("This process serves as many streams as it may. Connect again later.")
+            if self._open.get(principal, 0) >= self._limit_of_one:
+                raise TooManyStreams(f"You have {self._limit_of_one} streams open. Close one that is not needed.")
+            self._open[principal] = self._open.get(principal, 0) + 1
+
+    def leave(self, principal: str) -> None:
+        with self._lock:
+            count = self._open.get(principal, 0) - 1
+            if count > 0:
+                self._open[principal] = count
+            else:
+                self._open.pop(principal, None)
+
+    def begin(self) -> None:
+        """Have it read. Blocks until it knows where it stands. Raises TooManyStreams if it cannot find out."""
+        with self._lock:
+            if self._thread is None:
+                self._stop.clear()
+                self._ready.clear()
+                self._thread = threading.Thread(target=self._run, name="stream-hub", daemon=True)
+                self._thread.start()
+        if not self._ready.wait(PATIENCE):
+            raise TooManyStreams("The log cannot be read at the moment. Connect again.", retry_after=2)
+
+    def reached(self, cursor: Mapping[int, int]) -> bool:
+        """Whether it stands there or further: a listener from further on would be sent events twice."""
+        with self._lock:
+            return all(self._positions.get(number, 0) >= position for number, position in cursor.items())
+
+    def join(self, wanted: Filter, principal: str) -> Mailbox:
+        """From now on what it reads comes into this mailbox. In the listener's event loop; after `begin`."""
+        with self._lock:
+            mailbox = Mailbox(wanted, principal, room=self._room, joined=self._positions)
+            if self._closing:
+                mailbox.close(self._closing)
+            self._mailboxes.add(mailbox)
+            self._say_at = 0.0
+        return mailbox
+
+    def part(self, mailbox: Mailbox) -> None:
+        with self._lock:
+            self._mailboxes.discard(mailbox)
+
+    def cursor_of_idle(self, mailbox: Mailbox) -> str | None:
+        """Where the hub stands, if the listener has been sent all up to there."""
+        with self._lock:
+            return cursors.encode(self._positions) if mailbox.idle and mailbox in self._mailboxes else None
+
+    # --- for the process
+
+    def close(self, reason: str) -> None:
+        """End all streams, and take no more. Safe in a signal handler: it takes no lock."""
+        self._closing = reason
+        for mailbox in list(self._mailboxes):
+            mailbox.close(reason)
+
+    def stop(self) -> None:
+        """For tests: end the thread."""
+        with self._lock:
+            thread = self._thread
+            self._stop.set()
+        if thread is not None:
+            thread.join(timeout=10)
+
+    # --- its thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self._read():
+                    break
+            except (psycopg2.Error, Error) as error:
+                log.warning("stream_hub_lost_its_connection", error=str(error).strip())
+                drop_connection()
+                self._stop.wait(0.3)
+            except Exception:
+                log.exception("stream_hub_failed")
+                drop_connection()
+                self._stop.wait(1.0)
+        connection.close()
+        with self._lock:
+            self._thread = None
+
+    def _read(self) -> bool:
+        """Until nobody has listened for a while: then True."""
+        begun = time.monotonic()
+        alone_since: float | None = None
+        with listening(LOGGED_CHANNEL) as raw:
+            if not self._ready.is_set():
+                # After LISTEN: what is logged from here on is either read or announced.
+                self._positions = streams.ends()
+                self._ready.set()
+            while not self._stop.is_set():
+                self._catch_up()
+                self._duties()
+                with self._lock:
+                    if self._open or self._mailboxes:
+                        alone_since = None
+                    elif alone_since is None:
+                        alone_since = time.monotonic()
+                    elif time.monotonic() - alone_since > LINGER:
+                        # Under the lock: whoever comes next starts another.
+                        self._thread = None
+                        self._ready.clear()
+                        return True
+                young = time.monotonic() - begun < FIRST_SECONDS
+                heard(raw, seconds=LOOK_AT_FIRST if young else LOOK_EVERY)
+        return False
+
+    def _catch_up(self) -> None:
+        more = True
+        while more and not self._stop.is_set():
+            lines = streams.read(self._positions, None, most=PAGE)
+            more = len(lines) >= PAGE
+            if lines:
+                self._distribute(lines)
+
+    def _distribute(self, lines: Sequence[Line]) -> None:
+        with self._lock:
+            batches: dict[Mailbox, list[bytes]] = {}
+            for line in lines:
+                self._positions[line.partition] = line.position + 1
+                takers = [mailbox for mailbox in self._mailboxes if mailbox.filter.takes(line)]
+                if takers:
+                    written = message(line, cursors.encode(self._positions))
+                    for mailbox in takers:
+                        batches.setdefault(mailbox, []).append(written)
+            for mailbox, batch in batches.items():
+                mailbox.send(batch)
+
+    def _duties(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            mailboxes = list(self._mailboxes)
+        if not mailboxes:
+            return
+        if now >= self._say_at:
+            self._say_at = now + SAY_EVERY
+            streams.see_types(lifecycle_types(mailbox.filter for mailbox in mailboxes))
+        if now >= self._ask_at:
+            self._ask_at = now + ASK_EVERY
+            welcome = in_good_standing({mailbox.principal for mailbox in mailboxes}, Scope.VIEWER)
+            for mailbox in mailboxes:
+                if mailbox.principal not in welcome:
+                    mailbox.close("access_ended")
+        for mailbox in mailboxes:
+            if mailbox.full_since is not None and now - mailbox.full_since > GRACE:
+                mailbox.cancel()
+
+
+def lifecycle_types(filters: Iterable[Filter]) -> set[str]:
+    """The lifecycle events that these filters let through."""
+    wanted: set[str] = set()
+    for each in filters:
+        wanted |= {kind for kind in lifecycle.TYPES if not each.types or patterns.any_matches(each.types, kind)}
+    return wanted
