@@ -6,6 +6,7 @@ from importlib import import_module
 from celery import Celery, signals
 
 from erip.broker import install_transports
+from erip.liveness import Heartbeat, Turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 install_transports()
@@ -18,6 +19,8 @@ app.steps["worker"].add("workflows.events.bootstep:EventConsumer")
 app.steps["worker"].add("workflows.events.deliverystep:EventDeliverer")
 # Only now: its own imports read the settings.
 import_module("erip.db.propagation")
+app.steps["worker"].add(Heartbeat)
+app.steps["consumer"].add(Turns)
 
 
 @signals.setup_logging.connect

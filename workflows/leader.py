@@ -11,6 +11,7 @@ import psycopg2
 import structlog
 from django.db import Error
 
+from erip import alive
 from erip.db.connections import drop_connection, keep_connection
 from erip.db.direct import SessionLock
 from erip.db.failures import is_transient
@@ -44,6 +45,7 @@ class Leader:
         self._leading_since: float | None = None
         self._lock = SessionLock(LOCK)
         self._forget_at = 0.0
+        self._touched_at = -alive.EVERY
         self._archivist = Archivist()
 
     def stop(self) -> None:
@@ -65,6 +67,7 @@ class Leader:
                 self._stand_down()
             except Exception:
                 log.exception("leader_round_failed")
+            self._touch()
             self._stop.wait(EVERY)
         self._stand_down()
 
@@ -72,6 +75,15 @@ class Leader:
         self._leading_since = None
         self._lock.release()
         drop_connection()
+
+    def _touch(self) -> None:
+        """Leads or waits, but turns: for the liveness probe (`python -m erip.alive leader`)."""
+        if time.monotonic() - self._touched_at >= alive.EVERY:
+            self._touched_at = time.monotonic()
+            try:
+                alive.touch("leader")
+            except OSError as error:
+                log.error("heartbeat_file_not_written", error=str(error))
 
     def _round(self) -> None:
         if not self._lead():
@@ -86,6 +98,8 @@ class Leader:
             *duties(),
         )
         for duty in own:
+            if self._stop.is_set():
+                return
             duty()
 
     def _lead(self) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count
 
+from erip.db import prepared
 from erip.db.retry import retry_transaction
 from erip.db.router import reads_from_replica
 from workflows.core.graph import StepNode
@@ -51,7 +52,8 @@ def run_detail(run_id: str) -> dict[str, Any]:
     with connection.cursor() as cursor:
         # In this order: a run that is archived between the two looks is found by the second.
         for runs, steps in ((WorkflowRun, StepRun), (ArchivedRun, ArchivedStepRun)):
-            cursor.execute(_DETAIL.format(runs=runs._meta.db_table, steps=steps._meta.db_table), [NO_ITEM, id_])
+            sql = _DETAIL.format(runs=runs._meta.db_table, steps=steps._meta.db_table)
+            prepared.execute(cursor, sql, [NO_ITEM, str(id_)])
             if rows := cursor.fetchall():
                 break
         else:

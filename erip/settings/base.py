@@ -11,7 +11,9 @@ from .admin import *
 from .celery import *
 from .database import *
 from .events import *
+from .health import *
 from .rest import *
+from .scaling import *
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -34,6 +36,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "erip",
     "erip.stack",
+    "erip.autoscale",
     "workflows",
     "workflows.library",
     "workflows.events",
