@@ -17,7 +17,7 @@ from workflows.events.models import Block, DeadLetter, Event, EventType, Trigger
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 RULE = {"event": "acme.found", "input": {"cve": "${{ event.data.cve }}"}, "business_key": "${{ event.subject }}"}
 

@@ -18,7 +18,7 @@ from workflows.events.models import Block, DeadLetter
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 DOCS = (Path(__file__).parents[2] / "docs" / "triggers.md").read_text("utf-8")
 
