@@ -22,7 +22,7 @@ from workflows.library.models import Report
 from workflows.library.reference import FIXTURES
 from workflows.models import WorkflowRun
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 SAMPLE = FIXTURES / "kev-sample.json"
 DATA = Path(os.environ.get("ERIP_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data") / "kev.json"

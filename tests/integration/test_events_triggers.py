@@ -15,7 +15,7 @@ from workflows.events.models import Block, DeadLetter, Event, TriggeredRun, Trig
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from workflows.events.models import Block, DeadLetter, Event, EventType, Trigger
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 RULE = {"event": "acme.found", "input": {"cve": "${{ event.data.cve }}"}, "business_key": "${{ event.subject }}"}
 
@@ -165,7 +165,7 @@ def test_the_admin_shows_triggers_and_types_and_switches_triggers_off_and_on(api
     put(api, description="For the night.")
     api.send("PUT", "/event-types/acme.found", orjson.dumps({"schema": {"type": "object", "title": "Finding"}}))
     page = admin_client.get("/admin/events/trigger/").content.decode()
-    assert "on-findings" in page
+    assert f"/trigger/{TriggerVersion.objects.get().trigger_id}/change/" in page
     trigger = TriggerVersion.objects.get().trigger
     shown = admin_client.get(f"/admin/events/trigger/{trigger.pk}/change/").content.decode()
     assert "For the night." in shown
@@ -181,7 +181,8 @@ def test_the_admin_shows_triggers_and_types_and_switches_triggers_off_and_on(api
     assert latest is not None
     assert (latest.number, latest.enabled, latest.author) == (2, False, "user:admin")
     admin_client.post("/admin/events/trigger/", {"action": "remove", "_selected_action": [trigger.pk]})
-    assert "on-findings" not in admin_client.get("/admin/events/trigger/").content.decode()
+    assert f"/trigger/{trigger.pk}/change/" not in admin_client.get("/admin/events/trigger/").content.decode()
+    assert TriggerVersion.objects.order_by("-number")[0].deleted
     assert "acme.found" in admin_client.get("/admin/events/eventtype/").content.decode()
     kind = EventType.objects.get()
     assert "Finding" in admin_client.get(f"/admin/events/eventtype/{kind.pk}/change/").content.decode()

@@ -30,7 +30,7 @@ from workflows.events.streaming import hub as hubs
 from workflows.events.streaming import listening
 from workflows.events.streaming.announcing import StreamsEffect
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Listener:

@@ -25,7 +25,7 @@ from workflows.events.store.deliveries import claim_deliveries, forget_deliverie
 from workflows.events.subscriptions import SubscriptionsEffect
 from workflows.models import WorkflowRun
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer", "private_targets")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("private_targets")]
 
 
 @pytest.fixture
