@@ -4,8 +4,8 @@ import asyncio
 import signal
 import threading
 import weakref
-from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
 
 import orjson
 from asgiref.sync import SyncToAsync, sync_to_async
@@ -180,12 +180,12 @@ def _ending(reason: str, text: str) -> bytes:
     return b"event: end\ndata: " + orjson.dumps({"reason": reason, "message": text}) + b"\n\n"
 
 
-async def _in_thread(function: object, *arguments: object, **named: object) -> object:
+async def _in_thread(function: Callable[..., Any], *arguments: object, **named: object) -> Any:
     """In one of the loop's few threads, which keeps no connection."""
 
-    def call() -> object:
+    def call() -> Any:
         try:
-            return function(*arguments, **named)  # type: ignore[operator]
+            return function(*arguments, **named)
         finally:
             connection.close()
 
