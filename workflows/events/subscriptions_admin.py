@@ -138,9 +138,8 @@ class DeliveryAdmin(ShowOnly):
     def shown(self, each: Delivery) -> SafeString | str:
         if each.body is not None:
             return json_block(orjson.loads(each.body))
-        logged = Event.objects.filter(
-            partition=each.partition, position=each.position, logged_at=each.logged_at
-        ).first()
+        place = {"partition": each.partition, "position": each.position, "logged_at": each.logged_at}
+        logged = Event.objects.filter(**place).first()
         return json_block(orjson.loads(logged.event)) if logged else "The log does not have it any more."
 
     def has_again_permission(self, request: HttpRequest, object_id: object = None) -> bool:
