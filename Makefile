@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INPUT ?=
+HA ?=
 PYTEST_ARGS ?=
 CHECKS := lint format types imports migrations security test
 
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs check $(CHECKS) fix requirements venv clean
+.PHONY: help demo up ha-deps down status logs check $(CHECKS) fix requirements venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +19,11 @@ help: ## this list
 demo: venv ## run breach-response on a sample incident, or on INPUT=file.json; leaves nothing running
 	@$(BIN)/python -m erip.stack demo $(if $(INPUT),"$(INPUT)")
 
-up: venv ## start the platform; it stays up
-	@$(BIN)/python -m erip.stack up
+up: venv ## start the platform; it stays up. HA=1: several of everything, any of which may die
+	@$(BIN)/python -m erip.stack up $(if $(HA),--ha)
+
+ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); starts no service
+	@sh deploy/ha-deps.sh
 
 down: venv ## end the platform and its servers
 	@$(BIN)/python -m erip.stack down

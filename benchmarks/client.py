@@ -107,19 +107,24 @@ class Client:
         self._host, self._tls = parts.hostname, parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/") + "/api/v1"
-        self._common = (
-            f"Host: {parts.netloc}\r\nAuthorization: Bearer {key}\r\n"
-            "Accept: application/json\r\nContent-Type: application/json\r\n"
-        )
+        self._common = f"Host: {parts.netloc}\r\nAuthorization: Bearer {key}\r\nAccept: application/json\r\n"
         self._idle: deque[_Connection] = deque()
 
     async def request(
-        self, method: str, path: str, body: Any = None, *, headers: str = "", seconds: float = 70.0
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: str = "",
+        seconds: float = 70.0,
+        content_type: str = "application/json",
     ) -> Answer:
-        """The answer, whatever its status. Raises OSError (TimeoutError) when there is none."""
-        content = b"" if body is None else orjson.dumps(body)
+        """The answer, whatever its status. body: bytes go as they are. Raises OSError (TimeoutError) without one."""
+        content = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
         head = (
-            f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._common}{headers}Content-Length: {len(content)}\r\n\r\n"
+            f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._common}Content-Type: {content_type}\r\n"
+            f"{headers}Content-Length: {len(content)}\r\n\r\n"
         )
         async with asyncio.timeout(seconds):
             connection = await self._connection()

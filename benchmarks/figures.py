@@ -56,6 +56,44 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A table of a load's details, ready to be shown."""
+
+    title: str
+    heads: list[str]
+    #: as many cells each as there are heads
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One second of a load: requests that were due in it."""
+
+    asked: int
+    right: int
+    right_at_once: int
+    #: the longest, in seconds
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What happened meanwhile. Seconds from the beginning of the load."""
+
+    title: str
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A load second by second, and what was done to the service meanwhile."""
+
+    moments: list[Moment]
+    spans: list[Span]
+
+
+@dataclass(frozen=True)
 class Load:
     """One load that was put on, and what came of it."""
 
@@ -73,6 +111,8 @@ class Load:
     offered: float | None = None
     achieved: float | None = None
     errors: dict[str, int] = field(default_factory=dict)
+    grids: list[Grid] = field(default_factory=list)
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True)

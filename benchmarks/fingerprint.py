@@ -37,7 +37,7 @@ def environment(deployment: Deployment) -> dict[str, Any]:
     }
     if deployment.database:
         found |= _postgres(deployment.database)
-    if deployment.broker:
+    if deployment.broker and not deployment.broker.startswith("sentinel"):
         with suppress(redis.RedisError), closing(redis.Redis.from_url(deployment.broker)) as connection:
             told = connection.info("server")
             name = str(told.get("server_name", "redis"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg2
 
-_BEGIN = """
+BEGIN = """
 CREATE TABLE benchmarks_recording (run_id uuid, step text, item int);
 CREATE FUNCTION benchmarks_record() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -17,11 +17,12 @@ END $$;
 CREATE TRIGGER benchmarks_record AFTER INSERT OR UPDATE ON workflows_steprun FOR EACH ROW
     WHEN (NEW.state = 'SUCCEEDED') EXECUTE FUNCTION benchmarks_record();
 """
-_END = """
+END = """
 DROP TRIGGER benchmarks_record ON workflows_steprun;
 DROP FUNCTION benchmarks_record();
 DROP TABLE benchmarks_recording;
 """
+COUNT = "SELECT count(*), count(DISTINCT (run_id, step, item)) FROM benchmarks_recording"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ class Recordings:
         self._connection = connection
 
     def count(self) -> Counted:
-        asked = "SELECT count(*), count(DISTINCT (run_id, step, item)) FROM benchmarks_recording"
-        return Counted(*self._all(asked)[0])
+        return Counted(*self._all(COUNT)[0])
 
     def held_by(self, pid: int) -> list[str]:
         """The runs whose steps are RUNNING under the worker process with this pid, one for each step."""
@@ -68,8 +68,8 @@ def counted(database: str) -> Iterator[Recordings]:
     with closing(psycopg2.connect(database, connect_timeout=5, application_name="erip-benchmarks")) as connection:
         connection.autocommit = True
         with closing(connection.cursor()) as cursor:
-            cursor.execute(_BEGIN)
+            cursor.execute(BEGIN)
             try:
                 yield Recordings(connection)
             finally:
-                cursor.execute(_END)
+                cursor.execute(END)

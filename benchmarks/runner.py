@@ -13,7 +13,7 @@ from .errors import BenchmarkError, Usage
 from .figures import Figure, Load, Results, Target
 from .fingerprint import environment
 from .progress import Live, live
-from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS
+from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS, WITHOUT_LIMITS, uptime
 from .session import Options, Session
 
 ALL = "all"
@@ -24,11 +24,18 @@ def run(
 ) -> Results:
     """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
     if deployment is not None and scenario in PRIVATE_ONLY:
-        raise Usage(f"{scenario} kills a worker, or makes runs up: it runs on a private stack only, without --url.")
+        raise Usage(
+            f"{scenario} kills workers, fills tables or reads the database: it runs on a private stack only, "
+            "without --url."
+        )
     names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
-    with nullcontext(deployment) if deployment else private_stack() as found, live(console) as shown:
+    if "uptime" in names:
+        uptime.refuse(options, private=deployment is None)
+    ha = names == ["uptime"] and not options.single
+    with nullcontext(deployment) if deployment else private_stack(ha=ha) as found, live(console) as shown:
         told = environment(found)
+        with_limits = with_limits and bool(set(names) - WITHOUT_LIMITS)
         ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []
         loads, left_out = _put_on(found, options, shown, kept)
         left_out += [f"{name}: needs a private stack." for name in names if name not in kept]

@@ -36,6 +36,22 @@ class Options:
     fan_outs: int = 10
     finished: int = 5_000_000
     kills: int = 2
+    #: uptime: seconds of load, and operations per second
+    duration: float = 300.0
+    fleet: float = 50.0
+    #: uptime, event-crash: decides which faults come when; None: anew
+    seed: int | None = None
+    #: uptime: the kinds of faults; None: all that the deployment has a victim for
+    faults: tuple[str, ...] | None = None
+    #: uptime: one of each server in place of the topology that fails over
+    single: bool = False
+    #: events per second, for so many seconds
+    event_rate: float = 10_000.0
+    event_seconds: float = 60.0
+    #: seconds of the claim's own load
+    claim_seconds: float = 120.0
+    #: events of event-crash
+    events: int = 100_000
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

@@ -85,6 +85,19 @@ WAITS = Workload(
     definition=_chain("benchmark-waits", "benchmarks.wait", seconds=0.1),
 )
 
+#: W4 again, started by one kind of event
+EVENT = Workload(
+    "benchmark-event",
+    CHAIN,
+    frozenset(),
+    _numbered,
+    _chain_faults,
+    definition={
+        **_chain("benchmark-event", "benchmarks.add"),
+        "on": [{"event": "benchmark.starts", "input": {"value": "${{ event.data.value }}"}}],
+    },
+)
+
 
 # --- a fan-out with a join --------------------------------------------------------------------------------
 

@@ -11,3 +11,5 @@ class EripConfig(AppConfig):
     def ready(self) -> None:
         # Not in `erip/__init__.py`, where the usual advice has it: the stack's command line needs no Celery.
         import_module("erip.celery")
+        import_module("erip.db.migrating")
+        import_module("erip.db.checks")

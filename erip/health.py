@@ -1,95 +1,184 @@
-"""Probes for load balancers: /health/live says that the process answers, /health/ready that it can do its
-work.
+"""Probes for load balancers and Kubernetes, at /health/live, /health/ready and /health/startup.
+
+They are answered on the event loop, before Django: a probe needs no thread, names any host (kubelet names the address
+of the pod), and costs the database nothing (Note [Probing] in `probing`).
 """
 
-import math
-import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import orjson
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from erip.celery import app
+from erip import draining
+from erip.celery import app as celery
+from erip.db.ping import Pinger
+from erip.probing import Probe
+from workflows.models import WorkflowDefinition
 
-_KNOWN_FOR = 2.0
-_PATIENCE = 1.0
+#: seconds that a probe's question may take
+PATIENCE = 1.0
+
+_pinger = Pinger()
 
 
-@require_safe
-@never_cache
-def live(request: HttpRequest) -> JsonResponse:
-    """200: the process is alive."""
-    return JsonResponse({"status": "live"})
+class NotStarted(Exception):
+    """What the platform needs before its first request is not there yet."""
 
 
-@require_safe
-@never_cache
-def ready(request: HttpRequest) -> JsonResponse:
-    """200: runs can be accepted. 503: they cannot, because the database is away.
+def _ask_database() -> None:
+    _pinger.ping(PATIENCE)
+
+
+def _ask_broker() -> None:
+    broker = celery.connection_for_write(transport_options=settings.ERIP_PUBLISHER_TRANSPORT_OPTIONS)
+    try:
+        broker.connect()  # opens a channel, which sends PING
+    finally:
+        broker.release()
+
+
+def _ask_whether_started() -> None:
+    """Raises NotStarted, or what the database says."""
+    try:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            raise NotStarted(f"{len(plan)} migrations are not applied: run `manage.py migrate`")
+        if not WorkflowDefinition.objects.exists():
+            raise NotStarted("no workflow is published: run `manage.py bootstrap`")
+    finally:
+        connection.close()
+
+
+database_probe = Probe("database", _ask_database, known_for=0.5, patience=PATIENCE)
+broker_probe = Probe("broker", _ask_broker, known_for=2.0, patience=PATIENCE)
+startup_probe = Probe("startup", _ask_whether_started, known_for=1.0, patience=PATIENCE)
+_started = False
+
+
+def forget() -> None:
+    """For tests: know nothing, and hold no connection."""
+    global _started
+    _started = False
+    for probe in (database_probe, broker_probe, startup_probe):
+        if (asking := probe.refresh()) is not None:
+            asking.result()
+        probe.forget()
+    _pinger.close()
+
+
+# --- what the probes say ----------------------------------------------------------------------------------
+
+Answer = tuple[int, dict[str, str]]
+
+
+def _live() -> Answer:
+    """200: the process answers. Nothing else is looked at: killing it would mend no dependency."""
+    return 200, {"status": "live"}
+
+
+def _ready() -> Answer:
+    """200: requests can be served. 503: this process is about to end, or the database is away for too long.
 
     A broker that is away is reported as degraded and no more: runs are accepted and carried out without it.
     """
-    database = _database_answers()
-    broker = broker_probe.answers()
-    status = "ready" if broker else "degraded"
-    answer = {
+    if draining.begun():
+        return 503, {"status": "draining"}
+    database = database_probe.ok_within(settings.ERIP_READY_GRACE_SECONDS)
+    broker = broker_probe.ok()
+    status = "ready" if broker and database_probe.ok() else "degraded"
+    return 200 if database else 503, {
         "status": status if database else "unavailable",
-        "database": "ok" if database else "unreachable",
+        "database": "ok" if database_probe.ok() else "unreachable",
         "broker": "ok" if broker else "unreachable",
     }
-    return JsonResponse(answer, status=200 if database else 503)
 
 
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            return bool(cursor.fetchone() == (1,))
-    except DatabaseError:
-        return False
+def _startup() -> Answer:
+    """200, for good: migrations are applied and workflows are published. 503: not yet, with the reason."""
+    global _started
+    if not _started:
+        _started = startup_probe.ok()
+    if _started:
+        return 200, {"status": "started"}
+    return 503, {"status": "starting", "reason": startup_probe.error or "the database does not answer"}
 
 
-class BrokerProbe:
-    """Whether the broker answers: asked at most every two seconds, and never waited for longer than one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, "broker-probe")
-        self._asking: Future[bool] | None = None
-        self._asked_at = -math.inf
-        self._answered = False
-
-    def answers(self) -> bool:
-        with self._lock:
-            if self._asking is None and time.monotonic() - self._asked_at >= _KNOWN_FOR:
-                self._asking = self._pool.submit(_ask_broker)
-            asking = self._asking
-        if asking is None:
-            return self._answered
-        try:
-            answered = asking.result(timeout=_PATIENCE)
-        except TimeoutError:
-            return False
-        with self._lock:
-            self._asking, self._asked_at, self._answered = None, time.monotonic(), answered
-        return answered
+def _probes_of_startup() -> tuple[Probe, ...]:
+    return () if _started else (startup_probe,)
 
 
-def _ask_broker() -> bool:
-    options = settings.ERIP_PUBLISHER_TRANSPORT_OPTIONS
-    broker = app.connection_for_write(transport_options=options)
-    try:
-        broker.connect()  # opens a channel, which sends PING
-    except (OSError, *broker.connection_errors, *broker.channel_errors):
-        return False
-    finally:
-        broker.release()
-    return True
+def _probes_of_ready() -> tuple[Probe, ...]:
+    return () if draining.begun() else (database_probe, broker_probe)
 
 
-broker_probe = BrokerProbe()
+#: path → (what has to be known, what is said)
+_DOORS: dict[str, tuple[Callable[[], tuple[Probe, ...]], Callable[[], Answer]]] = {
+    "/health/live": (tuple, _live),
+    "/health/ready": (_probes_of_ready, _ready),
+    "/health/startup": (_probes_of_startup, _startup),
+}
+
+# --- the doors --------------------------------------------------------------------------------------------
+
+App = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awaitable[None]]], Awaitable[None]]
+
+
+class Health:
+    """Wrapped around the ASGI application: answers the probes."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        door = _DOORS.get(scope["path"])
+        if door is not None and scope["method"] in ("GET", "HEAD"):
+            await _answer(door, scope["method"], send)
+        else:
+            await self._app(scope, receive, send)
+
+
+async def _answer(door: tuple[Callable[[], tuple[Probe, ...]], Callable[[], Answer]], method: str, send: Any) -> None:
+    needed, say = door
+    asking = [asyncio.wrap_future(one) for probe in needed() if (one := probe.refresh()) is not None]
+    if asking:
+        await asyncio.wait(asking, timeout=PATIENCE)
+    status, said = say()
+    body = orjson.dumps(said)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+
+
+def _view(path: str) -> Callable[[HttpRequest], JsonResponse]:
+    """The same behind Django, where no ASGI server is in front of it (`runserver`)."""
+    needed, say = _DOORS[path]
+
+    @require_safe
+    @never_cache
+    def view(request: HttpRequest) -> JsonResponse:
+        for probe in needed():
+            probe.look()
+        status, said = say()
+        return JsonResponse(said, status=status)
+
+    return view
+
+
+live = _view("/health/live")
+ready = _view("/health/ready")
+startup = _view("/health/startup")

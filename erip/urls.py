@@ -9,6 +9,7 @@ from django.views import defaults
 from django.views.generic import RedirectView
 
 from erip import health
+from erip.autoscale.api import ScalingList
 from workflows.api import problems
 from workflows.api.documents import Docs, openapi
 
@@ -16,8 +17,10 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("health/startup", health.startup),
     path("api/schema", openapi, name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
+    path("api/v1/scaling", ScalingList.as_view()),
     path("api/v1/", include("workflows.api.urls")),
     path("api/v1/", include("workflows.events.api.urls")),
     path("admin/", admin.site.urls),

@@ -1,6 +1,7 @@
 """What the tests share. They run on real servers: `make test` starts them and says where they are."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,16 @@ def pytest_configure() -> None:
     for name in ("DATABASE_URL", "ERIP_BROKER_URL"):
         if not os.environ.get(name):
             pytest.exit(f"{name} is not set: run `make test`, which starts private servers", returncode=4)
+
+
+@pytest.fixture(autouse=True)
+def no_ingest_writer() -> Iterator[None]:
+    """The ingest writer keeps a connection to the test's database, which must be gone when that is dropped."""
+    yield
+    ingest = sys.modules.get("workflows.events.ingest")
+    if ingest is not None and ingest._writer is not None:
+        ingest._writer.stop()
+        ingest._forget_parent()
 
 
 @pytest.fixture(autouse=True)

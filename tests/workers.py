@@ -37,11 +37,14 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of ERIP's in a session of its own, gone at the end whatever happens."""
+def process(arguments: list[str], log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ERIP's in a session of its own, gone at the end whatever happens.
+
+    settings: environment variables of its own.
+    """
     with log.open("ab") as output:
         started = subprocess.Popen(
-            [sys.executable, *arguments], env=environment(), cwd=ROOT, stdout=output, stderr=output,
+            [sys.executable, *arguments], env=environment() | settings, cwd=ROOT, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
     try:
@@ -52,21 +55,21 @@ def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]
 
 @contextmanager
 def worker(
-    log: Path, name: str = "general", lanes: str = "critical,high,standard,bulk", threads: int = 8
+    log: Path, name: str = "general", lanes: str = "critical,high,standard,bulk", threads: int = 8, **settings: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Celery worker that has registered itself."""
     arguments = [
         "-m", "celery", "-A", "erip", "worker", "--pool=threads", "-c", str(threads), "-Q", lanes,
         "-n", f"{name}@test", "--without-mingle", "--without-gossip", "--loglevel=INFO",
     ]  # fmt: skip
-    with process(arguments, log) as started:
+    with process(arguments, log, **settings) as started:
         until(lambda: registered(started), seconds=60, what=f"worker {name} registered; log: {log}")
         yield started
 
 
 @contextmanager
-def leader(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with process(["manage.py", "run_leader"], log) as started:
+def leader(log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    with process(["manage.py", "run_leader"], log, **settings) as started:
         yield started
 
 

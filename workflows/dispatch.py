@@ -1,8 +1,24 @@
-"""The one place that publishes to the broker. A message is a hint: if it cannot be sent, the work is found anyway."""
+"""The one place that publishes to the broker. A message is a hint: if it cannot be sent, the work is found anyway.
 
+Note [Publishing]
+Whoever publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also
+while the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has
+its own, and so has the master), so a thread of its own sends the messages, and its callers wait with a deadline.
+
+When sending has failed FAILURES times the circuit breaker opens: from then on nobody waits at all. Every RETRY_AFTER
+seconds one message is a trial, in the background; when it has been sent the breaker closes. What is not sent meanwhile
+is not kept: hand-over, the workers' own look into PostgreSQL and the leader find the work.
+"""
+
+import itertools
+import os
+import queue
+import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from threading import Lock
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -12,15 +28,22 @@ from django.db import transaction
 from kombu import Connection, pools
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from workflows.core.states import Lane
+
 log = structlog.get_logger(__name__)
 
 #: run ids in one message, at most: enough to share a message's cost, few enough to spread over workers
 RUNS_PER_MESSAGE = 20
+#: seconds that somebody waits for his messages to be sent, at the most
+PATIENCE = 0.5
+#: failures in a row after which the broker is taken for away
+FAILURES = 2
+#: seconds between two trials while it is away
+RETRY_AFTER = 2.0
+#: messages that may wait for the sending thread; more are not worth their memory
+MOST_WAITING = 10_000
 
-#: Nobody waits a second for a broker that is known to be away.
-_breaker = CircuitBreaker(fail_max=2, reset_timeout=2, name="broker")
-_connection: Connection | None = None
-_lock = Lock()
+_URGENCY = {str(lane): number for number, lane in enumerate(Lane)}
 
 
 def hint_after_commit(hints: Iterable[tuple[str, str]]) -> None:
@@ -31,42 +54,108 @@ def hint_after_commit(hints: Iterable[tuple[str, str]]) -> None:
 
 
 def hint(hints: Iterable[tuple[str, str]]) -> bool:
-    """Tell the workers of each lane to look at these runs. Never raises. Returns whether all was sent.
+    """Tell the workers of each lane to look at these runs. Never raises, and never takes longer than PATIENCE.
 
     A run that is named several times has work for as many, and gets a message of its own for each time but the first.
+    Returns whether all is known to be sent.
     """
     by_lane: dict[str, Counter[str]] = defaultdict(Counter)
     for lane, run_id in hints:
         by_lane[lane][run_id] += 1
-    try:
-        for lane, run_ids in by_lane.items():
-            ids = list(run_ids)
-            for start in range(0, len(ids), RUNS_PER_MESSAGE):
-                _breaker.call(_send, lane, ids[start : start + RUNS_PER_MESSAGE])
-            for run_id in (run_ids - Counter(ids)).elements():
-                _breaker.call(_send, lane, [run_id])
-    except CircuitBreakerError:
-        return False
-    except Exception as error:
-        # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is, the runs
-        # are in PostgreSQL, and the workers and the reconciler find them there.
-        log.warning("broker_unreachable", error=str(error), error_type=type(error).__name__)
-        return False
-    return True
+    messages: list[tuple[str, list[str]]] = []
+    for lane, run_ids in by_lane.items():
+        ids = list(run_ids)
+        messages += [(lane, ids[start : start + RUNS_PER_MESSAGE]) for start in range(0, len(ids), RUNS_PER_MESSAGE)]
+        messages += [(lane, [run_id]) for run_id in (run_ids - Counter(ids)).elements()]
+    return _publisher.publish(messages) if messages else True
 
 
-def _send(lane: str, run_ids: list[str]) -> None:
-    with pools.producers[_publisher()].acquire(block=True, timeout=1) as producer:
-        current_app.send_task(
-            "workflows.execute", kwargs={"run_ids": run_ids}, queue=lane, producer=producer, retry=False
-        )
+@dataclass(order=True)
+class _Message:
+    urgency: int
+    number: int
+    lane: str = field(compare=False)
+    run_ids: list[str] = field(compare=False)
+    sent: "Future[bool]" = field(compare=False, default_factory=Future)
 
 
-def _publisher() -> Connection:
-    """A connection of the publishers' own, with deadlines fit for somebody who waits for an answer."""
-    global _connection
-    with _lock:
-        if _connection is None:
+class Publisher:
+    """The thread that sends, and those who wait for it. One per process; any thread. See Note [Publishing]."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, in a process that was forked: it has neither the thread nor the right to the connection."""
+        self._lock = threading.Lock()
+        self._waiting: queue.PriorityQueue[_Message] = queue.PriorityQueue()
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._connection: Connection | None = None
+        self._breaker = CircuitBreaker(fail_max=FAILURES, reset_timeout=RETRY_AFTER, name="broker")
+        #: on the monotonic clock: since when the thread has been sending one message
+        self._sending_since: float | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether nobody has to wait for the broker: it was away at the last look, or sending one message hangs."""
+        # Read without the breaker's lock, which is held for as long as a message is being sent.
+        if self._breaker.current_state != "closed":
+            return True
+        since = self._sending_since
+        return since is not None and time.monotonic() - since > PATIENCE
+
+    def publish(self, messages: list[tuple[str, list[str]]]) -> bool:
+        """Send (lane, run ids), the most urgent first. Whether all was sent within PATIENCE."""
+        if self.away:
+            if self._waiting.empty() and self._sending_since is None:
+                self._put(*messages[0])  # a trial, if it is time for one
+            return False
+        if self._waiting.qsize() + len(messages) > MOST_WAITING:
+            return False
+        deadline = time.monotonic() + PATIENCE
+        futures = [self._put(lane, run_ids) for lane, run_ids in messages]
+        try:
+            return all(future.result(max(0.0, deadline - time.monotonic())) for future in futures)
+        except TimeoutError:
+            log.warning("broker_slow", messages=len(messages))
+            return False
+
+    def _put(self, lane: str, run_ids: list[str]) -> "Future[bool]":
+        message = _Message(_URGENCY.get(lane, len(_URGENCY)), next(self._numbers), lane, run_ids)
+        self._waiting.put(message)
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send_for_ever, name="publisher", daemon=True)
+                self._thread.start()
+        return message.sent
+
+    def _send_for_ever(self) -> None:
+        while True:
+            message = self._waiting.get()
+            self._sending_since = time.monotonic()
+            try:
+                self._breaker.call(self._send, message.lane, message.run_ids)
+                message.sent.set_result(True)
+            except CircuitBreakerError:
+                message.sent.set_result(False)
+            except Exception as error:
+                # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is,
+                # the runs are in PostgreSQL, and the workers and the leader find them there.
+                log.warning("broker_unreachable", error=str(error), error_type=type(error).__name__)
+                message.sent.set_result(False)
+            finally:
+                self._sending_since = None
+
+    def _send(self, lane: str, run_ids: list[str]) -> None:
+        if self._connection is None:
             options: dict[str, Any] = settings.ERIP_PUBLISHER_TRANSPORT_OPTIONS
-            _connection = current_app.connection_for_write(transport_options=options)
-        return _connection
+            self._connection = current_app.connection_for_write(transport_options=options)
+        with pools.producers[self._connection].acquire(block=True, timeout=1) as producer:
+            current_app.send_task(
+                "workflows.execute", kwargs={"run_ids": run_ids}, queue=lane, producer=producer, retry=False
+            )
+
+
+_publisher = Publisher()
+os.register_at_fork(after_in_child=_publisher.forget)

@@ -1,17 +1,28 @@
 """What can be done with workflows: one function for each operation, called by API, admin, commands and workers alike.
 
 Each function owns its transaction. Hints to the workers are published after its commit.
+
+Note [Operations through a failover]
+Each transaction is run again when PostgreSQL fails over (Note [Retry] in `erip.db.retry`). When a connection is lost
+during a commit, nobody knows whether it happened; what tells the next attempt:
+- a start: the run's id, made before the first attempt. If the run is there, it is this one, whether the caller sent an
+  Idempotency-Key or not; and if the lost attempt is committed only later, the primary key refuses the second.
+- a publication: the content, which is a no-op the second time.
+- a cancellation or resolution: the event that it recorded, with who asked for it.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
+from erip.db import retry
+from erip.db.retry import Attempt, retry_transaction
 from workflows import admission, dispatch, handover, precedence, registry, store, versions
 from workflows.core import definition, machine
 from workflows.core.faults import Fault
@@ -33,7 +44,7 @@ from workflows.errors import (
 )
 from workflows.graphs import graph_of
 from workflows.ids import new_run_id
-from workflows.models import ArchivedRun, WorkflowDefinition, WorkflowRun, WorkflowVersion, find_run
+from workflows.models import ArchivedRun, RunEvent, WorkflowDefinition, WorkflowRun, WorkflowVersion, find_run
 from workflows.store import NewRun, Report, StartKey
 from workflows.versions import Version
 
@@ -70,8 +81,13 @@ def publish(name: str | None, source: str | bytes, media: str, *, author: str) -
     document, graph = _check(source, media)
     if name is not None and graph.name != name:
         raise NameMismatch(faults=[Fault("name", f'is "{graph.name}", but it is published as "{name}"')])
-    content_hash = definition.content_hash(document)
     text = source.decode() if isinstance(source, bytes) else source
+    return _publish(document, graph, text, media, author)
+
+
+@retry_transaction
+def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, author: str) -> Published:
+    content_hash = definition.content_hash(document)
     with transaction.atomic():
         WorkflowDefinition.objects.get_or_create(name=graph.name)
         # Publishers of one workflow take turns, or two could take the same number.
@@ -149,8 +165,15 @@ def start_runs(
     _check_lanes(requests)
     if len(requests) == 1:
         key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
-        return [_start_single(workflow, version, requests[0], key, principal, notify, many)]
-    return _start_many(versions.read(workflow, version), requests, principal, notify)
+        run_id = new_run_id()
+        return [
+            retry.run(
+                lambda attempt: _start_single(
+                    workflow, version, requests[0], key, principal, notify, many, run_id, attempt
+                )
+            )
+        ]
+    return _start_many(retry.run(lambda _: versions.read(workflow, version)), requests, principal, notify)
 
 
 def _start_single(
@@ -161,18 +184,52 @@ def _start_single(
     principal: str,
     notify: bool,
     many: bool,
+    run_id: str,
+    attempt: Attempt,
 ) -> StartedRun:
     """In one round trip, where what this process knows of the workflow is right (Note [Known versions])."""
+    if attempt.unknown and (found := _accepted(run_id)):
+        return found
+    try:
+        return _start_once(workflow, number, request, key, principal, notify, many, run_id)
+    except IntegrityError:
+        # The lost attempt was committed after we looked.
+        if attempt.unknown and (found := _accepted(run_id)):
+            return found
+        raise
+
+
+def _accepted(run_id: str) -> StartedRun | None:
+    """The run that an attempt whose answer was lost has started, if it has."""
+    run = find_run(UUID(run_id))
+    if run is None:
+        return None
+    if not RunState(run.state).ended:
+        dispatch.hint_after_commit([(run.lane, run_id)])
+    return _found(run, existing=False)
+
+
+def _start_once(
+    workflow: str,
+    number: int | None,
+    request: StartRequest,
+    key: StartKey | None,
+    principal: str,
+    notify: bool,
+    many: bool,
+    run_id: str,
+) -> StartedRun:
     admitted: set[str] = set()
     remembered = versions.remembered(workflow, number)
     if remembered is not None:
         # Input that does not fit may fit the latest version, and if not, that one has the word.
         with suppress(InvalidInput, WorkflowVersion.DoesNotExist):
-            started = _start_from(remembered, request, key, principal, notify, many, admitted)
+            started = _start_from(remembered, request, key, principal, notify, many, admitted, run_id)
             if started is not None:
                 return started
     while True:
-        started = _start_from(versions.read(workflow, number), request, key, principal, notify, many, admitted)
+        version = versions.read(workflow, number)
+        started = _start_from(version, request, key, principal, notify, many, admitted, run_id)
         if started is not None:
             return started
 
@@ -185,13 +242,14 @@ def _start_from(
     notify: bool,
     many: bool,
     admitted: set[str],
+    run_id: str,
 ) -> StartedRun | None:
     """None if `version` is not the right one any more. admitted: lanes that have let this run in; this adds to it."""
     graph = graph_of(version.id)
     lane = request.lane or graph.lane
     with precedence.starting(lane):
         _check_inputs(graph, [request], many, lane)
-        run = new_run(graph, version.id, request, version.now, principal, notify)
+        run = new_run(graph, version.id, request, version.now, principal, notify, run_id=run_id)
         try:
             if lane not in admitted:
                 admission.admit([lane])
@@ -199,7 +257,7 @@ def _start_from(
         except LaneFull:
             # One that was accepted has its answer all the same.
             if key is not None and (taken := store.run_of_key(key.principal, key.key)):
-                return _existing(*taken, key.request_hash)
+                return _existing(*taken, key.request_hash, run_id)
             raise
         inserted = store.start_run(
             run,
@@ -210,7 +268,7 @@ def _start_from(
         )
     if inserted is None:
         if key is not None and (taken := store.run_of_key(key.principal, key.key)):
-            return _existing(*taken, key.request_hash)
+            return _existing(*taken, key.request_hash, run_id)
         return None
     now, hints, announced = inserted
     versions.learn_clock(now)
@@ -235,11 +293,23 @@ def _start_many(version: Version, requests: Sequence[StartRequest], principal: s
                     precedence.give_way(lane)
                 runs.append(new_run(graph, version.id, request, version.now, principal, notify))
             if start == 0:
-                admission.admit(lanes)
-            with transaction.atomic():
-                dispatch.hint_after_commit(store.insert_runs(runs))
+                retry.run(lambda _: admission.admit(lanes))
+            retry.run(partial(_insert, runs))
             started += [_started(run, version.number) for run in runs]
         return started
+
+
+def _insert(runs: Sequence[NewRun], attempt: Attempt) -> None:
+    """All of them or none. What was inserted and its answer lost, reconciler and workers find."""
+    if attempt.unknown and find_run(UUID(runs[0].id)):
+        return
+    try:
+        with transaction.atomic():
+            dispatch.hint_after_commit(store.insert_runs(runs))
+    except IntegrityError:
+        # The lost attempt was committed after we looked.
+        if not (attempt.unknown and find_run(UUID(runs[0].id))):
+            raise
 
 
 def _check_lanes(requests: Sequence[StartRequest]) -> None:
@@ -296,12 +366,16 @@ def _started(run: NewRun, number: int) -> StartedRun:
     return StartedRun(run.id, view.workflow, number, str(state), view.lane, view.business_key, view.created_at)
 
 
-def _existing(run_id: str, known_hash: str, request_hash: str) -> StartedRun:
+def _existing(run_id: str, known_hash: str, request_hash: str, own_id: str) -> StartedRun:
+    """own_id: the id that this request makes; the run is not an earlier request's if it bears that."""
     if known_hash != request_hash:
         raise IdempotencyMismatch
-    run = _run(run_id)
+    return _found(_run(run_id), existing=run_id != own_id)
+
+
+def _found(run: WorkflowRun | ArchivedRun, *, existing: bool) -> StartedRun:
     return StartedRun(
-        str(run.pk), run.workflow, run.version.number, run.state, run.lane, run.business_key, run.created_at, True
+        str(run.pk), run.workflow, run.version.number, run.state, run.lane, run.business_key, run.created_at, existing
     )
 
 
@@ -311,11 +385,15 @@ def _existing(run_id: str, known_hash: str, request_hash: str) -> StartedRun:
 def cancel_run(run_id: str, *, principal: str, reason: str = "") -> None:
     """End a run as CANCELLED. A step that runs right now is not interrupted; its result no longer counts, unless it is
     declared not idempotent: then it is still recorded. Raises UnknownRun, RunAlreadyEnded."""
-    with transaction.atomic():
-        applied = _report_of_person(run_id, RunCancelled(principal, reason))
-        if applied.discarded:
-            raise RunAlreadyEnded
-        dispatch.hint_after_commit(applied.hints)
+
+    def cancel(attempt: Attempt) -> None:
+        with transaction.atomic():
+            applied = _report_of_person(run_id, RunCancelled(principal, reason))
+            if applied.discarded and not (attempt.unknown and _recorded(run_id, "run.cancelled", principal)):
+                raise RunAlreadyEnded
+            dispatch.hint_after_commit(applied.hints)
+
+    retry.run(cancel)
 
 
 def retry_run(run_id: str, *, principal: str) -> StartedRun:
@@ -323,11 +401,11 @@ def retry_run(run_id: str, *, principal: str) -> StartedRun:
 
     Raises UnknownRun, RunNotEnded, InvalidInput.
     """
-    run = _run(run_id)
+    run, number = retry.run(lambda _: ((found := _run(run_id)), found.version.number))
     if not RunState(run.state).ended:
         raise RunNotEnded
     request = StartRequest(run.input, run.business_key, run.lane)
-    return start_runs(run.workflow, [request], principal=principal, version=run.version.number)[0]
+    return start_runs(run.workflow, [request], principal=principal, version=number)[0]
 
 
 def resolve_step(
@@ -347,13 +425,21 @@ def resolve_step(
     if outcome not in ("succeeded", "failed", "retry"):
         raise InvalidInput(faults=[Fault("outcome", 'must be "succeeded", "failed" or "retry"')])
     key = machine.NO_ITEM if item is None else item
-    with transaction.atomic():
-        applied = _report_of_person(run_id, StepResolved(step, outcome, output, principal, note, key))
-        if applied.discarded:
-            raise StepNotUnknown
-        dispatch.hint_after_commit(applied.hints)
+
+    def resolve(attempt: Attempt) -> None:
+        with transaction.atomic():
+            applied = _report_of_person(run_id, StepResolved(step, outcome, output, principal, note, key))
+            done_before = attempt.unknown and _recorded(
+                run_id, "step.resolved", principal, step=step, item=key, detail__outcome=outcome
+            )
+            if applied.discarded and not done_before:
+                raise StepNotUnknown
+            dispatch.hint_after_commit(applied.hints)
+
+    retry.run(resolve)
 
 
+@retry_transaction
 def report(reports: Sequence[Report]) -> store.Applied:
     """Apply what was found to have happened (lost workers, due retries, missed deadlines)."""
     with transaction.atomic():
@@ -365,6 +451,11 @@ def report(reports: Sequence[Report]) -> store.Applied:
 def _report_of_person(run_id: str, happening: Happening) -> store.Applied:
     _run(run_id)
     return store.apply([Report(str(UUID(run_id)), happening)], graph_of=graph_of)
+
+
+def _recorded(run_id: str, event: str, principal: str, **more: Any) -> bool:
+    """Whether an attempt whose answer was lost has recorded this."""
+    return RunEvent.objects.filter(run=UUID(run_id), type=event, detail__by=principal, **more).exists()
 
 
 def _run(run_id: str) -> WorkflowRun | ArchivedRun:

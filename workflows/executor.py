@@ -99,6 +99,7 @@ class Executor:
         self._async_running: dict[tuple[str, str, int, int], Claim] = {}
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="async-steps", daemon=True).start()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
@@ -131,13 +132,22 @@ class Executor:
         """`execute`, in a thread of the pool, passing over runs that others are busy with."""
         self._pool.submit(self._guarded, partial(self.execute, run_ids, skip_locked=True))
 
+    def leave(self) -> None:
+        """Begin nothing new: what waits for a thread goes back at once. What runs goes on, and is recorded."""
+        self._stopping.set()
+        batches = {running.batch for running in list(self._running.values()) if running.batch}
+        returned = _returned(claim for batch in batches | set(self._spread_batches) for claim in _drain(batch.claims))
+        if returned:
+            self._writer.submit(returned, go_on=False)
+
     def stop(self, *, grace: float) -> None:
         """Let what runs finish within `grace` seconds, hand the rest back, and end."""
-        self._stopping.set()
+        self.leave()
         deadline = time.monotonic() + grace
         looking = threading.Event()
         while (self._running or self._async_running) and time.monotonic() < deadline:
             looking.wait(WATCH_EVERY)
+        self._ended.set()
         self._hand_back()
         self._writer.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -291,7 +301,7 @@ class Executor:
     # --- the watchdog ---
 
     def _watch(self) -> None:
-        while not self._stopping.wait(WATCH_EVERY):
+        while not self._ended.wait(WATCH_EVERY):
             now = time.monotonic()
             for key, running in list(self._running.items()):
                 batch = running.batch
@@ -329,9 +339,13 @@ class Executor:
                 claims.append(claim)
         self._running.clear()
         self._async_running.clear()
-        returned = [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
+        returned = _returned(claims)
         if before or returned:
             self._writer.submit([*before, *returned], go_on=False)
+
+
+def _returned(claims: Iterable[Claim]) -> list[Report]:
+    return [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
 
 
 def _not_begun(claim: Claim, error: Exception) -> Happening:

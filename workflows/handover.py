@@ -11,8 +11,9 @@ Announced are critical runs; others only where no work as urgent as theirs waits
 while this process has no other start under way: NOTIFY makes commits take turns.
 
 No message is sent beside it, which the same worker would have to take and find empty. A worker without room publishes
-one when it is handed a run. Who handed over looks once, LOOK_AFTER later, and publishes what still waits: the worker
-may have died a moment before. If both are gone, workers and reconciler find the run, as they find all forgotten work.
+one when it is handed a run. Who handed over looks once, LOOK_AFTER later, unless it has heard of the run's end by then,
+and publishes what still waits: the worker may have died a moment before. If both are gone, workers and reconciler find
+the run, as they find all forgotten work.
 """
 
 import threading
@@ -47,16 +48,22 @@ class _Watch:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._given: list[tuple[float, str]] = []
+        #: when to look at which, the first first
+        self._given: dict[str, float] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, run_id: str) -> None:
         with self._changed:
-            self._given.append((time.monotonic() + LOOK_AFTER, run_id))
-            self._changed.notify()
+            if not self._given:
+                self._changed.notify()
+            self._given[run_id] = time.monotonic() + LOOK_AFTER
             if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="handed-over", daemon=True)
                 self._thread.start()
+
+    def forget(self, run_id: str) -> None:
+        with self._changed:
+            self._given.pop(run_id, None)
 
     def _look(self) -> None:
         while run_ids := self._due():
@@ -73,16 +80,16 @@ class _Watch:
     def _due(self) -> list[str]:
         """Wait for runs to look at; none if there were none for a while, and then the thread has to end."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._given, LINGER):
-                self._thread = None
-                return []
-            # In the order of their moments; nothing is taken away meanwhile.
-            rest = self._given[0][0] - time.monotonic()
-            self._changed.wait_for(lambda: False, max(rest, 0.0))
-            now = time.monotonic()
-            due = [run_id for moment, run_id in self._given if moment <= now]
-            self._given = [given for given in self._given if given[0] > now]
-            return due or [self._given.pop(0)[1]]
+            while self._changed.wait_for(lambda: self._given, LINGER):
+                now = time.monotonic()
+                due = [run_id for run_id, moment in self._given.items() if moment <= now]
+                if due:
+                    for run_id in due:
+                        del self._given[run_id]
+                    return due
+                self._changed.wait(next(iter(self._given.values())) - now)
+            self._thread = None
+            return []
 
 
 _watch = _Watch()
@@ -91,6 +98,11 @@ _watch = _Watch()
 def handed_over(run_id: str) -> None:
     """Once the current transaction is committed, see to it that the run which was announced does not lie about."""
     transaction.on_commit(lambda: _watch.add(run_id), robust=True)
+
+
+def has_ended(run_id: str) -> None:
+    """Nobody need look after this run any more."""
+    _watch.forget(run_id)
 
 
 # --- who takes over ---------------------------------------------------------------------------------------

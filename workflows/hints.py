@@ -9,6 +9,7 @@ second and a half: measured.)
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from workflows.core.states import Lane
 
@@ -36,3 +37,12 @@ class Hints:
             except IndexError:
                 continue
         return list(otherwise)
+
+    def all(self) -> list[tuple[str, str]]:
+        """(lane, run id) of every message that nobody has begun; none of them is here any more."""
+        found: list[tuple[str, str]] = []
+        for lane, waiting in self._waiting.items():
+            with suppress(IndexError):
+                while True:
+                    found += [(lane, run_id) for run_id in waiting.popleft()]
+        return found

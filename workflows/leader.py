@@ -7,10 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 
+import psycopg2
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error
 
-from erip.db.connections import drop_connection
+from erip import alive
+from erip.db.connections import drop_connection, keep_connection
+from erip.db.direct import SessionLock
+from erip.db.failures import is_transient
 from workflows import dispatch, engine, store
 from workflows.archive import Archivist
 from workflows.conf import conf
@@ -39,7 +43,9 @@ class Leader:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._leading_since: float | None = None
+        self._lock = SessionLock(LOCK)
         self._forget_at = 0.0
+        self._touched_at = -alive.EVERY
         self._archivist = Archivist()
 
     def stop(self) -> None:
@@ -47,17 +53,37 @@ class Leader:
 
     def run(self) -> None:
         """Until `stop`. A lost connection loses the lock with it, and the candidate stands again."""
+        # What takes long, as archiving may, would begin anew in each round if it were cut off.
+        keep_connection(unhurried=True)
         while not self._stop.is_set():
             try:
                 self._round()
-            except (OperationalError, InterfaceError) as error:
-                log.warning("leader_interrupted", error=str(error).strip())
-                self._leading_since = None
-                drop_connection()
+            except (Error, psycopg2.Error) as error:
+                if is_transient(error):
+                    log.warning("leader_interrupted", error=str(error).strip())
+                else:
+                    log.exception("leader_round_failed")
+                # Whatever it was, the next round begins with connections and a lock of its own.
+                self._stand_down()
             except Exception:
                 log.exception("leader_round_failed")
+            self._touch()
             self._stop.wait(EVERY)
+        self._stand_down()
+
+    def _stand_down(self) -> None:
+        self._leading_since = None
+        self._lock.release()
         drop_connection()
+
+    def _touch(self) -> None:
+        """Leads or waits, but turns: for the liveness probe (`python -m erip.alive leader`)."""
+        if time.monotonic() - self._touched_at >= alive.EVERY:
+            self._touched_at = time.monotonic()
+            try:
+                alive.touch("leader")
+            except OSError as error:
+                log.error("heartbeat_file_not_written", error=str(error))
 
     def _round(self) -> None:
         if not self._lead():
@@ -72,19 +98,19 @@ class Leader:
             *duties(),
         )
         for duty in own:
+            if self._stop.is_set():
+                return
             duty()
 
     def _lead(self) -> bool:
-        """Whether this process is the leader; the lock lives as long as the connection."""
-        if self._leading_since is not None and connection.connection is not None:
-            return True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-            won = bool(cursor.fetchone()[0])
-        self._leading_since = time.monotonic() if won else None
-        if won:
+        """Whether this process is the leader: the lock is asked for in each round, on a connection of its own."""
+        if not self._lock.acquire():
+            self._leading_since = None
+            return False
+        if self._leading_since is None:
+            self._leading_since = time.monotonic()
             log.info("leader_elected")
-        return won
+        return True
 
     def _recover_lost(self) -> None:
         """Steps of silent workers run again."""

@@ -21,7 +21,9 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.db import connection
 
+from erip import draining
 from erip.db.listening import heard, listening
+from workflows import handover
 from workflows.queries import run_finished
 from workflows.store import RUN_ENDED_CHANNEL
 
@@ -122,6 +124,7 @@ class _Listener:
 
     def _wake(self, run_id: str) -> None:
         """This run's end was announced."""
+        handover.has_ended(run_id)
         with self._lock:
             waiters = self._waiting.get(run_id)
             if waiters:
@@ -134,8 +137,15 @@ class _Listener:
                 self._since = time.monotonic()
             self._ended.add(run_id)
 
+    def let_go(self) -> None:
+        """This process is about to end: nobody is kept waiting."""
+        with self._lock:
+            for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
+                waiter.wake(ended=False)
+
 
 _listener = _Listener()
+draining.when_begun(_listener.let_go)
 
 
 async def _in_thread(function: Callable[..., bool], *arguments: Any) -> bool:
@@ -149,7 +159,9 @@ async def wait_for_end(
     accepted_after: float | None = None,
     in_thread: Callable[..., Awaitable[bool]] = _in_thread,
 ) -> bool:
-    """Wait until the run has ended, at most `seconds`. Returns whether it has. The run was started with notify=True.
+    """Wait until the run has ended, at most `seconds`, and not while this process is draining. Returns whether it has.
+
+    The run was started with notify=True.
 
     accepted_after: a moment on the monotonic clock before the run was accepted, if it was accepted by this caller.
     in_thread: awaits `function(*arguments)` in a thread that may use the database.
@@ -161,7 +173,7 @@ async def wait_for_end(
             return True
         try:
             async with asyncio.timeout(seconds):
-                while True:
+                while not draining.begun():
                     await waiter.woken.wait()
                     if waiter.ended:
                         return True
@@ -169,7 +181,8 @@ async def wait_for_end(
                     if await in_thread(_finished, run_id):
                         return True
         except TimeoutError:
-            return await in_thread(_finished, run_id)
+            pass
+        return await in_thread(_finished, run_id)
 
 
 def _finished(run_id: str) -> bool:

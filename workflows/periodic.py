@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 
-from erip.db.connections import drop_connection
+from erip.db.connections import drop_connection, keep_connection
+from erip.db.failures import is_transient
 
 log = structlog.get_logger(__name__)
 
@@ -30,11 +31,15 @@ class Periodic:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        keep_connection()
         while not self._stop.wait(self._seconds):
             try:
                 self._duty()
-            except (OperationalError, InterfaceError) as error:
-                log.warning("duty_delayed", duty=self._name, error=str(error).strip())
+            except Error as error:
+                if is_transient(error):
+                    log.warning("duty_delayed", duty=self._name, error=str(error).strip())
+                else:
+                    log.exception("duty_failed", duty=self._name)
                 drop_connection()
             except Exception:
                 log.exception("duty_failed", duty=self._name)

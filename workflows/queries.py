@@ -9,6 +9,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count
 
+from erip.db import prepared
+from erip.db.retry import retry_transaction
+from erip.db.router import reads_from_replica
 from workflows.core.graph import StepNode
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RunState, StepState
@@ -29,6 +32,7 @@ class Page:
     next_cursor: str | None
 
 
+@retry_transaction
 def run_finished(run_id: str) -> bool:
     """Whether the run has ended. Raises UnknownRun."""
     for kept in (WorkflowRun, ArchivedRun):
@@ -38,6 +42,7 @@ def run_finished(run_id: str) -> bool:
     raise UnknownRun
 
 
+@retry_transaction
 def run_detail(run_id: str) -> dict[str, Any]:
     """A run with all its steps, in the order of the definition. Raises UnknownRun.
 
@@ -47,7 +52,8 @@ def run_detail(run_id: str) -> dict[str, Any]:
     with connection.cursor() as cursor:
         # In this order: a run that is archived between the two looks is found by the second.
         for runs, steps in ((WorkflowRun, StepRun), (ArchivedRun, ArchivedStepRun)):
-            cursor.execute(_DETAIL.format(runs=runs._meta.db_table, steps=steps._meta.db_table), [NO_ITEM, id_])
+            sql = _DETAIL.format(runs=runs._meta.db_table, steps=steps._meta.db_table)
+            prepared.execute(cursor, sql, [NO_ITEM, str(id_)])
             if rows := cursor.fetchall():
                 break
         else:
@@ -65,6 +71,7 @@ def run_detail(run_id: str) -> dict[str, Any]:
     return {**run, "input": _json(input_), "output": _json(output), "steps": told}
 
 
+@reads_from_replica
 def list_items(
     run_id: str, step: str, *, status: str | None = None, cursor: int | None = None, limit: int = 50
 ) -> Page:
@@ -85,6 +92,7 @@ def list_items(
     return Page(items, str(items[-1]["item"]) if len(found) > limit else None)
 
 
+@reads_from_replica
 def list_runs(
     *,
     workflow: str | None = None,
@@ -113,6 +121,7 @@ def list_runs(
     return Page(items, items[-1]["id"] if more else None)
 
 
+@reads_from_replica
 def run_events(run_id: str) -> list[dict[str, Any]]:
     """A run's life, oldest first: the ordinary events as its rows tell them, and what else was recorded.
 

@@ -1,13 +1,18 @@
 """The Celery side: one thin task, and the worker's start and end."""
 
+import logging
+import os
 from typing import Any
 
-from celery import shared_task, signals
+import structlog
+from celery import bootsteps, shared_task, signals
 from django.conf import settings
 from django.db import DatabaseError
 
 from workflows import worker
 from workflows.core.states import Lane
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="workflows.execute", ignore_result=True)
@@ -28,6 +33,26 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     except DatabaseError as error:
         # Celery swallows what a signal's receiver raises, and a worker that is not registered could claim nothing.
         raise SystemExit(f"PostgreSQL cannot be used, so this worker ends: {str(error).strip()}") from error
+
+
+class Leaving(bootsteps.StartStopStep):
+    """Hears that the worker is to end before Celery waits for its threads. Not in the signal's handler, which may come
+    in the middle of anything."""
+
+    def close(self, worker_: Any) -> None:
+        worker.leave(grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS, give_up=_give_up)
+
+
+def _give_up() -> None:
+    """The grace is over and what ran was handed back: threads that still run must not keep the process."""
+    log.warning("worker_gave_up_waiting", grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS)
+    logging.shutdown()
+    os._exit(0)
+
+
+@signals.worker_init.connect
+def hear_of_the_end(sender: Any, **_: Any) -> None:
+    sender.app.steps["worker"].add(Leaving)
 
 
 @signals.task_received.connect

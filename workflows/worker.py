@@ -2,11 +2,15 @@
 
 import os
 import socket
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
+from django.db import DatabaseError
 
-from workflows import store
+from erip.pulse import pulse
+from workflows import dispatch, store
 from workflows.ageing import LaneWatch
 from workflows.conf import conf
 from workflows.executor import Executor
@@ -37,6 +41,7 @@ class WorkerProcess:
         self.hints = Hints()
         self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
         self._inbox = Inbox(self.worker_id, self._take_over)
+        self._leaving = False
         self._duties = [
             Periodic("heartbeat", settings.heartbeat, self._beat).start(),
             Periodic("drain", DRAIN_EVERY, self._drain).start(),
@@ -48,6 +53,9 @@ class WorkerProcess:
 
         run_ids: those that this thread was called for; if a more urgent message came in since, that one is taken.
         """
+        if self._leaving:
+            dispatch.hint(self.hints.all())
+            return
         self.executor.wait_for_room(unless=self.hints.urgent)
         aged = self._watch.first(AGED_LIMIT)
         if aged:
@@ -66,6 +74,7 @@ class WorkerProcess:
 
     def _drain(self) -> None:
         """Take ready work that has lain for a while: its message was lost, or there is no broker to carry one."""
+        pulse.looked()
         self._watch.look()
         if not self.executor.has_room():
             return
@@ -73,8 +82,23 @@ class WorkerProcess:
         if stale:
             self.executor.take_in_background(stale)
 
-    def stop(self, *, grace: float) -> None:
+    def leave(self) -> None:
+        """Begin nothing new: what runs goes on. Messages that were fetched and not begun go to the other workers."""
+        self._leaving = True
+        self.executor.leave()
+        try:
+            # First, so that nobody hands a run over to a worker that does not listen any more.
+            store.retire_worker(self.worker_id)
+        except DatabaseError as error:
+            log.warning("worker_not_retired", error=str(error).strip())
         self._inbox.stop()
+        dispatch.hint(self.hints.all())
+        log.info("worker_leaves", worker_id=self.worker_id)
+
+    def stop(self, *, grace: float) -> None:
+        """Let what runs finish within `grace` seconds, hand the rest back, and be no worker any more."""
+        if not self._leaving:
+            self.leave()
         self.executor.stop(grace=grace)
         for duty in self._duties:
             duty.stop()
@@ -82,6 +106,9 @@ class WorkerProcess:
 
 
 _current: WorkerProcess | None = None
+_ending = threading.Lock()
+#: on the monotonic clock: when the grace ends of a worker that was told to leave
+_leave_until: float | None = None
 
 
 def begin(name: str, lanes: Sequence[str]) -> WorkerProcess:
@@ -104,9 +131,33 @@ def received(lane: str, run_ids: Sequence[str]) -> None:
         _current.hints.put(lane, run_ids)
 
 
+def leave(*, grace: float, give_up: Callable[[], None]) -> None:
+    """The process is told to end: begin nothing new, and see to it that it ends.
+
+    Celery waits for its threads for ever. If they are not through in `grace` seconds, what they do is handed back and
+    `give_up` is called: it has to end the process, since a thread cannot be stopped.
+    """
+    global _leave_until
+    if _current is None:
+        return
+    _leave_until = time.monotonic() + grace
+    _current.leave()
+
+    def hand_back() -> None:
+        end(grace=0.0)
+        give_up()
+
+    timer = threading.Timer(grace, hand_back)
+    timer.daemon = True
+    timer.start()
+
+
 def end(*, grace: float) -> None:
     """Stop working: what runs may finish within `grace` seconds."""
     global _current
-    if _current is not None:
-        _current.stop(grace=grace)
-        _current = None
+    with _ending:
+        if _current is not None:
+            if _leave_until is not None:
+                grace = min(grace, max(0.0, _leave_until - time.monotonic()))
+            _current.stop(grace=grace)
+            _current = None

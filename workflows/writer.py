@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 
 import structlog
 from cachetools import LRUCache
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, transaction
 
-from erip.db.connections import drop_connection
+from erip.db.connections import drop_connection, keep_connection
+from erip.db.failures import is_transient
 from workflows import dispatch, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.graphs import graph_of
@@ -87,6 +88,8 @@ class Writer:
         self._thread.join(timeout=5)
 
     def _write_for_ever(self) -> None:
+        # A group that is cut off for its length would be written again, and cut off again, for ever.
+        keep_connection(unhurried=True)
         while True:
             group, stopping = self._take()
             if group:
@@ -136,7 +139,10 @@ class Writer:
                 if broken:
                     dispatch.hint(self._return_ghosts())
                 return self._transact(group)
-            except (OperationalError, InterfaceError) as error:
+            except (DatabaseError, InterfaceError) as error:
+                # A demoted primary's refusal is an InternalError: Note [By SQLSTATE] in `erip.db.failures`.
+                if not (isinstance(error, OperationalError | InterfaceError) or is_transient(error)):
+                    raise
                 log.warning("checkpoint_delayed", error=str(error).strip(), pieces=len(group))
                 drop_connection()
                 self._known.clear()

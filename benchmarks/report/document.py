@@ -1,5 +1,6 @@
 """The results as plain values, ready for JSON: what `--json` writes and `--baseline` reads."""
 
+from dataclasses import asdict
 from typing import Any
 
 from ..baseline import Change
@@ -49,6 +50,8 @@ def _load(load: Load) -> dict[str, Any]:
         "achieved_per_second": round(load.achieved, 3) if load.achieved is not None else None,
         "errors": load.errors,
         "latencies_ms": {name: summary.as_dict() for name, summary in load.latencies.items()},
+        "tables": [asdict(grid) for grid in load.grids],
+        "timeline": asdict(load.timeline) if load.timeline is not None else None,
         "correctness": {
             "right": checked.right,
             "runs_expected": checked.expected,

@@ -7,6 +7,7 @@ from ..baseline import Change
 from ..figures import Figure, Load, Results, Verdict
 from .charts import bars, distribution
 from .table import number
+from .timeline import chart
 
 STYLE = """
 :root {
@@ -76,6 +77,11 @@ def _load(load: Load) -> str:
     )
     told.append(f"{checked.steps:,} steps recorded, {checked.repeated} repeated")
     parts = [f"<h2>{escape(load.title)}</h2>", f'<p class="dim">{escape(load.method)}</p>', _figures(load.figures)]
+    if load.timeline is not None:
+        parts.append(chart(load.timeline))
+    for grid in load.grids:
+        parts.append(f"<p>{escape(grid.title)}</p>")
+        parts.append(_table(grid.heads, [list(map(escape, row)) for row in grid.rows]))
     if load.latencies:
         rows = [
             [escape(what), str(one.count), *map(number, (one.mean, one.p50, one.p95, one.p99, one.max))]

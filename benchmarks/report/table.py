@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..baseline import Change
-from ..figures import Figure, Load, Results, Verdict
+from ..figures import Figure, Grid, Load, Results, Verdict
+from . import timeline
 
 _VERDICTS = {Verdict.MET: "[green]✓ met[/]", Verdict.MISSED: "[red]✗ missed[/]", Verdict.NONE: ""}
 
@@ -45,6 +46,13 @@ def _show_load(console: Console, load: Load) -> None:
             values = (summary.mean, summary.p50, summary.p95, summary.p99, summary.max)
             table.add_row(what, str(summary.count), *(number(value) for value in values))
         console.print(table)
+    for grid in load.grids:
+        console.print(f"[bold]{escape(grid.title)}[/]")
+        console.print(_grid(grid))
+    if load.timeline is not None:
+        console.print("[dim]each sign a second: █ answered at once, ▒ with retries, ✗ not; letters: faults[/]")
+        for line in timeline.text(load.timeline):
+            console.print(escape(line), highlight=False, soft_wrap=True)
     console.print(_figures(load.figures))
     rates = [f"offered {number(load.offered)}/s"] if load.offered else []
     rates += [f"achieved {number(load.achieved)}/s"] if load.achieved else []
@@ -70,6 +78,17 @@ def _figures(figures: Sequence[Figure]) -> Table:
         target = f"{figure.target} {figure.unit}" if figure.target else ""
         title = escape(figure.title) + (f"\n[dim]{escape(figure.note)}[/]" if figure.note else "")
         table.add_row(title, target, f"{number(figure.value)} {figure.unit}", _VERDICTS[figure.verdict])
+    return table
+
+
+def _grid(grid: Grid) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for place, head in enumerate(grid.heads):
+        # What is a number in the first row is a number in all.
+        numeric = bool(grid.rows) and grid.rows[0][place][:1].isdigit()
+        table.add_column(head, justify="right" if numeric else "left")
+    for row in grid.rows:
+        table.add_row(*map(escape, row))
     return table
 
 

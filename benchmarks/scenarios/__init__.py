@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable
 
 from ..figures import Load
 from ..session import Session
-from . import concurrent_workflows, engine, engine_crash, response_times, size
+from . import (
+    concurrent_workflows,
+    engine,
+    engine_crash,
+    event_crash,
+    event_throughput,
+    response_times,
+    size,
+    uptime,
+)
 
 Scenario = Callable[[Session], Awaitable[list[Load]]]
 
@@ -13,9 +22,14 @@ SCENARIOS: dict[str, Scenario] = {
     "response-times": response_times.run,
     "engine": engine.run,
     "engine-crash": engine_crash.run,
+    "event-throughput": event_throughput.run,
+    "event-crash": event_crash.run,
     "size": size.run,
+    "uptime": uptime.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"size"})
+LONG = frozenset({"size", "uptime"})
 #: what a deployment that others use must not be put through
-PRIVATE_ONLY = frozenset({"engine-crash", "size"})
+PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "size"})
+#: those to which the machine's ceiling means nothing: they are no test of speed
+WITHOUT_LIMITS = frozenset({"event-crash", "uptime"})

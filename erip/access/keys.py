@@ -19,8 +19,13 @@ from datetime import datetime, timedelta
 
 from cachetools import TTLCache
 from django.conf import settings
+from django.db import Error, connection
 from django.db.models import Q
 from django.utils import timezone
+
+from erip.db.connections import drop_connection
+from erip.db.failures import is_transient, must_drop
+from erip.db.retry import retry_transaction
 
 from .models import ApiKey
 from .principals import Principal
@@ -98,7 +103,7 @@ def _read(prefix: str) -> ApiKey | None:
         cached = _cache.get(prefix)
     if cached is not None:
         return cached
-    row = ApiKey.objects.filter(prefix=prefix).first()
+    row = _stored(prefix)
     if row is None:
         return None
     with _cache_lock:
@@ -106,12 +111,25 @@ def _read(prefix: str) -> ApiKey | None:
     return row
 
 
+@retry_transaction
+def _stored(prefix: str) -> ApiKey | None:
+    return ApiKey.objects.filter(prefix=prefix).first()
+
+
 def _note_use(row: ApiKey, now: datetime) -> None:
     if row.last_used_at is not None and now - row.last_used_at < _LAST_USED_EVERY:
         return
     # Conditional, so that of many processes one writes.
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_EVERY)
-    ApiKey.objects.filter(stale, pk=row.pk).update(last_used_at=now)
+    try:
+        ApiKey.objects.filter(stale, pk=row.pk).update(last_used_at=now)
+    except Error as error:
+        # Nobody is turned away because the database fails over just now: the next use notes it.
+        if connection.in_atomic_block or not is_transient(error):
+            raise
+        if must_drop(error):
+            drop_connection()
+        return
     row.last_used_at = now
 
 

@@ -1,21 +1,29 @@
-"""LISTEN on a connection of its own: none of a pool's, to which it would go back listening."""
+"""LISTEN on a connection of its own: none of a pool's, to which it would go back listening, and past any pooler."""
 
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import psycopg2
-from django.db import connection
+from erip.db.deadlines import Clock, watched_clock
+from erip.db.direct import connect
+
+#: seconds of silence after which the server is asked whether it still lives, and that it has for the answer
+ASK_AFTER, ANSWER_WITHIN = 5.0, 2.0
+
+#: by connection: its clock, and when it was last known to live
+_known: "WeakKeyDictionary[Any, tuple[Clock, float]]" = WeakKeyDictionary()
 
 
 @contextmanager
 def listening(channel: str) -> Iterator[Any]:
     """A connection on which `heard` tells what is announced from now on. Raises psycopg2.Error."""
-    raw = psycopg2.connect(**connection.get_connection_params())
+    raw = connect()
     try:
-        raw.autocommit = True
-        with raw.cursor() as cursor:
+        _known[raw] = (clock := watched_clock(raw), time.monotonic())
+        with clock.running(ANSWER_WITHIN), raw.cursor() as cursor:
             cursor.execute(f"LISTEN {channel}")
         yield raw
     finally:
@@ -23,8 +31,18 @@ def listening(channel: str) -> Iterator[Any]:
 
 
 def heard(raw: Any, *, seconds: float) -> list[str]:
-    """The payloads that came in, after waiting for the first for `seconds` at most. Raises psycopg2.Error."""
-    select.select([raw], [], [], seconds)
+    """The payloads that came in, after waiting for the first for `seconds` at most.
+
+    Raises psycopg2.Error, also when the server does not answer any more: a silence that nobody breaks.
+    """
+    readable, _, _ = select.select([raw], [], [], seconds)
+    clock, lived = _known[raw]
+    if not readable and time.monotonic() - lived > ASK_AFTER:
+        with clock.running(ANSWER_WITHIN), raw.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        readable = [raw]
+    if readable:
+        _known[raw] = (clock, time.monotonic())
     raw.poll()
     payloads = [notify.payload for notify in raw.notifies]
     raw.notifies.clear()

@@ -100,6 +100,12 @@ UNFOLD = {
                         "icon": "memory",
                         "link": reverse_lazy("admin:workflows_worker_changelist"),
                     },
+                    {
+                        "title": "Scaling",
+                        "icon": "speed",
+                        "link": reverse_lazy("admin:autoscale_scalingevent_changelist"),
+                        "permission": lambda request: request.user.has_perm("autoscale.view_scalingevent"),
+                    },
                 ],
             },
             {

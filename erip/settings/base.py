@@ -9,8 +9,11 @@ from erip.broker import publisher_options, transport_options
 
 from .admin import *
 from .celery import *
+from .database import *
 from .events import *
+from .health import *
 from .rest import *
+from .scaling import *
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -33,6 +36,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "erip",
     "erip.stack",
+    "erip.autoscale",
     "workflows",
     "workflows.library",
     "workflows.events",
@@ -40,6 +44,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     *REST_MIDDLEWARE,
+    *DATABASE_MIDDLEWARE,
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -73,19 +78,7 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL: the truth ------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://erip@127.0.0.1:5432/erip")}
-DATABASES["default"].setdefault("OPTIONS", {})
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
-DATABASES["default"]["OPTIONS"].setdefault("application_name", "erip")
-DATABASES["default"]["ENGINE"] = "erip.db.pooled"
-# The pool keeps them; a request or task gives its connection back at its end.
-DATABASES["default"]["CONN_MAX_AGE"] = 0
-ERIP_DB_POOL_SIZE = env.int("ERIP_DB_POOL_SIZE", 10)
-ERIP_DB_POOL_OVERFLOW = env.int("ERIP_DB_POOL_OVERFLOW", 20)
-ERIP_DB_POOL_TIMEOUT = env.float("ERIP_DB_POOL_TIMEOUT", 10.0)
-ERIP_DB_POOL_RECYCLE = env.int("ERIP_DB_POOL_RECYCLE", 1800)
-# False behind a pooler that gives each transaction another connection: Note [Prepared statements] in erip/db/prepared.
-ERIP_DB_PREPARE = env.bool("ERIP_DB_PREPARE", True)
+# Its settings stand in `database.py`.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the accelerator -----------------------------------------------------------------------------

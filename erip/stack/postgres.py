@@ -147,28 +147,31 @@ class Postgres:
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                self._make_role(cursor)
+                make_role(cursor, self.role, self.password, self.database, self.may_create_databases)
         finally:
             connection.close()
         return True
 
-    def _make_role(self, cursor: "psycopg2.extensions.cursor") -> None:
-        """Say what is wanted, whatever is there: a first start that was cut off is completed by the next."""
-        role = sql.Identifier(self.role)
-        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [self.role])
-        if cursor.fetchone() is None:
-            cursor.execute(sql.SQL("CREATE ROLE {}").format(role))
-        may = sql.SQL("CREATEDB" if self.may_create_databases else "NOCREATEDB")
-        cursor.execute(
-            sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD %s").format(role, may), [self.password]
-        )
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.database])
-        if cursor.fetchone() is None:
-            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(self.database), role))
-
     def why(self) -> str:
         """The reason of a failed start, from the end of the log."""
         return last_line(self.log)
+
+
+def make_role(
+    cursor: "psycopg2.extensions.cursor", name: str, password: str, database: str, may_create_databases: bool
+) -> None:
+    """The platform's role and its database. Says what is wanted, whatever is there: a first start that was cut off is
+    completed by the next.
+    """
+    role = sql.Identifier(name)
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE ROLE {}").format(role))
+    may = sql.SQL("CREATEDB" if may_create_databases else "NOCREATEDB")
+    cursor.execute(sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD %s").format(role, may), [password])
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database])
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), role))
 
 
 def data_major(home: Path) -> int | None:

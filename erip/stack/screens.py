@@ -31,8 +31,8 @@ def show_access(state: State, status: Status, credentials: dict[str, Any]) -> No
     console.print("[dim]make status · make logs · make down[/]")
 
 
-def show_status(status: Status) -> None:
-    """One line a process."""
+def show_status(status: Status, leading: dict[str, str | None]) -> None:
+    """One line a process; below them who leads, where there are several to choose from."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title, justify in (("process", "left"), ("pid", "right"), ("up", "right"), ("restarts", "right")):
         table.add_column(title, justify=justify)  # type: ignore[arg-type]
@@ -45,6 +45,8 @@ def show_status(status: Status) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]ERIP is {status.phase}[/] [dim]supervisor {status.pid}[/]")
     console.print(table)
+    if leading:
+        console.print("[dim]leading:[/] " + " · ".join(name or "[red]nobody[/]" for name in leading.values()))
 
 
 def duration(seconds: float | None) -> str:

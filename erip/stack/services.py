@@ -36,50 +36,75 @@ class Service:
 
 
 def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], flower_login: str) -> list[Service]:
-    """The services called `names`, on `ports` (keys web and flower), with the settings `env`."""
-    tools = Path(sys.executable).parent
-    celery = [str(tools / "celery"), "-A", "erip"]
-    quiet = ["--pool=threads", "--without-mingle", "--without-gossip", "--loglevel=INFO"]
-    threads = env.get("ERIP_WORKER_THREADS", "16")
-    web = f"{LOOPBACK}:{ports['web']}"
+    """The services called `names`, one of each, on `ports` (keys web and flower), with the settings `env`."""
     known = [
-        Service(
-            "web",
-            [
-                *(str(tools / "gunicorn"), "erip.asgi:application", "--worker-class=asgi", f"--bind={web}"),
-                *(f"--workers={env.get('ERIP_WEB_WORKERS', '2')}", "--keep-alive=30", "--graceful-timeout=5"),
-                # Loaded once and forked: starting is mostly loading.
-                *("--preload", "--no-control-socket"),
-            ],
-            env,
-            url=f"http://{web}",
-            death_signal=signal.SIGTERM,
-        ),
-        Service(
-            "worker-critical",
-            [*celery, "worker", *quiet, "-c", "8", "-Q", "critical", "-n", "critical@%h"],
-            env,
-        ),
-        Service(
-            "worker-general",
-            [
-                # Where cores are scarce, critical work goes first on them too.
-                *("nice", "-n", "10", *celery, "worker", *quiet, "-c", threads),
-                # Task events feed Flower; on the critical worker they would cost time.
-                *("-Q", "critical,high,standard,bulk", "-n", "general@%h", "-E"),
-            ],
-            env,
-        ),
-        Service("leader", [sys.executable, "manage.py", "run_leader"], env),
-        Service(
-            "flower",
-            [*celery, "flower", f"--address={LOOPBACK}", f"--port={ports['flower']}"],
-            # Not on the command line, where every user of the machine could read it.
-            {**env, "FLOWER_BASIC_AUTH": flower_login},
-            url=f"http://{LOOPBACK}:{ports['flower']}",
-        ),
+        # No load balancer is in front of it that would have to notice first.
+        web("web", {"ERIP_DRAIN_SECONDS": "0", **env}, ports["web"]),
+        worker("worker-critical", env, queues="critical", node="critical", threads="8"),
+        general_worker("worker-general", env, node="general", threads=env.get("ERIP_WORKER_THREADS", "16")),
+        leader("leader", env),
+        flower("flower", env, ports["flower"], flower_login),
     ]
     return [service for service in known if service.name in names]
+
+
+def web(name: str, env: dict[str, str], port: int) -> Service:
+    """One gunicorn on `port`, with as many processes as ERIP_WEB_WORKERS says; erip/gunicorn.py has the rest."""
+    address = f"{LOOPBACK}:{port}"
+    return Service(
+        name,
+        [_tool("gunicorn"), "-c", "python:erip.gunicorn", f"--bind={address}"],
+        env,
+        url=f"http://{address}",
+        stop_patience=float(env.get("ERIP_WEB_GRACE_SECONDS", "20")) + 5,
+        death_signal=signal.SIGTERM,
+    )
+
+
+def worker(name: str, env: dict[str, str], *, queues: str, node: str, threads: str) -> Service:
+    """One Celery worker; `node` is its name to Celery."""
+    return Service(name, [*_celery(), *_worker(queues, node, threads)], env, stop_patience=_patience(env))
+
+
+def general_worker(name: str, env: dict[str, str], *, node: str, threads: str) -> Service:
+    """One worker for all lanes, which gives way to the critical ones."""
+    # Where cores are scarce, critical work goes first on them too. Task events feed Flower; on the critical worker they
+    # would cost time.
+    command = ["nice", "-n", "10", *_celery(), *_worker("critical,high,standard,bulk", node, threads), "-E"]
+    return Service(name, command, env, stop_patience=_patience(env))
+
+
+def leader(name: str, env: dict[str, str]) -> Service:
+    """One candidate for what a single process must do."""
+    return Service(name, [sys.executable, "manage.py", "run_leader"], env)
+
+
+def flower(name: str, env: dict[str, str], port: int, login: str) -> Service:
+    """Celery's monitor. Its login is not on the command line, where every user of the machine could read it."""
+    return Service(
+        name,
+        [*_celery(), "flower", f"--address={LOOPBACK}", f"--port={port}"],
+        {**env, "FLOWER_BASIC_AUTH": login},
+        url=f"http://{LOOPBACK}:{port}",
+    )
+
+
+def _patience(env: dict[str, str]) -> float:
+    """A worker needs its grace to finish or hand back what it does."""
+    return float(env.get("ERIP_SHUTDOWN_GRACE_SECONDS", "20")) + 5
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _celery() -> list[str]:
+    return [_tool("celery"), "-A", "erip"]
+
+
+def _worker(queues: str, node: str, threads: str) -> list[str]:
+    quiet = ["--pool=threads", "--without-mingle", "--without-gossip", "--loglevel=INFO"]
+    return ["worker", *quiet, "-c", threads, "-Q", queues, "-n", f"{node}@%h"]
 
 
 def settings(state: State, secrets: dict[str, str], *, database: str, broker: str, web_port: int) -> dict[str, str]:

@@ -18,6 +18,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,8 +118,8 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def make_secrets(path: Path) -> dict[str, str]:
-    """The stack's own secrets, made at the first start and kept from then on."""
+def make_secrets(path: Path, more: Mapping[str, int] | None = None) -> dict[str, str]:
+    """The stack's own secrets, and `more` by their size in bytes, made at the first start and kept from then on."""
     known = {str(key): str(value) for key, value in read_json(path).items()}
     wanted = {
         "postgres_superuser": 24,
@@ -128,6 +129,7 @@ def make_secrets(path: Path) -> dict[str, str]:
         "admin": 15,
         "secret_key": 48,
         "webhook": 32,
+        **(more or {}),
     }
     missing = {name: secrets.token_urlsafe(size) for name, size in wanted.items() if name not in known}
     if missing:

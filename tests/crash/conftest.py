@@ -1,11 +1,14 @@
 """Counts every recording of a step's result in the database itself: no code of ours can forget one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+
+from erip.stack.servers import Server, private_servers
 
 
 @pytest.fixture
@@ -37,3 +40,12 @@ def broker() -> redis.Redis:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "processes.log"
+
+
+@pytest.fixture
+def own_broker(settings: object) -> Iterator[Server]:
+    """A Redis that a test may kill."""
+    with private_servers(postgres=False) as (_, redis):
+        assert redis is not None
+        settings.ERIP_BROKER_URL = redis.url  # what tests.workers hands to the processes it starts
+        yield redis

@@ -1,7 +1,6 @@
 """The broker goes away: the work goes on without it, and the same workers consume again when it is back."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from django.db import connection
 
 from erip.broker import transport_options
 from erip.stack.ports import any_free
-from erip.stack.servers import Server, private_servers
+from erip.stack.servers import Server
 from tests import workers
 from tests.definitions import CHAIN, publish
 from tests.workers import until
@@ -19,14 +18,6 @@ from workflows import engine
 from workflows.models import WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def own_broker(settings: object) -> Iterator[Server]:
-    with private_servers(postgres=False) as (_, redis):
-        assert redis is not None
-        settings.ERIP_BROKER_URL = redis.url  # what tests.workers hands to the processes it starts
-        yield redis
 
 
 def start(count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands in docs/api.md run as they stand."""
+"""The commands in docs/api.md and docs/events.md run as they stand."""
 
 import os
 import re
@@ -12,14 +12,28 @@ from erip.access import keys
 from tests.support.api import key
 from tests.support.server import serving
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")
 @pytest.mark.django_db(transaction=True)
 def test_the_documents_commands_run_and_none_is_a_server_error():
+    statuses = run_commands("api.md")
+    assert statuses == ["200", "201", "202", "202", "202", "202", "200", "200", "200", "200", "422"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")
+@pytest.mark.django_db(transaction=True)
+def test_the_commands_about_events_run_too():
+    statuses = run_commands("events.md")
+    assert set(statuses) <= {"200", "201", "202", "204"}
+    assert statuses[:3] == ["202", "202", "202"]
+
+
+def run_commands(page: str) -> list[str]:
+    """Run the page's commands against a real server. Returns the statuses of the answers."""
     keys.forget_cached()
-    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
     # Nothing runs the runs here; and what was answered is wanted with its status.
     script = "\n".join(blocks).replace("wait=20", "wait=0").replace("curl -sS", "curl -sS -w '\\n%{http_code}\\n'")
     script = re.sub(r"(RUN=\$\(curl -sS) -w '\\n%\{http_code\}\\n'", r"\1", script)
@@ -31,5 +45,4 @@ def test_the_documents_commands_run_and_none_is_a_server_error():
         )
 
     assert done.returncode == 0, done.stderr
-    statuses = re.findall(r"^(\d{3})$", done.stdout, re.MULTILINE)
-    assert statuses == ["200", "201", "202", "202", "202", "202", "200", "200", "200", "200", "422"], done.stdout
+    return re.findall(r"^(\d{3})$", done.stdout, re.MULTILINE)

@@ -2,13 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from erip.stack.state import ROOT
 
 
-def benchmark(*words: str) -> subprocess.CompletedProcess[str]:
+def benchmark(*words: str, seconds: float = 280) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "erip.settings.test"}
     return subprocess.run(
         [sys.executable, "manage.py", "run_benchmarks", *words],
@@ -16,7 +21,7 @@ def benchmark(*words: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=seconds,
         check=False,
     )
 
@@ -80,3 +85,47 @@ def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
     assert benchmark("engine", "--baseline", str(tmp_path / "none.json")).returncode == 2
     assert benchmark("something").returncode == 2
     assert benchmark("engine", "--runs", "0").returncode == 2
+
+
+def uptime(told: Path, *words: str) -> dict[str, Any]:
+    """The results of a short run; no promise may be broken, however slow this machine is today."""
+    done = benchmark("uptime", "--fleet-rate", "10", "--json", str(told), *words, seconds=560)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    results = json.loads(told.read_text())
+    (load,) = results["loads"]
+    assert load["correctness"]["right"], load["correctness"]["faults"]
+    assert load["correctness"]["runs_expected"] > 50
+    figures = {figure["name"]: figure["value"] for figure in results["figures"]}
+    for name in ("lost", "unended", "failed", "duplicated", "uncancelled", "twice"):
+        assert figures[f"uptime.{name}"] == 0, name
+    assert sum(one["asked"] for one in load["timeline"]["moments"]) >= 200
+    return results
+
+
+def faults_of(results: dict[str, Any]) -> dict[str, str]:
+    """The victim of each fault that was carried out."""
+    (grid,) = (one for one in results["loads"][0]["tables"] if one["title"] == "Faults")
+    return {row[2]: row[3] for row in grid["rows"]}
+
+
+@pytest.mark.timeout(600)
+def test_clients_are_promised_nothing_that_is_lost_when_single_servers_die(tmp_path):
+    words = ("--single", "--duration", "30s", "--seed", "7", "--faults", "worker-kill,redis-flushall")
+    results = uptime(tmp_path / "out.json", *words)
+    victims = faults_of(results)
+    assert victims.keys() == {"worker-kill", "redis-flushall"}
+    assert victims["redis-flushall"] == "redis"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not (shutil.which("haproxy") and shutil.which("etcd")), reason="make ha-deps")
+def test_clients_are_promised_nothing_that_is_lost_when_a_highly_available_server_dies(tmp_path):
+    results = uptime(tmp_path / "out.json", "--duration", "25s", "--seed", "7", "--faults", "redis-kill")
+    # Who is hit is the one that Sentinel named.
+    assert faults_of(results)["redis-kill"] == "redis-1"
+
+
+def test_an_unknown_fault_or_faults_for_somebody_elses_servers_are_a_wrong_call():
+    assert benchmark("uptime", "--faults", "earthquake").returncode == 2
+    assert benchmark("uptime", "--duration", "soon").returncode == 2
+    assert benchmark("uptime", "--single", "--faults", "etcd-kill", "--duration", "5s").returncode == 2

@@ -9,6 +9,7 @@ from workflows import admission, engine, store
 from workflows.conf import conf
 from workflows.core.states import Lane
 from workflows.events import ingest
+from workflows.events.conf import conf as events_conf
 from workflows.executor import Executor
 from workflows.models import WorkflowRun
 from workflows.store import Report
@@ -72,9 +73,15 @@ def fresh_survey() -> None:
 
 
 @pytest.fixture
-def events_writer() -> Iterator[None]:
-    """The ingest writer keeps a connection to the test's database, which must be gone when that is dropped."""
-    yield
-    if ingest._writer is not None:
-        ingest._writer.stop()
-        ingest._forget_parent()
+def event_settings(settings: object) -> Iterator[Callable[..., None]]:
+    """Set settings of the event bus."""
+
+    def change(**values: object) -> None:
+        for name, value in values.items():
+            setattr(settings, name, value)
+        events_conf.cache_clear()
+        ingest.forget()
+
+    yield change
+    events_conf.cache_clear()
+    ingest.forget()

@@ -4,7 +4,7 @@ import re
 
 import jsonschema
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 from django.test import Client
 
 from erip import health
@@ -83,6 +83,13 @@ def test_every_answer_has_the_security_headers(path):
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
 
 
+@pytest.fixture
+def nothing_known():
+    health.forget()
+    yield
+    health.forget()
+
+
 def test_a_live_process_says_so():
     answer = Client().get("/health/live")
 
@@ -90,16 +97,15 @@ def test_a_live_process_says_so():
     assert "no-store" in answer.headers["Cache-Control"]
 
 
-def test_a_ready_process_names_its_database_and_broker():
+def test_a_ready_process_names_its_database_and_broker(nothing_known):
     answer = Client().get("/health/ready")
 
     assert answer.status_code == 200
     assert answer.json() == {"status": "ready", "database": "ok", "broker": "ok"}
 
 
-def test_a_broker_that_is_away_is_a_degraded_process(monkeypatch):
-    monkeypatch.setattr(health.app.conf, "broker_url", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(health, "broker_probe", health.BrokerProbe())
+def test_a_broker_that_is_away_is_a_degraded_process(nothing_known, monkeypatch):
+    monkeypatch.setattr(health.celery.conf, "broker_url", "redis://127.0.0.1:1/0")
 
     answer = Client().get("/health/ready")
 
@@ -111,7 +117,8 @@ def refuse(*_):
     raise OperationalError("the server closed the connection unexpectedly")
 
 
-def test_a_database_that_is_away_is_503_everywhere_and_never_500(monkeypatch):
+def test_a_database_that_is_away_is_503_everywhere_and_never_500(nothing_known, monkeypatch):
+    monkeypatch.setitem(connections.databases["default"], "PORT", "1")
     monkeypatch.setattr(connection, "cursor", refuse)
     monkeypatch.setattr(connection, "ensure_connection", refuse)
     client = Client(raise_request_exception=False)

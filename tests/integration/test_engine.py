@@ -3,6 +3,7 @@
 import threading
 import uuid
 
+import psycopg2
 import pytest
 from django.db import connection, connections
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from erip.db import prepared
 from tests.definitions import CHAIN, DIAMOND, one_step, publish
 from tests.sample.models import Effect
+from tests.workers import until
 from workflows import engine, errors, queries, store
 from workflows.core import machine
 from workflows.graphs import graph_of
@@ -365,6 +367,53 @@ def test_a_claim_that_was_planned_on_empty_tables_stays_on_its_indexes_as_they_f
     assert "workflows_steprun_pkey" in plan
     assert "step_ready" not in plan
     assert "Seq Scan" not in plan
+
+
+def test_a_claim_whose_graph_cannot_be_loaded_takes_no_other_of_its_batch_with_it(executor) -> None:
+    # Given three claims of one batch, and a thread whose connection the server has ended
+    names = ("first", "second", "third")
+    runs = [
+        engine.start_runs(publish(one_step("sample.echo", name=name)), [engine.StartRequest({})], principal="t")[0].id
+        for name in names
+    ]
+    graph_of.cache_clear()
+    end_the_connection_of_this_thread()
+
+    # When the thread works through them
+    executor.execute(runs)
+
+    # Then the first is tried again later, and the others have ended
+    told = [queries.run_detail(run) for run in runs]
+    assert [run["steps"][0]["status"] for run in told] == ["WAITING", "SUCCEEDED", "SUCCEEDED"]
+    assert RunEvent.objects.get(run=runs[0]).detail["error"]["code"] == "step_not_begun"
+
+    until(lambda: store.due_steps(limit=9), what="the retry is due")
+    engine.report([Report(run, machine.StepDue(step, item)) for run, step, item in store.due_steps(limit=9)])
+    executor.execute(runs)
+    assert WorkflowRun.objects.get(pk=runs[0]).state == "SUCCEEDED"
+
+
+def end_the_connection_of_this_thread() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    with psycopg2.connect(**connection.get_connection_params()) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        assert cursor.fetchone() == (True,)
+    other.close()
+
+
+def test_what_every_run_goes_through_is_planned_once_for_each_connection(executor) -> None:
+    publish(one_step("sample.echo"))
+    for _ in range(10):  # left alone, PostgreSQL looks for the cheaper way from the sixth on
+        run = engine.start_runs("one", [engine.StartRequest({})], principal="t", notify=True)[0].id
+        store.claim([], worker_id=executor.worker_id, lanes=["standard"])
+        queries.run_detail(run)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT left(statement, 60), generic_plans, custom_plans FROM pg_prepared_statements")
+        prepared_here = cursor.fetchall()
+    assert len(prepared_here) == 4, "the first start, the later ones, the claim, the run as it is read"
+    assert [told for told in prepared_here if told[2]] == []
 
 
 def test_runs_in_pages_are_complete_and_newest_first(transactional_db) -> None:

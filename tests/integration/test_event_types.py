@@ -19,7 +19,7 @@ from workflows.core.schema import Schema
 from workflows.events import types
 from workflows.events.models import EventType, EventTypeVersion
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

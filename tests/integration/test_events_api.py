@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def api(events_writer: None) -> Api:
+def api() -> Api:
     keys.forget_cached()
     return Api(key(Scope.OPERATOR))
 

@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from tests.support.events import accept, consuming, event
 from tests.workers import until
-from workflows.events import active, ingest, types
+from workflows.events import active, types
 from workflows.events.models import Block, DeadLetter, Event, TriggeredRun
 from workflows.events.triggers import Triggers
 from workflows.executor import Executor
@@ -22,7 +22,7 @@ from workflows.library.models import Report
 from workflows.library.reference import FIXTURES
 from workflows.models import WorkflowRun
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
 
 SAMPLE = FIXTURES / "kev-sample.json"
 DATA = Path(os.environ.get("ERIP_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data") / "kev.json"
@@ -38,9 +38,6 @@ def bootstrapped(settings: Any, tmp_path: Path) -> Iterator[None]:
     yield
     active.forget()
     types.forget()
-    if ingest._writer is not None:
-        ingest._writer.stop()
-        ingest._forget_parent()
 
 
 def load(path: Path) -> dict[str, Any]:

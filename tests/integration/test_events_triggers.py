@@ -10,23 +10,19 @@ from django.db import connection
 from tests.definitions import publish
 from tests.support.events import accept, consuming, event
 from tests.workers import until
-from workflows.events import active, ingest
+from workflows.events import active
 from workflows.events.models import Block, DeadLetter, Event, TriggeredRun, TriggerMark
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
 
 
 @pytest.fixture(autouse=True)
-def own_writer() -> Iterator[None]:
-    """The writer keeps a connection to the test's database, which nobody else may hold at its end."""
+def fresh_rules() -> Iterator[None]:
     active.forget()
     yield
     active.forget()
-    if ingest._writer is not None:
-        ingest._writer.stop()
-        ingest._forget_parent()
 
 
 def respond(*rules: str, name: str = "respond", schema: str = "{type: object}", extra: str = "") -> str:

@@ -78,7 +78,7 @@ LIGHT = [
     Case("no UTF-8", b"\xff", 400),
     Case("U+0000", b'{"input": {"cves": ["\\u0000"], "\\u0000": 1}}', 422),
     Case("a number without end", b'{"input": {"n": 1e999}}', 400),
-    Case("a number of 400 digits", b'{"input": {"n": ' + b"9" * 400 + b"}}", 422),
+    Case("a number of 400 digits", b'{"input": {"n": ' + b"9" * 400 + b"}}", 400),
     Case("NaN", b'{"input": {"n": NaN}}', 400),
     Case("too deep", b'{"input": {"cves": ' + b"[" * 900 + b"]" * 900 + b"}}", 422),
     Case("a version of 11 digits", start(version=99999999999), 422),

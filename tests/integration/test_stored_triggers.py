@@ -12,12 +12,12 @@ from tests.definitions import publish
 from tests.support.api import Api, key
 from tests.support.events import accept, consuming, event
 from tests.workers import until
-from workflows.events import active, ingest
-from workflows.events.models import Block, DeadLetter, Event, TriggerVersion
+from workflows.events import active
+from workflows.events.models import Block, DeadLetter, Event, EventType, TriggerVersion
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("events_writer")]
 
 RULE = {"event": "acme.found", "input": {"cve": "${{ event.data.cve }}"}, "business_key": "${{ event.subject }}"}
 
@@ -27,9 +27,6 @@ def fresh() -> Iterator[None]:
     active.forget()
     yield
     active.forget()
-    if ingest._writer is not None:
-        ingest._writer.stop()
-        ingest._forget_parent()
 
 
 @pytest.fixture
@@ -162,3 +159,29 @@ def test_a_replay_starts_what_was_not_started_and_nothing_twice(api: Api) -> Non
     plan = operator.post("/events/replay", {"target": "triggers", "type": "other.found"}).json()
     assert plan["effects"] == {"trigger on-findings: already started": 3}
     assert operator.post("/events/replay", {"target": "triggers:nothing", "type": "other.found"}).status_code == 422
+
+
+def test_the_admin_shows_triggers_and_types_and_switches_triggers_off_and_on(api: Api, admin_client: Any) -> None:
+    put(api, description="For the night.")
+    api.send("PUT", "/event-types/acme.found", orjson.dumps({"schema": {"type": "object", "title": "Finding"}}))
+    page = admin_client.get("/admin/events/trigger/").content.decode()
+    assert "on-findings" in page
+    trigger = TriggerVersion.objects.get().trigger
+    shown = admin_client.get(f"/admin/events/trigger/{trigger.pk}/change/").content.decode()
+    assert "For the night." in shown
+    assert "acme.found" in shown
+    # Its workflow asks for something else by now: it can be switched off all the same, and not on again.
+    publish(
+        "name: respond\ninput: {type: object, required: [host]}\n"
+        "steps:\n  only: {uses: sample.echo, with: {value: 1}}\n"
+    )
+    for act in ("switch_off", "switch_on"):
+        admin_client.post("/admin/events/trigger/", {"action": act, "_selected_action": [trigger.pk]})
+    latest = TriggerVersion.objects.order_by("-number").first()
+    assert latest is not None
+    assert (latest.number, latest.enabled, latest.author) == (2, False, "user:admin")
+    admin_client.post("/admin/events/trigger/", {"action": "remove", "_selected_action": [trigger.pk]})
+    assert "on-findings" not in admin_client.get("/admin/events/trigger/").content.decode()
+    assert "acme.found" in admin_client.get("/admin/events/eventtype/").content.decode()
+    kind = EventType.objects.get()
+    assert "Finding" in admin_client.get(f"/admin/events/eventtype/{kind.pk}/change/").content.decode()

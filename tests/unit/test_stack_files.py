@@ -9,8 +9,8 @@ import pytest
 
 from erip.stack import ports, setup, state
 from erip.stack.errors import PortTaken, StackError, from_os_error
+from erip.stack.rotation import LOGS_KEPT, rotate
 from erip.stack.services import env_file, webhook_secret
-from erip.stack.supervisor import LOGS_KEPT, rotate
 
 
 @pytest.fixture

@@ -5,13 +5,15 @@ from typing import Any
 
 import orjson
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from erip.db.router import reads_from_replica
 from workflows.core.states import RunState, StepState
 
 #: the colour of a state's label
@@ -34,6 +36,11 @@ COLOURS: dict[str, str] = {
 class ShowOnly(ModelAdmin):
     """Shows rows; the rows are changed by the engine alone."""
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method != "GET":
+            return super().changelist_view(request, extra_context)  # type: ignore[no-any-return]
+        return _list(super().changelist_view, request, extra_context)
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
@@ -42,6 +49,13 @@ class ShowOnly(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+@reads_from_replica
+def _list(view: Any, request: HttpRequest, extra_context: dict[str, Any] | None) -> HttpResponse:
+    response: HttpResponse = view(request, extra_context)
+    # Its rows are read while it is rendered.
+    return response.render() if isinstance(response, TemplateResponse) else response
 
 
 def principal_of(request: HttpRequest) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import F
 
+from erip.db.router import reads_from_replica
 from workflows.core.faults import Fault
 from workflows.core.states import Lane
 from workflows.errors import UnknownVersion, UnknownWorkflow
@@ -25,6 +26,7 @@ class Page:
     next_cursor: str | None
 
 
+@reads_from_replica
 def list_workflows(*, cursor: str | None, limit: int) -> Page:
     """Workflows by name, with their latest version."""
     latest = WorkflowVersion.objects.select_related("definition").filter(number=F("definition__latest"))
@@ -36,6 +38,7 @@ def list_workflows(*, cursor: str | None, limit: int) -> Page:
     return Page([_summary(version) for version in page], _cursor_of(page[-1].definition.name) if more else None)
 
 
+@reads_from_replica
 def workflow(name: str) -> dict[str, Any]:
     """One workflow with its latest versions. Raises UnknownWorkflow."""
     versions = list(
@@ -49,6 +52,7 @@ def workflow(name: str) -> dict[str, Any]:
     return {**_summary(versions[0]), "versions": [_listed(version) for version in versions]}
 
 
+@reads_from_replica
 def workflow_version(name: str, number: int) -> dict[str, Any]:
     """One version, with its source. Raises UnknownWorkflow or UnknownVersion."""
     of_name = WorkflowVersion.objects.filter(definition__name=name)

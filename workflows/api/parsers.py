@@ -17,6 +17,8 @@ from .limits import body_limit
 from .problems import BadRequest, PayloadTooLarge, Unprocessable
 
 _MANY_DIGITS = re.compile(rb"[0-9]{19,}")
+#: turns every digit into 0 and all else into a space
+_DIGITS = bytes(ord("0") if c in b"0123456789" else ord(" ") for c in range(256))
 _INTEGERS = range(-(2**63), 2**64)
 
 
@@ -44,10 +46,7 @@ class JsonParser(BaseParser):
             data = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise BadRequest([Fault("", f"not JSON: {error}")], "The body is not JSON.") from error
-        faults = storable_faults(data)
-        if not faults and _MANY_DIGITS.search(body):
-            faults = _large_integers(body)
-        if faults:
+        if faults := faults_in(body, data):
             raise Unprocessable(faults)
         return data
 
@@ -91,6 +90,39 @@ def read_limited(stream: IO[Any], parser_context: Mapping[str, Any] | None) -> b
     if len(body) > limit:
         raise PayloadTooLarge(limit)
     return body
+
+
+def faults_in(body: bytes, data: Any) -> list[Fault]:
+    """What in `data`, which orjson read from `body`, the layers below cannot hold."""
+    # A path for each value is only made where something can be wrong.
+    deepest: int = settings.ERIP_API_MAX_DEPTH
+    shallow = body.count(b"[") + body.count(b"{") <= deepest
+    if not _suspicious(body) and (shallow or not _deeper_than(data, deepest)):
+        return []
+    faults = storable_faults(data)
+    if not faults and _MANY_DIGITS.search(body):
+        faults = _large_integers(body)
+    return faults
+
+
+def _suspicious(body: bytes) -> bool:
+    """Whether a text can hold U+0000, or a whole number have more than 64 bits. What is more than a double can hold,
+    orjson refuses."""
+    return b"\\u0000" in body or b"0" * 19 in body.translate(_DIGITS)
+
+
+def _deeper_than(data: Any, levels: int) -> bool:
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(levels):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def storable_faults(data: Any) -> list[Fault]:

@@ -5,6 +5,7 @@ The error tree of workflows.errors is mapped here, once. `faults` names everythi
 its path in the document that was sent; it is absent where the error is not about a document.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,11 +13,13 @@ from typing import Any, ClassVar
 
 import orjson
 from django.core.exceptions import PermissionDenied
+from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from erip.db.failures import is_transient
 from workflows.core.faults import Fault, join
 from workflows.errors import WorkflowsError
 
@@ -112,7 +115,9 @@ def problem_of(error: Exception) -> Problem | None:
         return Problem(422, "invalid-body", "The body is not what this operation takes.", list(faults_of(error.detail)))
     if isinstance(error, exceptions.APIException):
         return _of_api_exception(error)
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OperationalError | InterfaceError) or (
+        isinstance(error, DatabaseError) and is_transient(error)
+    ):
         # The database is away or failing over; what was accepted is safe, and the same request may be sent
         # again.
         return Problem(
@@ -120,7 +125,7 @@ def problem_of(error: Exception) -> Problem | None:
             "database-unavailable",
             "The database cannot be reached; try again.",
             [],
-            {"Retry-After": "2"},
+            {"Retry-After": f"{math.ceil(getattr(error, 'retry_after', 2))}"},
         )
     return None
 

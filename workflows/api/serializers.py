@@ -11,7 +11,8 @@ from .fields import AnyJson, Choice, JsonObject, StrictSerializer, Text, Whole
 NAME = r"[a-z][a-z0-9-]{0,62}"
 STEP = r"[a-z][a-z0-9_]{0,62}"
 BULK_MAX = 10_000
-_INT32 = 2**31 - 1
+KEY_MAX = 200
+INT32 = 2**31 - 1
 
 
 class StartRun(StrictSerializer):
@@ -19,14 +20,14 @@ class StartRun(StrictSerializer):
 
     input = JsonObject(help_text="What the workflow's `input` schema describes.")
     business_key = Text(
-        required=False, allow_null=True, min_length=1, max_length=200, help_text="Your own name for the case."
+        required=False, allow_null=True, min_length=1, max_length=KEY_MAX, help_text="Your own name for the case."
     )
     lane = Choice(Lane, required=False, allow_null=True, help_text="Urgency, in place of the definition's.")
     version = Whole(
         required=False,
         allow_null=True,
         min_value=1,
-        max_value=_INT32,
+        max_value=INT32,
         help_text="Default: the latest version.",
     )
 
@@ -43,7 +44,7 @@ class StartBulk(StrictSerializer):
         required=False,
         allow_null=True,
         min_value=1,
-        max_value=_INT32,
+        max_value=INT32,
         help_text="Default: the latest version.",
     )
 
@@ -70,7 +71,7 @@ class ResolveStep(StrictSerializer):
         required=False,
         allow_null=True,
         min_value=0,
-        max_value=_INT32,
+        max_value=INT32,
         help_text="Of a step with `foreach`: which item.",
     )
     note = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run.")
@@ -99,7 +100,7 @@ class ItemFilter(StrictSerializer):
 
     status = Choice(StepState, required=False)
     cursor = serializers.IntegerField(
-        required=False, min_value=0, max_value=_INT32, help_text="`next_cursor` of the page before."
+        required=False, min_value=0, max_value=INT32, help_text="`next_cursor` of the page before."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
 

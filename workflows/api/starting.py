@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from workflows import engine
+from workflows.core.states import Lane
 
 from .headers import idempotency_key, preferred_wait, request_hash
 from .incoming import Incoming
 from .reading import principal_of, read_body
-from .serializers import StartRun
+from .serializers import INT32, KEY_MAX, StartRun
 from .wait import Wait
+
+_KEYS = {"input", "business_key", "lane", "version"}
+_LANES = {str(lane) for lane in Lane}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Started:
 def start_run(request: Incoming, name: str) -> Started:
     """Raises APIException and WorkflowsError."""
     key, seconds = idempotency_key(request), preferred_wait(request)
-    body = read_body(request, StartRun)
+    body = plainly_right(request.data) or read_body(request, StartRun)
     before = time.monotonic()
     (run,) = engine.start_runs(
         name,
@@ -45,6 +49,20 @@ def start_run(request: Incoming, name: str) -> Started:
     headers["Preference-Applied"] = "wait"
     wait = Wait(run.id, time.monotonic() + seconds, None if run.existing else before)
     return Started(document_of(run), headers, wait)
+
+
+def plainly_right(data: Any) -> dict[str, Any] | None:
+    """`data` as StartRun would validate it; None if that has to look closer, and to say what is wrong."""
+    if type(data) is not dict or not data.keys() <= _KEYS or type(data.get("input")) is not dict:
+        return None
+    key, lane, version = data.get("business_key"), data.get("lane"), data.get("version")
+    if key is not None and not (type(key) is str and 0 < len(key) <= KEY_MAX and key.isprintable()):
+        return None
+    if lane is not None and not (type(lane) is str and lane in _LANES):
+        return None
+    if version is not None and not (type(version) is int and 1 <= version <= INT32):
+        return None
+    return data
 
 
 def run_address(run_id: str) -> str:

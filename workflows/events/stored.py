@@ -35,7 +35,6 @@ def put(
 
     Raises TriggerInvalid.
     """
-    _check(workflow, rule)
     says = {"workflow": workflow, "rule": rule, "enabled": enabled, "description": description}
     with transaction.atomic():
         Trigger.objects.get_or_create(name=name)
@@ -45,6 +44,10 @@ def put(
         here = latest is not None and not latest.deleted
         if latest is not None and here and all(getattr(latest, key) == value for key, value in says.items()):
             return Stored(name, latest.number, False, False)
+        # What was sound when it was stored can be switched off whatever has become of its workflow.
+        same = latest is not None and here and (latest.workflow, latest.rule) == (workflow, rule)
+        if enabled or not same:
+            _check(workflow, rule)
         number = _add(trigger, says, author)
     active.forget()
     return Stored(name, number, not here, True)

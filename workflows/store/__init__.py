@@ -42,6 +42,7 @@ from workflows.store.workers import (
     heartbeat,
     orphaned_steps,
     register_worker,
+    retire_worker,
     steps_of_worker,
     stop_worker,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "overdue_runs",
     "register_worker",
     "rehint_stale_ready",
+    "retire_worker",
     "run_of_key",
     "stale_ready_runs",
     "start_run",

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Model
 
+from erip.db.connections import unhurried
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
 
 #: (hot table, its archive), in the order in which rows must go
@@ -22,7 +23,7 @@ def archive_runs(*, older_than: float, limit: int) -> int:
 
     Runs with a step that can still change stay: an UNKNOWN one may be resolved, one that is not essential may run.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), unhurried(), connection.cursor() as cursor:
         # What ended long ago was created before that, so the search ends at an id: the rest of the table is not read.
         newest = _first_id(datetime.fromtimestamp(time.time() - older_than, UTC))
         cursor.execute(
@@ -66,7 +67,7 @@ def count_archivable(*, older_than: float) -> int:
 def drop_archive(*, before: datetime) -> list[str]:
     """Drop the partitions of months that ended before this moment. Returns the months, as 2026_11."""
     dropped: list[str] = []
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), unhurried(), connection.cursor() as cursor:
         for _, archive, _ in _MOVES:
             table = archive._meta.db_table
             cursor.execute(

@@ -28,6 +28,12 @@ def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
         )
 
 
+def retire_worker(worker_id: int) -> None:
+    """The worker finishes what it has and serves no lane any more: nothing is handed over to it."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workflows_worker SET lanes = '', rate = NULL WHERE id = %s", [worker_id])
+
+
 def stop_worker(worker_id: int) -> None:
     """The worker ends and claims nothing any more."""
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,16 @@ from benchmarks.report.page import page
 from benchmarks.runner import ALL, run
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.session import Options
+from benchmarks.uptime.kinds import KINDS
 
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
-SIZES = ("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills")
+SIZES = (
+    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills"),
+    *("event_rate", "event_seconds", "claim_seconds", "events"),
+)
+UPTIME = ("duration", "fleet", "seed", "faults", "single")
 
 
 class Command(BaseCommand):
@@ -40,7 +46,7 @@ class Command(BaseCommand):
             nargs="?",
             default=ALL,
             choices=[*SCENARIOS, ALL],
-            help="default: all, but size, which takes many minutes",
+            help="default: all, but size and uptime, which take many minutes",
         )
         add("--url", help="a running deployment, e.g. http://127.0.0.1:8000; default: a private stack")
         add("--api-key", help="its key, scope author (operator, if its workflows are published already)")
@@ -55,6 +61,23 @@ class Command(BaseCommand):
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
+        add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
+        add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
+        add(
+            "--seed",
+            type=_natural,
+            help="uptime, event-crash: the same faults again; default: new ones, whose seed is printed",
+        )
+        add(
+            "--faults",
+            type=_names,
+            help=f"uptime: none, or some of {','.join(KINDS)}",
+        )
+        add("--single", action="store_true", help="uptime: one of each server, to see what that costs")
+        add("--event-rate", type=_rate, default=usual.event_rate, help="event-throughput: events per second")
+        add("--event-seconds", type=_rate, default=usual.event_seconds, help="event-throughput: for how long")
+        add("--claim-seconds", type=_rate, default=usual.claim_seconds, help="event-throughput: the claim's load")
+        add("--events", type=_positive, default=usual.events, help="event-crash: events in all")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
@@ -78,7 +101,7 @@ class Command(BaseCommand):
         before, tolerance = _comparison(options)
         results = run(
             options["scenario"],
-            Options(**{name: options[name] for name in SIZES}),
+            Options(**{name: options[name] for name in (*SIZES, *UPTIME)}),
             Console(stderr=True),
             deployment=_deployment(options),
             with_limits=not options["no_limits"],
@@ -129,6 +152,23 @@ def _positive(text: str) -> int:
     if value < 1:
         raise ValueError
     return value
+
+
+def _seconds(text: str) -> float:
+    """Seconds: 90, 90s, 5m, 1h."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    value = float(number) * units[unit]
+    if not 1 <= value <= 86_400:
+        raise ValueError
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name and name != "none")
+    if unknown := sorted(set(names) - set(KINDS)):
+        raise ArgumentTypeError(f"{', '.join(unknown)}: not a kind of fault; known are {', '.join(KINDS)}")
+    return names
 
 
 def _rate(text: str) -> float:

@@ -1,11 +1,17 @@
 """`manage.py run_leader`: due retries, deadlines, lost workers, lost messages. Run two of them; one leads."""
 
+import os
 import signal
+import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from workflows.leader import Leader
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: seconds that the duty under way gets to finish when the leader is told to end
+PATIENCE = 1.0
 
 
 class Command(BaseCommand):
@@ -15,7 +21,15 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """The duties in a thread, which is told to end; a signal's handler could interrupt them anywhere."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         leader = Leader()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: leader.stop())
-        leader.run()
+        duties = threading.Thread(target=leader.run, name="leader", daemon=True)
+        duties.start()
+        while duties.is_alive() and signal.sigtimedwait(SIGNALS, 1.0) is None:
+            pass
+        leader.stop()
+        duties.join(PATIENCE)
+        if duties.is_alive():
+            # The lock goes with the connection, and the other candidate takes it: whatever the duty did is undone.
+            os._exit(0)

@@ -1,0 +1,45 @@
+"""The clients: operations in a seeded random order on an open-loop schedule, until the time is over.
+
+An operation is due whether or not those before it were answered: Note [Coordinated omission] in `schedule.py`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+
+from .operations import Operation
+from .samples import Sample
+
+
+async def put_on(
+    operations: Mapping[Operation, int],
+    *,
+    rate: float,
+    seconds: float,
+    random: Random,
+    samples: list[Sample],
+    done: Callable[[int], None],
+) -> tuple[float, float]:
+    """Ask `rate` operations per second for `seconds`, chosen by their weights; when it began and ended.
+
+    Each sample is added when its operation has ended. What an operation raises other than OSError is a defect of the
+    benchmark and ends it.
+    """
+    names, weights = list(operations), list(operations.values())
+
+    async def one(operation: Operation, due: float) -> None:
+        samples.append(Sample(operation.name, due, await operation.ask()))
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(int(rate * seconds)):
+            due = begin + number / rate
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            ready = [(name, weight) for name, weight in zip(names, weights, strict=True) if name.ready()]
+            (operation,) = random.choices([name for name, _ in ready], [weight for _, weight in ready])
+            tasks.create_task(one(operation, due))
+            if number % max(1, int(rate)) == 0:
+                done(int(due - begin))
+    return begin, time.perf_counter()

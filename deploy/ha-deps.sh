@@ -1,0 +1,41 @@
+#!/bin/sh
+# Installs the servers that `make up HA=1` needs and that no wheel carries, on Debian or Ubuntu, as root. The packages
+# would start services of their own: they are kept from it. What was installed before is left as it is.
+set -eu
+packages="haproxy etcd-server redis-server redis-sentinel"
+
+missing=
+for package in $packages; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+  echo "ha-deps: all there:" $packages
+  exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "ha-deps: only root can install$missing: sudo make ha-deps" >&2
+  exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "ha-deps: no apt-get here: install HAProxy 2.4 or newer and etcd 3.4 or newer by other means" >&2
+  exit 1
+fi
+
+echo "ha-deps: installing$missing; no service of them is started"
+policy=/usr/sbin/policy-rc.d
+mine=
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod 755 "$policy"
+  mine=1
+fi
+trap '[ -z "$mine" ] || rm -f "$policy"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+apt-get install -y -q --no-install-recommends $missing ||
+  { apt-get update -q && apt-get install -y -q --no-install-recommends $missing; }
+if command -v systemctl >/dev/null; then
+  for package in $missing; do
+    systemctl disable --quiet "${package%-server}" "$package" 2>/dev/null || true
+  done
+fi
+echo "ha-deps: done"

@@ -1,0 +1,1 @@
+"""The autoscaler: measures, asks the policy (`workflows.core.scaling`), and has a driver change the workers' number."""

@@ -1,0 +1,82 @@
+"""What a database error means for whoever got it. By SQLSTATE: Django's class of an error says too little.
+
+Note [By SQLSTATE]
+A primary that was demoted answers a write with 25006, which psycopg2 and Django raise as InternalError, a class that
+also stands for corrupted data. A statement that took too long (57014) and a server that shuts down (57P01) are both
+OperationalErrors. So nobody who retries looks at the class.
+"""
+
+from collections.abc import Iterator
+
+import django.db
+import psycopg2
+
+READ_ONLY = "25006"
+#: the transaction was rolled back for certain, and may well succeed when it is run again
+_ROLLED_BACK = frozenset(
+    {
+        "40001",  # serialization failure, or a replica that had to cancel the query
+        "40P01",  # deadlock
+        "55P03",  # a lock was not to be had in time
+        READ_ONLY,
+        "53300",  # too many connections
+    }
+)
+#: the connection is gone with it
+_ENDED = frozenset(
+    {
+        "57P01",  # shut down, or ended by an administrator
+        "57P02",  # crashed
+        "57P03",  # starting up, shutting down, or in recovery
+        "57P05",  # idle for too long
+        "25P03",  # idle in a transaction for too long
+    }
+)
+#: libpq's own words for errors of connecting that no second try mends; they carry no SQLSTATE
+_HOPELESS = ("password authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it was raised from: Django's and psycopg2's own."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The five characters of PostgreSQL's; None where the error is the client library's own."""
+    return next((code for each in _chain(error) if (code := getattr(each, "pgcode", None))), None)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether this server takes no writes: it is no primary, or not any more."""
+    return sqlstate(error) == READ_ONLY
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the connection broke, was ended by the server, or could not be made."""
+    if getattr(error, "transient", None) is not None:  # one of our own, see `errors`
+        return False
+    code = sqlstate(error)
+    if code is not None:
+        return code in _ENDED or code.startswith("08")
+    if isinstance(error, psycopg2.InterfaceError | django.db.InterfaceError):
+        # Otherwise it is a misuse of cursors.
+        return "connection" in str(error)
+    if isinstance(error, psycopg2.OperationalError | django.db.OperationalError):
+        return not any(words in str(error) for words in _HOPELESS)
+    # What libpq says of a socket that was shut under it.
+    return isinstance(error, psycopg2.DatabaseError | django.db.DatabaseError) and "no message from the" in str(error)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction, run again from its beginning, may succeed."""
+    own: bool | None = getattr(error, "transient", None)
+    if own is not None:
+        return own
+    return is_connection_lost(error) or sqlstate(error) in _ROLLED_BACK
+
+
+def must_drop(error: BaseException) -> bool:
+    """Whether the connection must not be used again: it is broken, or leads to a server that is no primary."""
+    return is_connection_lost(error) or is_read_only(error)

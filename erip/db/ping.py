@@ -1,0 +1,50 @@
+"""Whether PostgreSQL answers, asked on a connection of its own and never for longer than a deadline.
+
+Not a pooled connection: a pool that is empty says nothing of the database. And with a deadline over everything, since a
+frozen server keeps its connections open and answers nothing, which no timeout of libpq's ends.
+"""
+
+import select
+import time
+from typing import Any
+
+import psycopg2
+from django.db import connection
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
+
+
+class Pinger:
+    """Keeps its connection from one `ping` to the next. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._raw: Any = None
+
+    def ping(self, seconds: float) -> None:
+        """Raises psycopg2.Error if there was no answer within `seconds`."""
+        deadline = time.monotonic() + seconds
+        try:
+            if self._raw is None:
+                parameters = connection.get_connection_params()
+                self._raw = psycopg2.connect(**parameters, async_=True)
+                _wait(self._raw, deadline)
+            with self._raw.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                _wait(self._raw, deadline)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.close()
+
+
+def _wait(raw: Any, deadline: float) -> None:
+    """Until the connection has done what it was asked for."""
+    while (state := raw.poll()) != POLL_OK:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise psycopg2.OperationalError("PostgreSQL did not answer in time")
+        descriptor = [raw.fileno()]
+        select.select(descriptor if state == POLL_READ else [], descriptor if state == POLL_WRITE else [], [], left)

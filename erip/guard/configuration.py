@@ -1,0 +1,78 @@
+"""What the guard must know, from Patroni's own configuration file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Address = tuple[str, int]
+
+
+class BadConfiguration(Exception):
+    """The file lacks something that the guard needs; the message names it."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One node."""
+
+    file: Path
+    name: str
+    #: `/service/<scope>/`, under which Patroni keeps its keys
+    prefix: str
+    etcd: tuple[Address, ...]
+    etcd_user: str
+    etcd_password: str = field(repr=False)
+    rest: Address
+    postgres: Address
+    data: Path
+    superuser: str
+    password: str = field(repr=False)
+
+    @property
+    def leader_key(self) -> str:
+        return f"{self.prefix}leader"
+
+    @property
+    def votes_prefix(self) -> str:
+        """Beside Patroni's keys, which it watches."""
+        return f"/guard{self.prefix}votes/"
+
+
+def read(file: Path) -> Configuration:
+    """Raises BadConfiguration."""
+    try:
+        found = yaml.safe_load(file.read_text())
+        scope, namespace = found["scope"], str(found.get("namespace", "/service/")).strip("/")
+        etcd = found["etcd3"]
+        superuser = found["postgresql"]["authentication"]["superuser"]
+        return Configuration(
+            file=file,
+            name=str(found["name"]),
+            prefix=f"/{namespace}/{scope}/",
+            etcd=tuple(_address(host) for host in _hosts(etcd)),
+            etcd_user=str(etcd.get("username", "")),
+            etcd_password=str(etcd.get("password", "")),
+            rest=_address(found["restapi"]["connect_address"]),
+            postgres=_address(found["postgresql"]["connect_address"]),
+            data=Path(found["postgresql"]["data_dir"]),
+            superuser=str(superuser["username"]),
+            password=str(superuser["password"]),
+        )
+    except (OSError, yaml.YAMLError) as error:
+        raise BadConfiguration(f"{file}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadConfiguration(f"{file}: missing or malformed: {error}") from error
+
+
+def _hosts(etcd: Mapping[str, Any]) -> list[str]:
+    hosts = etcd.get("hosts") or etcd["host"]
+    return [one.strip() for one in hosts.split(",")] if isinstance(hosts, str) else [str(one) for one in hosts]
+
+
+def _address(text: str) -> Address:
+    """`10.0.0.1:5432`, `[::1]:5432`, with a scheme before it or not."""
+    host, _, port = text.rpartition("//")[2].rpartition(":")
+    return host.strip("[]"), int(port)

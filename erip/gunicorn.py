@@ -1,0 +1,80 @@
+"""gunicorn's configuration, `gunicorn -c python:erip.gunicorn`, and its worker, which drains before it closes.
+
+Note [Draining a web process]
+SIGTERM, in this order:
+1. `/health/ready` answers 503 at once, callers of `Prefer: wait` get their 202, and every answer says
+   `Connection: close`. The listener stays open: the load balancer has not looked yet, and still sends requests.
+2. After `ERIP_DRAIN_SECONDS` (above two of its checks) the listener closes, and so do connections without a request.
+3. What is in flight has the rest of ERIP_WEB_GRACE_SECONDS to finish.
+gunicorn's own worker closes the listener within a second and waits for idle keep-alive connections until the end.
+"""
+
+import os
+from typing import Any
+
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+from erip import draining
+
+#: seconds between SIGTERM and the closing of the listener
+DRAIN_SECONDS = float(os.environ.get("ERIP_DRAIN_SECONDS", "5"))
+#: seconds from SIGTERM until what still runs is cut off
+GRACE_SECONDS = float(os.environ.get("ERIP_WEB_GRACE_SECONDS", "20"))
+
+wsgi_app = "erip.asgi:application"
+worker_class = "erip.gunicorn.Worker"
+workers = int(os.environ.get("ERIP_WEB_WORKERS", "2"))
+keepalive = 30
+# The master's patience, above that of the workers.
+graceful_timeout = int(GRACE_SECONDS) + 2
+# Loaded once and forked: starting is mostly loading.
+preload_app = True
+control_socket_disable = True
+
+
+class _Protocol(ASGIProtocol):
+    """Known to its worker while it is open."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.worker.open_protocols.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.worker.open_protocols.discard(self)
+        super().connection_lost(exc)
+
+    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+        return draining.begun() or super()._will_close(request, response_requires_close)
+
+
+# The worker's factory names it by this global.
+gasgi.ASGIProtocol = _Protocol
+
+
+class Worker(gasgi.ASGIWorker):
+    """See Note [Draining a web process]."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.open_protocols: set[_Protocol] = set()
+        self._told_at: float | None = None
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM, on the event loop."""
+        if self._told_at is not None:
+            return
+        self._told_at = self.loop.time()
+        draining.begin()
+        self.log.info("draining")
+        self.loop.call_later(DRAIN_SECONDS, super().handle_exit_signal)
+
+    async def _shutdown(self) -> None:
+        # A request that comes in on such a connection just now is repeated by its client, as after any such close.
+        for protocol in list(self.open_protocols):
+            if protocol._keepalive_handle is not None:
+                protocol._keepalive_timeout()
+        if self._told_at is not None:
+            left = GRACE_SECONDS - (self.loop.time() - self._told_at)
+            self.cfg.set("graceful_timeout", max(1, int(left)))
+        await super()._shutdown()

@@ -1,0 +1,9 @@
+"""Settings of probes and draining. `ERIP_DRAIN_SECONDS` and `ERIP_WEB_GRACE_SECONDS` are read by `erip/gunicorn.py`."""
+
+import environ
+
+_env = environ.Env()
+
+# For how long a web process stays in rotation while the database is away: above the longest failover that was
+# measured (3.5 s: the primary frozen), so that a failover empties nobody's pool of servers.
+ERIP_READY_GRACE_SECONDS = _env.float("ERIP_READY_GRACE_SECONDS", 6.0)

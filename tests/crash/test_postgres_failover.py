@@ -1,0 +1,38 @@
+"""A PostgreSQL node dies under a client that writes all the time. Real Patroni, etcd, guards and HAProxy, real signals.
+
+The leader key of a dead node lives 20 s: whoever takes writes before that owes it to the guards.
+"""
+
+import pytest
+
+from benchmarks.failover import FAULTS, running_trio, strike, writing
+from erip.stack.processes import wait_until
+from tests.support.ha import needs_ha_programs
+
+pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
+
+LESS_THAN_THE_KEY_LIVES = 15.0
+
+
+@pytest.fixture(scope="module")
+def trio():
+    with running_trio() as trio:
+        yield trio
+
+
+@pytest.mark.parametrize(
+    "fault", ["Patroni and PostgreSQL killed", "Patroni and PostgreSQL frozen", "node and its guard killed"]
+)
+def test_writes_go_on_elsewhere_and_no_acknowledged_one_is_lost(trio, fault):
+    # Given
+    assert wait_until(trio.whole, 90)
+    before = trio.roles.postgres_primary()
+    with writing(trio) as writer:
+        # When
+        strike(trio, writer, FAULTS[fault], patience=LESS_THAN_THE_KEY_LIVES)
+        # Then
+        assert wait_until(lambda: trio.roles.postgres_primary() not in (None, before), 10)
+        # the node that died comes back as a standby that counts
+        assert wait_until(trio.whole, 90)
+    assert len(writer.acknowledged) > 20
+    assert writer.lost() == set()

@@ -1,0 +1,233 @@
+"""The highly available stack, as a user watches, breaks and ends it. One stack serves the tests, in their order."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from erip.stack import control
+from erip.stack.ha.roles import LEADER_LOCK, Roles
+from erip.stack.private import private_stack
+from erip.stack.processes import marked, wait_until
+from erip.stack.state import ROOT, read_json
+from tests.support.ha import needs_ha_programs
+
+pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
+
+INCIDENT = json.loads((ROOT / "workflows/library/samples/incident.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with private_stack(ha=True) as stack:
+        yield stack
+
+
+@pytest.fixture
+def roles(stack):
+    return Roles(stack.state)
+
+
+def ask(stack, path, body=None, key=None):
+    """Status and answer, as an ordinary client gets them."""
+    request = urllib.request.Request(f"{stack.url}{path}", headers={"Authorization": f"Bearer {stack.api_key}"})
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+        request.add_header("Idempotency-Key", key)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, {}
+    except OSError:
+        return 0, {}
+
+
+def whole(stack, roles):
+    processes = control.status(stack.state).processes
+    return all(process.pid for process in processes) and len(roles.postgres_replicas()) == 2
+
+
+@pytest.fixture
+def healthy(stack, roles):
+    assert wait_until(lambda: whole(stack, roles), 90)
+    return stack
+
+
+def kill(pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def command(stack, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "erip.stack", *words],
+        env={**os.environ, "ERIP_STATE_DIR": str(stack.state.root), "COLUMNS": "80"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_there_are_three_of_each_server_and_two_or_more_of_each_process(stack):
+    names = {process.name for process in control.status(stack.state).processes}
+    for kind in ("redis", "sentinel", "etcd", "postgres"):
+        assert {f"{kind}-{n}" for n in (1, 2, 3)} <= names
+    assert {"web-1", "web-2", "leader-1", "leader-2", "haproxy"} <= names
+    assert len([name for name in names if name.startswith("worker-")]) >= 3
+
+
+def test_the_platform_is_told_of_all_sentinels_and_of_the_replicas(stack):
+    assert stack.env["ERIP_BROKER_URL"].count("sentinel://") == 3
+    assert stack.env["ERIP_SENTINEL_PASSWORD"]
+    ports = read_json(stack.state.ports)
+    assert f":{ports['postgres-rw']}/" in stack.env["DATABASE_URL"]
+    assert f":{ports['postgres-ro']}/" in stack.env["ERIP_REPLICA_URLS"]
+
+
+def test_commits_wait_for_one_of_two_standbys(stack):
+    with psycopg2.connect(stack.env["DATABASE_URL"]) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_standby_names")
+        assert cursor.fetchone()[0].startswith("ANY 1 (")
+        cursor.execute("SELECT pg_is_in_recovery()")
+        assert cursor.fetchone() == (False,)
+    with psycopg2.connect(stack.env["ERIP_REPLICA_URLS"]) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery()")
+        assert cursor.fetchone() == (True,)
+
+
+def test_no_secret_stands_on_a_command_line_or_in_a_file_for_all(stack):
+    secrets = read_json(stack.state.secrets).values()
+    lines = [" ".join(process.cmdline()) for process in marked(read_json(stack.state.supervisor)["id"])]
+    assert len(lines) >= 20
+    assert not [line for line in lines for secret in secrets if secret in line]
+    home = stack.state.root / "home"
+    base = home.read_text().strip() if home.exists() else stack.state.root / "servers"
+    files = [path for path in (Path(base) / "ha").glob("*/*") if path.is_file()]
+    assert len([path for path in files if path.suffix in (".conf", ".yml", ".cfg")]) == 13
+    assert not [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+
+def test_etcd_lets_nobody_in_without_a_password(stack):
+    port = read_json(stack.state.ports)["etcd-1"]
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/v3/kv/range", data=b'{"key":"YQ=="}')
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(request, timeout=5)
+
+
+def test_no_server_runs_as_root(stack):
+    if os.geteuid() != 0:
+        pytest.skip("only root could")
+    assert not [p for p in marked(read_json(stack.state.supervisor)["id"]) if p.uids().real == 0]
+
+
+def test_the_status_fits_into_80_columns_and_says_who_leads(stack, healthy, roles):
+    done = command(stack, "status")
+    assert done.returncode == 0
+    assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 80
+    for name in (roles.postgres_primary(), roles.redis_master(), roles.etcd_leader(), roles.leader()):
+        assert name in done.stdout.splitlines()[-1]
+    # a row a process, and three lines around them
+    assert len(done.stdout.splitlines()) == len(control.status(stack.state).processes) + 3
+
+
+def test_the_lock_of_the_leader_is_the_one_that_the_platform_takes():
+    from workflows.leader import LOCK
+
+    assert LEADER_LOCK == LOCK
+
+
+@pytest.mark.parametrize("name", ["web-1", "web-2"])
+def test_a_client_does_not_notice_that_a_web_process_dies(healthy, roles, name):
+    answers = []
+    ended = threading.Event()
+
+    def client():
+        while not ended.is_set():
+            answers.append(ask(healthy, "/api/v1/workflows")[0])
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    try:
+        assert wait_until(lambda: len(answers) > 5, 20)
+        before = len(answers)
+        kill(roles.tree(name))
+        assert wait_until(lambda: len(answers) > before + 30, 30)
+    finally:
+        ended.set()
+        thread.join()
+    assert set(answers) == {200}
+
+
+def test_another_redis_becomes_master(healthy, roles):
+    before = roles.redis_master()
+    kill(roles.tree(before))
+    assert wait_until(lambda: roles.redis_master() not in (None, before), 30)
+
+
+def test_another_candidate_leads(healthy, roles):
+    assert wait_until(lambda: roles.leader() is not None, 10)
+    before = roles.leader()
+    kill(roles.tree(before))
+    assert wait_until(lambda: roles.leader() not in (None, before), 30)
+
+
+def test_etcd_and_sentinel_go_on_without_one_of_them(healthy, roles):
+    kill(roles.tree(roles.etcd_leader()) + roles.tree("sentinel-1"))
+    assert ask(healthy, "/health/ready")[0] == 200
+    assert wait_until(lambda: roles.etcd_leader() is not None, 30)
+
+
+def test_a_run_that_was_accepted_survives_the_primary_and_new_ones_are_accepted_soon(healthy, roles):
+    # Given
+    path = "/api/v1/workflows/breach-response/runs"
+    status, run = ask(healthy, path, {"input": INCIDENT}, "before")
+    assert status in (200, 201, 202)
+    before = roles.postgres_primary()
+    # When
+    kill(roles.tree(before))
+    # Then
+    assert wait_until(lambda: ask(healthy, path, {"input": INCIDENT}, "after")[0] in (200, 201, 202), 30)
+    assert roles.postgres_primary() != before
+    assert wait_until(lambda: ask(healthy, f"/api/v1/runs/{run['id']}")[1].get("status") == "SUCCEEDED", 60)
+
+
+def test_the_logs_of_every_server_can_be_read(healthy):
+    done = command(healthy, "logs", "-n", "1", "postgres-1", "etcd-1", "sentinel-1", "haproxy")
+    assert done.returncode == 0
+    assert "postgres-1.log" in done.stdout
+
+
+def test_down_leaves_no_process(stack):
+    mark = read_json(stack.state.supervisor)["id"]
+    assert command(stack, "down").returncode == 0
+    assert marked(mark) == []
+
+
+def test_servers_of_ones_own_and_high_availability_exclude_each_other(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "erip.stack", "up", "--ha"],
+        env={**os.environ, "ERIP_STATE_DIR": str(tmp_path / "s"), "DATABASE_URL": "postgres://x@127.0.0.1:1/x"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "unset DATABASE_URL" in done.stderr.splitlines()[-1]

@@ -1,0 +1,161 @@
+"""What people ask of the platform while PostgreSQL fails over: answered once, done once, without an error."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from erip.access import keys
+from erip.access.scopes import Scope
+from erip.stack.servers import Server, private_servers
+from erip.stack.standby import as_superuser, promote, standby_of
+from tests.support.api import INPUT, Api, key, publish
+from tests.support.databases import in_place_of_ours
+from workflows import admission, engine, graphs, versions
+from workflows.engine import StartRequest
+from workflows.models import RunEvent, WorkflowRun
+
+
+def forget_all() -> None:
+    """What the process remembers of another database."""
+    versions.forget()
+    keys.forget_cached()
+    admission.forget()
+    graphs.graph_of.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def servers(django_db_blocker: object) -> Iterator[tuple[Server, Server]]:
+    with private_servers(redis=False) as (primary, _):
+        with django_db_blocker.unblock(), in_place_of_ours(primary=primary.url):
+            call_command("migrate", verbosity=0)
+        with standby_of(primary) as standby:
+            yield primary, standby
+
+
+@pytest.fixture
+def primary(servers: tuple[Server, Server], django_db_blocker: object) -> Iterator[Server]:
+    forget_all()
+    both = [server.url for server in servers]
+    with django_db_blocker.unblock(), in_place_of_ours(primary=both):
+        publish()
+        yield servers[0]
+    forget_all()
+
+
+@contextmanager
+def commits_whose_answers_are_lost(server: Server, settings: object, *, seconds: float) -> Iterator[None]:
+    """Commits wait for a standby that does not exist: the client gives up, and later all of them happen after all."""
+    settings.ERIP_DB_STATEMENT_TIMEOUT = 0.5
+    with closing(as_superuser(server.kind, "erip")) as root, root.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        cursor.execute("SELECT pg_reload_conf()")
+
+        def let_them_happen() -> None:
+            cursor.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            cursor.execute("SELECT pg_reload_conf()")
+
+        timer = threading.Timer(seconds, let_them_happen)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.join()
+
+
+def start(**more: object) -> list[engine.StartedRun]:
+    count = int(more.pop("count", 1))
+    return engine.start_runs("look-up", [StartRequest(INPUT, lane="critical")] * count, principal="test", **more)
+
+
+def test_a_start_whose_answer_was_lost_has_started_one_run(primary: Server, settings: object) -> None:
+    start()  # so that the version is remembered
+    before = WorkflowRun.objects.count()
+    with commits_whose_answers_are_lost(primary, settings, seconds=4):
+        (run,) = start()
+    assert WorkflowRun.objects.count() == before + 1
+    assert WorkflowRun.objects.filter(pk=run.id).exists()
+    assert run.existing is False
+
+
+def test_a_start_with_a_key_whose_answer_was_lost_is_new_to_its_caller(primary: Server, settings: object) -> None:
+    start()
+    before = WorkflowRun.objects.count()
+    with commits_whose_answers_are_lost(primary, settings, seconds=4):
+        (run,) = start(idempotency_key="lost", request_hash="x")
+    (again,) = start(idempotency_key="lost", request_hash="x")
+    assert WorkflowRun.objects.count() == before + 1
+    assert (run.existing, again.existing) == (False, True)
+    assert again.id == run.id
+
+
+def test_a_bulk_start_whose_answer_was_lost_has_started_each_run_once(primary: Server, settings: object) -> None:
+    before = WorkflowRun.objects.count()
+    with commits_whose_answers_are_lost(primary, settings, seconds=4):
+        runs = start(count=5, many=True)
+    assert WorkflowRun.objects.count() == before + 5
+    assert WorkflowRun.objects.filter(pk__in=[run.id for run in runs]).count() == 5
+
+
+def test_a_cancellation_whose_answer_was_lost_is_no_conflict(primary: Server, settings: object) -> None:
+    (run,) = start()
+    with commits_whose_answers_are_lost(primary, settings, seconds=4):
+        engine.cancel_run(run.id, principal="test", reason="enough")
+    assert WorkflowRun.objects.get(pk=run.id).state == "CANCELLED"
+    assert RunEvent.objects.filter(run=run.id, type="run.cancelled").count() == 1
+
+
+def test_a_publication_whose_answer_was_lost_is_one_version(primary: Server, settings: object) -> None:
+    text = "name: other\nsteps: {a: {uses: test.look_up, with: {cves: []}}}\n"
+    with commits_whose_answers_are_lost(primary, settings, seconds=4):
+        published = engine.publish(None, text, "yaml", author="test")
+    assert published.number == 1
+
+
+def test_starts_and_reads_over_http_go_through_a_promotion(primary: Server, servers: tuple[Server, Server]) -> None:
+    """Last in this file: the primary is gone after it."""
+    # Given a synchronous standby, and callers with a key of the API
+    with closing(as_superuser(primary.kind, "erip")) as root, root.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        cursor.execute("SELECT pg_reload_conf()")
+    token = key(Scope.OPERATOR)
+    answers: list[tuple[str, int, str]] = []
+    killed, enough = threading.Event(), threading.Event()
+
+    def call() -> None:
+        api = Api(token)
+        after = 0
+        while not enough.is_set() and after < 10:
+            started = api.post("/workflows/look-up/runs", {"input": INPUT, "lane": "critical"})
+            answers.append(("start", started.status_code, started.json().get("id", started.json().get("detail"))))
+            listed = api.get("/runs", limit=1)
+            answers.append(("list", listed.status_code, listed.json().get("detail", "")))
+            after += killed.is_set()
+        connections.close_all()
+
+    before = WorkflowRun.objects.count()
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    # When the primary is killed in the middle of their calls, and the standby promoted
+    try:
+        while len(answers) < 40:
+            threads[0].join(0.05)
+        primary.kill()
+        killed.set()
+        threads[0].join(0.7)
+        promote(servers[1])
+        for thread in threads:
+            thread.join(60)
+    finally:
+        enough.set()
+    # Then every call was answered without an error, and each start has started one run
+    assert {status for kind, status, _ in answers if kind == "start"} == {202}
+    assert {status for kind, status, _ in answers if kind == "list"} == {200}
+    connections.close_all()
+    ids = [told for kind, _, told in answers if kind == "start"]
+    assert WorkflowRun.objects.count() == before + len(ids)
+    assert WorkflowRun.objects.filter(pk__in=ids).count() == len(set(ids)) == len(ids)

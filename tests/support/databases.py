@@ -1,0 +1,75 @@
+"""Private PostgreSQL servers in place of the suite's, with the pooled backend: for tests that kill and freeze them."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from django.db import connections
+from django.test import override_settings
+
+from erip.db.pooled import pool
+from erip.db.replicas import fleet
+
+
+@contextmanager
+def in_place_of_ours(
+    *, primary: str | list[str], replicas: dict[str, str] | None = None, limits: bool = True, **changed: object
+) -> Iterator[None]:
+    """`primary` is "default" in here, in all threads that begin in here; `replicas` are {alias: URL}. As in production
+    they come with a pool. Nothing of the suite's own database is touched.
+
+    primary: of several, libpq takes the one that can be written to.
+    """
+    replicas = replicas or {}
+    urls = {"default": primary, **replicas}
+    described = {alias: _described([url] if isinstance(url, str) else url, limits) for alias, url in urls.items()}
+    before = {alias: connections.settings.get(alias) for alias in described}
+    ours = {alias: getattr(connections._connections, alias, None) for alias in described}
+    try:
+        for alias, each in described.items():
+            connections.settings[alias] = each
+            _forget_wrapper(alias)
+        with override_settings(ERIP_REPLICAS=list(replicas), **changed):
+            try:
+                yield
+            finally:
+                fleet.forget()
+                connections.close_all()
+                for key in list(pool._pools):
+                    pool.close_all(key)
+    finally:
+        for alias, each in before.items():
+            _forget_wrapper(alias)
+            if each is None:
+                del connections.settings[alias]
+            else:
+                connections.settings[alias] = each
+            if ours[alias] is not None:
+                setattr(connections._connections, alias, ours[alias])
+
+
+def _described(urls: list[str], limits: bool) -> dict:
+    parts = urlsplit(urls[0])
+    base = connections.settings["default"]
+    options = {"connect_timeout": 3, "application_name": f"test-{secrets.token_hex(4)}"}
+    if len(urls) > 1:
+        options["target_session_attrs"] = "read-write"
+    if limits:
+        options["options"] = "-c statement_timeout=10000 -c lock_timeout=3000"
+    return {
+        **base,
+        "ENGINE": "erip.db.pooled",
+        "CONN_MAX_AGE": 0,
+        "HOST": ",".join(str(urlsplit(url).hostname) for url in urls),
+        "PORT": ",".join(str(urlsplit(url).port) for url in urls),
+        "USER": parts.username,
+        "PASSWORD": parts.password,
+        "NAME": parts.path.lstrip("/"),
+        "OPTIONS": options,
+    }
+
+
+def _forget_wrapper(alias: str) -> None:
+    if hasattr(connections._connections, alias):
+        delattr(connections._connections, alias)

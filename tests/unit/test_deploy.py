@@ -1,0 +1,149 @@
+"""Configuration files from templates: what stands in them, and what is refused."""
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from erip.deploy import inventory
+from erip.deploy.__main__ import main
+from erip.deploy.balancer import Balancer, Rules
+from erip.deploy.errors import DeployError
+from erip.deploy.nodes import Address, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, RedisNode
+from erip.deploy.templates import FOLDER, render
+
+EXAMPLE = FOLDER / "inventory.example.toml"
+SECRETS = {f"ERIP_DEPLOY_{name}_PASSWORD": f"long-enough-{name.lower()}" for name in inventory.SECRETS}
+
+
+def a_patroni():
+    return PatroniNode(
+        PostgresPeer("postgres-1", "127.0.0.1", 5432, 8008),
+        (EtcdPeer("etcd", "127.0.0.1", 2379, 2380),) * 3,
+        "erip",
+        Path("/data"),
+        Path("/pgpass"),
+        Path("/bin"),
+        PatroniSecrets("superuser", "replication", "rewind", "rest", "etcd"),
+    )
+
+
+def a_balancer(**rules):
+    webs = [Address(f"web-{n}", "127.0.0.1", 8000 + n) for n in (1, 2)]
+    return Balancer(webs, [PostgresPeer("postgres-1", "127.0.0.1", 5432, 8008)], 80, 5000, 5001, Rules(**rules))
+
+
+def haproxy_accepts(text, tmp_path):
+    program = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if program is None:
+        pytest.skip("HAProxy is not installed: make ha-deps")
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(text)
+    done = subprocess.run([program, "-c", "-f", str(file)], capture_output=True, text=True, check=False)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("balance", ["leastconn", "roundrobin", "source"])
+def test_haproxy_accepts_every_rule(balance, tmp_path):
+    accepted, said = haproxy_accepts(a_balancer(balance=balance, weights=(("web-1", 3),)).render(), tmp_path)
+    assert accepted, said
+
+
+def test_a_certificate_means_tls_1_3(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    pem, key = tmp_path / "site.pem", tmp_path / "key.pem"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 -out {pem} -keyout {key}"
+    subprocess.run(words.split(), check=True, capture_output=True)
+    pem.write_text(pem.read_text() + key.read_text())
+    text = a_balancer(certificate=str(pem)).render()
+    assert f"ssl crt {pem}" in text
+    assert "ssl-min-ver TLSv1.3" in text
+    accepted, said = haproxy_accepts(text, tmp_path)
+    assert accepted, said
+
+
+def test_the_limits_and_what_may_be_repeated_stand_in_the_file():
+    text = a_balancer().render()
+    for line in (
+        "maxconn 20000",
+        "queue(web) ge 5000",
+        "inter 2s",
+        "maxconn 2000",
+        "option redispatch",
+        "retry-on conn-failure empty-response 503",
+        "disable-l7-retry if !{ method GET HEAD OPTIONS } !{ req.hdr(Idempotency-Key) -m found }",
+    ):
+        assert line in text, line
+    assert "cookie" not in text
+    assert "stick-table" not in text
+
+
+def test_rules_come_from_the_environment_and_every_fault_is_named():
+    assert Rules.from_environment({"ERIP_LB_BALANCE": "source", "ERIP_LB_WEIGHTS": "web-1=2"}).weights == (
+        ("web-1", 2),
+    )
+    with pytest.raises(DeployError) as caught:
+        Rules.from_environment(
+            {"ERIP_LB_BALANCE": "random", "ERIP_LB_WEIGHTS": "web-1=0,web-2", "ERIP_LB_QUEUE": "many"}
+        )
+    assert len(caught.value.faults) == 4
+
+
+def test_a_weight_for_a_web_process_that_is_not_there_is_refused():
+    with pytest.raises(DeployError, match="web-3"):
+        a_balancer(weights=(("web-3", 2),)).render()
+
+
+def test_a_value_cannot_break_out_of_its_place():
+    with pytest.raises(DeployError, match="password"):
+        RedisNode("r", "127.0.0.1", 1, Path("/d"), "x\nrequirepass y", None).render()
+
+
+def test_a_value_that_a_template_lacks_is_refused():
+    with pytest.raises(DeployError, match="no value for"):
+        render("redis/redis.conf", {"listen": "127.0.0.1"})
+
+
+def test_patronis_file_is_yaml_with_the_measured_parameters():
+    found = yaml.safe_load(a_patroni().render())
+    dcs = found["bootstrap"]["dcs"]
+    assert (dcs["ttl"], dcs["loop_wait"], dcs["retry_timeout"]) == (20, 1, 3)
+    assert (dcs["synchronous_mode"], dcs["synchronous_node_count"]) == ("quorum", 1)
+    assert dcs["failsafe_mode"] is True
+    assert dcs["primary_start_timeout"] == 0
+
+
+def test_a_site_becomes_files_that_only_their_owner_reads(tmp_path, monkeypatch, capsys):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    assert main([str(EXAMPLE), "--out", str(tmp_path / "out")]) == 0
+    made = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(made) == 13
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+    accepted, said = haproxy_accepts((tmp_path / "out/haproxy/haproxy.cfg").read_text(), tmp_path)
+    assert accepted, said
+    for path in made:
+        if path.suffix == ".yml":
+            assert yaml.safe_load(path.read_text())
+
+
+def test_a_site_with_faults_is_refused_fault_by_fault(tmp_path, monkeypatch, capsys):
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    site = tmp_path / "site.toml"
+    site.write_text('[[redis]]\nname = "a"\nhost = "h"\nport = 0\n' * 3 + "[balancer]\nwebport = 1\n")
+    assert main([str(site), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    for fault in (
+        "redis[0].port: 0 is not a port number",
+        "redis: 'a' is there twice",
+        "etcd: at least 3 are needed",
+        "balancer.webport: not known",
+        "ERIP_DEPLOY_ETCD_PASSWORD: set it",
+    ):
+        assert fault in said
+    assert not (tmp_path / "out").exists()
