@@ -123,6 +123,16 @@ UNFOLD = {
                         "link": reverse_lazy("admin:events_partition_changelist"),
                     },
                     {
+                        "title": "Subscriptions",
+                        "icon": "webhook",
+                        "link": reverse_lazy("admin:events_subscription_changelist"),
+                    },
+                    {
+                        "title": "Deliveries",
+                        "icon": "outgoing_mail",
+                        "link": reverse_lazy("admin:events_delivery_changelist"),
+                    },
+                    {
                         "title": "Dead letters",
                         "icon": "report",
                         "link": reverse_lazy("admin:events_deadletter_changelist"),

@@ -79,11 +79,16 @@ def test_a_delivery_whose_worker_is_killed_in_the_middle_is_made_again_with_the_
     assert [one.status for one in DeliveryAttempt.objects.order_by("number")] == [None, 204]
 
 
-def test_a_web_process_that_is_told_to_end_ends_its_streams_and_then_itself(log: Path) -> None:
+def test_a_web_process_that_is_told_to_end_ends_its_streams_and_then_itself(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERIP_WEB_WORKERS", "1")
+    monkeypatch.setenv("ERIP_DRAIN_SECONDS", "1")
+    monkeypatch.setenv("ERIP_WEB_GRACE_SECONDS", "60")
     token = key(Scope.VIEWER, "listener")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["-m", "gunicorn", "erip.asgi:application", "--worker-class=asgi", f"--bind=127.0.0.1:{port}"]
+    arguments = ["-m", "gunicorn", "-c", "python:erip.gunicorn", f"--bind=127.0.0.1:{port}"]
     with workers.process(arguments, log) as web:
         until(lambda: reachable(port), seconds=60)
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -97,7 +102,7 @@ def test_a_web_process_that_is_told_to_end_ends_its_streams_and_then_itself(log:
         rest = answer.read()
         assert b"event: end\ndata: " in rest
         assert b"shutting_down" in rest
-        # Less than gunicorn waits for connections that do not end.
+        # Much less than it waits for connections that do not end.
         assert web.wait(timeout=20) == 0
 
 

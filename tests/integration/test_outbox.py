@@ -13,6 +13,7 @@ from workflows import engine, store
 from workflows.core import blocks, lifecycle, triggers
 from workflows.core.machine import RunTimedOut, StepFailed
 from workflows.events import active, interest
+from workflows.events.conf import conf
 from workflows.events.models import Block, Subscription
 from workflows.events.store import journal
 from workflows.executor import Executor
@@ -237,6 +238,7 @@ def test_what_somebody_wants_is_learnt_from_subscriptions_streams_triggers_and_s
     Subscription.objects.create(url="https://b.example", types=["*"], created_by="t", enabled=False)
     see_types(["workflow.step.started"])
     settings.ERIP_EVENTS_ALWAYS_LOG = ["workflow.run.cancelled"]
+    conf.cache_clear()
     publish(
         one_step("sample.echo", extra="", name="after").replace(
             "steps:", "on: {event: workflow.step.completed}\nsteps:"
@@ -250,6 +252,7 @@ def test_what_somebody_wants_is_learnt_from_subscriptions_streams_triggers_and_s
     with connection.cursor() as cursor:
         cursor.execute("UPDATE events_streamedtype SET seen_at = now() - interval '11 min'")
     assert interest.wanted_types() == wanted
+    conf.cache_clear()
 
 
 def test_a_process_that_knows_nothing_yet_looks_before_it_tells() -> None:

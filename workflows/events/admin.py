@@ -17,7 +17,7 @@ from unfold.decorators import action, display
 
 from workflows.admin.base import ShowOnly, json_block, principal_of
 from workflows.errors import WorkflowsError
-from workflows.events import admin_rules, letters  # noqa: F401  (registers its pages)
+from workflows.events import admin_rules, admin_subscriptions, letters  # noqa: F401  (registers its pages)
 from workflows.events.models import Consumer, DeadLetter, LogEntry, Partition, SourceQuota, SourceUsage
 from workflows.events.queries import status
 

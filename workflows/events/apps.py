@@ -10,4 +10,4 @@ class EventsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workflows.events import checks, interest, janitor, sweeping, types  # noqa: F401
+        from workflows.events import checks, forgetting, interest, janitor, sweeping, types  # noqa: F401

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
-from django.conf import settings
 from django.db import Error, connection
 
 from workflows.core import lifecycle
@@ -40,7 +39,7 @@ def _of_subscriptions() -> Iterable[str]:
 
 
 def _of_settings() -> Iterable[str]:
-    return settings.ERIP_EVENTS_ALWAYS_LOG  # type: ignore[no-any-return]
+    return conf().always_log
 
 
 #: each gives patterns of types; they read the database

@@ -28,7 +28,7 @@ from workflows.events.errors import (
 )
 from workflows.events.models import Delivery, Subscription
 from workflows.events.secrets import OVERLAP, current_secret
-from workflows.events.store.deliveries import NewDelivery, insert_deliveries, send_again
+from workflows.events.store.deliveries import NewDelivery, delete_subscription, insert_deliveries, send_again
 from workflows.outbound.addresses import Refused, refusal
 from workflows.outbound.webhook import Target
 
@@ -95,7 +95,7 @@ def change(id: UUID, changes: Mapping[str, Any]) -> Subscription:
 
 def unsubscribe(id: UUID) -> None:
     """Delete it, with its deliveries. Raises UnknownSubscription."""
-    if not Subscription.objects.filter(pk=id).delete()[0]:
+    if not delete_subscription(str(id)):
         raise UnknownSubscription
 
 

@@ -132,8 +132,8 @@ class Outbox:
                 self._items.append((run.id, step, self._partition(run.id), source, before, after))
         if plan.run is not None and lifecycle.RUN_ENDED.get(plan.run.state) in self.wanted:
             number = version_number(version_id)
-            ended = lifecycle.run_event(run, number, plan.run.state, now, error=plan.run.error, depth=depth)
-            self._put(run, ended)
+            told = lifecycle.run_event(run, number, plan.run.state, now, error=plan.run.error, depth=depth)
+            self._put(run, told)
 
     def parts(self) -> tuple[list[str], list[Any]]:
         """The CTEs that write them, with their parameters: behind `won` (with `started_by`), and `released`."""

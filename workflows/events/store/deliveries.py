@@ -231,3 +231,21 @@ def forget_deliveries(*, older_than: float, limit: int) -> int:
         )
         count: int = cursor.rowcount
         return count
+
+
+def delete_subscription(subscription_id: str) -> bool:
+    """With all its deliveries, however many. Returns whether there was one."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Locked first: a consumer that is about to add deliveries waits, and finds it gone.
+        cursor.execute("SELECT 1 FROM events_subscription WHERE id = %s FOR UPDATE", [subscription_id])
+        if cursor.fetchone() is None:
+            return False
+        cursor.execute(
+            """
+            WITH gone AS (DELETE FROM events_delivery WHERE subscription_id = %s RETURNING id)
+            DELETE FROM events_deliveryattempt WHERE delivery_id IN (SELECT id FROM gone)
+            """,
+            [subscription_id],
+        )
+        cursor.execute("DELETE FROM events_subscription WHERE id = %s", [subscription_id])
+        return True

@@ -70,8 +70,6 @@ class Hub:
     def enter(self, principal: str) -> None:
         """Count a stream that begins. Raises TooManyStreams. `leave` when it has ended."""
         with self._lock:
-            if self._closing:
-                raise TooManyStreams("This process ends. Connect again.", retry_after=1)
             if sum(self._open.values()) >= self._limit:
                 raise TooManyStreams("This process serves as many streams as it may. Connect again later.")
             if self._open.get(principal, 0) >= self._limit_of_one:
@@ -124,10 +122,12 @@ class Hub:
     # --- for the process
 
     def close(self, reason: str) -> None:
-        """End all streams, and take no more. Safe in a signal handler: it takes no lock."""
-        self._closing = reason
-        for mailbox in list(self._mailboxes):
-            mailbox.close(reason)
+        """End all streams. One that begins after that is told the same, and comes back: to another process, if the load
+        balancer has looked by then. (An error in its place would end a browser's EventSource for good.)"""
+        with self._lock:
+            self._closing = reason
+            for mailbox in self._mailboxes:
+                mailbox.close(reason)
 
     def stop(self) -> None:
         """For tests: end the thread."""

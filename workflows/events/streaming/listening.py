@@ -1,16 +1,16 @@
 """What one listener of a stream is sent, from the first byte to the last. In its event loop, without a thread."""
 
 import asyncio
-import signal
 import threading
 import weakref
-from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
 
 import orjson
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connection
 
+from erip import draining
 from workflows.api.wait import release_connections
 from workflows.core import cursors
 from workflows.events.conf import conf
@@ -50,26 +50,13 @@ def forget() -> None:
         ended.stop()
 
 
-_ends_with_the_process = False
+def _let_go() -> None:
+    """This process is about to end, and a stream does not end by itself: see Note [Draining a web process]."""
+    if _hub is not None:
+        _hub.close("shutting_down")
 
 
-def _end_with_the_process() -> None:
-    """A server waits for its connections before it ends, and a stream does not end by itself. In its main thread."""
-    global _ends_with_the_process
-    if _ends_with_the_process or threading.current_thread() is not threading.main_thread():
-        return
-    _ends_with_the_process = True
-    before = signal.getsignal(signal.SIGTERM)
-
-    def end(number: int, frame: object) -> None:
-        if _hub is not None:
-            _hub.close("shutting_down")
-        if callable(before):
-            before(number, frame)  # type: ignore[arg-type]
-
-    if before is not signal.SIG_DFL:
-        # Event loops are woken by a descriptor that Python writes to whatever the handler is, so theirs work on.
-        signal.signal(signal.SIGTERM, end)
+draining.when_begun(_let_go)
 
 
 def begin_at(text: str | None) -> dict[int, int] | None:
@@ -110,7 +97,6 @@ class Stream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            _end_with_the_process()
             await _give_thread_back()
             yield f"retry: {RETRY}\n\n".encode()
             await _in_thread(self._hub.begin)
@@ -180,12 +166,12 @@ def _ending(reason: str, text: str) -> bytes:
     return b"event: end\ndata: " + orjson.dumps({"reason": reason, "message": text}) + b"\n\n"
 
 
-async def _in_thread(function: object, *arguments: object, **named: object) -> object:
+async def _in_thread(function: Callable[..., Any], *arguments: object, **named: object) -> Any:
     """In one of the loop's few threads, which keeps no connection."""
 
-    def call() -> object:
+    def call() -> Any:
         try:
-            return function(*arguments, **named)  # type: ignore[operator]
+            return function(*arguments, **named)
         finally:
             connection.close()
 

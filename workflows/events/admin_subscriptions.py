@@ -1,0 +1,159 @@
+"""Subscriptions and their deliveries in the admin. What it changes goes through `subscriptions`, as in the API."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from workflows.admin.base import ShowOnly, clock, json_block, principal_of
+from workflows.errors import InvalidInput, WorkflowsError
+from workflows.events import subscriptions
+from workflows.events.models import Delivery, Event, Subscription
+
+_EDITED = ["url", "types", "source", "subject", "description", "enabled"]
+
+
+class SubscriptionForm(forms.ModelForm):
+    class Meta:
+        model = Subscription
+        fields = _EDITED
+
+    def clean(self) -> Any:
+        cleaned = super().clean() or self.cleaned_data
+        for name in ("source", "subject"):
+            cleaned[name] = cleaned.get(name) or None
+        if self.errors:
+            return cleaned
+        try:
+            subscriptions.check(**{name: cleaned[name] for name in ("url", "types", "source", "subject")})
+        except InvalidInput as error:
+            raise ValidationError([f"{fault.path}: {fault.message}" for fault in error.faults]) from error
+        return cleaned
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ModelAdmin):
+    form = SubscriptionForm
+    list_display = ["url", "types", "status", "failing_since", "description", "created_at"]
+    list_filter = ["enabled"]
+    search_fields = ["url", "description"]
+    readonly_fields = ["created_at", "created_by", "rotated_at", "failing_since", "disabled_at", "disabled_reason"]
+    fields = [*_EDITED, *readonly_fields]
+    actions = ["send_test", "rotate"]
+    list_fullwidth = True
+
+    @display(description="Status", label={"active": "success", "failing": "warning", "disabled": "danger"})
+    def status(self, each: Subscription) -> str:
+        if not each.enabled:
+            return "disabled" if each.disabled_at else "off"
+        return "failing" if each.failing_since else "active"
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
+        values = {name: form.cleaned_data[name] for name in _EDITED}
+        if change:
+            subscriptions.change(obj.pk, values)
+            return
+        made = subscriptions.subscribe(**values, principal=principal_of(request))
+        obj.pk = made.subscription.pk
+        self._show(request, made)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        # Its deliveries may be a million; none of them is listed.
+        return [str(obj) for obj in objs], {"subscriptions": len(objs)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: Subscription) -> None:
+        subscriptions.unsubscribe(obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for each in queryset:
+            subscriptions.unsubscribe(each.pk)
+
+    @action(description="Send a test", permissions=["change"])
+    def send_test(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for each in queryset:
+            _try(request, lambda: subscriptions.send_test(each.pk, principal=principal_of(request)))  # noqa: B023
+        messages.info(request, "What came of it stands under Deliveries.")
+
+    @action(description="Exchange the secret", permissions=["change"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+        for each in queryset:
+            made = _try(request, lambda: subscriptions.rotate_secret(each.pk))  # noqa: B023
+            if made is not None:
+                self._show(request, made)
+
+    @staticmethod
+    def _show(request: HttpRequest, made: subscriptions.Made) -> None:
+        text = "The secret of {} is {} and is not shown again."
+        messages.warning(request, format_html(text, made.subscription.url, made.secret))
+
+
+class _Newest(Paginator):
+    """Counts no more than the newest rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows[:10_000].count())
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ShowOnly):
+    list_display = ["id", "created_at", "type", "event_id", "subscription", "label", "attempts"]
+    list_filter = ["state"]
+    list_select_related = ["subscription"]
+    fields = ["subscription", "type", "event_id", "label", "created_at", "due_at", "finished_at", "tries_made", "shown"]
+    readonly_fields = ["label", "tries_made", "shown"]
+    actions = ["again"]
+    sortable_by: Sequence[str] = []
+    show_full_result_count = False
+    paginator = _Newest
+    list_fullwidth = True
+
+    @display(
+        description="State",
+        label={"PENDING": "warning", "SENDING": "info", "DELIVERED": "success", "FAILED": "danger"},
+    )
+    def label(self, each: Delivery) -> str:
+        return each.state
+
+    @display(description="Attempts")
+    def tries_made(self, each: Delivery) -> SafeString:
+        rows = (
+            (one.number, clock(one.at), one.milliseconds or 0, one.status or "", one.error) for one in each.log.all()
+        )
+        return format_html_join("", "<div>{}. {} · {} ms · {} {}</div>", rows)
+
+    @display(description="Event")
+    def shown(self, each: Delivery) -> SafeString | str:
+        if each.body is not None:
+            return json_block(orjson.loads(each.body))
+        place = {"partition": each.partition, "position": each.position, "logged_at": each.logged_at}
+        logged = Event.objects.filter(**place).first()
+        return json_block(orjson.loads(logged.event)) if logged else "The log does not have it any more."
+
+    def has_again_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        return bool(request.user.has_perm("events.change_subscription"))
+
+    @action(description="Deliver again", permissions=["again"])
+    def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        for each in queryset.order_by("id"):
+            _try(request, lambda: subscriptions.redeliver(each.pk))  # noqa: B023
+
+
+def _try(request: HttpRequest, do: Callable[[], Any]) -> Any:
+    try:
+        return do()
+    except WorkflowsError as error:
+        messages.warning(request, str(error))
+        return None
