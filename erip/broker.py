@@ -7,7 +7,9 @@ from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import SentinelChannel
 from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuRedisTransport
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 from erip.pulse import pulse
 
@@ -23,7 +25,10 @@ class _SurvivesCollect:
         connection = getattr(self, "connection", None)
         if connection is None or getattr(connection, "client", None) is None:
             raise RedisConnectionError("the connection was closed")
-        return super()._connparams(asynchronous)  # type: ignore[misc]
+        parameters = super()._connparams(asynchronous)  # type: ignore[misc]
+        # redis-py's default is several tries with rests between, each as long as a timeout: seen from the consumer, one
+        # try to reach a frozen master would take the better part of a minute. One more is for an idle connection.
+        return {**parameters, "retry": Retry(NoBackoff(), 1)}
 
     def _brpop_start(self, *arguments: Any, **options: Any) -> Any:
         """A worker asks for messages: that is what shows that its consumer lives."""

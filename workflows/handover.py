@@ -36,6 +36,8 @@ LOOK_AFTER = 0.1
 LINGER = 2.0
 #: seconds in which a listener that is told to stop does
 STOPS_WITHIN = 1.0
+#: seconds that a worker waits for its listener before it begins
+LISTENS_WITHIN = 5.0
 #: seconds before a listener that lost its connection tries again
 RETRY_AFTER = 0.2
 
@@ -116,8 +118,13 @@ class Inbox:
         self._channel = f"{WORKER_CHANNEL}{worker_id}"
         self._take = take
         self._stop = threading.Event()
+        self._listens = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="inbox", daemon=True)
         self._thread.start()
+
+    def wait_until_it_listens(self) -> None:
+        """For a few seconds at most: without it, runs come by message."""
+        self._listens.wait(LISTENS_WITHIN)
 
     def stop(self) -> None:
         self._stop.set()
@@ -127,6 +134,7 @@ class Inbox:
         while not self._stop.is_set():
             try:
                 with listening(self._channel) as raw:
+                    self._listens.set()
                     while not self._stop.is_set():
                         self._received(heard(raw, seconds=STOPS_WITHIN))
             except psycopg2.Error as error:

@@ -36,12 +36,15 @@ class WorkerProcess:
         settings = conf()
         # Before anybody knows of this worker, so that no run waits for it meanwhile.
         warm_up()
-        self.worker_id = store.register_worker(name, socket.gethostname(), os.getpid(), lanes)
+        self.worker_id = store.next_worker_id()
         self._watch = LaneWatch(lanes)
         self.hints = Hints()
         self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
         self._inbox = Inbox(self.worker_id, self._take_over)
         self._leaving = False
+        # Whoever sees this worker may hand a run over to it.
+        self._inbox.wait_until_it_listens()
+        store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id)
         self._duties = [
             Periodic("heartbeat", settings.heartbeat, self._beat).start(),
             Periodic("drain", DRAIN_EVERY, self._drain).start(),

@@ -40,6 +40,7 @@ from workflows.store.values import (
 from workflows.store.workers import (
     bury_silent_workers,
     heartbeat,
+    next_worker_id,
     orphaned_steps,
     register_worker,
     retire_worker,
@@ -70,6 +71,7 @@ __all__ = [
     "heartbeat",
     "insert_runs",
     "lane_loads",
+    "next_worker_id",
     "orphaned_steps",
     "overdue_runs",
     "register_worker",

@@ -5,15 +5,23 @@ from collections.abc import Sequence
 from django.db import connection
 
 
-def register_worker(name: str, host: str, pid: int, lanes: Sequence[str]) -> int:
-    """A new life of a worker. Returns its id."""
+def next_worker_id() -> int:
+    """An id for `register_worker`: a worker listens under it before anybody knows of it."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO workflows_worker (name, host, pid, lanes) VALUES (%s, %s, %s, %s) RETURNING id",
-            [name, host, pid, ",".join(lanes)],
-        )
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('workflows_worker', 'id'))")
         worker_id: int = cursor.fetchone()[0]
         return worker_id
+
+
+def register_worker(name: str, host: str, pid: int, lanes: Sequence[str], *, worker_id: int | None = None) -> int:
+    """A new life of a worker. Returns its id: `worker_id`, or else a new one."""
+    worker_id = next_worker_id() if worker_id is None else worker_id
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO workflows_worker (id, name, host, pid, lanes) VALUES (%s, %s, %s, %s, %s)",
+            [worker_id, name, host, pid, ",".join(lanes)],
+        )
+    return worker_id
 
 
 def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
