@@ -95,6 +95,8 @@ class Children:
             cwd=ROOT if service else "/",
             user=None if isinstance(what, Service) else what.user,
             death_signal=service.death_signal if service else what.stop_signal,
+            # Sentinel writes its file anew, passwords and all, and does not care who may read it.
+            umask=-1 if service else 0o077,
         )
         child.identity = Identity.of(child.process.pid)
         child.began = time.monotonic()

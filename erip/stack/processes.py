@@ -66,6 +66,7 @@ def spawn(
     death_signal: int = signal.SIGKILL,
     new_session: bool = False,
     pass_fds: Sequence[int] = (),
+    umask: int = -1,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a process group of its own, its output appended to `log` (a path or an open file, closed).
 
@@ -93,6 +94,7 @@ def spawn(
             process_group=None if new_session else 0,
             start_new_session=new_session,
             pass_fds=pass_fds,
+            umask=umask,
             preexec_fn=tie,
             **(user.popen() if user else {}),
         )
