@@ -8,16 +8,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
+import pgtrigger
 import pytest
 
 from erip.access import keys
 from erip.access.scopes import Scope
 from tests.support.api import INPUT, key, publish
 from tests.support.server import serving, without_light_path
+from workflows.api.light import middleware
 from workflows.api.light.app import Light
 from workflows.api.light.routes import ROUTES
 from workflows.api.limits import BodyLimit
+from workflows.graphs import graph_of
+from workflows.models import WorkflowVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/api/v1/workflows/look-up/runs"
@@ -162,3 +167,61 @@ def test_the_light_path_leaves_what_is_not_plainly_its_own_to_the_ordinary_one(w
         whole, ordinary = ways.send(case, "whole"), ways.send(case, "ordinary")
         assert comparable(whole) == comparable(ordinary), case.name
         assert whole[0] == case.status, case.name
+
+
+def test_a_middleware_that_the_light_path_does_not_know_turns_it_off(ways, settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "somebody.elses.Middleware"]
+
+    with serving(BodyLimit(Light(nobody, ROUTES))) as url:
+        ways.urls["off"] = url
+        assert ways.send(Case("a good request"), "off")[0] == 599
+    assert middleware.unknown() == ["somebody.elses.Middleware"]
+
+
+def test_the_light_path_knows_every_middleware_that_is_installed():
+    from erip.asgi import application
+
+    assert middleware.unknown() == []
+    assert application.app.routes == ROUTES
+
+
+def test_over_https_and_for_other_hosts_the_rules_of_the_middlewares_hold(ways, settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    apps = {"light": BodyLimit(Light(nobody, ROUTES)), "ordinary": fresh_django()}
+    secure: dict[str, str | None] = {"X-Forwarded-Proto": "https"}
+    with ExitStack() as servers:
+        ways.urls = {way: servers.enter_context(serving(app)) for way, app in apps.items()}
+        case = Case("over HTTPS", headers=secure)
+        light, ordinary = ways.send(case, "light"), ways.send(case, "ordinary")
+        assert comparable(light) == comparable(ordinary)
+        assert light[1]["strict-transport-security"] == "max-age=60"
+
+        # Redirected, or refused: by Django
+        assert ways.send(Case("over HTTP"), "light")[0] == 599
+        assert ways.send(Case("a strange host", headers={**secure, "Host": "elsewhere.example"}), "light")[0] == 599
+
+
+def fresh_django() -> Any:
+    """Middlewares read their settings when they are made."""
+    from django.core.handlers.asgi import ASGIHandler
+
+    return BodyLimit(ASGIHandler())
+
+
+def test_an_error_that_nobody_foresaw_is_logged_with_the_requests_id_and_not_told(ways, caplog):
+    # Given a version whose source nobody can read any more
+    with pgtrigger.ignore():
+        WorkflowVersion.objects.update(source="steps: [")
+    graph_of.cache_clear()
+
+    status, _, problem = ways.send(Case("a good request"), "light")
+
+    assert (status, problem["code"]) == (500, "internal-error")
+    assert "steps" not in problem["detail"]
+    logged = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    (failed,) = [line for line in logged if line["event"] == "request_failed"]
+    assert UUID(failed["request_id"])
+    assert (failed["user_id"], failed["code"]) == ("key:test admin", 500)
+    assert failed["request"] == f"POST {START}"
