@@ -21,9 +21,6 @@ from .threads import in_thread
 
 log = structlog.get_logger(__name__)
 
-#: nginx's, for a client that left: it is sent to nobody
-_GONE = 499
-
 
 class Light:
     """Stands in front of `app`, and behind `BodyLimit`."""
