@@ -58,7 +58,14 @@ def site(django_db_setup, django_db_blocker):
         engine.publish(None, DEFINITION, "yaml", author="test")
         engine.publish(None, TAKES_ANYTHING, "yaml", author="test")
         run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0]
-        known = {"name": ["look-up", "anything"], "id": [run.id], "step": ["enrich"], "number": [1]}
+        known = {
+            "name": ["look-up", "anything"],
+            "id": [run.id],
+            "step": ["enrich"],
+            "number": [1],
+            "type": ["nexus.threat.detected"],
+            "position": ["0-0"],
+        }
         with serving() as url:
             yield url, headers, known
         call_command("flush", interactive=False, verbosity=0)
