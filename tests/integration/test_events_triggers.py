@@ -75,7 +75,7 @@ def test_an_event_that_is_sent_again_starts_nothing_again() -> None:
 
 
 def test_all_events_of_a_round_start_their_runs_at_once() -> None:
-    respond('input: {n: "${{ event.data.n }}"}}')
+    respond('{event: acme.found, input: {n: "${{ event.data.n }}"}}')
     with consuming(Triggers()):
         accept([event(type="acme.found", subject=f"host-{n}", data={"n": n}) for n in range(500)])
         until(lambda: WorkflowRun.objects.count() == 500)
