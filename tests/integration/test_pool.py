@@ -258,3 +258,20 @@ def in_a_child(work: object) -> int:
     os.waitpid(child, 0)
     os.close(write)
     return int(os.read(read, 100) or b"-1")
+
+
+def test_connections_that_nobody_needs_any_more_are_closed_down_to_the_pools_size(
+    settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ERIP_DB_POOL_SIZE, settings.ERIP_DB_POOL_OVERFLOW = 1, 2
+    monkeypatch.setattr(pool, "SPARE_FOR", 0.2)
+    wrappers = [wrapper() for _ in range(3)]
+    pids = [backend(each) for each in wrappers]
+    for each in wrappers:
+        each.close()
+    until(lambda: sum(lives(pid) for pid in pids) == 1, seconds=10, what="one is left")
+    # And three can be opened again
+    pids = [backend(each) for each in wrappers]
+    assert len(set(pids)) == 3
+    for each in wrappers:
+        each.close()

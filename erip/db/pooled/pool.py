@@ -9,6 +9,11 @@ it is dropped. Each connection belongs to the generation of the pool in which it
 or leading to a server that takes no writes any more, begins the next generation: those of former ones are closed when
 they come back or are about to be handed out. One failover has at most those as victims who were at work.
 
+Note [Trimming]
+SQLAlchemy closes a connection that comes back beyond the pool's size at once, and the next thread opens another: 500
+threads on 20 kept and 200 possible connections did little else. So all are kept while they are used, and those that
+lay idle for SPARE_FOR are closed, down to ERIP_DB_POOL_SIZE. No more than CONNECTING are opened at the same time.
+
 Note [Hung server]
 Where a statement has no answer yet and nobody else of this process got one for ERIP_DB_HUNG_AFTER seconds, a new
 connection tells a server that hangs from a statement that takes long. If connecting fails as well, what waits is cut
@@ -44,7 +49,11 @@ log = structlog.get_logger(__name__)
 #: seconds that a connection may have lain idle without being asked whether it still lives
 TRUST = 1.0
 #: seconds that it has for the answer
-PING_WITHIN = 2.0
+PING_WITHIN = 4.0
+#: connections opened at the same time
+CONNECTING = 8
+#: seconds that a connection beyond ERIP_DB_POOL_SIZE may lie idle
+SPARE_FOR = 30.0
 
 Connect = Callable[[], Any]
 
@@ -61,8 +70,9 @@ class Pool:
         self._lock = threading.Lock()
         self._queue = QueuePool(
             self._open,
-            pool_size=settings.ERIP_DB_POOL_SIZE,
-            max_overflow=settings.ERIP_DB_POOL_OVERFLOW,
+            # Note [Trimming]
+            pool_size=settings.ERIP_DB_POOL_SIZE + settings.ERIP_DB_POOL_OVERFLOW,
+            max_overflow=0,
             timeout=settings.ERIP_DB_POOL_TIMEOUT,
             recycle=settings.ERIP_DB_POOL_RECYCLE,
             # The connection that was used last is the one least likely to need a ping.
@@ -70,6 +80,7 @@ class Pool:
         )
         self._places = settings.ERIP_DB_POOL_SIZE + settings.ERIP_DB_POOL_OVERFLOW
         self._turns = Turns(self._places)
+        self._connecting = threading.Semaphore(CONNECTING)
         #: places of those that came back by themselves, which happens in the middle of anything: a collector's callback
         self._orphaned: queue.SimpleQueue[None] = queue.SimpleQueue()
         #: (generation, idle since) of each connection that is open
@@ -168,7 +179,8 @@ class Pool:
     def _open(self) -> Any:
         generation = self.generation
         try:
-            real = self._connect()
+            with self._connecting:
+                real = self._connect()
         except Exception as error:
             metrics.CONNECTS.labels(self.name, "failed").inc()
             self.breaker.failed(error)
@@ -231,6 +243,7 @@ class Pool:
             self._orphaned.get()
             metrics.ABANDONED.labels(self.name).inc()
             self._turns.give()
+        self._trim(now)
         out = self._all_out()
         hung_for = settings.ERIP_DB_HUNG_AFTER
         waiting: list[tuple[Checkout, float]] = []
@@ -295,6 +308,20 @@ class Pool:
             del checkout
             ended.clear()
             gc.collect()
+
+    def _trim(self, now: float) -> None:
+        """Note [Trimming]: the one that has been idle longest, one at a look."""
+        places = self._queue._pool
+        with places.mutex:  # type: ignore[attr-defined]
+            lying = places.queue  # type: ignore[attr-defined]
+            # Last in, first out: the first is the oldest.
+            oldest = lying[0] if len(lying) > settings.ERIP_DB_POOL_SIZE else None
+            real = oldest.dbapi_connection if oldest is not None else None
+            if oldest is None or (real is not None and now - self._known.get(real, (0, 0.0))[1] < SPARE_FOR):
+                return
+            lying.popleft()
+        oldest.close()
+        self._queue._dec_overflow()
 
     def _report_leak(self, checkout: Checkout, now: float) -> None:
         if checkout.kept or checkout.reported or checkout.quiet_for(now) < settings.ERIP_DB_LEAK_AFTER:
