@@ -27,8 +27,8 @@ class _SurvivesCollect:
             raise RedisConnectionError("the connection was closed")
         parameters = super()._connparams(asynchronous)  # type: ignore[misc]
         # redis-py's default is several tries with rests between, each as long as a timeout: seen from the consumer, one
-        # try to reach a frozen master would take the better part of a minute. One more is for an idle connection.
-        return {**parameters, "retry": Retry(NoBackoff(), 1)}
+        # try to reach a frozen master would take the better part of a minute. Those who call try again themselves.
+        return {**parameters, "retry": Retry(NoBackoff(), 0)}
 
     def _brpop_start(self, *arguments: Any, **options: Any) -> Any:
         """A worker asks for messages: that is what shows that its consumer lives."""

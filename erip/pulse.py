@@ -12,9 +12,9 @@ That PostgreSQL is away is no reason to kill a worker: another one would fare no
 import time
 from collections.abc import Callable
 
-#: seconds for which what the consumer shows is good: above the time that it takes to give a frozen master up, and that
-#: one try to reach it takes (two timeouts of 3 s)
-GOOD_FOR = 10.0
+#: seconds for which what the consumer shows is good: above the time that it takes to give a frozen master up (7 s were
+#: seen) and to find out twice that it cannot be reached (two timeouts of 3 s)
+GOOD_FOR = 20.0
 #: the same for the look into PostgreSQL, which takes longer while that fails over
 LOOKED_WITHIN = 30.0
 
