@@ -116,3 +116,19 @@ def test_disturbances_before_the_first_fault_are_the_machines():
     samples = [sample(1), sample(2, 2.0), sample(3, 0.1, "503"), sample(9, 0.1, "503")]
     assert calm(samples, [mark(5)]) == (3, 2)
     assert calm(samples, []) == (4, 3)
+
+
+def test_a_fault_is_as_long_as_it_was_for_the_operation_that_it_hit_hardest():
+    short = [sample(5, 0.1, "503", operation="read"), sample(6, operation="read")]
+    long = [sample(5, 0.1, "503", operation="list"), sample(9, operation="list")]
+    (found,) = outages([*short, *long], [mark(4)], 10)
+    assert found.by_operation == {"read": pytest.approx(1.01), "list": pytest.approx(4.01)}
+    assert found.failover == pytest.approx(4.01)
+    assert found.gap == pytest.approx(5.01)
+
+
+def test_a_right_answer_to_an_older_request_does_not_end_an_outage():
+    # Asked before the failure, answered after it: it tells nothing of requests that came later.
+    samples = [sample(4.5, 1.0), sample(5, 0.1, "503"), sample(7)]
+    (found,) = outages(samples, [mark(4)], 10)
+    assert found.failover == pytest.approx(2.01)
