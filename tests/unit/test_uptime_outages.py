@@ -1,12 +1,15 @@
 """Failover, recovery and gaps are computed from what the clients saw."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.uptime.availability import availability, seconds
 from benchmarks.uptime.outages import NORMAL, Mark, calm, disturbed, outages
 from benchmarks.uptime.samples import Sample, Try
+
+#: a machine that is busy with other things takes its time
+busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def sample(began: float, took: float = 0.01, error: str | None = None, *, operation: str = "read") -> Sample:
@@ -82,6 +85,7 @@ times = st.floats(0, 100)
 tries = st.tuples(times, st.floats(0.001, 5), st.booleans(), st.sampled_from(["read", "list", "start"]))
 
 
+@busy
 @given(st.lists(tries, max_size=60), st.lists(times, max_size=5, unique=True))
 def test_whatever_happens_the_figures_hold_together(made, moments):
     samples = [sample(at, took, None if right else "503", operation=name) for at, took, right, name in made]
@@ -99,6 +103,7 @@ def test_whatever_happens_the_figures_hold_together(made, moments):
     assert sum(one.failed_tries + one.slow_tries for one in found) == len(after)
 
 
+@busy
 @given(st.lists(tries, max_size=60))
 def test_seconds_hold_every_operation_once(made):
     samples = [sample(at, took, None if right else "503") for at, took, right, _ in made]
