@@ -48,7 +48,8 @@ class Injector:
                 if await self._whole(min(begin + duration, time.perf_counter() + WHOLE_WITHIN)):
                     await self._carry_out(KINDS[planned.kind])
                 else:
-                    self.left_out.append(f"{planned.kind} was left out: still missing: {', '.join(self._missing)}")
+                    why = f"still missing: {', '.join(self._missing)}" if self._missing else "no time was left"
+                    self.left_out.append(f"{planned.kind} was left out: {why}")
         finally:
             self.heal()
 

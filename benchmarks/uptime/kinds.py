@@ -70,6 +70,7 @@ KINDS: dict[str, Kind] = {
         Kind("postgres-kill", Role.POSTGRES_PRIMARY, Action.KILL),
         Kind("postgres-node-kill", Role.POSTGRES_PRIMARY_NODE, Action.KILL),
         Kind("postgres-freeze", Role.POSTGRES_PRIMARY, Action.FREEZE, HOLD),
+        Kind("postgres-node-freeze", Role.POSTGRES_PRIMARY_NODE, Action.FREEZE, HOLD),
         Kind("postgres-cut", Role.POSTGRES_PRIMARY_NODE, Action.CUT, HOLD),
         Kind("postgres-replica-kill", Role.POSTGRES_REPLICA, Action.KILL),
         Kind("etcd-kill", Role.ETCD_LEADER, Action.KILL),

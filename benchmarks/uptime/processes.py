@@ -48,10 +48,18 @@ def family(owner: Owner, pids: Iterable[int]) -> list[Identity]:
             root = psutil.Process(pid)
             if not owner.owns(root):
                 raise BenchmarkError(f"The process {pid} ({root.name()}) is not of this stack: it is not touched.")
-            for process in [root, *root.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess):
-                    found[process.pid] = Identity(process.pid, process.create_time())
+            found |= _tree(root)
     return list(found.values())
+
+
+def _tree(root: psutil.Process) -> dict[int, Identity]:
+    """By pid. What an own process started is our own, whatever it calls itself: PostgreSQL's backends are renamed."""
+    found: dict[int, Identity] = {}
+    with suppress(psutil.NoSuchProcess):
+        for process in [root, *root.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                found[process.pid] = Identity(process.pid, process.create_time())
+    return found
 
 
 def send(identities: Sequence[Identity], number: signal.Signals) -> int:
@@ -73,8 +81,13 @@ def kill(owner: Owner, pids: Sequence[int]) -> None:
     """
     victims = family(owner, pids)
     send(victims, signal.SIGSTOP)
-    late = family(owner, [one.pid for one in victims])
-    doomed = [*victims, *(one for one in late if one not in victims)]
-    send(doomed, signal.SIGKILL)
+    doomed = {one.pid: one for one in victims}
+    try:
+        for one in victims:
+            if process := one.process():
+                doomed |= _tree(process)
+    finally:
+        # Whatever happens: nobody stays frozen.
+        send(list(doomed.values()), signal.SIGKILL)
     # On a busy machine the kernel takes its time; whoever looks for what is missing must not find them alive.
-    wait_until(lambda: not any(one.alive for one in doomed), DEATH)
+    wait_until(lambda: not any(one.alive for one in doomed.values()), DEATH)

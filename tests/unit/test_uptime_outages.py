@@ -1,12 +1,15 @@
 """Failover, recovery and gaps are computed from what the clients saw."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.uptime.availability import availability, seconds
 from benchmarks.uptime.outages import NORMAL, Mark, calm, disturbed, outages
 from benchmarks.uptime.samples import Sample, Try
+
+#: a machine that is busy with other things takes its time
+busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def sample(began: float, took: float = 0.01, error: str | None = None, *, operation: str = "read") -> Sample:
@@ -82,6 +85,7 @@ times = st.floats(0, 100)
 tries = st.tuples(times, st.floats(0.001, 5), st.booleans(), st.sampled_from(["read", "list", "start"]))
 
 
+@busy
 @given(st.lists(tries, max_size=60), st.lists(times, max_size=5, unique=True))
 def test_whatever_happens_the_figures_hold_together(made, moments):
     samples = [sample(at, took, None if right else "503", operation=name) for at, took, right, name in made]
@@ -99,6 +103,7 @@ def test_whatever_happens_the_figures_hold_together(made, moments):
     assert sum(one.failed_tries + one.slow_tries for one in found) == len(after)
 
 
+@busy
 @given(st.lists(tries, max_size=60))
 def test_seconds_hold_every_operation_once(made):
     samples = [sample(at, took, None if right else "503") for at, took, right, _ in made]
@@ -116,3 +121,19 @@ def test_disturbances_before_the_first_fault_are_the_machines():
     samples = [sample(1), sample(2, 2.0), sample(3, 0.1, "503"), sample(9, 0.1, "503")]
     assert calm(samples, [mark(5)]) == (3, 2)
     assert calm(samples, []) == (4, 3)
+
+
+def test_a_fault_is_as_long_as_it_was_for_the_operation_that_it_hit_hardest():
+    short = [sample(5, 0.1, "503", operation="read"), sample(6, operation="read")]
+    long = [sample(5, 0.1, "503", operation="list"), sample(9, operation="list")]
+    (found,) = outages([*short, *long], [mark(4)], 10)
+    assert found.by_operation == {"read": pytest.approx(1.01), "list": pytest.approx(4.01)}
+    assert found.failover == pytest.approx(4.01)
+    assert found.gap == pytest.approx(5.01)
+
+
+def test_a_right_answer_to_an_older_request_does_not_end_an_outage():
+    # Asked before the failure, answered after it: it tells nothing of requests that came later.
+    samples = [sample(4.5, 1.0), sample(5, 0.1, "503"), sample(7)]
+    (found,) = outages(samples, [mark(4)], 10)
+    assert found.failover == pytest.approx(2.01)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import psutil
@@ -80,6 +81,15 @@ def test_a_kill_takes_the_children_too(parent):
     family = [parent, *parent.children(recursive=True)]
     made = fault(KINDS["worker-kill"], Topology(), Victim("worker", (parent.pid,)))
     made.inject()
+    assert all(becomes(one, psutil.STATUS_ZOMBIE) for one in family)
+
+
+def test_what_an_own_process_started_goes_with_it_whatever_it_calls_itself(parent):
+    # Given: a parent that is known by its command line alone, as a postmaster is, and a child that is not
+    family = [parent, *parent.children(recursive=True)]
+    owner = Owner(1 << 30, "none", (Path("subprocess.Popen"),))
+    assert not owner.owns(family[1])
+    processes.kill(owner, [parent.pid])
     assert all(becomes(one, psutil.STATUS_ZOMBIE) for one in family)
 
 
