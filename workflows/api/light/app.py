@@ -11,6 +11,8 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 
 from erip.access.authentication import CHALLENGE, principal_of_bearer
 from erip.access.principals import Principal
+from erip.db.consistency import is_token
+from erip.db.requests import HEADER, answer_headers, serving
 
 from ..limits import App, Message, Receive, Scope, Send, replay
 from ..problems import Problem, failure, problem_of
@@ -65,7 +67,18 @@ class Light:
 
 def _answer(route: Route, request: LightRequest, parameters: dict[str, str]) -> LightResponse:
     """What the view would answer. Raises NotLight."""
-    return Context().run(_answer_logged, route, request, parameters)
+    return Context().run(_answer_consistently, route, request, parameters)
+
+
+def _answer_consistently(route: Route, request: LightRequest, parameters: dict[str, str]) -> LightResponse:
+    """As `erip.db.middleware.Consistency`, for callers that are no browsers."""
+    brought = request.headers.get(HEADER)
+    if brought is not None and not is_token(brought):
+        raise NotLight
+    with serving(brought) as scope:
+        response = _answer_logged(route, request, parameters)
+        response.headers.update(answer_headers(scope))
+    return response
 
 
 def _answer_logged(route: Route, request: LightRequest, parameters: dict[str, str]) -> LightResponse:

@@ -26,6 +26,7 @@ COVERED = {
     "django.middleware.security.SecurityMiddleware": _HEADERS,  # and redirects, see `served`
     "whitenoise.middleware.WhiteNoiseMiddleware": "files have other addresses",
     "csp.middleware.CSPMiddleware": _HEADERS,
+    "erip.db.middleware.Consistency": "see `app`; its cookie is for browsers with a session",
     "django_structlog.middlewares.RequestMiddleware": "see `app`: the request's id and caller go with what is logged",
     "django.contrib.sessions.middleware.SessionMiddleware": "a key goes before a session, which is then not read",
     "django.middleware.common.CommonMiddleware": "see `served`; the addresses have no slash at the end",
