@@ -202,11 +202,13 @@ class CancelRun:
             runs.ledger.cancel(run_id, answer.status)
             return None
 
-        body = {"reason": "uptime"}
+        body, headers = {"reason": "uptime"}, f"Idempotency-Key: cancel-{run_id}\r\n"
         # Whatever the answer: the request may be carried out.
         runs.ledger.cancels.setdefault(run_id, 0)
         return await persist(
-            lambda seconds: runs.client.request("POST", path, body, seconds=seconds), judge, runs.random
+            lambda seconds: runs.client.request("POST", path, body, headers=headers, seconds=seconds),
+            judge,
+            runs.random,
         )
 
 
