@@ -14,6 +14,7 @@ cgroup v2 and BPF. When this process dies, the kernel takes the programs away (`
 import os
 import secrets
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from .topology import Victim
 #: of the packets of a node that is cut off
 MARK = 0x45524950
 PREFIX = "erip-cut-"
+#: seconds after which an empty cgroup is surely nobody's who is just beginning
+OLD = 60.0
 
 
 def possible() -> bool:
@@ -61,6 +64,7 @@ class Cut:
             if root is None:
                 raise OSError("there is no cgroup v2 here")
             members = processes.family(self._owner, self._victim.pids)
+            _sweep(root)
             self._cgroup = root / f"{PREFIX}{secrets.token_hex(6)}"
             self._cgroup.mkdir()
             for member in members:
@@ -109,6 +113,14 @@ def _root() -> Path | None:
             if kind == "cgroup2":
                 return Path(place)
     return None
+
+
+def _sweep(root: Path) -> None:
+    """Remove what was left by benchmarks that were killed. A cgroup with a process in it cannot be removed."""
+    for left in root.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > OLD:
+                left.rmdir()
 
 
 def _cgroup_of(pid: int, root: Path) -> Path:

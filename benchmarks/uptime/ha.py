@@ -20,7 +20,7 @@ from ..deployment import Deployment
 from ..errors import BenchmarkError
 from . import cut
 from .kinds import Action, Kind, Role
-from .topology import Redis, Victim, absent, database_faults, names_of, owner_of, pick, pid_of
+from .topology import Redis, Victim, absent, database_faults, missing_workers, names_of, owner_of, pick, pid_of
 
 #: seconds for one question to one server
 PATIENCE = 1.0
@@ -58,7 +58,7 @@ class HighlyAvailable:
             self._missing_redis,
             self._missing_postgres,
             lambda: database_faults(self.database),
-            self._missing_workers,
+            lambda: missing_workers(self.state, self.database),
         )
         return next((found for question in questions if (found := question())), [])
 
@@ -140,10 +140,6 @@ class HighlyAvailable:
             with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # nosec B310 (ours)
                 return dict(json.load(answer))
         return {}
-
-    def _missing_workers(self) -> list[str]:
-        pids = {pid_of(self.state, name) for name in names_of(self.state) if name.startswith("worker-")}
-        return [] if services.workers_registered(self.database, pids) else ["a worker"]
 
 
 def _is_guard(pid: int) -> bool:

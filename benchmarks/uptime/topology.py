@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-import psutil
 import psycopg2
 
 from erip.stack import services
@@ -92,7 +91,12 @@ class SingleNode:
         return Victim(names[role], (self._pid(names[role]),))
 
     def missing(self) -> list[str]:
-        return absent(self.state) or ([] if services.answers(self.url) else ["web"]) or database_faults(self.database)
+        return (
+            absent(self.state)
+            or ([] if services.answers(self.url) else ["web"])
+            or database_faults(self.database)
+            or missing_workers(self.state, self.database)
+        )
 
     def _names(self) -> list[str]:
         return names_of(self.state)
@@ -161,9 +165,7 @@ def database_faults(url: str) -> list[str]:
     return [*([] if workers else ["a worker"]), *([] if leaders else ["a leader"])]
 
 
-def listener(port: int) -> int:
-    """The process that listens on this port of the loopback. Raises BenchmarkError for none."""
-    for one in psutil.net_connections("tcp4"):
-        if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port and one.pid:
-            return int(one.pid)
-    raise BenchmarkError(f"Nothing listens on port {port}.")
+def missing_workers(state: State, database: str) -> list[str]:
+    """Whether every worker that runs has registered: until then it is only loading."""
+    pids = {pid_of(state, name) for name in names_of(state) if name.startswith("worker-")}
+    return [] if services.workers_registered(database, pids) else ["a worker"]

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,7 @@ def connect(port: int) -> str:
 
 def test_a_node_that_is_cut_off_hears_nobody_and_nobody_hears_it_until_it_is_healed(nodes, fault):
     node, other = nodes
+    before = cgroups()
     # Given: everybody talks to everybody, and a connection that stands
     assert (node.call(other.port), other.call(node.port), node.call(node.port)) == ("pong", "pong", "pong")
     standing = socket.create_connection(("127.0.0.1", node.port))
@@ -126,7 +128,11 @@ def test_a_node_that_is_cut_off_hears_nobody_and_nobody_hears_it_until_it_is_hea
     # Then: new connections work at once, and the old one once TCP has sent again
     assert (connect(node.port), node.call(other.port), other.call(node.port)) == ("pong", "pong", "pong")
     assert standing.recv(99).decode().startswith("pong") if _readable(standing, 10) else False
-    assert not list(Path("/sys/fs/cgroup").glob(f"**/{cut.PREFIX}*"))
+    assert cgroups() == before
+
+
+def cgroups() -> set[Path]:
+    return set(Path("/sys/fs/cgroup").glob(f"**/{cut.PREFIX}*"))
 
 
 def _readable(connection: socket.socket, seconds: float) -> bool:
@@ -155,6 +161,11 @@ def test_a_cut_ends_with_the_process_that_made_it(nodes):
     while (heard := connect(node.port)) != "pong" and time.monotonic() < deadline:
         threading.Event().wait(0.05)
     assert heard == "pong"
+    # Its cgroup is left: empty, once the node has ended, and swept away by the next cut.
+    node.end()
+    for left in cgroups():
+        with suppress(OSError):
+            left.rmdir()
 
 
 def test_a_fault_that_is_healed_before_it_is_put_in_is_not_put_in(nodes, fault):
