@@ -210,3 +210,17 @@ def _signal(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
     except psutil.Error:
         return
+
+
+def listens(pid: int, port: int | None) -> bool:
+    """Whether the process, or one that it started, listens on `port`."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return any(
+            link.status == psutil.CONN_LISTEN and link.laddr.port == port
+            for one in family
+            for link in one.net_connections("tcp")
+        )
+    except psutil.Error:
+        return False

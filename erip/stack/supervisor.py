@@ -15,12 +15,13 @@ import signal
 import time
 from types import FrameType
 from typing import IO
+from urllib.parse import urlsplit
 
 from . import services, setup
 from .children import Child, Children, Server
 from .errors import ServerFailed, StackError, from_os_error
 from .layout import Layout
-from .processes import MARK, last_line
+from .processes import MARK, last_line, listens
 from .reporting import Progress, write_status
 from .rotation import rotate_all
 from .services import Service
@@ -136,9 +137,8 @@ class Supervisor:
         for service in wanted:
             if service.name != "flower":
                 self._start_service(service, rank)
-        urls = [service.url for service in wanted if service.url and service.name != "flower"]
-        urls.append(self.layout.addresses["web"])
-        while not (all(services.answers(url) for url in urls) and self._workers_registered(database)):
+        serving = [child for child in self.children.all if child.what in wanted and getattr(child.what, "url", None)]
+        while not (all(map(_serves, serving)) and self._front_answers() and self._workers_registered(database)):
             self._pause(0.1)
             self.children.tend()
             for child in self.children.all:
@@ -158,6 +158,9 @@ class Supervisor:
         child = self.children.add(service, self.state.logs / f"{service.name}.log", rank)
         self.children.start(child)
         return child
+
+    def _front_answers(self) -> bool:
+        return services.answers(self.layout.addresses["web"])
 
     def _workers_registered(self, database: str) -> bool:
         workers = [child for child in self.children.all if child.name.startswith("worker-")]
@@ -201,3 +204,9 @@ class Supervisor:
 
 def _named(group: list[Server]) -> str:
     return ", ".join(dict.fromkeys(server.title for server in group))
+
+
+def _serves(child: Child) -> bool:
+    """Whether this very process does: another stack that has taken its port meanwhile would answer in its place."""
+    url = getattr(child.what, "url", None) or ""
+    return child.identity is not None and listens(child.identity.pid, urlsplit(url).port) and services.answers(url)
