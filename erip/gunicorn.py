@@ -48,6 +48,9 @@ class _Protocol(ASGIProtocol):
         return draining.begun() or super()._will_close(request, response_requires_close)
 
 
+# Whether HTTP can be parsed in C is looked up on the class that asks, and read from the base: asked of the subclass
+# first, it would never be.
+ASGIProtocol._check_h1c_protocol_available()
 # The worker's factory names it by this global.
 gasgi.ASGIProtocol = _Protocol
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workflows.core.blocks import Entry, decode, encode
@@ -202,6 +202,7 @@ events = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(events, max_size=20, unique_by=lambda event: event["id"]), st.integers(1, 64))
 def test_nothing_of_an_event_is_lost_or_changed_and_each_key_is_in_one_partition(
     batch: list[dict[str, Any]], partitions: int

@@ -82,6 +82,15 @@ class IngestWriter:
         self._queue.put(piece)
         return piece.done
 
+    def knock(self, events: int) -> None:
+        """Raises JournalFull where the last survey left no room for (about) so many events: what is refused need not be
+        read, or a flood of refusals would take the time in which events are consumed."""
+        pressure, surveyed_at = self._pressure, self._surveyed_at
+        if pressure is not None and time.monotonic() - surveyed_at < SURVEY_SECONDS:
+            seconds = retry_after(events, pressure, _policy())
+            if seconds is not None:
+                raise JournalFull(seconds)
+
     def forget(self) -> None:
         """Look at quotas and pressure anew at the next request."""
         self._quotas.forget()
@@ -208,6 +217,11 @@ def writer() -> IngestWriter:
             if _writer is None:
                 _writer = IngestWriter()
     return _writer
+
+
+def knock(events: int) -> None:
+    """Before a request is read, which has about so many events. Raises JournalFull."""
+    writer().knock(events)
 
 
 def accept(batch: Batch) -> None:

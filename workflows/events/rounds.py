@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from typing import NamedTuple
 
 import structlog
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
@@ -75,8 +76,7 @@ class _Work:
     heads: dict[int, Place] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     partition: int
     block: StoredBlock
     offset: int

@@ -29,6 +29,7 @@ def accept(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
 
     Raises APIException and WorkflowsError.
     """
+    ingest.knock(max(1, body.count(b'"specversion"')))
     limit = conf().body_limit
     plain = decoded(body, headers.get("Content-Encoding", ""), limit)
     try:
