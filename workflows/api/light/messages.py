@@ -114,7 +114,10 @@ class Route:
 
     @cached_property
     def instance(self) -> APIView:
-        return self.view()
+        view = self.view()
+        if hasattr(view, "get") and not hasattr(view, "head"):
+            view.head = view.get  # as View.setup does, so that Allow names it
+        return view
 
     @cached_property
     def parsers(self) -> list[BaseParser]:
