@@ -116,7 +116,8 @@ class Route:
     def instance(self) -> APIView:
         view = self.view()
         if hasattr(view, "get") and not hasattr(view, "head"):
-            view.head = view.get  # as View.setup does, so that Allow names it
+            # As View.setup does, so that Allow names it.
+            view.head = view.get  # type: ignore[attr-defined]
         return view
 
     @cached_property
