@@ -361,7 +361,7 @@ def test_a_claim_that_was_planned_on_empty_tables_stays_on_its_indexes_as_they_f
     publish(one_step("sample.echo"))
     runs = engine.start_runs("one", [engine.StartRequest({})] * 2000, principal="t")
     with connection.cursor() as cursor:
-        name, *_ = prepared._translated(claims._CLAIM.format(skip=""))
+        name, *_ = prepared._translated(claims._CLAIM.format(skip="", started_by="", told=""))
         cursor.execute(f"EXPLAIN EXECUTE {name} (%s, '{{standard}}', 1, %s)", [f"{{{runs[0].id}}}", worker])
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "workflows_steprun_pkey" in plan

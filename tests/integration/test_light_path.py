@@ -1,5 +1,6 @@
 """The light path answers as the ordinary views do: each request of a table is sent both ways."""
 
+import gzip
 import http.client
 import json
 import re
@@ -12,15 +13,19 @@ from uuid import UUID
 
 import pgtrigger
 import pytest
+import zstandard
 
 from erip.access import keys
 from erip.access.scopes import Scope
 from tests.support.api import INPUT, key, publish
+from tests.support.events import event
 from tests.support.server import serving, without_light_path
 from workflows.api.light import middleware
 from workflows.api.light.app import Light
 from workflows.api.light.routes import ROUTES
 from workflows.api.limits import BodyLimit
+from workflows.core.cloudevents import BATCH, STRUCTURED
+from workflows.events.api.light import ROUTES as EVENT_ROUTES
 from workflows.graphs import graph_of
 from workflows.models import WorkflowVersion
 
@@ -92,6 +97,54 @@ LIGHT = [
     Case("nonsense for a media type", status=415, headers={"Content-Type": "json"}),
 ]
 
+BINARY = {"ce-specversion": "1.0", "ce-id": "b1", "ce-source": "/scanner", "ce-type": "nexus.threat.detected"}
+
+
+def sent(name: str, body: object, status: int = 202, media: str | None = STRUCTURED, **headers: str) -> Case:
+    """One request to the event bus."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named: dict[str, str | None] = {"Content-Type": media, **{n.replace("_", "-"): v for n, v in headers.items()}}
+    return Case(f"events: {name}", content, status, "/api/v1/events", headers=named)
+
+
+LIGHT += [
+    sent("one, structured", event()),
+    sent("with a charset", event(), media=f"{STRUCTURED}; charset=utf-8"),
+    sent("with another charset", event(), 400, media=f"{STRUCTURED}; charset=latin1"),
+    sent("a batch", [event(), event()], media=BATCH),
+    sent("a batch with the same event twice", [event(id="twice"), event(id="twice")], media=BATCH),
+    sent("an empty batch", [], media=BATCH),
+    sent("binary, JSON", {"severity": "high"}, media="application/json", **BINARY),
+    sent("binary, text", b"plain words", media="text/plain", **BINARY),
+    sent("binary, other bytes", b"\x00\xff\xfe", media="application/octet-stream", **BINARY),
+    sent("binary, a form", b"a=1&b=2", media="application/x-www-form-urlencoded", **BINARY),
+    sent("binary, without data", b"", media=None, **BINARY),
+    sent("binary, with an extension", {}, media="application/json", **BINARY, ce_traceparent="00-1-2-03"),
+    sent("binary, without a source", {}, 422, "application/json", **{**BINARY, "ce-source": ""}),
+    sent("binary, no JSON", b"{", 400, "application/json", **BINARY),
+    sent("gzip", gzip.compress(json.dumps(event()).encode()), Content_Encoding="gzip"),
+    sent(
+        "zstd", zstandard.ZstdCompressor().compress(json.dumps([event()]).encode()), 202, BATCH, Content_Encoding="zstd"
+    ),
+    sent("gzip that is cut short", gzip.compress(json.dumps(event()).encode())[:-9], 400, Content_Encoding="gzip"),
+    sent("gzip that is none", event(), 400, Content_Encoding="gzip"),
+    sent("a bomb", gzip.compress(b" " * 100_000_000), 413, Content_Encoding="gzip"),
+    sent("an encoding that nobody reads", event(), 415, Content_Encoding="br"),
+    sent("a batch with faults", [event(), event(source=""), event(id=7, type=None)], 422, BATCH),
+    sent("a batch as one", [event()], 422),
+    sent("one as a batch", event(), 422, BATCH),
+    sent("another version", event(specversion="0.3"), 422),
+    sent("no JSON", b"{", 400),
+    sent("no UTF-8", b"\xff", 400),
+    sent("a surrogate", b'{"specversion": "1.0", "id": "\\ud800", "source": "/a", "type": "b"}', 400),
+    sent("no body", b"", 400),
+    sent("an ordinary media type", event(), 415, "application/json"),
+    sent("no media type", event(), 415, None),
+    sent("XML", b"<x/>", 415, "application/cloudevents+xml"),
+    sent("too small a scope", event(), 403, Authorization="Bearer {reader}"),
+    sent("an unknown API key", event(), 401, Authorization="Bearer erip_00000000_" + "a" * 40),
+]
+
 #: left to Django
 ORDINARY = [
     Case("no key", status=401, headers={"Authorization": None}),
@@ -99,6 +152,7 @@ ORDINARY = [
     Case("another method", b"", 405, method="GET"),
     Case("a name that is none", status=404, path="/api/v1/workflows/Look_Up/runs"),
     Case("a slash at the end", status=404, path=f"{START}/"),
+    Case("another method for events", b"", 200, "/api/v1/events", "GET"),
     Case("an empty form", b"", 422, headers={"Content-Type": "application/x-www-form-urlencoded"}),
     Case("a media type without end", status=415, headers={"Content-Type": "application/" + "x" * 300}),
 ]
@@ -146,7 +200,11 @@ def ways() -> Iterator[Ways]:
     publish()
     from erip.asgi import application
 
-    apps = {"light": BodyLimit(Light(nobody, ROUTES)), "ordinary": without_light_path(), "whole": application}
+    apps = {
+        "light": BodyLimit(Light(nobody, [*ROUTES, *EVENT_ROUTES])),
+        "ordinary": without_light_path(),
+        "whole": application,
+    }
     with ExitStack() as servers:
         yield Ways({way: servers.enter_context(serving(app)) for way, app in apps.items()})
 
@@ -182,7 +240,7 @@ def test_the_light_path_knows_every_middleware_that_is_installed():
     from erip.asgi import application
 
     assert middleware.unknown() == []
-    assert application.app.routes == ROUTES
+    assert application._app.app.routes == [*ROUTES, *EVENT_ROUTES]
 
 
 def test_over_https_and_for_other_hosts_the_rules_of_the_middlewares_hold(ways, settings):

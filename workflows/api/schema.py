@@ -77,13 +77,15 @@ def operation(
     id: str,
     summary: str,
     answers: Mapping[int, Any],
+    media_type: str = "application/json",
     description: str = "",
     request: Any = None,
     problems: Sequence[int] = (),
     parameters: Sequence[Any] = (),
     examples: Sequence[OpenApiExample] = (),
 ) -> Callable[[Handler], Handler]:
-    """Mark a view's method: who may call it (None: anybody), what it takes, what it answers with.
+    """Mark a view's method: who may call it (None: anybody), what it takes, what it answers with
+    (in `media_type`).
 
     The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
     """
@@ -95,7 +97,7 @@ def operation(
         description = f"{description}\n\nScope: `{scope}`.".strip()
     if request is not None:
         statuses |= {413, 415, 422}
-    responses: dict[Any, Any] = {(status, "application/json"): answer for status, answer in answers.items()}
+    responses: dict[Any, Any] = {(status, media_type): answer for status, answer in answers.items()}
     for status in sorted(statuses):
         responses[(status, MEDIA_TYPE)] = OpenApiResponse(Problem, description=_MEANINGS[status])
     headers = [

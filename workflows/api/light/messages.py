@@ -114,7 +114,11 @@ class Route:
 
     @cached_property
     def instance(self) -> APIView:
-        return self.view()
+        view = self.view()
+        if hasattr(view, "get") and not hasattr(view, "head"):
+            # As View.setup does, so that Allow names it.
+            view.head = view.get  # type: ignore[attr-defined]
+        return view
 
     @cached_property
     def parsers(self) -> list[BaseParser]:

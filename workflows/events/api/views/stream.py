@@ -49,6 +49,7 @@ class EventsStream(APIView):
             ),
         ],
         answers={200: OpenApiTypes.STR},
+        media_type="text/event-stream",
         problems=[410, 429],
     )
     def get(self, request: Request) -> StreamingHttpResponse:
