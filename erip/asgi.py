@@ -4,10 +4,10 @@ import os
 from importlib import import_module
 from typing import cast
 
-from django.core.asgi import get_asgi_application
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
-django = get_asgi_application()
+from erip.request_threads import application as django_application
+
+django = django_application()
 
 # Their settings are ready only now.
 from erip.health import Health  # noqa: E402

@@ -9,6 +9,7 @@ of five. Therefore:
   trial: one at a time, whatever the load). Its success closes the breaker at once, and wakes all who wait.
 - In the first period (5 s) this may be a failover: callers wait for the trial, as long as their own patience lasts, and
   go on the moment that it succeeds. They hold no connection and no place in the pool meanwhile.
+- A connect that began before another one succeeded says nothing when it fails: it was caught by what is over.
 - After it this is an outage: callers fail at once with CircuitOpen, which the API answers with 503 and Retry-After. The
   period doubles up to 60 s; it only bounds what Retry-After says, as the trials go on.
 
@@ -45,6 +46,7 @@ class Breaker:
         self._longest = longest
         self._changed = threading.Condition()
         self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._succeeded_at = -WITHIN
         self._opened_at: float | None = None
         self._period = period
         self._until = 0.0
@@ -69,11 +71,11 @@ class Breaker:
             rest = max(1.0, self._until - time.monotonic())
         raise CircuitOpen(f'the database "{self._name}" cannot be reached; it is tried again', rest)
 
-    def failed(self, error: BaseException) -> None:
-        """Connecting has failed."""
+    def failed(self, error: BaseException, began: float) -> None:
+        """Connecting has failed. began: when it was tried (monotonic)."""
         now = time.monotonic()
         with self._changed:
-            if self._opened_at is not None:
+            if self._opened_at is not None or began < self._succeeded_at:
                 return
             self._failures.append(now)
             if len(self._failures) < FAILURES or now - self._failures[0] > WITHIN:
@@ -86,6 +88,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Somebody has connected."""
+        self._succeeded_at = time.monotonic()
         if not self._failures and self._opened_at is None:
             return
         with self._changed:

@@ -12,7 +12,8 @@ they come back or are about to be handed out. One failover has at most those as 
 Note [Trimming]
 SQLAlchemy closes a connection that comes back beyond the pool's size at once, and the next thread opens another: 500
 threads on 20 kept and 200 possible connections did little else. So all are kept while they are used, and those that
-lay idle for SPARE_FOR are closed, down to ERIP_DB_POOL_SIZE. No more than CONNECTING are opened at the same time.
+lay idle for SPARE_FOR are closed, down to ERIP_DB_POOL_SIZE. No more than CONNECTING are opened at the same time, while
+the others wait for one that comes back (Note [Growing] in `turns`).
 
 Note [Hung server]
 Where a statement has no answer yet and nobody else of this process got one for ERIP_DB_HUNG_AFTER seconds, a new
@@ -30,6 +31,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import psycopg2
 import structlog
 from django.conf import settings
 from psycopg2.extensions import TRANSACTION_STATUS_UNKNOWN
@@ -51,7 +53,9 @@ TRUST = 1.0
 #: seconds that it has for the answer
 PING_WITHIN = 4.0
 #: connections opened at the same time
-CONNECTING = 8
+CONNECTING = 4
+#: seconds after which who waits to connect looks whether that is hopeless
+LOOK_AGAIN = 0.1
 #: seconds that a connection beyond ERIP_DB_POOL_SIZE may lie idle
 SPARE_FOR = 30.0
 
@@ -99,6 +103,7 @@ class Pool:
         metrics.CHECKED_OUT.labels(name).set_function(lambda: len(self._out))
         metrics.IDLE.labels(name).set_function(self._spare)
         self._checkouts, self._waited = metrics.CHECKOUTS.labels(name), metrics.WAITED.labels(name)
+        self._allow()
         watcher.add(self.look)
 
     # --- handing out and taking back ---
@@ -152,6 +157,7 @@ class Pool:
                 or real.info.transaction_status == TRANSACTION_STATUS_UNKNOWN
             ):
                 held.invalidate()
+                self._allow()
             else:
                 self._known[real] = (checkout.generation, time.monotonic())
                 _pings.add(checkout.clock)
@@ -166,6 +172,7 @@ class Pool:
             if generation != self.generation:
                 return  # somebody found that before
             self.generation += 1
+        self._allow()
         metrics.INVALIDATIONS.labels(self.name).inc()
         log.warning("connections_given_up", database=self.name, why=why)
 
@@ -177,19 +184,43 @@ class Pool:
         self._queue.dispose()
 
     def _open(self) -> Any:
-        generation = self.generation
+        self._await_turn_to_connect()
+        generation, began = self.generation, time.monotonic()
         try:
-            with self._connecting:
-                real = self._connect()
+            real = self._connect()
         except Exception as error:
             metrics.CONNECTS.labels(self.name, "failed").inc()
-            self.breaker.failed(error)
+            self.breaker.failed(error, began)
             raise
+        finally:
+            self._connecting.release()
         metrics.CONNECTS.labels(self.name, "ok").inc()
         self.breaker.succeeded()
         self.answered()
         self._known[real] = (generation, time.monotonic())
+        self._allow()
         return real
+
+    def _allow(self) -> None:
+        """Note [Growing] in `turns`. What was out when its generation was given up still holds its place."""
+        known, generation = list(self._known.items()), self.generation
+        usable = sum(of == generation and not real.closed for real, (of, _) in known)
+        outdated = sum(checkout.generation != generation for checkout in self._all_out())
+        self._turns.allow(usable + outdated + CONNECTING)
+
+    def _await_turn_to_connect(self) -> None:
+        """Note [Trimming]. Raises psycopg2.OperationalError as soon as connecting is hopeless: see `breaker`.
+
+        A server that hangs makes each connect last until its own limit. Who stood behind several of those would be
+        waiting long after another primary leads.
+        """
+        until = time.monotonic() + settings.ERIP_DB_POOL_TIMEOUT
+        while not self._connecting.acquire(timeout=LOOK_AGAIN):
+            if self.breaker.is_open or time.monotonic() > until:
+                raise psycopg2.OperationalError("no connection to the server was opened in time by those before")
+        if self.breaker.is_open:
+            self._connecting.release()
+            raise psycopg2.OperationalError("the server cannot be reached")
 
     def _lives(self, real: Any, idle_since: float, clock: Clock) -> bool:
         if real.closed:
@@ -244,6 +275,7 @@ class Pool:
             metrics.ABANDONED.labels(self.name).inc()
             self._turns.give()
         self._trim(now)
+        self._allow()
         out = self._all_out()
         hung_for = settings.ERIP_DB_HUNG_AFTER
         waiting: list[tuple[Checkout, float]] = []
@@ -276,10 +308,11 @@ class Pool:
             thread.start()
 
     def _ask(self) -> None:
+        began = time.monotonic()
         try:
             self._probe().close()
         except Exception as error:
-            self.breaker.failed(error)
+            self.breaker.failed(error, began)
             log.warning("database_does_not_answer", database=self.name, error=str(error).strip())
         else:
             self.answered()
