@@ -19,3 +19,9 @@ class CircuitOpen(OperationalError):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Abandoned(OperationalError):
+    """Nobody waits for this any more, so it was not begun."""
+
+    transient = False

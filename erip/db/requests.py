@@ -1,5 +1,6 @@
 """What every request has, however it comes in: a time for which it may wait for the database, and a scope."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,9 +16,12 @@ MARK = "ERIP-Consistency"
 
 
 @contextmanager
-def serving(token: str | None) -> Iterator[Scope]:
-    """All in here serves one request, whose caller has brought `token` (a checked one, or None)."""
-    with retry.within(settings.ERIP_DB_REQUEST_SECONDS), consistency.scope(token) as scope:
+def serving(token: str | None, left: threading.Event | None = None) -> Iterator[Scope]:
+    """All in here serves one request, whose caller has brought `token` (a checked one, or None).
+
+    left: is set when the caller has left
+    """
+    with retry.within(settings.ERIP_DB_REQUEST_SECONDS, left), consistency.scope(token) as scope:
         yield scope
 
 

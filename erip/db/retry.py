@@ -13,6 +13,7 @@ to know that an earlier attempt may have been recorded.
 import contextlib
 import functools
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -37,6 +38,8 @@ PAUSE = (0.05, 1.0)
 
 #: on the monotonic clock: until when what is done now may be tried again
 _until: ContextVar[float | None] = ContextVar("erip_db_retry_until", default=None)
+#: says that nobody waits for what is done now any more
+_left: ContextVar[threading.Event | None] = ContextVar("erip_db_retry_left", default=None)
 
 
 @dataclass(slots=True)
@@ -49,13 +52,23 @@ class Attempt:
 
 
 @contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """All that is run again in here has these seconds, together."""
-    token = _until.set(time.monotonic() + seconds)
+def within(seconds: float, left: threading.Event | None = None) -> Iterator[None]:
+    """All that is run again in here has these seconds, together.
+
+    left: set when nobody waits for it any more: it is not tried again then, and waits for no database
+    """
+    token, token_left = _until.set(time.monotonic() + seconds), _left.set(left)
     try:
         yield
     finally:
         _until.reset(token)
+        _left.reset(token_left)
+
+
+def abandoned() -> bool:
+    """Whether nobody waits for what is done now any more."""
+    left = _left.get()
+    return left is not None and left.is_set()
 
 
 def remaining() -> float:
@@ -85,7 +98,7 @@ def run(call: Callable[[Attempt], T], *, using: str = DEFAULT_DB_ALIAS) -> T:
                 pause = random.uniform(0, min(PAUSE[1], PAUSE[0] * 2**attempt.number))  # noqa: S311  (no secret)
                 if must_drop(error):
                     drop_connection(using)
-                if time.monotonic() + pause > own:
+                if time.monotonic() + pause > own or abandoned():
                     raise
                 attempt.unknown |= is_connection_lost(error)
                 attempt.number += 1

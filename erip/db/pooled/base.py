@@ -11,6 +11,7 @@ from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 
 from erip.db import retry
+from erip.db.errors import Abandoned
 from erip.db.failures import is_connection_lost, is_read_only
 from erip.db.pooled.checkouts import Checkout
 from erip.db.pooled.cursors import WatchedCursor
@@ -70,6 +71,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         )
         primary = self.alias == DEFAULT_DB_ALIAS
         self.checkout = taken = self.source.checkout(self, patience=retry.remaining() if primary else 0, kept=self.kept)
+        if primary and retry.abandoned():
+            # It waited, for a failover or for others, and its caller sends it again: there is enough to do.
+            self.checkout = None
+            self.source.give_back(taken)
+            raise Abandoned("the caller has left")
         if self.unhurried and settings.ERIP_DB_PREPARE:
             # For a thread's life; the connection does not go back to the others.
             taken.broken = True

@@ -1,7 +1,7 @@
 """The ASGI layer of the light path: finds a request's route, answers it, or leaves it to Django."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextvars import Context
 from uuid import uuid4
 
@@ -40,11 +40,17 @@ class Light:
         if body is None:
             return None
         request = LightRequest(route.method, scope["path"], headers, body, route.parsers)
+        left = asyncio.ensure_future(receive())
         try:
-            response = await in_thread(_answer, route, request, parameters)
+            response = await _unless(left, request, in_thread(_answer, route, request, parameters))
+            if response is not None and response.wait is not None:
+                response = await _unless(left, request, _finish(response))
         except NotLight:
+            left.cancel()
             return await self.app(scope, replay(body, receive), send)
-        if response.wait is not None and not await _finish(response, receive):
+        finally:
+            left.cancel()
+        if response is None:
             return None
         return await _send(send, response, {**route.headers, **middleware.headers_of(scheme)})
 
@@ -75,7 +81,7 @@ def _answer_consistently(route: Route, request: LightRequest, parameters: dict[s
     brought = request.headers.get(HEADER)
     if brought is not None and not is_token(brought):
         raise NotLight
-    with serving(brought) as scope:
+    with serving(brought, request.left) as scope:
         response = _answer_logged(route, request, parameters)
         response.headers.update(answer_headers(scope))
     return response
@@ -122,21 +128,31 @@ def _refusal(problem: Problem) -> LightResponse:
     return LightResponse(problem.status, problem.body(), dict(problem.headers), problem.media_type)
 
 
-async def _finish(response: LightResponse, receive: Receive) -> bool:
-    """Wait for the run's end. False if the client left meanwhile."""
-    assert response.wait is not None
-    waiting = asyncio.ensure_future(outcome(response.wait, in_thread))
-    left = asyncio.ensure_future(receive())
+async def _unless(
+    left: "asyncio.Future[Message]", request: LightRequest, answering: Awaitable[LightResponse]
+) -> LightResponse | None:
+    """What comes of `answering`; None as soon as the caller has left. Raises what it raises.
+
+    A request that no thread has begun by then is never begun, and one that waits for the database ends: its caller
+    sends it again. A service that is behind would spend itself on answers that nobody waits for.
+    """
+    answer = asyncio.ensure_future(answering)
     try:
-        await asyncio.wait([waiting, left], return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            return False
-        if (finished := waiting.result()) is not None:
-            response.status, response.body = 200, finished
-        return True
+        await asyncio.wait([answer, left], return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        request.left.set()
+        return None
     finally:
-        waiting.cancel()
-        left.cancel()
+        answer.cancel()
+
+
+async def _finish(response: LightResponse) -> LightResponse:
+    """Wait for the run's end."""
+    assert response.wait is not None
+    if (finished := await outcome(response.wait, in_thread)) is not None:
+        response.status, response.body = 200, finished
+    return response
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from io import BytesIO
+from threading import Event
 from typing import Any
 
 from rest_framework.exceptions import UnsupportedMediaType
@@ -57,6 +58,8 @@ class LightRequest:
         self.headers = headers
         self.body = body
         self._parsers = parsers
+        #: set when the caller has left
+        self.left = Event()
 
     @property
     def content_type(self) -> str:
