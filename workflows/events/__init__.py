@@ -6,7 +6,8 @@ row for each partition with all events of that partition that came in meanwhile.
 some hundred commits a second, and Redis may be away altogether. A stream in Redis could not promise what is promised:
 `FLUSHALL` is replicated like any other command, a full Redis refuses or evicts, and asynchronous replication loses
 acknowledged entries at a failover. And two journals, one of them for bad times, can be merged in the order of each key
-only with a fence in PostgreSQL anyway. It is no slower: `python -m benchmarks.journals` writes the same batches both ways.
+only with a fence in PostgreSQL anyway. Nor is it slower: `python -m benchmarks.journals` writes the same batches both
+ways.
 
 Note [Once]
 A block is deleted (or its `done` raised) in the transaction that logs its events and writes what they caused, under the
