@@ -123,6 +123,16 @@ UNFOLD = {
                         "link": reverse_lazy("admin:events_partition_changelist"),
                     },
                     {
+                        "title": "Triggers",
+                        "icon": "bolt",
+                        "link": reverse_lazy("admin:events_trigger_changelist"),
+                    },
+                    {
+                        "title": "Types",
+                        "icon": "schema",
+                        "link": reverse_lazy("admin:events_eventtype_changelist"),
+                    },
+                    {
                         "title": "Subscriptions",
                         "icon": "webhook",
                         "link": reverse_lazy("admin:events_subscription_changelist"),
