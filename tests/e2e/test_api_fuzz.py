@@ -55,7 +55,8 @@ TAKES_ANYTHING = "name: anything\nsteps: {a: {uses: test.look_up, with: {cves: [
 async def cutting_streams(scope: Any, receive: Any, send: Any) -> None:
     """The application, with a client that leaves a stream after its first bytes: it would listen for ever."""
     if not scope["path"].endswith("/events/stream"):
-        return await application(scope, receive, send)
+        await application(scope, receive, send)
+        return
     asked, heard = False, asyncio.Event()
 
     async def receive_and_leave() -> Any:
