@@ -2,7 +2,8 @@
 # Installs the servers that `make up HA=1` needs and that no wheel carries, on Debian or Ubuntu, as root. The packages
 # would start services of their own: they are kept from it. What was installed before is left as it is.
 set -eu
-packages="haproxy etcd-server redis-server redis-sentinel"
+# pgbouncer is for the tests
+packages="haproxy etcd-server redis-server redis-sentinel pgbouncer"
 
 missing=
 for package in $packages; do

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.failover import FAULTS, running_trio, strike, writing
 from erip.stack.processes import wait_until
-from tests.support.ha import needs_ha_programs
+from tests.support.programs import needs_ha_programs
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
 

@@ -17,13 +17,14 @@ from erip.broker import publisher_options, transport_options
 from tests import workers
 from tests.definitions import CHAIN, publish
 from tests.support.api import key
+from tests.support.programs import needs
 from tests.support.sentinels import MASTER, SENTINEL_PASSWORD, Cluster, cluster
 from tests.support.web import status, web
 from tests.workers import until
 from workflows import dispatch, engine
 from workflows.models import StepRun, WorkflowRun
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), needs("redis-server", "redis-sentinel")]
 
 #: seconds after which a client gives a call up: far below what a stock publisher hangs for
 CLIENT_PATIENCE = 5

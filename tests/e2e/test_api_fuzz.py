@@ -4,6 +4,7 @@ Nothing may be answered with a server error, with a status or a shape that the d
 although it breaks the document.
 """
 
+import asyncio
 import os
 from typing import Any
 
@@ -25,10 +26,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from erip.access import keys
+from erip.asgi import application
 from tests.support.api import DEFINITION, INPUT, key
 from tests.support.server import serving
 from workflows import engine
 from workflows.api.documents import _document
+from workflows.events.streaming import listening
 
 # Only so that the database is set up; the web server's threads have connections of their own.
 pytestmark = pytest.mark.django_db
@@ -49,6 +52,31 @@ CHECKS = [
 TAKES_ANYTHING = "name: anything\nsteps: {a: {uses: test.look_up, with: {cves: []}}}\n"
 
 
+async def cutting_streams(scope: Any, receive: Any, send: Any) -> None:
+    """The application, with a client that leaves a stream after its first bytes: it would listen for ever."""
+    if not scope["path"].endswith("/events/stream"):
+        await application(scope, receive, send)
+        return
+    asked, heard = False, asyncio.Event()
+
+    async def receive_and_leave() -> Any:
+        nonlocal asked
+        if asked:
+            await heard.wait()
+            return {"type": "http.disconnect"}
+        asked = True
+        return await receive()
+
+    async def send_once(message: Any) -> None:
+        if not heard.is_set():
+            if message.get("body"):
+                message = {**message, "more_body": False}
+                heard.set()
+            await send(message)
+
+    await application(scope, receive_and_leave, send_once)
+
+
 @pytest.fixture(scope="module")
 def site(django_db_setup, django_db_blocker):
     """The base URL, a key's header, and path parameters that lead somewhere."""
@@ -66,8 +94,9 @@ def site(django_db_setup, django_db_blocker):
             "type": ["nexus.threat.detected"],
             "position": ["0-0"],
         }
-        with serving() as url:
+        with serving(cutting_streams) as url:
             yield url, headers, known
+        listening.forget()
         call_command("flush", interactive=False, verbosity=0)
 
 

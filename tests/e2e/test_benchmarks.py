@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from erip.stack.state import ROOT
+from tests.support.programs import needs_ha_programs
 
 
 def benchmark(*words: str, seconds: float = 280) -> subprocess.CompletedProcess[str]:
@@ -118,7 +118,7 @@ def test_clients_are_promised_nothing_that_is_lost_when_single_servers_die(tmp_p
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not (shutil.which("haproxy") and shutil.which("etcd")), reason="make ha-deps")
+@needs_ha_programs
 def test_clients_are_promised_nothing_that_is_lost_when_a_highly_available_server_dies(tmp_path):
     results = uptime(tmp_path / "out.json", "--duration", "25s", "--seed", "7", "--faults", "redis-kill")
     # Who is hit is the one that Sentinel named.

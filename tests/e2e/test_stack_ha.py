@@ -23,7 +23,7 @@ from erip.stack.private import private_stack
 from erip.stack.processes import marked, wait_until
 from erip.stack.services import answers
 from erip.stack.state import ROOT, read_json
-from tests.support.ha import needs_ha_programs
+from tests.support.programs import needs_ha_programs
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
 

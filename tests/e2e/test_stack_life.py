@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from erip.stack.ports import any_free
 from erip.stack.processes import Identity, marked, wait_until
 from erip.stack.state import ROOT
 
@@ -27,6 +28,8 @@ class Stack:
         self.folder = folder
         self.env = {name: value for name, value in os.environ.items() if name not in OWN}
         self.env["ERIP_STATE_DIR"] = str(folder)
+        # The usual ports are whose stack starts first: between its choice and its bind another's may answer there.
+        self.env["ERIP_WEB_PORT"], self.env["ERIP_FLOWER_PORT"] = str(any_free()), str(any_free())
 
     def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

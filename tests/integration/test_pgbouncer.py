@@ -15,6 +15,7 @@ from erip.db import consistency, prepared
 from erip.db.direct import SessionLock
 from erip.db.listening import heard, listening
 from erip.db.router import reading_alias, reads_from_replica
+from erip.stack.binaries import SYSTEM_FOLDERS
 from erip.stack.ports import any_free
 from erip.stack.privileges import choose_user
 from erip.stack.processes import spawn, stop
@@ -22,11 +23,12 @@ from erip.stack.servers import Server, private_servers
 from erip.stack.standby import as_superuser
 from erip.stack.state import State
 from tests.support.databases import in_place_of_ours
+from tests.support.programs import needs
 from tests.workers import until
 
-PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+PGBOUNCER = shutil.which("pgbouncer", path=SYSTEM_FOLDERS)
 
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="no pgbouncer on this machine")
+pytestmark = needs("pgbouncer")
 
 
 @pytest.fixture(scope="module")

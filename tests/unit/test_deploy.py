@@ -14,6 +14,8 @@ from erip.deploy.balancer import Balancer, Rules
 from erip.deploy.errors import DeployError
 from erip.deploy.nodes import Address, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, RedisNode
 from erip.deploy.templates import FOLDER, render
+from erip.stack.binaries import SYSTEM_FOLDERS
+from tests.support.programs import needs
 
 EXAMPLE = FOLDER / "inventory.example.toml"
 SECRETS = {f"ERIP_DEPLOY_{name}_PASSWORD": f"long-enough-{name.lower()}" for name in inventory.SECRETS}
@@ -37,24 +39,23 @@ def a_balancer(**rules):
 
 
 def haproxy_accepts(text, tmp_path):
-    program = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if program is None:
-        pytest.skip("HAProxy is not installed: make ha-deps")
+    program = shutil.which("haproxy", path=SYSTEM_FOLDERS)
+    assert program is not None
     file = tmp_path / "haproxy.cfg"
     file.write_text(text)
     done = subprocess.run([program, "-c", "-f", str(file)], capture_output=True, text=True, check=False)
     return done.returncode == 0, done.stdout + done.stderr
 
 
+@needs("haproxy")
 @pytest.mark.parametrize("balance", ["leastconn", "roundrobin", "source"])
 def test_haproxy_accepts_every_rule(balance, tmp_path):
     accepted, said = haproxy_accepts(a_balancer(balance=balance, weights=(("web-1", 3),)).render(), tmp_path)
     assert accepted, said
 
 
+@needs("haproxy", "openssl")
 def test_a_certificate_means_tls_1_3(tmp_path):
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     pem, key = tmp_path / "site.pem", tmp_path / "key.pem"
     words = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 1 -out {pem} -keyout {key}"
     subprocess.run(words.split(), check=True, capture_output=True)
@@ -117,6 +118,7 @@ def test_patronis_file_is_yaml_with_the_measured_parameters():
     assert dcs["primary_start_timeout"] == 0
 
 
+@needs("haproxy")
 def test_a_site_becomes_files_that_only_their_owner_reads(tmp_path, monkeypatch, capsys):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)

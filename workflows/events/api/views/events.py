@@ -58,7 +58,11 @@ class Events(APIView):
         ),
         parameters=[
             OpenApiParameter(
-                "Content-Encoding", OpenApiTypes.STR, OpenApiParameter.HEADER, enum=["gzip", "zstd", "identity"]
+                "Content-Encoding",
+                OpenApiTypes.STR,
+                OpenApiParameter.HEADER,
+                # In any case, and empty is identity (RFC 9110, 8.4): no enum says that.
+                description="`gzip`, `zstd` or `identity`.",
             ),
             *(
                 OpenApiParameter(f"ce-{name}", OpenApiTypes.STR, OpenApiParameter.HEADER, description="In binary mode.")
