@@ -26,10 +26,10 @@ App = Callable[[dict[str, Any], Callable[..., Awaitable[Any]], Callable[..., Awa
 
 #: seconds between two looks at the loop's delay
 EVERY = 0.05
-#: seconds of delay from which on requests are turned away
-LATE = 0.35
-#: of the delay that was, how much is believed to be left at the next look
-FADES = 0.7
+#: seconds of delay, averaged, from which on requests are turned away: each request passes the loop about ten times
+LATE = 0.1
+#: of the average, how much is the last look's: one late look among others is no overload
+NEW = 0.3
 #: seconds between two lines in the log
 TELL_EVERY = 5.0
 
@@ -78,7 +78,7 @@ class Overload:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        self._late = max(now - self._due, self._late * FADES)
+        self._late += NEW * (now - self._due - self._late)
         if self._refused and now - self._told_at > TELL_EVERY:
             log.warning("overloaded", late_seconds=round(self._late, 2), refused=self._refused)
             self._told_at, self._refused = now, 0

@@ -23,7 +23,7 @@ async def _served(_scope: Any, _receive: Any, send: Any) -> None:
 
 def test_a_process_whose_loop_is_late_turns_requests_away_and_serves_again_when_it_has_caught_up():
     async def scenario() -> tuple[int, int, int]:
-        app = Overload(_served, late=0.2)
+        app = Overload(_served, late=0.1)
         before = await _ask(app)
         # Given a loop that is kept from its work
         time.sleep(0.6)
@@ -45,7 +45,7 @@ def test_requests_that_wait_are_no_overload():
         await _served(scope, receive, send)
 
     async def scenario() -> list[int]:
-        app = Overload(waits, late=0.2)
+        app = Overload(waits, late=0.1)
         return await asyncio.gather(*(_ask(app) for _ in range(200)))
 
     assert set(asyncio.run(scenario())) == {200}
