@@ -26,8 +26,12 @@ class Command(BaseCommand):
         leader = Leader()
         duties = threading.Thread(target=leader.run, name="leader", daemon=True)
         duties.start()
-        while duties.is_alive() and signal.sigtimedwait(SIGNALS, 1.0) is None:
-            pass
+        told = None
+        while duties.is_alive() and told is None:
+            told = signal.sigtimedwait(SIGNALS, 1.0)
+        if told is None:
+            # Its traceback is in the log. Whoever watches over this process must not take it for an end in good order.
+            raise SystemExit("the leader's duties ended by themselves")
         leader.stop()
         duties.join(PATIENCE)
         if duties.is_alive():
