@@ -11,12 +11,11 @@ django = django_application()
 
 # Their settings are ready only now.
 from erip.health import Health  # noqa: E402
-from erip.overload import Overload  # noqa: E402
 from workflows.api.light.app import Light  # noqa: E402
 from workflows.api.light.routes import ROUTES  # noqa: E402
 from workflows.api.limits import App, BodyLimit  # noqa: E402
 from workflows.events.api.light import ROUTES as EVENT_ROUTES  # noqa: E402
 
-application = Health(Overload(BodyLimit(Light(cast(App, django), [*ROUTES, *EVENT_ROUTES]))))
+application = Health(BodyLimit(Light(cast(App, django), [*ROUTES, *EVENT_ROUTES])))
 # Read now, before gunicorn forks, and not while the first client waits.
 import_module("erip.urls")

@@ -10,7 +10,6 @@ gunicorn's own worker closes the listener within a second and waits for idle kee
 """
 
 import os
-import sys
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
@@ -32,13 +31,6 @@ graceful_timeout = int(GRACE_SECONDS) + 2
 # Loaded once and forked: starting is mostly loading.
 preload_app = True
 control_socket_disable = True
-#: seconds for which a thread that computes keeps Python's lock from the others. Of Python's own 5 ms the event loop,
-#: which each request passes several times, would wait for each such thread.
-SWITCH_SECONDS = 0.001
-
-
-def post_fork(_server: Any, _worker: Any) -> None:
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 class _Protocol(ASGIProtocol):

@@ -3,11 +3,10 @@
 Note [Request threads]
 Django gives each request a thread of its own, and asgiref starts another one to join it. `Thread.start` blocks the
 event loop until the new thread has run for the first time: on a busy machine that takes tens of milliseconds for each
-of them. After a failover of the database, when all clients came again at once, the event loop spent half of its time
-there; each request then took longer than its client waited, all were sent again, and the service did not recover while
-the load went on (measured on 2 cores with a load of 15: 60 s without a right answer, at 20 operations per second). So
-threads are kept and lent, to one request at a time. One comes back when all that it was given is done, which may be
-after its request: a client that leaves does not end what its thread does.
+of them. After a failover of the database, when all clients came again at once, a third of py-spy's samples of the event
+loop stood there (2 cores, a load of 15 to 20). So threads are kept and lent, to one request at a time. One comes back
+when all that it was given is done, which may be after its request: a client that leaves does not end what its thread
+does.
 """
 
 from collections import deque
