@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextvars import Context
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -138,7 +139,8 @@ async def _unless(
     """
     answer = asyncio.ensure_future(answering)
     try:
-        await asyncio.wait([answer, left], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [answer, left]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
         request.left.set()
