@@ -93,6 +93,8 @@ ERIP_PUBLISHER_TRANSPORT_OPTIONS = publisher_options(CELERY_BROKER_TRANSPORT_OPT
 
 # --- The engine -----------------------------------------------------------------------------------------
 ERIP_WORKER_THREADS = env.int("ERIP_WORKER_THREADS", 16)
+# Added to the niceness of a general worker's threads but its consumer's: Note [Who gives way] in workflows/events.
+ERIP_WORKER_NICE = env.int("ERIP_WORKER_NICE", 0)
 ERIP_HEARTBEAT_SECONDS = env.float("ERIP_HEARTBEAT_SECONDS", 0.5)
 ERIP_LEASE_SECONDS = env.float("ERIP_LEASE_SECONDS", 3.0)
 ERIP_STALE_READY_SECONDS = env.float("ERIP_STALE_READY_SECONDS", 1.0)

@@ -68,10 +68,10 @@ def worker(name: str, env: dict[str, str], *, queues: str, node: str, threads: s
 
 def general_worker(name: str, env: dict[str, str], *, node: str, threads: str) -> Service:
     """One worker for all lanes, which gives way to the critical ones."""
-    # Where cores are scarce, critical work goes first on them too. Task events feed Flower; on the critical worker they
-    # would cost time.
-    command = ["nice", "-n", "10", *_celery(), *_worker("critical,high,standard,bulk", node, threads), "-E"]
-    return Service(name, command, env, stop_patience=_patience(env))
+    # Task events feed Flower; on the critical worker they would cost time.
+    command = [*_celery(), *_worker("critical,high,standard,bulk", node, threads), "-E"]
+    # Where cores are scarce, critical work goes first on them too.
+    return Service(name, command, {"ERIP_WORKER_NICE": "10", **env}, stop_patience=_patience(env))
 
 
 def leader(name: str, env: dict[str, str]) -> Service:

@@ -87,6 +87,11 @@ class Consumer:
         log.info("consumer_started", worker_id=self._worker_id)
         return self
 
+    @property
+    def thread_ids(self) -> list[int]:
+        """The native ids of the threads that consume."""
+        return [thread.native_id for thread in self._threads if thread.native_id is not None]
+
     def stop(self) -> None:
         """Finish the round and give the partitions up."""
         self._stop.set()
