@@ -165,36 +165,35 @@ def start_runs(
     _check_lanes(requests)
     if len(requests) == 1:
         key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
-        run_id = new_run_id()
-        return [
-            retry.run(
-                lambda attempt: _start_single(
-                    workflow, version, requests[0], key, principal, notify, many, run_id, attempt
-                )
-            )
-        ]
+        single = _Single(workflow, version, requests[0], key, principal, notify, many, new_run_id())
+        return [retry.run(partial(_start_single, single))]
     return _start_many(retry.run(lambda _: versions.read(workflow, version)), requests, principal, notify)
 
 
-def _start_single(
-    workflow: str,
-    number: int | None,
-    request: StartRequest,
-    key: StartKey | None,
-    principal: str,
-    notify: bool,
-    many: bool,
-    run_id: str,
-    attempt: Attempt,
-) -> StartedRun:
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """One run to be started, the same at every attempt."""
+
+    workflow: str
+    number: int | None
+    request: StartRequest
+    key: StartKey | None
+    principal: str
+    notify: bool
+    #: see `start_runs`
+    many: bool
+    run_id: str
+
+
+def _start_single(single: _Single, attempt: Attempt) -> StartedRun:
     """In one round trip, where what this process knows of the workflow is right (Note [Known versions])."""
-    if attempt.unknown and (found := _accepted(run_id)):
+    if attempt.unknown and (found := _accepted(single.run_id)):
         return found
     try:
-        return _start_once(workflow, number, request, key, principal, notify, many, run_id)
+        return _start_once(single)
     except IntegrityError:
         # The lost attempt was committed after we looked.
-        if attempt.unknown and (found := _accepted(run_id)):
+        if attempt.unknown and (found := _accepted(single.run_id)):
             return found
         raise
 
@@ -209,47 +208,29 @@ def _accepted(run_id: str) -> StartedRun | None:
     return _found(run, existing=False)
 
 
-def _start_once(
-    workflow: str,
-    number: int | None,
-    request: StartRequest,
-    key: StartKey | None,
-    principal: str,
-    notify: bool,
-    many: bool,
-    run_id: str,
-) -> StartedRun:
+def _start_once(single: _Single) -> StartedRun:
     admitted: set[str] = set()
-    remembered = versions.remembered(workflow, number)
+    remembered = versions.remembered(single.workflow, single.number)
     if remembered is not None:
         # Input that does not fit may fit the latest version, and if not, that one has the word.
         with suppress(InvalidInput, WorkflowVersion.DoesNotExist):
-            started = _start_from(remembered, request, key, principal, notify, many, admitted, run_id)
+            started = _start_from(remembered, single, admitted)
             if started is not None:
                 return started
     while True:
-        version = versions.read(workflow, number)
-        started = _start_from(version, request, key, principal, notify, many, admitted, run_id)
+        started = _start_from(versions.read(single.workflow, single.number), single, admitted)
         if started is not None:
             return started
 
 
-def _start_from(
-    version: Version,
-    request: StartRequest,
-    key: StartKey | None,
-    principal: str,
-    notify: bool,
-    many: bool,
-    admitted: set[str],
-    run_id: str,
-) -> StartedRun | None:
+def _start_from(version: Version, single: _Single, admitted: set[str]) -> StartedRun | None:
     """None if `version` is not the right one any more. admitted: lanes that have let this run in; this adds to it."""
     graph = graph_of(version.id)
+    request, key = single.request, single.key
     lane = request.lane or graph.lane
     with precedence.starting(lane):
-        _check_inputs(graph, [request], many, lane)
-        run = new_run(graph, version.id, request, version.now, principal, notify, run_id=run_id)
+        _check_inputs(graph, [request], single.many, lane)
+        run = new_run(graph, version.id, request, version.now, single.principal, single.notify, run_id=single.run_id)
         try:
             if lane not in admitted:
                 admission.admit([lane])
@@ -257,7 +238,7 @@ def _start_from(
         except LaneFull:
             # One that was accepted has its answer all the same.
             if key is not None and (taken := store.run_of_key(key.principal, key.key)):
-                return _existing(*taken, key.request_hash, run_id)
+                return _existing(*taken, key.request_hash, run.id)
             raise
         inserted = store.start_run(
             run,
@@ -268,7 +249,7 @@ def _start_from(
         )
     if inserted is None:
         if key is not None and (taken := store.run_of_key(key.principal, key.key)):
-            return _existing(*taken, key.request_hash, run_id)
+            return _existing(*taken, key.request_hash, run.id)
         return None
     now, hints, announced = inserted
     versions.learn_clock(now)

@@ -136,7 +136,8 @@ def test_the_leader_ends_even_in_the_middle_of_a_duty(log: Path, transactional_d
             try:
 
                 def stuck() -> bool:
-                    cursor.execute(blocked)
+                    # A transaction sees the activity as it was at its first look, otherwise.
+                    cursor.execute(f"SELECT pg_stat_clear_snapshot(); {blocked}")
                     return cursor.fetchone() is not None
 
                 until(stuck, what="a duty waits for a lock")
