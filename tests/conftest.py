@@ -39,8 +39,12 @@ def no_ingest_writer() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def nobody_listens() -> Iterator[None]:
     """In the test's own process no lifecycle events are wanted, until a test says so (`interest.refresh`)."""
+    from workflows.events import interest
     from workflows.store import outbox
 
+    # An earlier test may have had something to tell, and with it a thread that looks for itself.
+    interest.stop()
     outbox.set_interest(outbox.Interest())
     yield
+    interest.stop()
     outbox.set_interest(outbox.Interest())

@@ -25,7 +25,9 @@ class CloudEvent(Answer):
         required=False, max_length=1024, help_text="In place of the subject: events of one key keep their order."
     )
     data = AnyJson(required=False)  # type: ignore[assignment]
-    data_base64 = serializers.CharField(required=False, help_text="Data that is not JSON, in place of `data`.")
+    data_base64 = serializers.CharField(
+        required=False, allow_blank=True, help_text="Data that is not JSON, in place of `data`."
+    )
 
 
 class Accepted(Answer):
