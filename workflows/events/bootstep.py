@@ -4,9 +4,8 @@ Only general workers consume: a worker that serves `critical` alone is kept for 
 
 Note [Who gives way]
 Where a general worker shares its cores with the critical worker and the web processes, its steps give way to them
-(ERIP_WORKER_NICE). Its consumer does not: what was accepted is to take effect before more is accepted. With the whole
-worker niced, web processes that take in as much as they can keep the consumer from the cores (2 cores, 10,000 events a
-second: events waited up to 4 s, while requests were answered in 9 ms).
+(ERIP_WORKER_NICE). Its consumer does not: what was accepted is to take effect before more is accepted. That alone does
+not raise what one consumer can do (benchmarks/README.md): its Python and its statements take turns.
 """
 
 from typing import Any
