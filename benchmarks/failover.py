@@ -63,7 +63,7 @@ class Trio:
     def whole(self) -> bool:
         """Whether every node works and both standbys are candidates; starts again what was killed."""
         self.children.tend()
-        return len(self.roles.postgres_replicas()) == 2 and self.haproxy.ready()
+        return len(self.roles.postgres_voters()) == 2 and self.haproxy.ready()
 
     def child(self, name: str) -> Child:
         return next(child for child in self.children.all if child.name == name)
@@ -142,7 +142,10 @@ def postmaster_killed(trio: Trio, name: str) -> None:
 
 
 def patroni_killed(trio: Trio, name: str) -> None:
-    kill([p.pid for p in psutil.Process(trio.roles.pid(name)).children() if "patroni" in p.cmdline()], signal.SIGKILL)
+    kill(
+        [p.pid for p in psutil.Process(trio.roles.pid(name)).children() if "erip.guard.patroni" in p.cmdline()],
+        signal.SIGKILL,
+    )
 
 
 def postgres_frozen(trio: Trio, name: str) -> None:
@@ -241,6 +244,9 @@ def main() -> int:
         for name in options.fault or FAULTS:
             gaps = []
             for _ in range(options.runs):
+                if not wait_until(trio.whole, 90):
+                    print(f"{name}: not whole before the fault")
+                    return 1
                 with writing(trio) as writer:
                     gaps.append(strike(trio, writer, FAULTS[name], patience=60))
                     if not wait_until(trio.whole, 90):

@@ -38,7 +38,7 @@ class Options:
     kills: int = 2
     #: uptime: seconds of load, and operations per second
     duration: float = 300.0
-    fleet: float = 50.0
+    fleet: float = 20.0
     #: uptime, event-crash: decides which faults come when; None: anew
     seed: int | None = None
     #: uptime: the kinds of faults; None: all that the deployment has a victim for

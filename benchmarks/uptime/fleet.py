@@ -40,6 +40,8 @@ async def put_on(
             ready = [(name, weight) for name, weight in zip(names, weights, strict=True) if name.ready()]
             (operation,) = random.choices([name for name, _ in ready], [weight for _, weight in ready])
             tasks.create_task(one(operation, due))
+            # It takes what it needs (a key, a run to cancel) before the next is chosen by what is left.
+            await asyncio.sleep(0)
             if number % max(1, int(rate)) == 0:
                 done(int(due - begin))
     return begin, time.perf_counter()

@@ -1,10 +1,7 @@
 """The highly available stack: who has which role now, and whether every node is at its place."""
 
-import json
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import psutil
 
@@ -127,19 +124,10 @@ class HighlyAvailable:
         return [] if online == 2 else ["a Redis replica"]
 
     def _missing_postgres(self) -> list[str]:
-        """One leader and two members that stream, both of the quorum: until then a failover could lose a write, and
-        Patroni would refuse it."""
-        members: list[dict[str, Any]] = next((told["members"] for n in THREE if (told := self._cluster(n))), [])
+        members = self._roles.postgres_members()
         leaders = [one for one in members if one.get("role") == "leader" and one.get("state") == "running"]
-        voters = [one for one in members if one.get("role") == "quorum_standby" and one.get("state") == "streaming"]
+        voters = self._roles.postgres_voters()
         return ["a PostgreSQL primary"] * (1 - len(leaders)) + ["a PostgreSQL replica"] * (2 - len(voters))
-
-    def _cluster(self, n: int) -> dict[str, Any]:
-        url = f"http://{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}/cluster"
-        with suppress(OSError, ValueError):  # noqa: SIM117 (each of its own)
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # nosec B310 (ours)
-                return dict(json.load(answer))
-        return {}
 
 
 def _is_guard(pid: int) -> bool:

@@ -3,8 +3,11 @@
 ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
 ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
 ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
-ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL, ERIP_LB_QUEUE
-                     connections to one web process (2,000), from all clients (20,000), requests waiting (5,000)
+ERIP_LB_CONCURRENCY  requests that one web process works on at once (32); the others wait here
+ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
+                     requests that wait (5,000), and for how long at the most (1): Note [Overload] in haproxy.cfg
+ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL
+                     streams and waiting callers of one web process (2,000); connections from all clients (20,000)
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,9 +28,12 @@ class Rules:
     #: by the name of the web process; 1 to 256
     weights: tuple[tuple[str, int], ...] = ()
     certificate: str = ""
+    #: requests at work in one web process; what only waits there (streams, `Prefer: wait`) has `maxconn`
+    concurrency: int = 32
+    queue: int = 5000
+    queue_seconds: int = 1
     maxconn: int = 2000
     maxconn_all: int = 20_000
-    queue: int = 5000
     database_maxconn: int = 1000
     #: a request or its answer may stand still for so long; longer than any wait that the API offers
     timeout_seconds: int = 65
@@ -45,7 +51,7 @@ class Rules:
         for name in ("balance", "certificate"):
             if value := environment.get(f"ERIP_LB_{name.upper()}"):
                 found[name] = value
-        for name in ("maxconn", "maxconn_all", "queue"):
+        for name in ("concurrency", "queue", "queue_seconds", "maxconn", "maxconn_all"):
             if value := environment.get(variable := f"ERIP_LB_{name.upper()}"):
                 if value.isdigit() and int(value) > 0:
                     found[name] = int(value)

@@ -44,7 +44,7 @@ class Node:
                 if os.getppid() != parent:
                     os._exit(1)
 
-        command = [sys.executable, "-m", "patroni", str(self._file)]
+        command = [sys.executable, "-m", "erip.guard.patroni", str(self._file)]
         self._patroni = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=tie)  # noqa: S603 (our own words)
 
     def tell_patroni(self, number: int) -> None:

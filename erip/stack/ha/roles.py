@@ -54,6 +54,23 @@ class Roles:
         """Those that stream."""
         return [f"postgres-{n}" for n in THREE if self._patroni(n).get("replication_state") == "streaming"]
 
+    def postgres_members(self) -> list[dict[str, object]]:
+        """Patroni's members with their roles and states, as the first of them tells."""
+        for n in THREE:
+            members = self._ask_patroni(n, "cluster").get("members")
+            if isinstance(members, list):
+                return members
+        return []
+
+    def postgres_voters(self) -> list[str]:
+        """The standbys that stream and are of the quorum: until both are, a failover could lose a write, and Patroni
+        would refuse it."""
+        return [
+            str(one["name"])
+            for one in self.postgres_members()
+            if one.get("role") == "quorum_standby" and one.get("state") == "streaming"
+        ]
+
     def etcd_leader(self) -> str | None:
         for n in THREE:
             client = Etcd([(LOOPBACK, self._ports[f"etcd-{n}"])], timeout=1.0)
@@ -103,7 +120,10 @@ class Roles:
         return list(found)
 
     def _patroni(self, n: int) -> dict[str, object]:
-        url = f"http://{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}/patroni"
+        return self._ask_patroni(n, "patroni")
+
+    def _ask_patroni(self, n: int, path: str) -> dict[str, object]:
+        url = f"http://{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}/{path}"
         try:
             with urllib.request.urlopen(url, timeout=1) as answer:  # nosec B310 (ours)
                 found = json.load(answer)
