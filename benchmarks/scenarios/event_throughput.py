@@ -18,6 +18,8 @@ from .cost import service_usage
 CLAIM_RATE = 200.0
 CLAIM_BATCH = 10
 BATCH = 100
+#: what of the offered rate must be in the log per second, until the last event is: the usual 10,500 make 10,000
+SUSTAINED = 10 / 10.5
 #: connections of the load that has no schedule
 SENDERS = 8
 
@@ -79,7 +81,7 @@ async def _sustained(session: Session, log: Log, rate: float) -> Load:
         f"{rate:,.0f} events/s for {seconds:g} s, one in 100 starts a workflow",
         f"Batches of {BATCH} over HTTP on an open-loop schedule.",
         lambda kind, done: open_loop(session.client, kind, rate=rate, seconds=seconds, batch=BATCH, done=done),
-        [("rate", Target(">=", rate * 0.98)), ("p99", Target("<", 1_000)), ("errors", Target("<", 1))],
+        [("rate", Target(">=", rate * SUSTAINED)), ("p99", Target("<", 1_000)), ("errors", Target("<", 1))],
         offered=rate,
     )
 

@@ -1,9 +1,9 @@
 """Patroni, with less patience for the dead: `python -m erip.guard.patroni PATRONI.YML`.
 
 Note [The race's patience]. Whoever stands for election first asks every member that Patroni knows how far it is, and
-waits two seconds for each; that is fixed in Patroni's code. Of a leader that is frozen or cut off nothing comes, so each
-such failover would take two seconds more. A member that says nothing within PATIENCE counts as it would after those two
-seconds: as unknown. That decides nothing wrongly: an unknown member gives no vote.
+waits two seconds for the answers; that is fixed in Patroni's code. Of a leader that is frozen or cut off nothing comes,
+so each such failover would take two seconds more. A member that says nothing within PATIENCE counts as it would after
+those two seconds: as unknown. That decides nothing wrongly: an unknown member gives no vote.
 """
 
 import sys

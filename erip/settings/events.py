@@ -18,9 +18,11 @@ ERIP_EVENT_BOUND_SECONDS = env.float("ERIP_EVENT_BOUND_SECONDS", 10.0)
 ERIP_EVENT_MIN_RATE = env.float("ERIP_EVENT_MIN_RATE", 2_000.0)
 ERIP_EVENT_MAX_BACKLOG = env.int("ERIP_EVENT_MAX_BACKLOG", 1_000_000)
 
-# Whether general workers consume. Events of one partition in one transaction, at most; and how long a consumer under
-# load may wait for more of them (1 s at the most).
+# Whether general workers consume, and in how many threads each: while PostgreSQL writes one's round, another is read.
+# Events of one partition in one transaction, at most; and how long a thread under load may wait for more of them (1 s
+# at the most).
 ERIP_EVENT_CONSUME = env.bool("ERIP_EVENT_CONSUME", True)
+ERIP_EVENT_LOOPS = env.int("ERIP_EVENT_LOOPS", 2)
 ERIP_EVENT_ROUND = env.int("ERIP_EVENT_ROUND", 200)
 ERIP_EVENT_FLUSH_SECONDS = env.float("ERIP_EVENT_FLUSH_SECONDS", 0.1)
 # Seconds without a heartbeat after which a consumer's partitions belong to the others.

@@ -1,5 +1,6 @@
 """From the journal into the log: once, in order, whatever fails."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +40,28 @@ def test_what_is_accepted_is_logged_once_in_the_order_of_its_key_and_seen_by_the
             Event.objects.filter(partition=partition.number).order_by("position").values_list("position", flat=True)
         )
         assert positions == list(range(partition.position))
+
+
+def test_rounds_of_one_consumer_overlap_and_each_partition_has_one_at_a_time() -> None:
+    both = threading.Barrier(2)
+
+    class Waiting(Recorder):
+        """Goes on when another round is under way too."""
+
+        def refuse(self, round: Round) -> None:
+            if not self.rounds:
+                both.wait(timeout=20)
+
+    recorder = Waiting()
+    events = [event(id=f"{number}", subject=f"asset-{number % 50}") for number in range(400)]
+    accept(events)  # before anybody looks: the first round of each loop finds something
+    with consuming(recorder):
+        until(lambda: len(recorder.committed) == 400)
+    one, other = recorder.rounds[:2]
+    assert not {each.partition for each in one} & {each.partition for each in other}
+    for key in range(50):
+        wanted = [one["id"] for one in events if one["subject"] == f"asset-{key}"]
+        assert [each.id for one in recorder.rounds for each in one if each.subject == f"asset-{key}"] == wanted
 
 
 def test_an_event_that_comes_again_takes_no_effect_again_wherever_it_comes() -> None:

@@ -7,8 +7,10 @@ from random import Random
 import pytest
 
 from benchmarks.client import Answer
-from benchmarks.uptime.operations import PAGE, list_fault
+from benchmarks.uptime.fleet import put_on
+from benchmarks.uptime.operations import PAGE, Operation, list_fault
 from benchmarks.uptime.retries import BREATH, BUDGET, TRIES, pause_before, persist
+from benchmarks.uptime.samples import Sample, Try
 
 
 def answer(status: int, **headers: str) -> Answer:
@@ -84,3 +86,39 @@ def test_a_list_in_another_order_or_of_another_workflow_is_wrong():
     assert list_fault(page("1", "2"), "w", None) == "not newest first"
     assert list_fault(page("2", "2"), "w", None) == "not newest first"
     assert list_fault(page("2"), "other", None) == "not the list that was asked for"
+
+
+def test_what_one_operation_took_is_not_there_for_the_next_though_both_are_late() -> None:
+    """The fleet is behind its schedule: it begins all that is due at once."""
+
+    class Rare:
+        name = "rare"
+
+        def __init__(self) -> None:
+            self.left = 2
+
+        def ready(self) -> bool:
+            return self.left > 0
+
+        async def ask(self) -> tuple[Try, ...]:
+            assert self.left > 0, "there was nothing left to ask for"
+            self.left -= 1
+            await asyncio.sleep(0.01)
+            return ()
+
+    class Common(Rare):
+        name = "common"
+
+        def ready(self) -> bool:
+            return True
+
+        async def ask(self) -> tuple[Try, ...]:
+            return ()
+
+    samples: list[Sample] = []
+    operations: dict[Operation, int] = {Rare(): 1_000, Common(): 1}
+    asyncio.run(
+        put_on(operations, rate=100_000.0, seconds=0.0005, random=Random(1), samples=samples, done=lambda _: None)
+    )
+    assert [one.operation for one in samples].count("rare") == 2
+    assert len(samples) == 50

@@ -4,8 +4,7 @@ Only general workers consume: a worker that serves `critical` alone is kept for 
 
 Note [Who gives way]
 Where a general worker shares its cores with the critical worker and the web processes, its steps give way to them
-(ERIP_WORKER_NICE). Its consumer does not: what was accepted is to take effect before more is accepted. That alone does
-not raise what one consumer can do (benchmarks/README.md): its Python and its statements take turns.
+(ERIP_WORKER_NICE). Its consumer does not: what was accepted is to take effect before more is accepted.
 """
 
 from typing import Any

@@ -14,6 +14,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("ERIP_EVENT_BOUND_SECONDS", 1, 3600),
     ("ERIP_EVENT_MIN_RATE", 1, 1_000_000),
     ("ERIP_EVENT_MAX_BACKLOG", 1, 100_000_000),
+    ("ERIP_EVENT_LOOPS", 1, 16),
     ("ERIP_EVENT_ROUND", 1, 5_000),
     ("ERIP_EVENT_FLUSH_SECONDS", 0, 1),
     ("ERIP_EVENT_LEASE_SECONDS", 1, 60),

@@ -22,6 +22,8 @@ class Conf:
     #: events that may wait, whatever the rate
     max_backlog: int
     consume: bool
+    #: threads of one consumer
+    loops: int
     #: events of one partition in one transaction
     round: int
     #: seconds that a consumer under load may wait for more events
@@ -63,6 +65,7 @@ def conf() -> Conf:
         min_rate=settings.ERIP_EVENT_MIN_RATE,
         max_backlog=settings.ERIP_EVENT_MAX_BACKLOG,
         consume=settings.ERIP_EVENT_CONSUME,
+        loops=settings.ERIP_EVENT_LOOPS,
         round=settings.ERIP_EVENT_ROUND,
         flush=min(settings.ERIP_EVENT_FLUSH_SECONDS, 1.0),
         lease=settings.ERIP_EVENT_LEASE_SECONDS,

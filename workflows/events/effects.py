@@ -81,7 +81,8 @@ class Round:
 
 
 class Effect(Protocol):
-    """Something that events cause. One object per process, called by the consumer's thread alone."""
+    """Something that events cause. One object per process, called by several loops at once, each with rounds of its own
+    partitions: what it remembers it shares."""
 
     @property
     def name(self) -> str:

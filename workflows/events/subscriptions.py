@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final
@@ -196,18 +196,17 @@ class SubscriptionsEffect:
     name = "subscriptions"
 
     def __init__(self) -> None:
-        self._read_at: float | None = None
-        self._active: list[Subscription] = []
-        #: by type: most events are for nobody, which must cost next to nothing
-        self._by_type: dict[str, list[Subscription]] = {}
+        self._known: _Known | None = None
 
     def apply(self, round: Round) -> AfterCommit | None:
         """Note: what was enabled within the last second may not be told yet."""
-        self._refresh()
+        known = self._known
+        if known is None or time.monotonic() - known.read_at > TRUSTED:
+            known = self._known = _read()
         new = [
             NewDelivery(str(each.pk), event.partition, event.position, event.logged_at, event.type, event.id)
             for event in round.events
-            for each in self._for(event)
+            for each in known.for_(event)
         ]
         if not new:
             return None
@@ -216,33 +215,39 @@ class SubscriptionsEffect:
 
     def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
         """By the subscriptions' ids. Raises LookupError."""
-        self._read()
+        known = _read()
         wanted = _named(target)
-        if wanted is not None and not any(str(each.pk) == wanted for each in self._active):
+        if wanted is not None and not any(str(each.pk) == wanted for each in known.active):
             raise LookupError(f"there is no enabled subscription {wanted}")
-        counts: dict[str, int] = {str(each.pk): 0 for each in self._active if wanted in (None, str(each.pk))}
+        counts: dict[str, int] = {str(each.pk): 0 for each in known.active if wanted in (None, str(each.pk))}
         for event in events:
-            for each in self._for(event, wanted):
+            for each in known.for_(event, wanted):
                 counts[str(each.pk)] += 1
         return counts
 
-    def _for(self, event: LoggedEvent, only: str | None = None) -> Iterable[Subscription]:
+
+@dataclass(slots=True)
+class _Known:
+    """The enabled subscriptions at one moment. Replaced as a whole: several loops use it at once."""
+
+    read_at: float
+    active: list[Subscription]
+    #: most events are for nobody, which must cost next to nothing
+    by_type: dict[str, list[Subscription]] = field(default_factory=dict)
+
+    def for_(self, event: LoggedEvent, only: str | None = None) -> Iterable[Subscription]:
+        """Those that get this event. only: one of them, by its id."""
         only = only or (_named(event.replay) if event.replay else None)
-        of_type = self._by_type.get(event.type)
+        of_type = self.by_type.get(event.type)
         if of_type is None:
-            of_type = [each for each in self._active if patterns.any_matches(each.types, event.type)]
-            if len(self._by_type) < 10_000:
-                self._by_type[event.type] = of_type
+            of_type = [each for each in self.active if patterns.any_matches(each.types, event.type)]
+            if len(self.by_type) < 10_000:
+                self.by_type[event.type] = of_type
         return [each for each in of_type if only in (None, str(each.pk)) and _passes(each, event)]
 
-    def _refresh(self) -> None:
-        if self._read_at is None or time.monotonic() - self._read_at > TRUSTED:
-            self._read()
 
-    def _read(self) -> None:
-        self._active = list(Subscription.objects.filter(enabled=True))
-        self._by_type = {}
-        self._read_at = time.monotonic()
+def _read() -> _Known:
+    return _Known(time.monotonic(), list(Subscription.objects.filter(enabled=True)))
 
 
 def _named(target: str) -> str | None:

@@ -1,0 +1,228 @@
+"""A loop of a consumer: a thread that takes what waits in its partitions, round after round.
+
+Note [Rounds]
+An idle loop is woken by PostgreSQL's NOTIFY and takes what is there at once. The more events come in, the longer it
+lets them gather (`flush` at the most, and never while more waits than a round takes): a round costs as much for ten
+events as for a hundred. It looks by itself as well, often while it is busy, since busy producers do not announce each
+of their commits, and twice a second otherwise.
+
+Note [Loops]
+A round is Python first and PostgreSQL then, and one waits for the other. So a consumer has several loops, each with a
+connection and a share of its partitions (by their number): while PostgreSQL writes one's round, Python reads the
+other's. What keeps two rounds apart is what keeps two consumers apart (Note [Owners] in `store/owners`).
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+from django.db import InterfaceError, InternalError, OperationalError, connection
+
+from erip.db.connections import drop_connection
+from workflows.core.assignment import share_of
+from workflows.events.conf import conf
+from workflows.events.effects import Effect, Unavailable
+from workflows.events.faults import Faults
+from workflows.events.pace import Pace
+from workflows.events.rounds import Done, Given, RoundFailed, run
+from workflows.events.store import months, owners, rounds
+from workflows.events.store.owners import Owners
+
+log = structlog.get_logger(__name__)
+
+#: seconds between two looks of its own: while busy, for BUSY_FOR after the last event; and otherwise
+LOOK_BUSY, LOOK_IDLE, BUSY_FOR = 0.05, 0.5, 2.0
+#: seconds before trying again: while PostgreSQL is away, while an effect is
+AWAY, UNAVAILABLE = 0.2, 0.5
+
+
+class Loop:
+    """Number `index` of `count` loops of a worker's consumer. It alone changes who owns its partitions, between two of
+    its rounds."""
+
+    def __init__(self, worker_id: int, effects: Sequence[Effect], *, index: int, count: int) -> None:
+        settings = conf()
+        self._worker_id = worker_id
+        self._effects = effects
+        self._index = index
+        self._count = count
+        self._lease = settings.lease
+        self._whole = settings.round
+        self._flush = settings.flush
+        self._faults = Faults(attempts=settings.attempts, whole=settings.round)
+        self._pace = Pace()
+        self._own: set[int] = set()
+        #: what the heartbeat found out and the loop has not looked at; and how often the loop has changed anything
+        self._found: Owners | None = None
+        self._changes = 0
+        self._named: object = None
+        self._turned_at = time.monotonic()
+        self._busy_until = 0.0
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._consume, name=f"events-consumer-{index}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the round, and no other."""
+        self._stop.set()
+        self._wake.set()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(timeout=seconds)
+
+    def wake(self) -> None:
+        """Something came in."""
+        self._wake.set()
+
+    @property
+    def thread_id(self) -> int | None:
+        """The thread's native id."""
+        return self._thread.native_id
+
+    @property
+    def capacity(self) -> float | None:
+        """Events a second that it can serve; None: not measured yet."""
+        return self._pace.capacity
+
+    @property
+    def changes(self) -> int:
+        """Raised by each change of what it owns: what was read before is out of date."""
+        return self._changes
+
+    def idle_for(self) -> float:
+        """Seconds since its last turn: long ones mean that it is stuck."""
+        return time.monotonic() - self._turned_at
+
+    def learn(self, found: Owners, changes: int) -> None:
+        """Who lives and who owns what, read when `changes` was the loop's. Called by the heartbeat."""
+        mine, owned = self._shares(found)
+        if (mine != owned or owned != self._own or not found.owners) and changes == self._changes:
+            self._found = found
+            self._wake.set()
+
+    def _shares(self, found: Owners) -> tuple[set[int], set[int]]:
+        """Which of its partitions this loop should own, and does."""
+        mine = {
+            number
+            for number in share_of(self._worker_id, found.live, found.owners)
+            if number % self._count == self._index
+        }
+        owned = {
+            number
+            for number, owner in found.owners.items()
+            if owner == self._worker_id and number % self._count == self._index
+        }
+        return mine, owned
+
+    def _consume(self) -> None:
+        prepared = False
+        while not self._stop.is_set():
+            self._turned_at = time.monotonic()
+            try:
+                if not prepared:
+                    owners.ensure_partitions(conf().partitions)
+                    months.ensure_months_ahead(1)
+                    self._settle(owners.beat(self._worker_id, rate=None, lease=self._lease))
+                    prepared = True
+                self._name_session()
+                self._turn()
+            except Unavailable as error:
+                log.warning("effect_unavailable", error=str(error))
+                self._stop.wait(UNAVAILABLE)
+            except (OperationalError, InterfaceError, InternalError) as error:
+                log.warning("consumer_interrupted", error=str(error).strip())
+                drop_connection()
+                self._stop.wait(AWAY)
+            except Exception:
+                log.exception("consumer_failed")
+                drop_connection()
+                # A month that is missing, partitions that were dropped: begin anew.
+                prepared = False
+                self._stop.wait(AWAY)
+        drop_connection()
+
+    def _turn(self) -> None:
+        """What has to be done about ownership, a round, and a rest."""
+        found, self._found = self._found, None
+        if found is not None:
+            self._settle(found)
+        self._wake.clear()
+        more, took = self._take()
+        now = time.monotonic()
+        if took:
+            self._busy_until = now + BUSY_FOR
+        if more or self._stop.is_set():
+            return
+        if took:
+            self._stop.wait(self._pace.gather(self._flush))
+        elif not self._wake.is_set():
+            self._wake.wait(LOOK_BUSY if now < self._busy_until else LOOK_IDLE)
+
+    def _take(self) -> tuple[bool, int]:
+        """A round over the partitions that are well, and one over each that is not. Returns whether more waits, and
+        how many events were taken."""
+        busy = time.monotonic() < self._busy_until
+        mine = self._own if busy else set(rounds.waiting(self._own)) if self._own else set()
+        troubled = self._faults.troubled & mine
+        more, took = False, 0
+        if well := mine - troubled:
+            done = self._round(dict.fromkeys(well, self._whole), {})
+            more, took = more or done.more, took + sum(done.events.values())
+        for partition in sorted(troubled):
+            due = self._faults.due(partition)
+            if due is not None:
+                done = self._round({partition: due[0]}, due[1])
+                more, took = more or done.more, took + sum(done.events.values())
+        return more, took
+
+    def _round(self, limits: Mapping[int, int], given_up: Mapping[tuple[int, int, int], Given]) -> Done:
+        began = time.monotonic()
+        try:
+            done = run(
+                self._worker_id,
+                limits,
+                self._effects,
+                given_up=given_up,
+                guard=self._faults.guard,
+                rates=self._pace.rates,
+            )
+        except RoundFailed as failure:
+            self._faults.failed(set(failure.heads), failure)
+            return Done(more=True)
+        if done.events:
+            self._faults.went_well(set(done.events), buried=done.buried)
+            self._pace.took(sum(done.events.values()), time.monotonic() - began)
+        return done
+
+    def _settle(self, found: Owners) -> None:
+        """Give up what others should own, take what nobody live owns."""
+        self._changes += 1
+        if not found.owners:
+            owners.ensure_partitions(conf().partitions)
+            return
+        mine, owned = self._shares(found)
+        if too_many := owned - mine:
+            owners.release(self._worker_id, sorted(too_many))
+            log.info("partitions_released", partitions=sorted(too_many))
+        wanted = mine - owned
+        dead = {found.owners[number] for number in wanted} - found.live - {None}
+        if dead:
+            ended = owners.end_sessions([worker for worker in dead if worker is not None])
+            log.warning("consumer_lost", workers=sorted(str(worker) for worker in dead), sessions_ended=ended)
+        claimed = owners.claim(self._worker_id, wanted, lease=self._lease) if wanted else []
+        if claimed:
+            log.info("partitions_claimed", partitions=sorted(claimed))
+        before, self._own = self._own, (owned & mine) | set(claimed)
+        self._faults.forget(before - self._own)
+        self._changes += 1
+
+    def _name_session(self) -> None:
+        """So that others can end it: Note [Owners]."""
+        if connection.connection is None or connection.connection is not self._named:
+            connection.ensure_connection()
+            owners.name_session(self._worker_id)
+            self._named = connection.connection
