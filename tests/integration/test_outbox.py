@@ -320,7 +320,6 @@ def taken_out(sql: str) -> str:
     return sql.replace("RETURNING r.id, r.started_by,", "RETURNING r.id,").replace("seq, started_by\n", "seq\n")
 
 
-@pytest.mark.xfail(reason="passes alone; after another test the word is not heard, why is not known yet", strict=False)
 def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from erip.db.listening import heard, listening
 

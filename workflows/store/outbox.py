@@ -273,7 +273,7 @@ EVENTS_CHANNEL = "erip_events"
 #: seconds between two announcements of one process. NOTIFY makes commits take turns, and a consumer that was just woken
 #: looks by itself that often.
 ANNOUNCE_EVERY = 0.05
-_announced_at = 0.0
+_announced_at = float("-inf")
 
 
 def announced(statement: str) -> str:
@@ -284,6 +284,12 @@ def announced(statement: str) -> str:
         return statement.replace(ANNOUNCE, "")
     _announced_at = now
     return statement.replace(ANNOUNCE, f" RETURNING pg_notify('{EVENTS_CHANNEL}', '')")
+
+
+def nothing_announced() -> None:
+    """What `announced` gave last wrote nothing, so nobody was woken: the next statement is to wake them."""
+    global _announced_at
+    _announced_at = float("-inf")
 
 
 def with_started_by(statement: str) -> str:

@@ -9,6 +9,7 @@ from django.db import connection
 
 from erip.db import prepared
 from workflows.core.states import Lane, RunState
+from workflows.store import outbox
 from workflows.store.rows import NEW_STEPS, Writes
 from workflows.store.values import WORKER_CHANNEL, NewRun, to_array, to_json
 
@@ -62,7 +63,10 @@ def start_run(
         statement = f"WITH {', '.join(parts)} SELECT clock_timestamp(), {announced} FROM run"  # noqa: S608
         prepared.execute(cursor, statement, parameters)
         row = cursor.fetchone()
-    return (row[0], hints, row[1]) if row else None
+    if row is None:
+        outbox.nothing_announced()
+        return None
+    return row[0], hints, row[1]
 
 
 _STILL_RIGHT = """still_right AS (
