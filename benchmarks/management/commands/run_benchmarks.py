@@ -1,6 +1,7 @@
 """`manage.py run_benchmarks`: measures a deployment, or a private stack that ends with the command."""
 
 import json
+import os
 import signal
 import sys
 from argparse import ArgumentTypeError
@@ -113,7 +114,7 @@ class Command(BaseCommand):
                 f"{one.title}: worse by {one.worse:.1f} % than the baseline"
                 for one in baseline.regressions(changes, tolerance)
             ]
-        table.show(Console(), results, changes, missed)
+        table.show(_console(), results, changes, missed)
         if options["json"]:
             options["json"].write_text(json.dumps(document(results, changes, missed), indent=2) + "\n")
         if options["html"]:
@@ -176,3 +177,9 @@ def _rate(text: str) -> float:
     if not 0 < value < 1e6:
         raise ValueError
     return value
+
+
+def _console() -> Console:
+    """As wide as the terminal; a file or a pipe has room for whole words."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=120)
