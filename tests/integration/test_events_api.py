@@ -46,6 +46,17 @@ def test_a_batch_one_event_and_an_event_in_headers_are_accepted(api: Api) -> Non
     assert journalled() == 4
 
 
+def test_nobody_passes_himself_off_as_the_platform(api: Api) -> None:
+    forged = event(source="/erip/workflows/breach-response", type="workflow.run.failed")
+    batch = send(api, [event(), forged], BATCH)
+    one = send(api, forged, STRUCTURED)
+
+    assert [answer.status_code for answer in (batch, one)] == [422] * 2
+    assert [fault["path"] for fault in batch.json()["faults"]] == ["[1].source"]
+    assert [fault["path"] for fault in one.json()["faults"]] == ["source"]
+    assert journalled() == 0
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_bodies_may_be_compressed_and_bombs_are_refused(api: Api, encoding: str) -> None:
     pack = gzip.compress if encoding == "gzip" else zstandard.ZstdCompressor().compress

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -18,7 +19,7 @@ from tests.support.events import Recorder, accept, consuming, event
 from tests.workers import until
 from workflows.events import pipeline, replaying
 from workflows.events.janitor import Janitor
-from workflows.events.models import Block, DeadLetter, Event, Identity, SourceQuota
+from workflows.events.models import Block, DeadLetter, Event, Identity, SourceQuota, TriggeredRun
 from workflows.events.store import months
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,13 +158,19 @@ def test_the_leader_makes_months_ahead_forgets_old_identities_and_drops_old_mont
             "WHERE digest = (SELECT digest FROM events_identity ORDER BY digest LIMIT 1)"
         )
     months.ensure_month(datetime(2020, 1, 1, tzinfo=UTC))
+    for at in (datetime(2020, 1, 31, tzinfo=UTC), datetime.now(UTC)):
+        TriggeredRun.objects.create(
+            event=uuid4(), rule=uuid4(), trigger="t", run_id=uuid4(), partition=1, position=1, logged_at=at
+        )
     Janitor().tidy()
+    assert TriggeredRun.objects.count() == 2
     assert Identity.objects.count() == 1
     assert "2020_01" in partitions()
     assert len(partitions()) >= 4, "this month and two ahead"
     event_settings(ERIP_KEEP_EVENT_MONTHS=1)
     Janitor().tidy()
     assert "2020_01" not in partitions()
+    assert TriggeredRun.objects.get().logged_at.year > 2020, "what its events started is forgotten with them"
     assert Event.objects.count() == 2
 
 

@@ -53,8 +53,12 @@ def depth_of(started_by: str) -> int:
     return int(found[1]) if found else 1
 
 
+#: what the source of every event of this platform's own begins with: nobody else's does
+OWN_SOURCES = "/erip/"
+
+
 def source_of(workflow: str) -> str:
-    return f"/erip/workflows/{workflow}"
+    return f"{OWN_SOURCES}workflows/{workflow}"
 
 
 @dataclass(frozen=True, slots=True)

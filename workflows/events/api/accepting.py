@@ -10,6 +10,7 @@ from workflows.core.cloudevents import (
     BATCH,
     STRUCTURED,
     Batch,
+    Check,
     Invalid,
     NotJson,
     read_batch,
@@ -17,6 +18,7 @@ from workflows.core.cloudevents import (
     read_structured,
 )
 from workflows.core.faults import Fault
+from workflows.core.lifecycle import OWN_SOURCES
 from workflows.events import ingest, types
 from workflows.events.conf import conf
 from workflows.events.errors import EventsInvalid
@@ -50,7 +52,7 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
     media = media.strip().lower()
     if media.startswith("application/cloudevents"):
         _need_utf8(parameters)
-        partitions, check = conf().partitions, types.checker()
+        partitions, check = conf().partitions, _checker()
         if media == BATCH:
             return read_batch(body, partitions=partitions, most=conf().batch_limit, check=check)
         if media == STRUCTURED:
@@ -63,7 +65,20 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
             "or the attributes in ce- headers.",
         )
     named = [(name.lower(), value) for name, value in headers.items()]
-    return read_binary(named, sent, body, partitions=conf().partitions, check=types.checker())
+    return read_binary(named, sent, body, partitions=conf().partitions, check=_checker())
+
+
+def _checker() -> Check:
+    """What is wrong with an event from outside: it must not pass itself off as one of the platform's own."""
+    faults_of_type = types.checker()
+
+    def faults_of(event: Mapping[str, Any]) -> list[Fault]:
+        faults = faults_of_type(event)
+        if event["source"].startswith(OWN_SOURCES):
+            faults = [Fault("source", f"begins with {OWN_SOURCES}, as this platform's own events do"), *faults]
+        return faults
+
+    return faults_of
 
 
 def _need_utf8(parameters: str) -> None:

@@ -52,7 +52,8 @@ def ensure_months_ahead(months: int) -> list[str]:
 
 
 def drop_months(*, before: datetime) -> list[str]:
-    """Drop the log of months that ended before this moment. Returns them, as 2026_11."""
+    """Drop the log of months that ended before this moment, and what says which runs its events started. Returns them,
+    as 2026_11."""
     dropped: list[str] = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -61,8 +62,10 @@ def drop_months(*, before: datetime) -> list[str]:
         for (partition,) in cursor.fetchall():
             name = partition.rpartition(".")[2].strip('"').removeprefix(f"{_TABLE}_")
             year, _, month = name.partition("_")
-            if following(datetime(int(year), int(month), 1, tzinfo=UTC)) <= before:
+            end = following(datetime(int(year), int(month), 1, tzinfo=UTC))
+            if end <= before:
                 cursor.execute(f'DROP TABLE "{_TABLE}_{name}"')
+                cursor.execute("DELETE FROM events_triggeredrun WHERE logged_at < %s", [end])
                 dropped.append(name)
     return dropped
 
