@@ -46,7 +46,7 @@ class Options:
     #: uptime: one of each server in place of the topology that fails over
     single: bool = False
     #: events per second, for so many seconds
-    event_rate: float = 10_500.0
+    event_rate: float = 10_200.0
     event_seconds: float = 60.0
     #: seconds of the claim's own load
     claim_seconds: float = 120.0

@@ -18,8 +18,8 @@ from .cost import service_usage
 CLAIM_RATE = 200.0
 CLAIM_BATCH = 10
 BATCH = 100
-#: what of the offered rate must be in the log per second, until the last event is: the usual 10,500 make 10,000
-SUSTAINED = 10 / 10.5
+#: what of the offered rate must be in the log per second, until the last event is: the usual 10,200 make 10,000
+SUSTAINED = 10 / 10.2
 #: connections of the load that has no schedule
 SENDERS = 8
 
