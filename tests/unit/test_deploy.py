@@ -73,12 +73,16 @@ def test_the_limits_and_what_may_be_repeated_stand_in_the_file():
         "maxconn 20000",
         "queue(web) ge 5000",
         "inter 2s",
-        "maxconn 2000",
+        "rise 1 maxconn 32 ",
+        "timeout queue 1s",
+        "use_backend web_waiting if { path /api/v1/events/stream } or { req.hdr(Prefer) -i -m sub wait }",
+        "default-server maxconn 2000",
         "option redispatch",
         "retry-on conn-failure empty-response 503",
         "disable-l7-retry if !{ method GET HEAD OPTIONS } !{ req.hdr(Idempotency-Key) -m found }",
     ):
         assert line in text, line
+    assert text.count("timeout queue 1s") == 1, "who waits for PostgreSQL is not hurried by it"
     assert "cookie" not in text
     assert "stick-table" not in text
 
