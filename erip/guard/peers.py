@@ -2,9 +2,9 @@
 
 Note [Peer watch]. A guard that died with its node cannot let go of the key. Each standby's guard looks at the leader's
 two ports, Patroni's and PostgreSQL's. When it finds both dead again and again, it cuts its own WAL receiver (Note [The
-cut]), looks once more, and puts its vote beside Patroni's keys. When every synchronous standby has voted against the
-same leadership, whoever sees that first deletes the leader key, in one transaction that requires the key, the list of
-synchronous standbys and all votes to be unchanged. A vote is withdrawn before its cut ends.
+cut]), looks once more meanwhile, and puts its vote beside Patroni's keys. When every synchronous standby has voted
+against the same leadership, whoever sees that first deletes the leader key, in one transaction that requires the key,
+the list of synchronous standbys and all votes to be unchanged. A vote is withdrawn before its cut ends.
 
 It is safe if the verdict is wrong (a partition): without a synchronous standby the old leader can acknowledge nothing,
 and its Patroni steps down when it finds the key gone. What remains: a leader that comes back in the very moment between
@@ -17,21 +17,22 @@ guard.
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from . import cluster as clusters
 from . import probes
 from .configuration import Configuration
 from .etcd import Entry, Etcd, EtcdError
 from .receiver import Receiver
-from .suspicion import Suspicion, look
+from .suspicion import SILENCE, Suspicion, look
 from .votes import ballot, unanimous
 
 log = logging.getLogger(__name__)
 
 #: seconds between two looks at a leader that answers, and at one that does not
 CALM, ALERT = 0.25, 0.1
-PROBE_SECONDS = 0.4
+#: seconds that the leader has for its answer, and when there are votes to be counted meanwhile
+PROBE_SECONDS, PROBE_SECONDS_VOTED = 0.4, 0.1
 #: seconds for which a vote stands, and its Patroni is stopped; then, if the others disagree, a pause
 HOLD, REST = 3.0, 3.0
 #: seconds after which the vote of a dead guard goes by itself
@@ -60,7 +61,7 @@ class PeerWatch:
         self._voted_at: float | None = None
         self._not_before = 0.0
         self._over = 0  # the revision of a leadership that is known to have ended
-        self._pool = ThreadPoolExecutor(1, "peer-probe")
+        self._pool = ThreadPoolExecutor(2, "peer-probe")
 
     def round(self) -> float:
         """Look, and act on a suspicion that is ripe. Seconds until the next round."""
@@ -81,13 +82,29 @@ class PeerWatch:
     def _look(self, leader: Entry, member: clusters.Member) -> None:
         """PostgreSQL starts a process for each look, so it is asked only when Patroni does not answer."""
         began = time.monotonic()
-        if self._held is not None:  # both at once: time matters now
-            asked = self._pool.submit(probes.postgres, member.postgres, timeout=PROBE_SECONDS)
-            patroni, postgres = probes.patroni(member.rest, timeout=PROBE_SECONDS), asked.result()
-        else:
-            patroni = postgres = probes.patroni(member.rest, timeout=PROBE_SECONDS)
-            if patroni is not probes.Reach.ANSWERS:
-                postgres = probes.postgres(member.postgres, timeout=PROBE_SECONDS)
+        if self._held is not None:
+            self._note(leader, began, *(asked.result() for asked in self._ask_both(member, self._patience(began))))
+            return
+        patroni = postgres = probes.patroni(member.rest, timeout=PROBE_SECONDS)
+        if patroni is not probes.Reach.ANSWERS:
+            postgres = probes.postgres(member.postgres, timeout=PROBE_SECONDS)
+        self._note(leader, began, patroni, postgres)
+
+    def _ask_both(self, member: clusters.Member, seconds: float) -> tuple[Future[probes.Reach], Future[probes.Reach]]:
+        """At once: time matters now."""
+        return (
+            self._pool.submit(probes.patroni, member.rest, timeout=seconds),
+            self._pool.submit(probes.postgres, member.postgres, timeout=seconds),
+        )
+
+    def _patience(self, now: float) -> float:
+        """Of a look at a leader that is suspected: it is over when the suspicion is ripe, and not a look later."""
+        if self._voted_at is not None:
+            return PROBE_SECONDS_VOTED
+        left = self._held.since + SILENCE - now if self._held is not None else PROBE_SECONDS
+        return min(PROBE_SECONDS, max(PROBE_SECONDS_VOTED, left))
+
+    def _note(self, leader: Entry, began: float, patroni: probes.Reach, postgres: probes.Reach) -> None:
         held = look(self._held, began, leader.revision, patroni, postgres)
         if held is None and self._held is not None:
             self._drop(f"{leader.value} answers")
@@ -112,8 +129,9 @@ class PeerWatch:
         log.warning("%s is dead at both ports: cutting our WAL receiver", leader.value)
         self._hold_patroni(True)
         try:
+            began, asked = time.monotonic(), self._ask_both(member, PROBE_SECONDS_VOTED)
             if self._receiver.cut():
-                self._look(leader, member)
+                self._note(leader, began, *(one.result() for one in asked))
                 if self._held is not None:
                     self._voted_at = time.monotonic()  # from here on there may be a vote, whatever happens
                     key = f"{self._configuration.votes_prefix}{self._me}"
@@ -150,6 +168,9 @@ class PeerWatch:
         if gone:
             self._over = cluster.leader.revision
             self._drop("the leadership has ended")
+        else:
+            # Another guard was faster: our Patroni is wanted for the race.
+            self._stands(cluster.leader)
 
     def _drop(self, why: str) -> None:
         """Forget the suspicion."""

@@ -19,8 +19,10 @@ own = ha.Ha.fetch_node_status
 asked = []
 
 class Ha(ha.Ha):
-    def __init__(self):
+    def __init__(self, unlocked):
         self.patroni = SimpleNamespace(request=self.request)
+        sync = SimpleNamespace(leader="silent")
+        self.cluster = SimpleNamespace(is_unlocked=lambda: unlocked, sync=sync)
 
     def request(self, member, **options):
         asked.append(options)
@@ -30,8 +32,8 @@ class Ha(ha.Ha):
 
 impatient(Ha)
 answers = [
-    Ha().fetch_node_status(SimpleNamespace(name=name, api_url=f"http://{name}:8008/patroni"))
-    for name in ("postgres-2", "silent")
+    Ha(unlocked).fetch_node_status(SimpleNamespace(name=name, api_url=f"http://{name}:8008/patroni"))
+    for unlocked, name in ((True, "postgres-2"), (True, "silent"), (False, "silent"))
 ]
 json.dump({
     "asked": asked,
@@ -49,8 +51,9 @@ def test_members_are_asked_with_less_patience_and_one_that_says_nothing_is_unkno
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert told == {
-        "asked": [{"timeout": 0.8, "retries": 0}] * 2,
-        "reachable": [True, False],
+        # The former leader has less; there is none while somebody leads.
+        "asked": [{"timeout": seconds, "retries": 0} for seconds in (0.8, 0.3, 0.8)],
+        "reachable": [True, False, False],
         "position": 7,
         "untouched": True,
     }
