@@ -15,6 +15,7 @@ from .configuration import Configuration
 from .etcd import Etcd, EtcdError
 from .judgement import Do, Judge, Look, Verdict
 from .node import Node
+from .outside import Outside
 from .peers import PeerWatch
 from .receiver import Receiver
 
@@ -25,6 +26,9 @@ TICK = 0.1
 READING_SECONDS = 3.0
 #: seconds to let go of the leader key; the peers wait for the key's own end otherwise
 RELEASE_SECONDS = 3.0
+#: seconds between the end of a leader and the start of its Patroni, which are the others' time: to elect one of them,
+#: and to serve those who have waited for it
+ELECTION_SECONDS = 3.0
 #: seconds for Patroni to end in good order
 STOP_SECONDS = 18.0
 #: a Patroni that lived for less is started again later and later
@@ -40,6 +44,7 @@ class Guard:
         # One for each thread that asks.
         self._etcd, self._readers_etcd = self._client(), self._client()
         self._reading: tuple[float, clusters.Cluster] | None = None
+        self._outside = Outside(configuration.name, lambda: self._reading)
         self._patroni_heard: float | None = None
         self._postmaster_heard = time.monotonic()
         self._started = 0.0
@@ -56,6 +61,7 @@ class Guard:
         receiver = Receiver(self._configuration)
         watch = PeerWatch(self._configuration, self._client(), self._recent, receiver, self._hold_patroni)
         self._in_background("peers", watch.round)
+        self._in_background("outside", self._outside.round)
         self._start_patroni()
         judge = Judge(time.monotonic())
         while self._stop is None:
@@ -69,6 +75,7 @@ class Guard:
     def _look(self) -> Look:
         runs = self._node.patroni_runs
         cluster = self._recent() if runs else self._read_now()
+        known = cluster or (self._reading[1] if self._reading else None)
         return Look(
             now=time.monotonic(),
             patroni_runs=runs,
@@ -76,7 +83,9 @@ class Guard:
             postmaster=self._node.postmaster(),
             postmaster_heard=self._postmaster_heard,
             leads=cluster.led_by(self._configuration.name) if cluster else None,
-            paused=cluster.paused if cluster else False,
+            led=known.led_by(self._configuration.name) if known else False,
+            outside_heard=self._outside.heard,
+            paused=known.paused if known else False,
         )
 
     def _recent(self) -> clusters.Cluster | None:
@@ -100,6 +109,8 @@ class Guard:
         log.warning("%s: %s", verdict.reason, verdict.do)
         if verdict.do is Do.FENCE:
             self._fence()
+            if self._reading and self._reading[1].voters:
+                self._rest(ELECTION_SECONDS)
         else:
             self._node.kill_patroni()
         self._back_off()
@@ -135,7 +146,7 @@ class Guard:
     def _back_off(self) -> None:
         self._failures = self._failures + 1 if time.monotonic() - self._started < STEADY_SECONDS else 0
         if self._failures:
-            self._pause(min(LONGEST_BACKOFF, 0.25 * 2**self._failures))
+            self._rest(min(LONGEST_BACKOFF, 0.25 * 2**self._failures))
 
     def _start_patroni(self) -> None:
         self._node.start_patroni()
@@ -209,6 +220,12 @@ class Guard:
 
     def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
         self._stop = number
+
+    def _rest(self, seconds: float) -> None:
+        """For `seconds`, whatever children do, or until we are told to stop."""
+        until = time.monotonic() + seconds
+        while self._stop is None and (left := until - time.monotonic()) > 0:
+            self._pause(left)
 
     def _pause(self, seconds: float) -> None:
         """Until a child ends or a signal comes, for `seconds` at most."""

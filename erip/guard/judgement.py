@@ -9,6 +9,8 @@ POSTMASTER_SILENCE = 2.5
 PATRONI_SILENCE = 4.0
 #: a frozen Patroni of a standby endangers nothing; it is started again all the same
 STANDBY_SILENCE = 30.0
+#: seconds in which the leader's node has heard nobody: Note [Cut off] in `outside`
+CUT_OFF = 2.5
 #: a judge that was not given the processor for so long must not hold the silence against others
 OWN_SLEEP = 1.0
 
@@ -33,8 +35,9 @@ class Do(StrEnum):
 class Look:
     """One look at the node. Times are monotonic seconds.
 
-    `leads`: whether the leader key is this node's; None when etcd does not say. `…_heard`: when it last answered.
-    `patroni_heard` is None for a Patroni that has not answered since its start: that one may be waiting for etcd.
+    `leads`: whether the leader key is this node's; None when etcd does not say. `led`: the same, as it said last.
+    `…_heard`: when it last answered. `patroni_heard` is None for a Patroni that has not answered since its start: that
+    one may be waiting for etcd. `outside_heard`: when anybody beyond this node did.
     """
 
     now: float
@@ -43,6 +46,8 @@ class Look:
     postmaster: Postmaster
     postmaster_heard: float
     leads: bool | None
+    led: bool
+    outside_heard: float
     paused: bool = False
 
 
@@ -59,7 +64,8 @@ class Judge:
         self._last = self._awake = now
 
     def judge(self, look: Look) -> Verdict:
-        """Without etcd nobody can be elected: then PostgreSQL is left alone, and only a dead Patroni started again."""
+        """Without etcd nobody can be elected: then PostgreSQL is left alone, and only a dead Patroni started again.
+        Where nobody else at all is heard, the others may have elected one of them."""
         if look.now - self._last > OWN_SLEEP:
             self._awake = look.now
         self._last = look.now
@@ -74,6 +80,10 @@ class Judge:
             return Verdict(Do.FENCE, f"the postmaster has not answered for {postmaster_silent:.1f} s")
         if leads and patroni_silent >= PATRONI_SILENCE:
             return Verdict(Do.FENCE, f"Patroni has not answered for {patroni_silent:.1f} s")
+        outside_silent = look.now - max(look.outside_heard, self._awake)
+        runs = look.postmaster is Postmaster.RUNS
+        if look.leads is not False and look.led and runs and not look.paused and outside_silent >= CUT_OFF:
+            return Verdict(Do.FENCE, f"neither etcd nor another member has been heard for {outside_silent:.1f} s")
         if not look.paused and look.leads is False and patroni_silent >= STANDBY_SILENCE:
             return Verdict(Do.RESTART, f"Patroni has not answered for {patroni_silent:.0f} s")
         return Verdict(Do.NOTHING)

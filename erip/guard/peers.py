@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 #: seconds between two looks at a leader that answers, and at one that does not
 CALM, ALERT = 0.25, 0.1
-#: seconds that the leader has for its answer, and when there are votes to be counted meanwhile
+#: seconds that the leader has for its answer, at the first look, and when there are votes to be counted meanwhile
 PROBE_SECONDS, PROBE_SECONDS_VOTED = 0.4, 0.1
 #: seconds for which a vote stands, and its Patroni is stopped; then, if the others disagree, a pause
 HOLD, REST = 3.0, 3.0
@@ -98,11 +98,12 @@ class PeerWatch:
         )
 
     def _patience(self, now: float) -> float:
-        """Of a look at a leader that is suspected: it is over when the suspicion is ripe, and not a look later."""
-        if self._voted_at is not None:
+        """Of a look at a leader that is suspected: all the time until the suspicion is ripe. One that is only slow
+        answers within it, which it would not within several short looks.
+        """
+        if self._voted_at is not None or self._held is None:
             return PROBE_SECONDS_VOTED
-        left = self._held.since + SILENCE - now if self._held is not None else PROBE_SECONDS
-        return min(PROBE_SECONDS, max(PROBE_SECONDS_VOTED, left))
+        return max(PROBE_SECONDS_VOTED, self._held.since + SILENCE - now)
 
     def _note(self, leader: Entry, began: float, patroni: probes.Reach, postgres: probes.Reach) -> None:
         held = look(self._held, began, leader.revision, patroni, postgres)

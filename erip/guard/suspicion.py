@@ -7,7 +7,7 @@ from .probes import Reach
 #: looks in a row that find nobody listening at both ports
 REFUSALS = 3
 #: seconds of silence at a port: it may only be slow
-SILENCE = 1.5
+SILENCE = 1.2
 
 
 @dataclass(frozen=True)

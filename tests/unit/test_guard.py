@@ -5,7 +5,7 @@ import pytest
 from erip.guard import cluster as clusters
 from erip.guard.configuration import BadConfiguration, read
 from erip.guard.etcd import Entry
-from erip.guard.judgement import PATRONI_SILENCE, POSTMASTER_SILENCE, Do, Judge, Look, Postmaster
+from erip.guard.judgement import CUT_OFF, PATRONI_SILENCE, POSTMASTER_SILENCE, Do, Judge, Look, Postmaster
 from erip.guard.probes import Reach
 from erip.guard.suspicion import REFUSALS, SILENCE, look
 from erip.guard.votes import ballot, unanimous
@@ -21,12 +21,22 @@ def a_look(now=100.0, **changed):
         "postmaster": Postmaster.RUNS,
         "postmaster_heard": now,
         "leads": True,
+        "led": True,
+        "outside_heard": now,
     }
     return Look(now=now, **{**healthy, **changed})
 
 
 def judged(look):
     return Judge(look.now).judge(look).do
+
+
+def after_watching(look):
+    """By a judge that has been awake all the time."""
+    judge = Judge(look.now - 10)
+    for tenth in range(100, 0, -1):
+        judge.judge(a_look(look.now - tenth / 10))
+    return judge.judge(look).do
 
 
 def test_a_healthy_node_is_left_alone():
@@ -44,24 +54,17 @@ def test_a_healthy_node_is_left_alone():
     ids=["Patroni died", "postmaster died", "postmaster frozen", "Patroni frozen"],
 )
 class TestFaults:
-    def after_watching(self, look):
-        """By a judge that has been awake all the time."""
-        judge = Judge(look.now - 10)
-        for tenth in range(100, 0, -1):
-            judge.judge(a_look(look.now - tenth / 10))
-        return judge.judge(look).do
-
     def test_a_leader_is_fenced(self, fault):
-        assert self.after_watching(a_look(**fault)) is Do.FENCE
+        assert after_watching(a_look(**fault)) is Do.FENCE
 
     def test_the_postgresql_of_a_standby_is_left_alone(self, fault):
-        assert self.after_watching(a_look(leads=False, **fault)) is not Do.FENCE
+        assert after_watching(a_look(leads=False, **fault)) is not Do.FENCE
 
     def test_nobody_is_fenced_while_etcd_does_not_say_who_leads(self, fault):
-        assert self.after_watching(a_look(leads=None, **fault)) is not Do.FENCE
+        assert after_watching(a_look(leads=None, **fault)) is not Do.FENCE
 
     def test_nobody_is_fenced_while_the_cluster_is_paused(self, fault):
-        assert self.after_watching(a_look(paused=True, **fault)) is not Do.FENCE
+        assert after_watching(a_look(paused=True, **fault)) is not Do.FENCE
 
 
 def test_a_dead_patroni_of_a_standby_is_started_again():
@@ -86,6 +89,30 @@ def test_a_judge_that_slept_itself_holds_no_silence_against_others():
     for tenths in range(1, int(POSTMASTER_SILENCE * 10)):
         assert judge.judge(a_look(asleep_until + tenths / 10, **frozen)).do is Do.NOTHING
     assert judge.judge(a_look(asleep_until + POSTMASTER_SILENCE, **frozen)).do is Do.FENCE
+
+
+class TestCutOff:
+    """A leader that hears neither etcd nor another member."""
+
+    ALONE = {"leads": None, "outside_heard": 100.0 - CUT_OFF}
+
+    def test_it_is_fenced(self):
+        assert after_watching(a_look(**self.ALONE)) is Do.FENCE
+
+    def test_not_before_its_time(self):
+        assert after_watching(a_look(leads=None, outside_heard=100.1 - CUT_OFF)) is Do.NOTHING
+
+    @pytest.mark.parametrize(
+        "otherwise",
+        [{"led": False}, {"paused": True}, {"leads": False}, {"postmaster": Postmaster.ABSENT}],
+        ids=["a standby", "paused", "another leads", "nothing to stop"],
+    )
+    def test_nobody_else_is(self, otherwise):
+        assert after_watching(a_look(**{**self.ALONE, **otherwise})) is Do.NOTHING
+
+    def test_a_judge_that_slept_itself_asks_again_first(self):
+        judge = Judge(0.0)
+        assert judge.judge(a_look(20.0, leads=None, outside_heard=0.0)).do is Do.NOTHING
 
 
 # --- suspicion ------------------------------------------------------------------------------------------
