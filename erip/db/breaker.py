@@ -5,7 +5,7 @@ Three failures to connect within 10 s open the breaker, and a failover of the pr
 them about in a moment. A breaker that then stayed open for its 5 s would turn a failover of one second into an outage
 of five. Therefore:
 
-- While it is open, one thread tries to connect, four times a second at first and once a second later (the half-open
+- While it is open, one thread tries to connect, ten times a second at first and once a second later (the half-open
   trial: one at a time, whatever the load). Its success closes the breaker at once, and wakes all who wait.
 - In the first period (5 s) this may be a failover: callers wait for the trial, as long as their own patience lasts, and
   go on the moment that it succeeds. They hold no connection and no place in the pool meanwhile.
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 #: failures within so many seconds that open it
 FAILURES, WITHIN = 3, 10.0
 #: seconds between two trials: in the first period, and later
-TRY_EVERY = (0.25, 1.0)
+TRY_EVERY = (0.1, 1.0)
 
 
 class Breaker:

@@ -3,7 +3,7 @@
 ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
 ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
 ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
-ERIP_LB_CONCURRENCY  requests that one web process works on at once (32); the others wait here
+ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait here
 ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
                      requests that wait (5,000), and for how long at the most (1): Note [Overload] in haproxy.cfg
 ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL
@@ -17,6 +17,8 @@ from .errors import DeployError
 from .nodes import Address, PostgresPeer
 from .templates import render
 
+#: requests that one web process works on at once: Note [Overload] in haproxy.cfg
+PER_PROCESS = 8
 RULES = ("leastconn", "roundrobin", "source")
 
 
@@ -28,8 +30,8 @@ class Rules:
     #: by the name of the web process; 1 to 256
     weights: tuple[tuple[str, int], ...] = ()
     certificate: str = ""
-    #: requests at work in one web process; what only waits there (streams, `Prefer: wait`) has `maxconn`
-    concurrency: int = 32
+    #: requests at work in one web server; what only waits there (streams, `Prefer: wait`) has `maxconn`
+    concurrency: int = 2 * PER_PROCESS
     queue: int = 5000
     queue_seconds: int = 1
     maxconn: int = 2000

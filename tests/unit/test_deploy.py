@@ -73,7 +73,7 @@ def test_the_limits_and_what_may_be_repeated_stand_in_the_file():
         "maxconn 20000",
         "queue(web) ge 5000",
         "inter 2s",
-        "rise 1 maxconn 32 ",
+        "rise 1 maxconn 16 ",
         "timeout queue 1s",
         "use_backend web_waiting if { path /api/v1/events/stream } or { req.hdr(Prefer) -i -m sub wait }",
         "default-server maxconn 2000",

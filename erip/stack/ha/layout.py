@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-from erip.deploy.balancer import Balancer, Rules
+from erip.deploy.balancer import PER_PROCESS, Balancer, Rules
 from erip.deploy.errors import DeployError
 from erip.deploy.nodes import Address, EtcdPeer, PatroniSecrets, PostgresPeer
 
@@ -86,7 +86,7 @@ class HaLayout:
 
     def services(self, env: dict[str, str]) -> list[Service]:
         """Two of each process that matters. Threads are few: many processes share few cores here."""
-        env = {"ERIP_WEB_WORKERS": "1", **env}
+        env = {"ERIP_WEB_WORKERS": _web_workers(), **env}
         return [
             *(services.web(name, _named(env, name), self._ports[name]) for name in WEBS),
             services.worker(
@@ -161,7 +161,7 @@ class HaLayout:
 
     def _make_haproxy(self) -> HaProxy:
         try:
-            rules = Rules.from_environment(os.environ)
+            rules = Rules.from_environment(os.environ, concurrency=PER_PROCESS * int(_web_workers()))
         except DeployError as error:
             raise StackError(str(error)) from error
         assert self._web
@@ -199,6 +199,11 @@ class HaLayout:
             PostgresPeer(f"postgres-{n}", LOOPBACK, self._ports[f"postgres-{n}"], self._ports[f"postgres-{n}-rest"])
             for n in THREE
         )
+
+
+def _web_workers() -> str:
+    """Processes of each web server. One, as there are two servers already."""
+    return os.environ.get("ERIP_WEB_WORKERS", "1")
 
 
 def _named(env: dict[str, str], name: str) -> dict[str, str]:
