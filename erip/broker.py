@@ -1,7 +1,9 @@
 """How ERIP reaches its broker: bounded in time, and alive after the broker was away."""
 
+from functools import cache
 from typing import Any
 
+import redis.utils
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import SentinelChannel
@@ -55,7 +57,12 @@ class SentinelTransport(KombuSentinelTransport):
 
 
 def install_transports() -> None:
-    """Use the surviving channels for redis:// and sentinel:// in this process, for workers and publishers alike."""
+    """Use the surviving channels for redis:// and sentinel:// in this process, for workers and publishers alike.
+
+    redis-py tells the server its own version at each connection, and reads it from its package's metadata each time,
+    which costs several times what connecting does; it is read once here.
+    """
+    redis.utils.get_lib_version = cache(redis.utils.get_lib_version)
     for alias in ("redis", "rediss"):
         TRANSPORT_ALIASES[alias] = "erip.broker:RedisTransport"
     TRANSPORT_ALIASES["sentinel"] = "erip.broker:SentinelTransport"

@@ -17,6 +17,9 @@ CELERY_RESULT_SERIALIZER = "json"
 
 # Results are in PostgreSQL.
 CELERY_TASK_IGNORE_RESULT = True
+# Celery's own backend, which keeps nothing, is looked for once in a process and not in each thread that publishes: it
+# reads the metadata of every installed package for that (a tenth of a second, in the middle of a failover).
+CELERY_RESULT_BACKEND_THREAD_SAFE = True
 # Early: a lost hint costs a re-dispatch, nothing else.
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
