@@ -3,8 +3,8 @@
 Note [Rounds]
 An idle loop is woken by PostgreSQL's NOTIFY and takes what is there at once. The more events come in, the longer it
 lets them gather (`flush` at the most, and never while more waits than a round takes): a round costs as much for ten
-events as for a hundred. It looks by itself as well, often while it is busy, since busy producers do not announce each
-of their commits, and twice a second otherwise.
+events as for a hundred. It looks by itself as well, since busy producers do not announce each of their commits: soon
+after it found something, then less and less often, down to twice a second.
 
 Note [Loops]
 A round is Python first and PostgreSQL then, and one waits for the other. So a consumer has several loops, each with a
@@ -31,8 +31,8 @@ from workflows.events.store.owners import Owners
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks of its own: while busy, for BUSY_FOR after the last event; and otherwise
-LOOK_BUSY, LOOK_IDLE, BUSY_FOR = 0.05, 0.5, 2.0
+#: seconds until the first look of its own after the last event, doubled from look to look, and the most that becomes
+LOOK_FIRST, LOOK_IDLE = 0.05, 0.5
 #: seconds before trying again: while PostgreSQL is away, while an effect is
 AWAY, UNAVAILABLE = 0.2, 0.5
 
@@ -58,7 +58,8 @@ class Loop:
         self._changes = 0
         self._named: object = None
         self._turned_at = time.monotonic()
-        self._busy_until = 0.0
+        #: looks since the last event
+        self._in_vain = 0
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._consume, name=f"events-consumer-{index}", daemon=True)
@@ -152,21 +153,19 @@ class Loop:
             self._settle(found)
         self._wake.clear()
         more, took = self._take()
-        now = time.monotonic()
-        if took:
-            self._busy_until = now + BUSY_FOR
+        self._in_vain = 0 if took else self._in_vain + 1
         if more or self._stop.is_set():
             return
         if took:
             self._stop.wait(self._pace.gather(self._flush))
         elif not self._wake.is_set():
-            self._wake.wait(LOOK_BUSY if now < self._busy_until else LOOK_IDLE)
+            self._wake.wait(min(LOOK_IDLE, LOOK_FIRST * 2 ** min(self._in_vain - 1, 10)))
 
     def _take(self) -> tuple[bool, int]:
         """A round over the partitions that are well, and one over each that is not. Returns whether more waits, and
         how many events were taken."""
-        busy = time.monotonic() < self._busy_until
-        mine = self._own if busy else set(rounds.waiting(self._own)) if self._own else set()
+        expecting = self._in_vain == 0
+        mine = self._own if expecting else set(rounds.waiting(self._own)) if self._own else set()
         troubled = self._faults.troubled & mine
         more, took = False, 0
         if well := mine - troubled:
