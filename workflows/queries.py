@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -107,17 +108,18 @@ def list_runs(
     filters = {"workflow": workflow, "state": status, "lane": lane, "business_key": business_key}
     filters = {name: value for name, value in filters.items() if value is not None}
     limit = max(1, min(limit, MAX_PAGE))
-    kept: list[WorkflowRun | ArchivedRun] = []
+    kept: list[tuple[Any, ...]] = []
     for runs in (WorkflowRun.objects.all(), ArchivedRun.objects.all()):
-        runs = runs.select_related("version").order_by("-id").defer("input", "output").filter(**filters)
+        runs = runs.order_by("-id").filter(**filters)
         if created_after is not None:
             runs = runs.filter(created_at__gt=created_after)
         if cursor is not None:
             runs = runs.filter(id__lt=_uuid(cursor))
-        kept += runs[: limit + 1]
-    found = sorted(kept, key=lambda run: run.id, reverse=True)
+        # Columns, and not objects: a page of 50 takes half the time.
+        kept += runs.values_list("id", *_SUMMARY.values())[: limit + 1]
+    found = sorted(kept, key=itemgetter(0), reverse=True)
     more = len(found) > limit
-    items = [_summary(run) for run in found[:limit]]
+    items = [{"id": str(id_), **dict(zip(_SUMMARY, told, strict=True))} for id_, *told in found[:limit]]
     return Page(items, items[-1]["id"] if more else None)
 
 
@@ -173,28 +175,20 @@ def _uuid(text: str) -> UUID:
         raise UnknownRun from None
 
 
-def _summary(run: WorkflowRun | ArchivedRun) -> dict[str, Any]:
-    return {
-        "id": str(run.pk),
-        "workflow": run.workflow,
-        "version": run.version.number,
-        "status": run.state,
-        "lane": run.lane,
-        "business_key": run.business_key,
-        "error": run.error,
-        "created_at": run.created_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "deadline_at": run.deadline_at,
-        "started_by": run.started_by,
-    }
-
-
-#: of a run, in the order of _DETAIL
-_SUMMARY = (
-    "workflow", "version", "status", "lane", "business_key", "error", "created_at", "started_at", "finished_at",
-    "deadline_at", "started_by",
-)  # fmt: skip
+#: what is told of a run besides its id, and where it stands; in the order of _DETAIL
+_SUMMARY = {
+    "workflow": "workflow",
+    "version": "version__number",
+    "status": "state",
+    "lane": "lane",
+    "business_key": "business_key",
+    "error": "error",
+    "created_at": "created_at",
+    "started_at": "started_at",
+    "finished_at": "finished_at",
+    "deadline_at": "deadline_at",
+    "started_by": "started_by",
+}
 
 # One round trip: clients that wait for the outcome wait for this. What may be large comes in the first row alone.
 _DETAIL = """

@@ -36,7 +36,8 @@ GOOD = json.dumps({"input": INPUT}).encode()
 
 @dataclass(frozen=True)
 class Case:
-    """One request. In headers, {way} stands for the way it is sent. None: leave the header out."""
+    """One request. In headers, {way} stands for the way it is sent, in the path {run} for a new run's id. None: leave
+    the header out."""
 
     name: str
     body: bytes = GOOD
@@ -145,8 +146,44 @@ LIGHT += [
     sent("an unknown API key", event(), 401, Authorization="Bearer erip_00000000_" + "a" * 40),
 ]
 
+RUN = "/api/v1/runs/{run}"
+NOBODYS = "/api/v1/runs/01890000-0000-7000-8000-000000000000"
+
+
+def reading(name: str, path: str, status: int = 200, **headers: str) -> Case:
+    return Case(name, b"", status, path, "GET", {"Content-Type": None, **headers})
+
+
+LIGHT += [
+    reading("a run", RUN),
+    reading("a run that nobody knows", NOBODYS, 404),
+    reading("a run, by a reader", RUN, Authorization="Bearer {reader}"),
+    reading("a run, by an unknown key", RUN, 401, Authorization="Bearer erip_00000000_" + "a" * 40),
+    reading("a run, with a query", f"{RUN}?x=1"),
+    reading("all runs", "/api/v1/runs"),
+    reading("runs of a workflow", "/api/v1/runs?workflow=look-up&limit=1"),
+    reading("runs by all filters", "/api/v1/runs?workflow=look-up&status=FAILED&lane=bulk&business_key=%C3%A4+b"),
+    reading("runs since a time", "/api/v1/runs?created_after=2026-01-01T00:00:00Z&limit=200"),
+    reading("runs after a cursor", "/api/v1/runs?cursor=01890000-0000-7000-8000-000000000000"),
+    reading("runs, all faults at once", "/api/v1/runs?status=x&lane=y&limit=0&cursor=z&created_after=soon&no=1", 400),
+    reading("runs, a filter that comes twice", "/api/v1/runs?limit=1&limit=x", 400),
+    reading("runs, a filter that is empty", "/api/v1/runs?business_key=&workflow=", 400),
+    reading("runs, a filter that is no UTF-8", "/api/v1/runs?business_key=%FF"),
+    reading("runs, U+0000", "/api/v1/runs?business_key=%00", 400),
+    Case("cancel", b'{"reason": "no longer needed"}', 200, f"{RUN}/cancel"),
+    Case("cancel without a body", b"", 200, f"{RUN}/cancel"),
+    Case("cancel what nobody knows", b"", 404, f"{NOBODYS}/cancel"),
+    Case("cancel with a fault", b'{"reason": 7, "x": 1}', 422, f"{RUN}/cancel"),
+    Case("cancel without JSON", b"{", 400, f"{RUN}/cancel"),
+    Case("cancel, too small a scope", b"", 403, f"{RUN}/cancel", headers={"Authorization": "Bearer {reader}"}),
+]
+
 #: left to Django
 ORDINARY = [
+    reading("a session in place of a key", "/api/v1/runs", 401, Authorization="Basic YTpi"),
+    reading("a query of 2,000 fields", "/api/v1/runs?" + "&".join(f"a{n}=1" for n in range(2_000)), 400),
+    reading("an id in capitals", "/api/v1/runs/01890000-0000-7000-8000-00000000000A", 404),
+    Case("another method for a run", b"", 405, NOBODYS, "DELETE"),
     Case("no key", status=401, headers={"Authorization": None}),
     Case("another scheme", status=401, headers={"Authorization": "Basic YTpi"}),
     Case("another method", b"", 405, method="GET"),
@@ -172,11 +209,14 @@ class Ways:
         self.tokens = {"token": key(), "reader": key(Scope.VIEWER)}
 
     def send(self, case: Case, way: str) -> tuple[int, dict[str, str], Any]:
+        path = case.path
+        if "{run}" in path:
+            path = path.replace("{run}", self.send(Case("a run to ask for"), "ordinary")[2]["id"])
         web = http.client.HTTPConnection(urlsplit(self.urls[way]).netloc, timeout=30)
         headers = {"Authorization": "Bearer {token}", "Content-Type": "application/json", **case.headers}
         sent = {name: value.format(way=way, **self.tokens) for name, value in headers.items() if value is not None}
         try:
-            web.request(case.method, case.path, case.body, sent)
+            web.request(case.method, path, case.body, sent)
             answer = web.getresponse()
             return answer.status, dict(answer.headers), json.loads(answer.read() or "null")
         finally:

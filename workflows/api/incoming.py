@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from django.http import QueryDict
+
 
 class Incoming(Protocol):
     """REST framework's Request is one, `light.LightRequest` another."""
@@ -16,6 +18,10 @@ class Incoming(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """By name, whatever its case."""
+
+    @property
+    def query_params(self) -> QueryDict:
+        """The query string."""
 
     @property
     def data(self) -> Any:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from rest_framework.exceptions import ValidationError
-from rest_framework.request import Request
 
 from .fields import StrictSerializer
 from .incoming import Incoming
@@ -22,7 +21,7 @@ def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional
     return dict(checked.validated_data)
 
 
-def read_query(request: Request, serializer: type[StrictSerializer]) -> dict[str, Any]:
+def read_query(request: Incoming, serializer: type[StrictSerializer]) -> dict[str, Any]:
     """The validated query string."""
     checked = serializer(data=request.query_params.dict())
     try:

@@ -40,7 +40,9 @@ class Light:
         body = await _read(receive)
         if body is None:
             return None
-        request = LightRequest(route.method, scope["path"], headers, body, route.parsers)
+        request = LightRequest(
+            route.method, scope["path"], scope.get("query_string", b""), headers, body, route.parsers
+        )
         left = asyncio.ensure_future(receive())
         try:
             response = await _unless(left, request, in_thread(_answer, route, request, parameters))
@@ -63,8 +65,8 @@ class Light:
             if scope["method"] == route.method and (matched := route.path.fullmatch(scope["path"])):
                 headers = LightHeaders(scope["headers"])
                 scheme = middleware.scheme_of(headers, scope.get("scheme") or "http")
-                # Without a length REST framework sees no body.
-                measured = headers.get("Content-Length", "").isdigit()
+                # Without a length REST framework sees no body; what only reads has none.
+                measured = route.method == "GET" or headers.get("Content-Length", "").isdigit()
                 keyed = headers.get("Authorization", "")[:7].lower() == "bearer "
                 if measured and keyed and middleware.served(headers, scheme):
                     return route, matched.groupdict(), headers, scheme

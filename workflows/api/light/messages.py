@@ -8,6 +8,8 @@ from io import BytesIO
 from threading import Event
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
+from django.http import QueryDict
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.utils.mediatypes import media_type_matches
@@ -52,9 +54,12 @@ class LightRequest:
 
     user: Principal
 
-    def __init__(self, method: str, path: str, headers: LightHeaders, body: bytes, parsers: list[BaseParser]) -> None:
+    def __init__(
+        self, method: str, path: str, query: bytes, headers: LightHeaders, body: bytes, parsers: list[BaseParser]
+    ) -> None:
         self.method = method
         self.path = path
+        self._query = query
         self.headers = headers
         self.body = body
         self._parsers = parsers
@@ -64,6 +69,13 @@ class LightRequest:
     @property
     def content_type(self) -> str:
         return self.headers.get("Content-Type", "")
+
+    @cached_property
+    def query_params(self) -> QueryDict:
+        try:
+            return QueryDict(self._query.decode())
+        except (UnicodeDecodeError, SuspiciousOperation) as error:
+            raise NotLight from error
 
     @cached_property
     def data(self) -> Any:

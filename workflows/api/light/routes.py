@@ -2,10 +2,15 @@
 
 import re
 
+from workflows import queries
+
 from ..serializers import NAME
 from ..starting import start_run
 from ..views import runs
 from .messages import LightRequest, LightResponse, Route
+
+#: as Django's converter `uuid` takes it
+_ID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def _start_run(request: LightRequest, name: str) -> LightResponse:
@@ -13,6 +18,21 @@ def _start_run(request: LightRequest, name: str) -> LightResponse:
     return LightResponse.of(started.document, 202, headers=started.headers, wait=started.wait)
 
 
+def _list_runs(request: LightRequest) -> LightResponse:
+    return LightResponse.of(runs.page_of_runs(request))
+
+
+def _read_run(_: LightRequest, id: str) -> LightResponse:
+    return LightResponse.of(queries.run_detail(id))
+
+
+def _cancel_run(request: LightRequest, id: str) -> LightResponse:
+    return LightResponse.of(runs.cancelled_run(request, id))
+
+
 ROUTES: list[Route] = [
     Route(re.compile(rf"/api/v1/workflows/(?P<name>{NAME})/runs"), runs.WorkflowRuns, "POST", _start_run),
+    Route(re.compile("/api/v1/runs"), runs.RunList, "GET", _list_runs),
+    Route(re.compile(rf"/api/v1/runs/(?P<id>{_ID})"), runs.RunOne, "GET", _read_run),
+    Route(re.compile(rf"/api/v1/runs/(?P<id>{_ID})/cancel"), runs.RunCancel, "POST", _cancel_run),
 ]

@@ -1,5 +1,6 @@
 """Runs: start one or many, list, read, cancel, run again."""
 
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiExample
@@ -11,6 +12,7 @@ from erip.access.scopes import Scope
 from workflows import engine, queries
 
 from .. import responses
+from ..incoming import Incoming
 from ..reading import principal_of, read_body, read_query
 from ..schema import (
     IDEMPOTENCY_PARAMETER,
@@ -94,6 +96,12 @@ class RunsBulk(APIView):
         return Response({"count": len(runs), "ids": [run.id for run in runs]}, status=202)
 
 
+def page_of_runs(request: Incoming) -> dict[str, Any]:
+    """What the list of runs answers, on the light path too. Raises BadRequest."""
+    page = queries.list_runs(**read_query(request, RunFilter))
+    return {"items": page.items, "next_cursor": page.next_cursor}
+
+
 class RunList(APIView):
     @operation(
         scope=Scope.VIEWER,
@@ -105,8 +113,7 @@ class RunList(APIView):
         answers={200: responses.RunPage},
     )
     def get(self, request: Request) -> Response:
-        page = queries.list_runs(**read_query(request, RunFilter))
-        return Response({"items": page.items, "next_cursor": page.next_cursor})
+        return Response(page_of_runs(request))
 
 
 class RunOne(APIView):
@@ -136,6 +143,13 @@ class RunEvents(APIView):
         return Response({"items": queries.run_events(str(id))})
 
 
+def cancelled_run(request: Incoming, id: str) -> dict[str, Any]:
+    """Cancels a run, and how it stands then; on the light path too. Raises Unprocessable and WorkflowsError."""
+    body = read_body(request, CancelRun, optional=True)
+    engine.cancel_run(id, principal=principal_of(request), reason=body["reason"])
+    return queries.run_detail(id)
+
+
 class RunCancel(APIView):
     @operation(
         scope=Scope.OPERATOR,
@@ -149,9 +163,7 @@ class RunCancel(APIView):
         problems=[409],
     )
     def post(self, request: Request, id: UUID) -> Response:
-        body = read_body(request, CancelRun, optional=True)
-        engine.cancel_run(str(id), principal=principal_of(request), reason=body["reason"])
-        return Response(queries.run_detail(str(id)))
+        return Response(cancelled_run(request, str(id)))
 
 
 class RunRetry(APIView):
