@@ -33,7 +33,12 @@ from erip.stack.private import without_others
 from erip.stack.privileges import choose_user, hand_over
 from erip.stack.processes import kill_group, wait_until
 from erip.stack.reporting import write_status
-from erip.stack.state import State, write_private
+from erip.stack.state import State, read_json, write_private
+
+from .uptime import cut
+from .uptime.cut import Cut
+from .uptime.processes import Owner
+from .uptime.topology import Victim
 
 START_SECONDS = 90.0
 
@@ -175,6 +180,20 @@ def node_and_guard_frozen(trio: Trio, name: str) -> None:
     threading.Timer(12, kill, [pids, signal.SIGCONT]).start()
 
 
+def cut_off(trio: Trio, name: str) -> Cut:
+    """From the network, its guard too, until that is healed."""
+    ports = read_json(trio.state.ports)
+    victim = Victim(name, tuple(trio.roles.tree(name)), (ports[name], ports[f"{name}-rest"]))
+    fault = Cut(Owner(os.getpid(), "", (trio.state.root, trio.layout.home)), victim)
+    fault.inject()
+    return fault
+
+
+def node_cut_off(trio: Trio, name: str) -> None:
+    """For 8 s."""
+    threading.Timer(8, cut_off(trio, name).heal).start()
+
+
 FAULTS: dict[str, Callable[[Trio, str], None]] = {
     "Patroni and PostgreSQL killed": patroni_and_postgres_killed,
     "postmaster killed": postmaster_killed,
@@ -183,6 +202,7 @@ FAULTS: dict[str, Callable[[Trio, str], None]] = {
     "Patroni and PostgreSQL frozen": patroni_and_postgres_frozen,
     "node and its guard killed": node_and_guard_killed,
     "node and its guard frozen": node_and_guard_frozen,
+    **({"node cut off": node_cut_off} if cut.possible() else {}),
 }
 
 

@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import probes
 from .cluster import Cluster
+from .configuration import Address
 
-#: seconds between two rounds; a member has as long for its answer
+#: seconds between two rounds
 EVERY = 0.5
-#: seconds since the last reading of etcd after which the members are asked
-ETCD_SILENCE = 1.2
+#: seconds since the last reading of etcd after which the members are asked, and that each has for its answer
+ETCD_SILENCE, ANSWER_WITHIN = 1.2, 1.2
 
 
 class Outside:
@@ -41,7 +42,12 @@ class Outside:
         reading = self._last_reading()
         if reading is not None and time.monotonic() - reading[0] > ETCD_SILENCE:
             others = [member.rest for name, member in reading[1].members.items() if name != self._name]
-            reached = self._pool.map(lambda address: probes.patroni(address, timeout=EVERY), others)
-            if not others or probes.Reach.ANSWERS in set(reached):
+            if not others:
                 self._member_heard = time.monotonic()
+            # One that answers counts at once, whatever the others do.
+            list(self._pool.map(self._ask, others))
         return EVERY
+
+    def _ask(self, address: Address) -> None:
+        if probes.patroni(address, timeout=ANSWER_WITHIN) is probes.Reach.ANSWERS:
+            self._member_heard = time.monotonic()

@@ -119,7 +119,7 @@ class PeerWatch:
                 return
             if self._voted_at is None and not self._cut_and_vote(leader, member):
                 return
-            self._release()
+            self._release(leader)
         except EtcdError as error:
             log.warning("etcd: %s", error)
         if self._voted_at is not None and time.monotonic() - self._voted_at > HOLD:
@@ -149,29 +149,30 @@ class PeerWatch:
     def _stands(self, leader: Entry) -> bool:
         """Whether the leadership that we suspect is that of now: the common reading may be a second old."""
         now = self._etcd.get(self._configuration.leader_key)
+        return self._still(leader, now)
+
+    def _still(self, leader: Entry, now: Entry | None) -> bool:
+        """Whether `now` is that leadership. If not, our Patroni is wanted for the race, and goes on at once."""
         if now is not None and now.revision == leader.revision:
             return True
         self._over = leader.revision
         self._drop("the leadership has ended")
         return False
 
-    def _release(self) -> None:
+    def _release(self, leader: Entry) -> None:
         """Delete the leader key if all agree, by a reading of now."""
         prefix = self._configuration.prefix
         cluster = clusters.read(prefix, self._etcd.under(prefix))
+        if not self._still(leader, cluster.leader):
+            return
         cast = self._etcd.under(self._configuration.votes_prefix)
         votes = {key.removeprefix(self._configuration.votes_prefix): vote for key, vote in cast.items()}
         unchanged = unanimous(cluster, votes)
-        if unchanged is None or cluster.leader is None:
+        if unchanged is None:
             return
-        gone = self._etcd.delete_if(cluster.leader, unchanged=unchanged)
-        log.warning("all synchronous standbys agree: the key of %s is %s", cluster.leader.value, _said(gone))
-        if gone:
-            self._over = cluster.leader.revision
-            self._drop("the leadership has ended")
-        else:
-            # Another guard was faster: our Patroni is wanted for the race.
-            self._stands(cluster.leader)
+        gone = self._etcd.delete_if(leader, unchanged=unchanged)
+        log.warning("all synchronous standbys agree: the key of %s is %s", leader.value, _said(gone))
+        self._still(leader, None if gone else self._etcd.get(leader.key))
 
     def _drop(self, why: str) -> None:
         """Forget the suspicion."""

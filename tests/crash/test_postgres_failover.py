@@ -3,9 +3,11 @@
 The leader key of a dead node lives 20 s: whoever takes writes before that owes it to the guards.
 """
 
+import psutil
 import pytest
 
-from benchmarks.failover import FAULTS, running_trio, strike, writing
+from benchmarks.failover import FAULTS, cut_off, running_trio, strike, writing
+from benchmarks.uptime import cut
 from erip.stack.processes import wait_until
 from tests.support.programs import needs_ha_programs
 
@@ -36,3 +38,20 @@ def test_writes_go_on_elsewhere_and_no_acknowledged_one_is_lost(trio, fault):
         assert wait_until(trio.whole, 90)
     assert len(writer.acknowledged) > 20
     assert writer.lost() == set()
+
+
+@pytest.mark.skipif(not cut.possible(), reason="cutting a node off takes root, cgroup v2 and BPF")
+def test_a_leader_that_is_cut_off_ends_before_the_network_is_back(trio):
+    # Given
+    assert wait_until(trio.whole, 90)
+    before = trio.roles.postgres_primary()
+    postmaster = trio.roles.postmaster(before)
+    # When
+    fault = cut_off(trio, before)
+    try:
+        # Then: Patroni by itself would let it go on for longer than this
+        assert wait_until(lambda: not psutil.pid_exists(postmaster), 7)
+        assert wait_until(lambda: trio.roles.postgres_primary() not in (None, before), 15)
+    finally:
+        fault.heal()
+    assert wait_until(trio.whole, 90)
