@@ -9,7 +9,7 @@ from erip.guard.etcd import Etcd, EtcdError
 from erip.stack import services
 from erip.stack.ha.layout import LEADERS, THREE, WEBS
 from erip.stack.ha.redis import ask, master_state
-from erip.stack.ha.roles import Roles
+from erip.stack.ha.roles import Roles, voters
 from erip.stack.ports import LOOPBACK
 from erip.stack.state import read_json
 
@@ -126,8 +126,7 @@ class HighlyAvailable:
     def _missing_postgres(self) -> list[str]:
         members = self._roles.postgres_members()
         leaders = [one for one in members if one.get("role") == "leader" and one.get("state") == "running"]
-        voters = self._roles.postgres_voters()
-        return ["a PostgreSQL primary"] * (1 - len(leaders)) + ["a PostgreSQL replica"] * (2 - len(voters))
+        return ["a PostgreSQL primary"] * (1 - len(leaders)) + ["a PostgreSQL replica"] * (2 - len(voters(members)))
 
 
 def _is_guard(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 import psutil
@@ -63,13 +64,8 @@ class Roles:
         return []
 
     def postgres_voters(self) -> list[str]:
-        """The standbys that stream and are of the quorum: until both are, a failover could lose a write, and Patroni
-        would refuse it."""
-        return [
-            str(one["name"])
-            for one in self.postgres_members()
-            if one.get("role") == "quorum_standby" and one.get("state") == "streaming"
-        ]
+        """See `voters`."""
+        return voters(self.postgres_members())
 
     def etcd_leader(self) -> str | None:
         for n in THREE:
@@ -137,3 +133,12 @@ class Roles:
 
     def _secret(self, name: str) -> str:
         return str(read_json(self._state.secrets)[name])
+
+
+def voters(members: Sequence[Mapping[str, object]]) -> list[str]:
+    """Of Patroni's members the standbys that stream and are of the quorum: until both are, a failover could lose a
+    write, and Patroni would refuse it.
+    """
+    return [
+        str(one["name"]) for one in members if one.get("role") == "quorum_standby" and one.get("state") == "streaming"
+    ]
