@@ -183,7 +183,8 @@ def node_and_guard_frozen(trio: Trio, name: str) -> None:
 def cut_off(trio: Trio, name: str) -> Cut:
     """From the network, its guard too, until that is healed."""
     ports = read_json(trio.state.ports)
-    victim = Victim(name, tuple(trio.roles.tree(name)), (ports[name], ports[f"{name}-rest"]))
+    top = [pid for pid in (trio.roles.pid(name), trio.roles.postmaster(name)) if pid]
+    victim = Victim(name, tuple(top), (ports[name], ports[f"{name}-rest"]))
     fault = Cut(Owner(os.getpid(), "", (trio.state.root, trio.layout.home)), victim)
     fault.inject()
     return fault

@@ -17,7 +17,7 @@ from patroni.__main__ import main
 #: seconds; an answer takes some milliseconds, on a busy machine some hundred
 PATIENCE = 0.8
 #: the same of the former leader
-PATIENCE_FORMER = 0.3
+PATIENCE_FORMER = 0.2
 
 
 def impatient(kind: type[ha.Ha]) -> None:

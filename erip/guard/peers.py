@@ -30,7 +30,7 @@ from .votes import ballot, unanimous
 log = logging.getLogger(__name__)
 
 #: seconds between two looks at a leader that answers, and at one that does not
-CALM, ALERT = 0.25, 0.1
+CALM, ALERT = 0.2, 0.1
 #: seconds that the leader has for its answer, at the first look, and when there are votes to be counted meanwhile
 PROBE_SECONDS, PROBE_SECONDS_VOTED = 0.4, 0.1
 #: seconds for which a vote stands, and its Patroni is stopped; then, if the others disagree, a pause

@@ -52,7 +52,7 @@ def test_members_are_asked_with_less_patience_and_one_that_says_nothing_is_unkno
     told: dict[str, Any] = json.loads(done.stdout)
     assert told == {
         # The former leader has less; there is none while somebody leads.
-        "asked": [{"timeout": seconds, "retries": 0} for seconds in (0.8, 0.3, 0.8)],
+        "asked": [{"timeout": seconds, "retries": 0} for seconds in (0.8, 0.2, 0.8)],
         "reachable": [True, False, False],
         "position": 7,
         "untouched": True,
