@@ -202,8 +202,11 @@ class HaLayout:
 
 
 def _web_workers() -> str:
-    """Processes of each web server. One, as there are two servers already."""
-    return os.environ.get("ERIP_WEB_WORKERS", "1")
+    """Processes of each web server. One, as there are two servers already. Raises StackError."""
+    text = os.environ.get("ERIP_WEB_WORKERS") or "1"
+    if not text.isdigit() or int(text) < 1:
+        raise StackError(f"ERIP_WEB_WORKERS: {text!r} is not a whole number above 0")
+    return text
 
 
 def _named(env: dict[str, str], name: str) -> dict[str, str]:
