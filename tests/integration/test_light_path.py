@@ -180,7 +180,7 @@ LIGHT += [
 
 #: left to Django
 ORDINARY = [
-    reading("a session in place of a key", "/api/v1/runs", 401, Authorization="Basic YTpi"),
+    reading("another scheme for a list", "/api/v1/runs", 401, Authorization="Basic YTpi"),
     reading("a query of 2,000 fields", "/api/v1/runs?" + "&".join(f"a{n}=1" for n in range(2_000)), 400),
     reading("an id in capitals", "/api/v1/runs/01890000-0000-7000-8000-00000000000A", 404),
     Case("another method for a run", b"", 405, NOBODYS, "DELETE"),

@@ -10,8 +10,9 @@ everything where a middleware is installed that this package does not know (`mid
 To add a route:
 
 1. Put what the view does into a function of an `Incoming` request (`workflows.api.incoming`), which REST framework's
-   Request and `LightRequest` both are: `headers`, `method`, `path`, `user`, `data` (read by the view's parsers) and,
-   here, `body` (the bytes as they were sent). It raises what the view would raise; each error becomes the same problem.
+   Request and `LightRequest` both are: `headers`, `method`, `path`, `query_params`, `user`, `data` (read by the view's
+   parsers) and, here, `body` (the bytes as they were sent). It raises what the view would raise; each error becomes the
+   same problem.
 2. Write `handle(request: LightRequest, **parameters: str) -> LightResponse`, which calls that function. It runs in a
    thread, and the connection that it used goes back to the pool behind it. Raise `NotLight`, before anything was
    changed, to let the view do it. Set `wait` on the answer to have it replaced by the finished run (`Prefer: wait`).
