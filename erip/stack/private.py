@@ -10,7 +10,6 @@ from pathlib import Path
 from secrets import token_hex
 
 from . import control, services
-from .ports import any_free
 from .state import State, read_json
 
 #: what would lead a private stack to servers or secrets of another one
@@ -63,13 +62,13 @@ def read_env(path: Path) -> dict[str, str]:
 
 @contextmanager
 def without_others() -> Iterator[None]:
-    """The environment without `OTHERS`, for a while. The web process is where no other stack looks for a port."""
+    """The environment without `OTHERS`, for a while. The web process leaves the usual port to others."""
     kept = {name: os.environ.pop(name) for name in OTHERS if name in os.environ}
-    port = {} if "ERIP_WEB_PORT" in os.environ else {"ERIP_WEB_PORT": str(any_free())}
-    os.environ.update(port)
+    asked = os.environ.get("ERIP_WEB_PORT")
+    os.environ["ERIP_WEB_PORT"] = asked or "0"
     try:
         yield
     finally:
-        for name in port:
-            del os.environ[name]
+        if asked is None:
+            del os.environ["ERIP_WEB_PORT"]
         os.environ.update(kept)
