@@ -18,6 +18,7 @@ from workflows.models import WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/api/v1/workflows/look-up/runs"
+ENDS_AT_ONCE = "name: ends-at-once\nsteps:\n  a: {uses: test.look_up, with: {cves: []}, if: input.absent}\n"
 
 
 @pytest.fixture(params=["light path", "ordinary path"])
@@ -89,6 +90,17 @@ def test_a_run_that_takes_longer_is_accepted_as_without_the_preference(call):
     assert status == 202
     assert headers["Preference-Applied"] == "wait"
     assert body["status"] in ("PENDING", "RUNNING")
+
+
+def test_a_run_that_ends_in_its_own_start_is_the_answer_at_once_every_time(call):
+    engine.publish(None, ENDS_AT_ONCE, "yaml", author="test")
+
+    for _ in range(6):
+        began = time.monotonic()
+        status, _, body = call("POST", "/api/v1/workflows/ends-at-once/runs", {"input": {}}, Prefer="wait=6")
+
+        assert (status, body["status"]) == (200, "FAILED")
+        assert time.monotonic() - began < 3
 
 
 def test_without_the_preference_nothing_is_applied(call):

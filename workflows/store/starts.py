@@ -11,7 +11,7 @@ from erip.db import prepared
 from workflows.core.states import Lane, RunState
 from workflows.store import outbox
 from workflows.store.rows import NEW_STEPS, Writes
-from workflows.store.values import WORKER_CHANNEL, NewRun, to_array, to_json
+from workflows.store.values import RUN_ENDED_CHANNEL, WORKER_CHANNEL, NewRun, to_array, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,10 @@ def start_run(
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
         parameters += [WORKER_CHANNEL, run.view.lane, run.view.lane, to_array(_not_to_overtake(run.view.lane))]
+    # A run may end in its own start: all its steps are skipped, or an expression fails.
+    ended = f", pg_notify('{RUN_ENDED_CHANNEL}', id::text)" if _end_is_awaited(run) else ""
     with connection.cursor() as cursor:
-        statement = f"WITH {', '.join(parts)} SELECT clock_timestamp(), {announced} FROM run"  # noqa: S608
+        statement = f"WITH {', '.join(parts)} SELECT clock_timestamp(), {announced}{ended} FROM run"  # noqa: S608
         prepared.execute(cursor, statement, parameters)
         row = cursor.fetchone()
     if row is None:
@@ -147,9 +149,17 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
         told, tell = writes.outbox.of_new()
         sql.append(told)
         parameters += tell
+    if awaited := [run.id for run in runs if _end_is_awaited(run)]:
+        sql.append(f"SELECT pg_notify('{RUN_ENDED_CHANNEL}', id) FROM unnest(%s::text[]) AS ended (id)")  # noqa: S608
+        parameters.append(to_array(awaited))
     with connection.cursor() as cursor:
         cursor.execute(";\n".join(sql), parameters)
     return hints
+
+
+def _end_is_awaited(run: NewRun) -> bool:
+    """Whether its start has ended it, and somebody may wait for its end."""
+    return run.notify and run.plan.run is not None and run.plan.run.state.ended
 
 
 _NEW_RUNS = """
