@@ -13,3 +13,4 @@ class EripConfig(AppConfig):
         import_module("erip.celery")
         import_module("erip.db.migrating")
         import_module("erip.db.checks")
+        import_module("erip.foundation.http.checks")

@@ -10,6 +10,7 @@ from erip.broker import publisher_options, transport_options
 from .admin import *
 from .celery import *
 from .database import *
+from .door import *
 from .events import *
 from .health import *
 from .rest import *

@@ -82,6 +82,8 @@ class HaLayout:
             "ERIP_REPLICA_URLS": self._haproxy.replicas,
             "ERIP_SENTINEL_MASTER": SERVICE,
             "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
+            # HAProxy, which is on this machine; a variable that the user set wins.
+            "ERIP_TRUSTED_PROXIES": os.environ.get("ERIP_TRUSTED_PROXIES") or LOOPBACK,
         }
 
     def services(self, env: dict[str, str]) -> list[Service]:

@@ -1,0 +1,1 @@
+"""What the platform stands on, and what knows no word of workflows."""

@@ -1,0 +1,1 @@
+"""What the web process knows of HTTP before any application is asked."""

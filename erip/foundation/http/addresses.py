@@ -1,0 +1,145 @@
+"""Who is calling: the client's own address, not that of the proxy in front of us.
+
+Note [Client address]
+A proxy appends the address that it saw to `X-Forwarded-For`; everything to the left of that came with the request, and
+anybody may have written it. So the header is read from the right, beginning with the peer of the connection, and for as
+long as the address just read is one of ERIP_TRUSTED_PROXIES. The first one that is not trusted is the client. Nothing
+is trusted by default: then the peer is the client, and the header is ignored.
+
+`TrueClient` puts what it found into `scope["client"]`, from where Django takes REMOTE_ADDR, so whatever looks there is
+right as well. `client_address` is for everybody who wants to know; `address_group` is what limits are counted by.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.http import HttpRequest
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Scope = MutableMapping[str, Any]
+
+#: what a client is called whose address nobody knows: a socket in the file system has none
+UNKNOWN = ""
+#: the key of an ASGI scope whose `client` is the client's own address already
+_KEY = "erip.client"
+#: one side of IPv6 is a /64 at least: whoever has one address of it has all
+_IPV6_SITE = 64
+#: longer chains of proxies than anybody has; what is to the left is not read
+_LONGEST_CHAIN = 32
+
+
+class TrueClient:
+    """ASGI middleware, the outermost: `scope["client"]` becomes the client's own address."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            address = _of_scope(scope)
+            peer = scope.get("client")
+            # The port is the proxy's own unless there is none in between.
+            port = peer[1] if peer and _canonical(peer[0]) == address else 0
+            scope = {**scope, "client": (address, port) if address else peer, _KEY: address}
+        await self.app(scope, receive, send)
+
+
+def client_address(request: HttpRequest | Scope) -> str:
+    """The address of the client that sent a Django request or an ASGI scope, in its canonical form.
+
+    IPv4 that arrives as IPv6 (`::ffff:192.0.2.1`) is IPv4. "" when there is none to know.
+    """
+    if not isinstance(request, HttpRequest):
+        return _of_scope(request)
+    scope = getattr(request, "scope", None)
+    if scope is not None:
+        return _of_scope(scope)
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    return resolve(request.META.get("REMOTE_ADDR", ""), [forwarded] if forwarded else [])
+
+
+def address_group(address: str) -> str:
+    """By what limits are counted: an IPv4 address itself, of IPv6 the /64 that one customer has at least."""
+    found = _parse(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((int(found), _IPV6_SITE), strict=False))
+    return str(found) if found else UNKNOWN
+
+
+def is_trusted(address: str) -> bool:
+    """Whether the address is one of ERIP_TRUSTED_PROXIES."""
+    found = _parse(address)
+    return found is not None and _trusts(found)
+
+
+def resolve(peer: str, forwarded: Iterable[str]) -> str:
+    """The client behind the connection from `peer`, whose X-Forwarded-For headers are `forwarded`, in their order.
+
+    See Note [Client address]. An entry that is no address ends the walk: whoever wrote it is the last one known.
+    """
+    address = _parse(peer)
+    if address is None:
+        return UNKNOWN
+    if not _trusts(address):
+        return str(address)
+    entries = [entry for header in forwarded for entry in header.split(",")][-_LONGEST_CHAIN:]
+    while entries and _trusts(address):
+        before = _parse(entries.pop())
+        if before is None:
+            break
+        address = before
+    return str(address)
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Addresses and networks (`10.0.0.0/8`). Raises ValueError for what is neither."""
+    return tuple(ip_network(text.strip()) for text in texts if text.strip())
+
+
+def _of_scope(scope: Scope) -> str:
+    known = scope.get(_KEY)
+    if known is not None:
+        return str(known)
+    client = scope.get("client")
+    peer = client[0] if client else ""
+    if not is_trusted(peer):
+        return _canonical(peer)
+    return resolve(peer, [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"])
+
+
+def _canonical(text: str) -> str:
+    found = _parse(text)
+    return str(found) if found else UNKNOWN
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Address | None:
+    """An address as proxies write it: with a port or without, IPv6 in brackets or not, a zone cut off."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+@lru_cache(maxsize=1024)
+def _trusts(address: Address) -> bool:
+    return any(address in network for network in networks(settings.ERIP_TRUSTED_PROXIES))
+
+
+def _forget(**changed: Any) -> None:
+    if changed.get("setting") == "ERIP_TRUSTED_PROXIES":
+        _trusts.cache_clear()
+
+
+setting_changed.connect(_forget)
