@@ -112,4 +112,5 @@ def test_a_bad_network_is_named_at_the_start(settings):
     settings.ERIP_TRUSTED_PROXIES = ["10.0.0.1/24", "haproxy.local", "10.0.0.1"]
     (error,) = door_settings()
     assert error.id == "door.E001"
-    assert "haproxy.local" in error.msg and "10.0.0.1/24" in error.msg
+    assert "haproxy.local" in error.msg
+    assert "10.0.0.1/24" in error.msg
