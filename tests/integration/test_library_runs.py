@@ -37,12 +37,19 @@ def test_the_sample_breach_succeeds_with_decision_loss_deadlines_and_report(run:
     assert Report.objects.get().run_id == str(found.id)
 
 
-def test_a_bad_vector_fails_the_run_at_once_and_names_it(run: Callable[..., WorkflowRun]) -> None:
-    found = run("breach-response", {"breach_id": "B", "severity": "high", "cvss_vectors": ["CVSS:3.1/AV:N"]})
-    assert found.state == "FAILED"
-    step = found.steps.get(step="enrich")
-    assert step.attempt == 1
-    assert "cvss_vectors[0]" in str(step.error)
+def test_a_bad_vector_is_named_and_costs_a_critical_run_nothing_else(run: Callable[..., WorkflowRun]) -> None:
+    found = run(
+        "breach-response",
+        {
+            "breach_id": "B",
+            "severity": "high",
+            "cvss_vectors": ["CVSS:3.1/AV:N", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H/"],
+        },
+    )
+    assert (found.state, found.error) == ("SUCCEEDED", None)
+    enriched: Any = found.steps.get(step="enrich").output
+    assert enriched["max_cvss"] == 9.8
+    assert enriched["cvss_unreadable"][0].startswith("cvss_vectors[0]: ")
 
 
 @pytest.mark.parametrize(

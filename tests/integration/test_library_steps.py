@@ -202,7 +202,6 @@ def test_the_other_definitions_run() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("nexus.enrich_threat", {"cvss_vectors": ["x", "CVSS:3.1/AV:N"]}, r"cvss_vectors\[0\].*cvss_vectors\[1\]"),
         ("clearance.route_decision", {"table": "nowhere"}, "no decision table 'nowhere'"),
         ("clearance.route_decision", {"facts": {"mood": "bad"}}, "no field 'mood'"),
         ("prism.quantify_risk", {"frequency": {"low": 1e9, "mode": 1e9, "high": 1e9}}, "lower the frequency"),

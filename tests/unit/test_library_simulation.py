@@ -74,9 +74,58 @@ def test_drawing_in_chunks_loses_no_event(monkeypatch: pytest.MonkeyPatch) -> No
 def test_figures_of_known_years() -> None:
     found = figures(np.arange(0.0, 101.0))
     assert (found.ale, found.p5, found.p50, found.p95) == (50, 5, 50, 95)
-    assert found.es95 == pytest.approx(97.5)
+    # The worst 5.05 of 101 years: 96 to 100, and a twentieth of the year with 95.
+    assert found.es95 == pytest.approx((96 + 97 + 98 + 99 + 100 + 0.05 * 95) / 5.05)
     assert found.probability_of_loss == pytest.approx(100 / 101)
     assert found.standard_error == pytest.approx(np.std(np.arange(101), ddof=1) / np.sqrt(101))
+
+
+def test_the_expected_shortfall_of_a_rare_loss_is_not_the_mean_of_all_years() -> None:
+    model = Model(Pert(0.01, 0.02, 0.03), (Component(Pert(1e6, 2e6, 9e6)),))
+    found = figures(simulate(model, 100_000, seed=7).annual)
+    assert (found.p50, found.p95) == (0, 0)
+    assert found.es95 == pytest.approx(1_190_930, abs=0.5)
+    # All that is lost is lost in the worst 5 % of years here.
+    assert found.es95 == pytest.approx(20 * found.ale)
+
+
+LOSSES = st.lists(
+    st.one_of(st.just(0.0), st.sampled_from([0.1, 1e6, 1e15 / 3]), st.floats(0, 1e15)), min_size=20, max_size=400
+)
+
+
+@given(LOSSES)
+def test_every_figure_lies_where_its_name_says_whatever_the_ties(years: list[float]) -> None:
+    found = figures(np.array(years))
+    assert min(years) <= found.p5 <= found.p50 <= found.p95 <= found.es95 <= max(years)
+    assert found.ale <= found.es95 * (1 + 1e-9)
+    for share, quantile in ((0.05, found.p5), (0.5, found.p50), (0.95, found.p95)):
+        # The least loss that was seen and is not exceeded in that share of the years.
+        assert quantile in years
+        assert sum(year <= quantile for year in years) >= share * len(years) - 1e-9
+        assert sum(year < quantile for year in years) < share * len(years) + 1e-9
+    ordered = sorted(years, reverse=True)
+    whole, part = divmod(len(years), 20)
+    expected = (sum(ordered[:whole]) + ordered[whole] * part / 20) / (len(years) / 20)
+    assert found.es95 == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.floats(0, 1e15), st.integers(20, 3000))
+def test_a_constant_loss_is_every_one_of_its_figures(loss: float, years: int) -> None:
+    found = figures(np.full(years, loss))
+    assert {found.ale, found.p5, found.p50, found.p95, found.es95} == {loss}
+    assert found.standard_error <= loss * 1e-12
+    assert found.probability_of_loss == (loss > 0)
+
+
+def test_a_loss_that_no_simulated_year_had_has_not_converged() -> None:
+    model = Model(Pert(1e-7, 1e-7, 1e-7), (Component(Pert(1e6, 1e6, 1e6)),))
+    found = figures(simulate(model, 1_000, seed=1).annual)
+    assert (found.ale, found.standard_error) == (0, 0)
+    assert found.relative_error(model.annual_mean, model.annual_variance**0.5, 1_000) > 1
+    # Without any loss there is nothing to be wrong about.
+    nothing = Model(Pert(0, 0, 0), (Component(Pert(1, 1, 1)),))
+    assert found.relative_error(nothing.annual_mean, nothing.annual_variance**0.5, 1_000) == 0
 
 
 def test_the_error_shrinks_with_the_square_root_of_the_iterations() -> None:
@@ -189,4 +238,4 @@ def test_ranges_that_make_no_sense_are_refused(bad: dict[str, Any]) -> None:
 def test_percentiles_are_in_order_whatever_the_ranges(loss: list[float], rate: list[float], seed: int) -> None:
     model = Model(Pert(*sorted(rate)), (Component(Pert(*sorted(loss))),))
     found = figures(simulate(model, 1_000, seed).annual)
-    assert 0 <= found.p5 <= found.p50 <= found.p95 <= found.es95 * (1 + 1e-12)
+    assert 0 <= found.p5 <= found.p50 <= found.p95 <= found.es95

@@ -129,6 +129,8 @@ def test_the_threat_score_follows_its_rules() -> None:
     assert score().threat_score == 0
     assert score(severity="medium").threat_score == 50
     assert score(severity="critical", scores=medium).threat_score == 61
+    assert score(severity="critical", scores=medium, unreadable=["x"]).threat_score == 90
+    assert score(severity="low", scores=medium, unreadable=["x"]).threat_score == 61
     assert score(matches=[match()]).threat_score == 85
     assert score(matches=[match(ransomware=True)]).threat_score == 95
     assert score(severity="low", similar=[similar]).threat_score == 30
@@ -137,6 +139,18 @@ def test_the_threat_score_follows_its_rules() -> None:
     )
     assert (found.threat_score, found.threat_level, found.ransomware_use) == (100, "critical", True)
     assert found.cves_not_in_catalogue == ["CVE-2"]
+
+
+def test_a_threat_of_which_nothing_is_known_is_not_a_low_one() -> None:
+    unknown = score(cves=["CVE-2024-3400"], unreadable=["cvss_vectors[0]: 'x' is not a CVSS vector"])
+    assert not unknown.threat_known
+    assert any("not known" in one for one in unknown.assumptions)
+    assert unknown.cvss_unreadable == ["cvss_vectors[0]: 'x' is not a CVSS vector"]
+    assert all(score(**one).threat_known for one in ({"severity": "low"}, {"matches": [match()]}))
+    # How open the assets are is then assessed as if no threat were given.
+    asset = AssetFacts("a", 5, True, "", "", frozenset(), 0)
+    exposed = [assess([asset], [], PostureInput(threat=one)).exposure_score for one in (unknown, None)]
+    assert exposed == [100, 100]
 
 
 def test_a_bad_cve_is_named_by_its_index() -> None:

@@ -4,9 +4,9 @@
     exposure(a)   = threat · reach(a) · (1 - protection(a))                reach: 1 facing the internet, else 0.6
     exposure      = 100 · Σ criticality_a · exposure(a) / Σ criticality_a  over the assets concerned
 
-threat is the threat score / 100, or 1 where no threat is given: the exposure then says how open the organisation is to
-whatever comes. An asset is concerned when it is named; else when it runs a known exploited product; else when it holds
-the data concerned; and when none of these finds any, all are.
+threat is the threat score / 100, or 1 where no threat is given or its score is not known: the exposure then says how
+open the organisation is to whatever comes. An asset is concerned when it is named; else when it runs a known exploited
+product; else when it holds the data concerned; and when none of these finds any, all are.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,9 @@ def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threa
     kinds = {kind for kind in (threat.incident_type, threat.attack_vector) if kind}
     # A control that names nothing works against everything; with no kind of threat given, all are considered.
     acting = [one for one in controls if not kinds or not one.mitigates or one.mitigates & kinds]
-    force = threat.threat.threat_score / 100 if threat.threat is not None else 1.0
+    # A threat whose severity nobody knows is no weak threat: how open the assets are is all that can be said.
+    known = threat.threat is not None and threat.threat.threat_known
+    force = threat.threat.threat_score / 100 if threat.threat is not None and known else 1.0
     total = sum(one.weight for one in acting)
     rows: list[tuple[AffectedAsset, float]] = []
     for asset, because in concerned:

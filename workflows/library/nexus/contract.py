@@ -26,9 +26,17 @@ class CvssScore(BaseModel):
     index: int = Field(description="position in cvss_vectors")
     vector: str
     version: str
-    base_score: float
-    score: float = Field(description="environmental, else temporal, else base score")
+    base_score: float = Field(description="of the base metrics alone; in version 4.0 this is CVSS-B")
+    temporal_score: float | None = Field(default=None, description="v2, v3: null without temporal metrics")
+    environmental_score: float | None = Field(default=None, description="v2, v3: null without environmental metrics")
+    cvss_b: float | None = Field(default=None, description="v4.0: base metrics")
+    cvss_bt: float | None = Field(default=None, description="v4.0: base and threat metrics")
+    cvss_be: float | None = Field(default=None, description="v4.0: base and environmental metrics")
+    cvss_bte: float | None = Field(default=None, description="v4.0: all three")
+    score: float = Field(description="the score of all metrics that the vector states")
+    score_is: str = Field(default="", description="base, temporal, environmental, CVSS-B, CVSS-BT, CVSS-BE, CVSS-BTE")
     severity: str
+    note: str = Field(default="", description="what in the vector was wrong and left out")
 
 
 class KevMatch(BaseModel):
@@ -58,6 +66,9 @@ class SimilarIncident(BaseModel):
 class EnrichOutput(StepOutput):
     threat_score: float = Field(default=0.0, ge=0, le=100)
     threat_level: str = Field(default="low", description="low, medium, high or critical")
+    threat_known: bool = Field(
+        default=True, description="false: nothing says how severe it is, and the score is no finding"
+    )
     known_exploited: bool = False
     ransomware_use: bool = False
     kev_matches: list[KevMatch] = Field(default=[], description="at most 40: ransomware first, then by due date")
@@ -67,5 +78,10 @@ class EnrichOutput(StepOutput):
     catalogue_version: str | None = None
     cvss: list[CvssScore] = Field(default=[], description="at most 25, the highest first")
     max_cvss: float | None = None
+    cvss_unreadable: list[str] = Field(default=[], description="vectors that are none, with their index; at most 25")
+    cvss_unreadable_count: int = 0
     similar_incidents: list[SimilarIncident] = []
     reasons: list[str] = Field(default=[], description="how the threat score came about")
+    assumptions: list[str] = Field(
+        default=[], description="what was not known or could not be read, and what was taken"
+    )

@@ -1,10 +1,9 @@
 """nexus.enrich_threat"""
 
 from workflows.core.graph import Retry
-from workflows.errors import PermanentStepError
 from workflows.library.nexus import data as store
 from workflows.library.nexus.contract import EnrichInput, EnrichOutput, KevMatch, SimilarIncident
-from workflows.library.nexus.cvss_scores import BadVectors, score_vectors
+from workflows.library.nexus.cvss_scores import score_readable
 from workflows.library.nexus.similarity import Traits, most_alike
 from workflows.library.nexus.threat import summarise
 from workflows.registry import StepContext, step
@@ -17,10 +16,8 @@ from workflows.registry import StepContext, step
     summary="Known exploitation, CVSS scores, ransomware use and similar past incidents of a threat",
 )
 def enrich_threat(data: EnrichInput, ctx: StepContext) -> EnrichOutput:
-    try:
-        scores = score_vectors(data.cvss_vectors)
-    except BadVectors as error:
-        raise PermanentStepError(str(error), code="invalid_cvss_vector") from error
+    # One vector that cannot be read is named in the answer: it must not cost a critical run everything else.
+    scores, unreadable = score_readable(data.cvss_vectors)
     known = store.known_exploited()
     today = ctx.run_created_at.date()
     matches = []
@@ -69,4 +66,5 @@ def enrich_threat(data: EnrichInput, ctx: StepContext) -> EnrichOutput:
         scores=scores,
         similar=similar,
         catalogue_version=known.version,
+        unreadable=unreadable,
     )

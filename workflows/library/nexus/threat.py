@@ -1,12 +1,14 @@
 """From what is known of a threat to a score of 0 to 100 and a level.
 
-    base        10 * the highest CVSS score; without vectors, the reporter's severity (25, 50, 75, 90);
-                a known exploited CVE counts as at least 70
+    base        10 * the highest CVSS score; without vectors, the reporter's severity (25, 50, 75, 90); with a vector
+                that cannot be read, the higher of the two; a known exploited CVE counts as at least 70
     +15         a CVE is in the Known Exploited Vulnerabilities catalogue
     +10         one of those is used by ransomware
     + 5         a past incident of ours is at least 60 % alike
 
 capped at 100. Levels: critical from 85, high from 65, medium from 40, else low.
+
+Where nothing says how severe the threat is, the score is 0 and `threat_known` is false: that is no finding of a low one.
 """
 
 from collections.abc import Sequence
@@ -34,10 +36,17 @@ def summarise(
     scores: Sequence[CvssScore],
     similar: Sequence[SimilarIncident],
     catalogue_version: str | None,
+    unreadable: Sequence[str] = (),
 ) -> EnrichOutput:
     reasons: list[str] = []
+    assumptions = [f"vector left out: {fault}" for fault in unreadable[:MOST_SCORES]]
+    assumptions += [f"cvss_vectors[{score.index}]: {score.note}" for score in scores if score.note][:MOST_SCORES]
     highest = max((score.score for score in scores), default=None)
-    if highest is not None:
+    if highest is not None and unreadable and severity is not None and _SEVERITY_BASE[severity] > highest * 10:
+        # The vector that cannot be read may be the worst one: the reporter's rating is the best that is known of it.
+        base = _SEVERITY_BASE[severity]
+        reasons.append(f"a CVSS vector cannot be read, reported severity {severity}: {base:g}")
+    elif highest is not None:
         base = highest * 10
         reasons.append(f"highest CVSS score {highest:g}: {base:g}")
     elif severity is not None:
@@ -45,6 +54,11 @@ def summarise(
         reasons.append(f"no CVSS vector, reported severity {severity}: {base:g}")
     else:
         base = 0.0
+    threat_known = highest is not None or severity is not None or bool(matches)
+    if not threat_known:
+        assumptions.append(
+            "neither a severity nor a CVSS vector is known: the threat score is not known, 0 is no finding"
+        )
     bonus = 0.0
     ransomware = any(match.ransomware for match in matches)
     if matches:
@@ -65,6 +79,7 @@ def summarise(
     return EnrichOutput(
         threat_score=total,
         threat_level=level_of(total),
+        threat_known=threat_known,
         known_exploited=bool(matches),
         ransomware_use=ransomware,
         kev_matches=sorted(matches, key=lambda one: (not one.ransomware, one.due_date, one.cve))[:MOST_MATCHES],
@@ -74,6 +89,9 @@ def summarise(
         catalogue_version=catalogue_version,
         cvss=sorted(scores, key=lambda one: (-one.score, one.index))[:MOST_SCORES],
         max_cvss=highest,
+        cvss_unreadable=list(unreadable[:MOST_SCORES]),
+        cvss_unreadable_count=len(unreadable),
         similar_incidents=list(similar),
         reasons=reasons,
+        assumptions=assumptions,
     )

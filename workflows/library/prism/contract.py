@@ -75,12 +75,15 @@ class QuantifyOutput(StepOutput):
     p5: float = Field(default=0.0, description="percentiles of the yearly loss")
     p50: float = 0.0
     p95: float = 0.0
-    var95: float = Field(default=0.0, description="value at risk: the yearly loss not exceeded in 95 % of years")
-    es95: float = Field(default=0.0, description="expected shortfall: the mean of the years at or beyond var95")
+    var95: float = Field(default=0.0, description="value at risk: the least yearly loss not exceeded in 95 % of years")
+    es95: float = Field(default=0.0, description="expected shortfall: the mean of the worst 5 % of years")
     probability_of_loss: float = 0.0
     single_loss: SingleLoss | None = None
     standard_error: float = Field(default=0.0, description="of the ale")
-    convergence_error: float = Field(default=0.0, description="standard error relative to the ale")
+    convergence_error: float = Field(
+        default=0.0,
+        description="standard error relative to the mean, of the years or of the closed form, whichever is larger",
+    )
     converged: bool = False
     analytic_ale: float = Field(default=0.0, description="the same mean in closed form, to check the simulation by")
     iterations: int = 0

@@ -155,22 +155,46 @@ class Figures:
     probability_of_loss: float
     standard_error: float
 
-    @property
-    def relative_error(self) -> float:
-        return self.standard_error / self.ale if self.ale else 0.0
+    def relative_error(self, expected: float, deviation: float, years: int) -> float:
+        """The standard error of the ale in proportion to it, given the model's own mean and standard deviation.
+
+        The larger of what the years show and what the closed form says: a loss so rare that no year has it shows an
+        error of 0, and would look like the best of simulations.
+        """
+        if expected <= 0:
+            return 0.0
+        return max(self.standard_error, deviation / float(np.sqrt(years))) / expected
 
 
 def figures(annual: Floats) -> Figures:
-    p5, p50, p95 = (float(value) for value in np.percentile(annual, [5, 50, 95]))
+    """The figures of simulated losses, one a year. They hold for rare losses and for constant ones too.
+
+    A percentile is the least loss seen that is not exceeded in so many of the years (numpy's inverted_cdf): between two
+    years lies no loss that could have happened. So p95 is 0 where 95 % of the years have none.
+    """
+    p5, p50, p95 = (float(value) for value in np.percentile(annual, [5, 50, 95], method="inverted_cdf"))
+    # The sum of equal losses rounds: a mean outside of what was seen would be an error that users see.
+    low, high = float(annual.min()), float(annual.max())
     return Figures(
-        ale=float(annual.mean()),
+        ale=min(high, max(low, float(annual.mean()))),
         p5=p5,
         p50=p50,
         p95=p95,
-        es95=float(annual[annual >= p95].mean()),
+        es95=min(high, max(p95, tail_mean(annual))),
         probability_of_loss=float((annual > 0).mean()),
         standard_error=float(annual.std(ddof=1) / np.sqrt(len(annual))),
     )
+
+
+def tail_mean(annual: Floats, one_in: int = 20) -> float:
+    """The mean of the worst 1/`one_in` of the years: the expected shortfall (Acerbi and Tasche, 2002).
+
+    Exactly that share counts, the last year in part if need be. A mean over "the years at or beyond the quantile" would
+    count every year where the quantile is 0, and give the mean of all for a rare event.
+    """
+    whole, part = divmod(len(annual), one_in)
+    worst = np.sort(np.partition(annual, len(annual) - whole - 1)[len(annual) - whole - 1 :])
+    return float((worst[1:].sum() + worst[0] * part / one_in) / (whole + part / one_in))
 
 
 def seed_of(run_id: str, step: str) -> int:

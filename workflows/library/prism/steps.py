@@ -53,6 +53,7 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
     except TooManyEvents as error:
         raise PermanentStepError(str(error), code="too_many_events") from error
     found = figures(result.annual)
+    relative = found.relative_error(model.annual_mean, model.annual_variance**0.5, data.iterations)
     appetite = company.risk_appetite if company else None
     used = found.p95 / appetite if appetite else None
     return QuantifyOutput(
@@ -66,8 +67,8 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
         probability_of_loss=round(found.probability_of_loss, 6),
         single_loss=_single(result),
         standard_error=_money(found.standard_error),
-        convergence_error=round(found.relative_error, 6),
-        converged=found.relative_error <= data.tolerance,
+        convergence_error=round(relative, 6),
+        converged=relative <= data.tolerance,
         analytic_ale=_money(model.annual_mean),
         iterations=data.iterations,
         seed=seed,
