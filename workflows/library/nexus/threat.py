@@ -8,7 +8,7 @@
 
 capped at 100. Levels: critical from 85, high from 65, medium from 40, else low.
 
-Where nothing says how severe the threat is, the score is 0 and `threat_known` is false: that is no finding of a low one.
+Where nothing says how severe the threat is, the score is 0 and `threat_known` is false: no finding of a low one.
 """
 
 from collections.abc import Sequence
