@@ -1,5 +1,15 @@
-"""Bodies that come compressed. What comes out is bounded like any body, however small what came in."""
+"""Bodies that come compressed. What comes out is bounded like any body, however small what came in.
 
+Note [Bounds of decompression]
+A body may be several members (gzip, RFC 1952 section 2.2) or frames (zstd, RFC 8878 section 3.1), one behind the other.
+Each costs the making of a decompressor, also when nothing is in it: 5 MiB hold 262,144 empty gzip members. So their
+number is bounded, and no byte is copied or read twice for the member after it: what a decompressor did not use only
+tells where the next member begins. What comes out is bounded by the body's limit while it comes out, whatever
+the ratio; there is no bound on the ratio itself, as events of one kind compress a hundredfold. A clock bounds the rest:
+the processor time of this thread, so that a busy machine refuses nothing that an idle one takes.
+"""
+
+import time
 import zlib
 
 import zstandard
@@ -8,62 +18,99 @@ from rest_framework.exceptions import UnsupportedMediaType
 from workflows.api.problems import BadRequest, PayloadTooLarge
 from workflows.core.faults import Fault
 
+#: members or frames of one body; whoever compresses in blocks of 64 KiB needs 80 for the largest body
+MOST_PARTS = 1_024
+#: seconds of processor time; the largest body takes 0.02 s to 0.1 s
+MOST_SECONDS = 2.0
+#: compressed bytes that are handed over at once
+_GZIP_SLICE = 64 * 1024
+# A block of zstd makes 128 KiB out of four bytes, and the library returns all that one slice gives: 16 MiB here.
+_ZSTD_SLICE = 512
+#: a window beyond this is a way to have memory reserved for nothing
+_ZSTD_WINDOW = 1 << 23
+
 
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
     """The body without its `Content-Encoding`. Raises PayloadTooLarge past `limit` bytes, BadRequest for what is not
-    so encoded, UnsupportedMediaType for encodings that are not read here."""
+    so encoded or is in more than MOST_PARTS members, UnsupportedMediaType for encodings that are not read here."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
-        plain = body
-    elif name in ("gzip", "x-gzip"):
-        plain = _gunzip(body, limit)
-    elif name == "zstd":
-        plain = _unzstd(body, limit)
-    else:
-        raise UnsupportedMediaType(encoding, f'The encoding "{encoding[:60]}" is not read here; send gzip or zstd.')
-    if len(plain) > limit:
-        raise PayloadTooLarge(limit)
-    return plain
+        if len(body) > limit:
+            raise PayloadTooLarge(limit)
+        return body
+    if name in ("gzip", "x-gzip"):
+        return _gunzip(body, limit)
+    if name == "zstd":
+        return _unzstd(body, limit)
+    raise UnsupportedMediaType(encoding, f'The encoding "{encoding[:60]}" is not read here; send gzip or zstd.')
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    out = bytearray()
-    rest = body
+    plain = _Plain("gzip", limit)
+    rest = memoryview(body)
+    at = 0
     try:
-        # A body may be several members one behind the other (RFC 1952, 2.2).
-        while rest and len(out) <= limit:
+        while at < len(rest):
+            plain.begin_part()
             member = zlib.decompressobj(wbits=31)
-            out += member.decompress(rest, limit + 1 - len(out))
-            if len(out) <= limit and not member.eof:
-                raise zlib.error("it ends too early")
-            rest = member.unused_data
+            while not member.eof:
+                piece = rest[at : at + _GZIP_SLICE]
+                at += len(piece)
+                plain.add(member.decompress(piece, plain.room + 1), more=bool(piece))
+                at -= len(member.unused_data)
     except zlib.error as error:
         raise _not_encoded("gzip", str(error)) from error
-    return bytes(out)
+    return bytes(plain.out)
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    # A window beyond the limit is a way to have memory reserved for nothing.
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 23)
+    plain = _Plain("zstd", limit)
+    rest = memoryview(body)
+    at = 0
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     try:
-        with decompressor.stream_reader(body, read_across_frames=True) as reader:
-            plain = reader.read(limit + 1)
-            if len(plain) <= limit and not _complete(body):
-                raise zstandard.ZstdError("it ends too early")
-            return plain
+        while at < len(rest):
+            plain.begin_part()
+            frame = decompressor.decompressobj()
+            while not frame.eof:
+                piece = rest[at : at + _ZSTD_SLICE]
+                at += len(piece)
+                plain.add(frame.decompress(piece), more=bool(piece))
+                at -= len(frame.unused_data)
     except zstandard.ZstdError as error:
         raise _not_encoded("zstd", str(error)) from error
+    return bytes(plain.out)
 
 
-def _complete(body: bytes) -> bool:
-    """Whether the last frame is whole: the reader above would quietly stop in the middle of it."""
-    while body:
-        one = zstandard.ZstdDecompressor(max_window_size=1 << 23).decompressobj()
-        one.decompress(body)
-        if not one.eof:
-            return False
-        body = one.unused_data
-    return True
+class _Plain:
+    """What came out so far, within the bounds. Raises PayloadTooLarge and BadRequest past them."""
+
+    def __init__(self, encoding: str, limit: int) -> None:
+        self.out = bytearray()
+        self._encoding = encoding
+        self._limit = limit
+        self._parts = 0
+        self._ends = time.thread_time() + MOST_SECONDS
+
+    @property
+    def room(self) -> int:
+        """Bytes that may still come out."""
+        return self._limit - len(self.out)
+
+    def begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise _not_encoded(self._encoding, f"it has more than {MOST_PARTS} members or frames")
+
+    def add(self, plain: bytes, *, more: bool) -> None:
+        """`more`: there was input left to read it from."""
+        self.out += plain
+        if len(self.out) > self._limit:
+            raise PayloadTooLarge(self._limit)
+        if not more:
+            raise _not_encoded(self._encoding, "it ends too early")
+        if time.thread_time() > self._ends:
+            raise _not_encoded(self._encoding, f"it takes more than {MOST_SECONDS:g} s to decompress")
 
 
 def _not_encoded(name: str, why: str) -> BadRequest:
