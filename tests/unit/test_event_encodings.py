@@ -1,5 +1,6 @@
 """Decompression is linear and bounded, whatever the compressed bytes are made of."""
 
+import contextlib
 import gzip
 import struct
 import time
@@ -36,10 +37,8 @@ def test_what_was_compressed_in_any_number_of_parts_comes_out_whole(parts, encod
 
 @given(body=st.binary(max_size=2_000), encoding=st.sampled_from(sorted(PACK)))
 def test_any_bytes_are_decoded_or_refused(body, encoding):
-    try:
+    with contextlib.suppress(BadRequest, PayloadTooLarge):
         decoded(body, encoding, 100)
-    except (BadRequest, PayloadTooLarge):
-        pass
 
 
 @given(data=st.binary(min_size=1, max_size=3_000), cut=st.integers(1, 40), encoding=st.sampled_from(sorted(PACK)))
