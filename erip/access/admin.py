@@ -88,7 +88,8 @@ class ApiKeyAdmin(ModelAdmin):
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         # Nobody gives more than they have.
         if db_field.name == "scope" and (caller := of_staff(request.user)) is not None:
-            kwargs["choices"] = [(s.value, s.label) for s in Scope if caller.scope.includes(s)]
+            most = caller.scope
+            kwargs["choices"] = [(s.value, s.label) for s in Scope if most is not None and most.includes(s)]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     @display(description="Status", label={"usable": "success", "revoked": "danger", "expired": "warning"})

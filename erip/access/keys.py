@@ -89,7 +89,7 @@ def authenticate(token: str) -> Principal | None:
     if not hmac.compare_digest(_digest(secret), stored) or row is None or not row.is_usable(now):
         return None
     _note_use(row, now)
-    return Principal(name=f"key:{row.name}", scope=Scope(row.scope))
+    return Principal(name=f"key:{row.name}", key_scope=Scope(row.scope))
 
 
 def forget_cached() -> None:

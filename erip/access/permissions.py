@@ -1,4 +1,4 @@
-"""Whether a caller's scope is enough for what it asks."""
+"""Whether a caller may do what it asks for."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -7,6 +7,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from .principals import Principal
+from .rules import NOBODY_ELSE, Rule, register
 from .scopes import Scope
 
 if TYPE_CHECKING:
@@ -16,28 +17,38 @@ if TYPE_CHECKING:
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def requires(scope: Scope) -> Callable[[Handler], Handler]:
-    """Mark a view's method with the scope that it needs. One that is not marked needs `admin`."""
+def requires(scope: Scope, *permissions: str) -> Callable[[Handler], Handler]:
+    """Mark a view's method with what it needs: of an API key the scope, of a member of staff all of the permissions
+    (`app.codename`), those that open its counterpart in the admin. A method that is not marked is open to keys of scope
+    `admin` and to superusers alone.
+    """
+    rule = register(Rule(scope, permissions))
 
     def mark(handler: Handler) -> Handler:
-        handler.scope = scope  # type: ignore[attr-defined]
+        handler.rule = rule  # type: ignore[attr-defined]
         return handler
 
     return mark
 
 
+def rule_of(view: Any, method: str) -> Rule:
+    """What the view's method needs."""
+    found: Rule = getattr(getattr(view, method.lower(), None), "rule", NOBODY_ELSE)
+    return found
+
+
 class HasScope(BasePermission):
-    """The caller is known, and its scope includes the one that the view's method is marked with."""
+    """The caller is known, and may do what the view's method is marked with."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         principal = request.user
         if not isinstance(principal, Principal):
             return False
-        handler = getattr(view, (request.method or "").lower(), None)
-        if handler is None:
+        method = request.method or ""
+        if getattr(view, method.lower(), None) is None:
             return True  # answered with 405
-        required: Scope = getattr(handler, "scope", Scope.ADMIN)
-        if principal.scope.includes(required):
+        refusal = principal.refusal(rule_of(view, method))
+        if refusal is None:
             return True
-        self.message = f'This needs the scope "{required}"; the caller has "{principal.scope}".'
+        self.message = refusal
         return False

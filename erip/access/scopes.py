@@ -1,13 +1,13 @@
-"""The four scopes of a caller. Each includes those before it."""
+"""The four scopes of an API key. Each includes those before it. Which operation needs which, the apps say (`rules`)."""
 
 from django.db.models import TextChoices
 
 
 class Scope(TextChoices):
-    VIEWER = "viewer"  # reads definitions, runs and events
-    OPERATOR = "operator"  # and starts, cancels, retries and resolves runs
-    AUTHOR = "author"  # and validates and publishes definitions
-    ADMIN = "admin"  # and whatever else there is
+    VIEWER = "viewer"  # reads
+    OPERATOR = "operator"  # and does what daily work needs
+    AUTHOR = "author"  # and changes what daily work goes by
+    ADMIN = "admin"  # and everything else
 
     def includes(self, required: "Scope") -> bool:
         """Whether a caller of this scope may do what needs `required`."""

@@ -7,11 +7,15 @@ from django.utils import timezone
 
 from .models import ApiKey
 from .principals import of_staff
+from .rules import Rule
 from .scopes import Scope
 
 
-def in_good_standing(names: Collection[str], scope: Scope) -> set[str]:
-    """Those of these principals whose key is neither revoked nor expired, or who are still staff, with that scope."""
+def in_good_standing(names: Collection[str], rule: Rule) -> set[str]:
+    """Those of these principals who may still do it: keys that are neither revoked nor expired, and members of staff.
+
+    names: as `Principal.name` has them
+    """
     by_kind: dict[str, set[str]] = {"key": set(), "user": set()}
     for name in names:
         kind, _, rest = name.partition(":")
@@ -20,12 +24,12 @@ def in_good_standing(names: Collection[str], scope: Scope) -> set[str]:
     good = {
         f"key:{key.name}"
         for key in ApiKey.objects.filter(name__in=by_kind["key"])
-        if key.is_usable(now) and Scope(key.scope).includes(scope)
+        if key.is_usable(now) and Scope(key.scope).includes(rule.scope)
     }
     if by_kind["user"]:
         model = get_user_model()
         for user in model._default_manager.filter(**{f"{model.USERNAME_FIELD}__in": by_kind["user"]}):
             principal = of_staff(user)
-            if principal is not None and principal.scope.includes(scope):
+            if principal is not None and principal.may(rule):
                 good.add(principal.name)
     return good

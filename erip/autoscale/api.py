@@ -47,6 +47,7 @@ _FIELDS = ["id", "at", "target", "direction", "before", "after", "emergency", "r
 class ScalingList(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["autoscale.view_scalingevent"],
         tag="scaling",
         id="listScaling",
         summary="List the changes of the number of workers",

@@ -29,6 +29,8 @@ AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
 AXES_SENSITIVE_PARAMETERS = ["username", "password"]
 AXES_VERBOSE = False
+# Its page lets whoever may look at the attempts delete those that have expired.
+AXES_ENABLE_ADMIN = False
 
 FORMAT_MODULE_PATH = ["erip.access.formats"]
 

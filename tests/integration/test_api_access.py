@@ -2,7 +2,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from erip.access import keys
+from erip.access import keys, rules
 from erip.access.scopes import Scope
 from tests.support.api import INPUT, Api, key, publish
 
@@ -76,15 +76,20 @@ def signed_in(*permissions: str, csrf: bool = False, **user) -> Client:
     return client
 
 
-def test_a_signed_in_member_of_staff_may_read():
-    assert signed_in().get("/api/v1/runs").status_code == 200
+def test_a_signed_in_member_of_staff_may_read_what_the_admin_shows_them():
+    client = signed_in("view_workflowrun")
+
+    assert client.get("/api/v1/runs").status_code == 200
+    refused = client.get("/api/v1/workflows")
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == "This needs the permission workflows.view_workflowdefinition."
 
 
-def test_a_members_permissions_are_their_scope():
+def test_a_member_starts_runs_who_may_change_them():
     body = {"input": INPUT}
     kind = "application/json"
 
-    reader = signed_in().post("/api/v1/workflows/look-up/runs", body, kind)
+    reader = signed_in("view_workflowrun").post("/api/v1/workflows/look-up/runs", body, kind)
     User.objects.all().delete()
     operator = signed_in("change_workflowrun").post("/api/v1/workflows/look-up/runs", body, kind)
 
@@ -119,3 +124,18 @@ def test_the_admins_login_is_throttled():
 
     assert statuses[-1] == 429
     assert attempt("a-long-password").status_code == 429
+
+
+def test_nobody_hands_on_more_than_they_have():
+    viewing = {permission for rule in rules._rules if rule.scope == Scope.VIEWER for permission in rule.permissions}
+    codenames = [permission.partition(".")[2] for permission in viewing]
+
+    def scopes(client: Client) -> set[str]:
+        form = client.get("/admin/access/apikey/add/").context["adminform"].form
+        return {value for value, _ in form.fields["scope"].choices if value}
+
+    assert scopes(signed_in("add_apikey", *codenames[:-1])) == set()
+    User.objects.all().delete()
+    assert scopes(signed_in("add_apikey", *codenames)) == {"viewer"}
+    User.objects.all().delete()
+    assert scopes(signed_in(is_superuser=True)) == set(Scope.values)

@@ -19,7 +19,7 @@ from .serializers import NAME, STEP
 _MEANINGS = {
     400: "A header, the query or the JSON syntax cannot be read.",
     401: "No API key, or one that is unknown, expired or revoked.",
-    403: "The caller's scope is too small.",
+    403: "The caller's scope is too small, or a member of staff lacks a permission.",
     404: "There is no such thing.",
     409: "It is in a state that does not allow this.",
     410: "It was there, and is not kept any more.",
@@ -73,6 +73,7 @@ def response_header(name: str, description: str, *statuses: int) -> OpenApiParam
 def operation(
     *,
     scope: Scope | None,
+    permissions: Sequence[str] = (),
     tag: str,
     id: str,
     summary: str,
@@ -84,8 +85,10 @@ def operation(
     parameters: Sequence[Any] = (),
     examples: Sequence[OpenApiExample] = (),
 ) -> Callable[[Handler], Handler]:
-    """Mark a view's method: who may call it (None: anybody), what it takes, what it answers with
-    (in `media_type`).
+    """Mark a view's method: who may call it, what it takes, what it answers with (in `media_type`).
+
+    scope: what an API key needs; None: anybody may call it. permissions: what a member of staff needs who calls it with
+    their session, all of them; none: superusers only.
 
     The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
     """
@@ -94,7 +97,8 @@ def operation(
         statuses.add(404)
     if scope is not None:
         statuses |= {401, 403}
-        description = f"{description}\n\nScope: `{scope}`.".strip()
+        needed = " and ".join(f"`{permission}`" for permission in permissions)
+        description = f"{description}\n\nScope: `{scope}`.{f' Of staff: {needed}.' if needed else ''}".strip()
     if request is not None:
         statuses |= {413, 415, 422}
     responses: dict[Any, Any] = {(status, media_type): answer for status, answer in answers.items()}
@@ -118,7 +122,7 @@ def operation(
 
     def mark(handler: Handler) -> Handler:
         described: Handler = describe(handler)
-        return requires(scope)(described) if scope is not None else described
+        return requires(scope, *permissions)(described) if scope is not None else described
 
     return mark
 

@@ -42,6 +42,7 @@ _BULK_EXAMPLE = OpenApiExample(
 class WorkflowRuns(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
         tag="runs",
         id="startRun",
         summary="Start a run",
@@ -72,6 +73,7 @@ class WorkflowRuns(APIView):
 class RunsBulk(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
         tag="runs",
         id="startRuns",
         summary="Start many runs",
@@ -105,6 +107,7 @@ def page_of_runs(request: Incoming) -> dict[str, Any]:
 class RunList(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowrun"],
         tag="runs",
         id="listRuns",
         summary="List runs",
@@ -119,6 +122,7 @@ class RunList(APIView):
 class RunOne(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowrun"],
         tag="runs",
         id="getRun",
         summary="Read a run with its steps",
@@ -132,6 +136,7 @@ class RunOne(APIView):
 class RunEvents(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowrun"],
         tag="runs",
         id="listRunEvents",
         summary="What happened to a run",
@@ -153,6 +158,7 @@ def cancelled_run(request: Incoming, id: str) -> dict[str, Any]:
 class RunCancel(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
         tag="runs",
         id="cancelRun",
         summary="Cancel a run",
@@ -169,6 +175,7 @@ class RunCancel(APIView):
 class RunRetry(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
         tag="runs",
         id="retryRun",
         summary="Run a failed, timed-out or cancelled run again",

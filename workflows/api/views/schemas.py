@@ -15,6 +15,7 @@ from ..schema import operation
 class WorkflowSchema(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowdefinition"],
         tag="schemas",
         id="getWorkflowSchema",
         summary="The JSON Schema of definitions",
@@ -27,6 +28,7 @@ class WorkflowSchema(APIView):
 class StepTypes(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowdefinition"],
         tag="schemas",
         id="listStepTypes",
         summary="The steps that definitions can use, with the schemas of their input and output",

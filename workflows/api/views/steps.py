@@ -19,6 +19,7 @@ from ..serializers import ItemFilter, ResolveStep
 class StepItems(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowrun"],
         tag="runs",
         id="listStepItems",
         summary="List the items of a step with foreach",
@@ -34,6 +35,7 @@ class StepItems(APIView):
 class StepResolve(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
         tag="runs",
         id="resolveStep",
         summary="Say what became of a step whose outcome is unknown",

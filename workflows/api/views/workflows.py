@@ -53,6 +53,7 @@ def _source(request: Request) -> DefinitionSource:
 class WorkflowList(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowdefinition"],
         tag="workflows",
         id="listWorkflows",
         summary="List workflows",
@@ -70,6 +71,7 @@ class WorkflowOne(APIView):
 
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowdefinition"],
         tag="workflows",
         id="getWorkflow",
         summary="Read a workflow",
@@ -81,6 +83,7 @@ class WorkflowOne(APIView):
 
     @operation(
         scope=Scope.AUTHOR,
+        permissions=["workflows.add_workflowversion"],
         tag="workflows",
         id="publishWorkflow",
         summary="Publish a definition",
@@ -111,6 +114,7 @@ class WorkflowValidate(APIView):
 
     @operation(
         scope=Scope.AUTHOR,
+        permissions=["workflows.add_workflowversion"],
         tag="workflows",
         id="validateWorkflow",
         summary="Check a definition without publishing it",
@@ -130,6 +134,7 @@ class WorkflowValidate(APIView):
 class WorkflowVersionOne(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowversion"],
         tag="workflows",
         id="getWorkflowVersion",
         summary="Read one version of a workflow",

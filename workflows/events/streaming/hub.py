@@ -9,6 +9,7 @@ import psycopg2
 import structlog
 from django.db import Error, connection
 
+from erip.access.rules import Rule
 from erip.access.scopes import Scope
 from erip.access.standing import in_good_standing
 from erip.db.connections import drop_connection
@@ -21,6 +22,8 @@ from workflows.events.streaming.mailbox import Filter, Mailbox
 
 log = structlog.get_logger(__name__)
 
+#: what listening to the log needs, when a stream begins and while it lasts
+LISTEN: Final = Rule(Scope.VIEWER, ("events.view_logentry",))
 #: seconds between two looks without a word; at first more often, as consumers learn only then that somebody listens
 LOOK_EVERY: Final = 1.0
 LOOK_AT_FIRST: Final = 0.1
@@ -214,7 +217,7 @@ class Hub:
             streams.see_types(lifecycle_types(mailbox.filter for mailbox in mailboxes))
         if now >= self._ask_at:
             self._ask_at = now + ASK_EVERY
-            welcome = in_good_standing({mailbox.principal for mailbox in mailboxes}, Scope.VIEWER)
+            welcome = in_good_standing({mailbox.principal for mailbox in mailboxes}, LISTEN)
             for mailbox in mailboxes:
                 if mailbox.principal not in welcome:
                     mailbox.close("access_ended")

@@ -19,6 +19,7 @@ _ID = OpenApiParameter("id", OpenApiTypes.INT64, OpenApiParameter.PATH, descript
 class DeadLetters(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_deadletter"],
         tag="events",
         id="listDeadLetters",
         summary="List events that could not take effect",
@@ -34,6 +35,7 @@ class DeadLetters(APIView):
 class DeadLetterOne(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_deadletter"],
         tag="events",
         id="getDeadLetter",
         summary="Read a dead letter",
@@ -47,6 +49,7 @@ class DeadLetterOne(APIView):
 class DeadLetterRetry(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.change_deadletter"],
         tag="events",
         id="retryDeadLetter",
         summary="Try a dead letter again",
@@ -63,6 +66,7 @@ class DeadLetterRetry(APIView):
 class DeadLetterDiscard(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.change_deadletter"],
         tag="events",
         id="discardDeadLetter",
         summary="Give a dead letter up",

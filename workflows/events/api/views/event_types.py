@@ -49,6 +49,7 @@ def _listed(version: EventTypeVersion) -> dict[str, Any]:
 class EventTypes(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_eventtype"],
         tag="events",
         id="listEventTypes",
         summary="List the event types that are registered",
@@ -62,6 +63,7 @@ class EventTypes(APIView):
 class EventTypeOne(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_eventtype"],
         tag="events",
         id="getEventType",
         summary="Read an event type, with all its versions",
@@ -74,6 +76,7 @@ class EventTypeOne(APIView):
 
     @operation(
         scope=Scope.AUTHOR,
+        permissions=["events.add_eventtypeversion"],
         tag="events",
         id="putEventType",
         summary="Register an event type, or its next version",

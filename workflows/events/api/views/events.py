@@ -48,6 +48,7 @@ class Events(APIView):
 
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.add_event"],
         tag="events",
         id="acceptEvents",
         summary="Accept events",
@@ -84,6 +85,7 @@ class Events(APIView):
 
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_logentry"],
         tag="events",
         id="listEvents",
         summary="Read the log of events",
@@ -114,6 +116,7 @@ _POSITION = OpenApiParameter(
 class EventOne(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_logentry"],
         tag="events",
         id="getEvent",
         summary="Read one event of the log",
@@ -129,6 +132,7 @@ class EventOne(APIView):
 class EventsStatus(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_partition"],
         tag="events",
         id="eventsStatus",
         summary="How far the consumers are",
@@ -142,6 +146,7 @@ class EventsStatus(APIView):
 class EventsReplay(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.view_logentry", "events.add_event"],
         tag="events",
         id="replayEvents",
         summary="Have events of the log take effect again",

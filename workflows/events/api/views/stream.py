@@ -8,13 +8,13 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from erip.access.scopes import Scope
 from workflows.api.problems import BadRequest
 from workflows.api.reading import principal_of
 from workflows.api.schema import operation
 from workflows.core import patterns
 from workflows.core.faults import Fault
 from workflows.events.streaming import listening
+from workflows.events.streaming.hub import LISTEN
 from workflows.events.streaming.mailbox import Filter
 
 _MAX = {"type": 255, "source": 1024, "subject": 1024, "last_event_id": 16_384}
@@ -27,7 +27,8 @@ def _parameter(name: str, text: str, **more: Any) -> OpenApiParameter:
 
 class EventsStream(APIView):
     @operation(
-        scope=Scope.VIEWER,
+        scope=LISTEN.scope,
+        permissions=LISTEN.permissions,
         tag="events",
         id="streamEvents",
         summary="Listen to events",

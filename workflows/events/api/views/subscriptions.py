@@ -73,6 +73,7 @@ def _with_log(each: Delivery) -> dict[str, Any]:
 class Subscriptions(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.view_subscription"],
         tag="subscriptions",
         id="listSubscriptions",
         summary="List subscriptions",
@@ -84,6 +85,7 @@ class Subscriptions(APIView):
 
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.add_subscription"],
         tag="subscriptions",
         id="subscribe",
         summary="Have events posted to a URL",
@@ -106,6 +108,7 @@ class Subscriptions(APIView):
 class SubscriptionOne(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.view_subscription"],
         tag="subscriptions",
         id="getSubscription",
         summary="Read a subscription",
@@ -117,6 +120,7 @@ class SubscriptionOne(APIView):
 
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.change_subscription"],
         tag="subscriptions",
         id="changeSubscription",
         summary="Change a subscription",
@@ -129,6 +133,7 @@ class SubscriptionOne(APIView):
 
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.delete_subscription"],
         tag="subscriptions",
         id="unsubscribe",
         summary="Delete a subscription with its deliveries",
@@ -143,6 +148,7 @@ class SubscriptionOne(APIView):
 class SubscriptionSecret(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.change_subscription"],
         tag="subscriptions",
         id="rotateSecret",
         summary="Exchange the secret",
@@ -160,6 +166,7 @@ class SubscriptionSecret(APIView):
 class SubscriptionTest(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.change_subscription"],
         tag="subscriptions",
         id="testSubscription",
         summary="Have a test event delivered",
@@ -176,6 +183,7 @@ class SubscriptionTest(APIView):
 class SubscriptionDeliveries(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.view_delivery"],
         tag="subscriptions",
         id="listDeliveries",
         summary="What was delivered, and how that went",
@@ -201,6 +209,7 @@ class SubscriptionDeliveries(APIView):
 class DeliveryOne(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.view_delivery"],
         tag="subscriptions",
         id="getDelivery",
         summary="Read a delivery",
@@ -214,6 +223,7 @@ class DeliveryOne(APIView):
 class DeliveryAgain(APIView):
     @operation(
         scope=Scope.OPERATOR,
+        permissions=["events.change_subscription"],
         tag="subscriptions",
         id="redeliver",
         summary="Deliver again",

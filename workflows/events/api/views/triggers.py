@@ -56,6 +56,7 @@ def _says(version: TriggerVersion) -> dict[str, Any]:
 class Triggers(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_trigger"],
         tag="events",
         id="listTriggers",
         summary="List stored triggers",
@@ -69,6 +70,7 @@ class Triggers(APIView):
 class TriggerOne(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["events.view_trigger"],
         tag="events",
         id="getTrigger",
         summary="Read a trigger, and what it said before",
@@ -81,6 +83,7 @@ class TriggerOne(APIView):
 
     @operation(
         scope=Scope.AUTHOR,
+        permissions=["events.add_triggerversion"],
         tag="events",
         id="putTrigger",
         summary="Store a trigger",
@@ -105,6 +108,7 @@ class TriggerOne(APIView):
 
     @operation(
         scope=Scope.AUTHOR,
+        permissions=["events.add_triggerversion"],
         tag="events",
         id="deleteTrigger",
         summary="Delete a trigger",
@@ -120,6 +124,7 @@ class TriggerOne(APIView):
 class RunEvent(APIView):
     @operation(
         scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowrun", "events.view_logentry"],
         tag="events",
         id="getRunEvent",
         summary="Which event started a run",

@@ -1,0 +1,317 @@
+"""Every address, and who may come in: walked from the URL configuration itself, so that a new one without a rule fails.
+
+A door of the API is a view's method. It is open to API keys of its scope, to members of staff with its permissions and
+to superusers; to nobody else. A door of the admin is a page or an action.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.test import Client, RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from rest_framework.views import APIView
+
+from erip.access import keys
+from erip.access.permissions import HasScope, rule_of
+from erip.access.rules import NOBODY_ELSE
+from erip.access.scopes import Scope
+from tests.support.api import key, publish
+from workflows.api.light.routes import ROUTES
+from workflows.events.api.light import ROUTES as EVENT_ROUTES
+
+pytestmark = pytest.mark.django_db
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+REFUSED = {401, 403}
+
+#: open to everybody, each with the reason
+OPEN = {
+    "": "leads to the API's documentation",
+    "health/live": "a probe",
+    "health/ready": "a probe",
+    "health/startup": "a probe",
+    "api/schema": "follows from the code alone, and holds no data",
+    "api/docs": "the page that shows the schema",
+    "reports/<str:token>.md": "the signed link is the permission",
+    "reports/<str:token>": "the signed link is the permission",
+}
+#: what stands in an address for each converter
+VALUES = {
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "workflow": "look-up",
+    "step": "enrich",
+    "version": "1",
+    "position": "1-1",
+    "letter": "1",
+    "trigger": "none",
+    "event_type": "none.such",
+}
+
+
+def patterns(resolver: Any = None, before: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """Every address outside of the admin, as it is written in the URL configuration."""
+    for each in (resolver or get_resolver()).url_patterns:
+        route = before + str(each.pattern)
+        if isinstance(each, URLResolver):
+            if each.app_name != "admin":
+                yield from patterns(each, route)
+        else:
+            yield route, each
+
+
+@dataclass(frozen=True)
+class Door:
+    route: str
+    method: str
+    view: Any
+
+    @property
+    def path(self) -> str:
+        path = "/" + self.route
+        for name, converter in get_converters(self.route):
+            path = path.replace(f"<{converter}:{name}>", VALUES[converter])
+        return path
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} /{self.route}"
+
+
+def get_converters(route: str) -> list[tuple[str, str]]:
+    found = []
+    for part in route.split("<")[1:]:
+        converter, _, name = part.partition(">")[0].partition(":")
+        found.append((name, converter))
+    return found
+
+
+def views() -> dict[str, type[APIView]]:
+    return {
+        route: each.callback.view_class
+        for route, each in patterns()
+        if issubclass(getattr(each.callback, "view_class", object), APIView) and route not in OPEN
+    }
+
+
+def doors() -> list[Door]:
+    found = []
+    for route, view in views().items():
+        served = [method for method in METHODS if hasattr(view, method)]
+        if "get" in served:
+            served.append("head")
+        found += [Door(route, method, view) for method in dict.fromkeys(served)]
+    return found
+
+
+MARKED = [door for door in doors() if door.method not in ("head", "options")]
+
+
+def knock(client: Client, door: Door, **headers: str) -> int:
+    answer = client.generic(door.method.upper(), door.path, b"{}", content_type="application/json", headers=headers)
+    return answer.status_code
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def staff(*permissions: str, **more: Any) -> Client:
+    member = User.objects.create_user("ada", password="a-long-password", is_staff=True, **more)
+    wanted = [
+        Permission.objects.get(content_type__app_label=label, codename=codename)
+        for label, _, codename in (permission.partition(".") for permission in permissions)
+    ]
+    member.user_permissions.set(wanted)
+    client = Client(raise_request_exception=False)
+    client.force_login(member, backend=BACKEND)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _cold() -> None:
+    keys.forget_cached()
+
+
+# --- the API
+
+
+def test_every_address_has_a_rule_or_is_open_for_a_reason():
+    routes = [route for route, _ in patterns()]
+
+    assert {route for route in routes if route not in views()} == set(OPEN)
+
+
+def test_every_method_says_what_it_needs():
+    assert [str(door) for door in MARKED if rule_of(door.view, door.method) == NOBODY_ELSE] == []
+    assert [str(door) for door in MARKED if not rule_of(door.view, door.method).permissions] == []
+
+
+def test_every_permission_that_is_asked_for_exists():
+    named = {one for door in MARKED for one in rule_of(door.view, door.method).permissions}
+    stored = {
+        f"{label}.{codename}"
+        for label, codename in Permission.objects.values_list("content_type__app_label", "codename")
+    }
+
+    assert named - stored == set()
+
+
+@pytest.mark.parametrize("client", [None, "somebody who is not staff"], ids=str)
+def test_nobody_comes_in_without_a_key_or_a_session_of_staff(client):
+    publish()
+    browser = Client(raise_request_exception=False)
+    if client:
+        browser.force_login(User.objects.create_user("eve", password="a-long-password"), backend=BACKEND)
+
+    assert {str(door): code for door in doors() if (code := knock(browser, door)) != 401} == {}
+
+
+def test_staff_without_any_permission_come_in_nowhere():
+    publish()
+    client = staff()
+
+    assert {str(door): code for door in doors() if (code := knock(client, door)) != 403} == {}
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_key_opens_the_doors_of_its_scope_and_no_others(scope):
+    publish()
+    client, headers = Client(raise_request_exception=False), bearer(key(scope))
+
+    opened = {str(door) for door in MARKED if knock(client, door, **headers) not in REFUSED}
+
+    assert opened == {str(door) for door in MARKED if scope.includes(rule_of(door.view, door.method).scope)}
+
+
+@pytest.mark.parametrize("door", MARKED, ids=str)
+def test_a_door_opens_to_staff_with_its_permissions_and_to_no_smaller_set(door):
+    publish()
+    needed = rule_of(door.view, door.method).permissions
+    everything = [
+        f"{label}.{codename}"
+        for label, codename in Permission.objects.values_list("content_type__app_label", "codename")
+    ]
+
+    assert knock(staff(*needed), door) not in REFUSED
+    for missing in needed:
+        User.objects.all().delete()
+        # Who may change something may look at it, as in the admin.
+        opening = {missing, missing.replace(".view_", ".change_", 1)}
+        assert knock(staff(*(one for one in everything if one not in opening)), door) == 403
+
+
+@pytest.mark.parametrize("door", [door for door in doors() if door.method in ("head", "options")], ids=str)
+def test_head_and_options_open_to_nobody_else(door):
+    publish()
+    client = staff()
+    reader = key(Scope.VIEWER)
+
+    assert knock(client, door) == 403
+    if door.method == "options":
+        assert knock(client, door, **bearer(reader)) == 403
+    else:
+        wanted = rule_of(door.view, "get").scope
+        allowed = knock(Client(raise_request_exception=False), door, **bearer(reader)) not in REFUSED
+        assert allowed == Scope.VIEWER.includes(wanted)
+
+
+def test_superusers_come_in_everywhere():
+    publish()
+    client = staff(is_superuser=True)
+
+    assert {str(door) for door in MARKED if knock(client, door) in REFUSED} == set()
+
+
+def test_what_changes_something_needs_the_csrf_token_of_a_session():
+    publish()
+    member = User.objects.create_superuser("root", password="a-long-password")
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    client.force_login(member, backend=BACKEND)
+    changing = [door for door in MARKED if door.method != "get"]
+
+    assert {str(door): code for door in changing if (code := knock(client, door)) != 403} == {}
+
+
+@pytest.mark.parametrize("route", [*ROUTES, *EVENT_ROUTES], ids=lambda route: f"{route.method} {route.path.pattern}")
+def test_the_light_path_has_the_doors_of_the_views(route):
+    """It asks the view's own permissions (`light.app`), so the view's method has to be marked."""
+    assert route.view in views().values()
+    assert rule_of(route.view, route.method) != NOBODY_ELSE
+    assert [type(one) for one in route.instance.get_permissions()] == [HasScope]
+
+
+# --- the admin
+
+#: pages of the admin that every member of staff may see: they hold no data of the platform
+STAFF_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search", "toggle"}
+
+
+def admin_pages() -> dict[str, str]:
+    """Every page of every model in the admin: its name and an address."""
+    pages = {}
+    for model, page in admin.site._registry.items():
+        for each in page.urls:
+            where = str(each.pattern)
+            if each.name is None:
+                continue  # the former address of a change page
+            arguments = ["1"] * where.count("<")
+            pages[f"{model._meta.label_lower} {each.name}"] = reverse(f"admin:{each.name}", args=arguments)
+    return pages
+
+
+def test_there_are_pages_to_look_at():
+    assert len(admin_pages()) > 100
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_staff_without_any_permission_see_no_page_of_the_admin(method):
+    client = staff()
+    seen = {}
+    for name, path in admin_pages().items():
+        answer = getattr(client, method)(path)
+        # Of what is not there some pages lead back to the index.
+        back = answer.status_code == 302 and answer.headers["Location"] == reverse("admin:index")
+        if answer.status_code != 403 and not back:
+            seen[name] = answer.status_code
+
+    assert seen == {}
+
+
+def test_strangers_are_sent_to_the_login():
+    client = Client(raise_request_exception=False)
+    seen = {}
+    for name, path in admin_pages().items():
+        answer = client.get(path)
+        if not (answer.status_code == 302 and answer.headers["Location"].startswith(reverse("admin:login"))):
+            seen[name] = answer.status_code
+
+    assert seen == {}
+
+
+def test_the_other_pages_of_the_admin_are_known():
+    names = {each.name for each in admin.site.urls[0] if isinstance(each, URLPattern) and each.name}
+
+    assert names - STAFF_PAGES - {"autocomplete", "view_on_site", "app_list"} == set()
+    client = staff()
+    assert client.get(reverse("admin:autocomplete")).status_code == 403
+    assert client.get(reverse("admin:app_list", args=["workflows"])).status_code == 404
+
+
+def test_who_may_only_look_is_offered_no_action_that_changes_something():
+    member = User.objects.create_user("reader", password="a-long-password", is_staff=True)
+    member.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    request = RequestFactory().get("/")
+    request.user = User.objects.get(pk=member.pk)
+    offered = {}
+    for model, page in admin.site._registry.items():
+        if actions := list(page.get_actions(request)):
+            offered[model._meta.label_lower] = actions
+        # Not every page is one of Unfold's, which have actions of one row.
+        of_one = getattr(page, "get_actions_detail", lambda *_: [])(request, "1")
+        if detail := [one.action_name for one in of_one]:
+            offered[f"{model._meta.label_lower}, one"] = detail
+
+    assert offered == {}
