@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 INPUT ?=
 HA ?=
 PYTEST_ARGS ?=
+# Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
+JOBS ?= $(if $(PYTEST_ARGS),0,2)
 CHECKS := lint format types imports migrations security test
 
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up ha-deps down status logs check $(CHECKS) fix requirements venv clean
+.PHONY: help demo up ha-deps down status logs check $(CHECKS) test-unit fix requirements venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +43,12 @@ check: venv ## everything that must hold before a commit: all the checks below
 	if [ -n "$$failed" ]; then echo "check: FAILED:$$failed" >&2; exit 1; fi; \
 	echo "check: all passed"
 
-test: venv ## the whole test suite, against a PostgreSQL and a Redis of its own
-	@$(BIN)/python -m erip.stack with-servers -- $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: venv ## the whole test suite, against a PostgreSQL and Redis of its own; or PYTEST_ARGS=tests/...
+	@$(BIN)/python -m erip.stack with-servers --no-fsync -- \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 20 $(PYTEST_ARGS)
+
+test-unit: venv ## the tests that need no server, in less than a minute
+	@env -u DATABASE_URL -u ERIP_BROKER_URL $(BIN)/python -m pytest -n $(JOBS) tests/unit $(PYTEST_ARGS)
 
 lint: venv ## ruff's rules
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What the tests share. They run on real servers: `make test` starts them and says where they are."""
+"""What the tests share. Those outside tests/unit need real servers: `make test` starts them, and says where they are."""
 
 import os
 import sys
@@ -13,17 +13,10 @@ settings.load_profile("erip")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with servers and processes of their own are tried once more: on a machine that is short of processor time a
-    real process can miss any deadline. The report names what was tried again (`RERUN`); what fails twice fails."""
-    for item in items:
-        if "unit" not in item.path.parts:
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
-def pytest_configure() -> None:
-    for name in ("DATABASE_URL", "ERIP_BROKER_URL"):
-        if not os.environ.get(name):
-            pytest.exit(f"{name} is not set: run `make test`, which starts private servers", returncode=4)
+    """Tests outside tests/unit need servers. Said before the first of them fails on it."""
+    missing = [name for name in ("DATABASE_URL", "ERIP_BROKER_URL") if not os.environ.get(name)]
+    if missing and any("unit" not in item.path.parts for item in items):
+        pytest.exit(f"{' and '.join(missing)} not set: run `make test`, which starts private servers", returncode=4)
 
 
 @pytest.fixture(autouse=True)

@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     servers = command(
         "with-servers", _with_servers, "Run a command against a private PostgreSQL and Redis.", answers_json=False
     )
+    servers.add_argument("--no-fsync", action="store_true", help="for tests: quicker, and a power cut loses data")
     servers.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command")
     supervise = command("supervise", _supervise, "(started by up)", answers_json=False)
     supervise.add_argument("--report", type=int, default=-1)
@@ -145,7 +146,9 @@ def _with_servers(state: State, options: argparse.Namespace) -> int:
         raise StackError("Say what to run: with-servers -- COMMAND …")
     env = dict(os.environ)
     missing = [name for name in ("DATABASE_URL", "ERIP_BROKER_URL") if not env.get(name)]
-    with private_servers(postgres="DATABASE_URL" in missing, redis="ERIP_BROKER_URL" in missing) as (postgres, redis):
+    with private_servers(
+        postgres="DATABASE_URL" in missing, redis="ERIP_BROKER_URL" in missing, fsync=not options.no_fsync
+    ) as (postgres, redis):
         if postgres:
             env["DATABASE_URL"] = postgres.url
         if redis:

@@ -40,6 +40,8 @@ class Postgres:
     log: Path
     user: User | None = None
     may_create_databases: bool = False
+    #: False: what a power cut would lose is not written out at once. What a killed server has committed is still there.
+    fsync: bool = True
     role: str = "erip"
     database: str = "erip"
 
@@ -78,6 +80,8 @@ class Postgres:
             "logging_collector": "off",
             "log_destination": "stderr",
         }
+        if not self.fsync:
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         flags = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         return [str(self.binary.path), "-D", str(self.data), *flags]
 
@@ -99,6 +103,7 @@ class Postgres:
             os.chown(secret, self.user.uid, self.user.gid)
         flags = ["-D", str(partial), "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", str(secret)]
         flags += ["--data-checksums", "--encoding=UTF8", "--no-instructions"]
+        flags += [] if self.fsync else ["--no-sync"]
         initdb = [str(self.binary.path.with_name("initdb")), *flags]
         try:
             done = self._run([*initdb, "--locale=C.UTF-8"])

@@ -4,7 +4,8 @@
         postgres.url, redis.url
         redis.kill(); redis.start()
 
-Their data stands in a temporary folder and goes with the context; fsync stays on. They die with this process.
+Their data stands in a temporary folder and goes with the context. They die with this process. fsync stays on unless the
+caller gives it up: a test that cuts off no power loses nothing by that, and a benchmark would measure another database.
 """
 
 import secrets
@@ -86,15 +87,19 @@ class Server:
 
 
 @contextmanager
-def private_servers(*, postgres: bool = True, redis: bool = True) -> Iterator[tuple[Server | None, Server | None]]:
+def private_servers(
+    *, postgres: bool = True, redis: bool = True, fsync: bool = True
+) -> Iterator[tuple[Server | None, Server | None]]:
     """Both servers, started; None for one that is not wanted. The PostgreSQL role may create databases."""
     state = State.from_environment()
     user = choose_user(state)
     with ExitStack() as stack:
         folder = stack.enter_context(_temporary_folder(user))
         started: list[Server | None] = []
-        for make in (private_postgres if postgres else None, private_redis if redis else None):
-            server = make(folder, state, user) if make else None
+        for server in (
+            private_postgres(folder, state, user, fsync=fsync) if postgres else None,
+            private_redis(folder, state, user) if redis else None,
+        ):
             if server:
                 stack.callback(server.stop)
                 server.start()
@@ -102,7 +107,7 @@ def private_servers(*, postgres: bool = True, redis: bool = True) -> Iterator[tu
         yield started[0], started[1]
 
 
-def private_postgres(folder: Path, state: State, user: User | None) -> Server:
+def private_postgres(folder: Path, state: State, user: User | None, *, fsync: bool = True) -> Server:
     """A PostgreSQL that keeps its data in `folder`; not started."""
     wheels = server_home(state, user) / "wheels"
     return Server(
@@ -115,6 +120,7 @@ def private_postgres(folder: Path, state: State, user: User | None) -> Server:
             log=folder / "postgres.log",
             user=user,
             may_create_databases=True,
+            fsync=fsync,
         )
     )
 

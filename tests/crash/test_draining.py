@@ -109,7 +109,12 @@ def test_nothing_is_handed_over_to_a_worker_that_leaves(broker: redis.Redis, log
 
 def leads() -> int | None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = %s", [LOCK])
+        # Of this database: tests that run beside this one have leaders on the same server.
+        cursor.execute(
+            "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+            "WHERE locktype = 'advisory' AND granted AND objid = %s AND datname = current_database()",
+            [LOCK],
+        )
         row = cursor.fetchone()
     return row and row[0]
 

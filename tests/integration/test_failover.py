@@ -28,7 +28,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS note (id serial PRIMARY KEY, value text)"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with private_servers(redis=False) as (started, _):
+    with private_servers(redis=False, fsync=False) as (started, _):
         with closing(psycopg2.connect(started.url)) as raw, raw.cursor() as cursor:
             cursor.execute(TABLE)
             raw.commit()

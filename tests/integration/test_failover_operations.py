@@ -29,7 +29,7 @@ def forget_all() -> None:
 
 @pytest.fixture(scope="module")
 def servers(django_db_blocker: object) -> Iterator[tuple[Server, Server]]:
-    with private_servers(redis=False) as (primary, _):
+    with private_servers(redis=False, fsync=False) as (primary, _):
         with django_db_blocker.unblock(), in_place_of_ours(primary=primary.url):
             call_command("migrate", verbosity=0)
         with standby_of(primary) as standby:

@@ -143,7 +143,7 @@ def test_any_host_may_be_named_and_heads_have_no_body(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 def test_ready_outlasts_a_failover_and_ends_with_a_database_that_stays_away(tmp_path: Path, fault: str) -> None:
     with (
-        private_servers(redis=False) as (postgres, _),
+        private_servers(redis=False, fsync=False) as (postgres, _),
         web(tmp_path / "web.log", DATABASE_URL=postgres.url, ERIP_READY_GRACE_SECONDS="3") as started,
     ):
         ready = f"{started.url}/health/ready"

@@ -33,7 +33,7 @@ pytestmark = needs("pgbouncer")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with private_servers(redis=False) as (started, _):
+    with private_servers(redis=False, fsync=False) as (started, _):
         yield started
 
 

@@ -25,7 +25,7 @@ from tests.workers import until
 
 @pytest.fixture(scope="module")
 def primary() -> Iterator[Server]:
-    with private_servers(redis=False) as (server, _):
+    with private_servers(redis=False, fsync=False) as (server, _):
         with closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE note (id int PRIMARY KEY, value int); INSERT INTO note VALUES (1, 0)")
             connection.commit()

@@ -1,0 +1,67 @@
+"""Spreading the suite over the cores: what each process of pytest-xdist has to itself, and which takes which test.
+
+Each has a PostgreSQL database (pytest-django makes it; locks, notifications and limits are a database's own) and a
+Redis, because some tests empty the whole of it. Whatever else a test needs it starts itself, on ports and in folders
+that nobody else has.
+
+Loaded by `-p` in pyproject.toml: the settings read the environment before any conftest.py is loaded.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
+
+#: folders whose tests mostly wait: for processes to start, for failovers, for deadlines
+WAITING = ("e2e", "crash")
+
+_servers = ExitStack()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Iterator[None]:
+    """Before pytest-django reads the settings."""
+    if "PYTEST_XDIST_WORKER" in os.environ and os.environ.get("ERIP_BROKER_URL"):
+        from erip.stack.servers import private_servers
+
+        _, redis = _servers.enter_context(private_servers(postgres=False))
+        assert redis is not None
+        os.environ["ERIP_BROKER_URL"] = redis.url
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    _servers.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits comes before what computes."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, folder in enumerate(WAITING) if folder in item.path.parts), len(WAITING))
+
+
+class FromBothEnds(LoadFileScheduling):
+    """One process takes the files that wait, from the front; the other those that compute, from the back. They meet.
+
+    Two failovers at once would miss their deadlines on two cores, and two tests that compute leave none for a failover.
+    """
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if self.nodes.index(node) % 2:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FromBothEnds | None:
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # the order of collection says more than the number of tests
+    return FromBothEnds(config, log)
