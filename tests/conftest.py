@@ -1,4 +1,4 @@
-"""What the tests share. Those outside tests/unit need real servers: `make test` starts them, and says where they are."""
+"""What the tests share. Those outside tests/unit need real servers: `make test` starts them and names them."""
 
 import os
 import sys
