@@ -19,22 +19,22 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv ## run breach-response on a sample incident, or on INPUT=file.json; leaves nothing running
-	@$(BIN)/python -m erip.stack demo $(if $(INPUT),"$(INPUT)")
+	@$(BIN)/python -m erip.ops.stack demo $(if $(INPUT),"$(INPUT)")
 
 up: venv ## start the platform; it stays up. HA=1: several of everything, any of which may die
-	@$(BIN)/python -m erip.stack up $(if $(HA),--ha)
+	@$(BIN)/python -m erip.ops.stack up $(if $(HA),--ha)
 
 ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); starts no service
 	@sh deploy/ha-deps.sh
 
 down: venv ## end the platform and its servers
-	@$(BIN)/python -m erip.stack down
+	@$(BIN)/python -m erip.ops.stack down
 
 status: venv ## what runs, with addresses
-	@$(BIN)/python -m erip.stack status
+	@$(BIN)/python -m erip.ops.stack status
 
 logs: venv ## the end of the logs
-	@$(BIN)/python -m erip.stack logs
+	@$(BIN)/python -m erip.ops.stack logs
 
 check: venv ## everything that must hold before a commit: all the checks below
 	@failed=; for one in $(CHECKS); do \
@@ -44,7 +44,7 @@ check: venv ## everything that must hold before a commit: all the checks below
 	echo "check: all passed"
 
 test: venv ## the whole test suite, against a PostgreSQL and Redis of its own; or PYTEST_ARGS=tests/...
-	@$(BIN)/python -m erip.stack with-servers --no-fsync -- \
+	@$(BIN)/python -m erip.ops.stack with-servers --no-fsync -- \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 20 $(PYTEST_ARGS)
 
 test-unit: venv ## the tests that need no server, in less than a minute
@@ -66,16 +66,16 @@ migrations: venv ## the models and the migrations agree
 	@DJANGO_SETTINGS_MODULE=erip.settings.test $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
 security: venv ## bandit
-	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows benchmarks
+	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows monitoring benchmarks
 
 fix: venv ## let ruff mend what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 requirements: venv ## compile the pins, with hashes, from requirements.in and the wheels' names
-	@$(BIN)/python erip/stack/pins.py
+	@$(BIN)/python erip/ops/stack/pins.py
 
 venv:
-	@$(PYTHON) -I erip/stack/bootstrap.py --venv $(VENV)
+	@$(PYTHON) -I erip/ops/stack/bootstrap.py --venv $(VENV)
 
 clean: down ## end everything, and remove the virtual environment and the stack's data
 	@if [ -f .erip/home ]; then rm -rf "$$(cat .erip/home)"; fi

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from erip.stack import private
-from erip.stack.errors import StackError
-from erip.stack.private import read_env
-from erip.stack.state import State
+from erip.ops.stack import private
+from erip.ops.stack.errors import StackError
+from erip.ops.stack.private import read_env
+from erip.ops.stack.state import State
 
 from .errors import Missing
 

@@ -24,16 +24,16 @@ from secrets import token_hex
 import psutil
 import psycopg2
 
-from erip.stack.children import Child, Children
-from erip.stack.errors import ServerFailed
-from erip.stack.ha.haproxy import HaProxy
-from erip.stack.ha.layout import HaLayout
-from erip.stack.ha.roles import Roles
-from erip.stack.private import without_others
-from erip.stack.privileges import choose_user, hand_over
-from erip.stack.processes import kill_group, wait_until
-from erip.stack.reporting import write_status
-from erip.stack.state import State, read_json, write_private
+from erip.ops.stack.children import Child, Children
+from erip.ops.stack.errors import ServerFailed
+from erip.ops.stack.ha.haproxy import HaProxy
+from erip.ops.stack.ha.layout import HaLayout
+from erip.ops.stack.ha.roles import Roles
+from erip.ops.stack.private import without_others
+from erip.ops.stack.privileges import choose_user, hand_over
+from erip.ops.stack.processes import kill_group, wait_until
+from erip.ops.stack.reporting import write_status
+from erip.ops.stack.state import State, read_json, write_private
 
 from .uptime import cut
 from .uptime.cut import Cut
@@ -148,7 +148,7 @@ def postmaster_killed(trio: Trio, name: str) -> None:
 
 def patroni_killed(trio: Trio, name: str) -> None:
     kill(
-        [p.pid for p in psutil.Process(trio.roles.pid(name)).children() if "erip.guard.patroni" in p.cmdline()],
+        [p.pid for p in psutil.Process(trio.roles.pid(name)).children() if "erip.ops.guard.patroni" in p.cmdline()],
         signal.SIGKILL,
     )
 

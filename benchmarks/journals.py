@@ -19,7 +19,7 @@ import psutil
 import psycopg2
 import redis
 
-from erip.stack.servers import Server, private_servers
+from erip.ops.stack.servers import Server, private_servers
 from workflows.core.blocks import Entry, encode
 from workflows.core.cloudevents import read_batch
 

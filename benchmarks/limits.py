@@ -26,7 +26,7 @@ import psycopg2
 import psycopg2.extras
 import redis
 
-from workflows.ids import new_run_id
+from erip.foundation.ids import new_run_id
 
 from .figures import Figure
 from .workloads import CHAIN

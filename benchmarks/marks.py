@@ -17,19 +17,19 @@ VARIABLE = "ERIP_BENCHMARKS_MARKS"
 
 #: (where it is called by others, mark at its start, mark at its end), in the order in which a run passes them
 PLACES: tuple[tuple[str, str | None, str | None], ...] = (
-    ("workflows.api.limits:BodyLimit.__call__", "request received", "answer sent"),
-    ("workflows.api.light.app:_answer", "thread begins to answer", "answered"),
-    ("workflows.api.light.app:_caller", None, "key checked"),
+    ("erip.foundation.http.limits:BodyLimit.__call__", "request received", "answer sent"),
+    ("erip.foundation.http.light.app:_answer", "thread begins to answer", "answered"),
+    ("erip.foundation.http.light.app:_caller", None, "key checked"),
     ("workflows.engine:start_runs", "body checked", None),
     ("workflows.store:start_run", "decided", "accepted"),
-    ("workflows.dispatch:hint", "committed", "published"),
-    ("workflows.worker:received", "message received", None),
-    ("workflows.worker:WorkerProcess.take", "thread begins", None),
+    ("workflows.starts.dispatch:hint", "committed", "published"),
+    ("workflows.worker.process:received", "message received", None),
+    ("workflows.worker.process:WorkerProcess.take", "thread begins", None),
     ("workflows.store:claim", "claim asked", "claimed"),
-    ("workflows.bodies:run_sync", "body begins", "body ends"),
+    ("workflows.worker.bodies:run_sync", "body begins", "body ends"),
     ("workflows.store:apply", "outcome handed over", "outcome recorded"),
-    ("workflows.notify:_Listener._wake", "listener woken", None),
-    ("workflows.api.light.app:outcome", "waiting", "waiter woken"),
+    ("workflows.api.ends:_Listener._wake", "listener woken", None),
+    ("erip.foundation.http.light.app:outcome", "waiting", "waiter woken"),
     ("workflows.queries:run_detail", "reading the run", "run read"),
 )
 

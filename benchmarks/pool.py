@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import psycopg2
 
-from erip.stack.servers import Server, private_servers
+from erip.ops.stack.servers import Server, private_servers
 
 
 @dataclass
@@ -135,7 +135,7 @@ def _work(key: int, end: float, seen: _Seen) -> None:
 
 def _left_over() -> tuple[int, float]:
     """Connections that are out although nobody works any more, and leaks that were reported."""
-    from erip.db import metrics
+    from erip.foundation.db import metrics
 
     def value(name: str) -> float:
         return metrics.REGISTRY.get_sample_value(name, {"database": "default"}) or 0.0

@@ -11,6 +11,6 @@ class EripConfig(AppConfig):
     def ready(self) -> None:
         # Not in `erip/__init__.py`, where the usual advice has it: the stack's command line needs no Celery.
         import_module("erip.celery")
-        import_module("erip.db.migrating")
-        import_module("erip.db.checks")
+        import_module("erip.foundation.db.migrating")
+        import_module("erip.foundation.db.checks")
         import_module("erip.foundation.http.checks")

@@ -1,12 +1,14 @@
-"""The Celery app. Its settings stand in `erip/settings/celery.py`, the way to the broker in `erip/broker.py`."""
+"""The Celery app. Its settings stand in `erip/settings/celery.py`, the way to the broker in
+`erip/foundation/process/broker.py`.
+"""
 
 import os
 from importlib import import_module
 
 from celery import Celery, signals
 
-from erip.broker import install_transports
-from erip.liveness import Heartbeat, Turns
+from erip.foundation.process.broker import install_transports
+from erip.foundation.process.liveness import Heartbeat, Turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 install_transports()
@@ -18,7 +20,7 @@ app.autodiscover_tasks()
 app.steps["worker"].add("workflows.events.bootstep:EventConsumer")
 app.steps["worker"].add("workflows.events.deliverystep:EventDeliverer")
 # Only now: its own imports read the settings.
-import_module("erip.db.propagation")
+import_module("erip.foundation.db.propagation")
 app.steps["worker"].add(Heartbeat)
 app.steps["consumer"].add(Turns)
 

@@ -15,7 +15,7 @@ from typing import Any
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
-from erip import draining
+from erip.foundation.process import draining
 
 #: seconds between SIGTERM and the closing of the listener
 DRAIN_SECONDS = float(os.environ.get("ERIP_DRAIN_SECONDS", "5"))

@@ -16,10 +16,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from erip import draining
 from erip.celery import app as celery
-from erip.db.ping import Pinger
-from erip.probing import Probe
+from erip.foundation.db.ping import Pinger
+from erip.foundation.process import draining
+from erip.foundation.process.probing import Probe
 from workflows.models import WorkflowDefinition
 
 #: seconds that a probe's question may take

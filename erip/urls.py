@@ -9,9 +9,9 @@ from django.views import defaults
 from django.views.generic import RedirectView
 
 from erip import health
-from erip.autoscale.api import ScalingList
-from workflows.api import problems
-from workflows.api.documents import Docs, openapi
+from erip.foundation.http import problems
+from erip.foundation.http.documents import Docs, openapi
+from monitoring.scaling.api import ScalingList
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),

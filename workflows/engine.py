@@ -3,8 +3,8 @@
 Each function owns its transaction. Hints to the workers are published after its commit.
 
 Note [Operations through a failover]
-Each transaction is run again when PostgreSQL fails over (Note [Retry] in `erip.db.retry`). When a connection is lost
-during a commit, nobody knows whether it happened; what tells the next attempt:
+Each transaction is run again when PostgreSQL fails over (Note [Retry] in `erip.foundation.db.retry`). When a
+connection is lost during a commit, nobody knows whether it happened; what tells the next attempt:
 - a start: the run's id, made before the first attempt. If the run is there, it is this one, whether the caller sent an
   Idempotency-Key or not; and if the lost attempt is committed only later, the primary key refuses the second.
 - a publication: the content, which is a no-op the second time.
@@ -21,11 +21,12 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from erip.db import retry
-from erip.db.retry import Attempt, retry_transaction
-from workflows import admission, dispatch, handover, precedence, registry, store, versions
+from erip.foundation.db import retry
+from erip.foundation.db.retry import Attempt, retry_transaction
+from erip.foundation.faults import Fault
+from erip.foundation.ids import new_run_id
+from workflows import registry, store
 from workflows.core import definition, machine
-from workflows.core.faults import Fault
 from workflows.core.graph import Graph
 from workflows.core.lanes import urgency
 from workflows.core.machine import Happening, RunCancelled, RunStarted, RunView, Snapshot, StepResolved
@@ -43,10 +44,10 @@ from workflows.errors import (
     UnknownRun,
 )
 from workflows.graphs import graph_of
-from workflows.ids import new_run_id
 from workflows.models import ArchivedRun, RunEvent, WorkflowDefinition, WorkflowRun, WorkflowVersion, find_run
+from workflows.starts import admission, dispatch, handover, precedence, versions
+from workflows.starts.versions import Version
 from workflows.store import NewRun, Report, StartKey
-from workflows.versions import Version
 
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000

@@ -1,27 +1,12 @@
 """What can go wrong, as facts. The docstring is the message and says what to do; the API maps the tree once."""
 
-from collections.abc import Sequence
-from typing import ClassVar
-
-from workflows.core.faults import Fault
+from erip.foundation.errors import EripError
 
 
-class WorkflowsError(Exception):
+class WorkflowsError(EripError):
     """Something about workflows went wrong."""
 
-    code: ClassVar[str] = "workflows_error"
-    #: the HTTP status that the API answers with
-    status: ClassVar[int] = 400
-
-    def __init__(self, message: str = "", *, faults: Sequence[Fault] = ()) -> None:
-        self.message = message or (self.__doc__ or "").split("\n")[0]
-        self.faults: list[Fault] = list(faults)
-        super().__init__(self.message)
-
-    def __str__(self) -> str:
-        if not self.faults:
-            return self.message
-        return f"{self.message} " + "; ".join(str(fault) for fault in self.faults)
+    code = "workflows_error"
 
 
 class UnknownWorkflow(WorkflowsError):

@@ -8,12 +8,12 @@ from typing import Any, cast
 from cachetools import LRUCache, cached
 from django.db.models import F
 
+from erip.foundation.hooks import at_worker_start
 from workflows import registry
 from workflows.core import definition
 from workflows.core.graph import Graph, Retry, StepInfo
 from workflows.errors import UnknownStep
 from workflows.models import WorkflowVersion
-from workflows.warmth import at_worker_start
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count
 
-from erip.db import prepared
-from erip.db.retry import retry_transaction
-from erip.db.router import reads_from_replica
+from erip.foundation.db import prepared
+from erip.foundation.db.retry import retry_transaction
+from erip.foundation.db.router import reads_from_replica
 from workflows.core.graph import StepNode
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RunState, StepState

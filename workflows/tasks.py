@@ -9,8 +9,8 @@ from celery import bootsteps, shared_task, signals
 from django.conf import settings
 from django.db import DatabaseError
 
-from workflows import worker
 from workflows.core.states import Lane
+from workflows.worker import process as worker
 
 log = structlog.get_logger(__name__)
 

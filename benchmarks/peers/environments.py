@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.peers.catalogue import Entry
-from erip.stack.state import State
+from erip.ops.stack.state import State
 
 FOLDER = Path(__file__).resolve().parent
 #: seconds for the download of one peer's packages

@@ -16,11 +16,11 @@ from benchmarks.peers.catalogue import Entry
 from benchmarks.peers.environments import NotInstalled, python_of, version_of
 from benchmarks.peers.harness import ROOT, Plan
 from benchmarks.peers.table import Figures, Outcome
-from erip.stack.errors import StackError
-from erip.stack.ports import any_free
-from erip.stack.processes import kill_group, last_line, spawn
-from erip.stack.servers import private_servers
-from erip.stack.state import State
+from erip.ops.stack.errors import StackError
+from erip.ops.stack.ports import any_free
+from erip.ops.stack.processes import kill_group, last_line, spawn
+from erip.ops.stack.servers import private_servers
+from erip.ops.stack.state import State
 
 #: between two looks at the memory
 SAMPLE_SECONDS = 1.0

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from erip.stack import control
+from erip.ops.stack import control
 
 from ..checks import check
 from ..deployment import Deployment, private_stack

@@ -13,7 +13,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "machine: decides": ("workflows/core/machine.py",),
     "definitions, expressions": ("workflows/core/", "workflows/graphs.py", "common_expression_language"),
     "store: rows and SQL": ("workflows/store/",),
-    "writer, executor, bodies": ("workflows/writer.py", "workflows/executor.py", "workflows/bodies.py"),
+    "writer, executor, bodies": (
+        "workflows/worker/writer.py",
+        "workflows/worker/executor.py",
+        "workflows/worker/bodies.py",
+    ),
     "steps of the workflows": ("workflows/library/", "benchmarks/steps.py"),
     "rest of workflows": ("workflows/", "erip/"),
     "numpy": ("numpy/",),
@@ -88,7 +92,7 @@ def of_writer(stacks: Iterable[Stack]) -> dict[str, float]:
     """What the checkpoint writer's thread does, in percent of its time; most first."""
     counts: Counter[str] = Counter()
     for stack in stacks:
-        functions = {frame.function for frame in stack.frames if frame.file == "workflows/writer.py"}
+        functions = {frame.function for frame in stack.frames if frame.file == "workflows/worker/writer.py"}
         if "_write_for_ever" not in functions:
             continue
         if "_take" in functions:

@@ -1,6 +1,6 @@
 """What a load cost a private stack."""
 
-from erip.stack import control
+from erip.ops.stack import control
 
 from ..figures import Figure, Target
 from ..resources import Usage, usage

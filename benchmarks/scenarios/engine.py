@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from erip.stack.state import ROOT
+from erip.ops.stack.state import ROOT
 
 from ..checks import NOTHING, check
 from ..errors import BenchmarkError

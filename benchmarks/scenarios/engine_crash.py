@@ -8,8 +8,8 @@ from datetime import datetime
 
 import psutil
 
-from erip.stack import control
-from erip.stack.state import State
+from erip.ops.stack import control
+from erip.ops.stack.state import State
 
 from ..checks import check
 from ..errors import BenchmarkError

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from erip.stack import control
-from erip.stack.state import ROOT, State
+from erip.ops.stack import control
+from erip.ops.stack.state import ROOT, State
 
 from ..checks import check
 from ..errors import BenchmarkError

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from erip.stack.processes import Identity
+from erip.ops.stack.processes import Identity
 
 from . import bpf, processes
 from .topology import Victim

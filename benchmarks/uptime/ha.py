@@ -5,13 +5,13 @@ from contextlib import suppress
 
 import psutil
 
-from erip.guard.etcd import Etcd, EtcdError
-from erip.stack import services
-from erip.stack.ha.layout import LEADERS, THREE, WEBS
-from erip.stack.ha.redis import ask, master_state
-from erip.stack.ha.roles import Roles, voters
-from erip.stack.ports import LOOPBACK
-from erip.stack.state import read_json
+from erip.ops.guard.etcd import Etcd, EtcdError
+from erip.ops.stack import services
+from erip.ops.stack.ha.layout import LEADERS, THREE, WEBS
+from erip.ops.stack.ha.redis import ask, master_state
+from erip.ops.stack.ha.roles import Roles, voters
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.state import read_json
 
 from ..deployment import Deployment
 from ..errors import BenchmarkError
@@ -24,7 +24,7 @@ PATIENCE = 1.0
 
 
 class HighlyAvailable:
-    """Three of each server, two or more of each process, HAProxy in front (`erip.stack.ha`)."""
+    """Three of each server, two or more of each process, HAProxy in front (`erip.ops.stack.ha`)."""
 
     def __init__(self, deployment: Deployment) -> None:
         assert deployment.state is not None
@@ -131,5 +131,5 @@ class HighlyAvailable:
 
 def _is_guard(pid: int) -> bool:
     with suppress(psutil.Error):
-        return "erip.guard" in psutil.Process(pid).cmdline()
+        return "erip.ops.guard" in psutil.Process(pid).cmdline()
     return False

@@ -1,6 +1,7 @@
 """Signals to processes of the benchmark's own stack, and to nobody else.
 
-Every process is known by its pid and start time (`erip.stack.processes.Identity`), and is signalled only if it descends
+Every process is known by its pid and start time (`erip.ops.stack.processes.Identity`), and is signalled only if it
+descends
 from the stack's supervisor, carries its ERIP_STACK_ID, or works on a file below its state directories.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from erip.stack.processes import MARK, Identity, wait_until
+from erip.ops.stack.processes import MARK, Identity, wait_until
 
 from ..errors import BenchmarkError
 

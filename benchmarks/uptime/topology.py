@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg2
 
-from erip.stack import services
-from erip.stack.ha.roles import LEADER_LOCK
-from erip.stack.processes import Identity
-from erip.stack.state import State, read_json
+from erip.ops.stack import services
+from erip.ops.stack.ha.roles import LEADER_LOCK
+from erip.ops.stack.processes import Identity
+from erip.ops.stack.state import State, read_json
 
 from ..deployment import Deployment
 from ..errors import BenchmarkError

@@ -23,7 +23,10 @@ def principal_of_bearer(header: bytes) -> Principal | None:
     except UnicodeDecodeError:
         principal = None
     if principal is None:
-        raise AuthenticationFailed("The API key is unknown, expired or revoked.")
+        error = AuthenticationFailed("The API key is unknown, expired or revoked.")
+        # REST framework's views add it themselves; the light path answers without them.
+        error.auth_header = CHALLENGE  # type: ignore[attr-defined]
+        raise error
     return principal
 
 

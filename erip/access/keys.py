@@ -23,9 +23,9 @@ from django.db import Error, connection
 from django.db.models import Q
 from django.utils import timezone
 
-from erip.db.connections import drop_connection
-from erip.db.failures import is_transient, must_drop
-from erip.db.retry import retry_transaction
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.failures import is_transient, must_drop
+from erip.foundation.db.retry import retry_transaction
 
 from .models import ApiKey
 from .principals import Principal

@@ -1,1 +1,1 @@
-"""What the platform stands on, and what knows no word of workflows."""
+"""What every part of ERIP stands on. It knows no workflow words, and imports nothing above it."""

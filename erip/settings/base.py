@@ -5,7 +5,7 @@ from pathlib import Path
 
 import environ
 
-from erip.broker import publisher_options, transport_options
+from erip.foundation.process.broker import publisher_options, transport_options
 
 from .admin import *
 from .celery import *
@@ -36,8 +36,8 @@ INSTALLED_APPS = [
     *REST_APPS,
     "django_structlog",
     "erip",
-    "erip.stack",
-    "erip.autoscale",
+    "erip.ops.stack",
+    "monitoring.scaling",
     "workflows",
     "workflows.library",
     "workflows.events",

@@ -27,7 +27,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # A worker that starts, or lives, while no broker can be reached works on what it finds in PostgreSQL.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_WORKER_CONSUMER = "erip.consumer:Consumer"
+CELERY_WORKER_CONSUMER = "erip.foundation.process.consumer:Consumer"
 # Fewer prefetched messages after a reconnect would mean slower work after a failover; a message is only a hint.
 CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 # A master without its replica refuses writes (NOREPLICAS), which would otherwise end the worker.

@@ -22,7 +22,8 @@ ERIP_DB_POOL_RECYCLE = _env.int("ERIP_DB_POOL_RECYCLE", 1800)
 ERIP_DB_LEAK_AFTER = _env.float("ERIP_DB_LEAK_AFTER", 5.0)
 
 # --- a pooler in front ----------------------------------------------------------------------------------
-# False behind a pooler that gives each transaction another connection: Note [Prepared statements] in erip/db/prepared.
+# False behind a pooler that gives each transaction another connection: Note [Prepared statements] in
+# erip/foundation/db/prepared.
 # Nothing is then sent at the start of a session either: the limits below belong into ALTER ROLE.
 ERIP_DB_PREPARE = _env.bool("ERIP_DB_PREPARE", True)
 # Past the pooler, for what belongs to a session: LISTEN, and the leader's advisory lock. Empty: DATABASE_URL.
@@ -79,7 +80,7 @@ def _database(url: dict[str, Any], application_name: str, *, limits: bool = True
     for name, value in defaults.items():
         options.setdefault(name, value)
     # The pool keeps them; a request or task gives its connection back at its end.
-    return {**url, "ENGINE": "erip.db.pooled", "CONN_MAX_AGE": 0}
+    return {**url, "ENGINE": "erip.foundation.db.pooled", "CONN_MAX_AGE": 0}
 
 
 DATABASES: dict[str, dict[str, Any]] = {
@@ -98,6 +99,6 @@ for _alias, _url in zip(ERIP_REPLICAS, ERIP_REPLICA_URLS, strict=True):
         **_database(_env.db_url_config(_url), "erip-reads", limits=ERIP_DB_PREPARE),
         "TEST": {"MIRROR": "default"},
     }
-DATABASE_ROUTERS = ["erip.db.router.Router"]
+DATABASE_ROUTERS = ["erip.foundation.db.router.Router"]
 # For base.py, first of those that touch the database.
-DATABASE_MIDDLEWARE = ["erip.db.middleware.Consistency"]
+DATABASE_MIDDLEWARE = ["erip.foundation.db.middleware.Consistency"]

@@ -13,7 +13,7 @@ REST_APPS = [
 REST_MIDDLEWARE = ["workflows.api.wait.WaitMiddleware"]
 LAST_MIDDLEWARE = ["erip.access.middleware.AdminContentPolicy", "erip.access.middleware.OneThread"]
 
-# Read by workflows.api.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common
+# Read by erip.foundation.http.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common
 # limit.
 ERIP_API_BODY_LIMIT = 1024 * 1024
 ERIP_API_BULK_BODY_LIMIT = 16 * 1024 * 1024
@@ -34,12 +34,12 @@ REST_FRAMEWORK = {
         "erip.access.authentication.StaffSessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["erip.access.permissions.HasScope"],
-    "DEFAULT_PARSER_CLASSES": ["workflows.api.parsers.JsonParser"],
-    "DEFAULT_RENDERER_CLASSES": ["workflows.api.renderers.JsonRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "workflows.api.renderers.OneRenderer",
+    "DEFAULT_PARSER_CLASSES": ["erip.foundation.http.parsers.JsonParser"],
+    "DEFAULT_RENDERER_CLASSES": ["erip.foundation.http.renderers.JsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "erip.foundation.http.renderers.OneRenderer",
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "workflows.api.problems.exception_handler",
+    "EXCEPTION_HANDLER": "erip.foundation.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
 }
 

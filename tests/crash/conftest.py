@@ -8,7 +8,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from erip.stack.servers import Server, private_servers
+from erip.ops.stack.servers import Server, private_servers
 
 
 @pytest.fixture

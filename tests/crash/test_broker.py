@@ -8,9 +8,9 @@ import pytest
 from celery import current_app
 from django.db import connection
 
-from erip.broker import transport_options
-from erip.stack.ports import any_free
-from erip.stack.servers import Server
+from erip.foundation.process.broker import transport_options
+from erip.ops.stack.ports import any_free
+from erip.ops.stack.servers import Server
 from tests import workers
 from tests.definitions import CHAIN, publish
 from tests.workers import until

@@ -14,16 +14,16 @@ import pytest
 import redis
 from django.db import connection
 
-from erip import alive
 from erip.access import keys
-from erip.stack.servers import private_servers
+from erip.foundation.process import alive
+from erip.ops.stack.servers import private_servers
 from tests import workers
 from tests.definitions import CHAIN, one_step, publish
 from tests.support.api import key
 from tests.support.web import Web, status, web
 from tests.workers import until
 from workflows import engine
-from workflows.leader import LOCK
+from workflows.leader.loop import LOCK
 from workflows.models import StepRun, Worker, WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)

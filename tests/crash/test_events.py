@@ -16,7 +16,7 @@ import pytest
 import redis
 from django.db import connection
 
-from erip.stack.servers import Server
+from erip.ops.stack.servers import Server
 from tests import workers
 from tests.support.events import accept, event
 from tests.workers import until

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.failover import FAULTS, cut_off, running_trio, strike, writing
 from benchmarks.uptime import cut
-from erip.stack.processes import wait_until
+from erip.ops.stack.processes import wait_until
 from tests.support.programs import needs_ha_programs
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from erip.autoscale.models import ScalingEvent
+from monitoring.scaling.models import ScalingEvent
 from tests import workers
 from tests.definitions import one_step, publish
 from tests.workers import until

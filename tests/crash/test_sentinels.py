@@ -13,7 +13,7 @@ from celery import current_app
 from django.db import connection
 
 from erip.access import keys
-from erip.broker import publisher_options, transport_options
+from erip.foundation.process.broker import publisher_options, transport_options
 from tests import workers
 from tests.definitions import CHAIN, publish
 from tests.support.api import key
@@ -21,8 +21,9 @@ from tests.support.programs import needs
 from tests.support.sentinels import MASTER, SENTINEL_PASSWORD, Cluster, cluster
 from tests.support.web import status, web
 from tests.workers import until
-from workflows import dispatch, engine
+from workflows import engine
 from workflows.models import StepRun, WorkflowRun
+from workflows.starts import dispatch
 
 pytestmark = [pytest.mark.django_db(transaction=True), needs("redis-server", "redis-sentinel")]
 

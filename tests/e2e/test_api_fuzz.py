@@ -27,10 +27,10 @@ from schemathesis.specs.openapi.checks import (
 
 from erip.access import keys
 from erip.asgi import application
+from erip.foundation.http.documents import _document
 from tests.support.api import DEFINITION, INPUT, key
 from tests.support.server import serving
 from workflows import engine
-from workflows.api.documents import _document
 from workflows.events.streaming import listening
 
 # Only so that the database is set up; the web server's threads have connections of their own.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from erip.stack.state import ROOT
+from erip.ops.stack.state import ROOT
 from tests.support.programs import needs_ha_programs
 
 

@@ -16,13 +16,13 @@ import psutil
 import psycopg2
 import pytest
 
-from erip.stack import control
-from erip.stack.ha.redis import ask as ask_redis
-from erip.stack.ha.roles import LEADER_LOCK, Roles
-from erip.stack.private import private_stack
-from erip.stack.processes import marked, wait_until
-from erip.stack.services import answers
-from erip.stack.state import ROOT, read_json
+from erip.ops.stack import control
+from erip.ops.stack.ha.redis import ask as ask_redis
+from erip.ops.stack.ha.roles import LEADER_LOCK, Roles
+from erip.ops.stack.private import private_stack
+from erip.ops.stack.processes import marked, wait_until
+from erip.ops.stack.services import answers
+from erip.ops.stack.state import ROOT, read_json
 from tests.support.programs import needs_ha_programs
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
@@ -80,7 +80,7 @@ def kill(pids):
 
 def command(stack, *words):
     return subprocess.run(
-        [sys.executable, "-m", "erip.stack", *words],
+        [sys.executable, "-m", "erip.ops.stack", *words],
         env={**os.environ, "ERIP_STATE_DIR": str(stack.state.root), "COLUMNS": "80"},
         cwd=ROOT,
         capture_output=True,
@@ -155,7 +155,7 @@ def test_the_status_fits_into_80_columns_and_says_who_leads(stack, healthy, role
 
 
 def test_the_lock_of_the_leader_is_the_one_that_the_platform_takes():
-    from workflows.leader import LOCK
+    from workflows.leader.loop import LOCK
 
     assert LEADER_LOCK == LOCK
 
@@ -241,7 +241,7 @@ def test_down_leaves_no_process(stack):
 
 def test_servers_of_ones_own_and_high_availability_exclude_each_other(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "erip.stack", "up", "--ha"],
+        [sys.executable, "-m", "erip.ops.stack", "up", "--ha"],
         env={**os.environ, "ERIP_STATE_DIR": str(tmp_path / "s"), "DATABASE_URL": "postgres://x@127.0.0.1:1/x"},
         cwd=ROOT,
         capture_output=True,

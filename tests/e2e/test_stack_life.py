@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from erip.stack.ports import any_free
-from erip.stack.processes import Identity, marked, wait_until
-from erip.stack.state import ROOT
+from erip.ops.stack.ports import any_free
+from erip.ops.stack.processes import Identity, marked, wait_until
+from erip.ops.stack.state import ROOT
 
 OWN = ("DATABASE_URL", "ERIP_BROKER_URL", "DJANGO_SETTINGS_MODULE", "ERIP_WEB_PORT")
 
@@ -33,7 +33,7 @@ class Stack:
 
     def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "erip.stack", *words],
+            [sys.executable, "-m", "erip.ops.stack", *words],
             env={**self.env, **env},
             cwd=ROOT,
             capture_output=True,

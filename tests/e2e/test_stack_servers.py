@@ -11,9 +11,9 @@ import pytest
 import redis
 from django.conf import settings
 
-from erip.stack.processes import Identity, wait_until
-from erip.stack.servers import private_servers
-from erip.stack.state import ROOT
+from erip.ops.stack.processes import Identity, wait_until
+from erip.ops.stack.servers import private_servers
+from erip.ops.stack.state import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_started_by_root_the_servers_run_as_somebody_else():
 
 def with_servers(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "erip.stack", "with-servers", "--", *words],
+        [sys.executable, "-m", "erip.ops.stack", "with-servers", "--", *words],
         env={**os.environ, **env},
         cwd=ROOT,
         capture_output=True,
@@ -115,7 +115,7 @@ def test_servers_die_with_a_killed_caller():
         [
             sys.executable,
             "-c",
-            "import time; from erip.stack.servers import private_servers\n"
+            "import time; from erip.ops.stack.servers import private_servers\n"
             "with private_servers() as (p, r): print(p.pid, r.pid, p.kind.home, flush=True); time.sleep(600)",
         ],
         cwd=ROOT,

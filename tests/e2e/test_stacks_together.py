@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from erip.stack.state import ROOT
+from erip.ops.stack.state import ROOT
 
 SETTINGS = ("DATABASE_URL", "ERIP_BROKER_URL", "DJANGO_SETTINGS_MODULE", "ERIP_WEB_PORT", "ERIP_FLOWER_PORT")
 SECONDS = 180
@@ -46,7 +46,7 @@ def test_stacks_that_start_together_all_come_up_each_on_ports_of_its_own(folders
 def _command(folder: Path, *words: str) -> subprocess.Popen:
     env = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     return subprocess.Popen(
-        [sys.executable, "-m", "erip.stack", *words],
+        [sys.executable, "-m", "erip.ops.stack", *words],
         env={**env, "ERIP_STATE_DIR": str(folder)},
         cwd=ROOT,
         stdout=subprocess.PIPE,

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connections
 
-from workflows import admission, engine, store
+from workflows import engine, store
 from workflows.conf import conf
 from workflows.core.states import Lane
 from workflows.events import ingest
 from workflows.events.conf import conf as events_conf
-from workflows.executor import Executor
 from workflows.models import WorkflowRun
+from workflows.starts import admission
 from workflows.store import Report
+from workflows.worker.executor import Executor
 
 LANES = [str(lane) for lane in Lane]
 

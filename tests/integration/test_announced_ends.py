@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, connections
 
-from erip.db.listening import heard, listening
+from erip.foundation.db.listening import heard, listening
 from tests.definitions import one_step, publish
 from workflows import engine, store
 from workflows.core.machine import RunTimedOut
-from workflows.executor import Executor
 from workflows.models import WorkflowRun
 from workflows.store import RUN_ENDED_CHANNEL, Report
+from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

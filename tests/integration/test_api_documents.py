@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def document():
     import orjson
 
-    from workflows.api.documents import _document
+    from erip.foundation.http.documents import _document
 
     return orjson.loads(_document())
 

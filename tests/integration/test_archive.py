@@ -9,8 +9,8 @@ from django.db import connection
 
 from tests.definitions import CHAIN, one_step, publish
 from workflows import engine, errors, queries, store
-from workflows.archive import RUNS_AT_A_TIME, Archivist
 from workflows.conf import conf
+from workflows.leader.archive import RUNS_AT_A_TIME, Archivist
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,7 +130,7 @@ def test_the_duty_goes_on_at_once_while_there_is_more_to_move(run_to_end, monkey
     publish(CHAIN)
     for _ in range(3):
         ended(run_to_end)
-    monkeypatch.setattr("workflows.archive.RUNS_AT_A_TIME", 2)
+    monkeypatch.setattr("workflows.leader.archive.RUNS_AT_A_TIME", 2)
     archivist = Archivist()
     archivist.tidy()
     archivist.tidy()

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from django.db import IntegrityError, connection, connections
 
-from erip.autoscale import store
-from erip.autoscale.drivers import ScalingFailed, Usage
-from erip.autoscale.kubernetes import KubernetesDriver, quantity
-from erip.autoscale.loop import Autoscaler
-from erip.autoscale.models import ScalingEvent
+from monitoring.scaling import store
+from monitoring.scaling.drivers import ScalingFailed, Usage
+from monitoring.scaling.kubernetes import KubernetesDriver, quantity
+from monitoring.scaling.loop import Autoscaler
+from monitoring.scaling.models import ScalingEvent
+from monitoring.scaling.policy import ScalingPolicy
 from tests.definitions import CHAIN, publish
 from tests.support.api import Api, key
 from tests.support.kubernetes import Cluster, cluster
 from tests.workers import until
 from workflows import engine
 from workflows.conf import conf
-from workflows.core.scaling import ScalingPolicy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -20,7 +20,7 @@ from erip.access.permissions import HasScope, rule_of
 from erip.access.rules import NOBODY_ELSE
 from erip.access.scopes import Scope
 from tests.support.api import key, publish
-from workflows.api.light.routes import ROUTES
+from workflows.api.hot import ROUTES
 from workflows.events.api.light import ROUTES as EVENT_ROUTES
 
 pytestmark = pytest.mark.django_db

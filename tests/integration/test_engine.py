@@ -9,7 +9,7 @@ from django.db import connection, connections
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from erip.db import prepared
+from erip.foundation.db import prepared
 from tests.definitions import CHAIN, DIAMOND, one_step, publish
 from tests.sample.models import Effect
 from tests.workers import until

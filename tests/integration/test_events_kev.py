@@ -16,11 +16,11 @@ from tests.workers import until
 from workflows.events import active, types
 from workflows.events.models import Block, DeadLetter, Event, TriggeredRun
 from workflows.events.triggers import Triggers
-from workflows.executor import Executor
 from workflows.library import cache
 from workflows.library.models import Report
 from workflows.library.reference import FIXTURES
 from workflows.models import WorkflowRun
+from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,15 +10,15 @@ import psycopg2
 import pytest
 from django.db import InternalError, OperationalError, connection, connections, transaction
 
-from erip.db import metrics, retry
-from erip.db.connections import drop_connection
-from erip.db.direct import SessionLock
-from erip.db.failures import is_connection_lost, is_read_only, is_transient
-from erip.db.listening import heard, listening
-from erip.db.pooled import pool
-from erip.db.retry import Attempt, retry_transaction
-from erip.stack.servers import Server, private_servers
-from erip.stack.standby import as_superuser, promote, standby_of
+from erip.foundation.db import metrics, retry
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.direct import SessionLock
+from erip.foundation.db.failures import is_connection_lost, is_read_only, is_transient
+from erip.foundation.db.listening import heard, listening
+from erip.foundation.db.pooled import pool
+from erip.foundation.db.retry import Attempt, retry_transaction
+from erip.ops.stack.servers import Server, private_servers
+from erip.ops.stack.standby import as_superuser, promote, standby_of
 from tests.support.databases import in_place_of_ours
 from tests.support.processes import freeze, thaw
 from tests.workers import until
@@ -308,7 +308,7 @@ def listen_on(raw: object) -> None:
 
 
 def test_a_listener_notices_that_its_server_is_frozen(database: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erip.db.listening.ASK_AFTER", 0.3)
+    monkeypatch.setattr("erip.foundation.db.listening.ASK_AFTER", 0.3)
     with listening("somewhere") as raw:
         freeze(database)
         try:

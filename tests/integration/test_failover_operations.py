@@ -10,13 +10,14 @@ from django.db import connections
 
 from erip.access import keys
 from erip.access.scopes import Scope
-from erip.stack.servers import Server, private_servers
-from erip.stack.standby import as_superuser, promote, standby_of
+from erip.ops.stack.servers import Server, private_servers
+from erip.ops.stack.standby import as_superuser, promote, standby_of
 from tests.support.api import INPUT, Api, key, publish
 from tests.support.databases import in_place_of_ours
-from workflows import admission, engine, graphs, versions
+from workflows import engine, graphs
 from workflows.engine import StartRequest
 from workflows.models import RunEvent, WorkflowRun
+from workflows.starts import admission, versions
 
 
 def forget_all() -> None:

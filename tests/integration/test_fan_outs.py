@@ -19,7 +19,7 @@ from workflows.core import machine
 from workflows.graphs import graph_of
 from workflows.models import StepRun, WorkflowRun
 from workflows.store import Claim, Known, Report
-from workflows.writer import Writer, _Work
+from workflows.worker.writer import Writer, _Work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,15 +9,16 @@ from django.conf import settings as configured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from erip.db.listening import heard, listening
+from erip.foundation.db.listening import heard, listening
+from erip.foundation.hooks import warm_up
 from tests import workers
 from tests.definitions import one_step, publish
 from tests.workers import until
-from workflows import engine, store, versions
+from workflows import engine, store
 from workflows.graphs import graph_of
 from workflows.models import WorkflowRun, WorkflowVersion
+from workflows.starts import versions
 from workflows.store import WORKER_CHANNEL
-from workflows.warmth import warm_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

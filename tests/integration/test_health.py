@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 
 from erip import health
-from erip.probing import Probe
-from erip.stack.servers import private_servers
+from erip.foundation.process.probing import Probe
+from erip.ops.stack.servers import private_servers
 from tests.definitions import CHAIN, publish
 from tests.support.web import status, web
 from tests.workers import until

@@ -16,14 +16,15 @@ import pytest
 import zstandard
 
 from erip.access import keys
+from erip.access.authentication import principal_of_bearer
 from erip.access.scopes import Scope
+from erip.foundation.http.light import middleware
+from erip.foundation.http.light.app import Light
+from erip.foundation.http.limits import BodyLimit
 from tests.support.api import INPUT, key, publish
 from tests.support.events import event
 from tests.support.server import serving, without_light_path
-from workflows.api.light import middleware
-from workflows.api.light.app import Light
-from workflows.api.light.routes import ROUTES
-from workflows.api.limits import BodyLimit
+from workflows.api.hot import ROUTES
 from workflows.core.cloudevents import BATCH, STRUCTURED
 from workflows.events.api.light import ROUTES as EVENT_ROUTES
 from workflows.graphs import graph_of
@@ -241,7 +242,7 @@ def ways() -> Iterator[Ways]:
     from erip.asgi import application
 
     apps = {
-        "light": BodyLimit(Light(nobody, [*ROUTES, *EVENT_ROUTES])),
+        "light": BodyLimit(Light(nobody, [*ROUTES, *EVENT_ROUTES], principal_of_bearer)),
         "ordinary": without_light_path(),
         "whole": application,
     }
@@ -270,7 +271,7 @@ def test_the_light_path_leaves_what_is_not_plainly_its_own_to_the_ordinary_one(w
 def test_a_middleware_that_the_light_path_does_not_know_turns_it_off(ways, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "somebody.elses.Middleware"]
 
-    with serving(BodyLimit(Light(nobody, ROUTES))) as url:
+    with serving(BodyLimit(Light(nobody, ROUTES, principal_of_bearer))) as url:
         ways.urls["off"] = url
         assert ways.send(Case("a good request"), "off")[0] == 599
     assert middleware.unknown() == ["somebody.elses.Middleware"]
@@ -287,7 +288,7 @@ def test_over_https_and_for_other_hosts_the_rules_of_the_middlewares_hold(ways, 
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
-    apps = {"light": BodyLimit(Light(nobody, ROUTES)), "ordinary": fresh_django()}
+    apps = {"light": BodyLimit(Light(nobody, ROUTES, principal_of_bearer)), "ordinary": fresh_django()}
     secure: dict[str, str | None] = {"X-Forwarded-Proto": "https"}
     with ExitStack() as servers:
         ways.urls = {way: servers.enter_context(serving(app)) for way, app in apps.items()}

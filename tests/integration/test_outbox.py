@@ -11,17 +11,18 @@ from django.db import connection, transaction
 from tests.definitions import CHAIN, FAN_OUT, one_step, publish
 from tests.workers import until
 from workflows import engine, store
-from workflows.core import blocks, lifecycle, triggers
+from workflows.core import lifecycle, triggers
 from workflows.core.machine import RunTimedOut, StepFailed
 from workflows.events import active, interest
 from workflows.events.conf import conf
 from workflows.events.models import Block, Subscription
-from workflows.events.store import journal
-from workflows.executor import Executor
 from workflows.graphs import graph_of
+from workflows.journal import blocks
+from workflows.journal import store as journal
 from workflows.models import WorkflowRun
 from workflows.store import Report, outbox, rows
 from workflows.store.outbox import Interest
+from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -321,7 +322,7 @@ def taken_out(sql: str) -> str:
 
 
 def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    from erip.db.listening import heard, listening
+    from erip.foundation.db.listening import heard, listening
 
     publish(one_step("sample.echo"))
     assert outbox.EVENTS_CHANNEL == journal.CHANNEL

@@ -11,17 +11,17 @@ import psycopg2
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from erip.db import consistency, prepared
-from erip.db.direct import SessionLock
-from erip.db.listening import heard, listening
-from erip.db.router import reading_alias, reads_from_replica
-from erip.stack.binaries import SYSTEM_FOLDERS
-from erip.stack.ports import any_free
-from erip.stack.privileges import choose_user
-from erip.stack.processes import spawn, stop
-from erip.stack.servers import Server, private_servers
-from erip.stack.standby import as_superuser
-from erip.stack.state import State
+from erip.foundation.db import consistency, prepared
+from erip.foundation.db.direct import SessionLock
+from erip.foundation.db.listening import heard, listening
+from erip.foundation.db.router import reading_alias, reads_from_replica
+from erip.ops.stack.binaries import SYSTEM_FOLDERS
+from erip.ops.stack.ports import any_free
+from erip.ops.stack.privileges import choose_user
+from erip.ops.stack.processes import spawn, stop
+from erip.ops.stack.servers import Server, private_servers
+from erip.ops.stack.standby import as_superuser
+from erip.ops.stack.state import State
 from tests.support.databases import in_place_of_ours
 from tests.support.programs import needs
 from tests.workers import until

@@ -10,11 +10,11 @@ import structlog
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from erip.db import metrics
-from erip.db.errors import PoolExhausted
-from erip.db.pooled import pool
-from erip.db.pooled.base import DatabaseWrapper
-from erip.db.pooled.cursors import shown
+from erip.foundation.db import metrics
+from erip.foundation.db.errors import PoolExhausted
+from erip.foundation.db.pooled import pool
+from erip.foundation.db.pooled.base import DatabaseWrapper
+from erip.foundation.db.pooled.cursors import shown
 from tests.workers import until
 
 pytestmark = pytest.mark.django_db(transaction=True)

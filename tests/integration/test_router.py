@@ -10,14 +10,14 @@ from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from erip.db import consistency, metrics
-from erip.db.consistency import NOTHING, PRIMARY, scope, token_after_writing
-from erip.db.middleware import Consistency
-from erip.db.replicas import fleet
-from erip.db.requests import HEADER, MARK
-from erip.db.router import Router, reading_alias, reads_from_replica
-from erip.stack.servers import Server, private_servers
-from erip.stack.standby import standby_of
+from erip.foundation.db import consistency, metrics
+from erip.foundation.db.consistency import NOTHING, PRIMARY, scope, token_after_writing
+from erip.foundation.db.middleware import Consistency
+from erip.foundation.db.replicas import fleet
+from erip.foundation.db.requests import HEADER, MARK
+from erip.foundation.db.router import Router, reading_alias, reads_from_replica
+from erip.ops.stack.servers import Server, private_servers
+from erip.ops.stack.standby import standby_of
 from tests.support.databases import in_place_of_ours
 from tests.support.processes import freeze, thaw
 from tests.workers import until

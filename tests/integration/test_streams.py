@@ -13,10 +13,10 @@ import orjson
 import pytest
 from django.db import connection, connections
 
-from erip import draining
 from erip.access import keys
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
+from erip.foundation.process import draining
 from tests.definitions import one_step, publish
 from tests.support.api import key
 from tests.support.events import accept, consuming, event

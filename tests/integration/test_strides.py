@@ -7,8 +7,9 @@ from django.db import connections
 
 from tests.definitions import publish
 from tests.workers import until
-from workflows import engine, executor, queries
+from workflows import engine, queries
 from workflows.models import StepRun, WorkflowRun
+from workflows.worker import executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from django.db import connections
 from django.test import override_settings
 
-from erip.db.pooled import pool
-from erip.db.replicas import fleet
+from erip.foundation.db.pooled import pool
+from erip.foundation.db.replicas import fleet
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def _described(urls: list[str], limits: bool) -> dict:
         options["options"] = "-c statement_timeout=10000 -c lock_timeout=3000"
     return {
         **base,
-        "ENGINE": "erip.db.pooled",
+        "ENGINE": "erip.foundation.db.pooled",
         "CONN_MAX_AGE": 0,
         "HOST": ",".join(str(urlsplit(url).hostname) for url in urls),
         "PORT": ",".join(str(urlsplit(url).port) for url in urls),

@@ -2,7 +2,7 @@
 
 import psutil
 
-from erip.stack.servers import Server
+from erip.ops.stack.servers import Server
 
 
 def freeze(server: Server) -> None:

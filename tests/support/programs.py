@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from erip.stack.binaries import SYSTEM_FOLDERS
+from erip.ops.stack.binaries import SYSTEM_FOLDERS
 
 
 def missing(*programs: str) -> list[str]:

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from erip.stack.ports import LOOPBACK, any_free
+from erip.ops.stack.ports import LOOPBACK, any_free
 from tests.workers import until
 
 MASTER = "erip"

@@ -11,9 +11,9 @@ import uvicorn
 
 
 def without_light_path() -> Any:
-    """The application as it would be without workflows.api.light: Django answers everything."""
+    """The application as it would be without erip.foundation.http.light: Django answers everything."""
     from erip.asgi import django
-    from workflows.api.limits import BodyLimit
+    from erip.foundation.http.limits import BodyLimit
 
     return BodyLimit(django)
 

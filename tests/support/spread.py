@@ -25,7 +25,7 @@ _servers = ExitStack()
 def pytest_load_initial_conftests() -> Iterator[None]:
     """Before pytest-django reads the settings."""
     if "PYTEST_XDIST_WORKER" in os.environ and os.environ.get("ERIP_BROKER_URL"):
-        from erip.stack.servers import private_servers
+        from erip.ops.stack.servers import private_servers
 
         _, redis = _servers.enter_context(private_servers(postgres=False))
         assert redis is not None

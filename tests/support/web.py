@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from erip.stack.ports import any_free
+from erip.ops.stack.ports import any_free
 from tests import workers
 from tests.workers import until
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from workflows.api.limits import BodyLimit, body_limit
+from erip.foundation.http.limits import BodyLimit, body_limit
 
 LIMIT = 1024 * 1024
 

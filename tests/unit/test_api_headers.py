@@ -2,8 +2,8 @@ import pytest
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from workflows.api.headers import idempotency_key, preferred_wait
-from workflows.api.problems import BadRequest
+from erip.foundation.http.headers import idempotency_key, preferred_wait
+from erip.foundation.http.problems import BadRequest
 
 
 def request(**headers: str) -> Request:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.api.parsers import JsonParser, storable_faults
-from workflows.api.problems import BadRequest, PayloadTooLarge, Unprocessable
+from erip.foundation.http.parsers import JsonParser, storable_faults
+from erip.foundation.http.problems import BadRequest, PayloadTooLarge, Unprocessable
 
 
 def parse(body: bytes):

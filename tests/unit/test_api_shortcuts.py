@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.api.parsers import _large_integers, faults_in, storable_faults
+from erip.foundation.http.parsers import _large_integers, faults_in, storable_faults
 from workflows.api.serializers import StartRun
 from workflows.api.starting import plainly_right
 from workflows.core.states import Lane

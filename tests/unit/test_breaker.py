@@ -2,7 +2,7 @@
 
 import time
 
-from erip.db.breaker import Breaker
+from erip.foundation.db.breaker import Breaker
 
 
 def _failing() -> None:

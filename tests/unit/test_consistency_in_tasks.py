@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from celery.app.task import Context
 
-from erip.db import consistency
-from erip.db.consistency import PRIMARY
-from erip.db.propagation import KEY, begin, end, send_along
+from erip.foundation.db import consistency
+from erip.foundation.db.consistency import PRIMARY
+from erip.foundation.db.propagation import KEY, begin, end, send_along
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from erip.deploy import inventory
-from erip.deploy.__main__ import main
-from erip.deploy.balancer import Balancer, Rules
-from erip.deploy.errors import DeployError
-from erip.deploy.nodes import Address, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, RedisNode
-from erip.deploy.templates import FOLDER, render
-from erip.stack.binaries import SYSTEM_FOLDERS
+from erip.ops.deploy import inventory
+from erip.ops.deploy.__main__ import main
+from erip.ops.deploy.balancer import Balancer, Rules
+from erip.ops.deploy.errors import DeployError
+from erip.ops.deploy.nodes import Address, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, RedisNode
+from erip.ops.deploy.templates import FOLDER, render
+from erip.ops.stack.binaries import SYSTEM_FOLDERS
 from tests.support.programs import needs
 
 EXAMPLE = FOLDER / "inventory.example.toml"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rest_framework.exceptions import UnsupportedMediaType
 
-from workflows.api.problems import BadRequest, PayloadTooLarge
+from erip.foundation.http.problems import BadRequest, PayloadTooLarge
 from workflows.events.api.encodings import MOST_PARTS, decoded
 
 LIMIT = 5 * 1024 * 1024

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from erip.foundation.faults import Fault
 from workflows.core.blocks import Entry, decode, encode
 from workflows.core.cloudevents import Invalid, NotJson, partition_of, read_batch, read_binary, read_structured
-from workflows.core.faults import Fault
 
 GOOD: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/scanner/7", "type": "nexus.threat.detected"}
 

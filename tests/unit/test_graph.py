@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erip.foundation.faults import Fault, join
 from workflows.core.durations import NotADuration, parse_duration
-from workflows.core.faults import Fault, join
 from workflows.core.graph import Graph
 from workflows.core.ordering import ancestors, cycles, topological
 from workflows.core.schema import Schema

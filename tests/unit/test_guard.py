@@ -2,13 +2,13 @@
 
 import pytest
 
-from erip.guard import cluster as clusters
-from erip.guard.configuration import BadConfiguration, read
-from erip.guard.etcd import Entry
-from erip.guard.judgement import CUT_OFF, PATRONI_SILENCE, POSTMASTER_SILENCE, Do, Judge, Look, Postmaster
-from erip.guard.probes import Reach
-from erip.guard.suspicion import REFUSALS, SILENCE, look
-from erip.guard.votes import ballot, unanimous
+from erip.ops.guard import cluster as clusters
+from erip.ops.guard.configuration import BadConfiguration, read
+from erip.ops.guard.etcd import Entry
+from erip.ops.guard.judgement import CUT_OFF, PATRONI_SILENCE, POSTMASTER_SILENCE, Do, Judge, Look, Postmaster
+from erip.ops.guard.probes import Reach
+from erip.ops.guard.suspicion import REFUSALS, SILENCE, look
+from erip.ops.guard.votes import ballot, unanimous
 
 PREFIX = "/service/erip/"
 

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from erip.guard.cluster import Cluster, Member
-from erip.guard.configuration import Address
-from erip.guard.outside import ETCD_SILENCE, Outside
+from erip.ops.guard.cluster import Cluster, Member
+from erip.ops.guard.configuration import Address
+from erip.ops.guard.outside import ETCD_SILENCE, Outside
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from typing import Any
 
-from erip.stack.state import ROOT
+from erip.ops.stack.state import ROOT
 
 ASK = """
 import json, sys
 from types import SimpleNamespace
-from erip.guard.patroni import ha, impatient
+from erip.ops.guard.patroni import ha, impatient
 
 own = ha.Ha.fetch_node_status
 asked = []

@@ -1,4 +1,4 @@
-from workflows.hints import Hints
+from workflows.worker.hints import Hints
 
 
 def test_the_most_urgent_message_is_taken_and_the_oldest_of_its_lane_first() -> None:

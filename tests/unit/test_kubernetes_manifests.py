@@ -11,7 +11,7 @@ import yaml
 from django.core.management import get_commands
 from django.urls import resolve
 
-from erip import alive
+from erip.foundation.process import alive
 from erip.settings import base
 
 ROOT = Path(__file__).resolve().parents[2]

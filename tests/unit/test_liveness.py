@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from erip import alive
-from erip.pulse import GOOD_FOR, LOOKED_WITHIN, Pulse
+from erip.foundation.process import alive
+from erip.foundation.process.vitals import GOOD_FOR, LOOKED_WITHIN, Pulse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ def probe(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, "ERIP_ALIVE_DIR": str(folder)}
     env.pop("DJANGO_SETTINGS_MODULE", None)
     return subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "erip.alive", *arguments],
+        [sys.executable, "-X", "importtime", "-m", "erip.foundation.process.alive", *arguments],
         env=env, cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 

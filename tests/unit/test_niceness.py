@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import json, os, threading
-from erip.niceness import give_way
+from erip.foundation.process.niceness import give_way
 def nice(): return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 found, begun, go = {}, threading.Barrier(3), threading.Event()
 def run(name):

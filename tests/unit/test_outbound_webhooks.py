@@ -12,8 +12,8 @@ from ipaddress import ip_address
 import pytest
 from standardwebhooks import Webhook
 
-from workflows.outbound.addresses import Refused, Unresolved, permitted, refusal
-from workflows.outbound.webhook import DeliveryFailed, Target, post
+from erip.foundation.outbound.addresses import Refused, Unresolved, permitted, refusal
+from erip.foundation.outbound.webhook import DeliveryFailed, Target, post
 
 SECRET = "whsec_dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3Rz"
 

@@ -1,6 +1,6 @@
 import time
 
-from workflows import precedence
+from workflows.starts import precedence
 
 
 def test_a_start_gives_way_to_more_urgent_ones_only_and_not_for_ever() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitoring.scaling.policy import ALWAYS_ADDED, EMERGENCY_PAUSE, SPARE, Changes, Load, ScalingPolicy, decide
 from workflows.core.lanes import LaneLoad, LanePolicy
-from workflows.core.scaling import ALWAYS_ADDED, EMERGENCY_PAUSE, SPARE, Changes, Load, ScalingPolicy, decide
 from workflows.core.states import Lane
 
 LANES = LanePolicy({"critical": 2.0, "high": 10.0, "standard": 30.0, "bulk": 60.0}, 0.5, 350.0, 100_000)

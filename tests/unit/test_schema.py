@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
 from workflows.core.schema import MAX_FAULTS, Schema, SchemaInvalid
 
 INPUT = {

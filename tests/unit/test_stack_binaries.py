@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from erip.stack.binaries import Binary, find_postgres, find_redis, parse_version, probe
-from erip.stack.errors import MissingServer, StackError
+from erip.ops.stack.binaries import Binary, find_postgres, find_redis, parse_version, probe
+from erip.ops.stack.errors import MissingServer, StackError
 
 
 def program(folder: Path, name: str, says: str) -> Path:
@@ -24,7 +24,7 @@ def only_path(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("ERIP_STACK_SERVERS", "path")
-    monkeypatch.setattr("erip.stack.binaries.POSTGRES_FOLDERS", ())
+    monkeypatch.setattr("erip.ops.stack.binaries.POSTGRES_FOLDERS", ())
     return folder
 
 
@@ -72,7 +72,7 @@ def test_data_of_another_major_version_is_not_given_to_a_server_that_cannot_read
 
 
 def test_an_old_redis_of_the_machine_is_not_taken(only_path, tmp_path, monkeypatch):
-    monkeypatch.setattr("erip.stack.binaries._redis_paths", lambda: iter([only_path / "redis-server"]))
+    monkeypatch.setattr("erip.ops.stack.binaries._redis_paths", lambda: iter([only_path / "redis-server"]))
     program(only_path, "redis-server", "Redis server v=6.0.16 sha=0")
     with pytest.raises(MissingServer, match="No Redis or Valkey 7 or newer"):
         find_redis(tmp_path / "wheels", None)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from erip.stack import bootstrap
+from erip.ops.stack import bootstrap
 
 
 def test_uv_is_pinned_with_hashes_in_the_requirements():
@@ -35,7 +35,7 @@ def test_an_environment_that_is_up_to_date_is_left_alone(tmp_path):
 
 
 def test_an_old_python_is_told_which_one_is_needed(tmp_path):
-    source = (bootstrap.ROOT / "erip" / "stack" / "bootstrap.py").read_text()
+    source = (bootstrap.ROOT / "erip" / "ops" / "stack" / "bootstrap.py").read_text()
     # The script as a Python that is too old would meet it: the version check is its first statement.
     script = tmp_path / "bootstrap.py"
     script.write_text(source.replace("sys.version_info < (3, 11)", "sys.version_info < (99,)", 1))

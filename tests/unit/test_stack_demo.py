@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from erip.stack.demo import BadInput, Refused, read_incident
-from erip.stack.demo_screen import money, show
-from erip.stack.screens import duration
+from erip.ops.stack.demo import BadInput, Refused, read_incident
+from erip.ops.stack.demo_screen import money, show
+from erip.ops.stack.screens import duration
 
 RUN = {
     "id": "019abc00-0000-7000-8000-000000000001",

@@ -7,10 +7,10 @@ import stat
 
 import pytest
 
-from erip.stack import ports, setup, state
-from erip.stack.errors import PortTaken, StackError, from_os_error
-from erip.stack.rotation import LOGS_KEPT, rotate
-from erip.stack.services import env_file, webhook_secret
+from erip.ops.stack import ports, setup, state
+from erip.ops.stack.errors import PortTaken, StackError, from_os_error
+from erip.ops.stack.rotation import LOGS_KEPT, rotate
+from erip.ops.stack.services import env_file, webhook_secret
 
 
 @pytest.fixture

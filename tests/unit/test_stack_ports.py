@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from erip.stack import holds, ports
-from erip.stack.errors import PortTaken
-from erip.stack.state import ROOT, read_json, write_json
+from erip.ops.stack import holds, ports
+from erip.ops.stack.errors import PortTaken
+from erip.ops.stack.state import ROOT, read_json, write_json
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ports are held by names that only Linux has")
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ports are held 
 CHOOSER = """
 import sys
 from pathlib import Path
-from erip.stack import ports
+from erip.ops.stack import ports
 sys.stdin.readline()
 print(ports.choose({name!r}, Path({remembered!r})), flush=True)
 sys.stdin.read()

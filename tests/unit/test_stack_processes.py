@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from erip.stack.processes import MARK, Identity, end_all, marked, spawn, stop, wait_until
+from erip.ops.stack.processes import MARK, Identity, end_all, marked, spawn, stop, wait_until
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = [
@@ -50,7 +50,7 @@ def test_a_child_dies_with_a_parent_that_was_killed(log):
         [
             sys.executable,
             "-c",
-            "import os, pathlib, time; from erip.stack.processes import spawn\n"
+            "import os, pathlib, time; from erip.ops.stack.processes import spawn\n"
             f"child = spawn({SLEEPER!r}, env=os.environ, log=pathlib.Path({str(log)!r}))\n"
             "print(child.pid, flush=True); time.sleep(600)",
         ],

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from erip.db.pooled.turns import Turns
+from erip.foundation.db.pooled.turns import Turns
 from tests.workers import until
 
 

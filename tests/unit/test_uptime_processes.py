@@ -21,7 +21,7 @@ from benchmarks.uptime.kinds import KINDS
 from benchmarks.uptime.processes import Owner
 from benchmarks.uptime.schedule import Planned
 from benchmarks.uptime.topology import Victim, pick
-from erip.stack.processes import MARK
+from erip.ops.stack.processes import MARK
 
 CHILD = "import time; time.sleep(60)"
 FAMILY = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{CHILD}']); {CHILD}"

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from erip.db.router import reads_from_replica
+from erip.foundation.db.router import reads_from_replica
 from workflows.core.states import RunState, StepState
 
 #: the colour of a state's label

@@ -7,13 +7,12 @@ from typing import Any
 
 from django.db.models import F
 
-from erip.db.router import reads_from_replica
-from workflows.core.faults import Fault
+from erip.foundation.db.router import reads_from_replica
+from erip.foundation.faults import Fault
+from erip.foundation.http.problems import BadRequest
 from workflows.core.states import Lane
 from workflows.errors import UnknownVersion, UnknownWorkflow
 from workflows.models import WorkflowVersion
-
-from .problems import BadRequest
 
 _VERSIONS_SHOWN = 100
 

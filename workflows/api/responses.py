@@ -5,9 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from erip.foundation.http.fields import AnyJson, JsonObject
 from workflows.core.states import Lane, RunState, StepState
-
-from .fields import AnyJson, JsonObject
 
 Answer = serializers.Serializer[Any]
 

@@ -11,8 +11,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from erip.access.permissions import Handler, requires
 from erip.access.scopes import Scope
+from erip.foundation.http.problems import MEDIA_TYPE
 
-from .problems import MEDIA_TYPE
 from .responses import Problem
 from .serializers import NAME, STEP
 

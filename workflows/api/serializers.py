@@ -4,9 +4,8 @@ from uuid import UUID
 
 from rest_framework import serializers
 
+from erip.foundation.http.fields import AnyJson, Choice, JsonObject, StrictSerializer, Text, Whole
 from workflows.core.states import Lane, RunState, StepState
-
-from .fields import AnyJson, Choice, JsonObject, StrictSerializer, Text, Whole
 
 NAME = r"[a-z][a-z0-9-]{0,62}"
 STEP = r"[a-z][a-z0-9_]{0,62}"

@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from erip.foundation.http.headers import idempotency_key, preferred_wait, request_hash
+from erip.foundation.http.incoming import Incoming
+from erip.foundation.http.reading import principal_of, read_body
 from workflows import engine
 from workflows.core.states import Lane
 
-from .headers import idempotency_key, preferred_wait, request_hash
-from .incoming import Incoming
-from .reading import principal_of, read_body
 from .serializers import INT32, KEY_MAX, StartRun
 from .wait import Wait
 

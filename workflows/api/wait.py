@@ -13,14 +13,14 @@ from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.http.response import HttpResponse, HttpResponseBase
 
+from erip.foundation.db.connections import release_connections
+from erip.foundation.http.renderers import dumps
 from workflows import queries
-from workflows.notify import wait_for_end
-
-from .renderers import dumps
+from workflows.api.ends import wait_for_end
 
 log = structlog.get_logger(__name__)
 
@@ -37,23 +37,22 @@ class Wait:
     #: before the run was accepted; None if it was there already
     accepted_after: float | None
 
+    async def outcome(self, in_thread: InThread) -> bytes | None:
+        """The finished run as `GET /runs/{id}` shows it; None if it did not end in time."""
+        try:
+            seconds = self.until - time.monotonic()
+            if await wait_for_end(self.run_id, seconds, accepted_after=self.accepted_after, in_thread=in_thread):
+                finished: bytes = await in_thread(_finished, self.run_id)
+                return finished
+        except (OperationalError, InterfaceError) as error:
+            # The run was accepted, and that is the answer still.
+            log.warning("outcome_not_read", run=self.run_id, error=str(error).strip())
+        return None
+
 
 def wait_for(response: HttpResponse, wait: Wait) -> None:
     """Have the middleware answer with the finished run instead, if it ends in time."""
     response.erip_wait = wait  # type: ignore[attr-defined]
-
-
-async def outcome(wait: Wait, in_thread: InThread) -> bytes | None:
-    """The finished run as `GET /runs/{id}` shows it; None if it did not end in time."""
-    try:
-        seconds = wait.until - time.monotonic()
-        if await wait_for_end(wait.run_id, seconds, accepted_after=wait.accepted_after, in_thread=in_thread):
-            finished: bytes = await in_thread(_finished, wait.run_id)
-            return finished
-    except (OperationalError, InterfaceError) as error:
-        # The run was accepted, and that is the answer still.
-        log.warning("outcome_not_read", run=wait.run_id, error=str(error).strip())
-    return None
 
 
 class WaitMiddleware:
@@ -74,7 +73,7 @@ class WaitMiddleware:
             return response
         # In the thread of the request, whose connections these are.
         await sync_to_async(release_connections)()
-        if (body := await outcome(wait, _in_the_request_s_thread)) is not None:
+        if (body := await wait.outcome(_in_the_request_s_thread)) is not None:
             response.content = body
             response.status_code = 200
             response.headers["Content-Length"] = str(len(body))
@@ -87,10 +86,3 @@ async def _in_the_request_s_thread(function: Callable[..., Any], *arguments: Any
 
 def _finished(run_id: str) -> bytes:
     return dumps(queries.run_detail(run_id))
-
-
-def release_connections() -> None:
-    """Hold no connection while waiting: the database has fewer of them than there may be callers."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()

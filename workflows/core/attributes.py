@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
 
 #: bytes that an attribute may have: they are kept in indexes, which hold no more
 MAX_BYTES = {"id": 1024, "source": 1024, "type": 255, "subject": 1024, "partitionkey": 1024}

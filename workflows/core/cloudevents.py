@@ -15,9 +15,9 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from erip.foundation.faults import Fault, join
 from workflows.core import attributes
 from workflows.core.blocks import Entry
-from workflows.core.faults import Fault, join
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

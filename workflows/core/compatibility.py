@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from workflows.core.faults import Fault, join
+from erip.foundation.faults import Fault, join
 from workflows.core.schema import Schema, SchemaInvalid
 
 #: keywords that refuse nothing

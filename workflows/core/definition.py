@@ -10,10 +10,10 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
+from erip.foundation.faults import Fault
 from workflows.core import format, ordering, rules, step_input
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.expressions import ITEM_ROOTS, ROOTS, Expression, ExpressionError, Path, write_path
-from workflows.core.faults import Fault
 from workflows.core.graph import FanOut, Graph, Retry, StepInfo, StepNode
 from workflows.core.schema import Schema, SchemaInvalid, place
 from workflows.core.source import Media, SourceInvalid, content_hash, read

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
+from erip.foundation.faults import Fault
 from workflows.core.expressions import Expression
-from workflows.core.faults import Fault
 from workflows.core.rules import Rule
 from workflows.core.schema import Schema
 from workflows.core.templates import Template

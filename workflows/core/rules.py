@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
+from erip.foundation.faults import Fault, join
 from workflows.core import format, step_input
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.expressions import EVENT_ROOTS, Expression, ExpressionError
-from workflows.core.faults import Fault, join
 from workflows.core.schema import Schema
 from workflows.core.structure import fault_of
 from workflows.core.templates import Template, is_one_expression, unwrap

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from workflows.core.faults import Fault, join
+from erip.foundation.faults import Fault, join
 
 #: faults reported for one document; a list of 10,000 wrong items need not be told 10,000 times
 MAX_FAULTS = 50

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
-from workflows.core.faults import Fault, join
+from erip.foundation.faults import Fault, join
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 64

@@ -7,7 +7,7 @@ constants.
 
 from typing import Any
 
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
 from workflows.core.schema import Schema, Violation, place
 from workflows.core.templates import Location, Template
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
 from workflows.core.schema import Violation, place
 
 

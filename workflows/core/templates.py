@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from erip.foundation.faults import Fault, join
 from workflows.core.expressions import ROOTS, Expression, ExpressionError
-from workflows.core.faults import Fault, join
 from workflows.core.tokens import TokenError, scan
 
 OPEN, ESCAPED = "${{", "$${{"

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from erip.foundation.faults import Fault
 from workflows.core.expressions import ExpressionError
-from workflows.core.faults import Fault
 from workflows.core.rules import Action, Rule, by_workflow, moment_of
 from workflows.core.templates import Template
 

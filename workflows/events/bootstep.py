@@ -12,11 +12,11 @@ from typing import Any
 from celery import bootsteps
 from django.conf import settings
 
-from erip.niceness import give_way
-from workflows import worker
+from erip.foundation.process.niceness import give_way
 from workflows.core.states import Lane
 from workflows.events.conf import conf
 from workflows.events.consumer import Consumer
+from workflows.worker import process as worker
 
 
 class EventConsumer(bootsteps.StartStopStep):

@@ -13,15 +13,15 @@ import psycopg2
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from erip.db.connections import drop_connection
-from erip.db.listening import heard, listening
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.listening import heard, listening
+from erip.foundation.process.periodic import Periodic
 from workflows.events.conf import conf
 from workflows.events.effects import Effect
 from workflows.events.loop import AWAY, Loop
 from workflows.events.pipeline import EFFECTS
 from workflows.events.store import owners
-from workflows.events.store.journal import CHANNEL
-from workflows.periodic import Periodic
+from workflows.journal.store import CHANNEL
 
 log = structlog.get_logger(__name__)
 

@@ -19,12 +19,12 @@ from cachetools import LRUCache
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from erip.db.connections import drop_connection
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.outbound.addresses import Refused, Unresolved
+from erip.foundation.outbound.webhook import DeliveryFailed, post
 from workflows.events.conf import conf
 from workflows.events.secrets import signing_secrets
 from workflows.events.store.deliveries import Claimed, Outcome, claim_deliveries, record_outcome
-from workflows.outbound.addresses import Refused, Unresolved
-from workflows.outbound.webhook import DeliveryFailed, post
 
 log = structlog.get_logger(__name__)
 

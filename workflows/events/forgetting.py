@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from workflows.duties import leader_duty
+from erip.foundation.hooks import leader_duty
 from workflows.events.conf import conf
 from workflows.events.store.deliveries import forget_deliveries
 

@@ -1,9 +1,9 @@
 """The ingest writer: one thread of a web process through which all events that it accepts reach the journal.
 
-It is the checkpoint writer's idea (Note [Group commit] in `workflows.writer`): it takes all requests that came in while
-it was committing the last ones, and commits them together, synchronously. Each is answered after that commit, and never
-before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are judged here,
-so that whoever waits for the answer needs neither a thread nor a connection.
+It is the checkpoint writer's idea (Note [Group commit] in `workflows.worker.writer`): it takes all requests that came
+in while it was committing the last ones, and commits them together, synchronously. Each is answered after that commit,
+and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
+judged here, so that whoever waits for the answer needs neither a thread nor a connection.
 
 Note [Unknown outcome]
 When the connection breaks during a commit nobody knows whether it happened. The group is written again: events that
@@ -22,14 +22,14 @@ from dataclasses import dataclass, field, replace
 import structlog
 from django.db import InterfaceError, InternalError, OperationalError
 
-from erip.db.connections import drop_connection
+from erip.foundation.db.connections import drop_connection
 from workflows.core.blocks import Entry, encode
 from workflows.core.cloudevents import Batch
 from workflows.core.pressure import Pressure, PressurePolicy, retry_after
 from workflows.events.conf import conf
 from workflows.events.errors import JournalFull, JournalUnavailable
 from workflows.events.quotas import Quotas
-from workflows.events.store import journal
+from workflows.journal import store as journal
 
 log = structlog.get_logger(__name__)
 

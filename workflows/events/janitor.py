@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from workflows.duties import leader_duty
+from erip.foundation.hooks import leader_duty
 from workflows.events.conf import conf
 from workflows.events.store import months, owners
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from django.db import InterfaceError, InternalError, OperationalError, connection
 
-from erip.db.connections import drop_connection
+from erip.foundation.db.connections import drop_connection
 from workflows.core.assignment import share_of
 from workflows.events.conf import conf
 from workflows.events.effects import Effect, Unavailable

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
 from workflows.core.rules import compile_rule
 from workflows.core.structure import did_you_mean
 from workflows.events import active

@@ -13,8 +13,10 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Now
 
+from erip.foundation.faults import Fault
+from erip.foundation.outbound.addresses import Refused, refusal
+from erip.foundation.outbound.webhook import Target
 from workflows.core import patterns
-from workflows.core.faults import Fault
 from workflows.errors import InvalidInput
 from workflows.events import deliveries
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
@@ -29,8 +31,6 @@ from workflows.events.errors import (
 from workflows.events.models import Delivery, Subscription
 from workflows.events.secrets import OVERLAP, current_secret
 from workflows.events.store.deliveries import NewDelivery, delete_subscription, insert_deliveries, send_again
-from workflows.outbound.addresses import Refused, refusal
-from workflows.outbound.webhook import Target
 
 TEST_TYPE: Final = "erip.subscription.test"
 MAX_TYPES: Final = 50

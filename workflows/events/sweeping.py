@@ -2,7 +2,7 @@
 
 import time
 
-from workflows.duties import leader_duty
+from erip.foundation.hooks import leader_duty
 from workflows.events.store import triggers as store
 
 #: seconds between two looks

@@ -13,16 +13,17 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from workflows import dispatch, engine
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
+from erip.foundation.ids import new_run_id
+from workflows import engine
 from workflows.core.triggers import Drop, Failed, Held, Start, ask, settle, started_by
 from workflows.events.active import Active, active
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
 from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
 from workflows.graphs import graph_of
-from workflows.ids import new_run_id
 from workflows.models import WorkflowDefinition
+from workflows.starts import dispatch
 from workflows.store import NewRun, insert_runs
 
 NAME = "triggers"

@@ -17,15 +17,15 @@ import yaml
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
-from erip.db.connections import drop_connection
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.faults import Fault
+from erip.foundation.hooks import at_bootstrap
 from workflows.core.compatibility import incompatibilities
-from workflows.core.faults import Fault
 from workflows.core.schema import Schema, SchemaInvalid
 from workflows.core.source import content_hash
 from workflows.events.errors import SchemaIncompatible, TypeInvalid, UnknownEventType
 from workflows.events.models import EventType, EventTypeVersion
 from workflows.events.store import triggers as store
-from workflows.seeds import at_bootstrap
 
 log = structlog.get_logger(__name__)
 

@@ -1,5 +1,6 @@
 """The reference data that the risk steps read from memory: fetched at a worker's start."""
 
+from erip.foundation.hooks import at_worker_start
 from workflows.library.atlas import data as atlas
 from workflows.library.clearance import data as clearance
 from workflows.library.compass import data as compass
@@ -7,7 +8,6 @@ from workflows.library.models import DecisionTable
 from workflows.library.nexus import data as nexus
 from workflows.library.notify import data as notify
 from workflows.library.prism import data as prism
-from workflows.warmth import at_worker_start
 
 
 @at_worker_start

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Model
 
-from erip.db.connections import unhurried
+from erip.foundation.db.connections import unhurried
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
 
 #: (hot table, its archive), in the order in which rows must go

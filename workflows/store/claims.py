@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from erip.db import prepared
+from erip.foundation.db import prepared
 from workflows.core import lifecycle
 from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView

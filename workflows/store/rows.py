@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
-from erip.db import prepared
+from erip.foundation.db import prepared
 from workflows.core.graph import Graph
 from workflows.core.machine import (
     NO_ITEM,

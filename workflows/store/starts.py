@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from erip.db import prepared
+from erip.foundation.db import prepared
 from workflows.core.states import Lane, RunState
 from workflows.store import outbox
 from workflows.store.rows import NEW_STEPS, Writes

@@ -1,1 +1,1 @@
-"""What the web process knows of HTTP before any application is asked."""
+"""What every HTTP endpoint shares: problem documents, strict fields, parsers, limits, and the light path."""

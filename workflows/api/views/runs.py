@@ -9,11 +9,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.foundation.http.incoming import Incoming
+from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows import engine, queries
 
 from .. import responses
-from ..incoming import Incoming
-from ..reading import principal_of, read_body, read_query
 from ..schema import (
     IDEMPOTENCY_PARAMETER,
     NAME_PARAMETER,
@@ -62,7 +62,7 @@ class WorkflowRuns(APIView):
         problems=[429],
     )
     def post(self, request: Request, name: str) -> Response:
-        # Requests with an API key mostly go by workflows.api.light, which calls the same function.
+        # Requests with an API key mostly go by erip.foundation.http.light, which calls the same function.
         started = start_run(request, name)
         response = Response(started.document, status=202, headers=started.headers)
         if started.wait is not None:

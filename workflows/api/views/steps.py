@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows import engine, queries
 
 from .. import responses
-from ..reading import principal_of, read_body, read_query
 from ..schema import RUN_PARAMETER, STEP_PARAMETER, operation
 from ..serializers import ItemFilter, ResolveStep
 

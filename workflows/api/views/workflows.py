@@ -9,18 +9,18 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from workflows import engine
-from workflows.errors import NameMismatch
-
-from .. import catalog, responses
-from ..parsers import (
+from erip.foundation.http.parsers import (
     DefinitionSource,
     JsonDefinitionParser,
     TextYamlDefinitionParser,
     XYamlDefinitionParser,
     YamlDefinitionParser,
 )
-from ..reading import principal_of, read_query
+from erip.foundation.http.reading import principal_of, read_query
+from workflows import engine
+from workflows.errors import NameMismatch
+
+from .. import catalog, responses
 from ..schema import NAME_PARAMETER, VERSION_PARAMETER, operation, response_header
 from ..serializers import WorkflowFilter
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from rest_framework.exceptions import UnsupportedMediaType
 
-from workflows.api.problems import BadRequest
+from erip.foundation.faults import Fault
+from erip.foundation.http.problems import BadRequest
 from workflows.core.cloudevents import (
     BATCH,
     STRUCTURED,
@@ -17,7 +18,6 @@ from workflows.core.cloudevents import (
     read_binary,
     read_structured,
 )
-from workflows.core.faults import Fault
 from workflows.core.lifecycle import OWN_SOURCES
 from workflows.events import ingest, types
 from workflows.events.conf import conf

@@ -15,8 +15,8 @@ import zlib
 import zstandard
 from rest_framework.exceptions import UnsupportedMediaType
 
-from workflows.api.problems import BadRequest, PayloadTooLarge
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
+from erip.foundation.http.problems import BadRequest, PayloadTooLarge
 
 #: members or frames of one body; whoever compresses in blocks of 64 KiB needs 80 for the largest body
 MOST_PARTS = 1_024

@@ -1,8 +1,8 @@
-"""The endpoint of the event bus on the light path: see `workflows.api.light`."""
+"""The endpoint of the event bus on the light path: see `erip.foundation.http.light`."""
 
 import re
 
-from workflows.api.light import LightRequest, LightResponse, Route
+from erip.foundation.http.light import LightRequest, LightResponse, Route
 
 from .accepting import accept
 from .views.events import Events

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from workflows.api.fields import JsonObject, StrictSerializer, Text
+from erip.foundation.http.fields import JsonObject, StrictSerializer, Text
 
 Answer = serializers.Serializer[Any]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from workflows.api.fields import AnyJson, Choice, JsonObject, StrictSerializer, Text
+from erip.foundation.http.fields import AnyJson, Choice, JsonObject, StrictSerializer, Text
 from workflows.events.queries import MAX_PAGE, Filter, read_cursor
 
 Answer = serializers.Serializer[Any]

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from workflows.api.fields import Choice, StrictSerializer, Text
+from erip.foundation.http.fields import Choice, StrictSerializer, Text
 from workflows.events.models import DeliveryState
 from workflows.events.subscriptions import MAX_TYPES
 

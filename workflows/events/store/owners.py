@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from workflows.events.store.journal import CHANNEL, OWNERS
+from workflows.journal.store import CHANNEL, OWNERS
 
 #: the name of a consumer's session in PostgreSQL, with its worker's id behind it: by which others end it
 SESSION = "erip consumer "

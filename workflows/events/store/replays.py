@@ -9,7 +9,7 @@ from django.db import connection
 
 from workflows.core.blocks import Entry, encode
 from workflows.events.effects import LoggedEvent
-from workflows.events.store.journal import CHANNEL
+from workflows.journal.store import CHANNEL
 
 #: events in one block
 PER_BLOCK = 200

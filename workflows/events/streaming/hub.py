@@ -12,8 +12,8 @@ from django.db import Error, connection
 from erip.access.rules import Rule
 from erip.access.scopes import Scope
 from erip.access.standing import in_good_standing
-from erip.db.connections import drop_connection
-from erip.db.listening import heard, listening
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.listening import heard, listening
 from workflows.core import cursors, lifecycle, patterns
 from workflows.events.errors import TooManyStreams
 from workflows.events.store import streams

@@ -10,8 +10,8 @@ import orjson
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connection
 
-from erip import draining
-from workflows.api.wait import release_connections
+from erip.foundation.db.connections import release_connections
+from erip.foundation.process import draining
 from workflows.core import cursors
 from workflows.events.conf import conf
 from workflows.events.errors import CursorTooOld, CursorUnknown

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from workflows.core.faults import Fault
+from erip.foundation.faults import Fault
 
 Value = str | float | bool | None
 Box = tuple[int, ...]

@@ -9,12 +9,12 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.serializers.json import DjangoJSONEncoder
 
+from erip.foundation.outbound.addresses import Refused, Unresolved
+from erip.foundation.outbound.webhook import DeliveryFailed, post
 from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError, StepError
 from workflows.library.notify import data as store
 from workflows.library.notify.contract import DeliveryResult, NotifyInput, NotifyOutput
-from workflows.outbound.addresses import Refused, Unresolved
-from workflows.outbound.webhook import DeliveryFailed, post
 from workflows.registry import StepContext, step
 
 

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from workflows import store
-from workflows.archive import RUNS_AT_A_TIME
 from workflows.conf import conf
 from workflows.core.durations import NotADuration, parse_duration
+from workflows.leader.archive import RUNS_AT_A_TIME
 
 
 class Command(BaseCommand):

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from erip.foundation.hooks import load_seeds
 from workflows import engine, library
 from workflows.library.reference import load_reference_data
-from workflows.seeds import load_seeds
 
 
 class Command(BaseCommand):

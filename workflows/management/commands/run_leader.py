@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from workflows.leader import Leader
+from workflows.leader.loop import Leader
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: seconds that the duty under way gets to finish when the leader is told to end

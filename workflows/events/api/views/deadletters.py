@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from workflows.api.reading import principal_of, read_query
+from erip.foundation.http.reading import principal_of, read_query
 from workflows.api.schema import operation
 from workflows.events import letters, queries
 

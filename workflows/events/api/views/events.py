@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from workflows.api.parsers import read_limited
-from workflows.api.reading import principal_of, read_body, read_query
+from erip.foundation.http.parsers import read_limited
+from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.api.schema import operation
 from workflows.core.cloudevents import BATCH, STRUCTURED
 from workflows.events import queries, replaying

@@ -8,11 +8,11 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from workflows.api.problems import BadRequest
-from workflows.api.reading import principal_of
+from erip.foundation.faults import Fault
+from erip.foundation.http.problems import BadRequest
+from erip.foundation.http.reading import principal_of
 from workflows.api.schema import operation
 from workflows.core import patterns
-from workflows.core.faults import Fault
 from workflows.events.streaming import listening
 from workflows.events.streaming.hub import LISTEN
 from workflows.events.streaming.mailbox import Filter

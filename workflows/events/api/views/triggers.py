@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from workflows.api.reading import principal_of, read_body
+from erip.foundation.http.reading import principal_of, read_body
 from workflows.api.schema import RUN_PARAMETER, operation, response_header
 from workflows.events import links, stored
 from workflows.events.models import TriggerVersion

@@ -1,1 +1,0 @@
-"""The autoscaler: measures, asks the policy (`workflows.core.scaling`), and has a driver change the workers' number."""

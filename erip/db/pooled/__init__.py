@@ -1,1 +1,0 @@
-"""Django's PostgreSQL backend with connections from a pool: name it as ENGINE (`erip.db.pooled`)."""

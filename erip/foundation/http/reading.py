@@ -1,0 +1,36 @@
+"""Read a request into plain values; whatever is wrong with it is raised as one problem with every fault."""
+
+from typing import Any
+
+from rest_framework.exceptions import ValidationError
+
+from erip.foundation.http.fields import StrictSerializer
+from erip.foundation.http.incoming import Incoming
+from erip.foundation.http.problems import BadRequest, Unprocessable, faults_of
+
+
+def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional: bool = False) -> dict[str, Any]:
+    """The validated body. `optional`: no body is the same as {}."""
+    # What `request.data` is without a body depends on its media type.
+    data = {} if optional and not request.data else request.data
+    checked = serializer(data=data)
+    try:
+        checked.is_valid(raise_exception=True)
+    except ValidationError as error:
+        raise Unprocessable(sorted(faults_of(error.detail))) from error
+    return dict(checked.validated_data)
+
+
+def read_query(request: Incoming, serializer: type[StrictSerializer]) -> dict[str, Any]:
+    """The validated query string."""
+    checked = serializer(data=request.query_params.dict())
+    try:
+        checked.is_valid(raise_exception=True)
+    except ValidationError as error:
+        raise BadRequest(sorted(faults_of(error.detail)), "The query is not what this address takes.") from error
+    return dict(checked.validated_data)
+
+
+def principal_of(request: Incoming) -> str:
+    """The caller's name, as it is recorded with what it does."""
+    return str(request.user)

@@ -1,0 +1,1 @@
+"""What every process shares: heartbeat files, draining, probes, priorities, and the way to the broker."""

@@ -1,0 +1,63 @@
+"""A worker's heartbeat file (`alive`), touched only while the worker does its work: Note [What is alive] in `pulse`."""
+
+import threading
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from erip.foundation.process import alive
+from erip.foundation.process.vitals import pulse
+
+log = structlog.get_logger(__name__)
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """A thread of the worker that touches its file each second while it lives."""
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._name: str = worker.hostname
+        self._end = threading.Event()
+
+    def start(self, worker: Any) -> None:
+        threading.Thread(target=self._beat, name="heartbeat-file", daemon=True).start()
+
+    def stop(self, worker: Any) -> None:
+        self._end.set()
+
+    def _beat(self) -> None:
+        while not self._end.wait(alive.EVERY):
+            if not pulse.lives():
+                log.error("consumer_is_silent", worker=self._name)
+                continue
+            try:
+                alive.touch(self._name)
+            except OSError as error:
+                log.error("heartbeat_file_not_written", error=str(error))
+        alive.forget(self._name)
+
+
+class Turns(bootsteps.StartStopStep):
+    """In the consumer's own loop: says that it turns, when the worker holds all the messages it may."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        self._timer = consumer.timer.call_repeatedly(alive.EVERY, _look_at, (consumer,))
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _look_at(consumer: Any) -> None:
+    tasks = consumer.task_consumer
+    if consumer.connection is None or tasks is None or tasks.channel is None:
+        return
+    if not tasks.channel.qos.can_consume():
+        pulse.polled()

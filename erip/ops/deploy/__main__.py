@@ -1,0 +1,43 @@
+"""`python -m erip.ops.deploy INVENTORY.toml --out FOLDER`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from erip.ops.deploy.errors import DeployError
+from erip.ops.deploy.inventory import files, load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes the files, mode 0600; 2 and a line for each fault when the description is no good."""
+    parser = argparse.ArgumentParser(
+        prog="erip.ops.deploy",
+        description="Configuration files of Redis, Sentinel, etcd, Patroni and HAProxy for a site.",
+    )
+    parser.add_argument("inventory", type=Path, help="a description of the site (deploy/inventory.example.toml)")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    options = parser.parse_args(arguments)
+    try:
+        made = files(load(options.inventory), os.environ)
+    except DeployError as error:
+        for fault in error.faults:
+            print(f"erip.ops.deploy: {fault}", file=sys.stderr)
+        return 2
+    try:
+        for name, text in made.items():
+            path = options.out / name
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.chmod(0o600)
+            path.write_text(text)
+    except OSError as error:
+        print(f"erip.ops.deploy: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"{len(made)} files under {options.out}; they hold passwords")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

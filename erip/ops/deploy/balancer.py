@@ -1,0 +1,110 @@
+"""What HAProxy does: over which servers, by which rule, within which limits.
+
+ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
+ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
+ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
+ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait here
+ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
+                     requests that wait (5,000), and for how long at the most (1): Note [Overload] in haproxy.cfg
+ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL
+                     streams and waiting callers of one web process (2,000); connections from all clients (20,000)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from erip.ops.deploy.errors import DeployError
+from erip.ops.deploy.nodes import Address, PostgresPeer
+from erip.ops.deploy.templates import render
+
+#: requests that one web process works on at once: Note [Overload] in haproxy.cfg
+PER_PROCESS = 8
+RULES = ("leastconn", "roundrobin", "source")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How requests are spread. Raises DeployError, with every fault, when made from bad values."""
+
+    balance: str = "leastconn"
+    #: by the name of the web process; 1 to 256
+    weights: tuple[tuple[str, int], ...] = ()
+    certificate: str = ""
+    #: requests at work in one web server; what only waits there (streams, `Prefer: wait`) has `maxconn`
+    concurrency: int = 2 * PER_PROCESS
+    queue: int = 5000
+    queue_seconds: int = 1
+    maxconn: int = 2000
+    maxconn_all: int = 20_000
+    database_maxconn: int = 1000
+    #: a request or its answer may stand still for so long; longer than any wait that the API offers
+    timeout_seconds: int = 65
+    drain_seconds: int = 30
+    threads: int = 1
+    log_requests: bool = False
+    #: the Host of health checks, which must be one of ERIP_ALLOWED_HOSTS
+    check_host: str = "localhost"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **defaults: object) -> "Rules":
+        """From ERIP_LB_…; `defaults` are the caller's own."""
+        faults: list[str] = []
+        found: dict[str, object] = dict(defaults)
+        for name in ("balance", "certificate"):
+            if value := environment.get(f"ERIP_LB_{name.upper()}"):
+                found[name] = value
+        for name in ("concurrency", "queue", "queue_seconds", "maxconn", "maxconn_all"):
+            if value := environment.get(variable := f"ERIP_LB_{name.upper()}"):
+                if value.isdigit() and int(value) > 0:
+                    found[name] = int(value)
+                else:
+                    faults.append(f"{variable}: {value!r} is not a whole number above 0")
+        if text := environment.get("ERIP_LB_WEIGHTS"):
+            found["weights"] = tuple(_weights(text, faults))
+        if found.get("balance", "leastconn") not in RULES:
+            faults.append(f"ERIP_LB_BALANCE: {found['balance']!r} is none of {', '.join(RULES)}")
+        if faults:
+            raise DeployError(faults)
+        return replace(cls(), **found)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """One HAProxy: its ports, and the servers behind them."""
+
+    web: Sequence[Address]
+    postgres: Sequence[PostgresPeer]
+    web_port: int
+    rw_port: int
+    ro_port: int
+    rules: Rules = Rules()
+    listen: str = "127.0.0.1"
+
+    def render(self) -> str:
+        weights = dict(self.rules.weights)
+        unknown = sorted(weights.keys() - {one.name for one in self.web})
+        if unknown:
+            raise DeployError([f"ERIP_LB_WEIGHTS: there is no web process called {name}" for name in unknown])
+        return render(
+            "haproxy/haproxy.cfg",
+            {
+                **asdict(self.rules),
+                "web": [{**asdict(one), "weight": weights.get(one.name, 100)} for one in self.web],
+                "postgres": [asdict(one) for one in self.postgres],
+                "web_port": self.web_port,
+                "rw_port": self.rw_port,
+                "ro_port": self.ro_port,
+                "listen": self.listen,
+            },
+        )
+
+
+def _weights(text: str, faults: list[str]) -> list[tuple[str, int]]:
+    found = []
+    for pair in text.split(","):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if name and value.isdigit() and 1 <= int(value) <= 256:
+            found.append((name, int(value)))
+        else:
+            faults.append(f"ERIP_LB_WEIGHTS: {pair.strip()!r} is not NAME=WEIGHT with a weight from 1 to 256")
+    return found

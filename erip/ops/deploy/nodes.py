@@ -1,0 +1,123 @@
+"""The servers of a highly available site, each with what its template needs. Values only: nothing here is started."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from erip.ops.deploy.templates import render
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is reached, and what it is called."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class RedisNode:
+    """One Redis. `master`: whom it follows at its first start, None for the first master itself."""
+
+    name: str
+    host: str
+    port: int
+    data: Path
+    password: str = field(repr=False)
+    master: Address | None
+    listen: str = "127.0.0.1"
+    maxmemory: str = "1gb"
+
+    def render(self) -> str:
+        return render("redis/redis.conf", asdict(self))
+
+
+@dataclass(frozen=True)
+class SentinelNode:
+    """One Sentinel. It watches the master called `service`, which is at `master` at first."""
+
+    name: str
+    host: str
+    port: int
+    data: Path
+    service: str
+    master: Address
+    password: str = field(repr=False)
+    sentinel_password: str = field(repr=False)
+    listen: str = "127.0.0.1"
+    down_after_ms: int = 1500
+
+    def render(self) -> str:
+        return render("redis/sentinel.conf", {**asdict(self), "name": self.service})
+
+
+@dataclass(frozen=True)
+class EtcdPeer:
+    """Where one etcd listens: for Patroni and for its peers."""
+
+    name: str
+    host: str
+    client_port: int
+    peer_port: int
+
+
+@dataclass(frozen=True)
+class EtcdNode:
+    """One etcd of a cluster of `peers` (which this one is among)."""
+
+    me: EtcdPeer
+    peers: tuple[EtcdPeer, ...]
+    data: Path
+    token: str
+    listen: str = "127.0.0.1"
+
+    def render(self) -> str:
+        shared = {"peers": [asdict(peer) for peer in self.peers], "data": self.data, "token": self.token}
+        return render("etcd/etcd.yml", {**asdict(self.me), **shared, "listen": self.listen})
+
+
+@dataclass(frozen=True)
+class PostgresPeer:
+    """Where one PostgreSQL and its Patroni listen."""
+
+    name: str
+    host: str
+    port: int
+    rest_port: int
+
+
+@dataclass(frozen=True)
+class PatroniSecrets:
+    """Passwords that all nodes of one cluster share."""
+
+    superuser: str = field(repr=False)
+    replication: str = field(repr=False)
+    rewind: str = field(repr=False)
+    rest: str = field(repr=False)
+    etcd: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PatroniNode:
+    """One PostgreSQL under Patroni. Sizes are PostgreSQL's own (`128MB`); `networks` may log in, with a password."""
+
+    me: PostgresPeer
+    etcd: tuple[EtcdPeer, ...]
+    scope: str
+    data: Path
+    pgpass: Path
+    bin_dir: Path
+    secrets: PatroniSecrets
+    networks: tuple[str, ...] = ("127.0.0.1/32",)
+    listen: str = "127.0.0.1"
+    locale: str = "C.UTF-8"
+    socket_directory: str = ""
+    max_connections: int = 300
+    shared_buffers: str = "1GB"
+    wal_keep_size: str = "512MB"
+    max_wal_size: str = "2GB"
+
+    def render(self) -> str:
+        own = {key: value for key, value in asdict(self).items() if key not in ("me", "secrets")}
+        secrets = {f"{name}_password": value for name, value in asdict(self.secrets).items()}
+        return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets})

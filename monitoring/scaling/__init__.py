@@ -1,0 +1,1 @@
+"""The autoscaler: measures, asks the policy (`policy`), and has a driver change the number of workers."""

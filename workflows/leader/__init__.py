@@ -1,0 +1,1 @@
+"""The leader: what must be done by one process at a time."""

@@ -1,0 +1,155 @@
+"""The leader's duties: what must be done by one process at a time. Any number of candidates, one advisory lock.
+
+Recovery makes work claimable again and never executes it: it goes through the same door as every other happening.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg2
+import structlog
+from django.db import Error
+
+from erip.foundation.db.connections import drop_connection, keep_connection
+from erip.foundation.db.direct import SessionLock
+from erip.foundation.db.failures import is_transient
+from erip.foundation.hooks import leader_duty
+from erip.foundation.process import alive
+from workflows import engine, store
+from workflows.conf import conf
+from workflows.core.machine import Happening, RunTimedOut, StepDue, StepLost
+from workflows.leader.archive import Archivist
+from workflows.starts import dispatch
+from workflows.store import Report
+
+log = structlog.get_logger(__name__)
+
+#: "ERIP" in ASCII: the advisory lock that makes a candidate the leader
+LOCK = 0x45524950
+#: seconds between two rounds
+EVERY = 0.25
+#: rows of one duty in one round
+LIMIT = 1_000
+#: seconds before the reconciler publishes the same ready step again
+HINT_AGAIN_AFTER = 10.0
+#: idempotency keys are kept for a week
+KEEP_KEYS_DAYS = 7
+FORGET_EVERY = 3600.0
+
+
+class Leader:
+    """Runs the duties while it holds the lock; call `run` in a process's main thread."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._leading_since: float | None = None
+        self._lock = SessionLock(LOCK)
+        self._forget_at = 0.0
+        self._touched_at = -alive.EVERY
+        self._archivist = Archivist()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        """Until `stop`. A lost connection loses the lock with it, and the candidate stands again."""
+        # What takes long, as archiving may, would begin anew in each round if it were cut off.
+        keep_connection(unhurried=True)
+        while not self._stop.is_set():
+            try:
+                self._round()
+            except (Error, psycopg2.Error) as error:
+                if is_transient(error):
+                    log.warning("leader_interrupted", error=str(error).strip())
+                else:
+                    log.exception("leader_round_failed")
+                # Whatever it was, the next round begins with connections and a lock of its own.
+                self._stand_down()
+            except Exception:
+                log.exception("leader_round_failed")
+            self._touch()
+            self._stop.wait(EVERY)
+        self._stand_down()
+
+    def _stand_down(self) -> None:
+        self._leading_since = None
+        self._lock.release()
+        drop_connection()
+
+    def _touch(self) -> None:
+        """Leads or waits, but turns: for the liveness probe (`python -m erip.foundation.process.alive leader`)."""
+        if time.monotonic() - self._touched_at >= alive.EVERY:
+            self._touched_at = time.monotonic()
+            try:
+                alive.touch("leader")
+            except OSError as error:
+                log.error("heartbeat_file_not_written", error=str(error))
+
+    def _round(self) -> None:
+        if not self._lead():
+            return
+        own: tuple[Callable[[], object], ...] = (
+            self._recover_lost,
+            self._release_due,
+            self._end_overdue,
+            self._hint_stale,
+            self._forget,
+            self._archivist.tidy,
+            *leader_duty.all(),
+        )
+        for duty in own:
+            if self._stop.is_set():
+                return
+            duty()
+
+    def _lead(self) -> bool:
+        """Whether this process is the leader: the lock is asked for in each round, on a connection of its own."""
+        if not self._lock.acquire():
+            self._leading_since = None
+            return False
+        if self._leading_since is None:
+            self._leading_since = time.monotonic()
+            log.info("leader_elected")
+        return True
+
+    def _recover_lost(self) -> None:
+        """Steps of silent workers run again."""
+        settings = conf()
+        if self._leading_since is None or time.monotonic() - self._leading_since < settings.lease:
+            # PostgreSQL may just have been away for everyone: the workers get one lease to be heard again.
+            return
+        for name in store.bury_silent_workers(lease=settings.lease):
+            log.warning("worker_lost", worker=name)
+        lost = [
+            Report(run_id, StepLost(step, attempt, settings.max_lost_attempts, item))
+            for run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
+        ]
+        if lost:
+            applied = engine.report(lost)
+            log.warning("steps_recovered", steps=len(lost) - len(applied.discarded))
+
+    def _release_due(self) -> None:
+        due: list[tuple[str, Happening]] = [
+            (run_id, StepDue(step, item)) for run_id, step, item in store.due_steps(limit=LIMIT)
+        ]
+        if due:
+            engine.report([Report(*found) for found in due])
+
+    def _end_overdue(self) -> None:
+        overdue = store.overdue_runs(limit=LIMIT)
+        if overdue:
+            engine.report([Report(run_id, RunTimedOut()) for run_id in overdue])
+            log.warning("runs_timed_out", runs=len(overdue))
+
+    def _hint_stale(self) -> None:
+        """Ready work that nobody picked up is the outbox: publish it again."""
+        hints = store.rehint_stale_ready(older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT)
+        if hints:
+            dispatch.hint(hints)
+            log.info("ready_work_hinted_again", steps=len(hints))
+
+    def _forget(self) -> None:
+        if time.monotonic() >= self._forget_at:
+            self._forget_at = time.monotonic() + FORGET_EVERY
+            store.forget_idempotency_keys(older_than_days=KEEP_KEYS_DAYS)

@@ -1,0 +1,369 @@
+"""Runs claimed steps and carries on with what follows: claim → body → report → the next claim.
+
+Note [Batches]
+Runs that came in one message advance together: their short steps run one after another in one thread, and their
+outcomes are handed to the writer together, without a thread switch or a future per step. A step that turns out slow
+must not hold the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and
+when one body takes longer than that the watchdog gives the rest of the batch to other threads.
+
+Note [Strides]
+A worker that ran a short step goes on with the run's next one before the first is recorded, and hands both outcomes
+over together: four short steps cost one commit, and one wait for it, in place of four. It decides on what it knows of
+the run (`Claim.snapshot`); the writer decides again on what it finds, so that of a run that was cancelled meanwhile,
+or a step that someone else has by now, the stride is discarded like any late report. What a crash can lose is what an
+asynchronous commit can lose: some milliseconds of steps, which then run again. Therefore a stride is made of `def`
+steps that are idempotent and not transactional, one after the other: whatever may not be repeated is claimed, and
+everything before it recorded, before it begins.
+
+Note [Room]
+A claim that waits inside a worker is out of reach: nobody else may take it, and what comes later cannot overtake it.
+So while claims of slow batches wait for a thread, no new ones are made, but for critical work. Batches of short steps
+never come to this.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
+
+from workflows import registry, store
+from workflows.core.graph import Graph, StepNode
+from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded, StepTaken
+from workflows.errors import UnknownStep
+from workflows.graphs import graph_of
+from workflows.starts import dispatch
+from workflows.store import Claim, Report
+from workflows.worker import bodies
+from workflows.worker.strides import Stride
+from workflows.worker.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+#: seconds after which a batch hands over the outcomes that it has
+HAND_OVER_AFTER = 0.005
+#: seconds in one body after which the rest of its batch goes to other threads
+SPREAD_AFTER = 0.02
+WATCH_EVERY = 0.01
+#: async bodies in flight at once, in one worker
+MAX_ASYNC = 2_000
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(eq=False)
+class _Running:
+    """A body that runs in a thread. Whoever takes it out of `Executor._running` reports on it."""
+
+    claim: Claim
+    node: StepNode
+    began: float
+    batch: "_Batch | None"
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Claims that one thread works through. The deques let the watchdog take from it at any time."""
+
+    claims: deque[Claim] = field(default_factory=deque)
+    reports: deque[Report] = field(default_factory=deque)
+
+
+class Executor:
+    """One per worker process."""
+
+    def __init__(
+        self,
+        worker_id: int,
+        lanes: Sequence[str],
+        *,
+        threads: int,
+        took: Callable[[int], None] = lambda claims: None,
+    ) -> None:
+        """took: is told how many ready steps were claimed, each time."""
+        self.worker_id = worker_id
+        self.lanes = list(lanes)
+        self._threads = threads
+        self._took = took
+        self._writer = Writer(worker_id, lanes)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="steps")
+        #: batches that the watchdog handed to the pool and that are not yet worked off
+        self._spread_batches: set[_Batch] = set()
+        self._running: dict[tuple[str, str, int, int], _Running] = {}
+        self._async_running: dict[tuple[str, str, int, int], Claim] = {}
+        self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="async-steps", daemon=True).start()
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    # --- the way in ---
+
+    def execute(self, run_ids: Sequence[str], *, skip_locked: bool = False) -> int:
+        """Claim what is ready in these runs, and work until nothing of it can go on here. Returns the claims made."""
+        if self._stopping.is_set():
+            return 0
+        claims = self._writer.claim(run_ids, skip_locked=skip_locked).result()
+        self._took(len(claims))
+        self._work(claims)
+        return len(claims)
+
+    def has_room(self) -> bool:
+        """Whether a thread is free to take more."""
+        return not self._stopping.is_set() and len(self._running) < self._threads and not self._waiting()
+
+    def wait_for_room(self, *, unless: Callable[[], bool]) -> None:
+        """Until few claims wait for a thread (see Note [Room]), or `unless` says that something cannot wait."""
+        while self._waiting() >= self._threads and not unless() and not self._stopping.wait(WATCH_EVERY):
+            pass
+
+    def _waiting(self) -> int:
+        """Claims that this worker holds and no thread has begun."""
+        return sum(len(batch.claims) for batch in list(self._spread_batches))
+
+    def take_in_background(self, run_ids: Sequence[str]) -> None:
+        """`execute`, in a thread of the pool, passing over runs that others are busy with."""
+        self._pool.submit(self._guarded, partial(self.execute, run_ids, skip_locked=True))
+
+    def leave(self) -> None:
+        """Begin nothing new: what waits for a thread goes back at once. What runs goes on, and is recorded."""
+        self._stopping.set()
+        batches = {running.batch for running in list(self._running.values()) if running.batch}
+        returned = _returned(claim for batch in batches | set(self._spread_batches) for claim in _drain(batch.claims))
+        if returned:
+            self._writer.submit(returned, go_on=False)
+
+    def stop(self, *, grace: float) -> None:
+        """Let what runs finish within `grace` seconds, hand the rest back, and end."""
+        self.leave()
+        deadline = time.monotonic() + grace
+        looking = threading.Event()
+        while (self._running or self._async_running) and time.monotonic() < deadline:
+            looking.wait(WATCH_EVERY)
+        self._ended.set()
+        self._hand_back()
+        self._writer.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- working through claims ---
+
+    def _work(self, claims: Iterable[Claim]) -> None:
+        self._work_off(_Batch(deque(claims)))
+
+    def _work_spread(self, batch: _Batch) -> None:
+        try:
+            self._work_off(batch)
+        finally:
+            self._spread_batches.discard(batch)
+
+    def _work_off(self, batch: _Batch) -> None:
+        while batch.claims or batch.reports:
+            until = time.monotonic() + HAND_OVER_AFTER
+            while batch.claims and time.monotonic() < until:
+                try:
+                    claim = batch.claims.popleft()
+                except IndexError:  # the watchdog was quicker
+                    break
+                try:
+                    self._begin(claim, batch, until)
+                except Exception as error:
+                    # Whatever kept this step from beginning, the other claims of the batch must not be lost with it.
+                    log.exception("step_not_begun", run_id=claim.run_id, step=claim.step)
+                    batch.reports.append(Report(claim.run_id, _not_begun(claim, error)))
+                    close_old_connections()
+            if reports := _drain(batch.reports):
+                batch.claims.extend(self._handed_over(reports))
+
+    def _handed_over(self, reports: Sequence[Report]) -> Sequence[Claim]:
+        """Wait until the reports are recorded. Returns what this worker goes on with."""
+        try:
+            return self._writer.submit(reports, go_on=not self._stopping.is_set()).result()
+        except Exception as error:
+            # The writer has logged it with its cause. The other claims of the batch are not to suffer for it.
+            log.error("report_refused", error=str(error), steps=[report.run_id for report in reports])
+            return ()
+
+    def _begin(self, claim: Claim, batch: _Batch, until: float) -> None:
+        """Run a claimed step; a `def` body here and now, its outcome going into the batch."""
+        graph = graph_of(claim.version_id)
+        node = graph.steps[claim.step]
+        if self._stopping.is_set():
+            batch.reports.append(Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)))
+            return
+        try:
+            spec = registry.get(node.uses)
+        except UnknownStep as error:
+            fault = {"code": "unknown_step", "message": str(error)}
+            batch.reports.append(
+                Report(claim.run_id, StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item))
+            )
+            return
+        if spec.is_async:
+            self._begin_async(claim, spec, node)
+            return
+        if node.transactional:
+            self._running[_key(claim)] = _Running(claim, node, time.monotonic(), batch)
+            self._run_transactional(claim, spec, node, batch)
+            return
+        self._stride(claim, spec, graph, batch, until)
+
+    def _stride(self, claim: Claim, spec: registry.StepSpec, graph: Graph, batch: _Batch, until: float) -> None:
+        """Run this step and, while time is left, those that follow it (Note [Strides])."""
+        stride = Stride(graph, claim)
+        reports: list[Report] = []
+        while True:
+            key, began = _key(claim), time.monotonic()
+            node = graph.steps[claim.step]
+            self._running[key] = _Running(claim, node, began, batch)
+            # In one go, or the watchdog could take the first half alone.
+            batch.reports.extend(reports)
+            happening = bodies.run_sync(claim, spec, node)
+            if self._running.pop(key, None) is None:
+                return
+            ended = time.monotonic()
+            following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
+            if following is None:
+                batch.reports.append(Report(claim.run_id, happening, ended, stride.end(happening)))
+                return
+            claim, spec = following
+            reports = [
+                Report(claim.run_id, happening, ended),
+                Report(claim.run_id, StepTaken(claim.step), time.monotonic()),
+            ]
+
+    def _run_transactional(self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch) -> None:
+        """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
+        key = _key(claim)
+        owned = False
+        try:
+            with transaction.atomic():
+                happening = bodies.run_sync(claim, spec, node)
+                owned = self._running.pop(key, None) is not None
+                if owned and isinstance(happening, StepSucceeded):
+                    # Without a claimant: if this commit's answer were lost, so would be the claims that it made.
+                    applied = store.apply([Report(claim.run_id, happening)], graph_of=graph_of)
+                    # Discarded: someone else owns the step by now, and what this body wrote is undone.
+                    transaction.set_rollback(bool(applied.discarded))
+                else:
+                    applied = store.Applied()
+                    transaction.set_rollback(True)
+        except (DatabaseError, InterfaceError) as error:
+            owned = self._running.pop(key, None) is not None or owned
+            happening, applied = bodies.failed(claim, node, error), store.Applied()
+        if isinstance(happening, StepFailed) and owned:
+            # Rolled back, or recorded as succeeded after all and then this report is discarded: certain either way.
+            batch.reports.append(Report(claim.run_id, replace(happening, certain=True)))
+        elif not applied.discarded:
+            dispatch.hint(applied.hints)
+
+    # --- async bodies ---
+
+    def _begin_async(self, claim: Claim, spec: registry.StepSpec, node: StepNode) -> None:
+        self._async_room.acquire()
+        self._async_running[_key(claim)] = claim
+        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, node), self._loop)
+
+    async def _run_async(self, claim: Claim, spec: registry.StepSpec, node: StepNode) -> None:
+        try:
+            happening = await bodies.run_async(claim, spec, node)
+        finally:
+            self._async_room.release()
+        if self._async_running.pop(_key(claim), None) is not None:
+            self._hand_over([Report(claim.run_id, happening, time.monotonic())])
+
+    def _hand_over(self, reports: Sequence[Report]) -> None:
+        """Without waiting; what follows goes on in the pool, or on the loop."""
+        self._writer.submit(reports, go_on=not self._stopping.is_set()).add_done_callback(self._go_on)
+
+    def _go_on(self, done: "Future[tuple[Claim, ...]]") -> None:
+        if done.exception() is not None:
+            return  # logged by the writer; the lease brings the step back
+        for claim in done.result():
+            self._pool.submit(self._guarded, partial(self._work, [claim]))
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("steps_interrupted", error=str(error).strip())
+        except Exception:
+            log.exception("steps_interrupted")
+        finally:
+            close_old_connections()
+
+    # --- the watchdog ---
+
+    def _watch(self) -> None:
+        while not self._ended.wait(WATCH_EVERY):
+            now = time.monotonic()
+            for key, running in list(self._running.items()):
+                batch = running.batch
+                if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
+                    self._spread(batch)
+                late = now - running.began > running.node.timeout
+                if late and self._running.pop(key, None) is not None:
+                    # The thread cannot be stopped; whatever it returns no longer counts.
+                    log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
+                    before = _drain(batch.reports) if batch else []
+                    timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.node))
+                    self._hand_over([*before, timed_out])
+
+    def _spread(self, batch: _Batch) -> None:
+        """Give what waits behind a slow body to other threads, and hand over what is done."""
+        reports = _drain(batch.reports)
+        if reports:
+            self._hand_over(reports)
+        waiting = _drain(batch.claims)
+        parts = max(1, min(len(waiting), self._threads - len(self._running)))
+        for part in range(parts):
+            if mine := waiting[part::parts]:
+                share = _Batch(deque(mine))
+                self._spread_batches.add(share)
+                self._pool.submit(self._guarded, partial(self._work_spread, share))
+
+    def _hand_back(self) -> None:
+        """What could not finish runs again elsewhere, if it may be repeated; else the lease makes it UNKNOWN."""
+        begun = list(self._running.values())
+        # What was done before these steps in their strides is theirs to build on.
+        before = [report for running in begun if running.batch for report in _drain(running.batch.reports)]
+        claims = [running.claim for running in begun if running.node.idempotent]
+        for claim in self._async_running.values():
+            if graph_of(claim.version_id).steps[claim.step].idempotent:
+                claims.append(claim)
+        self._running.clear()
+        self._async_running.clear()
+        returned = _returned(claims)
+        if before or returned:
+            self._writer.submit([*before, *returned], go_on=False)
+
+
+def _returned(claims: Iterable[Claim]) -> list[Report]:
+    return [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
+
+
+def _not_begun(claim: Claim, error: Exception) -> Happening:
+    fault = {"code": "step_not_begun", "message": str(error).strip()[:300]}
+    return StepFailed(claim.step, claim.attempt, fault, True, bodies.jitter(), certain=True, item=claim.item)
+
+
+def _key(claim: Claim) -> tuple[str, str, int, int]:
+    return claim.run_id, claim.step, claim.item, claim.attempt
+
+
+def _drain(items: deque[_T]) -> list[_T]:
+    taken: list[_T] = []
+    while items:
+        try:
+            taken.append(items.popleft())
+        except IndexError:
+            break
+    return taken

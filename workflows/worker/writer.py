@@ -1,0 +1,263 @@
+"""The checkpoint writer: one thread of a worker process through which all of its claims and outcomes reach PostgreSQL.
+
+Note [Group commit]
+The writer takes everything that came in while it was committing the last group, applies it in one transaction, and
+wakes those who wait. A step that finishes alone is committed at once (lowest latency); a thousand that finish together
+share a commit (highest throughput). There is no timer and nothing to tune.
+
+Note [Ghost claims]
+When the connection breaks during a commit, nobody knows whether the group was recorded. The writer applies it again
+once PostgreSQL is back: reports that were recorded are discarded by their attempt. But a commit that did happen may
+have made claims for this worker that it never heard of, and it goes on beating, so that no lease would bring them
+back. Therefore the writer keeps the set of the claims that it knows of, and after a broken connection returns all
+others that stand under its name; their bodies never began.
+"""
+
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import structlog
+from cachetools import LRUCache
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, transaction
+
+from erip.foundation.db.connections import drop_connection, keep_connection
+from erip.foundation.db.failures import is_transient
+from workflows import store
+from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
+from workflows.graphs import graph_of
+from workflows.starts import dispatch
+from workflows.store import Claim, Known, Report
+
+log = structlog.get_logger(__name__)
+
+
+#: (run id, step, item, attempt)
+ClaimKey = tuple[str, str, int, int]
+#: runs whose steps are kept in memory
+KNOWN_RUNS = 20_000
+#: seconds between two tries while PostgreSQL is away: first, and at most
+RETRY_AFTER = (0.05, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Reports to apply, or run ids to claim from; the future gets the claims that follow."""
+
+    reports: tuple[Report, ...] = ()
+    run_ids: tuple[str, ...] = ()
+    skip_locked: bool = False
+    #: whether the reporter goes on with what becomes ready
+    go_on: bool = True
+    done: "Future[tuple[Claim, ...]]" = field(default_factory=Future)
+
+
+class Writer:
+    """Start it once per process; `submit` and `claim` may be called from any thread."""
+
+    def __init__(self, worker_id: int, lanes: Sequence[str]) -> None:
+        self._worker_id = worker_id
+        self._lanes = list(lanes)
+        #: claims handed out and not yet reported on; the writer's thread alone touches it
+        self._held: set[ClaimKey] = set()
+        #: see Note [What a worker knows] in `store`
+        self._known: LRUCache[str, Known] = LRUCache(maxsize=KNOWN_RUNS)
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        #: never set: to wait without sleeping through an interrupt
+        self._away = threading.Event()
+        self._thread = threading.Thread(target=self._write_for_ever, name="checkpoint-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, reports: Sequence[Report], *, go_on: bool = True) -> "Future[tuple[Claim, ...]]":
+        """Record what happened. The future gives the steps that the reporter now owns, once all is committed."""
+        work = _Work(reports=tuple(reports), go_on=go_on)
+        self._queue.put(work)
+        return work.done
+
+    def claim(self, run_ids: Sequence[str], *, skip_locked: bool = False) -> "Future[tuple[Claim, ...]]":
+        """Claim what is ready in these runs."""
+        work = _Work(run_ids=tuple(run_ids), skip_locked=skip_locked)
+        self._queue.put(work)
+        return work.done
+
+    def stop(self) -> None:
+        """Write what was handed over, then end; without PostgreSQL, give up after some seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+
+    def _write_for_ever(self) -> None:
+        # A group that is cut off for its length would be written again, and cut off again, for ever.
+        keep_connection(unhurried=True)
+        while True:
+            group, stopping = self._take()
+            if group:
+                self._write(group)
+            if stopping:
+                drop_connection()
+                return
+
+    def _take(self) -> tuple[list[_Work], bool]:
+        """All that is there; waits for the first."""
+        group: list[_Work] = []
+        work = self._queue.get()
+        while work is not None:
+            group.append(work)
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _write(self, group: list[_Work]) -> None:
+        # Steps that were begun before this commit are this worker's as soon as it has happened.
+        self._held.update(
+            _key_of(report) for work in group for report in work.reports if isinstance(report.happening, StepTaken)
+        )
+        try:
+            claims, hints = self._transact_in_spite_of_outages(group)
+        except Exception as error:
+            self._known.clear()
+            self._isolate(group, error)
+            return
+        for work, own in zip(group, claims, strict=True):
+            self._held.difference_update(
+                _key_of(report) for report in work.reports if not isinstance(report.happening, StepTaken)
+            )
+            self._held.update((claim.run_id, claim.step, claim.item, claim.attempt) for claim in own)
+            work.done.set_result(own)
+        dispatch.hint(hints)
+
+    def _transact_in_spite_of_outages(
+        self, group: list[_Work]
+    ) -> tuple[list[tuple[Claim, ...]], list[tuple[str, str]]]:
+        pause, most = RETRY_AFTER
+        broken = False
+        while True:
+            try:
+                if broken:
+                    dispatch.hint(self._return_ghosts())
+                return self._transact(group)
+            except (DatabaseError, InterfaceError) as error:
+                # A demoted primary's refusal is an InternalError: Note [By SQLSTATE] in `erip.foundation.db.failures`.
+                if not (isinstance(error, OperationalError | InterfaceError) or is_transient(error)):
+                    raise
+                log.warning("checkpoint_delayed", error=str(error).strip(), pieces=len(group))
+                drop_connection()
+                self._known.clear()
+                broken = True
+                self._away.wait(pause)
+                pause = min(pause * 2, most)
+
+    def _return_ghosts(self) -> tuple[tuple[str, str], ...]:
+        """See Note [Ghost claims]. Returns hints for others."""
+        with transaction.atomic():
+            ghosts = [key for key in store.steps_of_worker(self._worker_id) if key not in self._held]
+            reports = [Report(run, StepReturned(step, attempt, item)) for run, step, item, attempt in ghosts]
+            return store.apply(reports, graph_of=graph_of).hints if reports else ()
+
+    def _transact(self, group: list[_Work]) -> tuple[list[tuple[Claim, ...]], list[tuple[str, str]]]:
+        """A transaction or two for the group. Returns the claims of each piece of work, and the hints to publish."""
+        claims: list[list[Claim]] = [[] for _ in group]
+        hints: list[tuple[str, str]] = []
+        for go_on in (True, False):
+            reports = [report for work in group if work.go_on is go_on for report in work.reports]
+            if reports:
+                applied = store.apply(
+                    reports, graph_of=graph_of, reporter=self._worker_id, go_on=go_on, known=self._known
+                )
+                hints += applied.hints
+                self._share(applied.claims, group, claims)
+        for skip_locked in (False, True):
+            wanted = [run_id for work in group if work.skip_locked is skip_locked for run_id in work.run_ids]
+            if wanted:
+                found = store.claim(
+                    wanted,
+                    worker_id=self._worker_id,
+                    lanes=self._lanes,
+                    skip_locked=skip_locked,
+                    known=self._known,
+                )
+                self._share(found, group, claims, portion=store.PORTION)
+        return [tuple(own) for own in claims], hints
+
+    @staticmethod
+    def _share(made: Sequence[Claim], group: list[_Work], claims: list[list[Claim]], *, portion: int = 0) -> None:
+        """Give each claim to a piece of work that concerns its run, of a fan-out's items a fair share to each of them.
+
+        portion: how many items each is given that named the run; 0: the claims are for those that reported, each may
+        have one for each of its reports.
+        """
+        owners: dict[str, list[int]] = {}
+        for index, work in enumerate(group):
+            if portion:
+                for run_id in work.run_ids:
+                    owners.setdefault(run_id, []).append(index)
+            elif work.go_on:
+                for report in work.reports:
+                    owners.setdefault(report.run_id, []).append(index)
+        dealt: dict[str, int] = {}
+        for claim in made:
+            own = owners[claim.run_id]
+            if len(own) == 1:
+                claims[own[0]].append(claim)
+                continue
+            place = dealt.get(claim.run_id, 0)
+            dealt[claim.run_id] = place + 1
+            claims[own[min(place // max(portion, 1), len(own) - 1)]].append(claim)
+
+    def _isolate(self, group: list[_Work], error: Exception) -> None:
+        """A group that cannot be written is split until the bad piece stands alone: it never fails its neighbours."""
+        if len(group) > 1:
+            middle = len(group) // 2
+            self._write(group[:middle])
+            self._write(group[middle:])
+            return
+        work = group[0]
+        if len(work.reports) > 1:
+            self._isolate_reports(work)
+            return
+        if work.reports and isinstance(error, DataError | IntegrityError):
+            failed = _unrecordable(work.reports[0], error)
+            if failed is not None:
+                replacement = _Work(reports=(failed,), go_on=work.go_on, done=work.done)
+                self._write([replacement])
+                return
+        log.exception("checkpoint_refused", error=str(error).strip())
+        work.done.set_exception(error)
+
+    def _isolate_reports(self, work: _Work) -> None:
+        """Run by run; a run of which one report is bad, report by report."""
+        by_run: dict[str, list[Report]] = defaultdict(list)
+        for report in work.reports:
+            by_run[report.run_id].append(report)
+        if len(by_run) > 1:
+            pieces = [_Work(reports=tuple(own), go_on=work.go_on) for own in by_run.values()]
+        else:
+            # Of a stride only the last report lets its reporter go on: the steps between were run already.
+            pieces = [_Work(reports=(report,), go_on=False) for report in work.reports[:-1]]
+            pieces.append(_Work(reports=work.reports[-1:], go_on=work.go_on))
+        for piece in pieces:
+            self._write([piece])
+        claims = [claim for piece in pieces if not piece.done.exception() for claim in piece.done.result()]
+        work.done.set_result(tuple(claims))
+
+
+def _key_of(report: Report) -> ClaimKey:
+    happened = report.happening
+    # A step that was taken in a stride is at its first attempt.
+    return report.run_id, getattr(happened, "step", ""), getattr(happened, "item", -1), getattr(happened, "attempt", 1)
+
+
+def _unrecordable(report: Report, error: Exception) -> Report | None:
+    """The failure to record in place of an output that PostgreSQL refuses."""
+    happened = report.happening
+    if not isinstance(happened, StepSucceeded):
+        return None
+    message = f"the output could not be recorded: {str(error).strip()[:300]}"
+    failed = StepFailed(
+        happened.step, happened.attempt, {"code": "output_refused", "message": message}, False, 0.0, item=happened.item
+    )
+    return Report(report.run_id, failed)
