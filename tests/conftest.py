@@ -19,6 +19,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         pytest.exit(f"{' and '.join(missing)} not set: run `make test`, which starts private servers", returncode=4)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    from tests.support.postgresql.base import keep_content_types_and_permissions
+
+    keep_content_types_and_permissions()
+
+
 @pytest.fixture(autouse=True)
 def no_ingest_writer() -> Iterator[None]:
     """The ingest writer keeps a connection to the test's database, which must be gone when that is dropped."""
