@@ -33,6 +33,10 @@ CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 # A master without its replica refuses writes (NOREPLICAS), which would otherwise end the worker.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 
+# Whoever may write to the broker could stop workers or change their pool. Nothing here uses it: a worker's life is seen
+# by its heartbeats (docs/health.md), and it is ended by signals.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+
 # Logs are Django's.
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False

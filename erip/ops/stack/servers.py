@@ -88,9 +88,11 @@ class Server:
 
 @contextmanager
 def private_servers(
-    *, postgres: bool = True, redis: bool = True, fsync: bool = True
+    *, postgres: bool = True, redis: bool = True, fsync: bool = True, flower_password: str = ""
 ) -> Iterator[tuple[Server | None, Server | None]]:
-    """Both servers, started; None for one that is not wanted. The PostgreSQL role may create databases."""
+    """Both servers, started; None for one that is not wanted. The PostgreSQL role may create databases. With
+    `flower_password` Redis has a login for Flower too.
+    """
     state = State.from_environment()
     user = choose_user(state)
     with ExitStack() as stack:
@@ -101,6 +103,8 @@ def private_servers(
             private_redis(folder, state, user) if redis else None,
         ):
             if server:
+                if isinstance(server.kind, Redis):
+                    server.kind.flower_password = flower_password
                 stack.callback(server.stop)
                 server.start()
             started.append(server)

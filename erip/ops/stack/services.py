@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg2
 
+from erip.ops.stack import environment
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.state import State
@@ -35,7 +36,15 @@ class Service:
     death_signal: int = signal.SIGKILL
 
 
-def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], flower_login: str) -> list[Service]:
+@dataclass(frozen=True)
+class Monitor:
+    """What Flower gets: its own login to the broker, and the `name:password` that it asks its users for."""
+
+    broker: str = field(repr=False)
+    login: str = field(repr=False)
+
+
+def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], monitor: Monitor) -> list[Service]:
     """The services called `names`, one of each, on `ports` (keys web and flower), with the settings `env`."""
     known = [
         # No load balancer is in front of it that would have to notice first.
@@ -43,7 +52,7 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
         worker("worker-critical", env, queues="critical", node="critical", threads="8"),
         general_worker("worker-general", env, node="general", threads=env.get("ERIP_WORKER_THREADS", "16")),
         leader("leader", env),
-        flower("flower", env, ports["flower"], flower_login),
+        flower("flower", ports["flower"], monitor),
     ]
     return [service for service in known if service.name in names]
 
@@ -54,7 +63,7 @@ def web(name: str, env: dict[str, str], port: int) -> Service:
     return Service(
         name,
         [_tool("gunicorn"), "-c", "python:erip.gunicorn", f"--bind={address}"],
-        env,
+        environment.of_kind(env, "web"),
         url=f"http://{address}",
         stop_patience=float(env.get("ERIP_WEB_GRACE_SECONDS", "20")) + 5,
         death_signal=signal.SIGTERM,
@@ -63,7 +72,12 @@ def web(name: str, env: dict[str, str], port: int) -> Service:
 
 def worker(name: str, env: dict[str, str], *, queues: str, node: str, threads: str) -> Service:
     """One Celery worker; `node` is its name to Celery."""
-    return Service(name, [*_celery(), *_worker(queues, node, threads)], env, stop_patience=_patience(env))
+    return Service(
+        name,
+        [*_celery(), *_worker(queues, node, threads)],
+        environment.of_kind(env, "worker"),
+        stop_patience=_patience(env),
+    )
 
 
 def general_worker(name: str, env: dict[str, str], *, node: str, threads: str) -> Service:
@@ -71,20 +85,22 @@ def general_worker(name: str, env: dict[str, str], *, node: str, threads: str) -
     # Task events feed Flower; on the critical worker they would cost time.
     command = [*_celery(), *_worker("critical,high,standard,bulk", node, threads), "-E"]
     # Where cores are scarce, critical work goes first on them too.
-    return Service(name, command, {"ERIP_WORKER_NICE": "10", **env}, stop_patience=_patience(env))
+    told = {"ERIP_WORKER_NICE": "10", **environment.of_kind(env, "worker")}
+    return Service(name, command, told, stop_patience=_patience(env))
 
 
 def leader(name: str, env: dict[str, str]) -> Service:
     """One candidate for what a single process must do."""
-    return Service(name, [sys.executable, "manage.py", "run_leader"], env)
+    return Service(name, [sys.executable, "manage.py", "run_leader"], environment.of_kind(env, "leader"))
 
 
-def flower(name: str, env: dict[str, str], port: int, login: str) -> Service:
-    """Celery's monitor. Its login is not on the command line, where every user of the machine could read it."""
+def flower(name: str, port: int, monitor: Monitor) -> Service:
+    """Celery's monitor, for looking only (`monitor`). Of the platform's settings it gets none."""
     return Service(
         name,
-        [*_celery(), "flower", f"--address={LOOPBACK}", f"--port={port}"],
-        {**env, "FLOWER_BASIC_AUTH": login},
+        [sys.executable, "-m", "erip.stack.monitor", f"--address={LOOPBACK}", f"--port={port}"],
+        # Not on the command line, where every user of the machine could read it.
+        {**environment.base(os.environ), "ERIP_FLOWER_BROKER_URL": monitor.broker, "FLOWER_BASIC_AUTH": monitor.login},
         url=f"http://{LOOPBACK}:{port}",
     )
 

@@ -37,9 +37,11 @@ class SingleLayout:
     def servers(self) -> Iterator[list[Server]]:
         """Those for which there is no DATABASE_URL or ERIP_BROKER_URL."""
         self._database, self._broker = os.environ.get("DATABASE_URL", ""), os.environ.get("ERIP_BROKER_URL", "")
+        # Of a broker that the user named we know one login only; who has another for Flower names it too.
+        self._flower_broker = os.environ.get("ERIP_FLOWER_BROKER_URL") or self._broker
         if not self._broker:
             redis = self._redis()
-            self._broker = redis.url
+            self._broker, self._flower_broker = redis.url, redis.flower_url
             yield [redis]
         if not self._database:
             postgres = self._postgres()
@@ -53,7 +55,8 @@ class SingleLayout:
         )
 
     def services(self, env: dict[str, str]) -> list[Service]:
-        return services.platform(self.names, env, {"flower": 0, **self._ports}, f"erip:{self.secrets['flower']}")
+        monitor = services.Monitor(self._flower_broker, f"erip:{self.secrets['flower']}")
+        return services.platform(self.names, env, {"flower": 0, **self._ports}, monitor)
 
     def _postgres(self) -> Postgres:
         return Postgres(
@@ -74,4 +77,5 @@ class SingleLayout:
             password=self.secrets["redis"],
             log=self.state.logs / "redis.log",
             user=self.user,
+            flower_password=self.secrets["flower_redis"],
         )

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import IO
 from urllib.parse import urlsplit
 
-from erip.ops.stack import services, setup
+from erip.ops.stack import environment, services, setup
 from erip.ops.stack.children import Child, Children, Server
 from erip.ops.stack.errors import ServerFailed, StackError, from_os_error
 from erip.ops.stack.layout import Layout
@@ -93,7 +93,8 @@ class Supervisor:
             ranks = rank + 1
         told = self.layout.settings()
         write_private(self.state.env, services.env_file(told))
-        env = {**os.environ, **told, "DJANGO_SETTINGS_MODULE": "erip.settings.local", MARK: self.children.stack_id}
+        wanted = {**told, "DJANGO_SETTINGS_MODULE": "erip.settings.local", MARK: self.children.stack_id}
+        env = {**environment.of_platform(os.environ), **wanted}
         known = self.layout.secrets
         setup.bring_up_to_date(self.state, env, known["admin"], self.progress.done)
         self._remember_flower(known["flower"])

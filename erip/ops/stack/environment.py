@@ -1,0 +1,45 @@
+"""What each process of the stack finds in its environment: what it needs, and nothing else.
+
+Note [Least environment]
+Every process can be made to show its environment, by a fault of its own or by /proc. So none inherits what happens to
+stand in the environment of whoever started the stack (cloud keys, tokens of a build), and none gets a secret of the
+platform that it has no use for: PostgreSQL, Redis, etcd, HAProxy, the node guard and Flower get no setting of the
+platform at all, and of the platform's processes only workers send webhooks and mail.
+"""
+
+from collections.abc import Mapping
+
+#: what programs need to run at all, whatever they do
+_BASE = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP"),
+    *("VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+)
+_BASE_PREFIXES = ("LC_", "PYTHON", "OPENBLAS_", "OMP_")
+#: the platform's own settings
+_SETTINGS = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+_SETTINGS_PREFIXES = ("ERIP_", "PROMETHEUS_")
+#: settings that are secret, and the kinds of process that have a use for them; a secret that is not named here goes to
+#: all processes of the platform
+_FOR: Mapping[str, tuple[str, ...]] = {
+    "ERIP_WEBHOOK_SECRET": ("worker",),
+    "ERIP_EMAIL_URL": ("worker",),
+    "ERIP_FLOWER_BROKER_URL": (),
+}
+
+
+def base(environment: Mapping[str, str]) -> dict[str, str]:
+    """What any program gets."""
+    return {name: value for name, value in environment.items() if name in _BASE or name.startswith(_BASE_PREFIXES)}
+
+
+def of_platform(environment: Mapping[str, str]) -> dict[str, str]:
+    """What any process of the platform may get: the base, and the platform's settings."""
+    settings = {
+        name: value for name, value in environment.items() if name in _SETTINGS or name.startswith(_SETTINGS_PREFIXES)
+    }
+    return {**base(environment), **settings}
+
+
+def of_kind(environment: Mapping[str, str], kind: str) -> dict[str, str]:
+    """Of the platform's environment what a process of this kind (`web`, `worker`, `leader`) has a use for."""
+    return {name: value for name, value in environment.items() if kind in _FOR.get(name, (kind,))}
