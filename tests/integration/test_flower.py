@@ -12,11 +12,11 @@ import pytest
 import redis
 from celery import Celery
 
-from erip.stack import environment, services
-from erip.stack.ports import any_free
-from erip.stack.processes import wait_until
-from erip.stack.servers import private_servers
-from erip.stack.state import ROOT
+from erip.ops.stack import environment, services
+from erip.ops.stack.ports import any_free
+from erip.ops.stack.processes import wait_until
+from erip.ops.stack.servers import private_servers
+from erip.ops.stack.state import ROOT
 
 PASSWORD = "flower-of-this-test"
 LOGIN = "erip:looking-only"

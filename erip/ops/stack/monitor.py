@@ -1,4 +1,4 @@
-"""Flower that can only be read: `python -m erip.stack.monitor --port=5555`.
+"""Flower that can only be read: `python -m erip.ops.stack.monitor --port=5555`.
 
 Flower as it comes sends any task and stops workers for whoever has its login, shows the broker's address with its
 password where there are several (Sentinel), answers `/metrics` to everybody, and loads the platform, with every secret
@@ -35,7 +35,7 @@ from flower.views.workers import WorkersView, WorkerView
 from kombu import Queue
 from tornado.web import StaticFileHandler, authenticated, url
 
-from erip.broker import SurvivingRedisChannel, install_transports
+from erip.foundation.process.broker import SurvivingRedisChannel, install_transports
 
 LANES = ("critical", "high", "standard", "bulk")
 
@@ -143,7 +143,7 @@ def main() -> int:
     """Until a signal ends it; 2 without a login or a broker."""
     broker = os.environ.get("ERIP_FLOWER_BROKER_URL", "")
     if not broker or not os.environ.get("FLOWER_BASIC_AUTH"):
-        print("erip.stack.monitor: set ERIP_FLOWER_BROKER_URL and FLOWER_BASIC_AUTH", file=sys.stderr)
+        print("erip.ops.stack.monitor: set ERIP_FLOWER_BROKER_URL and FLOWER_BASIC_AUTH", file=sys.stderr)
         return 2
     install_transports()
     # kombu would remove what other programs left behind, which this user of Redis may not.

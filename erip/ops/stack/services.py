@@ -98,7 +98,7 @@ def flower(name: str, port: int, monitor: Monitor) -> Service:
     """Celery's monitor, for looking only (`monitor`). Of the platform's settings it gets none."""
     return Service(
         name,
-        [sys.executable, "-m", "erip.stack.monitor", f"--address={LOOPBACK}", f"--port={port}"],
+        [sys.executable, "-m", "erip.ops.stack.monitor", f"--address={LOOPBACK}", f"--port={port}"],
         # Not on the command line, where every user of the machine could read it.
         {**environment.base(os.environ), "ERIP_FLOWER_BROKER_URL": monitor.broker, "FLOWER_BASIC_AUTH": monitor.login},
         url=f"http://{LOOPBACK}:{port}",
