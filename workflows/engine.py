@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+import orjson
 from django.db import IntegrityError, transaction
 
 from erip.foundation.db import retry
@@ -37,6 +38,7 @@ from workflows.errors import (
     InvalidInput,
     LaneFull,
     NameMismatch,
+    RequestUnderWay,
     RunAlreadyEnded,
     RunNotEnded,
     StepNotUnknown,
@@ -155,20 +157,21 @@ def start_runs(
 ) -> list[StartedRun]:
     """Start runs; when this returns they are durable. One statement for one, one transaction per 1,000 of many.
 
-    All inputs are checked before the first run is started. idempotency_key: for exactly one request; the same key from
-    the same principal with the same request_hash gives the same run. notify: announce the end (see `notify`).
+    All inputs are checked before the first run is started. idempotency_key: the same key from the same principal with
+    the same request_hash gives the same runs; many are then started in one transaction. notify: announce the end (see
+    `notify`).
     many: the caller sent a list, and its faults are named `inputs[0].…`, not `input.…`.
     Either all of them are let into their lanes or none; a key that has its run already is answered with it in any case.
-    Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, LaneFull.
+    Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, RequestUnderWay, LaneFull.
     """
-    if idempotency_key is not None and len(requests) != 1:
-        raise ValueError("an idempotency key goes with exactly one run")
     _check_lanes(requests)
+    key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
     if len(requests) == 1:
-        key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
         single = _Single(workflow, version, requests[0], key, principal, notify, many, new_run_id())
         return [retry.run(partial(_start_single, single))]
-    return _start_many(retry.run(lambda _: versions.read(workflow, version)), requests, principal, notify)
+    if key is not None and (before := retry.run(lambda _: _started_before(key))):
+        return before
+    return _start_many(retry.run(lambda _: versions.read(workflow, version)), requests, principal, notify, key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +264,16 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
     return _started(run, version.number)
 
 
-def _start_many(version: Version, requests: Sequence[StartRequest], principal: str, notify: bool) -> list[StartedRun]:
+def _start_many(
+    version: Version, requests: Sequence[StartRequest], principal: str, notify: bool, key: StartKey | None
+) -> list[StartedRun]:
     graph = graph_of(version.id)
     lanes = [request.lane or graph.lane for request in requests]
     lane = urgency(lanes)[0] if lanes else graph.lane
     with precedence.starting(lane):
         _check_inputs(graph, requests, True, lane)
         started: list[StartedRun] = []
+        kept: list[list[NewRun]] = []
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
             runs: list[NewRun] = []
             for request in requests[start : start + RUNS_PER_TRANSACTION]:
@@ -276,9 +282,40 @@ def _start_many(version: Version, requests: Sequence[StartRequest], principal: s
                 runs.append(new_run(graph, version.id, request, version.now, principal, notify))
             if start == 0:
                 retry.run(lambda _: admission.admit(lanes))
-            retry.run(partial(_insert, runs))
+            if key is None:
+                retry.run(partial(_insert, runs))
+            else:
+                kept.append(runs)
             started += [_started(run, version.number) for run in runs]
-        return started
+        return started if key is None else retry.run(lambda _: _insert_once(kept, started, key))
+
+
+def _insert_once(groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey) -> list[StartedRun]:
+    """All of them in one transaction, with the key that they are found by: all of them or none."""
+    with transaction.atomic():
+        if store.take_key(key):
+            for runs in groups:
+                dispatch.hint_after_commit(store.insert_runs(runs))
+            store.keep_answer(key, orjson.dumps(started).decode())
+            return started
+    before = _started_before(key)
+    if before is None:
+        raise RequestUnderWay  # the other request has just failed, and took the key with it
+    return before
+
+
+def _started_before(key: StartKey) -> list[StartedRun] | None:
+    """The runs that were started under this key. Raises IdempotencyMismatch."""
+    found = store.answer_of_key(key.principal, key.key)
+    if found is None:
+        return None
+    known_hash, answer = found
+    if known_hash != key.request_hash or not answer:
+        raise IdempotencyMismatch
+    return [
+        StartedRun(**{**run, "created_at": datetime.fromisoformat(run["created_at"]), "existing": True})
+        for run in orjson.loads(answer)
+    ]
 
 
 def _insert(runs: Sequence[NewRun], attempt: Attempt) -> None:

@@ -72,6 +72,14 @@ class IdempotencyMismatch(WorkflowsError):
     status = 422
 
 
+class RequestUnderWay(WorkflowsError):
+    """Another request with that Idempotency-Key is under way. Send yours again after `retry_after` seconds."""
+
+    code = "request_under_way"
+    status = 409
+    retry_after = 2
+
+
 class LaneFull(WorkflowsError):
     """More waits in this lane than can be served in time. Send the same request again after `retry_after` seconds."""
 

@@ -2,7 +2,8 @@
 
 import re
 
-from erip.foundation.http.light.messages import LightRequest, LightResponse, Route
+from erip.foundation.http.headers import IDEMPOTENCY_KEY
+from erip.foundation.http.light.messages import LightRequest, LightResponse, NotLight, Route
 from workflows import queries
 from workflows.api.serializers import NAME
 from workflows.api.starting import start_run
@@ -26,6 +27,8 @@ def _read_run(_: LightRequest, id: str) -> LightResponse:
 
 
 def _cancel_run(request: LightRequest, id: str) -> LightResponse:
+    if IDEMPOTENCY_KEY in request.headers:
+        raise NotLight
     return LightResponse.of(runs.cancelled_run(request, id))
 
 

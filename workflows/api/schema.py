@@ -1,8 +1,9 @@
 """How operations describe themselves to OpenAPI: `operation` marks a view's method with its scope and its
-answers.
+answers, and gives each that changes something what all of these share.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -11,8 +12,10 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from erip.access.permissions import Handler, requires
 from erip.access.scopes import Scope
+from erip.foundation.http.headers import idempotency_key, refuse_conditions, refuse_idempotency_key
 from erip.foundation.http.problems import MEDIA_TYPE
 
+from .once import REPLAYED, Restore, once
 from .responses import Problem
 from .serializers import NAME, STEP
 
@@ -48,11 +51,14 @@ IDEMPOTENCY_PARAMETER = OpenApiParameter(
     {
         "type": "string",
         "minLength": 1,
-        "maxLength": 255,
-        "pattern": r"^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$",
+        "maxLength": 257,
+        "pattern": r'^(?:[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]{1,255}|"[\x20\x21\x23-\x5B\x5D-\x7E]{1,255}")$',
     },
     OpenApiParameter.HEADER,
-    description="The same key with the same request answers with the run that it started before.",
+    description=(
+        "The same request sent again under the same key does nothing new, and is answered as it was before. A string "
+        "in double quotes (RFC 8941), or the same characters bare; 1 to 255 of them. Kept for a week."
+    ),
 )
 PREFER_PARAMETER = OpenApiParameter(
     "Prefer",
@@ -84,6 +90,9 @@ def operation(
     problems: Sequence[int] = (),
     parameters: Sequence[Any] = (),
     examples: Sequence[OpenApiExample] = (),
+    own_key: bool = False,
+    no_key: str = "",
+    restore: Restore | None = None,
 ) -> Callable[[Handler], Handler]:
     """Mark a view's method: who may call it, what it takes, what it answers with (in `media_type`).
 
@@ -91,7 +100,71 @@ def operation(
     their session, all of them; none: superusers only.
 
     The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
+    A POST or PATCH keeps idempotency keys (`once`), unless it does so itself (own_key) or does not at all (no_key: why,
+    completing "Idempotency-Key …"). restore: see `once`. No change is made under a condition that is not looked at.
     """
+
+    def mark(handler: Handler) -> Handler:
+        changes = handler.__name__ in ("post", "put", "patch", "delete")
+        repeatable = handler.__name__ in ("post", "patch") and not no_key
+        every, codes = list(parameters), set(problems)
+        if repeatable:
+            every.append(IDEMPOTENCY_PARAMETER)
+            codes |= {409, 422}
+            if not own_key:
+                replayed = "`true`: the request was done before, under this Idempotency-Key."
+                every.append(response_header(REPLAYED, replayed, *answers))
+        answered = _changing(handler, own_key=own_key, no_key=no_key, restore=restore) if changes else handler
+        described: Handler = _described(
+            scope=scope,
+            permissions=permissions,
+            tag=tag,
+            id=id,
+            summary=summary,
+            answers=answers,
+            media_type=media_type,
+            description=description,
+            request=request,
+            problems=codes,
+            parameters=every,
+            examples=examples,
+        )(answered)
+        return requires(scope, *permissions)(described) if scope is not None else described
+
+    return mark
+
+
+def _changing(handler: Handler, *, own_key: bool, no_key: str, restore: Restore | None) -> Handler:
+    """A method that changes something, with what all of these have in common."""
+    kept = handler.__name__ in ("post", "patch")
+
+    @wraps(handler)
+    def answer(view: Any, request: Any, *arguments: Any, **named: Any) -> Any:
+        refuse_conditions(request)
+        if kept and no_key:
+            refuse_idempotency_key(request, no_key)
+        elif kept and not own_key and (key := idempotency_key(request)) is not None:
+            return once(request, key, lambda: handler(view, request, *arguments, **named), restore=restore)
+        return handler(view, request, *arguments, **named)
+
+    return answer  # type: ignore[return-value]
+
+
+def _described(
+    *,
+    scope: Scope | None,
+    permissions: Sequence[str],
+    tag: str,
+    id: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    media_type: str,
+    description: str,
+    request: Any,
+    problems: Sequence[int] | set[int],
+    parameters: Sequence[Any],
+    examples: Sequence[OpenApiExample],
+) -> Callable[[Handler], Handler]:
     statuses = {400, 503, *problems}
     if any(getattr(parameter, "location", None) == OpenApiParameter.PATH for parameter in parameters):
         statuses.add(404)
@@ -108,7 +181,7 @@ def operation(
         response_header("WWW-Authenticate", "How to authenticate.", 401) if scope is not None else None,
         response_header("Retry-After", "Seconds to rest.", *(statuses & {429, 503})),
     ]
-    describe = extend_schema(
+    describe: Callable[[Handler], Handler] = extend_schema(
         operation_id=id,
         summary=summary,
         description=description,
@@ -119,12 +192,7 @@ def operation(
         examples=list(examples),
         auth=None if scope is not None else [],
     )
-
-    def mark(handler: Handler) -> Handler:
-        described: Handler = describe(handler)
-        return requires(scope, *permissions)(described) if scope is not None else described
-
-    return mark
+    return describe
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

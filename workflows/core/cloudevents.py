@@ -22,6 +22,19 @@ from workflows.core.blocks import Entry
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 
+#: the charsets in which a text is read, and Python's names of them
+CHARSETS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "iso-8859-15": "iso8859-15",
+    "windows-1252": "cp1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+}
+
 #: faults that are told of one request
 MAX_FAULTS = 100
 #: levels that an event may be nested: it can then be walked recursively everywhere
@@ -95,12 +108,15 @@ def read_binary(
     content_type: str,
     body: bytes,
     *,
+    charset: str | None = None,
     partitions: int,
     check: Check = _accept_any,
 ) -> Batch:
     """One event whose attributes are `ce-` headers and whose data is the body. Raises NotJson, Invalid.
 
-    headers: names in lower case; values as they came, percent-encoded where they are not ASCII.
+    headers: names in lower case; values as they came, percent-encoded where they are not ASCII. charset: what
+    content_type names, in lower case; text is read by it, and JSON is UTF-8 alone. A text without one that is not UTF-8
+    is kept as the bytes that it is.
     """
     event: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -122,9 +138,14 @@ def read_binary(
     media = content_type.partition(";")[0].strip().lower()
     if body:
         if media in ("", "application/json", "text/json") or media.endswith("+json"):
-            event["data"] = _parse(body)
-        elif media.startswith("text/") and (text := _text(body)) is not None:
-            event["data"] = text
+            if charset is not None and CHARSETS.get(charset) not in ("utf-8", "ascii"):
+                faults.append(Fault("Content-Type", "the charset must be utf-8: JSON is nothing else"))
+            else:
+                event["data"] = _parse(body)
+        elif media.startswith("text/"):
+            name, value, found = _text_data(body, charset)
+            event[name] = value
+            faults += found
         else:
             event["data_base64"] = base64.b64encode(body).decode()
     try:
@@ -154,11 +175,22 @@ def _header_value(value: str) -> str:
     return (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
 
 
-def _text(body: bytes) -> str | None:
+def _text_data(body: bytes, charset: str | None) -> tuple[str, str, list[Fault]]:
+    """The attribute that holds a text, its value, and what is wrong with it."""
+    codec = CHARSETS.get(charset or "utf-8")
+    if codec is None:
+        known = ", ".join(CHARSETS)
+        fault = Fault("Content-Type", f'the charset "{str(charset)[:40]}" is not read here; send one of {known}')
+        return "data", "", [fault]
     try:
-        return body.decode()
+        text = body.decode(codec)
     except UnicodeDecodeError:
-        return None
+        if charset is None:
+            return "data_base64", base64.b64encode(body).decode(), []
+        return "data", "", [Fault("data", f"is not {charset}, as Content-Type says")]
+    if "\0" in text:
+        return "data", "", [Fault("data", "contains the character U+0000, which cannot be stored")]
+    return "data", text, []
 
 
 def _parse(body: bytes) -> Any:

@@ -14,16 +14,17 @@ lock held while deciding. A run for which the condition fails is taken again the
 The functions here run in the caller's transaction; each says whether it needs one. A statement that needs none is a
 transaction of its own in autocommit; several of them in one string are one round trip and one transaction.
 
-One module an idea: `values` (in and out), `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`), `workers`,
-`searches`.
+One module an idea: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
+`workers`, `searches`.
 """
 
 from workflows.store.archive import archive_runs, count_archivable, drop_archive
 from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
+from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.searches import due_steps, overdue_runs
-from workflows.store.starts import StartKey, forget_idempotency_keys, insert_runs, run_of_key, start_run, still_ready
+from workflows.store.starts import insert_runs, start_run, still_ready
 from workflows.store.values import (
     RUN_ENDED_CHANNEL,
     WORKER_CHANNEL,
@@ -59,6 +60,7 @@ __all__ = [
     "NewRun",
     "Report",
     "StartKey",
+    "answer_of_key",
     "apply",
     "archive_runs",
     "bury_silent_workers",
@@ -70,6 +72,7 @@ __all__ = [
     "from_json",
     "heartbeat",
     "insert_runs",
+    "keep_answer",
     "lane_loads",
     "next_worker_id",
     "orphaned_steps",
@@ -83,6 +86,7 @@ __all__ = [
     "steps_of_worker",
     "still_ready",
     "stop_worker",
+    "take_key",
     "to_array",
     "to_json",
 ]

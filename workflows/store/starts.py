@@ -1,7 +1,6 @@
-"""New runs, and the idempotency keys that they are started under."""
+"""New runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,17 +9,9 @@ from django.db import connection
 from erip.foundation.db import prepared
 from workflows.core.states import Lane, RunState
 from workflows.store import outbox
+from workflows.store.keys import StartKey
 from workflows.store.rows import NEW_STEPS, Writes
 from workflows.store.values import RUN_ENDED_CHANNEL, WORKER_CHANNEL, NewRun, to_array, to_json
-
-
-@dataclass(frozen=True, slots=True)
-class StartKey:
-    """The idempotency key under which a run is started."""
-
-    principal: str
-    key: str
-    request_hash: str
 
 
 def start_run(
@@ -101,17 +92,6 @@ def _not_to_overtake(lane: str) -> list[str]:
     return [] if lane == Lane.CRITICAL else order[: order.index(lane) + 1]
 
 
-def run_of_key(principal: str, key: str) -> tuple[str, str] | None:
-    """(run id, request hash) of the run that was started under this key."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT run_id, request_hash FROM workflows_idempotencykey WHERE principal = %s AND key = %s",
-            [principal, key],
-        )
-        row = cursor.fetchone()
-    return (str(row[0]), row[1]) if row else None
-
-
 def still_ready(run_ids: Sequence[str]) -> list[tuple[str, str]]:
     """(lane, run id) of those of these runs that still wait for a worker."""
     with connection.cursor() as cursor:
@@ -120,16 +100,6 @@ def still_ready(run_ids: Sequence[str]) -> list[tuple[str, str]]:
             [list(run_ids)],
         )
         return [(lane, str(run_id)) for lane, run_id in cursor.fetchall()]
-
-
-def forget_idempotency_keys(*, older_than_days: int) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM workflows_idempotencykey WHERE created_at < now() - make_interval(days => %s)",
-            [older_than_days],
-        )
-        count: int = cursor.rowcount
-        return count
 
 
 def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:

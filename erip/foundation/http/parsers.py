@@ -12,6 +12,7 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser
 
 from erip.foundation.faults import Fault, join
+from erip.foundation.http.headers import need_no_coding, need_utf8
 from erip.foundation.http.limits import body_limit
 from erip.foundation.http.problems import BadRequest, PayloadTooLarge, Unprocessable
 
@@ -40,7 +41,7 @@ class JsonParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        body = read_limited(stream, parser_context)
+        body = read_plain(stream, media_type, parser_context)
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -58,7 +59,7 @@ class DefinitionParser(BaseParser):
     def parse(  # type: ignore[override]
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> DefinitionSource:
-        return DefinitionSource(read_limited(stream, parser_context), self.media)
+        return DefinitionSource(read_plain(stream, media_type, parser_context), self.media)
 
 
 class YamlDefinitionParser(DefinitionParser):
@@ -77,6 +78,15 @@ class XYamlDefinitionParser(YamlDefinitionParser):
 
 class TextYamlDefinitionParser(YamlDefinitionParser):
     media_type = "text/yaml"
+
+
+def read_plain(stream: IO[Any], media_type: str | None, parser_context: Mapping[str, Any] | None) -> bytes:
+    """The whole body, which must be UTF-8 and not compressed. Raises UnsupportedMedia, BadRequest, PayloadTooLarge."""
+    request = (parser_context or {}).get("request")
+    need_utf8(media_type or "")
+    if request is not None:
+        need_no_coding(request)
+    return read_limited(stream, parser_context)
 
 
 def read_limited(stream: IO[Any], parser_context: Mapping[str, Any] | None) -> bytes:

@@ -58,6 +58,17 @@ class Unprocessable(exceptions.APIException):
         self.faults = faults
 
 
+class UnsupportedMedia(exceptions.APIException):
+    """A body in a content coding that is not read here, with every fault."""
+
+    status_code = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_media_type"
+
+    def __init__(self, faults: list[Fault], detail: str = "The body is not in a form that is read here.") -> None:
+        super().__init__(detail)
+        self.faults = faults
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An RFC 9457 problem.

@@ -9,13 +9,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.foundation.http.headers import idempotency_key, request_hash
 from erip.foundation.http.incoming import Incoming
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows import engine, queries
 
 from .. import responses
 from ..schema import (
-    IDEMPOTENCY_PARAMETER,
     NAME_PARAMETER,
     PREFER_PARAMETER,
     RUN_PARAMETER,
@@ -51,7 +51,6 @@ class WorkflowRuns(APIView):
         ),
         parameters=[
             NAME_PARAMETER,
-            IDEMPOTENCY_PARAMETER,
             PREFER_PARAMETER,
             _LOCATION,
             response_header("Preference-Applied", "`wait`, if the preference was.", 200, 202),
@@ -60,6 +59,7 @@ class WorkflowRuns(APIView):
         examples=[_START_EXAMPLE],
         answers={200: responses.Run, 202: responses.RunStarted},
         problems=[429],
+        own_key=True,
     )
     def post(self, request: Request, name: str) -> Response:
         # Requests with an API key mostly go by erip.foundation.http.light, which calls the same function.
@@ -79,20 +79,25 @@ class RunsBulk(APIView):
         summary="Start many runs",
         description=(
             "Up to 10,000 of one workflow, in a body of up to 16 MiB. "
-            "Every input is checked before any run is started; they are then accepted 1,000 at a time."
+            "Every input is checked before any run is started; they are then accepted 1,000 at a time, or with an "
+            "`Idempotency-Key` all at once."
         ),
         request=StartBulk,
         examples=[_BULK_EXAMPLE],
         answers={202: responses.BulkStarted},
         problems=[404, 429],
+        own_key=True,
     )
     def post(self, request: Request) -> Response:
+        key = idempotency_key(request)
         body = read_body(request, StartBulk)
         runs = engine.start_runs(
             body["workflow"],
             [engine.StartRequest(item, None, body.get("lane")) for item in body["inputs"]],
             principal=principal_of(request),
             version=body.get("version"),
+            idempotency_key=key,
+            request_hash=request_hash(request) if key else None,
             many=True,
         )
         return Response({"count": len(runs), "ids": [run.id for run in runs]}, status=202)

@@ -122,6 +122,7 @@ class WorkflowValidate(APIView):
         request=_BODY,
         examples=_EXAMPLES,
         answers={200: responses.Validated},
+        no_key="is not kept here: checking a definition makes nothing, and can be asked again",
     )
     def post(self, request: Request, name: str) -> Response:
         sent = _source(request)

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework.exceptions import UnsupportedMediaType
 
 from erip.foundation.faults import Fault
+from erip.foundation.http.headers import charset_of, codings, need_utf8
 from erip.foundation.http.problems import BadRequest
 from workflows.core.cloudevents import (
     BATCH,
@@ -25,6 +26,9 @@ from workflows.events.errors import EventsInvalid
 
 from .encodings import decoded
 
+#: why `Idempotency-Key` is refused
+NO_KEY = "is not kept here: an event is recognised by its source and id, so the same events can be sent again"
+
 
 def accept(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """Accept the events of a request: when this returns they are durable. Returns the answer's document.
@@ -33,7 +37,7 @@ def accept(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """
     ingest.knock(max(1, body.count(b'"specversion"')))
     limit = conf().body_limit
-    plain = decoded(body, headers.get("Content-Encoding", ""), limit)
+    plain = decoded(body, _coding(headers.get("Content-Encoding", "")), limit)
     try:
         batch = read(headers, plain)
     except NotJson as error:
@@ -46,12 +50,11 @@ def accept(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
 
 
 def read(headers: Mapping[str, str], body: bytes) -> Batch:
-    """The events of a request, in whichever of the three modes. Raises NotJson, Invalid, UnsupportedMediaType."""
+    """The events of a request, in whichever of the three modes. Raises NotJson, Invalid, APIException."""
     sent = headers.get("Content-Type", "")
-    media, _, parameters = sent.partition(";")
-    media = media.strip().lower()
+    media = sent.partition(";")[0].strip().lower()
     if media.startswith("application/cloudevents"):
-        _need_utf8(parameters)
+        need_utf8(sent)
         partitions, check = conf().partitions, _checker()
         if media == BATCH:
             return read_batch(body, partitions=partitions, most=conf().batch_limit, check=check)
@@ -65,7 +68,16 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
             "or the attributes in ce- headers.",
         )
     named = [(name.lower(), value) for name, value in headers.items()]
-    return read_binary(named, sent, body, partitions=conf().partitions, check=_checker())
+    charset = charset_of(sent)
+    return read_binary(named, sent, body, charset=charset, partitions=conf().partitions, check=_checker())
+
+
+def _coding(sent: str) -> str:
+    """The one coding that the body is in, if any. Raises UnsupportedMediaType for several, BadRequest."""
+    names = codings(sent) if sent else []
+    if len(names) > 1:
+        raise UnsupportedMediaType(sent, "A body in several codings is not read here; send it in gzip or zstd.")
+    return names[0] if names else ""
 
 
 def _checker() -> Check:
@@ -79,10 +91,3 @@ def _checker() -> Check:
         return faults
 
     return faults_of
-
-
-def _need_utf8(parameters: str) -> None:
-    """JSON is UTF-8 (RFC 8259)."""
-    name, _, value = parameters.strip().partition("=")
-    if name.strip().lower() == "charset" and value.strip(' "').lower() not in ("utf-8", "utf8", "us-ascii"):
-        raise BadRequest([Fault("Content-Type", "the charset must be utf-8: JSON is nothing else")])

@@ -2,13 +2,15 @@
 
 import re
 
+from erip.foundation.http.headers import refuse_idempotency_key
 from erip.foundation.http.light import LightRequest, LightResponse, Route
 
-from .accepting import accept
+from .accepting import NO_KEY, accept
 from .views.events import Events
 
 
 def _accept(request: LightRequest) -> LightResponse:
+    refuse_idempotency_key(request, NO_KEY)
     return LightResponse.of(accept(request.headers, request.body), 202)
 
 

@@ -71,7 +71,7 @@ class Light:
                 # Without a length REST framework sees no body; what only reads has none.
                 measured = route.method == "GET" or headers.get("Content-Length", "").isdigit()
                 keyed = headers.get("Authorization", "")[:7].lower() == "bearer "
-                if measured and keyed and middleware.served(headers, scheme):
+                if measured and keyed and not headers.rare and middleware.served(headers, scheme):
                     return route, matched.groupdict(), headers, scheme
                 return None
         return None

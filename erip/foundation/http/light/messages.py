@@ -15,8 +15,11 @@ from rest_framework.parsers import BaseParser
 from rest_framework.utils.mediatypes import media_type_matches
 from rest_framework.views import APIView
 
+from erip.foundation.http.headers import CONDITIONS
 from erip.foundation.http.renderers import dumps
 
+#: headers whose meaning the view's own decorator looks after
+_RARE = frozenset(name.lower().encode() for name in CONDITIONS)
 #: no media type is as long
 _LONG_MEDIA_TYPE = 200
 
@@ -52,6 +55,11 @@ class LightHeaders(Mapping[str, str]):
             before = self._values.get(name)
             text = value.decode("latin1")
             self._values[name] = text if before is None else f"{before},{text}"
+
+    @property
+    def rare(self) -> bool:
+        """Whether there is one that only the ordinary way looks at."""
+        return not _RARE.isdisjoint(self._values)
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower().encode("latin1")]

@@ -18,7 +18,7 @@ from workflows.core.cloudevents import BATCH, STRUCTURED
 from workflows.events import queries, replaying
 
 from .. import serializers
-from ..accepting import accept
+from ..accepting import NO_KEY, accept
 
 _EXAMPLE = {
     "specversion": "1.0",
@@ -78,6 +78,7 @@ class Events(APIView):
         examples=[OpenApiExample("A threat", value=_EXAMPLE, request_only=True, media_type=STRUCTURED)],
         answers={202: serializers.Accepted},
         problems=[429],
+        no_key=NO_KEY,
     )
     def post(self, request: Request) -> Response:
         body = request.data if isinstance(request.data, bytes) else b""

@@ -1,0 +1,251 @@
+"""`Idempotency-Key` on everything that makes something: done once and answered twice, or refused by name.
+
+The sweep goes over the OpenAPI document, so a new POST has to be added here, and is held to the same.
+"""
+
+import threading
+import uuid
+
+import orjson
+import pytest
+from django.apps import apps
+from django.db import connections
+
+from erip.access.scopes import Scope
+from erip.foundation.http.documents import _document
+from tests.support.api import DEFINITION, INPUT, Api, key, publish
+from workflows import engine
+from workflows.events.models import DeadLetter, Delivery
+from workflows.models import IdempotencyKey, WorkflowRun
+from workflows.models.runs import StepRun
+
+DOCUMENT = orjson.loads(_document())
+#: (method, path, operation id) of all that is neither read nor idempotent by its method
+OPERATIONS = [
+    (method.upper(), path, operation["operationId"])
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if method in ("post", "patch")
+]
+#: what needs no key, and says so
+REFUSING = {"acceptEvents", "validateWorkflow"}
+SUBSCRIPTION = {"url": "https://hooks.example.com/erip", "types": ["workflow.run.*"]}
+EVENT = {"specversion": "1.0", "id": "1", "source": "/test", "type": "test.happened"}
+
+
+def run(**changes):
+    made = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
+    if changes:
+        WorkflowRun.objects.filter(pk=made).update(**changes)
+    return made
+
+
+def cancelled() -> str:
+    made = run()
+    engine.cancel_run(made, principal="test")
+    return made
+
+
+def unknown_step() -> str:
+    made = run()
+    StepRun.objects.filter(run_id=made).update(state="UNKNOWN", attempt=1)
+    return made
+
+
+def letter() -> int:
+    return DeadLetter.objects.create(
+        partition=0, effect="triggers", code="x", message="x", attempts=1, type="t", source="/s", event_id="1",
+        event=orjson.dumps({**EVENT, "data": {}}).decode(),
+    ).pk  # fmt: skip
+
+
+def subscription(api) -> str:
+    return api.post("/subscriptions", SUBSCRIPTION).json()["id"]
+
+
+def delivery(api) -> int:
+    made = Delivery.objects.create(subscription_id=subscription(api), body="{}", type="t", event_id="1")
+    return made.pk
+
+
+#: of each operation: a path and a body that it takes, and another body (None: it takes one alone)
+REQUESTS = {
+    "startRun": lambda api: ("/workflows/look-up/runs", {"input": INPUT}, {"input": {"cves": []}}),
+    "startRuns": lambda api: (
+        "/runs/bulk",
+        {"workflow": "look-up", "inputs": [INPUT, INPUT]},
+        {"workflow": "look-up", "inputs": [INPUT]},
+    ),
+    "cancelRun": lambda api: (f"/runs/{run()}/cancel", {"reason": "a"}, {"reason": "b"}),
+    "retryRun": lambda api: (f"/runs/{cancelled()}/retry", {}, None),
+    "resolveStep": lambda api: (
+        f"/runs/{unknown_step()}/steps/enrich/resolve",
+        {"outcome": "failed"},
+        {"outcome": "retry"},
+    ),
+    "subscribe": lambda api: ("/subscriptions", SUBSCRIPTION, {**SUBSCRIPTION, "description": "another"}),
+    "changeSubscription": lambda api: (f"/subscriptions/{subscription(api)}", {"enabled": False}, {"enabled": True}),
+    "rotateSecret": lambda api: (f"/subscriptions/{subscription(api)}/rotate-secret", {}, None),
+    "testSubscription": lambda api: (f"/subscriptions/{subscription(api)}/test", {}, None),
+    "redeliver": lambda api: (f"/deliveries/{delivery(api)}/redeliver", {}, None),
+    "retryDeadLetter": lambda api: (f"/events/dead-letters/{letter()}/retry", None, None),
+    "discardDeadLetter": lambda api: (f"/events/dead-letters/{letter()}/discard", None, None),
+    "replayEvents": lambda api: (
+        "/events/replay",
+        {"target": "triggers", "dry_run": False},
+        {"target": "triggers", "dry_run": False, "type": "t"},
+    ),
+    "acceptEvents": lambda api: ("/events", EVENT, None),
+    "validateWorkflow": lambda api: ("/workflows/look-up/validate", DEFINITION.encode(), None),
+}
+MEDIA = {"acceptEvents": "application/cloudevents+json", "validateWorkflow": "application/yaml"}
+
+
+@pytest.fixture
+def api(db) -> Api:
+    publish()
+    return Api(key(Scope.ADMIN))
+
+
+def stored() -> dict[str, int]:
+    """How many rows there are, of everything but what a call writes by being made."""
+    return {model.__name__: model._default_manager.count() for model in apps.get_models() if model._meta.managed}
+
+
+def send(api, method, path, body, name, **headers):
+    content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
+    media = MEDIA.get(name, "application/json")
+    return api.send(method, path, content, **{"Content-Type": media, **headers})
+
+
+def test_every_operation_that_makes_something_is_in_the_sweep():
+    assert {name for _, _, name in OPERATIONS} == REQUESTS.keys()
+
+
+@pytest.mark.parametrize(("method", "path", "name"), OPERATIONS, ids=[name for _, _, name in OPERATIONS])
+def test_a_request_under_a_key_is_done_once_or_the_key_is_refused(api, method, path, name):
+    path, body, other = REQUESTS[name](api)
+    operation = next(
+        each for item in DOCUMENT["paths"].values() for each in item.values() if each.get("operationId") == name
+    )
+    documented = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    quoted = f'"{uuid.uuid4()}"'
+
+    first = send(api, method, path, body, name, Idempotency_Key=quoted)
+
+    assert documented == (name not in REFUSING)
+    if name in REFUSING:
+        assert (first.status_code, first.json()["faults"][0]["path"]) == (400, "Idempotency-Key")
+        assert send(api, method, path, body, name).status_code < 300
+        return
+    assert first.status_code < 300, first.content
+    before = stored()
+    again = send(api, method, path, body, name, Idempotency_Key=quoted)
+    bare = send(api, method, path, body, name, Idempotency_Key=quoted.strip('"'))
+    assert stored() == before
+    for answer in (again, bare):
+        assert answer.status_code == first.status_code
+        assert answer.headers.get("Location") == first.headers.get("Location")
+        if name == "startRun":
+            assert {**answer.json(), "existing": False} == first.json()
+        elif first.content:
+            assert answer.json() == first.json()
+        if name not in ("startRun", "startRuns"):
+            assert answer.headers["Idempotent-Replayed"] == "true"
+    if other is not None:
+        different = send(api, method, path, other, name, Idempotency_Key=quoted)
+        assert (different.status_code, different.json()["code"]) == (422, "idempotency-mismatch")
+    elsewhere = api.post("/workflows/look-up/runs", {"input": {"cves": ["x"]}}, Idempotency_Key=quoted)
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (422, "idempotency-mismatch")
+    assert stored() == before
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS.keys() - REFUSING))
+@pytest.mark.parametrize("bad", ["", '""', "a b", "a,b", '"a', "é", "x" * 256, f'"{"x" * 256}"', '"a", "b"', "a;b"])
+def test_a_key_that_is_none_is_refused_everywhere(api, name, bad):
+    method = next(method for method, _, each in OPERATIONS if each == name)
+    path, body, _ = REQUESTS[name](api)
+    before = stored()
+
+    answer = send(api, method, path, body, name, Idempotency_Key=bad)
+
+    assert (answer.status_code, answer.json()["faults"][0]["path"]) == (400, "Idempotency-Key")
+    assert stored() == before
+
+
+def test_another_callers_key_is_another_key(api):
+    other = Api(key(Scope.ADMIN, name="other"))
+
+    first = api.post("/subscriptions", SUBSCRIPTION, Idempotency_Key="k").json()
+    second = other.post("/subscriptions", SUBSCRIPTION, Idempotency_Key="k").json()
+
+    assert first["id"] != second["id"]
+
+
+def test_what_was_refused_leaves_no_key_behind(api):
+    refused = api.post("/subscriptions", {**SUBSCRIPTION, "url": "ftp://x"}, Idempotency_Key="k")
+    accepted = api.post("/subscriptions", SUBSCRIPTION, Idempotency_Key="k")
+
+    assert (refused.status_code, accepted.status_code) == (422, 201)
+
+
+def test_no_secret_is_kept_with_an_answer(api):
+    secret = api.post("/subscriptions", SUBSCRIPTION, Idempotency_Key="k").json()["secret"]
+    again = api.post("/subscriptions", SUBSCRIPTION, Idempotency_Key="k").json()["secret"]
+
+    assert again == secret
+    assert secret not in IdempotencyKey.objects.get(key="k").answer
+
+
+def test_a_bulk_start_under_a_key_is_all_or_nothing(api):
+    body = {"workflow": "look-up", "inputs": [INPUT] * 1_001}
+
+    first = api.post("/runs/bulk", body, Idempotency_Key="k").json()
+    again = api.post("/runs/bulk", body, Idempotency_Key="k").json()
+
+    assert first["count"] == 1_001
+    assert again == first
+    assert WorkflowRun.objects.count() == 1_001
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match", "If-Unmodified-Since"])
+@pytest.mark.parametrize("path", ["/workflows/look-up/runs", "/runs/bulk", "/subscriptions"])
+def test_a_condition_that_cannot_be_kept_is_refused(api, name, path):
+    answer = api.post(path, {}, **{name: "*"})
+
+    assert (answer.status_code, answer.json()["faults"][0]["path"]) == (400, name)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/runs/bulk", {"workflow": "look-up", "inputs": [INPUT] * 50}),
+        ("/subscriptions", SUBSCRIPTION),
+        ("/workflows/look-up/runs", {"input": INPUT}),
+    ],
+    ids=["bulk", "subscribe", "start"],
+)
+def test_ten_at_once_under_one_key_do_it_once(path, body):
+    publish()
+    api = Api(key(Scope.ADMIN))
+    barrier, answers = threading.Barrier(10), []
+
+    def call():
+        try:
+            barrier.wait(10)
+            answers.append(api.post(path, body, Idempotency_Key="k"))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=call) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    done = [answer.json() for answer in answers if answer.status_code < 300]
+    assert len(answers) == 10
+    assert {answer.status_code for answer in answers} <= {201, 202, 409}
+    assert done
+    assert len({str(each.get("ids") or each["id"]) for each in done}) == 1
