@@ -229,7 +229,7 @@ def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict
     step = {
         "id": node.id,
         "item": None,
-        "uses": node.uses,
+        "uses": node.work.uses if node.work else None,
         "needs": list(node.needs),
         "essential": node.essential,
         **(told or without),

@@ -10,7 +10,7 @@ _FRAME = re.compile(r"(.*) \((.*?)(?::\d+)?\)$")
 #: what a frame belongs to: the first whose file begins with one of the paths. A frame of no group (the standard
 #: library, a dataclass's own code) counts to whoever called it.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "machine: decides": ("workflows/core/machine.py",),
+    "machine: decides": ("workflows/core/machine/", "workflows/core/kinds/"),
     "definitions, expressions": ("workflows/core/", "workflows/graphs.py", "common_expression_language"),
     "store: rows and SQL": ("workflows/store/",),
     "writer, executor, bodies": (

@@ -65,9 +65,9 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
         if node.condition is not None and not node.condition.evaluate(state):
             steps[node.id] = {"output": None, "status": "SKIPPED"}
             continue
-        given = node.with_.render(state) if node.with_ else {}
+        given = node.work.with_.render(state) if node.work.with_ else {}
         steps[node.id] = {
-            "output": call(node.uses, given, context(node.id, run_id, name)),
+            "output": call(node.work.uses, given, context(node.id, run_id, name)),
             "status": "SUCCEEDED",
         }
     return graph.output.render(state) if graph.output else None, {key: one["output"] for key, one in steps.items()}

@@ -4,7 +4,7 @@ from benchmarks.profiling import stacks
 
 LOOP = "run (threading.py:975);Writer._write_for_ever (workflows/worker/writer.py:112)"
 RAW = f"""\
-{LOOP};apply (workflows/store/checkpoints.py:40);decide (workflows/core/machine.py:20);__init__ (<string>:3) 6
+{LOOP};apply (workflows/store/checkpoints.py:40);decide (workflows/core/machine/deciding.py:20);__init__ (<string>:3) 6
 {LOOP};apply (workflows/store/checkpoints.py:44);to_json (workflows/store/values.py:79) 1
 {LOOP};apply (workflows/store/checkpoints.py:50);CursorWrapper._execute (django/db/backends/utils.py:105) 2
 {LOOP};Writer._take (workflows/worker/writer.py:124) 1

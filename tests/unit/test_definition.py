@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflows.core.definition import SCHEMA, DefinitionInvalid, content_hash, parse, validate
+from workflows.core.definition import DefinitionInvalid, content_hash, parse, schema, validate
 from workflows.core.graph import Retry
+from workflows.core.kinds import ForEach
 
+SCHEMA = schema()
 CVE_LIST = {"type": "array", "items": {"type": "string"}}
 
 
@@ -101,13 +103,13 @@ def test_a_definition_becomes_a_graph():
     assert list(graph.steps) == ["enrich", "posture", "notify"]
     assert graph.dependents == {"enrich": ("posture",), "posture": ("notify",), "notify": ()}
     enrich, posture, notify = graph.steps.values()
-    assert enrich.timeout == 90.0
-    assert enrich.retry == Retry(max_attempts=2, backoff=0.5, max_delay=5.0)
-    assert (posture.timeout, posture.retry) == (30.0, Retry())
+    assert enrich.work.timeout == 90.0
+    assert enrich.work.retry == Retry(max_attempts=2, backoff=0.5, max_delay=5.0)
+    assert (posture.work.timeout, posture.work.retry) == (30.0, Retry())
     assert posture.needs == ("enrich",)
-    assert (notify.essential, notify.idempotent, notify.transactional) == (False, False, True)
+    assert (notify.essential, notify.work.idempotent, notify.work.transactional) == (False, False, True)
     context = {"input": {"cves": ["x"]}, "steps": {"enrich": {"output": 1}, "posture": {"output": {"level": "none"}}}}
-    assert enrich.with_.render(context) == {"cves": ["x"]}
+    assert enrich.work.with_.render(context) == {"cves": ["x"]}
     assert notify.condition.test(context) is False
     assert graph.output.render(context) == {"threat": 1, "posture": {"level": "none"}}
     assert graph.input_faults({"breach_id": "a", "cves": ["b"]}) == []
@@ -121,7 +123,7 @@ def test_a_definition_becomes_a_graph():
 def test_lane_and_timeout_have_defaults():
     graph = graph_of(with_steps("s: {uses: atlas.assess_posture}"))
     assert (graph.lane, graph.timeout, graph.input_schema, graph.output) == ("standard", None, None, None)
-    assert graph.steps["s"].with_ is None
+    assert graph.steps["s"].work.with_ is None
     assert graph.steps["s"].condition is None
 
 
@@ -143,7 +145,7 @@ def test_an_if_may_be_written_with_or_without_braces():
 
 def test_a_definition_may_make_a_step_not_idempotent():
     steps = graph_of(with_steps("s: {uses: atlas.assess_posture, idempotent: false}")).steps
-    assert steps["s"].idempotent is False
+    assert steps["s"].work.idempotent is False
 
 
 def test_a_step_may_read_what_its_needs_need():
@@ -156,7 +158,7 @@ def test_a_step_may_read_what_its_needs_need():
             """.replace("            ", "")
         )
     )
-    assert graph.steps["c"].with_.references == {"a"}
+    assert graph.steps["c"].work.with_.references == {"a"}
 
 
 def test_the_published_schema_is_a_schema_and_accepts_good_definitions():
@@ -346,15 +348,15 @@ ANYTHING = {"x": Registered("x", {})}
 
 def test_a_fan_out_has_its_list_its_width_and_its_tolerance():
     node = validate(fan_out(max_parallel=7, tolerated_failures="2.5%"), ANYTHING).steps["each"]
-    assert node.fan_out is not None
-    assert node.fan_out.max_parallel == 7
-    assert node.fan_out.tolerates(25, 1000)
-    assert not node.fan_out.tolerates(26, 1000)
+    assert isinstance(node.how, ForEach)
+    assert node.how.fan_out.max_parallel == 7
+    assert node.how.fan_out.tolerates(25, 1000)
+    assert not node.how.fan_out.tolerates(26, 1000)
     node = validate(fan_out(foreach=[1, "${{ input.two }}"], tolerated_failures=1), ANYTHING).steps["each"]
-    assert node.fan_out is not None
-    assert node.fan_out.max_parallel == 100
-    assert node.fan_out.foreach.render({"input": {"two": 2}}) == [1, 2]
-    assert [node.fan_out.tolerates(failed, 2) for failed in (0, 1, 2)] == [True, True, False]
+    assert isinstance(node.how, ForEach)
+    assert node.how.fan_out.max_parallel == 100
+    assert node.how.fan_out.foreach.render({"input": {"two": 2}}) == [1, 2]
+    assert [node.how.fan_out.tolerates(failed, 2) for failed in (0, 1, 2)] == [True, True, False]
 
 
 def test_item_and_index_can_be_read_in_the_with_of_a_fan_out_and_nowhere_else():
@@ -457,13 +459,13 @@ def test_what_the_published_schema_refuses_is_refused(document):
 
 @pytest.mark.parametrize("percent", range(101))
 def test_a_share_of_tolerated_failures_is_exact(percent: int) -> None:
-    how = validate(fan_out(tolerated_failures=f"{percent}%"), ANYTHING).steps["each"].fan_out
+    how = validate(fan_out(tolerated_failures=f"{percent}%"), ANYTHING).steps["each"].how.fan_out
     assert how.tolerates(percent, 100)
     assert not how.tolerates(percent + 1, 100)
 
 
 def test_tolerated_failures_that_are_written_as_a_whole_float_are_a_number_of_items() -> None:
-    how = validate(fan_out(tolerated_failures=3.0), ANYTHING).steps["each"].fan_out
+    how = validate(fan_out(tolerated_failures=3.0), ANYTHING).steps["each"].how.fan_out
     assert [how.tolerates(failed, 9) for failed in (3, 4)] == [True, False]
 
 

@@ -32,7 +32,7 @@ def test_the_example_of_the_documentation_runs():
     }
     assert graph.input_faults(given) == []
     assert list(graph.steps) == ["enrich", "decide", "notify"]
-    assert graph.steps["decide"].with_.render(context)["subject"] == "Breach B-7"
+    assert graph.steps["decide"].work.with_.render(context)["subject"] == "Breach B-7"
     assert graph.steps["notify"].condition.test(context) is True
-    assert graph.steps["notify"].with_.render(context) == {"text": "B-7: board"}
+    assert graph.steps["notify"].work.with_.render(context) == {"text": "B-7: board"}
     assert graph.output.render(context) == {"decision": {"level": "board"}, "exploited": True}

@@ -10,11 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.nodes import StepNode
 from workflows.core import machine
 from workflows.core.expressions import ITEM_ROOTS, ROOTS
-from workflows.core.fan_out import FanView, ItemResult
-from workflows.core.graph import FanOut, Graph, Retry, StepNode
+from workflows.core.graph import Graph, Retry
+from workflows.core.kinds.foreach import FanOut
 from workflows.core.machine import NO_ITEM, ItemsEnded, RunView, Snapshot, StepView
+from workflows.core.machine.items import FanView, ItemResult
 from workflows.core.states import RunState, StepState
 from workflows.core.templates import Template
 

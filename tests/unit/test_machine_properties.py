@@ -9,9 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.nodes import StepNode
 from workflows.core import machine
 from workflows.core.expressions import Expression
-from workflows.core.graph import Graph, Retry, StepNode
+from workflows.core.graph import Graph, Retry
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepView
 from workflows.core.states import RunState, StepState
 
@@ -213,11 +214,11 @@ TestRuns = Runs.TestCase
 
 def test_the_rest_between_attempts_grows_is_capped_and_never_shorter_than_asked() -> None:
     node = StepNode("s", "t.t", (), None, None, True, 1.0, Retry(5, backoff=1, factor=2, max_delay=10), True, False)
-    assert [machine.rest(node, n, 0.9999999, None) for n in (1, 2, 3, 4, 60, 5000)] == [
+    assert [machine.rest(node.work, n, 0.9999999, None) for n in (1, 2, 3, 4, 60, 5000)] == [
         pytest.approx(seconds, rel=1e-3) for seconds in (1, 2, 4, 8, 10, 10)
     ]
-    assert machine.rest(node, 1, 0.0, None) == 0.5
-    assert machine.rest(node, 1, 0.0, 30.0) == 30.0
+    assert machine.rest(node.work, 1, 0.0, None) == 0.5
+    assert machine.rest(node.work, 1, 0.0, 30.0) == 30.0
 
 
 def test_a_failed_step_waits_until_it_is_due_and_keeps_its_error() -> None:

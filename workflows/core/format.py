@@ -3,21 +3,20 @@
 `title`s are worded to complete "… is not", because the checks put them into their messages.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from workflows.core.durations import PATTERN
+from workflows.core.kind import Kind
 
 LANES = ("critical", "high", "standard", "bulk")
 DEFAULT_LANE = "standard"
 MAX_STEPS = 200
 #: rules of `on`
 MAX_RULES = 50
-#: items of one fan-out
-MAX_ITEMS = 10_000
-DEFAULT_MAX_PARALLEL = 100
 STEP_ID = r"^[a-z][a-z0-9_]{0,62}$"
 
-_DURATION: dict[str, Any] = {
+DURATION: dict[str, Any] = {
     "title": "a duration (500ms, 10s, 4h, 1h30m, or a number of seconds)",
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0},
@@ -25,92 +24,26 @@ _DURATION: dict[str, Any] = {
     ],
 }
 
-_RETRY: dict[str, Any] = {
-    "type": "object",
-    "title": "an object with max_attempts, backoff, factor, max_delay",
-    "description": "Attempts, and the rest in between: backoff * factor^(attempt-1), at most max_delay.",
-    "additionalProperties": False,
-    "properties": {
-        "max_attempts": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": 100,
-            "title": "a number of attempts from 1 to 100",
-            "description": "Attempts in all; 1 is never try again.",
-        },
-        "backoff": {**_DURATION, "description": "Rest before the second attempt."},
-        "factor": {"type": "number", "minimum": 1, "maximum": 100, "title": "a factor from 1 to 100"},
-        "max_delay": {**_DURATION, "description": "The longest rest."},
+#: keys of every step, whatever its kind
+STEP_KEYS: dict[str, Any] = {
+    "needs": {
+        "title": "a list of different step ids",
+        "description": "Steps that must end before this one starts. None: it starts at once.",
+        "type": "array",
+        "items": {"type": "string", "title": "a step id"},
+        "uniqueItems": True,
+        "maxItems": MAX_STEPS,
     },
-}
-
-_STEP: dict[str, Any] = {
-    "type": "object",
-    "title": "an object with uses",
-    "required": ["uses"],
-    "additionalProperties": False,
-    "properties": {
-        "uses": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 200,
-            "title": "the name of a registered step",
-            "description": "Name of the registered step that does the work, such as nexus.enrich_threat.",
-        },
-        "needs": {
-            "title": "a list of different step ids",
-            "description": "Steps that must end before this one starts. None: it starts at once.",
-            "type": "array",
-            "items": {"type": "string", "title": "a step id"},
-            "uniqueItems": True,
-            "maxItems": MAX_STEPS,
-        },
-        "with": {
-            "type": ["object", "string"],
-            "title": "an object, or one ${{ expression }} that gives an object",
-            "description": "The step's input; strings may hold ${{ expressions }}.",
-        },
-        "if": {
-            "type": ["string", "boolean"],
-            "title": "an expression",
-            "description": "An expression that gives true (run) or false (skip).",
-        },
-        "foreach": {
-            "type": ["string", "array"],
-            "maxItems": MAX_ITEMS,
-            "title": "a list, or one ${{ expression }} that gives a list",
-            "description": "Do the step once for each item; its `with` may read item and index. At most 10,000 items.",
-        },
-        "max_parallel": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": MAX_ITEMS,
-            "default": DEFAULT_MAX_PARALLEL,
-            "title": "a number of items from 1 to 10,000",
-            "description": "With foreach: how many items may be under way at once.",
-        },
-        "tolerated_failures": {
-            "title": "a number of items, or a share of them from 0% to 100%",
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": MAX_ITEMS},
-                {"type": "string", "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,3})?)%$"},
-            ],
-            "default": 0,
-            "description": "With foreach: how many items may fail and the step still succeeds, as 3 or 5%.",
-        },
-        "essential": {
-            "type": "boolean",
-            "title": "true or false",
-            "default": True,
-            "description": "false: runs after the run's outcome is known, and its failure never fails the run.",
-        },
-        "timeout": {**_DURATION, "description": "How long one attempt may take. Default: that of the registered step."},
-        "retry": _RETRY,
-        "idempotent": {
-            "type": "boolean",
-            "title": "true or false",
-            "description": "false: never blindly run again after an unknown outcome. May only tighten the step's own.",
-        },
+    "if": {
+        "type": ["string", "boolean"],
+        "title": "an expression",
+        "description": "An expression that gives true (run) or false (skip).",
+    },
+    "essential": {
+        "type": "boolean",
+        "title": "true or false",
+        "default": True,
+        "description": "false: runs after the run's outcome is known, and its failure never fails the run.",
     },
 }
 
@@ -169,13 +102,55 @@ RULE: dict[str, Any] = {
             "title": "a moment or a date, or a text that holds ${{ expressions }}",
             "description": "When the run is given up, in place of the definition's timeout, if it is still to come.",
         },
-        "dedupe": {**_DURATION, "description": "Start nothing more for the same business key so long after a start."},
-        "debounce": {**_DURATION, "description": "Start once, and no more until no event has come for so long."},
+        "dedupe": {**DURATION, "description": "Start nothing more for the same business key so long after a start."},
+        "debounce": {**DURATION, "description": "Start once, and no more until no event has come for so long."},
         "signal": {"title": "reserved", "description": "Reserved for signals to waiting runs."},
     },
 }
 
-SCHEMA: dict[str, Any] = {
+
+def step_schema(kinds: Sequence[type[Kind]], default: type[Kind]) -> dict[str, Any]:
+    """The format of one step, whatever its kind. default: what a step is that has the marker of no kind.
+
+    Which keys do not go together is left to the check: its words are better.
+    """
+    keys = {key: schema for kind in (default, *kinds) for key, schema in kind.keys.items()}
+    others = [kind for kind in kinds if not set(default.required) <= set(kind.required)]
+    needed: dict[str, Any] = {"required": list(default.required)}
+    for kind in others:
+        needed = {
+            "if": {"required": [kind.marker]},
+            "then": {"required": list(kind.required)},
+            "else": needed,
+        }
+    markers = " or ".join([default.marker, *(kind.marker for kind in others)])
+    return {
+        "type": "object",
+        "title": f"an object with {markers}",
+        **needed,
+        "additionalProperties": False,
+        "properties": {**keys, **STEP_KEYS},
+    }
+
+
+def definition_schema(kinds: Sequence[type[Kind]], default: type[Kind]) -> dict[str, Any]:
+    """The format of a definition whose steps may be of these kinds."""
+    step = step_schema(kinds, default)
+    return {
+        **_DEFINITION,
+        "properties": {**_DEFINITION["properties"], "steps": {**_STEPS, "patternProperties": {STEP_ID: step}}},
+    }
+
+
+_STEPS: dict[str, Any] = {
+    "title": "an object of steps by id",
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": MAX_STEPS,
+    "additionalProperties": False,
+}
+
+_DEFINITION: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "an ERIP workflow definition",
     "type": "object",
@@ -194,7 +169,7 @@ SCHEMA: dict[str, Any] = {
             "title": "a lane: critical, high, standard or bulk",
             "description": "How urgent runs are, unless a run says otherwise.",
         },
-        "timeout": {**_DURATION, "description": "How long a run may take in all. Default: no limit."},
+        "timeout": {**DURATION, "description": "How long a run may take in all. Default: no limit."},
         "input": {
             "type": "object",
             "title": "a JSON Schema",
@@ -209,14 +184,7 @@ SCHEMA: dict[str, Any] = {
             "then": {"items": RULE},
             "else": {"if": {"type": "object"}, "then": RULE},
         },
-        "steps": {
-            "type": "object",
-            "title": "an object of steps by id",
-            "minProperties": 1,
-            "maxProperties": MAX_STEPS,
-            "patternProperties": {STEP_ID: _STEP},
-            "additionalProperties": False,
-        },
+        "steps": _STEPS,
         "output": {
             "title": "a value whose strings may hold ${{ expressions }}",
             "description": "The run's output.",

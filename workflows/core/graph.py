@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Protocol
 
 from erip.foundation.faults import Fault
 from workflows.core.expressions import Expression
+from workflows.core.kind import Kind
 from workflows.core.rules import Rule
 from workflows.core.schema import Schema
 from workflows.core.templates import Template
@@ -43,45 +43,55 @@ class StepInfo(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class FanOut:
-    """How a step with `foreach` is done: once for each item of a list."""
+class Work:
+    """What a worker runs for a step or for each of its items; its settings include those of the registered step."""
 
-    #: what renders to the list
-    foreach: Template
-    #: items that may be ready or running at once
-    max_parallel: int
-    #: how many items may fail and the step still succeeds: this many, or this share of them (a Fraction: with a float,
-    #: 29% of 100 would be less than 29)
-    tolerated: int | Fraction
-
-    def tolerates(self, failed: int, total: int) -> bool:
-        """Whether the step succeeds although so many of its items failed."""
-        most = self.tolerated * total if isinstance(self.tolerated, Fraction) else self.tolerated
-        return failed <= most
-
-
-@dataclass(frozen=True)
-class StepNode:
-    """One step of a workflow, with its settings already merged with those of the registered step."""
-
-    id: str
-    #: name of the registered step that does the work
+    #: name of the registered step
     uses: str
-    #: ids of the steps that must end before this one starts, in the order written
-    needs: tuple[str, ...]
-    #: what renders to the step's input; None gives it {}
+    #: what renders to its input; None gives it {}
     with_: Template | None
-    #: the `if`: whether to run or skip; None always runs
-    condition: Expression | None
-    #: False: runs after the run's outcome is known and cannot change it
-    essential: bool
     #: seconds that one attempt may take
     timeout: float
     retry: Retry
     idempotent: bool
     transactional: bool
-    #: None: the step is done once
-    fan_out: FanOut | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an attempt with an unknown outcome may be run again. A transactional step may, whatever it does: if
+        its outcome is not recorded, its writes were rolled back."""
+        return self.idempotent or self.transactional
+
+
+@dataclass(frozen=True)
+class StepNode:
+    """One step of a workflow: what all steps have, and how a step of its kind is done."""
+
+    id: str
+    #: ids of the steps that must end before this one starts, in the order written
+    needs: tuple[str, ...]
+    #: the `if`: whether to run or skip; None always runs
+    condition: Expression | None
+    #: False: runs after the run's outcome is known and cannot change it
+    essential: bool
+    #: its kind, with the kind's configuration
+    how: Kind
+
+    @property
+    def kind(self) -> str:
+        """The name of its kind."""
+        return self.how.name
+
+    @property
+    def work(self) -> Work | None:
+        """What workers run for it; None: nothing."""
+        return self.how.work
+
+    @property
+    def durable(self) -> bool:
+        """Whether losing a checkpoint of it could lose more than a repetition."""
+        work = self.how.work
+        return self.how.durable if work is None else not work.idempotent or work.transactional
 
 
 @dataclass(frozen=True)

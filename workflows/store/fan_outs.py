@@ -1,12 +1,12 @@
-"""The items of fan-outs, read and written in sets. See Note [Fan-out] in `core/fan_out`."""
+"""The items of steps, read and written in sets. See Note [Items] in `core/machine/items`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
-from workflows.core.fan_out import MAX_OUTPUT_BYTES, FanView, ItemResult
 from workflows.core.machine import NO_ITEM, ItemsEnded, StepKey, StepView
+from workflows.core.machine.items import MAX_OUTPUT_BYTES, FanView, ItemResult
 from workflows.core.states import StepState
 from workflows.store.values import RUN_ENDED_CHANNEL, from_json
 

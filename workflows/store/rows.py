@@ -121,7 +121,7 @@ class Writes:
             step_lane = lane if node.essential else DEFERRED_LANE[lane]
             state, attempt = change.state, change.attempt
             began, ended = ages.get((change.step, change.item), (None, None))
-            self.durable |= not node.idempotent or node.transactional or state is StepState.FAILED
+            self.durable |= node.durable or state is StepState.FAILED
             if state is StepState.READY:
                 # Only new steps: their input is at hand, and one that is tried again may go to another worker.
                 room = claimable if change.item == NO_ITEM else items_claimable

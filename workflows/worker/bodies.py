@@ -9,7 +9,7 @@ import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from workflows.core.graph import StepNode
+from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
@@ -24,23 +24,23 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 _random = random.Random()  # noqa: S311
 
 
-def run_sync(claim: Claim, spec: StepSpec, node: StepNode) -> Happening:
+def run_sync(claim: Claim, spec: StepSpec, work: Work) -> Happening:
     """Run a `def` body in this thread."""
     try:
         return succeeded(claim, spec.body(*_arguments(claim, spec)))
     except Exception as error:
-        return failed(claim, node, error)
+        return failed(claim, error)
 
 
-async def run_async(claim: Claim, spec: StepSpec, node: StepNode) -> Happening:
+async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
     """Run an `async def` body on this event loop, within its timeout."""
     try:
-        async with asyncio.timeout(node.timeout):
+        async with asyncio.timeout(work.timeout):
             return succeeded(claim, await spec.body(*_arguments(claim, spec)))
     except TimeoutError:
-        return timed_out(claim, node)
+        return timed_out(claim, work)
     except Exception as error:
-        return failed(claim, node, error)
+        return failed(claim, error)
 
 
 def succeeded(claim: Claim, result: Any) -> Happening:
@@ -56,7 +56,7 @@ def succeeded(claim: Claim, result: Any) -> Happening:
     return StepSucceeded(claim.step, claim.attempt, output, claim.item)
 
 
-def failed(claim: Claim, node: StepNode, error: Exception) -> Happening:
+def failed(claim: Claim, error: Exception) -> Happening:
     """The report of a body that raised. See docs/definitions.md for which errors are tried again."""
     retryable, retry_after, code, certain = True, None, "step_raised", False
     match error:
@@ -72,8 +72,8 @@ def failed(claim: Claim, node: StepNode, error: Exception) -> Happening:
     )
 
 
-def timed_out(claim: Claim, node: StepNode) -> Happening:
-    fault = {"code": "step_timed_out", "message": f"attempt {claim.attempt} took longer than {node.timeout:g} s"}
+def timed_out(claim: Claim, work: Work) -> Happening:
+    fault = {"code": "step_timed_out", "message": f"attempt {claim.attempt} took longer than {work.timeout:g} s"}
     return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item)
 
 

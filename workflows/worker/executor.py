@@ -35,7 +35,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
 
 from workflows import registry, store
-from workflows.core.graph import Graph, StepNode
+from workflows.core.graph import Graph, Work
 from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
@@ -64,7 +64,7 @@ class _Running:
     """A body that runs in a thread. Whoever takes it out of `Executor._running` reports on it."""
 
     claim: Claim
-    node: StepNode
+    work: Work
     began: float
     batch: "_Batch | None"
 
@@ -195,12 +195,12 @@ class Executor:
     def _begin(self, claim: Claim, batch: _Batch, until: float) -> None:
         """Run a claimed step; a `def` body here and now, its outcome going into the batch."""
         graph = graph_of(claim.version_id)
-        node = graph.steps[claim.step]
         if self._stopping.is_set():
             batch.reports.append(Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)))
             return
+        work = _work(graph, claim)
         try:
-            spec = registry.get(node.uses)
+            spec = registry.get(work.uses)
         except UnknownStep as error:
             fault = {"code": "unknown_step", "message": str(error)}
             batch.reports.append(
@@ -208,11 +208,11 @@ class Executor:
             )
             return
         if spec.is_async:
-            self._begin_async(claim, spec, node)
+            self._begin_async(claim, spec, work)
             return
-        if node.transactional:
-            self._running[_key(claim)] = _Running(claim, node, time.monotonic(), batch)
-            self._run_transactional(claim, spec, node, batch)
+        if work.transactional:
+            self._running[_key(claim)] = _Running(claim, work, time.monotonic(), batch)
+            self._run_transactional(claim, spec, work, batch)
             return
         self._stride(claim, spec, graph, batch, until)
 
@@ -222,11 +222,11 @@ class Executor:
         reports: list[Report] = []
         while True:
             key, began = _key(claim), time.monotonic()
-            node = graph.steps[claim.step]
-            self._running[key] = _Running(claim, node, began, batch)
+            work = _work(graph, claim)
+            self._running[key] = _Running(claim, work, began, batch)
             # In one go, or the watchdog could take the first half alone.
             batch.reports.extend(reports)
-            happening = bodies.run_sync(claim, spec, node)
+            happening = bodies.run_sync(claim, spec, work)
             if self._running.pop(key, None) is None:
                 return
             ended = time.monotonic()
@@ -240,13 +240,13 @@ class Executor:
                 Report(claim.run_id, StepTaken(claim.step), time.monotonic()),
             ]
 
-    def _run_transactional(self, claim: Claim, spec: registry.StepSpec, node: StepNode, batch: _Batch) -> None:
+    def _run_transactional(self, claim: Claim, spec: registry.StepSpec, work: Work, batch: _Batch) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
         key = _key(claim)
         owned = False
         try:
             with transaction.atomic():
-                happening = bodies.run_sync(claim, spec, node)
+                happening = bodies.run_sync(claim, spec, work)
                 owned = self._running.pop(key, None) is not None
                 if owned and isinstance(happening, StepSucceeded):
                     # Without a claimant: if this commit's answer were lost, so would be the claims that it made.
@@ -258,7 +258,7 @@ class Executor:
                     transaction.set_rollback(True)
         except (DatabaseError, InterfaceError) as error:
             owned = self._running.pop(key, None) is not None or owned
-            happening, applied = bodies.failed(claim, node, error), store.Applied()
+            happening, applied = bodies.failed(claim, error), store.Applied()
         if isinstance(happening, StepFailed) and owned:
             # Rolled back, or recorded as succeeded after all and then this report is discarded: certain either way.
             batch.reports.append(Report(claim.run_id, replace(happening, certain=True)))
@@ -267,14 +267,14 @@ class Executor:
 
     # --- async bodies ---
 
-    def _begin_async(self, claim: Claim, spec: registry.StepSpec, node: StepNode) -> None:
+    def _begin_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
         self._async_room.acquire()
         self._async_running[_key(claim)] = claim
-        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, node), self._loop)
+        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work), self._loop)
 
-    async def _run_async(self, claim: Claim, spec: registry.StepSpec, node: StepNode) -> None:
+    async def _run_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
         try:
-            happening = await bodies.run_async(claim, spec, node)
+            happening = await bodies.run_async(claim, spec, work)
         finally:
             self._async_room.release()
         if self._async_running.pop(_key(claim), None) is not None:
@@ -309,12 +309,12 @@ class Executor:
                 batch = running.batch
                 if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
                     self._spread(batch)
-                late = now - running.began > running.node.timeout
+                late = now - running.began > running.work.timeout
                 if late and self._running.pop(key, None) is not None:
                     # The thread cannot be stopped; whatever it returns no longer counts.
                     log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
                     before = _drain(batch.reports) if batch else []
-                    timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.node))
+                    timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.work))
                     self._hand_over([*before, timed_out])
 
     def _spread(self, batch: _Batch) -> None:
@@ -335,15 +335,23 @@ class Executor:
         begun = list(self._running.values())
         # What was done before these steps in their strides is theirs to build on.
         before = [report for running in begun if running.batch for report in _drain(running.batch.reports)]
-        claims = [running.claim for running in begun if running.node.idempotent]
+        claims = [running.claim for running in begun if running.work.idempotent]
         for claim in self._async_running.values():
-            if graph_of(claim.version_id).steps[claim.step].idempotent:
+            if _work(graph_of(claim.version_id), claim).idempotent:
                 claims.append(claim)
         self._running.clear()
         self._async_running.clear()
         returned = _returned(claims)
         if before or returned:
             self._writer.submit([*before, *returned], go_on=False)
+
+
+def _work(graph: Graph, claim: Claim) -> Work:
+    """What is to be run for a claim. Raises LookupError for a step for which workers run nothing."""
+    work = graph.steps[claim.step].work
+    if work is None:
+        raise LookupError(f"step {claim.step} is a {graph.steps[claim.step].kind}: workers run nothing for it")
+    return work
 
 
 def _returned(claims: Iterable[Claim]) -> list[Report]:

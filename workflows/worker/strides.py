@@ -28,10 +28,11 @@ class Stride:
         if len(following) != 1 or not _repeatable(self._graph.steps[claim.step]):
             return None
         node = self._graph.steps[following[0]]
-        if not node.essential or not _repeatable(node) or node.fan_out is not None:
+        work = node.work
+        if work is None or not node.how.strides or not node.essential or not _repeatable(node):
             return None
         try:
-            spec = registry.get(node.uses)
+            spec = registry.get(work.uses)
         except UnknownStep:
             return None
         if spec.is_async:
@@ -65,4 +66,4 @@ class Stride:
 
 def _repeatable(node: StepNode) -> bool:
     """Whether it may run once more than is recorded."""
-    return node.idempotent and not node.transactional
+    return node.work is not None and node.work.idempotent and not node.work.transactional

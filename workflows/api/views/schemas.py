@@ -6,7 +6,7 @@ from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
 from workflows import registry
-from workflows.core.definition import SCHEMA
+from workflows.core import definition
 
 from .. import responses
 from ..schema import operation
@@ -22,7 +22,7 @@ class WorkflowSchema(APIView):
         answers={200: {"type": "object", "additionalProperties": {}}},
     )
     def get(self, request: Request) -> Response:
-        return Response(SCHEMA)
+        return Response(definition.schema())
 
 
 class StepTypes(APIView):

@@ -1,0 +1,64 @@
+"""What a kind of step is. All that is special about one kind is in one class: see `workflows.core.kinds`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from workflows.core.graph import StepNode, Work
+    from workflows.core.machine import Deciding, StepHappening, StepView
+    from workflows.core.reading import StepReading
+
+
+class Kind(ABC):
+    """One kind of step. A subclass is a frozen dataclass: an instance is the configuration of one step of a definition.
+
+    The machine calls it and knows nothing else of it. It decides by `deciding.set`, and must be as pure as the machine:
+    `deciding.now` is its only clock.
+    """
+
+    #: as users read it: one word
+    name: ClassVar[str]
+    #: the key that makes a step one of this kind
+    marker: ClassVar[str]
+    #: its part of the format: a JSON Schema for each key that goes with `marker`, besides those that every step has
+    keys: ClassVar[Mapping[str, Any]]
+    #: which of `keys` such a step must have
+    required: ClassVar[tuple[str, ...]]
+    #: whether a worker that ran a step before it may go on with it at once (Note [Strides] in `executor`): it begins
+    #: READY, and its work is done once
+    strides: ClassVar[bool] = False
+    #: whether losing a checkpoint of such a step could lose more than a repetition; with work, its work decides
+    durable: ClassVar[bool] = True
+
+    #: what workers run for the step, or for each of its items; None: nothing
+    work: "Work | None" = None
+    #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
+    places: int = 0
+
+    @classmethod
+    @abstractmethod
+    def check(cls, reading: "StepReading") -> Self | None:
+        """The configuration that a step of a definition describes; None after `reading.fault` said what is wrong."""
+
+    @abstractmethod
+    def begin(self, deciding: "Deciding", node: "StepNode") -> None:
+        """What the step needs has ended well, and its `if` holds. Gives the step a row: `deciding.set` or
+        `deciding.begin_items`. Raises ExpressionError, which fails the step."""
+
+    @abstractmethod
+    def happened(self, deciding: "Deciding", node: "StepNode", happening: "StepHappening") -> None:
+        """Something happened to the step or to one of its items. What does not count is appended to
+        `deciding.discarded`."""
+
+    @abstractmethod
+    def stop(self, deciding: "Deciding", node: "StepNode", view: "StepView") -> None:
+        """The run has ended (it was cancelled, failed, or missed its deadline) before this step, which has a row."""
+
+    @abstractmethod
+    def explain(self, view: "StepView", due_at: datetime | None) -> str:
+        """What the step waits for, in one sentence without a full stop. It has a row and has not ended.
+
+        due_at: when it goes on by itself, UTC.
+        """

@@ -1,0 +1,61 @@
+"""The kinds of steps that definitions may use.
+
+One file for each kind: its part of the format, its check, its configuration, and what it does (`core.kind.Kind`). A new
+kind is such a file and a call of `register`: here, or in `ready` of a Django app's AppConfig.
+"""
+
+from collections.abc import Iterable
+
+from workflows.core.kind import Kind
+from workflows.core.kinds.foreach import ForEach
+from workflows.core.kinds.task import Task
+
+__all__ = ["ForEach", "Kind", "Task", "default", "of", "register", "registered", "unregister"]
+
+_registered: dict[str, type[Kind]] = {}
+
+
+def register(kind: type[Kind]) -> type[Kind]:
+    """Let definitions use a kind of step. Raises ValueError for one whose marker is a key of another kind, or whose
+    keys have another schema there."""
+    for other in _registered.values():
+        if other is kind:
+            return kind
+        if other.name == kind.name or other.marker == kind.marker:
+            raise ValueError(f"there is already a kind of step {other.name!r}, with the key {other.marker!r}")
+        for key in other.keys.keys() & kind.keys.keys():
+            if other.keys[key] != kind.keys[key]:
+                raise ValueError(f"the kinds {other.name!r} and {kind.name!r} differ about the key {key!r}")
+    _registered[kind.name] = kind
+    return kind
+
+
+def unregister(kind: type[Kind]) -> None:
+    """Take a kind back that was registered for a while, as tests do."""
+    _registered.pop(kind.name, None)
+
+
+def registered() -> tuple[type[Kind], ...]:
+    """Every kind, in the order of registration."""
+    return tuple(_registered.values())
+
+
+def default() -> type[Kind]:
+    """What a step is that has the marker of no kind."""
+    return Task
+
+
+def of(keys: Iterable[str]) -> type[Kind] | list[str]:
+    """The kind of a step that has these keys: the one with which all markers among them go, as `foreach` with `uses`.
+    If there is none: the markers."""
+    markers = [kind for kind in _registered.values() if kind.marker in keys]
+    if not markers:
+        return default()
+    for kind in markers:
+        if all(other.marker in kind.keys for other in markers):
+            return kind
+    return [kind.marker for kind in markers]
+
+
+register(Task)
+register(ForEach)

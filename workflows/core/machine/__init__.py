@@ -1,0 +1,72 @@
+"""Decides what happens next in a run: (graph, snapshot, what happened, now) → Plan. Pure.
+
+The store calls it under the run's lock, and then writes many plans, of many runs, in sets. It knows no clock and no
+randomness: `now` and each failure's `jitter` are handed in, so that a stored history decides the same plan again.
+
+happenings  what can happen to a run and its steps
+plan        what is decided on, and what is decided
+deciding    one decision: the run, the order of its steps, and what all kinds of steps have in common
+attempts    the life of a step, or an item, that workers run
+items       how the items of a step stand
+
+It names no kind of step. What a step does when it begins, when something happens to it, and when the run ends without
+it, is the matter of its kind (`workflows.core.kind`).
+"""
+
+from workflows.core.machine.attempts import repeatable, rest
+from workflows.core.machine.deciding import Deciding, decide
+from workflows.core.machine.happenings import (
+    NO_ITEM,
+    Happening,
+    ItemsEnded,
+    RunCancelled,
+    RunStarted,
+    RunTimedOut,
+    StepDue,
+    StepFailed,
+    StepHappening,
+    StepLost,
+    StepResolved,
+    StepReturned,
+    StepSucceeded,
+    StepTaken,
+)
+from workflows.core.machine.plan import (
+    Event,
+    Plan,
+    RunChange,
+    RunView,
+    Snapshot,
+    StepChange,
+    StepKey,
+    StepView,
+)
+
+__all__ = [
+    "NO_ITEM",
+    "Deciding",
+    "Event",
+    "Happening",
+    "ItemsEnded",
+    "Plan",
+    "RunCancelled",
+    "RunChange",
+    "RunStarted",
+    "RunTimedOut",
+    "RunView",
+    "Snapshot",
+    "StepChange",
+    "StepDue",
+    "StepFailed",
+    "StepHappening",
+    "StepKey",
+    "StepLost",
+    "StepResolved",
+    "StepReturned",
+    "StepSucceeded",
+    "StepTaken",
+    "StepView",
+    "decide",
+    "repeatable",
+    "rest",
+]

@@ -1,0 +1,123 @@
+"""What can happen to a run. No happening names a kind of step: what it means is decided by the step's kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workflows.core.machine.items import ItemResult
+
+#: the item of a step that is done once
+NO_ITEM = -1
+
+
+class StepHappening:
+    """Something that happened to a step, or to one of its items."""
+
+    __slots__ = ()
+
+    step: str
+    item: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The run was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken(StepHappening):
+    """The reporter went on by itself with a step that its own report made ready (Note [Strides] in `executor`)."""
+
+    step: str
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepSucceeded(StepHappening):
+    step: str
+    attempt: int
+    output: Any
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed(StepHappening):
+    """An attempt failed. jitter: in [0, 1), drawn by the caller. certain: False where the effect may have happened."""
+
+    step: str
+    attempt: int
+    error: Mapping[str, Any]
+    retryable: bool
+    jitter: float
+    retry_after: float | None = None
+    certain: bool = True
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepLost(StepHappening):
+    """The worker that ran this attempt is gone."""
+
+    step: str
+    attempt: int
+    #: how many lost attempts a step may have
+    max_lost: int
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepReturned(StepHappening):
+    """A worker hands an attempt back that it did not begin, or gave up cleanly (shutdown)."""
+
+    step: str
+    attempt: int
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepDue(StepHappening):
+    """The moment has come until which the step waits."""
+
+    step: str
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepResolved(StepHappening):
+    """A person says how an UNKNOWN step ended: "succeeded", "failed" or "retry"."""
+
+    step: str
+    outcome: str
+    output: Any
+    by: str
+    note: str = ""
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsEnded(StepHappening):
+    """Every item of a step has ended. results: of all items, in order; None if their outputs are too large."""
+
+    step: str
+    results: tuple[ItemResult, ...] | None
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimedOut:
+    """The run's deadline has passed."""
+
+
+Happening = RunStarted | StepHappening | RunCancelled | RunTimedOut
+
+
+# Note [Fencing]
+# A claim raises the step's `attempt`, and the number is the claim's token. A report on a step names the attempt that
+# its worker was given. If a worker was taken for dead and its step was claimed anew, the row is at a later attempt, and
+# the former owner's report no longer counts: it is discarded, whatever it says.

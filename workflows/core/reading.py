@@ -1,0 +1,147 @@
+"""What the checks of all parts of a definition share: one list of faults, and what counts as sound.
+
+`Reading` reads a document, `StepReading` one of its steps; a kind of step checks its own part with the latter.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from erip.foundation.faults import Fault
+from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
+from workflows.core.expressions import ROOTS, Expression, ExpressionError, Path, write_path
+from workflows.core.graph import StepInfo
+from workflows.core.schema import place
+from workflows.core.structure import did_you_mean
+from workflows.core.templates import Expressions, Template, unwrap
+
+
+class Reading:
+    """A document in the making. Each part that is read adds what is wrong with it to `faults`."""
+
+    def __init__(
+        self, document: Any, registered: Mapping[str, StepInfo], broken: set[tuple[str | int, ...]], faults: list[Fault]
+    ) -> None:
+        """broken: places where the structure is not as the format wants it, whose faults are known."""
+        self.registered = registered
+        self.broken = broken
+        self.faults = faults
+        self.document: dict[str, Any] = document if isinstance(document, dict) else {}
+        steps = self.document.get("steps")
+        self.steps: dict[str, dict[str, Any]] = {
+            str(id): step if isinstance(step, dict) else {}
+            for id, step in (steps.items() if isinstance(steps, dict) else ())
+        }
+
+    def fault(self, path: str, message: str) -> None:
+        self.faults.append(Fault(path, message))
+
+    def sound(self, *location: str | int) -> bool:
+        """Whether the structure at a place is as the format wants it."""
+        return not any(place[: len(location)] == location for place in self.broken)
+
+    def duration(self, location: tuple[str, ...], value: Any) -> float | None:
+        """Seconds; None where there is no duration, or none that may be."""
+        if value is None or not self.sound(*location):
+            return None
+        try:
+            seconds = parse_duration(value)
+        except NotADuration as error:
+            self.fault(place("", location), str(error))
+            return None
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            self.fault(place("", location), OUT_OF_BOUNDS)
+        return seconds
+
+    def template(self, value: Any, at: str, roots: tuple[str, ...] = ROOTS) -> tuple[Template | None, Expressions]:
+        template, faults, expressions = Template.check(value, at=at, roots=roots)
+        self.faults.extend(faults)
+        return template, expressions
+
+    def input_paths(self, expression: Expression, at: str) -> None:
+        """A path into the input that the input's schema rules out is a slip of the pen."""
+        for path in expression.paths:
+            if path[0] == "input" and (unknown := _ruled_out(self.document.get("input"), path)):
+                self.fault(at, f"the input has no {unknown}: its schema allows no such key")
+
+
+class StepReading:
+    """One step of a document. Keys are those of the step: `template("wait", "until")` is `steps.<id>.wait.until`."""
+
+    def __init__(self, reading: Reading, id: str, known: frozenset[str] | None) -> None:
+        """known: the steps that have ended when this one begins; None: unknown, as the graph has cycles."""
+        self._reading = reading
+        self._known = known
+        self.id = id
+        self.at = f"steps.{id}"
+        self.step = reading.steps[id]
+        self.registered = reading.registered
+        self.faults = reading.faults
+
+    def fault(self, key: str, message: str) -> None:
+        """key: where in the step, as `retry.backoff`."""
+        self.faults.append(Fault(f"{self.at}.{key}" if key else self.at, message))
+
+    def sound(self, *keys: str | int) -> bool:
+        """Whether the structure there is as the format wants it."""
+        return self._reading.sound("steps", self.id, *keys)
+
+    def duration(self, *keys: str) -> float | None:
+        """Seconds; None where there is no duration, or none that may be."""
+        return self._reading.duration(("steps", self.id, *keys), self._value(keys))
+
+    def template(self, *keys: str, roots: tuple[str, ...] = ROOTS) -> Template | None:
+        """What renders the value there; None after its faults were added. roots: the names that it may read."""
+        at = place(self.at, keys)
+        template, expressions = self._reading.template(self._value(keys), at, roots)
+        for location, expression in expressions:
+            self._references(expression, place(at, location))
+        return template
+
+    def condition(self, key: str) -> Expression | None:
+        """The expression of an `if`; None where there is none, or after its fault was added."""
+        if key not in self.step or not self.sound(key):
+            return None
+        source = self.step[key]
+        if isinstance(source, bool):
+            source = "true" if source else "false"
+        try:
+            expression = Expression.compile(unwrap(source))
+        except ExpressionError as error:
+            self.fault(key, str(error))
+            return None
+        self._references(expression, f"{self.at}.{key}")
+        return expression
+
+    def _value(self, keys: tuple[str, ...]) -> Any:
+        value: Any = self.step
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def _references(self, expression: Expression, at: str) -> None:
+        """Only what has ended can be read. In a graph with cycles nobody can tell what that is."""
+        if self._known is None:
+            return
+        steps = self._reading.steps
+        for other in sorted(expression.references):
+            if other not in steps:
+                self._reading.fault(at, f'no step "{other}"{did_you_mean(other, steps)}')
+            elif other == self.id:
+                self._reading.fault(at, "a step cannot read its own output")
+            elif other not in self._known:
+                self._reading.fault(at, f'reads "{other}", which "{self.id}" does not need: add it to needs')
+        self._reading.input_paths(expression, at)
+
+
+def _ruled_out(schema: Any, path: Path) -> str | None:
+    """The first part of `path` that a schema of closed objects does not have; None when all may be there."""
+    for depth, key in enumerate(path[1:], start=1):
+        if not isinstance(schema, dict) or schema.get("additionalProperties") is not False:
+            return None
+        known = schema.get("properties")
+        if not isinstance(known, dict) or "patternProperties" in schema or not isinstance(key, str):
+            return None
+        if key not in known:
+            return write_path(path[: depth + 1])
+        schema = known[key]
+    return None
