@@ -37,9 +37,12 @@ logs: venv ## the end of the logs
 	@$(BIN)/python -m erip.ops.stack logs
 
 check: venv ## everything that must hold before a commit: all the checks below
-	@failed=; for one in $(CHECKS); do \
+	@failed=; took=; for one in $(CHECKS); do \
+	  began=$$(date +%s); \
 	  echo "== $$one"; $(MAKE) --no-print-directory $$one || failed="$$failed $$one"; \
+	  took="$$took $$one $$(($$(date +%s) - began)) s,"; \
 	done; \
+	echo "check:$${took%,}"; \
 	if [ -n "$$failed" ]; then echo "check: FAILED:$$failed" >&2; exit 1; fi; \
 	echo "check: all passed"
 
