@@ -31,9 +31,8 @@ def no_ingest_writer() -> Iterator[None]:
     """The ingest writer keeps a connection to the test's database, which must be gone when that is dropped."""
     yield
     ingest = sys.modules.get("workflows.events.ingest")
-    if ingest is not None and ingest._writer is not None:
-        ingest._writer.stop()
-        ingest._forget_parent()
+    if ingest is not None:
+        ingest.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +42,7 @@ def nobody_listens() -> Iterator[None]:
     from workflows.store import outbox
 
     # An earlier test may have had something to tell, and with it a thread that looks for itself.
-    if interest._reader._thread is not None:
-        interest.stop()
+    interest.stop()
     outbox.set_interest(outbox.Interest())
     yield
     outbox.set_interest(outbox.Interest())

@@ -1,6 +1,5 @@
 """Lifecycle events are in the journal if and only if what they tell of is in the database."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -330,7 +329,7 @@ def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pyte
     monkeypatch.setattr(outbox, "ANNOUNCE_EVERY", 3600.0)
     with listening(journal.CHANNEL) as raw:
         for begin in (start, lambda name: engine.start_runs(name, [engine.StartRequest({})] * 2, principal="t")):
-            monkeypatch.setattr(outbox, "_announced_at", -math.inf)
+            outbox.nothing_announced()
 
             begin("one")
 

@@ -29,8 +29,7 @@ def empty_pools() -> Iterator[None]:
     yield
     # What ended threads held lies in circles of references.
     gc.collect()
-    for key in list(pool._pools):
-        pool.close_all(key)
+    pool.close_all()
 
 
 def backend(of: BaseDatabaseWrapper) -> int:

@@ -25,7 +25,7 @@ def in_place_of_ours(
     urls = {"default": primary, **replicas}
     described = {alias: _described([url] if isinstance(url, str) else url, limits) for alias, url in urls.items()}
     before = {alias: connections.settings.get(alias) for alias in described}
-    ours = {alias: getattr(connections._connections, alias, None) for alias in described}
+    ours = {one.alias: one for one in connections.all(initialized_only=True)}
     try:
         for alias, each in described.items():
             connections.settings[alias] = each
@@ -36,8 +36,7 @@ def in_place_of_ours(
             finally:
                 fleet.forget()
                 connections.close_all()
-                for key in list(pool._pools):
-                    pool.close_all(key)
+                pool.close_all()
     finally:
         for alias, each in before.items():
             _forget_wrapper(alias)
@@ -45,8 +44,8 @@ def in_place_of_ours(
                 del connections.settings[alias]
             else:
                 connections.settings[alias] = each
-            if ours[alias] is not None:
-                setattr(connections._connections, alias, ours[alias])
+            if alias in ours:
+                connections[alias] = ours[alias]
 
 
 def _described(urls: list[str], limits: bool) -> dict:
@@ -71,5 +70,5 @@ def _described(urls: list[str], limits: bool) -> dict:
 
 
 def _forget_wrapper(alias: str) -> None:
-    if hasattr(connections._connections, alias):
-        delattr(connections._connections, alias)
+    if any(one.alias == alias for one in connections.all(initialized_only=True)):
+        del connections[alias]

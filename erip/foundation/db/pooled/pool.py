@@ -409,11 +409,11 @@ def pool_of(key: str, name: str, connect: Connect, probe: Connect) -> Pool:
     return pool
 
 
-def close_all(key: str) -> None:
-    """Close what lies idle: a test database that is dropped must have no connections."""
+def close_all(key: str | None = None) -> None:
+    """Close what lies idle, of this pool or of all: a test database that is dropped must have no connections."""
     with _lock:
-        pool = _pools.pop(key, None)
-    if pool:
+        closed = [_pools.pop(name) for name in ([*_pools] if key is None else [key]) if name in _pools]
+    for pool in closed:
         pool.close()
 
 
