@@ -10,13 +10,12 @@ from django.db import connection, transaction
 from tests.definitions import CHAIN, FAN_OUT, one_step, publish
 from tests.workers import until
 from workflows import engine, store
-from workflows.core import lifecycle, triggers
+from workflows.core import blocks, lifecycle, triggers
 from workflows.core.machine import RunTimedOut, StepFailed
 from workflows.events import active, interest
 from workflows.events.conf import conf
 from workflows.events.models import Block, Subscription
 from workflows.graphs import graph_of
-from workflows.journal import blocks
 from workflows.journal import store as journal
 from workflows.models import WorkflowRun
 from workflows.store import Report, outbox, rows

@@ -48,10 +48,14 @@ def _place(item: pytest.Item) -> int:
 
 
 class FromBothEnds(LoadFileScheduling):
-    """One process takes the files that wait, from the front; the other those that compute, from the back. They meet.
+    """One process takes the tests that wait, from the front; the other those that compute, from the back. They meet.
 
     Two failovers at once would miss their deadlines on two cores, and two tests that compute leave none for a failover.
     """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """A file's tests stay together, for what they share. Crash tests take long and share nothing: each by itself."""
+        return nodeid if nodeid.startswith("tests/crash/") else super()._split_scope(nodeid)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if self.nodes.index(node) % 2:
