@@ -18,6 +18,9 @@ from xdist.workermanage import WorkerController
 #: folders whose tests mostly wait: for processes to start, for failovers, for deadlines
 WAITING = ("e2e", "crash")
 
+#: crash tests that share a cluster
+SHARED = ("tests/crash/test_postgres_failover.py",)
+
 _servers = ExitStack()
 
 
@@ -54,8 +57,9 @@ class FromBothEnds(LoadFileScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        """A file's tests stay together, for what they share. Crash tests take long and share nothing: each by itself."""
-        return nodeid if nodeid.startswith("tests/crash/") else super()._split_scope(nodeid)
+        """A file's tests stay together, for what they share. Crash tests take long, and most share nothing."""
+        file = super()._split_scope(nodeid)
+        return nodeid if file.startswith("tests/crash/") and file not in SHARED else file
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if self.nodes.index(node) % 2:
