@@ -1,0 +1,96 @@
+"""Who calls, by the headers alone: asked before anything of a request's body is read.
+
+A key that this process has read lately is known at once, on the event loop; every other one, and a session, is looked
+up in the database, in a thread (`look_up`). What is found here decides only whether the body is read; the view
+authenticates the request again, and says what is wrong with it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from rest_framework.exceptions import AuthenticationFailed
+
+from . import keys
+from .authentication import principal_of_bearer
+from .principals import Principal
+
+#: no cookie of ours comes among more
+_LONGEST_COOKIES = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who is known.
+
+    name: by which what it uses is counted
+    principal: of a key; None for the session of somebody who is signed in to the admin
+    """
+
+    name: str
+    principal: Principal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request brings to show who sends it.
+
+    authorization: the header, if it is a bearer's
+    session: the session's key
+    """
+
+    authorization: bytes | None = None
+    session: str | None = None
+
+
+def credentials_of(headers: Iterable[tuple[bytes, bytes]]) -> Credentials | None:
+    """What ASGI's `headers` bring; None if they bring nothing."""
+    session = None
+    for name, value in headers:
+        if name == b"authorization":
+            if value[:7].lower() == b"bearer ":
+                return Credentials(authorization=value)
+        elif name == b"cookie":
+            session = session or _session_in(value)
+    return Credentials(session=session) if session else None
+
+
+def known_at_once(credentials: Credentials) -> Caller | None:
+    """The caller, if its key was read lately and is good; None says nothing, and asks nobody."""
+    if credentials.authorization is None:
+        return None
+    principal = keys.remembered(_token(credentials.authorization))
+    return None if principal is None else Caller(principal.name, principal)
+
+
+def look_up(credentials: Credentials) -> Caller | None:
+    """The caller; None for a key or session that opens nothing. Raises django.db.Error."""
+    if credentials.authorization is not None:
+        try:
+            principal = principal_of_bearer(credentials.authorization)
+        except AuthenticationFailed:
+            return None
+        return None if principal is None else Caller(principal.name, principal)
+    if credentials.session is None:
+        return None
+    stored = import_module(settings.SESSION_ENGINE).SessionStore(credentials.session)
+    user = stored.get(SESSION_KEY)
+    return None if user is None else Caller(f"user:{user}")
+
+
+def _token(authorization: bytes) -> str:
+    # What is no ASCII is no key, and is not found.
+    return authorization[7:].strip().decode("latin-1")
+
+
+def _session_in(cookies: bytes) -> str | None:
+    if len(cookies) > _LONGEST_COOKIES or settings.SESSION_COOKIE_NAME.encode() not in cookies:
+        return None
+    try:
+        found = SimpleCookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return None
+    return found.value if found is not None and found.value else None
