@@ -17,7 +17,7 @@ VARIABLE = "ERIP_BENCHMARKS_MARKS"
 
 #: (where it is called by others, mark at its start, mark at its end), in the order in which a run passes them
 PLACES: tuple[tuple[str, str | None, str | None], ...] = (
-    ("erip.foundation.http.limits:BodyLimit.__call__", "request received", "answer sent"),
+    ("erip.foundation.http.door:Door.__call__", "request received", "answer sent"),
     ("erip.foundation.http.light.app:_answer", "thread begins to answer", "answered"),
     ("erip.foundation.http.light.app:_caller", None, "key checked"),
     ("workflows.engine:start_runs", "body checked", None),

@@ -10,16 +10,18 @@ from erip.foundation.http.request_threads import application as django_applicati
 django = django_application()
 
 # Their settings are ready only now.
+from erip.access import callers  # noqa: E402
 from erip.access.authentication import principal_of_bearer  # noqa: E402
 from erip.celery import app as celery  # noqa: E402
 from erip.foundation.http.addresses import TrueClient  # noqa: E402
+from erip.foundation.http.door import Door  # noqa: E402
 from erip.foundation.http.light.app import Light  # noqa: E402
-from erip.foundation.http.limits import App, BodyLimit  # noqa: E402
+from erip.foundation.http.limits import App  # noqa: E402
 from erip.health import Health  # noqa: E402
 from workflows.api.hot import ROUTES  # noqa: E402
 from workflows.events.api.light import ROUTES as EVENT_ROUTES  # noqa: E402
 
-application = TrueClient(Health(BodyLimit(Light(cast(App, django), [*ROUTES, *EVENT_ROUTES], principal_of_bearer))))
+application = TrueClient(Health(Door(Light(cast(App, django), [*ROUTES, *EVENT_ROUTES], principal_of_bearer), callers)))
 # Read now, before gunicorn forks, and not while the first client waits, or the first message to the broker.
 import_module("erip.urls")
 _ = celery.backend

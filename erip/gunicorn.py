@@ -10,17 +10,22 @@ gunicorn's own worker closes the listener within a second and waits for idle kee
 """
 
 import os
+import resource
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
 
+from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.process import draining
 
 #: seconds between SIGTERM and the closing of the listener
 DRAIN_SECONDS = float(os.environ.get("ERIP_DRAIN_SECONDS", "5"))
 #: seconds from SIGTERM until what still runs is cut off
 GRACE_SECONDS = float(os.environ.get("ERIP_WEB_GRACE_SECONDS", "20"))
+
+#: open files of one process, where the system allows as many
+MOST_FILES = 65_536
 
 wsgi_app = "erip.asgi:application"
 worker_class = "erip.gunicorn.Worker"
@@ -33,17 +38,7 @@ preload_app = True
 control_socket_disable = True
 
 
-class _Protocol(ASGIProtocol):
-    """Known to its worker while it is open."""
-
-    def connection_made(self, transport: Any) -> None:
-        self.worker.open_protocols.add(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.worker.open_protocols.discard(self)
-        super().connection_lost(exc)
-
+class _Protocol(GuardedProtocol):
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
         return draining.begun() or super()._will_close(request, response_requires_close)
 
@@ -60,8 +55,16 @@ class Worker(gasgi.ASGIWorker):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.open_protocols: set[_Protocol] = set()
+        self.connections = Connections()
         self._told_at: float | None = None
+
+    def init_process(self) -> None:
+        # Each connection is a file: as many as the system lets us have, whatever the shell's own limit is.
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        super().init_process()
 
     def handle_exit_signal(self) -> None:
         """SIGTERM, on the event loop."""
@@ -74,9 +77,9 @@ class Worker(gasgi.ASGIWorker):
 
     async def _shutdown(self) -> None:
         # A request that comes in on such a connection just now is repeated by its client, as after any such close.
-        for protocol in list(self.open_protocols):
+        for protocol in self.connections.all():
             if protocol._keepalive_handle is not None:
-                protocol._keepalive_timeout()
+                protocol.close_idle()
         if self._told_at is not None:
             left = GRACE_SECONDS - (self.loop.time() - self._told_at)
             self.cfg.set("graceful_timeout", max(1, int(left)))

@@ -7,11 +7,11 @@ authenticates the request again, and says what is wrong with it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.http import parse_cookie
 from rest_framework.exceptions import AuthenticationFailed
 
 from . import keys
@@ -89,8 +89,4 @@ def _token(authorization: bytes) -> str:
 def _session_in(cookies: bytes) -> str | None:
     if len(cookies) > _LONGEST_COOKIES or settings.SESSION_COOKIE_NAME.encode() not in cookies:
         return None
-    try:
-        found = SimpleCookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
-    except CookieError:
-        return None
-    return found.value if found is not None and found.value else None
+    return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME) or None

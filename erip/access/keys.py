@@ -76,20 +76,35 @@ def revoke(prefix: str) -> bool:
 
 def authenticate(token: str) -> Principal | None:
     """The caller that a key stands for; None if it is malformed, unknown, wrong, expired or revoked."""
-    marker, _, rest = token.partition("_")
-    prefix, _, secret = rest.partition("_")
-    well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (prefix + secret).isalnum()
-    if marker != "erip" or not well_formed or not token.isascii():
+    parts = _parts(token)
+    if parts is None:
         return None
+    prefix, secret = parts
     now = timezone.now()
     row = _read(prefix)
-    # An unknown prefix takes the same comparison, so that the answer's time does not tell which prefixes
-    # exist.
-    stored = bytes(row.digest) if row else bytes(32)
-    if not hmac.compare_digest(_digest(secret), stored) or row is None or not row.is_usable(now):
+    if row is None:
+        # An unknown prefix takes the same comparison, so that the answer's time does not tell which prefixes exist.
+        hmac.compare_digest(_digest(secret), bytes(32))
+        return None
+    if not _opens(row, secret, now):
         return None
     _note_use(row, now)
-    return Principal(name=f"key:{row.name}", key_scope=Scope(row.scope))
+    return _principal(row)
+
+
+def remembered(token: str) -> Principal | None:
+    """As `authenticate`, without the database: None also for a key that this process has not read lately, or whose use
+    is to be noted. Never waits."""
+    parts = _parts(token)
+    if parts is None:
+        return None
+    prefix, secret = parts
+    with _cache_lock:
+        row = _cache.get(prefix)
+    now = timezone.now()
+    if row is None or not _opens(row, secret, now) or _use_is_stale(row, now):
+        return None
+    return _principal(row)
 
 
 def forget_cached() -> None:
@@ -116,8 +131,28 @@ def _stored(prefix: str) -> ApiKey | None:
     return ApiKey.objects.filter(prefix=prefix).first()
 
 
+def _parts(token: str) -> tuple[str, str] | None:
+    """Prefix and secret; None for what is no key."""
+    marker, _, rest = token.partition("_")
+    prefix, _, secret = rest.partition("_")
+    well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (prefix + secret).isalnum()
+    return (prefix, secret) if marker == "erip" and well_formed and token.isascii() else None
+
+
+def _opens(row: ApiKey, secret: str, now: datetime) -> bool:
+    return hmac.compare_digest(_digest(secret), bytes(row.digest)) and row.is_usable(now)
+
+
+def _principal(row: ApiKey) -> Principal:
+    return Principal(name=f"key:{row.name}", key_scope=Scope(row.scope))
+
+
+def _use_is_stale(row: ApiKey, now: datetime) -> bool:
+    return row.last_used_at is None or now - row.last_used_at >= _LAST_USED_EVERY
+
+
 def _note_use(row: ApiKey, now: datetime) -> None:
-    if row.last_used_at is not None and now - row.last_used_at < _LAST_USED_EVERY:
+    if not _use_is_stale(row, now):
         return
     # Conditional, so that of many processes one writes.
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_EVERY)

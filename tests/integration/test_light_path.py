@@ -15,12 +15,12 @@ import pgtrigger
 import pytest
 import zstandard
 
-from erip.access import keys
+from erip.access import callers, keys
 from erip.access.authentication import principal_of_bearer
 from erip.access.scopes import Scope
+from erip.foundation.http.door import Door
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.app import Light
-from erip.foundation.http.limits import BodyLimit
 from tests.support.api import INPUT, key, publish
 from tests.support.events import event
 from tests.support.server import serving, without_light_path
@@ -242,7 +242,7 @@ def ways() -> Iterator[Ways]:
     from erip.asgi import application
 
     apps = {
-        "light": BodyLimit(Light(nobody, [*ROUTES, *EVENT_ROUTES], principal_of_bearer)),
+        "light": Door(Light(nobody, [*ROUTES, *EVENT_ROUTES], principal_of_bearer), callers),
         "ordinary": without_light_path(),
         "whole": application,
     }
@@ -271,7 +271,7 @@ def test_the_light_path_leaves_what_is_not_plainly_its_own_to_the_ordinary_one(w
 def test_a_middleware_that_the_light_path_does_not_know_turns_it_off(ways, settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "somebody.elses.Middleware"]
 
-    with serving(BodyLimit(Light(nobody, ROUTES, principal_of_bearer))) as url:
+    with serving(Door(Light(nobody, ROUTES, principal_of_bearer), callers)) as url:
         ways.urls["off"] = url
         assert ways.send(Case("a good request"), "off")[0] == 599
     assert middleware.unknown() == ["somebody.elses.Middleware"]
@@ -281,14 +281,14 @@ def test_the_light_path_knows_every_middleware_that_is_installed():
     from erip.asgi import application
 
     assert middleware.unknown() == []
-    assert application._app.app.routes == [*ROUTES, *EVENT_ROUTES]
+    assert application.app._app.app.routes == [*ROUTES, *EVENT_ROUTES]
 
 
 def test_over_https_and_for_other_hosts_the_rules_of_the_middlewares_hold(ways, settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
-    apps = {"light": BodyLimit(Light(nobody, ROUTES, principal_of_bearer)), "ordinary": fresh_django()}
+    apps = {"light": Door(Light(nobody, ROUTES, principal_of_bearer), callers), "ordinary": fresh_django()}
     secure: dict[str, str | None] = {"X-Forwarded-Proto": "https"}
     with ExitStack() as servers:
         ways.urls = {way: servers.enter_context(serving(app)) for way, app in apps.items()}
@@ -306,7 +306,7 @@ def fresh_django() -> Any:
     """Middlewares read their settings when they are made."""
     from django.core.handlers.asgi import ASGIHandler
 
-    return BodyLimit(ASGIHandler())
+    return Door(ASGIHandler())
 
 
 def test_an_error_that_nobody_foresaw_is_logged_with_the_requests_id_and_not_told(ways, caplog):

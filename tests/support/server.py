@@ -12,10 +12,11 @@ import uvicorn
 
 def without_light_path() -> Any:
     """The application as it would be without erip.foundation.http.light: Django answers everything."""
+    from erip.access import callers
     from erip.asgi import django
-    from erip.foundation.http.limits import BodyLimit
+    from erip.foundation.http.door import Door
 
-    return BodyLimit(django)
+    return Door(django, callers)
 
 
 @contextmanager

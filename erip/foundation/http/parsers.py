@@ -90,7 +90,7 @@ def read_plain(stream: IO[Any], media_type: str | None, parser_context: Mapping[
 
 
 def read_limited(stream: IO[Any], parser_context: Mapping[str, Any] | None) -> bytes:
-    """The whole body; raises PayloadTooLarge. See limits.BodyLimit, which refuses earlier where ASGI is
+    """The whole body; raises PayloadTooLarge. See door.Door, which refuses earlier where ASGI is
     spoken.
     """
     request = (parser_context or {}).get("request")

@@ -12,6 +12,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from erip.foundation.db.consistency import is_token
 from erip.foundation.db.requests import HEADER, answer_headers, serving
+from erip.foundation.http.door import PRINCIPAL
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.messages import Caller, LightHeaders, LightRequest, LightResponse, NotLight, Route
 from erip.foundation.http.light.threads import in_thread
@@ -25,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Light:
-    """Stands in front of `app`, and behind `BodyLimit`."""
+    """Stands in front of `app`, and behind `Door`."""
 
     def __init__(self, app: App, routes: Sequence[Route], authenticate: Authenticate) -> None:
         """authenticate: whose the value of an Authorization header is; None: the ordinary way has to say. Raises
@@ -46,6 +47,7 @@ class Light:
         request = LightRequest(
             route.method, scope["path"], scope.get("query_string", b""), headers, body, route.parsers
         )
+        request.known = scope.get(PRINCIPAL)
         left = asyncio.ensure_future(receive())
         try:
             response = await _unless(left, request, in_thread(_answer, self.authenticate, route, request, parameters))
@@ -122,7 +124,7 @@ def _answer_logged(
 
 def _caller(authenticate: Authenticate, route: Route, request: LightRequest) -> Caller:
     """Who calls. Raises AuthenticationFailed, PermissionDenied."""
-    caller = authenticate(request.headers["Authorization"].encode("latin1"))
+    caller = request.known or authenticate(request.headers["Authorization"].encode("latin1"))
     if caller is None:
         raise NotLight
     request.user = caller
@@ -165,7 +167,7 @@ async def _finish(response: LightResponse) -> LightResponse:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body, which `BodyLimit` keeps small; None if the client left before it was sent."""
+    """The whole body, which `Door` keeps small; None if the client left before it was sent."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         return bytes(message.get("body", b""))

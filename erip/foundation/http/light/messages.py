@@ -85,6 +85,8 @@ class LightRequest:
         self.headers = headers
         self.body = body
         self._parsers = parsers
+        #: the caller, if the door has just looked it up
+        self.known: Caller | None = None
         #: set when the caller has left
         self.left = Event()
 

@@ -1,0 +1,263 @@
+"""The front door: what of a request's body is read, for whom, and for how long.
+
+Note [Nothing of a stranger's body]
+A request that brings no key and no session that opens anything gets its answer without its body: the application is
+asked as if there were none, and says 401, 404 or what else it has to say, and the connection is closed behind that. So
+a stranger's body costs neither memory nor time, however it comes in. The one exception are the admin's forms, among
+them the login, which nobody could send otherwise: small ones, a bounded number at once (`Crowd`).
+
+Of a caller that is known the body is read here, whole, before a thread, a connection to the database or anything else
+is taken for the request: within the limit of its path (413), no slower than a pace (408), and within the memory that a
+process has for all bodies (503). Django, which spools bodies to disk at whatever pace they come, and REST framework,
+which takes a chunked body for none, get it in one piece, with its length.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, Protocol
+
+import structlog
+from django.conf import settings
+
+from erip.foundation.db.connections import release_connections
+from erip.foundation.db.requests import serving
+from erip.foundation.http.addresses import address_group, client_address
+from erip.foundation.http.bodies import (
+    BodyRefused,
+    BodyTooLarge,
+    BodyTooSlow,
+    ClientLeft,
+    Crowd,
+    Memory,
+    NoMemory,
+    Pace,
+    read_body,
+)
+from erip.foundation.http.limits import App, Message, Receive, Scope, Send, body_limit, replay
+from erip.foundation.http.problems import MEDIA_TYPE, Problem, failure, problem_of
+
+log = structlog.get_logger(__name__)
+
+#: where a body is read of somebody who is not known
+FORMS = "/admin/"
+#: bytes of such a body
+FORM_LIMIT = 64 * 1024
+#: threads that look up keys and sessions which this process does not know
+LOOKERS = 2
+#: lookups that may wait for a thread
+MOST_LOOKUPS = 500
+#: the key of a scope under which the caller's Principal is, if its body was there at once
+PRINCIPAL = "erip.principal"
+#: seconds for which a caller counts as just looked up
+_JUST = 1.0
+
+
+class Caller(Protocol):
+    """Somebody who is known.
+
+    name: by which what it uses is counted
+    principal: as the views know it; None if they have to find out
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def principal(self) -> Any: ...
+
+
+class Callers(Protocol):
+    """Finds out who calls: `erip.access.callers`. What it takes for credentials is its own affair."""
+
+    def credentials_of(self, headers: Iterable[tuple[bytes, bytes]], /) -> Any:
+        """None for a request that brings none."""
+
+    def known_at_once(self, credentials: Any, /) -> Caller | None:
+        """The caller, if that can be said without waiting."""
+
+    def look_up(self, credentials: Any, /) -> Caller | None:
+        """The caller; None for a stranger. In a thread. Raises django.db.Error."""
+
+
+class TooManyLookups(Exception):
+    """More callers that this process does not know come in than can be looked up."""
+
+
+class Door:
+    """ASGI middleware. See Note [Nothing of a stranger's body]."""
+
+    def __init__(self, app: App, callers: Callers) -> None:
+        self.app = app
+        self.callers = callers
+        self._lookups = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            # There is none to talk to.
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] != "http" or (length := _length(scope["headers"])) == 0:
+            await self.app(scope, receive, send)
+        else:
+            await self._with_body(length, scope, receive, send)
+
+    async def _with_body(self, length: int | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """`length`: what was declared; None for a chunked body."""
+        began = asyncio.get_running_loop().time()
+        try:
+            caller = await self._caller(scope["headers"])
+        except Exception as error:
+            return await _refuse(send, _why_nobody_is_known(error))
+        form = caller is None and scope["path"].startswith(FORMS)
+        if caller is None and not form:
+            return await self.app(_with_length(scope, 0), _nothing(), _closing(send))
+        limit = FORM_LIMIT if form else body_limit(scope["path"])
+        group = address_group(client_address(scope))
+        with self._memory.share(caller.name if caller else group) as share:
+            try:
+                if length is not None:
+                    if length > limit:
+                        raise BodyTooLarge
+                    share.need(length)
+                crowd = self._crowd if form else None
+                body = await read_body(receive, limit=limit, pace=self._pace, share=share, crowd=crowd, group=group)
+                if _compressed(scope["headers"]):
+                    # What comes out of it is held as well.
+                    share.take(limit)
+            except ClientLeft:
+                return None
+            except BodyRefused as error:
+                return await _refuse(send, _why_refused(error, limit))
+            sized = dict(scope) if length is not None else _with_length(scope, len(body))
+            if caller and caller.principal and asyncio.get_running_loop().time() - began < _JUST:
+                sized[PRINCIPAL] = caller.principal
+            receive = replay(body, receive)
+            del body
+            return await self.app(sized, receive, send)
+
+    async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+        """Raises TooManyLookups, and what the database raises."""
+        credentials = self.callers.credentials_of(headers)
+        if credentials is None:
+            return None
+        caller = self.callers.known_at_once(credentials)
+        if caller is not None:
+            return caller
+        if self._lookups >= MOST_LOOKUPS:
+            raise TooManyLookups
+        self._lookups += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._lookers, self._look_up, credentials)
+        finally:
+            self._lookups -= 1
+
+    def _look_up(self, credentials: Any) -> Caller | None:
+        try:
+            with serving(None):
+                return self.callers.look_up(credentials)
+        finally:
+            release_connections()
+
+    # Made at the first request: settings may change before it, and gunicorn forks.
+
+    @cached_property
+    def _lookers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(LOOKERS, thread_name_prefix="door")
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return Memory(settings.ERIP_BODY_MEMORY)
+
+    @cached_property
+    def _pace(self) -> Pace:
+        return Pace(settings.ERIP_BODY_GRACE_SECONDS, settings.ERIP_BODY_MIN_RATE, settings.ERIP_BODY_SECONDS)
+
+    @cached_property
+    def _crowd(self) -> Crowd:
+        return Crowd(settings.ERIP_ANONYMOUS_FORMS, max(1, settings.ERIP_ANONYMOUS_FORMS // 5))
+
+
+def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The bytes of the body that were declared, 0 for no body, None for a chunked one."""
+    length = 0
+    for name, value in headers:
+        if name == b"content-length":
+            # The server has refused what is no number.
+            length = int(value) if value.isdigit() else 0
+        elif name == b"transfer-encoding":
+            return None
+    return length
+
+
+def _compressed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in (b"", b"identity") for name, value in headers
+    )
+
+
+def _with_length(scope: Scope, length: int) -> Scope:
+    framing = (b"transfer-encoding", b"content-length")
+    headers = [*((name, value) for name, value in scope["headers"] if name not in framing)]
+    return {**scope, "headers": [*headers, (b"content-length", str(length).encode())]}
+
+
+def _closing(send: Send) -> Send:
+    """A `send` whose answer says that the connection ends: what is left of the body is not read."""
+
+    async def closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return closing
+
+
+def _nothing() -> Receive:
+    """An empty body. The connection is not asked, which would have the server read on, or answer `Expect`."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if given:
+            await asyncio.get_running_loop().create_future()
+        given = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive
+
+
+def _busy() -> Problem:
+    return Problem(503, "too-busy", "Too much comes in at once; try again.", [], {"Retry-After": "1"})
+
+
+def _why_refused(error: BodyRefused, limit: int) -> Problem:
+    if isinstance(error, BodyTooLarge):
+        return Problem(413, "payload-too-large", f"The body may have {limit} bytes at most.")
+    if isinstance(error, BodyTooSlow):
+        return Problem(408, "body-too-slow", "The body came in too slowly; send it again.")
+    assert isinstance(error, NoMemory)
+    return _busy()
+
+
+def _why_nobody_is_known(error: Exception) -> Problem:
+    if isinstance(error, TooManyLookups):
+        return _busy()
+    problem = problem_of(error)
+    if problem is None:
+        log.error("caller_not_looked_up", exc_info=error)
+    return problem or failure()
+
+
+async def _refuse(send: Send, problem: Problem) -> None:
+    body = problem.body()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        # What is left of the body is not read.
+        (b"connection", b"close"),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
