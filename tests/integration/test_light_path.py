@@ -306,7 +306,7 @@ def fresh_django() -> Any:
     """Middlewares read their settings when they are made."""
     from django.core.handlers.asgi import ASGIHandler
 
-    return Door(ASGIHandler())
+    return Door(ASGIHandler(), callers)
 
 
 def test_an_error_that_nobody_foresaw_is_logged_with_the_requests_id_and_not_told(ways, caplog):
