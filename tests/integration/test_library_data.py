@@ -2,11 +2,13 @@
 
 import json
 import os
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
@@ -79,6 +81,20 @@ def test_every_shipped_row_passes_its_own_validation() -> None:
     for model in (Obligation, Asset, Control, LossFactor, DecisionVersion):
         for row in model.objects.all():  # type: ignore[attr-defined]
             row.full_clean()
+
+
+def test_clocks_that_nobody_changed_are_renewed_by_the_migration() -> None:
+    load_reference_data()
+    migration = import_module("workflows.library.migrations.0004_legal_days")
+    for code, (old, new) in migration.CLOCKS.items():
+        # The shipped file and the migration say the same.
+        assert Obligation.objects.get(code=code).clocks == new
+        Obligation.objects.filter(code=code).update(clocks=old)
+    own = [{"trigger": "detected", "amount": 1, "unit": "months", "timezone": "Europe/Vienna"}]
+    Obligation.objects.filter(code="nis2-final").update(clocks=own)
+    migration.renew(apps, None)
+    assert Obligation.objects.get(code="nis2-final").clocks == own
+    assert Obligation.objects.get(code="dora-final").clocks == migration.CLOCKS["dora-final"][1]
 
 
 def test_every_followed_obligation_exists_and_every_source_is_a_link() -> None:

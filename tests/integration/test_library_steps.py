@@ -98,8 +98,8 @@ def test_the_sample_breach_goes_through_all_six_steps() -> None:
     due = {one["code"]: one["deadline"] for one in output["deadlines"]}
     assert due["gdpr-33"] == "2026-11-26T06:40:00Z"
     assert due["nis2-early-warning"] == "2026-11-24T06:40:00Z"
-    assert due["nis2-final"] == "2026-12-26T06:40:00Z"
-    assert due["hipaa-hhs"] == "2027-01-22T06:40:00Z"
+    assert due["nis2-final"] == "2026-12-26T22:59:59Z"
+    assert due["hipaa-hhs"] == "2027-01-22T07:59:59Z"  # it was still the 22nd in California
     assert due["sec-8k-105"] is None
     assert output["decision"]["level"] == "executive"
     loss = output["loss"]

@@ -1,7 +1,7 @@
 """Legal clocks: month arithmetic, business days, holidays, and how clocks combine."""
 
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from workflows.library.compass.calendars import add_business_days, is_us_business_day, us_federal_holidays
 from workflows.library.compass.clocks import BadClock, Clock, OutOfRange, add_months, deadline
+from workflows.library.compass.zones import ZONES
 
 MOMENTS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
 DAYS = st.dates(min_value=date(1990, 1, 1), max_value=date(2100, 1, 1))
@@ -100,8 +101,7 @@ def test_months_count_months(day: date, months: int) -> None:
 def test_a_later_start_never_ends_earlier(a: datetime, b: datetime, amount: int, unit: str) -> None:
     clock = Clock("detected", amount, unit, "Europe/Brussels")
     first, second = sorted((a, b))
-    # An hour is repeated in autumn: local wall times may stand still for that long.
-    assert clock.runs_out(first) <= clock.runs_out(second) + timedelta(hours=1)
+    assert clock.runs_out(first) <= clock.runs_out(second)
     assert clock.runs_out(first).tzinfo is UTC
     assert clock.runs_out(first) > first
 
@@ -112,9 +112,60 @@ def test_hours_are_elapsed_time_across_summer_time(start: datetime, hours: int) 
     assert Clock("detected", hours, "hours", "America/New_York").runs_out(there) - start == timedelta(hours=hours)
 
 
-def test_a_month_keeps_the_wall_time_over_a_change_of_the_clocks() -> None:
+def test_a_month_ends_with_the_last_second_of_the_same_date_over_a_change_of_the_clocks() -> None:
     end = Clock("detected", 1, "months", "Europe/Brussels").runs_out(utc("2026-10-10T08:00:00"))
-    assert end == utc("2026-11-10T09:00:00")
+    assert end == utc("2026-11-10T22:59:59")
+
+
+def test_sixty_days_are_dates_and_not_multiples_of_24_hours() -> None:
+    # Late in the evening of 15 January in New York, when it is the 16th in UTC; the clocks change on 8 March.
+    found = Clock("detected", 60, "days").runs_out(utc("2026-01-16T04:30:00"), ["America/New_York"])
+    assert found == utc("2026-03-17T03:59:59")
+
+
+def test_of_several_zones_the_earliest_deadline_counts() -> None:
+    clock, start = Clock("detected", 3, "days"), utc("2026-06-10T12:00:00")
+    by_zone = {zone: clock.runs_out(start, [zone]) for zone in ("Europe/Lisbon", "Europe/Berlin", "Europe/Helsinki")}
+    assert clock.runs_out(start, list(by_zone)) == min(by_zone.values()) == by_zone["Europe/Helsinki"]
+    # A clock with a zone of its own keeps it.
+    assert Clock("detected", 3, "days", "Asia/Singapore").runs_out(start, list(by_zone)) == utc("2026-06-13T15:59:59")
+
+
+def end_of_period(unit: str, day: date, amount: int) -> date:
+    """The last day of a period, counted day by day."""
+    if unit == "months":
+        year, month = divmod(day.year * 12 + day.month - 1 + amount, 12)
+        last = (date(year + month // 11, (month + 1) % 12 + 1, 1) - timedelta(days=1)).day
+        return date(year, month + 1, min(day.day, last))
+    if unit == "days_after_year_end":
+        return date(day.year, 12, 31) + timedelta(days=amount)
+    left = amount
+    while left:
+        day += timedelta(days=1)
+        left -= unit == "days" or day.weekday() < 5
+    return day
+
+
+LOCAL_ZONES = st.sampled_from(sorted({zone for zones in ZONES.values() for zone in zones}))
+PERIODS = st.sampled_from(["days", "months", "business_days", "days_after_year_end"])
+
+
+@given(MOMENTS, st.integers(1, 40), PERIODS, LOCAL_ZONES)
+def test_a_period_ends_with_the_last_second_of_its_last_day_where_its_law_is(
+    start: datetime, amount: int, unit: str, zone: str
+) -> None:
+    end = Clock("detected", amount, unit).runs_out(start, [zone]).astimezone(ZoneInfo(zone))
+    assert end.date() == end_of_period(unit, start.astimezone(ZoneInfo(zone)).date(), amount)
+    assert end.timetz().replace(tzinfo=None) == time(23, 59, 59)
+
+
+@given(MOMENTS, st.integers(1, 40), PERIODS, st.sampled_from(sorted(available_timezones())))
+def test_where_nobody_knows_the_zone_no_zone_has_an_earlier_end(
+    start: datetime, amount: int, unit: str, zone: str
+) -> None:
+    clock = Clock("detected", amount, unit)
+    assert clock.runs_out(start) <= clock.runs_out(start, [zone])
+    assert clock.runs_out(start) >= start + timedelta(hours=22)
 
 
 def test_the_annual_log_is_due_sixty_days_into_the_next_year() -> None:

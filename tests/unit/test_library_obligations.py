@@ -65,14 +65,31 @@ def test_stages_follow_one_another_from_submission_or_else_from_the_deadline() -
         rule("first", clocks=(Clock("detected", 24, "hours"),)),
     ]
     detected = datetime(2026, 1, 27, 10, tzinfo=UTC)
-    by_code = {one.code: one for one in assess(stages, facts(detected_at=detected), detected).obligations}
+    in_berlin = facts(detected_at=detected, jurisdictions=["DE"])
+    by_code = {one.code: one for one in assess(stages, in_berlin, detected).obligations}
     assert by_code["second"].deadline == detected + timedelta(hours=96)
-    assert by_code["final"].deadline == datetime(2026, 2, 28, 10, tzinfo=UTC)
+    # The end of the day in Berlin.
+    assert by_code["final"].deadline == datetime(2026, 2, 28, 22, 59, 59, tzinfo=UTC)
+    assert [by_code[code].provisional for code in ("first", "second", "final")] == [False, True, True]
 
     told = facts(detected_at=detected, submitted={"first": detected + timedelta(hours=2)})
     by_code = {one.code: one for one in assess(stages, told, detected).obligations}
     assert by_code["first"].status == "met"
     assert by_code["second"].deadline == detected + timedelta(hours=74)
+    assert [by_code[code].provisional for code in ("first", "second", "final")] == [False, False, True]
+
+
+def test_a_stage_after_one_that_was_not_met_is_a_forecast_and_never_overdue() -> None:
+    stages = [
+        rule("first", clocks=(Clock("detected", 24, "hours"),)),
+        rule("second", clocks=(Clock("after:first", 72, "hours"),)),
+    ]
+    late = NOW + timedelta(days=30)
+    by_code = {one.code: one for one in assess(stages, facts(detected_at=NOW), late).obligations}
+    assert (by_code["first"].status, by_code["second"].status) == ("overdue", "waiting")
+    told = facts(detected_at=NOW, submitted={"first": NOW})
+    by_code = {one.code: one for one in assess(stages, told, late).obligations}
+    assert (by_code["first"].status, by_code["second"].status) == ("met", "overdue")
 
 
 def test_stages_in_a_circle_wait_for_ever_and_do_not_hang() -> None:
@@ -106,6 +123,7 @@ def test_without_a_time_of_detection_the_run_is_taken_and_said_so() -> None:
     found = assess([rule(clocks=(Clock("detected", 1, "hours"),))], facts(), NOW)
     assert found.obligations[0].deadline == NOW + timedelta(hours=1)
     assert any("detected_at" in one for one in found.assumptions)
+    assert found.obligations[0].provisional
 
 
 def requirement(fulfilment: float, weight: float = 1.0, assessed: date = date(2026, 6, 1)) -> RequirementFacts:

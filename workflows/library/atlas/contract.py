@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from workflows.library.nexus.contract import EnrichOutput
-from workflows.library.vocabulary import DataCategories, StepInput, StepOutput, Word
+from workflows.library.vocabulary import AttackVector, DataCategories, IncidentType, StepInput, StepOutput
 
 
 class PostureInput(StepInput):
     """The threat to hold the organisation against. Without any, the whole organisation is assessed."""
 
     threat: EnrichOutput | None = Field(default=None, description="what nexus.enrich_threat found")
-    incident_type: Word | None = None
-    attack_vector: Word | None = None
+    incident_type: IncidentType | None = None
+    attack_vector: AttackVector | None = None
     data_categories: DataCategories = []
     assets: list[Annotated[str, Field(max_length=200)]] = Field(
         default=[], max_length=1000, description="names of the assets concerned; [] finds them"
@@ -56,3 +56,4 @@ class PostureOutput(StepOutput):
     control_gaps: list[ControlGap] = []
     controls_considered: int = 0
     unknown_assets: list[str] = Field(default=[], description="names given that are not in the register")
+    assumptions: list[str] = Field(default=[], description="what was not known, and what was taken in its place")

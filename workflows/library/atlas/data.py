@@ -7,6 +7,7 @@ from datetime import date
 from workflows.library.atlas.posture import AssetFacts, ControlFacts, data_held
 from workflows.library.cache import cached
 from workflows.library.models import Asset, Control, Organisation
+from workflows.library.vocabulary import attack_vector, data_categories, incident_type
 
 AREA = "atlas"
 
@@ -40,7 +41,7 @@ def _load_assets() -> Sequence[AssetFacts]:
             internet_facing=row.internet_facing,
             vendor=row.vendor,
             product=row.product,
-            data_categories=data_held(row.data_categories),
+            data_categories=data_held(data_categories(row.data_categories)),
             records=row.records,
         )
         for row in Asset.objects.order_by("name")
@@ -54,7 +55,8 @@ def _load_controls() -> Sequence[ControlFacts]:
             name=row.name,
             nist_csf=tuple(row.nist_csf),
             iso27001=tuple(row.iso27001),
-            mitigates=frozenset(row.mitigates),
+            # A word may name a kind of incident or a way of attack: it is read as both.
+            mitigates=frozenset(kind(word) for word in row.mitigates for kind in (incident_type, attack_vector)),
             weight=row.weight,
             effectiveness=row.effectiveness,
             target=row.target,

@@ -11,17 +11,20 @@ product; else when it holds the data concerned; and when none of these finds any
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final, Literal
 
 from workflows.library.atlas.contract import AffectedAsset, ControlGap, PostureInput, PostureOutput
 from workflows.library.nexus.contract import KevMatch
-from workflows.library.vocabulary import categories_in_force
+from workflows.library.vocabulary import CATEGORIES, INCIDENTS, VECTORS, categories_in_force, named
 
 INTERNAL_REACH: Final = 0.6
 Scope = Literal["named", "matched", "all"]
 _LEVELS: Final = ((60.0, "critical"), (40.0, "high"), (20.0, "medium"))
 MOST_ASSETS: Final = 25
 MOST_UNCOVERED: Final = 10
+#: comparing a name with the register costs about a millisecond
+MOST_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,18 @@ class ControlFacts:
 
 def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput) -> PostureOutput:
     scope, concerned, unknown = _concerned(assets, threat)
-    kinds = {kind for kind in (threat.incident_type, threat.attack_vector) if kind}
+    assumptions = _assumptions(assets, threat, unknown)
+    own = frozenset[str]().union(*(one.mitigates for one in controls))
+    kinds: set[str] = set()
+    for name, vocabulary, kind in (
+        ("incident type", INCIDENTS, threat.incident_type),
+        ("attack vector", VECTORS, threat.attack_vector),
+    ):
+        # A kind that nobody knows is as one not given: no control can be left out because of it.
+        if kind and (kind in own or vocabulary.heads(kind)):
+            kinds.add(kind)
+        elif kind:
+            assumptions += named(name, [vocabulary.read(kind)])
     # A control that names nothing works against everything; with no kind of threat given, all are considered.
     acting = [one for one in controls if not kinds or not one.mitigates or one.mitigates & kinds]
     # A threat whose severity nobody knows is no weak threat: how open the assets are is all that can be said.
@@ -94,7 +108,22 @@ def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threa
         control_gaps=gaps[: threat.max_gaps],
         controls_considered=len(acting),
         unknown_assets=unknown,
+        assumptions=assumptions,
     )
+
+
+def _assumptions(assets: Sequence[AssetFacts], threat: PostureInput, unknown: Sequence[str]) -> list[str]:
+    told: list[str] = []
+    names = {asset.name.lower(): asset.name for asset in assets}
+    for name in unknown[:MOST_NAMED]:
+        near = [names[one] for one in get_close_matches(name.strip().lower(), list(names), n=2, cutoff=0.7)]
+        hint = f"; near: {', '.join(near)}" if near else ""
+        told.append(f"asset {name[:100]!r} is not in the register: what it holds is not part of the exposure{hint}")
+    if len(unknown) > MOST_NAMED:
+        told.append(f"{len(unknown) - MOST_NAMED} further assets are not in the register")
+    own = frozenset[str]().union(*(asset.data_categories for asset in assets))
+    told += named("data category", CATEGORIES.read_all(word for word in threat.data_categories if word not in own))
+    return told
 
 
 def _gap(control: ControlFacts, assets: Sequence[AssetFacts]) -> ControlGap:

@@ -6,20 +6,26 @@ A clock is data: `{"trigger": "detected", "amount": 72, "unit": "hours"}`. Field
               obligation was met, or, while it is not, from its deadline)
     amount    a whole number
     unit      hours               elapsed time
-              days                periods of 24 hours
-              months              calendar months, same wall time in `timezone`; the 31st becomes the month's last day
-              business_days       by `calendar` (us_federal or weekdays), dates in `timezone`
-              days_after_year_end dates in `timezone`
-    timezone  IANA name, default UTC
-    cutoff    HH:MM: the deadline is that wall time of its date. Default: the trigger's own wall time, which is never
-              later than the end of the day that the law allows
+              days                calendar days; the day of the trigger is not counted
+              months              the same date of a later month; the 31st becomes the month's last day
+              business_days       by `calendar` (us_federal or weekdays); the day of the trigger is not counted
+              days_after_year_end calendar days after 31 December of the trigger's year
+    timezone  IANA name: whose dates count. Default: the zones of the places whose law it is; the earliest deadline
+              of them, see `zones.py`
+    cutoff    HH:MM: the deadline is that wall time of its last day. Default: the day's last second
     backstop  true: the deadline is not later than this one, unless the other clocks' trigger itself came after it
+
+Periods in days and months are dates, not multiples of 24 hours: they begin on the day after the trigger's and end with
+the last day's last second, in the zone whose law it is (Regulation (EEC, Euratom) 1182/71, Art. 3(1) and (2); for the
+statutes of the US the same follows from counting "calendar days"). A day of 23 hours, when the clocks change, is one
+day. Hours are elapsed time. What a law may add at the end is left out, so that no deadline is later than the law allows
+in any reading: the hour of the event, and the next working day after a holiday or a weekend (1182/71, Art. 3(4)).
 
 `confirmed` falls back to `detected` while it is not known: the earlier of the two is the safe one.
 """
 
 from calendar import monthrange
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -29,6 +35,8 @@ from workflows.library.compass.calendars import CALENDARS, add_business_days
 
 TRIGGERS: Final = ("detected", "confirmed", "classified", "material", "paid")
 UNITS: Final = ("hours", "days", "months", "business_days", "days_after_year_end")
+#: the last second of a day
+_DAYS_END: Final = time(23, 59, 59)
 _FIELDS: Final = frozenset({"trigger", "amount", "unit", "timezone", "cutoff", "backstop", "calendar"})
 # Centuries: keeps every sum inside what datetime can hold.
 _MOST: Final = {
@@ -53,7 +61,7 @@ class Clock:
     trigger: str
     amount: int
     unit: str
-    timezone: str = "UTC"
+    timezone: str | None = None
     cutoff: time | None = None
     backstop: bool = False
     calendar: str = "weekdays"
@@ -73,9 +81,10 @@ class Clock:
             raise BadClock(f"unit must be one of {', '.join(UNITS)}")
         if not isinstance(amount, int) or isinstance(amount, bool) or not 0 < amount <= _MOST[unit]:
             raise BadClock(f"amount must be a whole number from 1 to {_MOST[unit]}")
-        timezone = data.get("timezone", "UTC")
+        timezone = data.get("timezone")
         try:
-            ZoneInfo(timezone)
+            if timezone is not None:
+                ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
             raise BadClock(f"unknown timezone {timezone!r}") from None
         cutoff = data.get("cutoff")
@@ -90,29 +99,53 @@ class Clock:
             raise BadClock(f"calendar must be one of {', '.join(CALENDARS)}")
         return cls(trigger, amount, unit, timezone, at, backstop, calendar)
 
-    def runs_out(self, start: datetime) -> datetime:
-        """When the clock that starts at `start` (aware) runs out, in UTC. Raises OutOfRange."""
+    def runs_out(self, start: datetime, zones: Sequence[str] = ()) -> datetime:
+        """When the clock that starts at `start` (aware) runs out, in UTC. Raises OutOfRange.
+
+        `zones` are those of the places whose law it is, for a clock without a timezone; () is not known.
+        """
         try:
-            return self._runs_out(start)
+            return self._runs_out(start, zones)
         except (OverflowError, ValueError) as error:
             raise OutOfRange(f"no deadline can be reckoned from {start.isoformat()}") from error
 
-    def _runs_out(self, start: datetime) -> datetime:
+    def _runs_out(self, start: datetime, zones: Sequence[str]) -> datetime:
         if self.unit == "hours":
             return start.astimezone(UTC) + timedelta(hours=self.amount)
-        zone = ZoneInfo(self.timezone)
-        local = start.astimezone(zone)
+        if self.timezone is not None:
+            zones = (self.timezone,)
+        last_day = self._last_day()
+        if not zones:
+            return self._in_any_zone(start.astimezone(UTC), last_day)
+        at = _DAYS_END if self.cutoff is None else self.cutoff
+        return min(
+            datetime.combine(last_day(start.astimezone(zone).date()), at, zone).astimezone(UTC)
+            for zone in map(ZoneInfo, zones)
+        )
+
+    def _last_day(self) -> Callable[[date], date]:
+        """From the trigger's day to the last day of the period."""
+        amount, calendar = self.amount, self.calendar
         if self.unit == "days":
-            end = (start.astimezone(UTC) + timedelta(days=self.amount)).astimezone(zone)
-        elif self.unit == "months":
-            end = datetime.combine(add_months(local.date(), self.amount), local.time(), zone)
-        elif self.unit == "business_days":
-            end = datetime.combine(add_business_days(local.date(), self.amount, self.calendar), local.time(), zone)
-        else:
-            end = datetime.combine(date(local.year, 12, 31) + timedelta(days=self.amount), time(23, 59, 59), zone)
+            return lambda day: day + timedelta(days=amount)
+        if self.unit == "months":
+            return lambda day: add_months(day, amount)
+        if self.unit == "business_days":
+            return lambda day: add_business_days(day, amount, calendar)
+        return lambda day: date(day.year, 12, 31) + timedelta(days=amount)
+
+    def _in_any_zone(self, start: datetime, last_day: Callable[[date], date]) -> datetime:
+        """What is not later than the end of the last day in any zone.
+
+        The earliest is where the trigger comes just before midnight: whole days after it, less the hour that a change
+        of the clocks may take. The date there is UTC's, or the one before or after it.
+        """
+        day = start.date()
+        days = min(last_day(one) - one for one in (day - timedelta(days=1), day, day + timedelta(days=1)))
+        end = start + days - timedelta(hours=1)
         if self.cutoff is not None:
-            end = datetime.combine(end.date(), self.cutoff, zone)
-        return end.astimezone(UTC)
+            end -= datetime.combine(day, _DAYS_END) - datetime.combine(day, self.cutoff)
+        return end
 
 
 def add_months(day: date, months: int) -> date:
@@ -131,10 +164,10 @@ class Deadline:
     since: datetime
 
 
-def deadline(clocks: Sequence[Clock], moments: Mapping[str, datetime]) -> Deadline | None:
+def deadline(clocks: Sequence[Clock], moments: Mapping[str, datetime], zones: Sequence[str] = ()) -> Deadline | None:
     """The moment that the clocks together give; None while none of their triggers has happened."""
-    due = _earliest([clock for clock in clocks if not clock.backstop], moments)
-    limit = _earliest([clock for clock in clocks if clock.backstop], moments)
+    due = _earliest([clock for clock in clocks if not clock.backstop], moments, zones)
+    limit = _earliest([clock for clock in clocks if clock.backstop], moments, zones)
     if due is None or limit is None:
         return due or limit
     if due.since > limit.at:
@@ -142,12 +175,13 @@ def deadline(clocks: Sequence[Clock], moments: Mapping[str, datetime]) -> Deadli
     return min(due, limit, key=lambda found: found.at)
 
 
-def _earliest(clocks: Sequence[Clock], moments: Mapping[str, datetime]) -> Deadline | None:
+def _earliest(clocks: Sequence[Clock], moments: Mapping[str, datetime], zones: Sequence[str]) -> Deadline | None:
     found: list[Deadline] = []
     for clock in clocks:
         trigger = clock.trigger
         if trigger == "confirmed" and trigger not in moments:
             trigger = "detected"
         if trigger in moments:
-            found.append(Deadline(clock.runs_out(moments[trigger]), trigger, moments[trigger].astimezone(UTC)))
+            at = clock.runs_out(moments[trigger], zones)
+            found.append(Deadline(at, trigger, moments[trigger].astimezone(UTC)))
     return min(found, key=lambda one: one.at, default=None)

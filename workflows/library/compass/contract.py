@@ -1,36 +1,41 @@
 """What the compass steps take and give."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from workflows.library.vocabulary import (
     AnySeverity,
-    DataCategories,
-    Jurisdictions,
+    GivenCategories,
+    GivenFacts,
+    GivenJurisdictions,
     Moment,
-    Sector,
     StepInput,
     StepOutput,
-    Word,
 )
 
 Status = Literal["due", "overdue", "met", "late", "waiting", "promptly"]
 
 
 class ComplianceInput(StepInput):
-    """The facts that decide which duties arise. What is left out (null) counts as not known yet."""
+    """The facts that decide which duties arise. What is left out (null) counts as not known yet.
 
-    jurisdictions: Jurisdictions = Field(
-        default=[], description="where the organisation or those affected are: DE, US-CA"
+    Words are read with `workflows.library.vocabulary`. One that it does not know is not known, and named in the answer.
+    """
+
+    jurisdictions: GivenJurisdictions | None = Field(
+        default=None, description="where the organisation or those affected are: DE, US-CA; null or []: not known"
     )
-    sector: Sector | None = None
-    data_categories: DataCategories | None = Field(default=None, description="null: not known; []: no data concerned")
+    sector: Annotated[str, Field(max_length=200)] | None = None
+    data_categories: GivenCategories | None = Field(default=None, description="null: not known; []: no data concerned")
     severity: AnySeverity | None = None
     affected_records: int | None = Field(default=None, ge=0, le=10**12)
-    organisation_facts: list[Word] | None = Field(
-        default=None, max_length=50, description="e.g. listed_company, hipaa_covered; null: not known"
+    residents: dict[str, Annotated[int, Field(ge=0, le=10**12)]] = Field(
+        default={}, max_length=300, description="place → people concerned who live there, such as US-CA: 501"
+    )
+    organisation_facts: GivenFacts | None = Field(
+        default=None, description="e.g. listed_company, hipaa_covered; null: not known"
     )
     detected_at: Moment | None = Field(
         default=None, description="when it came to be known; default: the run's creation"
@@ -56,6 +61,10 @@ class ObligationDue(BaseModel):
     citation: str
     source: str
     missing: list[str] = Field(default=[], description="what must be known to be sure that it applies")
+    provisional: bool = Field(
+        default=False,
+        description="the deadline is a forecast: it counts from a stage not yet met, or from a detection not given",
+    )
     note: str = ""
 
 

@@ -1,13 +1,13 @@
 """Reading the obligations and the requirements."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from workflows.library.cache import cached
 from workflows.library.compass.clocks import Clock
 from workflows.library.compass.obligations import Rule
 from workflows.library.compass.readiness import RequirementFacts
 from workflows.library.models import Obligation, Requirement
-from workflows.library.vocabulary import data_category, jurisdiction, sector, slug
+from workflows.library.vocabulary import CATEGORIES, FACTS, PLACES, SECTORS, Vocabulary, jurisdiction, slug
 
 AREA = "compass"
 
@@ -21,30 +21,37 @@ def requirements() -> Sequence[RequirementFacts]:
 
 
 def _load_rules() -> Sequence[Rule]:
-    return tuple(
-        Rule(
-            code=row.code,
-            regime=row.regime,
-            title=row.title,
-            authority=row.authority,
-            citation=row.citation,
-            source_url=row.source_url,
-            wording=row.wording,
-            clocks=tuple(Clock.of(clock) for clock in row.clocks),
-            # The words that an admin typed are read as a user's are.
-            jurisdictions=frozenset(jurisdiction(word) for word in row.jurisdictions),
-            sectors=frozenset(sector(word) for word in row.sectors),
-            data_categories=frozenset(data_category(word) for word in row.data_categories),
-            conditions=frozenset(slug(word) for word in row.conditions),
-            min_severity=row.min_severity,
-            min_records=row.min_records,
-            max_records=row.max_records,
-            in_force_from=row.in_force_from,
-            in_force_until=row.in_force_until,
-            note=row.note,
-        )
-        for row in Obligation.objects.filter(enabled=True).order_by("code")
+    return tuple(rule_of(row) for row in Obligation.objects.filter(enabled=True).order_by("code"))
+
+
+def rule_of(row: Obligation) -> Rule:
+    """The row as the computation sees it. Raises BadClock."""
+    return Rule(
+        code=row.code,
+        regime=row.regime,
+        title=row.title,
+        authority=row.authority,
+        citation=row.citation,
+        source_url=row.source_url,
+        wording=row.wording,
+        clocks=tuple(Clock.of(clock) for clock in row.clocks),
+        # The words that an admin typed are read as a user's are.
+        jurisdictions=_read(PLACES, row.jurisdictions, jurisdiction),
+        sectors=_read(SECTORS, row.sectors),
+        data_categories=_read(CATEGORIES, row.data_categories),
+        conditions=_read(FACTS, row.conditions),
+        min_severity=row.min_severity,
+        min_records=row.min_records,
+        max_records=row.max_records,
+        in_force_from=row.in_force_from,
+        in_force_until=row.in_force_until,
+        note=row.note,
     )
+
+
+def _read(vocabulary: Vocabulary, words: Iterable[str], else_: Callable[[str], str] = slug) -> frozenset[str]:
+    """A word that may mean several things binds for each of them; one that is not known is the organisation's own."""
+    return frozenset(head for word in words for head in vocabulary.heads(word) or (else_(word),))
 
 
 def _load_requirements() -> Sequence[RequirementFacts]:

@@ -6,12 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from workflows.library.compass.clocks import Clock, Deadline, deadline
 from workflows.library.compass.contract import ComplianceInput, ComplianceOutput, ObligationDue, Status
-from workflows.library.vocabulary import (
-    categories_in_force,
-    jurisdictions_in_force,
-    sectors_in_force,
-    severity_rank,
-)
+from workflows.library.compass.reading import Reading
+from workflows.library.vocabulary import holds, severity_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,65 +44,96 @@ class Verdict:
 NO = Verdict(False)
 
 
-def applicability(rule: Rule, facts: ComplianceInput, on: date) -> Verdict:
-    """Whether the rule binds. A known fact against it is final; an unknown one leaves it to be checked."""
+def applicability(
+    rule: Rule, facts: ComplianceInput | Reading, on: date, given: ComplianceInput | None = None
+) -> Verdict:
+    """Whether the rule binds. A known fact against it is final; an unknown one leaves it to be checked.
+
+    `facts` may be read already, for many rules; `given` is then what they were read from.
+    """
+    if isinstance(facts, Reading):
+        assert given is not None
+        read = facts
+    else:
+        given, read = facts, Reading.of(facts, [rule])
     if (rule.in_force_from and on < rule.in_force_from) or (rule.in_force_until and on > rule.in_force_until):
         return NO
     missing: list[str] = []
-    if rule.jurisdictions and not rule.jurisdictions & jurisdictions_in_force(facts.jurisdictions):
-        return NO
-    if rule.sectors:
-        if facts.sector is None:
-            missing.append("sector")
-        elif not rule.sectors & sectors_in_force([facts.sector]):
+    for name, words, wanted in (
+        ("jurisdictions", read.places, rule.jurisdictions),
+        ("sector", None if read.sector is None else [read.sector], rule.sectors),
+        ("data_categories", read.categories, rule.data_categories),
+    ):
+        if wanted:
+            answer = None if words is None else holds(words, wanted)
+            if answer is False:
+                return NO
+            if answer is None:
+                missing.append(name)
+    for condition in sorted(rule.conditions):
+        answer = None if read.facts is None else holds(read.facts, (condition,))
+        if answer is False:
             return NO
-    if rule.data_categories:
-        if facts.data_categories is None:
-            missing.append("data_categories")
-        elif not rule.data_categories & categories_in_force(facts.data_categories):
-            return NO
-    if rule.conditions:
-        if facts.organisation_facts is None:
-            missing.extend(sorted(rule.conditions))
-        elif not rule.conditions <= set(facts.organisation_facts):
-            return NO
+        if answer is None:
+            missing.append(condition)
     if rule.min_severity:
-        if facts.severity is None:
+        if given.severity is None:
             missing.append("severity")
-        elif severity_rank(facts.severity) < severity_rank(rule.min_severity):
+        elif severity_rank(given.severity) < severity_rank(rule.min_severity):
             return NO
     if rule.min_records or rule.max_records is not None:
-        if facts.affected_records is None:
-            missing.append("affected_records")
-        elif facts.affected_records < rule.min_records or (
-            rule.max_records is not None and facts.affected_records > rule.max_records
-        ):
+        counted = _counted(rule, read, given)
+        if isinstance(counted, str):
+            missing.append(counted)
+        elif not counted:
             return NO
     return Verdict(True, tuple(missing))
+
+
+def _counted(rule: Rule, read: Reading, given: ComplianceInput) -> bool | str:
+    """Whether the number of people lies within the rule's bounds, or the name of the number that is missing.
+
+    The law of a state counts its own residents. Those of everywhere are as many or more: too few of them are too few
+    there, while enough of them are enough only where everybody is known to live in that state.
+    """
+    most = float("inf") if rule.max_records is None else rule.max_records
+    states = frozenset(place for place in rule.jurisdictions if "-" in place)
+    everywhere = given.affected_records
+    if not states or states != rule.jurisdictions or read.only_in(states):
+        if everywhere is None:
+            return "affected_records"
+        return rule.min_records <= everywhere <= most
+    if states & set(read.residents):
+        return rule.min_records <= sum(read.residents.get(state, 0) for state in states) <= most
+    if everywhere is not None and everywhere < rule.min_records:
+        return False
+    return f"residents of {', '.join(sorted(states))}"
 
 
 def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> ComplianceOutput:
     """Every obligation that applies or may apply: by certainty, then by deadline."""
     assumptions: list[str] = []
+    given = {name: getattr(facts, f"{name}_at") for name in ("confirmed", "classified", "material", "paid")}
     detected = facts.detected_at
     if detected is None:
-        detected = as_of
-        assumptions.append("detected_at is not given: the run's creation is taken")
+        # What was confirmed was detected before.
+        first = min([moment for moment in given.values() if moment is not None], default=as_of)
+        detected = min(first, as_of)
+        taken = "the run's creation" if detected == as_of else "the earliest moment given"
+        assumptions.append(
+            f"detected_at is not given: {taken} is taken, and deadlines may be earlier than they are shown"
+        )
     if facts.confirmed_at is None:
         assumptions.append("confirmed_at is not given: clocks that start at confirmation start at detection")
     moments: dict[str, datetime] = {"detected": detected}
-    for name in ("confirmed", "classified", "material", "paid"):
-        moment = getattr(facts, f"{name}_at")
-        if moment is not None:
-            moments[name] = moment
+    moments.update({name: moment for name, moment in given.items() if moment is not None})
     on = detected.astimezone(UTC).date()
-    verdicts = {rule.code: applicability(rule, facts, on) for rule in rules}
+    read = Reading.of(facts, rules)
+    assumptions.extend(read.assumptions(rules, facts))
+    verdicts = {rule.code: applicability(rule, read, on, facts) for rule in rules}
     binding = [rule for rule in rules if verdicts[rule.code].applies]
-    deadlines = _deadlines(binding, moments, facts.submitted)
-    found = [
-        _due(rule, verdicts[rule.code], deadlines.get(rule.code), facts.submitted.get(rule.code), as_of)
-        for rule in binding
-    ]
+    deadlines = _deadlines(binding, moments, facts.submitted, {rule.code: read.zones(rule) for rule in binding})
+    found = [_due(rule, verdicts[rule.code], deadlines.get(rule.code), facts, as_of) for rule in binding]
     far = datetime.max.replace(tzinfo=UTC)
     found.sort(key=lambda one: (one.applicability != "applies", one.deadline or far, one.code))
     open_ones = [
@@ -128,7 +155,10 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
 
 
 def _deadlines(
-    rules: Sequence[Rule], moments: Mapping[str, datetime], submitted: Mapping[str, datetime]
+    rules: Sequence[Rule],
+    moments: Mapping[str, datetime],
+    submitted: Mapping[str, datetime],
+    zones: Mapping[str, Sequence[str]],
 ) -> dict[str, Deadline]:
     """Each rule's deadline. `after:` clocks wait for the rule they follow; a circle of them never starts."""
     known = dict(moments)
@@ -142,7 +172,7 @@ def _deadlines(
             if any(clock.trigger in names and clock.trigger not in known for clock in rule.clocks):
                 waiting.append(rule)
                 continue
-            found = deadline(rule.clocks, known)
+            found = deadline(rule.clocks, known, zones[rule.code])
             if found is not None:
                 deadlines[rule.code] = found
                 known.setdefault(f"after:{rule.code}", found.at)
@@ -152,16 +182,19 @@ def _deadlines(
     return deadlines
 
 
-def _due(
-    rule: Rule, verdict: Verdict, due: Deadline | None, submitted: datetime | None, as_of: datetime
-) -> ObligationDue:
+def _due(rule: Rule, verdict: Verdict, due: Deadline | None, facts: ComplianceInput, as_of: datetime) -> ObligationDue:
+    submitted = facts.submitted.get(rule.code)
+    # What follows a stage that was not met has not begun to run: its deadline is a forecast, and cannot have passed.
+    forecast = due is not None and due.trigger.startswith("after:") and due.trigger[6:] not in facts.submitted
     status: Status
     if submitted is not None:
-        status = "late" if due is not None and submitted > due.at else "met"
-    elif due is not None:
-        status = "overdue" if as_of > due.at else "due"
-    else:
+        status = "late" if due is not None and submitted > due.at and not forecast else "met"
+    elif due is None:
         status = "waiting" if rule.clocks else "promptly"
+    elif as_of > due.at:
+        status = "waiting" if forecast else "overdue"
+    else:
+        status = "due"
     missing = list(verdict.missing)
     return ObligationDue(
         code=rule.code,
@@ -177,5 +210,6 @@ def _due(
         citation=rule.citation,
         source=rule.source_url,
         missing=missing,
+        provisional=due is not None and (forecast or (facts.detected_at is None and due.trigger == "detected")),
         note=rule.note,
     )

@@ -5,7 +5,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from workflows.library.vocabulary import AnySeverity, CveList, DataCategories, StepInput, StepOutput, Word
+from workflows.library.vocabulary import (
+    AnySeverity,
+    AttackVector,
+    CveList,
+    DataCategories,
+    IncidentType,
+    StepInput,
+    StepOutput,
+)
 
 
 class EnrichInput(StepInput):
@@ -16,8 +24,8 @@ class EnrichInput(StepInput):
         default=[], max_length=500, description="CVSS v2, v3.0, v3.1 or v4.0 vectors"
     )
     severity: AnySeverity | None = Field(default=None, description="the reporter's own rating")
-    incident_type: Word | None = Field(default=None, description="e.g. ransomware, data_theft, supply_chain")
-    attack_vector: Word | None = Field(default=None, description="e.g. phishing, exploited_vulnerability")
+    incident_type: IncidentType | None = Field(default=None, description="e.g. ransomware, data_theft, supply_chain")
+    attack_vector: AttackVector | None = Field(default=None, description="e.g. phishing, exploited_vulnerability")
     data_categories: DataCategories = Field(default=[], description="kinds of data concerned")
     max_similar: int = Field(default=5, ge=0, le=50, description="how many similar past incidents to name")
 

@@ -11,6 +11,7 @@ from workflows.library.cache import cached
 from workflows.library.models import KevCatalogue, KevEntry, PastIncident
 from workflows.library.nexus.kev import Catalogue, Entry
 from workflows.library.nexus.similarity import Traits
+from workflows.library.vocabulary import attack_vector, data_categories, incident_type
 
 AREA = "nexus"
 
@@ -72,9 +73,10 @@ def _load_past() -> Sequence[Past]:
             reference=row.reference,
             title=row.title,
             traits=Traits(
-                incident_type=row.incident_type or None,
-                attack_vector=row.attack_vector or None,
-                data_categories=frozenset(row.data_categories),
+                # What an admin typed is read as a user's words are.
+                incident_type=incident_type(row.incident_type) or None,
+                attack_vector=attack_vector(row.attack_vector) or None,
+                data_categories=frozenset(data_categories(row.data_categories)),
                 cves=frozenset(row.cves),
             ),
             occurred_on=row.occurred_on,

@@ -67,4 +67,5 @@ def enrich_threat(data: EnrichInput, ctx: StepContext) -> EnrichOutput:
         similar=similar,
         catalogue_version=known.version,
         unreadable=unreadable,
+        only_sample=bool(data.cves) and len(known.samples) == len(known.entries),
     )

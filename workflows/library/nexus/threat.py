@@ -37,6 +37,7 @@ def summarise(
     similar: Sequence[SimilarIncident],
     catalogue_version: str | None,
     unreadable: Sequence[str] = (),
+    only_sample: bool = False,
 ) -> EnrichOutput:
     reasons: list[str] = []
     assumptions = [f"vector left out: {fault}" for fault in unreadable[:MOST_SCORES]]
@@ -54,6 +55,11 @@ def summarise(
         reasons.append(f"no CVSS vector, reported severity {severity}: {base:g}")
     else:
         base = 0.0
+    if only_sample:
+        assumptions.append(
+            "no catalogue of known exploited vulnerabilities is loaded, only the sample at most: whether the CVEs are "
+            "exploited is not known"
+        )
     threat_known = highest is not None or severity is not None or bool(matches)
     if not threat_known:
         assumptions.append(

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workflows.library.vocabulary import DataCategories, StepInput, StepOutput, Word
+from workflows.library.vocabulary import DataCategories, IncidentType, StepInput, StepOutput
 
 MAX_ITERATIONS = 1_000_000
 
@@ -34,9 +34,9 @@ class LossComponent(PertRange):
 class QuantifyInput(StepInput):
     """Ranges that are not given are derived: the frequency from past incidents, the losses from the loss factors."""
 
-    incident_type: Word | None = None
+    incident_type: IncidentType | None = None
     data_categories: DataCategories = []
-    affected_records: int = Field(default=0, ge=0, le=10**12)
+    affected_records: int | None = Field(default=None, ge=0, le=10**12, description="null: not known")
     frequency: PertRange | None = Field(default=None, description="loss events a year")
     vulnerability: PertRange | None = Field(
         default=None,
@@ -94,3 +94,4 @@ class QuantifyOutput(StepOutput):
     appetite_used: float | None = Field(default=None, description="var95 / risk appetite")
     score: float | None = Field(default=None, description="100 * (1 - appetite used), not below 0")
     basis: list[str] = Field(default=[], description="where the ranges come from")
+    assumptions: list[str] = Field(default=[], description="what was not known, and what was taken or left out for it")

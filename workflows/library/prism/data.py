@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from workflows.library.cache import cached
 from workflows.library.models import LossFactor
-from workflows.library.vocabulary import data_category, slug
+from workflows.library.vocabulary import data_categories, incident_type
 
 AREA = "prism"
 
@@ -39,8 +39,8 @@ def _load() -> Sequence[Factor]:
             high=row.high,
             probability=row.probability,
             cap=row.cap,
-            incident_types=frozenset(slug(word) for word in row.incident_types),
-            data_categories=frozenset(data_category(word) for word in row.data_categories),
+            incident_types=frozenset(incident_type(word) for word in row.incident_types),
+            data_categories=frozenset(data_categories(row.data_categories)),
         )
         for row in LossFactor.objects.order_by("code")
     )

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from workflows.library.prism.contract import LossComponent, PertRange, QuantifyInput
 from workflows.library.prism.simulation import rate_from_history
-from workflows.library.vocabulary import categories_in_force
+from workflows.library.vocabulary import CATEGORIES, INCIDENTS, categories_in_force, named
 
 DAYS_A_YEAR = 365.25
 
@@ -36,6 +36,30 @@ class NoBasis(ValueError):
     """There is nothing to derive a range from; the message says what to give or to enter."""
 
 
+def without_unknown(
+    data: QuantifyInput, factors: Sequence[FactorLike], past_kinds: Iterable[str]
+) -> tuple[QuantifyInput, list[str]]:
+    """The input without words that nobody knows, and in words what is missing and what that leaves out."""
+    told: list[str] = []
+    kinds = {kind for one in factors for kind in one.incident_types} | set(past_kinds)
+    kind = data.incident_type
+    if kind is not None and kind not in kinds and not INCIDENTS.heads(kind):
+        # As one not given: past incidents of a kind that does not exist would say that it never happens.
+        told += named("incident type", [INCIDENTS.read(kind)])
+        data = data.model_copy(update={"incident_type": None})
+    own = {word for one in factors for word in one.data_categories}
+    told += named("data category", CATEGORIES.read_all(word for word in data.data_categories if word not in own))
+    if data.components or data.magnitude is not None or data.magnitude_from != "factors":
+        return data, told
+    if data.affected_records is None:
+        told.append("affected_records is not known: losses that grow with the records were left out")
+    if data.incident_type is None:
+        left = [one.name for one in factors if one.incident_types]
+        if left:
+            told.append(f"the incident type is not known: left out were {', '.join(left)}")
+    return data, told
+
+
 def components_of(
     data: QuantifyInput, factors: Sequence[FactorLike], past: Iterable[tuple[str, float]]
 ) -> tuple[list[LossComponent], str]:
@@ -54,7 +78,7 @@ def components_of(
             continue
         if factor.data_categories and not factor.data_categories & held:
             continue
-        times = data.affected_records if factor.per_record else 1
+        times = data.affected_records or 0 if factor.per_record else 1
         if not times:
             continue
         most = float("inf") if factor.cap is None else factor.cap
@@ -62,7 +86,8 @@ def components_of(
         found.append(LossComponent(name=factor.name, low=low, mode=mode, high=high, probability=factor.probability))
     if not found:
         raise NoBasis("no loss factor fits this incident; give magnitude or components, or enter loss factors")
-    return found, f"losses: {len(found)} loss factors, {data.affected_records} records"
+    records = "unknown" if data.affected_records is None else str(data.affected_records)
+    return found, f"losses: {len(found)} loss factors, {records} records"
 
 
 def _from_history(losses: Sequence[float]) -> tuple[list[LossComponent], str]:

@@ -6,7 +6,7 @@ from workflows.library.atlas.data import organisation
 from workflows.library.nexus.data import past_incidents
 from workflows.library.prism import data as store
 from workflows.library.prism.contract import PertRange, QuantifyInput, QuantifyOutput, SingleLoss
-from workflows.library.prism.ranges import NoBasis, components_of, frequency_of
+from workflows.library.prism.ranges import NoBasis, components_of, frequency_of, without_unknown
 from workflows.library.prism.simulation import (
     Component,
     Model,
@@ -28,10 +28,12 @@ from workflows.registry import StepContext, step
 )
 def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
     company = organisation()
+    factors = () if data.components or data.magnitude else store.factors()
+    data, assumptions = without_unknown(data, factors, (one.traits.incident_type or "" for one in past_incidents()))
     try:
         components, losses_from = components_of(
             data,
-            () if data.components or data.magnitude else store.factors(),
+            factors,
             ((one.traits.incident_type or "", one.loss) for one in past_incidents()),
         )
         frequency, rate_from = frequency_of(
@@ -78,6 +80,7 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
         appetite_used=None if used is None else round(used, 4),
         score=None if used is None else round(100 * max(0.0, 1 - used), 2),
         basis=[rate_from, losses_from],
+        assumptions=assumptions,
     )
 
 

@@ -1,0 +1,64 @@
+"""Worked cases of deadlines, from outside of this repository: no deadline is later than the law allows."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.obligations import shipped
+from workflows.library.compass.contract import ComplianceInput, ObligationDue
+from workflows.library.compass.obligations import assess
+
+FILE = Path(__file__).resolve().parents[3] / "shared/data/law/golden.json"
+CASES: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
+RULES = {rule.code: rule for rule in shipped()}
+MOMENTS = ("detected_at", "confirmed_at", "classified_at", "material_at", "paid_at")
+# The case names a zone: a place in it.
+PLACES = {
+    "America/New_York": "US-NY", "America/Los_Angeles": "US-CA", "America/Chicago": "US-TX", "Australia/Sydney": "AU",
+}  # fmt: skip
+#: due as the case has it, to the second; the others are earlier, for the reason that is given
+EARLIER = {
+    "nis2-early-warning-significant-not-alarm": "the alarm is taken, not the later certainty that it is significant",
+    "dora-initial-saturday-insurer": "the relief for weekends is left out",
+    "dora-final-whit-monday-germany": "the relief for holidays is left out",
+    "dora-final-from-latest-update": "it is the first intermediate report that is known to have been submitted",
+    "brazil-tiradentes": "holidays of Brazil would give more time; its easternmost zone counts",
+}
+
+if not CASES:
+    pytest.skip("the worked cases are not on this machine", allow_module_level=True)
+
+
+def computed(case: dict[str, Any]) -> ObligationDue:
+    facts = case["facts"]
+    rule = RULES[case["obligation"] + ("-trust" if facts.get("trust_service_provider") else "")]
+    own = min(rule.jurisdictions)
+    place = own if "-" in own else facts.get("member_state") or PLACES.get(facts.get("zone", ""))
+    given: dict[str, Any] = {name: facts[name] for name in MOMENTS if name in facts}
+    given["jurisdictions"] = [place or own]
+    given["submitted"] = facts.get("submitted", {})
+    given["severity"] = "critical"
+    given["data_categories"] = sorted(rule.data_categories) or ["personal"]
+    given["sector"] = min(rule.sectors, default=None)
+    given["organisation_facts"] = sorted(rule.conditions)
+    residents = [count for name, count in facts.items() if name.startswith("residents_")]
+    given["affected_records"] = facts.get("affected_records", max(residents, default=rule.min_records))
+    found = assess([rule], ComplianceInput.model_validate(given), datetime(2026, 11, 25, tzinfo=UTC))
+    [only] = found.obligations
+    return only
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_no_deadline_is_later_than_the_law_allows(case: dict[str, Any]) -> None:
+    if case["obligation"] not in RULES:
+        pytest.skip(f"{case['obligation']} is not shipped")
+    if case["expect"]["due"] is None:
+        pytest.skip("no duty")
+    found = computed(case)
+    assert found.applicability == "applies"
+    due = datetime.fromisoformat(case["expect"]["due"])
+    assert found.deadline is not None
+    assert found.deadline < due if case["id"] in EARLIER else found.deadline == due
