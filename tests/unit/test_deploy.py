@@ -75,16 +75,27 @@ def test_the_limits_and_what_may_be_repeated_stand_in_the_file():
         "inter 2s",
         "rise 1 maxconn 16 ",
         "timeout queue 1s",
-        "use_backend web_waiting if { path /api/v1/events/stream } or { req.hdr(Prefer) -i -m sub wait }",
+        "use_backend web_waiting if { path /api/v1/events/stream } or { method POST } { req.hdr(Prefer) -i",
         "default-server maxconn 2000",
+        "default-server maxconn 64",
         "option redispatch",
-        "retry-on conn-failure empty-response 503",
-        "disable-l7-retry if !{ method GET HEAD OPTIONS } !{ req.hdr(Idempotency-Key) -m found }",
+        "option http-buffer-request",
+        "sc0_conn_cur gt 1000",
     ):
         assert line in text, line
-    assert text.count("timeout queue 1s") == 1, "who waits for PostgreSQL is not hurried by it"
+    assert text.count("timeout queue 1s") == 2, "who waits for PostgreSQL is not hurried by it"
     assert "cookie" not in text
-    assert "stick-table" not in text
+    assert "stick on" not in text
+    assert "stick match" not in text
+
+
+def test_no_backend_sends_a_request_again_that_has_reached_a_web_process():
+    text = a_balancer().render()
+    repeated = [line.strip() for line in text.splitlines() if line.strip().startswith("retry-on")]
+    assert repeated == ["retry-on conn-failure"] * 3
+    webs = [part for part in text.split("\nbackend ") if part.startswith("web")]
+    assert len(webs) == 3
+    assert all("retry-on conn-failure\n" in part for part in webs)
 
 
 def test_rules_come_from_the_environment_and_every_fault_is_named():

@@ -27,6 +27,8 @@ LINGER_SECONDS = 1.0
 LINGER_BYTES = 4 * 1024 * 1024
 #: bytes that one connection has in memory before the application asks for them, and that asyncio may add at once
 READ_AHEAD = 64 * 1024
+#: seconds for which a proxy's idle connection stays open; HAProxy lets go of its own within a few times 5 s
+PROXY_KEEPALIVE = 120
 #: what all trusted proxies are counted under
 _PROXIES = "proxies"
 
@@ -85,6 +87,9 @@ class GuardedProtocol(ASGIProtocol):
         peer = transport.get_extra_info("peername")
         address = peer[0] if isinstance(peer, tuple) else ""
         self.group = _PROXIES if not address or is_trusted(address) else address_group(address)
+        if self.group == _PROXIES:
+            # It must never send a request on a connection that we are just closing: nobody sends that again.
+            self._keepalive = max(self._keepalive, PROXY_KEEPALIVE)
         super().connection_made(transport)
         self._head_timer = self.worker.loop.call_later(settings.ERIP_HEAD_SECONDS, self._head_is_late)
         if not self.worker.connections.enter(self):

@@ -6,8 +6,10 @@ ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web por
 ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait here
 ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
                      requests that wait (5,000), and for how long at the most (1): Note [Overload] in haproxy.cfg
+ERIP_LB_LARGE        requests with a large body, and large files, at one web server at once (64)
 ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL
                      streams and waiting callers of one web process (2,000); connections from all clients (20,000)
+ERIP_LB_PER_ADDRESS  connections from one of them (1,000)
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +38,10 @@ class Rules:
     queue_seconds: int = 1
     maxconn: int = 2000
     maxconn_all: int = 20_000
+    #: connections of one client address
+    per_address: int = 1000
+    #: requests at one web server that come in or go out at the client's own pace: Note [Slots] in haproxy.cfg
+    large: int = 64
     database_maxconn: int = 1000
     #: a request or its answer may stand still for so long; longer than any wait that the API offers
     timeout_seconds: int = 65
@@ -53,7 +59,7 @@ class Rules:
         for name in ("balance", "certificate"):
             if value := environment.get(f"ERIP_LB_{name.upper()}"):
                 found[name] = value
-        for name in ("concurrency", "queue", "queue_seconds", "maxconn", "maxconn_all"):
+        for name in ("concurrency", "queue", "queue_seconds", "maxconn", "maxconn_all", "per_address", "large"):
             if value := environment.get(variable := f"ERIP_LB_{name.upper()}"):
                 if value.isdigit() and int(value) > 0:
                     found[name] = int(value)
