@@ -1,6 +1,5 @@
 """What can be read of workflows: plain values, ready for JSON. Nothing here changes anything."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -10,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count
 
+from erip.foundation import json_values
 from erip.foundation.db import prepared
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.db.router import reads_from_replica
@@ -204,7 +204,7 @@ WHERE r.id = %s
 
 
 def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    return None if text is None else json_values.load(text)
 
 
 def _told(*columns: Any) -> dict[str, Any]:

@@ -17,8 +17,6 @@ LAST_MIDDLEWARE = ["erip.access.middleware.AdminContentPolicy", "erip.access.mid
 # limit.
 ERIP_API_BODY_LIMIT = 1024 * 1024
 ERIP_API_BULK_BODY_LIMIT = 16 * 1024 * 1024
-# Deeper documents are refused (422): everything behind the API may then walk a document recursively.
-ERIP_API_MAX_DEPTH = 64
 # `Prefer: wait=N` is capped here: proxies commonly cut an idle response at 60 s.
 ERIP_API_MAX_WAIT_SECONDS = 60.0
 # For how long a process trusts what it read about an API key: a revocation takes effect within this time.

@@ -1,11 +1,8 @@
 import io
-import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from erip.foundation.http.parsers import JsonParser, storable_faults
+from erip.foundation.http.parsers import JsonParser
 from erip.foundation.http.problems import BadRequest, PayloadTooLarge, Unprocessable
 
 
@@ -57,25 +54,3 @@ def test_long_digits_in_strings_and_fractions_are_not_whole_numbers():
 def test_a_body_over_the_limit_is_refused():
     with pytest.raises(PayloadTooLarge):
         parse(b" " * (1024 * 1024 + 1))
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])), inner, max_size=4
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(json_values)
-def test_what_can_be_stored_is_read_as_it_was_written(value):
-    assert parse(json.dumps(value).encode()) == value
-    assert storable_faults(value) == []

@@ -65,7 +65,9 @@ def test_what_the_specification_allows_is_accepted(changes: dict[str, Any]) -> N
         ({"id": ""}, "id", "must not be empty"),
         ({"id": 7}, "id", "must be a string"),
         ({"id": None}, "id", "is missing"),
-        ({"id": "a\u0007"}, "id", "contains a control character, which no attribute may"),
+        ({"id": "a\u0007"}, "id", "contains a control character or a noncharacter, which no attribute may"),
+        ({"id": "a\U0001fffe"}, "id", "contains a control character or a noncharacter, which no attribute may"),
+        ({"ext": "\U0010ffff"}, "ext", "contains a control character or a noncharacter, which no attribute may"),
         ({"id": "x" * 1025}, "id", "may have 1024 bytes at most"),
         ({"source": "leave out"}, "source", "is missing"),
         (

@@ -19,8 +19,11 @@ _NAMES = frozenset(
     ("specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64")
 )
 _EXTENSION = re.compile(r"[a-z0-9]+")
+_PLANES = range(0, 0x110000, 0x10000)
 # Control characters, surrogates and noncharacters (§3.1, String).
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# The last two of each of the 17 planes are noncharacters, and 32 in the first.
+_NONCHARACTERS = "\ufdd0-\ufdef" + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in _PLANES)
+_FORBIDDEN = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_NONCHARACTERS}]")
 _URI = r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})"
 _REFERENCE = re.compile(rf"{_URI}*(?:#{_URI}*)?")
 _ABSOLUTE = re.compile(rf"[A-Za-z][A-Za-z0-9+.\-]*:{_URI}+(?:#{_URI}*)?")
@@ -87,6 +90,7 @@ def _rest_faults(event: dict[str, Any], names: list[str]) -> list[Fault]:
     return faults
 
 
+_BAD_TEXT = "contains a control character or a noncharacter, which no attribute may"
 _BAD_NAME = "is not the name of an attribute: these have lower-case letters (a to z) and digits only"
 
 
@@ -117,14 +121,14 @@ def _string_faults(name: str, value: Any) -> list[Fault]:
     if len(value) * 4 > most and len(value.encode("utf-8", "surrogatepass")) > most:
         return [Fault(name, f"may have {most} bytes at most")]
     if not value.isprintable() and _FORBIDDEN.search(value):
-        return [Fault(name, "contains a control character, which no attribute may")]
+        return [Fault(name, _BAD_TEXT)]
     return []
 
 
 def _extension_faults(name: str, value: Any) -> list[Fault]:
     if type(value) is str:
         if not value.isprintable() and _FORBIDDEN.search(value):
-            return [Fault(name, "contains a control character, which no attribute may")]
+            return [Fault(name, _BAD_TEXT)]
     elif type(value) is int:
         if value not in _INT32:
             return [Fault(name, "must be a whole number of 32 bits; send a larger one as a string")]

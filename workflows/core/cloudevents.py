@@ -5,7 +5,6 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md, …/formats
 """
 
 import base64
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +14,9 @@ from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from erip.foundation.faults import Fault, join
+from erip.foundation import json_values
+from erip.foundation.faults import Fault, first
+from erip.foundation.json_values import MAX_DEPTH
 from workflows.core import attributes
 from workflows.core.blocks import Entry
 
@@ -37,13 +38,6 @@ CHARSETS = {
 
 #: faults that are told of one request
 MAX_FAULTS = 100
-#: levels that an event may be nested: it can then be walked recursively everywhere
-MAX_DEPTH = 64
-
-# To find long numbers: every digit becomes a 0, and then 19 of them are looked for (20 times faster than a pattern).
-_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else byte for byte in range(256))
-_MANY = b"0" * 19
-_INTEGERS = range(-(2**63), 2**64)
 
 
 class NotJson(ValueError):
@@ -90,17 +84,18 @@ def partition_of(event: Mapping[str, Any], count: int) -> int:
 
 def read_structured(body: bytes, *, partitions: int, check: Check = _accept_any) -> Batch:
     """One event. Raises NotJson, Invalid."""
-    return _read([_parse(body)], body, partitions, check, indexed=False)
+    event, faults = _parse(body, MAX_DEPTH)
+    return _read([event], faults, partitions, check, indexed=False)
 
 
 def read_batch(body: bytes, *, partitions: int, most: int, check: Check = _accept_any) -> Batch:
     """An array of events, of which there may be none. Raises NotJson, Invalid."""
-    events = _parse(body)
+    events, faults = _parse(body, MAX_DEPTH + 1)
     if not isinstance(events, list):
         raise Invalid([Fault("", f"must be an array of events: {BATCH} is a batch, {STRUCTURED} one event")])
     if len(events) > most:
         raise Invalid([Fault("", f"has {len(events)} events; send {most} at most in one request")])
-    return _read(events, body, partitions, check, indexed=True)
+    return _read(events, faults, partitions, check, indexed=True)
 
 
 def read_binary(
@@ -136,12 +131,13 @@ def read_binary(
     if content_type:
         event["datacontenttype"] = content_type
     media = content_type.partition(";")[0].strip().lower()
+    of_data: list[Fault] = []
     if body:
         if media in ("", "application/json", "text/json") or media.endswith("+json"):
             if charset is not None and CHARSETS.get(charset) not in ("utf-8", "ascii"):
                 faults.append(Fault("Content-Type", "the charset must be utf-8: JSON is nothing else"))
             else:
-                event["data"] = _parse(body)
+                event["data"], of_data = _parse(body, MAX_DEPTH - 1, at="data")
         elif media.startswith("text/"):
             name, value, found = _text_data(body, charset)
             event[name] = value
@@ -149,7 +145,7 @@ def read_binary(
         else:
             event["data_base64"] = base64.b64encode(body).decode()
     try:
-        batch = _read([event], body, partitions, check, indexed=False)
+        batch = _read([event], of_data, partitions, check, indexed=False)
     except Invalid as error:
         faults += [_of_header(fault) for fault in error.faults]
     if faults:
@@ -188,43 +184,38 @@ def _text_data(body: bytes, charset: str | None) -> tuple[str, str, list[Fault]]
         if charset is None:
             return "data_base64", base64.b64encode(body).decode(), []
         return "data", "", [Fault("data", f"is not {charset}, as Content-Type says")]
-    if "\0" in text:
-        return "data", "", [Fault("data", "contains the character U+0000, which cannot be stored")]
+    if wrong := json_values.wrong_text(text):
+        return "data", "", [Fault("data", wrong)]
     return "data", text, []
 
 
-def _parse(body: bytes) -> Any:
+def _parse(body: bytes, deepest: int, *, at: str = "") -> tuple[Any, list[Fault]]:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise NotJson(f"not JSON: {error}") from error
+        return json_values.look(body, at=at, deepest=deepest)
+    except json_values.NotJson as error:
+        raise NotJson(str(error)) from error
 
 
-def _read(events: list[Any], body: bytes, partitions: int, check: Check, *, indexed: bool) -> Batch:
-    """Check the events and make them ready. body: what they were parsed from."""
+def _read(events: list[Any], of_values: list[Fault], partitions: int, check: Check, *, indexed: bool) -> Batch:
+    """Check the events and make them ready. of_values: what is wrong with their JSON."""
     faults: list[Fault] = []
     batch = Batch()
     seen: set[tuple[str, str]] = set()
     by_partition, sources = batch.partitions, batch.sources
-    careful = b"\\u0000" in body
     dumps, crc32 = orjson.dumps, zlib.crc32
     for index, event in enumerate(events):
         found = attributes.faults_of(event)
+        if not found and not of_values:
+            found = check(event)
         if found:
             faults += [_within(fault, index) for fault in found] if indexed else found
+            if len(faults) > MAX_FAULTS:
+                break
+            continue
+        if of_values:
             continue
         if None in event.values():
             event = {name: value for name, value in event.items() if value is not None or name == "data"}
-        text = dumps(event)
-        if careful or text.count(b"{") + text.count(b"[") > MAX_DEPTH:
-            found = _unstorable(event)
-            if found:
-                faults += [_within(fault, index) for fault in found] if indexed else found
-                continue
-        found = check(event)
-        if found:
-            faults += [_within(fault, index) for fault in found] if indexed else found
-            continue
         source, id_, subject = event["source"], event["id"], event.get("subject")
         identity = (source, id_)
         if identity in seen:
@@ -233,80 +224,20 @@ def _read(events: list[Any], body: bytes, partitions: int, check: Check, *, inde
         seen.add(identity)
         key = event.get("partitionkey") or subject or f"{source}\0{id_}"
         number = crc32(key.encode()) % partitions
-        entry = Entry(event["type"], source, subject, id_, text)
+        entry = Entry(event["type"], source, subject, id_, dumps(event))
         try:
             by_partition[number].append(entry)
         except KeyError:
             by_partition[number] = [entry]
         sources[source] = sources.get(source, 0) + 1
-    if _MANY in body.translate(_DIGITS):
-        faults += _large_integers(body)
+    if of_values:
+        named = {fault.path for fault in faults}
+        faults += [fault for fault in of_values if fault.path not in named]
     if faults:
-        raise Invalid(_shortened(faults))
+        raise Invalid(first(faults, MAX_FAULTS))
     batch.events = len(seen)
     return batch
 
 
 def _within(fault: Fault, index: int) -> Fault:
     return Fault(f"[{index}].{fault.path}" if fault.path else f"[{index}]", fault.message)
-
-
-def _shortened(faults: list[Fault]) -> list[Fault]:
-    if len(faults) <= MAX_FAULTS:
-        return faults
-    return [*faults[:MAX_FAULTS], Fault("", f"and {len(faults) - MAX_FAULTS} more")]
-
-
-def _unstorable(event: dict[str, Any]) -> list[Fault]:
-    """What PostgreSQL and those who read the log cannot hold: U+0000, too deep a nesting."""
-    faults: list[Fault] = []
-    stack: list[tuple[Any, str, int]] = [(event, "", 1)]
-    while stack:
-        value, path, depth = stack.pop()
-        if isinstance(value, str):
-            if "\0" in value:
-                faults.append(Fault(path, "contains the character U+0000, which cannot be stored"))
-        elif isinstance(value, dict | list):
-            if depth > MAX_DEPTH:
-                faults.append(Fault(path[:200], f"is nested deeper than {MAX_DEPTH} levels"))
-            elif isinstance(value, list):
-                stack.extend((item, join(path, place), depth + 1) for place, item in enumerate(value))
-            else:
-                for key, item in value.items():
-                    if "\0" in key:
-                        faults.append(Fault(path, "has a key with the character U+0000, which cannot be stored"))
-                    stack.append((item, join(path, key), depth + 1))
-    return sorted(faults)
-
-
-class _Large:
-    """A whole number beyond 64 bits."""
-
-    def __init__(self, digits: str) -> None:
-        self.shown = digits if len(digits) <= 30 else f"{digits[:27]}..."
-
-
-def _large_integers(body: bytes) -> list[Fault]:
-    """Whole numbers beyond 64 bits, which orjson would quietly round to the next double."""
-    try:
-        parsed = json.loads(body, parse_int=_read_integer)
-    except (ValueError, RecursionError):
-        return []  # the body of an event in binary mode that is not JSON
-    faults: list[Fault] = []
-    stack: list[tuple[Any, str]] = [(parsed, "")]
-    while stack:
-        value, path = stack.pop()
-        if isinstance(value, _Large):
-            faults.append(Fault(path, f"the number {value.shown} has more than 64 bits; send it as a string"))
-        elif isinstance(value, list):
-            stack.extend((item, join(path, place)) for place, item in enumerate(value))
-        elif isinstance(value, dict):
-            stack.extend((item, join(path, key)) for key, item in value.items())
-    return sorted(faults)
-
-
-def _read_integer(digits: str) -> Any:
-    # Not int(digits): Python refuses to read very long numbers.
-    if len(digits) > 20 or int(digits) not in _INTEGERS:
-        return _Large(digits)
-    return 0

@@ -9,17 +9,16 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Literal
 
 import yaml
 
+from erip.foundation import json_values
 from erip.foundation.faults import Fault, join
+from erip.foundation.json_values import MAX_DEPTH
 
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 64
 MAX_FAULTS = 50
 
 Media = Literal["yaml", "json"]
@@ -47,13 +46,25 @@ def read(source: str | bytes, media: Media) -> dict[str, Any]:
         raise SourceInvalid([Fault("", "the text holds a null character")])
     if media not in ("yaml", "json"):
         raise SourceInvalid([Fault("", f"a definition is yaml or json, not {media}")])
-    document = _read_json(text) if media == "json" else _Yaml().read(text)
+    document = _read_json(text) if media == "json" or _is_json(text) else _Yaml().read(text)
     if not isinstance(document, dict):
         raise SourceInvalid([Fault("", "a definition is an object with name and steps")])
-    unfit = list(islice(_unfit(document), MAX_FAULTS))
-    if unfit:
+    # What YAML says was not read by `json_values`.
+    if unfit := json_values.faults(document, deepest=MAX_DEPTH):
         raise SourceInvalid(unfit)
     return document
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text in YAML is JSON, which YAML contains but for `\\ud83d\\ude00`: libyaml takes a character in halves
+    for none."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        json_values.look(text)
+    except json_values.NotJson:
+        return False
+    return True
 
 
 def content_hash(document: dict[str, Any]) -> str:
@@ -62,53 +73,27 @@ def content_hash(document: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _unfit(document: Any) -> Iterator[Fault]:
-    """Numbers and characters that could not be stored as they are (PostgreSQL's jsonb knows no U+0000)."""
-    todo: list[tuple[Any, str, int]] = [(document, "", 1)]
-    while todo:
-        value, path, depth = todo.pop()
-        if isinstance(value, dict):
-            for key in value:
-                if _bad_text(key):
-                    yield Fault(path, f"the key {key!r} holds a character that cannot be stored")
-            todo.extend((item, join(path, key), depth + 1) for key, item in reversed(value.items()))
-        elif isinstance(value, list):
-            todo.extend((value[i], join(path, i), depth + 1) for i in range(len(value) - 1, -1, -1))
-        elif isinstance(value, str) and _bad_text(value):
-            yield Fault(path, "holds a character that cannot be stored")
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield Fault(path, "numbers must be finite")
-        elif type(value) is int and not -(2**63) <= value < 2**63:
-            yield Fault(path, "integers must fit in 64 bits")
-        if depth > MAX_DEPTH and isinstance(value, dict | list):
-            yield Fault("", f"nested more than {MAX_DEPTH} deep")
-            return
-
-
-def _bad_text(text: str) -> bool:
-    return "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)
-
-
 # --- JSON
 
 
 def _read_json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer)
+        return json_values.read(text)
+    except json_values.NotAValue as error:
+        raise SourceInvalid(error.faults) from error
+    except json_values.NotJson as error:
+        raise SourceInvalid([Fault("", _where(text) or str(error))]) from error
+
+
+def _where(text: str) -> str | None:
+    """What is wrong with the syntax, with the line and column of it."""
+    try:
+        json.loads(text, parse_constant=_no_constant, parse_int=str)
     except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        raise SourceInvalid([Fault("", message)]) from error
-    except RecursionError as error:
-        raise SourceInvalid([Fault("", f"nested more than {MAX_DEPTH} deep")]) from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1}) if len(keys) < 1000 else ["…"]
-        raise SourceInvalid([Fault("", f"the key {key!r} is there twice") for key in twice])
-    return found
+        return f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    except RecursionError:
+        return f"nested more than {MAX_DEPTH} deep"
+    return None
 
 
 def _no_constant(name: str) -> Any:
@@ -117,7 +102,7 @@ def _no_constant(name: str) -> Any:
 
 def _integer(digits: str) -> int:
     # Python has an error of its own for thousands of digits; what is over 64 bits is refused later, with its path.
-    return int(digits) if len(digits) < 40 else 2**64
+    return int(digits) if len(digits) < 40 else 2**200
 
 
 # --- YAML
@@ -260,7 +245,7 @@ def _plain(text: str) -> Any:
     if _DECIMAL.fullmatch(text):
         return _integer(text)
     if _BASED.fullmatch(text):
-        return int(text, 0) if len(text) < 40 else 2**64
+        return int(text, 0) if len(text) < 80 else 2**200
     if _FLOAT.fullmatch(text):
         return float(text)
     if _SPECIAL.fullmatch(text):

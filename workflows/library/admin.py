@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
+from erip.foundation.db.json import JsonText
 from workflows.library.beacon import links
 from workflows.library.beacon.data import revoke
 from workflows.library.clearance.data import publish_table
@@ -145,7 +146,7 @@ class KevCatalogueAdmin(ReadOnly, ModelAdmin):
 class NextVersionForm(forms.ModelForm):
     """A table with the rows of its version in force. Saving changed rows publishes the next version."""
 
-    document = forms.JSONField(
+    document = JsonText(
         label="fields and rows",
         widget=forms.Textarea(attrs={"rows": 30, "cols": 110, "spellcheck": "false"}),
         help_text="The first row that matches decides. docs/library.md describes the format.",

@@ -3,6 +3,8 @@
 import pgtrigger
 from django.db import models
 
+from erip.foundation.db.json import JsonField
+
 
 class WorkflowDefinition(models.Model):
     """A workflow by name. What it does is in its versions."""
@@ -26,7 +28,7 @@ class WorkflowVersion(models.Model):
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of the canonical JSON of the document.")
     source = models.TextField(help_text="As it was published, comments and all.")
     media = models.CharField(max_length=4, choices=[("yaml", "YAML"), ("json", "JSON")])
-    document = models.JSONField(help_text="The parsed source.")
+    document = JsonField(help_text="The parsed source.")
     author = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from erip.foundation.db.json import JsonField
 from workflows.core.machine import NO_ITEM
 
 
@@ -14,7 +15,7 @@ class EventColumns(models.Model):
     step = models.CharField(max_length=63, null=True)
     item = models.IntegerField(default=NO_ITEM, db_default=NO_ITEM)
     attempt = models.PositiveIntegerField(null=True)
-    detail = models.JSONField(default=dict)
+    detail = JsonField(default=dict)
 
     class Meta:
         abstract = True

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from erip.foundation.db.json import JsonField
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RUN_ENDS, STEP_ENDS, Lane, RunState, StepState
 
@@ -24,9 +25,9 @@ class RunColumns(models.Model):
     business_key = models.CharField(max_length=200, null=True, blank=True)
     lane = models.CharField(max_length=8, choices=_choices(Lane))
     state = models.CharField(max_length=12, choices=_choices(RunState))
-    input = models.JSONField()
-    output = models.JSONField(null=True)
-    error = models.JSONField(null=True)
+    input = JsonField()
+    output = JsonField(null=True)
+    error = JsonField(null=True)
     started_by = models.CharField(max_length=200)
     #: whether someone waits for its end: only then is the end announced with NOTIFY, which is not free
     notify = models.BooleanField(default=False, db_default=False)
@@ -90,9 +91,9 @@ class StepColumns(models.Model):
     failures = models.PositiveIntegerField(default=0, db_default=0)
     lost = models.PositiveIntegerField(default=0, db_default=0)
     worker = models.ForeignKey("workflows.Worker", models.DO_NOTHING, null=True, db_constraint=False, db_index=False)
-    input = models.JSONField(null=True)
-    output = models.JSONField(null=True)
-    error = models.JSONField(null=True)
+    input = JsonField(null=True)
+    output = JsonField(null=True)
+    error = JsonField(null=True)
     #: of a fan-out's own row (item -1): how many items it has
     items = models.PositiveIntegerField(null=True)
     ready_at = models.DateTimeField(null=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from erip.foundation import json_values
 from workflows.core.graph import Graph
 from workflows.core.machine import Happening, Plan, RunView, Snapshot, StepTaken
 
@@ -103,7 +104,7 @@ def to_json(value: Any) -> str | None:
 
 
 def from_json(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
+    return None if text is None else json_values.load(text)
 
 
 def to_array(values: Iterable[Any]) -> str:

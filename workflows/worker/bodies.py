@@ -5,10 +5,10 @@ import inspect
 import random
 from typing import Any
 
-import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from erip.foundation import json_values
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.errors import StepError
@@ -44,16 +44,25 @@ async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
 
 
 def succeeded(claim: Claim, result: Any) -> Happening:
-    """The report of a body that returned. Raises TypeError or ValueError for a result that is no output."""
+    """The report of a body that returned. Raises TypeError for a result that is no output."""
     if inspect.isawaitable(result):
         raise TypeError("the body returned an awaitable: declare it `async def`")
     if not isinstance(result, BaseModel):
         raise TypeError(f"the body returned {type(result).__name__}, which is no pydantic model")
     output = result.model_dump(mode="json")
-    text = orjson.dumps(output)
+    try:
+        text = json_values.dump(output)
+    except json_values.NotAValue as error:
+        return _refused(claim, f"the output cannot be recorded: {error}")
     if len(text) > MAX_OUTPUT_BYTES:
-        raise ValueError(f"the output has {len(text):,} bytes; at most {MAX_OUTPUT_BYTES:,} are recorded")
+        return _refused(claim, f"the output has {len(text):,} bytes; at most {MAX_OUTPUT_BYTES:,} are recorded")
     return StepSucceeded(claim.step, claim.attempt, output, claim.item)
+
+
+def _refused(claim: Claim, message: str) -> Happening:
+    """The body ran, and would return the same again."""
+    fault = {"code": "output_refused", "message": message[:2000]}
+    return StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item)
 
 
 def failed(claim: Claim, error: Exception) -> Happening:

@@ -11,6 +11,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from erip.foundation.db.json import JsonField
+
 
 class Trigger(models.Model):
     """A stored rule by name. What it says is in its latest version."""
@@ -32,7 +34,7 @@ class TriggerVersion(models.Model):
     trigger = models.ForeignKey(Trigger, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     workflow = models.CharField(max_length=63, help_text="The workflow whose runs it starts.")
-    rule = models.JSONField(help_text="As one of a definition's `on`.")
+    rule = JsonField(help_text="As one of a definition's `on`.")
     description = models.TextField(blank=True)
     enabled = models.BooleanField()
     deleted = models.BooleanField(default=False, db_default=False)

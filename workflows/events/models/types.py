@@ -4,6 +4,8 @@ import pgtrigger
 from django.db import models
 from django.db.models.functions import Now
 
+from erip.foundation.db.json import JsonField
+
 
 class EventType(models.Model):
     """A type of events by name. What its data is like is in its versions."""
@@ -26,7 +28,7 @@ class EventTypeVersion(models.Model):
     number = models.PositiveIntegerField()
     content_hash = models.CharField(max_length=64, help_text="SHA-256 of the canonical JSON of description and schema.")
     description = models.TextField(blank=True)
-    schema = models.JSONField(help_text="JSON Schema of the events' `data`.")
+    schema = JsonField(help_text="JSON Schema of the events' `data`.")
     author = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from erip.foundation.db.json import JsonField
 from workflows.library.clearance.table import Table, TableInvalid
 
 
@@ -33,7 +34,7 @@ class DecisionVersion(models.Model):
 
     table = models.ForeignKey(DecisionTable, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
-    document = models.JSONField(validators=[a_table_that_decides])
+    document = JsonField(validators=[a_table_that_decides])
     author = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

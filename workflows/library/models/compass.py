@@ -5,6 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from erip.foundation.db.json import JsonField
 from workflows.library.compass.clocks import BadClock, Clock
 from workflows.library.models.fields import between, share, words
 from workflows.library.vocabulary import SEVERITIES
@@ -29,7 +30,7 @@ class Obligation(models.Model):
     authority = models.CharField(max_length=300, help_text="who is to be told")
     citation = models.CharField(max_length=300)
     source_url = models.URLField(max_length=500)
-    clocks = models.JSONField(
+    clocks = JsonField(
         default=list,
         blank=True,
         validators=[clocks_that_run],

@@ -6,15 +6,17 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from erip.foundation.db.json import JsonField
+
 
 def a_list_of_words(value: Any) -> None:
     if not isinstance(value, list) or not all(isinstance(word, str) and word.strip() for word in value):
         raise ValidationError('Write a JSON list of texts, such as ["EU", "GB"].')
 
 
-def words(help_text: str) -> models.JSONField:
+def words(help_text: str) -> JsonField:
     """A list of words, [] for none."""
-    return models.JSONField(default=list, blank=True, validators=[a_list_of_words], help_text=help_text)
+    return JsonField(default=list, blank=True, validators=[a_list_of_words], help_text=help_text)
 
 
 def share(help_text: str, **options: Any) -> models.FloatField:

@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from erip.foundation.db.json import JsonField
+
 
 class ReferenceVersion(models.Model):
     """One row an area; `token` changes with every write to one of the area's tables (by trigger, see the migration).
@@ -27,7 +29,7 @@ class LoadedReference(models.Model):
     """
 
     name = models.CharField(max_length=60, primary_key=True)
-    keys = models.JSONField(default=list)
+    keys = JsonField(default=list)
     loaded_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -3,11 +3,13 @@
 Format: https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities_schema.json
 """
 
-import json
+import codecs
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+
+from erip.foundation import json_values
 
 MAX_BYTES = 64 * 1024 * 1024
 _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
@@ -61,9 +63,11 @@ def parse_catalogue(content: bytes) -> Catalogue:
     if len(content) > MAX_BYTES:
         raise CatalogueInvalid([f"$: {len(content)} bytes; a catalogue has at most {MAX_BYTES}"])
     try:
-        document = json.loads(content.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        document = json_values.read(content.removeprefix(codecs.BOM_UTF8))
+    except json_values.NotJson as error:
         raise CatalogueInvalid([f"$: not JSON in UTF-8: {error}"]) from None
+    except json_values.NotAValue as error:
+        raise CatalogueInvalid([str(fault) for fault in error.faults]) from None
     if not isinstance(document, dict):
         raise CatalogueInvalid(["$: must be an object"])
     faults: list[str] = []
@@ -141,9 +145,6 @@ def _text(holder: dict[str, Any], name: str, at: str, faults: list[str]) -> str:
     value = holder.get(name)
     if not isinstance(value, str) or not value.strip():
         faults.append(f"{at}: is missing" if name not in holder else f"{at}: must be a text that is not empty")
-        return ""
-    if "\x00" in value:
-        faults.append(f"{at}: holds a NUL character")
         return ""
     return value.strip()
 
