@@ -38,19 +38,19 @@ def join(path: str, key: str | int) -> str:
     Long keys are shortened, and what would make the path too long is left out.
     """
     if isinstance(key, int):
-        return _bounded(f"{path}[{key}]")
+        return bounded(f"{path}[{key}]")
     if len(key) > MAX_KEY:
         key = f"{key[: MAX_KEY - 1]}…"
     if not _plain(key):
-        return _bounded(f"{path}[{key!r}]")
-    return _bounded(f"{path}.{key}" if path else key)
+        return bounded(f"{path}[{key!r}]")
+    return bounded(f"{path}.{key}" if path else key)
 
 
 def _plain(key: str) -> bool:
     return key.replace("-", "_").replace("$", "_").isidentifier()
 
 
-def _bounded(path: str) -> str:
+def bounded(path: str) -> str:
     """The beginning, where one starts to look, and the end, which is what is wrong."""
     if len(path) <= MAX_PATH:
         return path

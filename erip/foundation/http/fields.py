@@ -7,6 +7,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from erip.foundation.faults import MAX_FAULTS
+
 
 class StrictSerializer(serializers.Serializer[Any]):
     """Refuses keys that it does not know, along with other faults: a misspelt key must not be ignored."""
@@ -16,7 +18,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         if isinstance(data, Mapping):
             known = ", ".join(self.fields)
             for key in data:
-                if key not in self.fields:
+                if key not in self.fields and len(faults) <= MAX_FAULTS:
                     text = f"is not known; known are: {known}" if known else "is not known; no keys are"
                     faults[str(key)] = [ErrorDetail(text, code="unknown")]
         try:

@@ -21,7 +21,7 @@ from rest_framework.response import Response
 
 from erip.foundation.db.failures import is_transient
 from erip.foundation.errors import EripError
-from erip.foundation.faults import Fault, join
+from erip.foundation.faults import Fault, bounded, first, join
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -92,7 +92,9 @@ class Problem:
             "code": self.code,
         }
         if self.faults:
-            document["faults"] = [{"path": fault.path, "message": fault.message} for fault in self.faults]
+            document["faults"] = [
+                {"path": bounded(fault.path), "message": fault.message} for fault in first(self.faults)
+            ]
         return document
 
     def body(self) -> bytes:
