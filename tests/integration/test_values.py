@@ -133,7 +133,7 @@ def definition(world: World, text: str, media: str) -> Any:
     world.send("PUT", "/workflows/held-value", document, Content_Type=media)
     version = WorkflowVersion.objects.order_by("-number").filter(definition__name="held-value")[0]
     held = version.document["steps"]["a"]["with"]["value"]
-    assert graph_of(version.pk).steps["a"].with_.value["value"] == held, "what is run is what is shown"
+    assert graph_of(version.pk).steps["a"].work.with_.value["value"] == held, "what is run is what is shown"
     return held
 
 
