@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.management.commands.run_benchmarks import Command
 from erip.ops.stack.state import ROOT
 from tests.support.programs import needs_ha_programs
 
@@ -77,14 +79,26 @@ def test_a_deployment_that_does_not_answer_is_a_missing_dependency():
     assert "does not answer" in done.stderr
 
 
+def status(*words: str) -> int:
+    """The exit status, in this process: a process that is only to refuse its arguments takes 2 s to start."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            Command().run_from_argv(["manage.py", "run_benchmarks", *words])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return ended.value.code
+
+
 def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
     assert benchmark("engine", "--url", "http://127.0.0.1:8000").returncode == 2
+    assert status("engine", "--url", "http://127.0.0.1:8000") == 2
     # No worker of a deployment that others use is killed.
-    assert benchmark("engine-crash", "--url", "http://127.0.0.1:8000", "--api-key", "k").returncode == 2
-    assert benchmark("engine", "--fail-on-regression", "10%").returncode == 2
-    assert benchmark("engine", "--baseline", str(tmp_path / "none.json")).returncode == 2
-    assert benchmark("something").returncode == 2
-    assert benchmark("engine", "--runs", "0").returncode == 2
+    assert status("engine-crash", "--url", "http://127.0.0.1:8000", "--api-key", "k") == 2
+    assert status("engine", "--fail-on-regression", "10%") == 2
+    assert status("engine", "--baseline", str(tmp_path / "none.json")) == 2
+    assert status("something") == 2
+    assert status("engine", "--runs", "0") == 2
 
 
 def uptime(told: Path, *words: str) -> dict[str, Any]:
@@ -126,6 +140,6 @@ def test_clients_are_promised_nothing_that_is_lost_when_a_highly_available_serve
 
 
 def test_an_unknown_fault_or_faults_for_somebody_elses_servers_are_a_wrong_call():
-    assert benchmark("uptime", "--faults", "earthquake").returncode == 2
-    assert benchmark("uptime", "--duration", "soon").returncode == 2
-    assert benchmark("uptime", "--single", "--faults", "etcd-kill", "--duration", "5s").returncode == 2
+    assert status("uptime", "--faults", "earthquake") == 2
+    assert status("uptime", "--duration", "soon") == 2
+    assert status("uptime", "--single", "--faults", "etcd-kill", "--duration", "5s") == 2
