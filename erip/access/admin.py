@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,9 +15,11 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from . import keys
 from .models import ApiKey
+from .origins import source_fault, type_fault
 from .principals import of_staff
 from .scopes import Scope
 
@@ -36,10 +39,38 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     pass
 
 
+#: what can be changed of a key
+_BOUND_BY = ("sources", "types")
+
+
+class PatternsField(SimpleArrayField):
+    """Patterns, one on each line: a URI may hold a comma."""
+
+    def __init__(self, *, max_length: int, **options: Any) -> None:
+        widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
+        line = forms.CharField(required=False, max_length=max_length)
+        super().__init__(line, delimiter="\n", widget=widget, required=False, **options)
+
+    def clean(self, value: Any) -> list[str]:
+        return [line for line in super().clean(value) if line]
+
+
 class ApiKeyForm(forms.ModelForm):
+    sources = PatternsField(
+        max_length=1024,
+        initial=["*"],
+        help_text="Sources of events that it may send, one a line: a source, or the beginning of one and *. A source "
+        "that is named here is closed to keys with * alone. Nothing: it sends no events.",
+    )
+    types = PatternsField(
+        max_length=255,
+        initial=["*"],
+        help_text="Types of events that it may send, one a line: a type, or the beginning of one and *.",
+    )
+
     class Meta:
         model = ApiKey
-        fields = ["name", "scope", "expires_at"]
+        fields = ["name", "scope", "expires_at", "sources", "types"]
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -47,24 +78,44 @@ class ApiKeyForm(forms.ModelForm):
             raise forms.ValidationError("Use printable characters.")
         return name
 
+    def clean(self) -> Any:
+        cleaned = super().clean() or self.cleaned_data
+        for field, fault_of in (("sources", source_fault), ("types", type_fault)):
+            for pattern in cleaned.get(field, []):
+                if fault := fault_of(pattern):
+                    self.add_error(field, f"{pattern[:100]}: {fault}")
+        return cleaned
+
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    """A key is shown once, when it is made; after that it can only be revoked."""
+    """A key is shown once, when it is made; after that it can only be revoked, or bound to other sources and types."""
 
     form = ApiKeyForm
-    list_display = ["name", "scope", "status", "created_at", "created_by", "last_used_at", "expires_at"]
+    list_display = [
+        "name",
+        "scope",
+        "sources",
+        "types",
+        "status",
+        "created_at",
+        "created_by",
+        "last_used_at",
+        "expires_at",
+    ]
     list_filter = ["scope"]
     search_fields = ["name", "prefix"]
     actions = ["revoke"]
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         if obj is None:
-            return ["name", "scope", "expires_at"]
+            return ["name", "scope", "expires_at", "sources", "types"]
         return [
             "name",
             "prefix",
             "scope",
+            "sources",
+            "types",
             "status",
             "created_at",
             "created_by",
@@ -74,10 +125,7 @@ class ApiKeyAdmin(ModelAdmin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
-        return [] if obj is None else self.get_fields(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+        return [] if obj is None else [name for name in self.get_fields(request, obj) if name not in _BOUND_BY]
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -99,10 +147,15 @@ class ApiKeyAdmin(ModelAdmin):
         return "usable" if key.is_usable(timezone.now()) else "expired"
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm, change: bool) -> None:
+        if change:
+            keys.bind(obj.prefix, sources=obj.sources, types=obj.types)
+            return
         made = keys.create(
             name=obj.name,
             scope=Scope(obj.scope),
             expires_at=obj.expires_at,
+            sources=obj.sources,
+            types=obj.types,
             created_by=f"user:{request.user.get_username()}",
         )
         obj.pk, obj.prefix = made.row.pk, made.row.prefix

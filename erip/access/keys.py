@@ -14,6 +14,7 @@ import hmac
 import secrets
 import string
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,7 +28,9 @@ from erip.foundation.db.connections import drop_connection
 from erip.foundation.db.failures import is_transient, must_drop
 from erip.foundation.db.retry import retry_transaction
 
+from . import origins
 from .models import ApiKey
+from .origins import ANY, Origins
 from .principals import Principal
 from .scopes import Scope
 
@@ -52,8 +55,28 @@ class NewKey:
     token: str
 
 
-def create(*, name: str, scope: Scope, expires_at: datetime | None = None, created_by: str = "") -> NewKey:
-    """Make and store a key. Raises django.db.IntegrityError if the name is taken."""
+class NotBindable(ValueError):
+    """A key cannot be bound to these patterns. faults: what is wrong with them, each with its place."""
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{place} {fault}" for place, fault in faults))
+        self.faults = list(faults)
+
+
+def create(
+    *,
+    name: str,
+    scope: Scope,
+    expires_at: datetime | None = None,
+    created_by: str = "",
+    sources: Sequence[str] = (ANY,),
+    types: Sequence[str] = (ANY,),
+) -> NewKey:
+    """Make and store a key. sources, types: of the events that it may send, see `origins`.
+
+    Raises NotBindable, and django.db.IntegrityError if the name is taken.
+    """
+    check_origins(sources, types)
     prefix, secret = _random(_PREFIX_LENGTH), _random(_SECRET_LENGTH)
     row = ApiKey.objects.create(
         name=name,
@@ -62,8 +85,36 @@ def create(*, name: str, scope: Scope, expires_at: datetime | None = None, creat
         scope=scope,
         expires_at=expires_at,
         created_by=created_by,
+        sources=list(sources),
+        types=list(types),
     )
+    origins.forget()
     return NewKey(row=row, token=f"erip_{prefix}_{secret}")
+
+
+def bind(prefix: str, *, sources: Sequence[str], types: Sequence[str]) -> bool:
+    """Have a key send events from these sources and of these types only. False if there is no such key. It takes effect
+    in every process within ERIP_API_KEY_CACHE_SECONDS. Raises NotBindable."""
+    check_origins(sources, types)
+    changed = ApiKey.objects.filter(prefix=prefix).update(sources=list(sources), types=list(types))
+    with _cache_lock:
+        _cache.pop(prefix, None)
+    origins.forget()
+    return changed == 1
+
+
+def check_origins(sources: Sequence[str], types: Sequence[str]) -> None:
+    """Raises NotBindable with all that is wrong with these patterns."""
+    faults = []
+    for field, patterns, fault_of in (
+        ("sources", sources, origins.source_fault),
+        ("types", types, origins.type_fault),
+    ):
+        for place, pattern in enumerate(patterns):
+            if fault := fault_of(pattern):
+                faults.append((f"{field}[{place}]", f'"{pattern[:100]}" {fault}'))
+    if faults:
+        raise NotBindable(faults)
 
 
 def revoke(prefix: str) -> bool:
@@ -71,6 +122,7 @@ def revoke(prefix: str) -> bool:
     changed = ApiKey.objects.filter(prefix=prefix, revoked_at=None).update(revoked_at=timezone.now())
     with _cache_lock:
         _cache.pop(prefix, None)
+    origins.forget()
     return changed == 1
 
 
@@ -111,6 +163,7 @@ def forget_cached() -> None:
     """Read every key from the database again at its next use."""
     with _cache_lock:
         _cache.clear()
+    origins.forget()
 
 
 def _read(prefix: str) -> ApiKey | None:
@@ -144,7 +197,11 @@ def _opens(row: ApiKey, secret: str, now: datetime) -> bool:
 
 
 def _principal(row: ApiKey) -> Principal:
-    return Principal(name=f"key:{row.name}", key_scope=Scope(row.scope))
+    return Principal(
+        name=f"key:{row.name}",
+        key_scope=Scope(row.scope),
+        origins=Origins(tuple(row.sources), tuple(row.types)),
+    )
 
 
 def _use_is_stale(row: ApiKey, now: datetime) -> bool:

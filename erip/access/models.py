@@ -2,10 +2,16 @@
 
 from datetime import datetime
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
 from .scopes import Scope
+
+
+def any_origin() -> list[str]:
+    """Patterns of a key that is bound to nothing."""
+    return ["*"]
 
 
 class ApiKey(models.Model):
@@ -15,6 +21,21 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
     scope = models.CharField(max_length=16, choices=Scope.choices, default=Scope.VIEWER)
+    # Of the events that it sends: Note [Origins] in `origins`.
+    sources = ArrayField(
+        models.CharField(max_length=1024),
+        default=any_origin,
+        db_default=any_origin(),
+        blank=True,
+        help_text="Sources of events that it may send: a source, or the beginning of one and *.",
+    )
+    types = ArrayField(
+        models.CharField(max_length=255),
+        default=any_origin,
+        db_default=any_origin(),
+        blank=True,
+        help_text="Types of events that it may send: a type, or the beginning of one and *.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     created_by = models.CharField(max_length=200, blank=True, default="", editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: does not expire.")

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 
+from .origins import NOTHING, UNBOUND, Origins
 from .rules import Rule, holds, scope_of
 from .scopes import Scope
 
@@ -17,12 +18,14 @@ class Principal:
     key_scope: the most that an API key may do; None for a person
     permissions: Django's permissions of a member of staff (`app.codename`)
     superuser: a member of staff who may do everything
+    origins: as whom the caller may send events
     """
 
     name: str
     key_scope: Scope | None = None
     permissions: frozenset[str] = frozenset()
     superuser: bool = False
+    origins: Origins = NOTHING
 
     # What Django, REST framework and django-structlog read from `request.user`.
     is_authenticated = True
@@ -68,5 +71,5 @@ def of_staff(user: AbstractBaseUser | AnonymousUser) -> Principal | None:
         return None
     name = f"user:{user.get_username()}"
     if user.is_superuser:
-        return Principal(name, superuser=True)
-    return Principal(name, permissions=frozenset(user.get_all_permissions()))
+        return Principal(name, superuser=True, origins=UNBOUND)
+    return Principal(name, permissions=frozenset(user.get_all_permissions()), origins=UNBOUND)

@@ -52,8 +52,8 @@ def test_nobody_passes_himself_off_as_the_platform(api: Api) -> None:
     one = send(api, forged, STRUCTURED)
 
     assert [answer.status_code for answer in (batch, one)] == [422] * 2
-    assert [fault["path"] for fault in batch.json()["faults"]] == ["[1].source"]
-    assert [fault["path"] for fault in one.json()["faults"]] == ["source"]
+    assert [fault["path"] for fault in batch.json()["faults"]] == ["[1].source", "[1].type"]
+    assert [fault["path"] for fault in one.json()["faults"]] == ["source", "type"]
     assert journalled() == 0
 
 

@@ -249,6 +249,20 @@ def test_blocks_are_compressed_where_that_pays_and_nonsense_is_no_block() -> Non
     assert (decode(encode(small)), decode(encode(large))) == (small, large)
     past = [Entry("t", "/s", None, "1", b"{}", (1, 2, "2026-11-25T08:00:00+00:00", "2026-11-25T08:00:00+00:00"))]
     assert decode(encode(past)) == past
+    sent = [entry._replace(sender="key:feed") for entry in large]
+    mixed = [entry._replace(sender=f"key:{place % 3}" if place else None) for place, entry in enumerate(large)]
+    assert (decode(encode(sent)), decode(encode(mixed))) == (sent, mixed)
     for nonsense in (b"", b"\2x", b"\1x"):
         with pytest.raises(ValueError, match="not a block"):
             decode(nonsense)
+
+
+def test_a_release_from_before_reads_blocks_that_name_their_senders() -> None:
+    entries = [Entry("t", "/s", "x", str(n), b'{"a":1}', None, f"key:{n}") for n in range(3)]
+    head, *texts = encode(entries)[1:].split(b"\n")
+    types, sources, subjects, ids, past = orjson.loads(head)
+
+    read = list(map(Entry, types, sources, subjects, ids, texts))
+
+    assert past is None
+    assert read == [entry._replace(sender=None) for entry in entries]

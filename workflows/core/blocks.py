@@ -2,11 +2,14 @@
 
 The first byte says how the rest is written: 0 as it is, 1 compressed with zstd. The rest is a line of JSON, the arrays
 [types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. Whoever logs events needs
-to parse the first line alone. `past` is null but in blocks of events that come from the log again.
+to parse the first line alone. `past` is null but in blocks of events that come from the log again. Where the senders
+are known there is one more line: the name of the one who sent all of them, or an array with one for each event. (It is
+the last line because a release from before reads as many lines as there are events.)
 """
 
 import threading
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import orjson
@@ -33,6 +36,8 @@ class Entry(NamedTuple):
     text: bytes
     #: of an event from the log: its partition, position, and when it was logged and accepted (RFC 3339)
     past: tuple[int, int, str, str] | None = None
+    #: the principal who sent it; None: the platform itself, or nobody knows any more
+    sender: str | None = None
 
 
 def encode(entries: Sequence[Entry]) -> bytes:
@@ -46,7 +51,11 @@ def encode(entries: Sequence[Entry]) -> bytes:
             [entry.past for entry in entries] if entries and entries[0].past else None,
         ]
     )
-    plain = b"\n".join([head, *[entry.text for entry in entries]])
+    lines = [head, *[entry.text for entry in entries]]
+    senders = {entry.sender for entry in entries}
+    if senders != {None}:
+        lines.append(orjson.dumps(senders.pop() if len(senders) == 1 else [entry.sender for entry in entries]))
+    plain = b"\n".join(lines)
     if len(plain) < COMPRESS_FROM:
         return _PLAIN + plain
     compressor = getattr(_local, "compressor", None)
@@ -73,6 +82,7 @@ def decode(body: bytes) -> list[Entry]:
         raise ValueError("not a block: its first byte is not known")
     head, *texts = plain.split(b"\n")
     types, sources, subjects, ids, past = orjson.loads(head)
-    if past is None:
-        return list(map(Entry, types, sources, subjects, ids, texts))
-    return list(map(Entry, types, sources, subjects, ids, texts, map(tuple, past)))
+    known = orjson.loads(texts[-1]) if len(texts) > len(types) else None
+    senders = known if isinstance(known, list) else repeat(known)
+    origins = repeat(None) if past is None else map(tuple, past)
+    return list(map(Entry, types, sources, subjects, ids, texts, origins, senders))

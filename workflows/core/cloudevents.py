@@ -82,20 +82,22 @@ def partition_of(event: Mapping[str, Any], count: int) -> int:
     return zlib.crc32(key.encode()) % count
 
 
-def read_structured(body: bytes, *, partitions: int, check: Check = _accept_any) -> Batch:
-    """One event. Raises NotJson, Invalid."""
+def read_structured(body: bytes, *, partitions: int, check: Check = _accept_any, sender: str | None = None) -> Batch:
+    """One event. sender: the principal. Raises NotJson, Invalid."""
     event, faults = _parse(body, MAX_DEPTH)
-    return _read([event], faults, partitions, check, indexed=False)
+    return _read([event], faults, partitions, check, sender, indexed=False)
 
 
-def read_batch(body: bytes, *, partitions: int, most: int, check: Check = _accept_any) -> Batch:
-    """An array of events, of which there may be none. Raises NotJson, Invalid."""
+def read_batch(
+    body: bytes, *, partitions: int, most: int, check: Check = _accept_any, sender: str | None = None
+) -> Batch:
+    """An array of events, of which there may be none. sender: the principal. Raises NotJson, Invalid."""
     events, faults = _parse(body, MAX_DEPTH + 1)
     if not isinstance(events, list):
         raise Invalid([Fault("", f"must be an array of events: {BATCH} is a batch, {STRUCTURED} one event")])
     if len(events) > most:
         raise Invalid([Fault("", f"has {len(events)} events; send {most} at most in one request")])
-    return _read(events, faults, partitions, check, indexed=True)
+    return _read(events, faults, partitions, check, sender, indexed=True)
 
 
 def read_binary(
@@ -106,12 +108,13 @@ def read_binary(
     charset: str | None = None,
     partitions: int,
     check: Check = _accept_any,
+    sender: str | None = None,
 ) -> Batch:
     """One event whose attributes are `ce-` headers and whose data is the body. Raises NotJson, Invalid.
 
     headers: names in lower case; values as they came, percent-encoded where they are not ASCII. charset: what
     content_type names, in lower case; text is read by it, and JSON is UTF-8 alone. A text without one that is not UTF-8
-    is kept as the bytes that it is.
+    is kept as the bytes that it is. sender: the principal.
     """
     event: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -145,7 +148,7 @@ def read_binary(
         else:
             event["data_base64"] = base64.b64encode(body).decode()
     try:
-        batch = _read([event], of_data, partitions, check, indexed=False)
+        batch = _read([event], of_data, partitions, check, sender, indexed=False)
     except Invalid as error:
         faults += [_of_header(fault) for fault in error.faults]
     if faults:
@@ -196,8 +199,16 @@ def _parse(body: bytes, deepest: int, *, at: str = "") -> tuple[Any, list[Fault]
         raise NotJson(str(error)) from error
 
 
-def _read(events: list[Any], of_values: list[Fault], partitions: int, check: Check, *, indexed: bool) -> Batch:
-    """Check the events and make them ready. of_values: what is wrong with their JSON."""
+def _read(
+    events: list[Any],
+    of_values: list[Fault],
+    partitions: int,
+    check: Check,
+    sender: str | None,
+    *,
+    indexed: bool,
+) -> Batch:
+    """Check the events and make them ready. of_values: what is wrong with their JSON. sender: of all of them."""
     faults: list[Fault] = []
     batch = Batch()
     seen: set[tuple[str, str]] = set()
@@ -224,7 +235,7 @@ def _read(events: list[Any], of_values: list[Fault], partitions: int, check: Che
         seen.add(identity)
         key = event.get("partitionkey") or subject or f"{source}\0{id_}"
         number = crc32(key.encode()) % partitions
-        entry = Entry(event["type"], source, subject, id_, dumps(event))
+        entry = Entry(event["type"], source, subject, id_, dumps(event), None, sender)
         try:
             by_partition[number].append(entry)
         except KeyError:

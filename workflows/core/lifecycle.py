@@ -55,6 +55,8 @@ def depth_of(started_by: str) -> int:
 
 #: what the source of every event of this platform's own begins with: nobody else's does
 OWN_SOURCES = "/erip/"
+#: what the types of the platform's own events begin with, today's and those to come
+OWN_TYPES = ("workflow.", "erip.")
 
 
 def source_of(workflow: str) -> str:

@@ -63,7 +63,7 @@ class DeadLetterAdmin(ShowOnly):
     search_fields = ["type", "source", "event_id"]
     fields = [
         "at", "status", "effect", "target", "code", "message", "attempts", "partition", "position", "block", "offset",
-        "shown", "resolved_at", "resolved_by",
+        "sender", "shown", "resolved_at", "resolved_by",
     ]  # fmt: skip
     readonly_fields = ["status", "shown"]
     actions = ["retry", "discard"]
@@ -138,11 +138,11 @@ class _Newest(Paginator):
 class LogAdmin(ShowOnly):
     """The newest events. It counts nothing and sorts by nothing else: the log may have a billion rows."""
 
-    list_display = ["place", "logged_at", "type", "source", "subject", "event_id"]
+    list_display = ["place", "logged_at", "type", "source", "subject", "event_id", "sender"]
     list_filter: Sequence[Any] = []
     search_fields = ["=type", "=source", "=subject"]
     search_help_text = "A whole type, source or subject."
-    fields = ["place", "logged_at", "accepted_at", "type", "source", "subject", "event_id", "shown"]
+    fields = ["place", "logged_at", "accepted_at", "type", "source", "subject", "event_id", "sender", "shown"]
     readonly_fields = ["place", "shown"]
     ordering = ["-logged_at", "-partition", "-position"]
     sortable_by: Sequence[str] = []

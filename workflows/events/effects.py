@@ -42,6 +42,8 @@ class LoggedEvent:
     text: bytes
     #: set if it came from the log again: for which target (an effect's name, and what it makes of the rest)
     replay: str | None = None
+    #: the principal who sent it; None: the platform itself, or nobody knows any more
+    sender: str | None = None
     _parsed: dict[str, Any] | None = field(default=None, repr=False)
 
     @property

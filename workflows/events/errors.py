@@ -10,6 +10,13 @@ class EventsInvalid(WorkflowsError):
     status = 422
 
 
+class OriginRefused(WorkflowsError):
+    """The caller may not send events from this source, or of this type. None of the request's events was accepted."""
+
+    code = "origin_refused"
+    status = 403
+
+
 class JournalFull(WorkflowsError):
     """More events wait than can be served in time. Send the same request again after `retry_after` seconds."""
 

@@ -17,7 +17,7 @@ def retry(letter_id: int, *, by: str) -> None:
         letter = deadletters.resolve(letter_id, "retried", by=by)
         text = letter.event.encode()
         if letter.position is None or letter.logged_at is None:
-            entry = Entry(letter.type, letter.source, letter.subject, letter.event_id, text)
+            entry = Entry(letter.type, letter.source, letter.subject, letter.event_id, text, None, letter.sender)
             replays.insert_again(letter.partition, [entry])
         else:
             replays.insert_replays([_logged(letter, text)], target_of(letter))
@@ -48,4 +48,6 @@ def _logged(letter: DeadLetter, text: bytes) -> LoggedEvent:
         letter.subject,
         letter.event_id,
         text,
+        None,
+        letter.sender,
     )

@@ -98,15 +98,16 @@ def event_at(partition: int, position: int) -> dict[str, Any]:
     return {**_told(row), "runs": links.runs_of(identity_of(event["source"], event["id"]))}
 
 
-_COLUMNS = "logged_at, partition, position, accepted_at, event"
+_COLUMNS = "logged_at, partition, position, accepted_at, sender, event"
 
 
 def _told(row: Sequence[Any]) -> dict[str, Any]:
-    logged_at, partition, position, accepted_at, event = row
+    logged_at, partition, position, accepted_at, sender, event = row
     return {
         "position": f"{partition}-{position}",
         "accepted_at": accepted_at,
         "logged_at": logged_at,
+        "sender": sender,
         "event": orjson.Fragment(event),
     }
 
@@ -247,5 +248,6 @@ def _letter(letter: DeadLetter) -> dict[str, Any]:
         "status": letter.resolution or "open",
         "resolved_at": letter.resolved_at,
         "resolved_by": letter.resolved_by,
+        "sender": letter.sender,
         "event": orjson.Fragment(letter.event),
     }

@@ -7,10 +7,12 @@ processes together keep them. A source without a quota costs nothing.
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 from django.db import transaction
 
+from erip.access.references import canonical
 from workflows.events.errors import QuotaExceeded
 from workflows.events.models import SourceQuota
 from workflows.events.store import quotas as store
@@ -39,7 +41,11 @@ class Quotas:
         self._read_if_old()
         if not self._exact and not self._prefixes:
             return
-        demands = [demand for source, events in sources.items() if (demand := self._demand(source, events)) is not None]
+        counted: Counter[str] = Counter()
+        for source, events in sources.items():
+            # Another spelling of a source spends the same quota.
+            counted[canonical(source)] += events
+        demands = [demand for source, events in counted.items() if (demand := self._demand(source, events)) is not None]
         if not demands:
             return
         with transaction.atomic():
@@ -65,10 +71,9 @@ class Quotas:
             if time.monotonic() < self._until:
                 return
             rows = list(SourceQuota.objects.all())
-            self._exact = {row.source: row for row in rows if not row.source.endswith("*")}
-            self._prefixes = sorted(
-                ((row.source[:-1], row) for row in rows if row.source.endswith("*")), key=lambda pair: -len(pair[0])
-            )
+            self._exact = {canonical(row.source): row for row in rows if not row.source.endswith("*")}
+            prefixes = [(canonical(row.source[:-1]), row) for row in rows if row.source.endswith("*")]
+            self._prefixes = sorted(prefixes, key=lambda pair: -len(pair[0]))
             self._until = time.monotonic() + CACHE_SECONDS
 
 

@@ -202,9 +202,13 @@ def _log(
             at = accepted.get(block.seq)
             if at is None:
                 at = accepted[block.seq] = block.accepted_at.isoformat()
-            type_, source, subject, id_, text, _ = entry
-            lines.append(log_line(partition, position, logged_at, at, type_, source, subject, id_, text.decode()))
-            event = LoggedEvent(partition, position, now, block.accepted_at, type_, source, subject, id_, text)
+            type_, source, subject, id_, text, _, sender = entry
+            lines.append(
+                log_line(partition, position, logged_at, at, type_, source, subject, id_, text.decode(), sender)
+            )
+            event = LoggedEvent(
+                partition, position, now, block.accepted_at, type_, source, subject, id_, text, None, sender
+            )
         else:
             continue  # it is in the log already
         if given is not None:
@@ -234,6 +238,7 @@ def _replayed(entry: Entry, target: str) -> LoggedEvent:
         entry.id,
         entry.text,
         target,
+        entry.sender,
     )
 
 
@@ -278,6 +283,7 @@ def _rejected(rejection: Rejection) -> Dead:
         code=rejection.code,
         message=rejection.message,
         attempts=1,
+        sender=event.sender,
     )
 
 
@@ -300,4 +306,5 @@ def _buried(one: _Candidate, position: int | None, logged_at: datetime | None, g
         code=given.code,
         message=given.message,
         attempts=given.attempts,
+        sender=entry.sender,
     )

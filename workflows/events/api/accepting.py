@@ -1,15 +1,19 @@
 """What `POST /api/v1/events` does, whichever way the request comes in."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from rest_framework.exceptions import UnsupportedMediaType
 
+from erip.access.origins import NOT_BOUND
+from erip.access.principals import Principal
 from erip.foundation.faults import Fault
 from erip.foundation.http.headers import charset_of, codings, need_utf8
 from erip.foundation.http.problems import BadRequest
 from workflows.core.cloudevents import (
     BATCH,
+    MAX_FAULTS,
     STRUCTURED,
     Batch,
     Check,
@@ -19,10 +23,9 @@ from workflows.core.cloudevents import (
     read_binary,
     read_structured,
 )
-from workflows.core.lifecycle import OWN_SOURCES
 from workflows.events import ingest, types
 from workflows.events.conf import conf
-from workflows.events.errors import EventsInvalid
+from workflows.events.errors import EventsInvalid, OriginRefused
 
 from .encodings import decoded
 
@@ -30,8 +33,10 @@ from .encodings import decoded
 NO_KEY = "is not kept here: an event is recognised by its source and id, so the same events can be sent again"
 
 
-def accept(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def accept(headers: Mapping[str, str], body: bytes, principal: Principal) -> dict[str, Any]:
     """Accept the events of a request: when this returns they are durable. Returns the answer's document.
+
+    principal: who sends them, which decides from where they may be (Note [Origins] in `erip.access.origins`)
 
     Raises APIException and WorkflowsError.
     """
@@ -39,27 +44,29 @@ def accept(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     limit = conf().body_limit
     plain = decoded(body, _coding(headers.get("Content-Encoding", "")), limit)
     try:
-        batch = read(headers, plain)
+        batch = read(headers, plain, principal)
     except NotJson as error:
         raise BadRequest([Fault("", str(error))], "The body is not JSON.") from error
     except Invalid as error:
-        raise EventsInvalid(faults=error.faults) from error
+        refused = all(fault.message in NOT_BOUND for fault in error.faults[:MAX_FAULTS])
+        raise (OriginRefused if refused else EventsInvalid)(faults=error.faults) from error
     if batch.events:
         ingest.accept(batch)
     return {"accepted": batch.events, "duplicates": batch.duplicates}
 
 
-def read(headers: Mapping[str, str], body: bytes) -> Batch:
+def read(headers: Mapping[str, str], body: bytes, principal: Principal) -> Batch:
     """The events of a request, in whichever of the three modes. Raises NotJson, Invalid, APIException."""
+    check, sender = _checker(principal), principal.name
     sent = headers.get("Content-Type", "")
     media = sent.partition(";")[0].strip().lower()
     if media.startswith("application/cloudevents"):
         need_utf8(sent)
-        partitions, check = conf().partitions, _checker()
+        partitions = conf().partitions
         if media == BATCH:
-            return read_batch(body, partitions=partitions, most=conf().batch_limit, check=check)
+            return read_batch(body, partitions=partitions, most=conf().batch_limit, check=check, sender=sender)
         if media == STRUCTURED:
-            return read_structured(body, partitions=partitions, check=check)
+            return read_structured(body, partitions=partitions, check=check, sender=sender)
         raise UnsupportedMediaType(sent, f'"{media[:80]}" is not read here; send {STRUCTURED} or {BATCH}.')
     if not any(name.lower().startswith("ce-") for name in headers):
         raise UnsupportedMediaType(
@@ -69,7 +76,9 @@ def read(headers: Mapping[str, str], body: bytes) -> Batch:
         )
     named = [(name.lower(), value) for name, value in headers.items()]
     charset = charset_of(sent)
-    return read_binary(named, sent, body, charset=charset, partitions=conf().partitions, check=_checker())
+    return read_binary(
+        named, sent, body, charset=charset, partitions=conf().partitions, check=check, sender=sender
+    )
 
 
 def _coding(sent: str) -> str:
@@ -80,14 +89,18 @@ def _coding(sent: str) -> str:
     return names[0] if names else ""
 
 
-def _checker() -> Check:
-    """What is wrong with an event from outside: it must not pass itself off as one of the platform's own."""
+def _checker(principal: Principal) -> Check:
+    """What is wrong with an event from outside: with its data, and with who it says that it comes from."""
     faults_of_type = types.checker()
+    # One request brings few sources and types, many times.
+    refused_source, refused_type = cache(principal.origins.refuses_source), cache(principal.origins.refuses_type)
 
     def faults_of(event: Mapping[str, Any]) -> list[Fault]:
         faults = faults_of_type(event)
-        if event["source"].startswith(OWN_SOURCES):
-            faults = [Fault("source", f"begins with {OWN_SOURCES}, as this platform's own events do"), *faults]
+        if (why := refused_type(event["type"])) is not None:
+            faults = [Fault("type", why), *faults]
+        if (why := refused_source(event["source"])) is not None:
+            faults = [Fault("source", why), *faults]
         return faults
 
     return faults_of

@@ -11,7 +11,7 @@ from .views.events import Events
 
 def _accept(request: LightRequest) -> LightResponse:
     refuse_idempotency_key(request, NO_KEY)
-    return LightResponse.of(accept(request.headers, request.body), 202)
+    return LightResponse.of(accept(request.headers, request.body, request.user), 202)
 
 
 ROUTES: list[Route] = [Route(re.compile(r"/api/v1/events"), Events, "POST", _accept)]

@@ -39,6 +39,9 @@ class LoggedEvent(Answer):
     position = serializers.CharField(help_text="Its place in the log: its partition, and its position there.")
     accepted_at = serializers.DateTimeField()
     logged_at = serializers.DateTimeField(help_text="When it took effect.")
+    sender = serializers.CharField(
+        allow_null=True, help_text="The principal who sent it. null: the platform itself, or nobody recorded it."
+    )
     event = CloudEvent()
 
 

@@ -16,6 +16,7 @@ class DeadLetter(models.Model):
     subject = models.TextField(null=True)
     event_id = models.TextField()
     event = models.TextField(help_text="The whole CloudEvent, in structured JSON.")
+    sender = models.TextField(null=True, help_text="The principal who sent it, if that is known.")
     effect = models.TextField(help_text="What failed: the name of an effect, or `log`.")
     target = models.TextField(null=True, help_text="Within the effect: a trigger's name, for example.")
     code = models.CharField(max_length=60)

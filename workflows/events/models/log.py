@@ -18,6 +18,8 @@ class Event(models.Model):
     subject = models.TextField(null=True)
     event_id = models.TextField()
     event = models.TextField(help_text="The whole CloudEvent, in structured JSON.")
+    #: the principal who sent it; null: the platform itself, or a release that did not record it accepted the event
+    sender = models.TextField(null=True)
 
     class Meta:
         ordering = ["-logged_at", "partition", "-position"]
@@ -39,6 +41,7 @@ class LogEntry(models.Model):
     subject = models.TextField(null=True)
     event_id = models.TextField()
     event = models.TextField()
+    sender = models.TextField(null=True)
 
     class Meta:
         managed = False

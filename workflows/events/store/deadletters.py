@@ -32,6 +32,7 @@ class Dead:
     code: str
     message: str
     attempts: int
+    sender: str | None = None
 
 
 def bury(dead: Sequence[Dead]) -> None:
@@ -53,6 +54,7 @@ def bury(dead: Sequence[Dead]) -> None:
             code=one.code[:60],
             message=one.message.replace("\0", "")[:MAX_MESSAGE],
             attempts=one.attempts,
+            sender=one.sender,
         )
         for one in dead
     )

@@ -31,6 +31,7 @@ def insert_replays(events: Iterable[LoggedEvent], target: str) -> int:
                 event.id,
                 event.text,
                 (event.partition, event.position, event.logged_at.isoformat(), event.accepted_at.isoformat()),
+                event.sender,
             )
         )
         if len(entries) == PER_BLOCK:
@@ -66,12 +67,14 @@ def logged_events(where: str, parameters: Sequence[Any], *, chunk: int) -> Itera
     (it reads with a cursor of the server's)."""
     with connection.chunked_cursor() as cursor:
         cursor.execute(
-            "SELECT partition, position, logged_at, accepted_at, type, source, subject, event_id, event "  # noqa: S608
-            f"FROM events_event WHERE {where} ORDER BY partition, position",
+            "SELECT partition, position, logged_at, accepted_at, type, source, subject, event_id, event, "  # noqa: S608
+            f"sender FROM events_event WHERE {where} ORDER BY partition, position",
             list(parameters),
         )
         while rows := cursor.fetchmany(chunk):
             yield [
-                LoggedEvent(number, position, logged_at, accepted_at, type_, source, subject, id_, text.encode())
-                for number, position, logged_at, accepted_at, type_, source, subject, id_, text in rows
+                LoggedEvent(
+                    number, position, logged_at, accepted_at, type_, source, subject, id_, text.encode(), None, sender
+                )
+                for number, position, logged_at, accepted_at, type_, source, subject, id_, text, sender in rows
             ]

@@ -14,6 +14,7 @@ import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -116,10 +117,18 @@ def log(lines: Sequence[str]) -> None:
         return
     with connection.cursor() as cursor:
         cursor.copy_expert(
-            "COPY events_event (partition, position, logged_at, accepted_at, type, source, subject, event_id, event) "
-            "FROM STDIN",
+            "COPY events_event (partition, position, logged_at, accepted_at, type, source, subject, event_id, event, "
+            "sender) FROM STDIN",
             io.StringIO("".join(lines)),
         )
+
+
+@lru_cache(maxsize=1_000)
+def _escaped(name: str) -> str:
+    """The name of a principal, which may hold anything."""
+    for letter, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        name = name.replace(letter, written)
+    return name
 
 
 def log_line(
@@ -132,12 +141,14 @@ def log_line(
     subject: str | None,
     id_: str,
     text: str,
+    sender: str | None = None,
 ) -> str:
     """One event in COPY's text format. Its attributes have no control characters, and its JSON no raw line breaks: so
     nothing but backslashes needs escaping."""
     told = "\\N" if subject is None else subject.replace("\\", "\\\\")
+    sent_by = "\\N" if sender is None else _escaped(sender)
     return (
-        f"{partition}\t{position}\t{logged_at}\t{accepted_at}\t{type_}\t{source}\t{told}\t{id_}\t{text}\n"
+        f"{partition}\t{position}\t{logged_at}\t{accepted_at}\t{type_}\t{source}\t{told}\t{id_}\t{text}\t{sent_by}\n"
         if "\\" not in text and "\\" not in type_ and "\\" not in source and "\\" not in id_
         else "\t".join(
             [
@@ -147,6 +158,7 @@ def log_line(
                 told,
                 id_.replace("\\", "\\\\"),
                 text.replace("\\", "\\\\"),
+                sent_by,
             ]
         )
         + "\n"

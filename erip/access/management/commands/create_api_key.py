@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from erip.access import keys
+from erip.access.origins import ANY
 from erip.access.scopes import Scope
 
 
@@ -20,6 +21,20 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="who or what uses the key; unique, up to 100 characters")
         parser.add_argument("--scope", required=True, choices=Scope.values, help="the most that the key may do")
         parser.add_argument("--expires-days", type=int, help="days until it expires (default: never)")
+        parser.add_argument(
+            "--source",
+            action="append",
+            metavar="PATTERN",
+            help="a source of events that the key may send, or the beginning of one and *; may be given several times "
+            "(default: *, any that no other key is bound to)",
+        )
+        parser.add_argument(
+            "--type",
+            action="append",
+            metavar="PATTERN",
+            help="a type of events that the key may send, or the beginning of one and *; may be given several times "
+            "(default: *)",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,8 +47,15 @@ class Command(BaseCommand):
         try:
             with transaction.atomic():
                 made = keys.create(
-                    name=name, scope=Scope(options["scope"]), expires_at=expires_at, created_by="command"
+                    name=name,
+                    scope=Scope(options["scope"]),
+                    expires_at=expires_at,
+                    created_by="command",
+                    sources=options["source"] or [ANY],
+                    types=options["type"] or [ANY],
                 )
+        except keys.NotBindable as error:
+            raise CommandError(str(error)) from error
         except IntegrityError as error:
             raise CommandError(f'There is an API key named "{name}" already; choose another name.') from error
         if options["json"]:

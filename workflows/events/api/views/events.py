@@ -82,7 +82,7 @@ class Events(APIView):
     )
     def post(self, request: Request) -> Response:
         body = request.data if isinstance(request.data, bytes) else b""
-        return Response(accept(request.headers, body), status=202)
+        return Response(accept(request.headers, body, request.user), status=202)
 
     @operation(
         scope=Scope.VIEWER,
