@@ -30,8 +30,9 @@ from erip.foundation.db.retry import retry_transaction
 
 from . import origins
 from .models import ApiKey
-from .origins import ANY, Origins
+from .origins import Origins
 from .principals import Principal
+from .references import ANY
 from .scopes import Scope
 
 _ALPHABET = string.ascii_letters + string.digits

@@ -88,8 +88,8 @@ def _names(text: str, segment: str, hosts: frozenset[str]) -> bool:
 
 
 def _host(authority: str) -> str:
-    host = authority.rpartition("@")[2].lower()
-    return re.sub(r":\d*$", "", host).rstrip(".")
+    # A port, or what else a generous reader takes for the end of a name.
+    return re.split("[^a-z0-9._-]", authority.rpartition("@")[2].lower(), maxsplit=1)[0].rstrip(".")
 
 
 def _split(reference: str) -> tuple[str | None, str | None, str, str | None, str | None]:

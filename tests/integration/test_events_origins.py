@@ -25,6 +25,7 @@ from workflows.events import ingest
 from workflows.events.effects import Round
 from workflows.events.models import DeadLetter, Event, SourceQuota, SourceUsage
 
+BACKEND = "django.contrib.auth.backends.ModelBackend"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -93,9 +94,7 @@ def test_a_source_that_a_key_is_bound_to_is_closed_to_keys_with_a_star_and_to_st
     assert refused.json()["faults"] == [{"path": "source", "message": "is a source that another API key is bound to"}]
     assert send(other, event(source="/feeds/kev"), STRUCTURED).status_code == 202
     root = Client()
-    root.force_login(
-        User.objects.create_superuser("root", password="a-long-password"), "django.contrib.auth.backends.ModelBackend"
-    )
+    root.force_login(User.objects.create_superuser("root", password="a-long-password"), BACKEND)
     sent = root.post("/api/v1/events", event(source="/feeds/nexus"), content_type=STRUCTURED)
     assert sent.status_code == 403
 
@@ -114,7 +113,8 @@ def test_an_expired_key_keeps_its_sources_and_a_revoked_one_lets_them_go() -> No
 
 RESERVED = [
     {"source": "/erip/workflows/breach-response"}, {"source": "/ERIP/x"}, {"source": "//erip/x"},
-    {"source": "/%65rip/x"}, {"source": "erip:x"}, {"source": "/x/../erip/y"}, {"source": "http://127.0.0.1:8000/erip/x"},
+    {"source": "/%65rip/x"}, {"source": "erip:x"}, {"source": "/x/../erip/y"},
+    {"source": "http://127.0.0.1:8000/erip/x"},
     {"type": "workflow.run.succeeded"}, {"type": "Workflow.Run.Succeeded"}, {"type": "erip.subscription.test"},
 ]  # fmt: skip
 
@@ -196,7 +196,7 @@ def test_the_sender_is_recorded_with_the_event_however_many_send_at_once() -> No
 def test_a_member_of_staff_is_recorded_as_the_sender_and_the_admin_shows_it() -> None:
     member = User.objects.create_superuser("ro\\ot\ttab", password="a-long-password")
     client = Client()
-    client.force_login(member, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(member, BACKEND)
     assert client.post("/api/v1/events", event(), content_type=STRUCTURED).status_code == 202
     with consuming(Recorder()):
         until(lambda: Event.objects.count() == 1)
@@ -239,7 +239,7 @@ def test_the_admin_binds_keys() -> None:
     member = User.objects.create_user("ada", password="a-long-password", is_staff=True)
     member.user_permissions.set(Permission.objects.filter(codename__in=["change_apikey"]))
     client = Client()
-    client.force_login(member, "django.contrib.auth.backends.ModelBackend")
+    client.force_login(member, BACKEND)
     row = keys.create(name="nexus", scope=Scope.OPERATOR).row
     page = f"/admin/access/apikey/{row.pk}/change/"
 

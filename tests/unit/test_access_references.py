@@ -151,8 +151,13 @@ def test_a_pattern_lets_through_what_begins_like_it(reference, length):
     assert matches(pattern, text)
 
 
-@pytest.mark.parametrize("type_", ["workflow.run.succeeded", "Workflow.Run.Succeeded", "erip.subscription.test",
-                                   "erip", "workflow.step.new", " workflow.run.failed", "\uff57orkflow.run.failed"])  # fmt: skip
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "workflow.run.succeeded", "Workflow.Run.Succeeded", "workflow.step.new", " workflow.run.failed",
+        "\uff57orkflow.run.failed", "erip.subscription.test", "erip",
+    ],
+)  # fmt: skip
 def test_the_platforms_types_are_its_own(type_):
     assert origins.own_type(type_)
 

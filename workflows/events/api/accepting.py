@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import NotAuthenticated, UnsupportedMediaType
 
 from erip.access.origins import NOT_BOUND
 from erip.access.principals import Principal
 from erip.foundation.faults import Fault
 from erip.foundation.http.headers import charset_of, codings, need_utf8
+from erip.foundation.http.incoming import Incoming
 from erip.foundation.http.problems import BadRequest
 from workflows.core.cloudevents import (
     BATCH,
@@ -55,6 +56,13 @@ def accept(headers: Mapping[str, str], body: bytes, principal: Principal) -> dic
     return {"accepted": batch.events, "duplicates": batch.duplicates}
 
 
+def caller_of(request: Incoming) -> Principal:
+    """Who sends the request: permissions let nobody else come as far as this."""
+    if not isinstance(request.user, Principal):
+        raise NotAuthenticated
+    return request.user
+
+
 def read(headers: Mapping[str, str], body: bytes, principal: Principal) -> Batch:
     """The events of a request, in whichever of the three modes. Raises NotJson, Invalid, APIException."""
     check, sender = _checker(principal), principal.name
@@ -76,9 +84,7 @@ def read(headers: Mapping[str, str], body: bytes, principal: Principal) -> Batch
         )
     named = [(name.lower(), value) for name, value in headers.items()]
     charset = charset_of(sent)
-    return read_binary(
-        named, sent, body, charset=charset, partitions=conf().partitions, check=check, sender=sender
-    )
+    return read_binary(named, sent, body, charset=charset, partitions=conf().partitions, check=check, sender=sender)
 
 
 def _coding(sent: str) -> str:

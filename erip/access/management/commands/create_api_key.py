@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from erip.access import keys
-from erip.access.origins import ANY
+from erip.access.references import ANY
 from erip.access.scopes import Scope
 
 

@@ -18,7 +18,7 @@ from workflows.core.cloudevents import BATCH, STRUCTURED
 from workflows.events import queries, replaying
 
 from .. import serializers
-from ..accepting import NO_KEY, accept
+from ..accepting import NO_KEY, accept, caller_of
 
 _EXAMPLE = {
     "specversion": "1.0",
@@ -82,7 +82,7 @@ class Events(APIView):
     )
     def post(self, request: Request) -> Response:
         body = request.data if isinstance(request.data, bytes) else b""
-        return Response(accept(request.headers, body, request.user), status=202)
+        return Response(accept(request.headers, body, caller_of(request)), status=202)
 
     @operation(
         scope=Scope.VIEWER,
