@@ -206,8 +206,6 @@ def test_the_other_definitions_run() -> None:
         ("clearance.route_decision", {"facts": {"mood": "bad"}}, "no field 'mood'"),
         ("prism.quantify_risk", {"frequency": {"low": 1e9, "mode": 1e9, "high": 1e9}}, "lower the frequency"),
         ("compass.assess_readiness", {"frameworks": ["Astrology"]}, "astrology"),
-        ("compass.assess_compliance", {"jurisdictions": ["DE"], "sector": "health", "severity": "high",
-                                       "detected_at": "9999-12-31T00:00:00Z"}, "no deadline can be reckoned"),
         ("trust.calculate_score", dict.fromkeys(["compliance", "security", "risk", "operations"]), "at least one"),
     ],
 )  # fmt: skip

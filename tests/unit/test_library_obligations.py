@@ -126,6 +126,25 @@ def test_without_a_time_of_detection_the_run_is_taken_and_said_so() -> None:
     assert found.obligations[0].provisional
 
 
+def test_one_detail_that_cannot_be_reckoned_with_costs_the_others_nothing() -> None:
+    rules = [
+        rule("days", clocks=(Clock("detected", 60, "days"),)),
+        rule("paid", clocks=(Clock("paid", 24, "hours"),)),
+        rule("broken", broken="unit must be one of hours"),
+    ]
+    told = facts(detected_at="9999-12-30T00:00:00Z", paid_at=NOW, submitted={"gdpr-3": NOW})
+    found = assess(rules, told, NOW)
+    by_code = {one.code: one for one in found.obligations}
+    assert by_code["paid"].deadline == NOW + timedelta(hours=24)
+    assert (by_code["days"].deadline, by_code["days"].status) == (None, "waiting")
+    assert (by_code["broken"].applicability, by_code["broken"].missing) == ("to_check", ["clocks"])
+    told_of = "\n".join(found.assumptions)
+    assert "days: no deadline can be reckoned from 9999-12-30" in told_of
+    assert "broken: its clocks cannot be read: unit must be one of hours" in told_of
+    assert "detected_at lies after the run's creation" in told_of
+    assert "submitted 'gdpr-3' is no obligation that is known" in told_of
+
+
 def requirement(fulfilment: float, weight: float = 1.0, assessed: date = date(2026, 6, 1)) -> RequirementFacts:
     return RequirementFacts("F", f"{fulfilment}-{weight}-{assessed}", "t", weight, fulfilment, assessed, 365)
 

@@ -7,14 +7,14 @@ are asked in order, and the first that matches decides, as in a decision table.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from typing import Any
 
 import orjson
 
 from erip.foundation.faults import Fault, join
-from workflows.core import format, step_input
+from workflows.core import format, formats, step_input
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.expressions import EVENT_ROOTS, Expression, ExpressionError
 from workflows.core.schema import Schema
@@ -224,11 +224,9 @@ def moment_of(value: Any) -> datetime | None:
     if isinstance(value, str):
         try:
             if len(value) == 10:
-                return datetime.combine(date.fromisoformat(value), time(23, 59, 59), UTC)
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
+                return datetime.combine(formats.day(value), time(23, 59, 59), UTC)
+            return formats.moment(value)
+        except ValueError:
             pass
     raise ValueError("is not a date (2026-11-30) or a moment with its time zone (2026-11-30T12:00:00Z)")
 

@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 
 from erip.foundation.faults import Fault, join
+from workflows.core.formats import FORMATS
 
 #: faults reported for one document; a list of 10,000 wrong items need not be told 10,000 times
 MAX_FAULTS = 50
@@ -57,7 +58,9 @@ class Schema:
         if remote:
             raise SchemaInvalid(remote)
         try:
-            validator = jsonschema_rs.validator_for(document, retriever=_refuse, pattern_options=_PATTERNS)
+            validator = jsonschema_rs.validator_for(
+                document, retriever=_refuse, pattern_options=_PATTERNS, validate_formats=True, formats=FORMATS
+            )
         except jsonschema_rs.ValidationError as error:
             path = place(at, error.instance_path)
             raise SchemaInvalid([Fault(path, f"not a JSON Schema: {_tidy(error.message)}")]) from error

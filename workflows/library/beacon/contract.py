@@ -26,7 +26,9 @@ class Section(BaseModel):
 class ReportInput(StepInput):
     """The parts that are given are reported; each is the output of the step that makes it."""
 
-    title: str = Field(default="", max_length=300, description="default: the workflow and its business key")
+    title: str = Field(
+        default="", max_length=2000, description="cut at 300; default: the workflow and its business key"
+    )
     summary: str = Field(default="", max_length=20_000)
     subject: dict[str, Any] = Field(default={}, description="what it is about, such as the run's input")
     threat: EnrichOutput | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from workflows.library.cache import cached
-from workflows.library.compass.clocks import Clock
+from workflows.library.compass.clocks import BadClock, Clock
 from workflows.library.compass.obligations import Rule
 from workflows.library.compass.readiness import RequirementFacts
 from workflows.library.models import Obligation, Requirement
@@ -25,7 +25,12 @@ def _load_rules() -> Sequence[Rule]:
 
 
 def rule_of(row: Obligation) -> Rule:
-    """The row as the computation sees it. Raises BadClock."""
+    """The row as the computation sees it. One whose clocks cannot be read has none, and says why."""
+    broken = ""
+    try:
+        clocks = tuple(Clock.of(clock) for clock in row.clocks)
+    except (BadClock, TypeError) as error:
+        clocks, broken = (), str(error)
     return Rule(
         code=row.code,
         regime=row.regime,
@@ -34,7 +39,8 @@ def rule_of(row: Obligation) -> Rule:
         citation=row.citation,
         source_url=row.source_url,
         wording=row.wording,
-        clocks=tuple(Clock.of(clock) for clock in row.clocks),
+        clocks=clocks,
+        broken=broken,
         # The words that an admin typed are read as a user's are.
         jurisdictions=_read(PLACES, row.jurisdictions, jurisdiction),
         sectors=_read(SECTORS, row.sectors),

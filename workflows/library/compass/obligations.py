@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from workflows.library.compass.clocks import Clock, Deadline, deadline
+from workflows.library.compass.clocks import Clock, Deadline, OutOfRange, deadline
 from workflows.library.compass.contract import ComplianceInput, ComplianceOutput, ObligationDue, Status
 from workflows.library.compass.reading import Reading
 from workflows.library.vocabulary import holds, severity_rank
@@ -32,6 +32,8 @@ class Rule:
     in_force_from: date | None = None
     in_force_until: date | None = None
     note: str = ""
+    #: why its clocks cannot be read, if they cannot: it is then to be checked, and has no deadline
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ def applicability(
             missing.append(counted)
         elif not counted:
             return NO
+    if rule.broken:
+        missing.append("clocks")
     return Verdict(True, tuple(missing))
 
 
@@ -132,7 +136,15 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
     assumptions.extend(read.assumptions(rules, facts))
     verdicts = {rule.code: applicability(rule, read, on, facts) for rule in rules}
     binding = [rule for rule in rules if verdicts[rule.code].applies]
-    deadlines = _deadlines(binding, moments, facts.submitted, {rule.code: read.zones(rule) for rule in binding})
+    zones = {rule.code: read.zones(rule) for rule in binding}
+    deadlines = _deadlines(binding, moments, facts.submitted, zones, assumptions)
+    assumptions.extend(f"{rule.code}: its clocks cannot be read: {rule.broken}" for rule in binding if rule.broken)
+    if detected > as_of:
+        assumptions.append("detected_at lies after the run's creation: it was taken as it is")
+    assumptions.extend(
+        f"submitted {code!r} is no obligation that is known: it was not used"
+        for code in [code for code in facts.submitted if code not in verdicts][:20]
+    )
     found = [_due(rule, verdicts[rule.code], deadlines.get(rule.code), facts, as_of) for rule in binding]
     far = datetime.max.replace(tzinfo=UTC)
     found.sort(key=lambda one: (one.applicability != "applies", one.deadline or far, one.code))
@@ -159,6 +171,7 @@ def _deadlines(
     moments: Mapping[str, datetime],
     submitted: Mapping[str, datetime],
     zones: Mapping[str, Sequence[str]],
+    unreckoned: list[str],
 ) -> dict[str, Deadline]:
     """Each rule's deadline. `after:` clocks wait for the rule they follow; a circle of them never starts."""
     known = dict(moments)
@@ -172,7 +185,12 @@ def _deadlines(
             if any(clock.trigger in names and clock.trigger not in known for clock in rule.clocks):
                 waiting.append(rule)
                 continue
-            found = deadline(rule.clocks, known, zones[rule.code])
+            try:
+                found = deadline(rule.clocks, known, zones[rule.code])
+            except OutOfRange as error:
+                # One moment of the year 9999 must not cost the others their deadlines.
+                unreckoned.append(f"{rule.code}: {error}")
+                found = None
             if found is not None:
                 deadlines[rule.code] = found
                 known.setdefault(f"after:{rule.code}", found.at)

@@ -3,7 +3,6 @@
 from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError
 from workflows.library.compass import data as store
-from workflows.library.compass.clocks import BadClock, OutOfRange
 from workflows.library.compass.contract import (
     ComplianceInput,
     ComplianceOutput,
@@ -22,15 +21,8 @@ from workflows.registry import StepContext, step
     summary="The duties to report that an incident brings, each with its legal deadline and source",
 )
 def assess_compliance(data: ComplianceInput, ctx: StepContext) -> ComplianceOutput:
-    try:
-        rules = store.rules()
-    except BadClock as error:
-        raise PermanentStepError(f"an obligation's clock cannot be read: {error}", code="bad_clock") from error
-    try:
-        # As of the run's creation, so that a later attempt gives the same answer.
-        return assess(rules, data, ctx.run_created_at)
-    except OutOfRange as error:
-        raise PermanentStepError(str(error), code="out_of_range") from error
+    # As of the run's creation, so that a later attempt gives the same answer.
+    return assess(store.rules(), data, ctx.run_created_at)
 
 
 @step(

@@ -14,7 +14,9 @@ class NotifyInput(StepInput):
 
     email: list[Email] = Field(default=[], max_length=50)
     webhook: list[Annotated[str, Field(max_length=500)]] = Field(default=[], max_length=10)
-    subject: str = Field(default="", max_length=200, description="default: the workflow and its business key")
+    subject: str = Field(
+        default="", max_length=2000, description="cut at 200; default: the workflow and its business key"
+    )
     message: str = Field(default="", max_length=20_000)
     event: str = Field(default="erip.notification", max_length=100, description="the webhook's `type`")
     data: dict[str, Any] = Field(default={}, description="the webhook's `data`; listed below an e-mail's message")

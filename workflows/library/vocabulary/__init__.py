@@ -6,10 +6,12 @@ never "no" (`words.py`). One file for each kind of word: `places`, `sectors`, `c
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from workflows.core.formats import moment
 from workflows.library.vocabulary import categories, places, sectors
 from workflows.library.vocabulary.categories import CATEGORIES
 from workflows.library.vocabulary.kinds import FACTS, INCIDENTS, VECTORS
@@ -110,6 +112,15 @@ def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
+def _moment(value: object) -> object:
+    """RFC 3339 as the door reads it; numbers are no moments."""
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a date-time like 2026-11-30T12:00:00Z (RFC 3339)")
+    return moment(value)
+
+
 def _cve(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
@@ -130,7 +141,8 @@ DataCategories = Annotated[
 GivenJurisdictions = Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=300)]
 GivenCategories = Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)]
 GivenFacts = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=50)]
-Moment = AwareDatetime
+# A leap second is a moment here as it is at the door (`core/formats.py`).
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class StepInput(BaseModel):

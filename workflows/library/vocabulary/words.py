@@ -29,8 +29,8 @@ _SAYS_NOTHING: Final = frozenset(_NOTHING.split())
 
 def key(word: str) -> str:
     """`Données de santé` → `donnees_de_sante`: how two spellings of a word are compared. Letters of any script stay."""
-    plain = "".join(one for one in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(one))
-    plain = plain.replace("ß", "ss").replace("&", " and ")
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
+    plain = "".join(one for one in folded if not unicodedata.combining(one)).replace("&", " and ")
     return re.sub(r"[\W_]+", "_", plain).strip("_")
 
 
