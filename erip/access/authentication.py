@@ -23,11 +23,16 @@ def principal_of_bearer(header: bytes) -> Principal | None:
     except UnicodeDecodeError:
         principal = None
     if principal is None:
-        error = AuthenticationFailed("The API key is unknown, expired or revoked.")
-        # REST framework's views add it themselves; the light path answers without them.
-        error.auth_header = CHALLENGE  # type: ignore[attr-defined]
-        raise error
+        raise unknown_key()
     return principal
+
+
+def unknown_key() -> AuthenticationFailed:
+    """What a key that opens nothing is answered with."""
+    error = AuthenticationFailed("The API key is unknown, expired or revoked.")
+    # REST framework's views add it themselves; the light path and the front door answer without them.
+    error.auth_header = CHALLENGE  # type: ignore[attr-defined]
+    return error
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -12,10 +12,10 @@ from importlib import import_module
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import parse_cookie
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 
 from . import keys
-from .authentication import principal_of_bearer
+from .authentication import CHALLENGE, principal_of_bearer, unknown_key
 from .principals import Principal
 
 #: no cookie of ours comes among more
@@ -64,6 +64,15 @@ def known_at_once(credentials: Credentials) -> Caller | None:
         return None
     principal = keys.remembered(_token(credentials.authorization))
     return None if principal is None else Caller(principal.name, principal)
+
+
+def stranger(headers: Iterable[tuple[bytes, bytes]]) -> APIException:
+    """What a caller who is not known is refused with, as the views do it."""
+    if any(name == b"authorization" and value[:7].lower() == b"bearer " for name, value in headers):
+        return unknown_key()
+    error = NotAuthenticated()
+    error.auth_header = CHALLENGE  # type: ignore[attr-defined]
+    return error
 
 
 def look_up(credentials: Credentials) -> Caller | None:

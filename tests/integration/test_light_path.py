@@ -185,8 +185,8 @@ ORDINARY = [
     reading("a query of 2,000 fields", "/api/v1/runs?" + "&".join(f"a{n}=1" for n in range(2_000)), 400),
     reading("an id in capitals", "/api/v1/runs/01890000-0000-7000-8000-00000000000A", 404),
     Case("another method for a run", b"", 405, NOBODYS, "DELETE"),
-    Case("no key", status=401, headers={"Authorization": None}),
-    Case("another scheme", status=401, headers={"Authorization": "Basic YTpi"}),
+    Case("no key", b"", status=401, headers={"Authorization": None}),
+    Case("another scheme", b"", status=401, headers={"Authorization": "Basic YTpi"}),
     Case("another method", b"", 405, method="GET"),
     Case("a name that is none", status=404, path="/api/v1/workflows/Look_Up/runs"),
     Case("a slash at the end", status=404, path=f"{START}/"),
@@ -266,6 +266,20 @@ def test_the_light_path_leaves_what_is_not_plainly_its_own_to_the_ordinary_one(w
         whole, ordinary = ways.send(case, "whole"), ways.send(case, "ordinary")
         assert comparable(whole) == comparable(ordinary), case.name
         assert whole[0] == case.status, case.name
+
+
+@pytest.mark.parametrize("authorization", [None, "Basic YTpi", "Bearer erip_00000000_" + "a" * 40])
+def test_the_door_refuses_a_stranger_with_a_body_as_the_view_refuses_one_without(ways, authorization):
+    headers: dict[str, str | None] = {"Authorization": authorization}
+    at_the_door = ways.send(Case("with a body", headers=headers), "whole")
+    by_the_view = ways.send(Case("without", b"", headers=headers), "ordinary")
+    assert (at_the_door[0], at_the_door[2]) == (by_the_view[0], by_the_view[2])
+    assert at_the_door[0] == 401
+    said, says = ({n.lower(): v for n, v in one[1].items()} for one in (at_the_door, by_the_view))
+    assert said.pop("connection") == "close"
+    # The view adds what it can do (Allow) and by what it varies.
+    assert {name: says[name] for name in said if name != "date"} == {n: v for n, v in said.items() if n != "date"}
+    assert says.keys() - said.keys() <= {"allow", "vary"}
 
 
 def test_a_middleware_that_the_light_path_does_not_know_turns_it_off(ways, settings):

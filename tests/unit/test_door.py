@@ -11,8 +11,8 @@ from erip.access import callers, keys
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from erip.foundation.http.bodies import BodyTooSlow, Crowd, Memory, NoMemory, Pace, read_body
-from erip.foundation.http.door import FORM_LIMIT, PRINCIPAL, Door
-from erip.foundation.http.limits import body_limit
+from erip.foundation.http.door import FORM_LIMIT, Door
+from erip.foundation.http.limits import PRINCIPAL, body_limit
 
 LIMIT = 1024 * 1024
 SECRET = "s" * 40
@@ -206,6 +206,11 @@ def test_what_comes_out_of_a_compressed_body_is_held_too(settings):
 @pytest.mark.parametrize("framing", [CHUNKED, declared(10), declared(10**12)])
 def test_nothing_of_a_strangers_body_is_read(key, framing):
     client, application = send([framing], [b"x"] * 10, key=key)
+    assert (client.status, len(client.left), application.body) == (401, 10, None)
+    assert client.answer[b"connection"] == b"close"
+    assert client.answer[b"www-authenticate"].startswith(b"Bearer")
+    assert client.answer[b"x-content-type-options"] == b"nosniff"
+    client, application = send([framing], [b"x"] * 10, "/reports/one", key=key)
     assert len(client.left) == 10
     assert application.body == b""
     assert application.headers[b"content-length"] == b"0"

@@ -71,6 +71,7 @@ class GuardedProtocol(ASGIProtocol):
     def __init__(self, worker: Any) -> None:
         super().__init__(worker)
         self.group = ""
+        self._keepalive: float
         self._max_buffer_size = READ_AHEAD
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None

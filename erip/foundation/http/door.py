@@ -1,10 +1,10 @@
 """The front door: what of a request's body is read, for whom, and for how long.
 
 Note [Nothing of a stranger's body]
-A request that brings no key and no session that opens anything gets its answer without its body: the application is
-asked as if there were none, and says 401, 404 or what else it has to say, and the connection is closed behind that. So
-a stranger's body costs neither memory nor time, however it comes in. The one exception are the admin's forms, among
-them the login, which nobody could send otherwise: small ones, a bounded number at once (`Crowd`).
+A request that brings no key and no session that opens anything gets its answer without its body, and the connection is
+closed behind that: 401 by the API, at once; elsewhere the application is asked as if there were no body, and says what
+it has to say. So a stranger's body costs neither memory nor time, however it comes in. The one exception are the
+admin's forms, among them the login, which nobody could send otherwise: small ones, a bounded number at once (`Crowd`).
 
 Of a caller that is known the body is read here, whole, before a thread, a connection to the database or anything else
 is taken for the request: within the limit of its path (413), no slower than a pace (408), and within the memory that a
@@ -35,11 +35,15 @@ from erip.foundation.http.bodies import (
     Pace,
     read_body,
 )
-from erip.foundation.http.limits import App, Message, Receive, Scope, Send, body_limit, replay
+from erip.foundation.http.light import middleware
+from erip.foundation.http.light.messages import LightHeaders
+from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope, Send, body_limit, replay
 from erip.foundation.http.problems import MEDIA_TYPE, Problem, failure, problem_of
 
 log = structlog.get_logger(__name__)
 
+#: where nothing is done for a stranger
+API = "/api/v1/"
 #: where a body is read of somebody who is not known
 FORMS = "/admin/"
 #: bytes of such a body
@@ -48,8 +52,6 @@ FORM_LIMIT = 64 * 1024
 LOOKERS = 2
 #: lookups that may wait for a thread
 MOST_LOOKUPS = 500
-#: the key of a scope under which the caller's Principal is, if its body was there at once
-PRINCIPAL = "erip.principal"
 #: seconds for which a caller counts as just looked up
 _JUST = 1.0
 
@@ -76,6 +78,9 @@ class Callers(Protocol):
 
     def known_at_once(self, credentials: Any, /) -> Caller | None:
         """The caller, if that can be said without waiting."""
+
+    def stranger(self, headers: Iterable[tuple[bytes, bytes]], /) -> Exception:
+        """What a stranger is refused with, one of those that `problem_of` knows."""
 
     def look_up(self, credentials: Any, /) -> Caller | None:
         """The caller; None for a stranger. In a thread. Raises django.db.Error."""
@@ -109,8 +114,12 @@ class Door:
         try:
             caller = await self._caller(scope["headers"])
         except Exception as error:
-            return await _refuse(send, _why_nobody_is_known(error))
+            return await _refuse(scope, send, _why_nobody_is_known(error))
         form = caller is None and scope["path"].startswith(FORMS)
+        if caller is None and scope["path"].startswith(API):
+            stranger = problem_of(self.callers.stranger(scope["headers"]))
+            assert stranger is not None
+            return await _refuse(scope, send, stranger)
         if caller is None and not form:
             return await self.app(_with_length(scope, 0), _nothing(), _closing(send))
         limit = FORM_LIMIT if form else body_limit(scope["path"])
@@ -129,7 +138,7 @@ class Door:
             except ClientLeft:
                 return None
             except BodyRefused as error:
-                return await _refuse(send, _why_refused(error, limit))
+                return await _refuse(scope, send, _why_refused(error, limit))
             sized = dict(scope) if length is not None else _with_length(scope, len(body))
             if caller and caller.principal and asyncio.get_running_loop().time() - began < _JUST:
                 sized[PRINCIPAL] = caller.principal
@@ -250,14 +259,16 @@ def _why_nobody_is_known(error: Exception) -> Problem:
     return problem or failure()
 
 
-async def _refuse(send: Send, problem: Problem) -> None:
+async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
     body = problem.body()
+    common = middleware.headers_of(middleware.scheme_of(LightHeaders(scope["headers"]), scope.get("scheme") or "http"))
+    named = {**common, **problem.headers}
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         # What is left of the body is not read.
         (b"connection", b"close"),
-        *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in named.items()),
     ]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -16,6 +16,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BULK_PATH = "/api/v1/runs/bulk"
 EVENTS_PATH = "/api/v1/events"
+#: the key of a scope under which the door puts the caller's principal, if it has just looked it up
+PRINCIPAL = "erip.principal"
 
 
 def body_limit(path: str) -> int:

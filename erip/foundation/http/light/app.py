@@ -12,11 +12,10 @@ from rest_framework.exceptions import PermissionDenied
 
 from erip.foundation.db.consistency import is_token
 from erip.foundation.db.requests import HEADER, answer_headers, serving
-from erip.foundation.http.door import PRINCIPAL
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.messages import Caller, LightHeaders, LightRequest, LightResponse, NotLight, Route
 from erip.foundation.http.light.threads import in_thread
-from erip.foundation.http.limits import App, Message, Receive, Scope, Send, replay
+from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope, Send, replay
 from erip.foundation.http.problems import Problem, failure, problem_of
 
 #: whose the value of an Authorization header is

@@ -1,0 +1,1 @@
+"""What others notice of clients that mean ill: `python -m benchmarks.front_door`."""

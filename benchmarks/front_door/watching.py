@@ -1,0 +1,118 @@
+"""What the service is like meanwhile: for its other clients, in memory, and on its event loops."""
+
+import asyncio
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psutil
+
+from ..client import Client
+
+#: operations of the others in a second
+RATE = 20
+#: seconds that one of them waits
+PATIENCE = 5.0
+NAME = "front-door"
+_STEP = {"uses": "nexus.enrich_threat", "with": {"cvss_vectors": []}}
+#: as little work as there is: what is measured is the way in
+DEFINITION = {"name": NAME, "lane": "high", "input": {"type": "object"}, "steps": {"enrich": _STEP}}
+
+
+@dataclass
+class Seen:
+    """seconds: of each operation that was right
+    wrong: what the others were answered otherwise
+    silent: the longest time that a web process's event loop took for its simplest answer
+    grown: bytes, over the start of the phase
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    wrong: dict[str, int] = field(default_factory=dict)
+    silent: float = 0.0
+    grown: int = 0
+
+
+@dataclass(frozen=True)
+class Webs:
+    """The web processes: where each is reached without the balancer, and the masters' process ids."""
+
+    urls: list[str]
+    pids: list[int]
+
+    def memory(self) -> int:
+        total = 0
+        for pid in self.pids:
+            with suppress(psutil.Error):
+                master = psutil.Process(pid)
+                total += sum(one.memory_info().rss for one in (master, *master.children(recursive=True)))
+        return total
+
+
+async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
+    """Be the others for so long."""
+    seen = Seen()
+    before = webs.memory()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    running: set[asyncio.Task[None]] = set()
+    # In threads of their own: what this process's loop is late with is not theirs.
+    with ThreadPoolExecutor(len(webs.urls) + 1) as pool:
+        ends = time.monotonic() + seconds
+        asked = [loop.run_in_executor(pool, _longest_silence, url, ends) for url in webs.urls]
+        most = loop.run_in_executor(pool, _most_memory, webs, ends)
+        for number in range(round(seconds * RATE)):
+            await asyncio.sleep(max(0.0, began + number / RATE - loop.time()))
+            task = asyncio.ensure_future(_one(client, number, seen))
+            running.add(task)
+            task.add_done_callback(running.discard)
+        if running:
+            await asyncio.wait(running)
+        seen.silent = max(await asyncio.gather(*asked))
+        seen.grown = await most - before
+    return seen
+
+
+async def _one(client: Client, number: int, seen: Seen) -> None:
+    began = time.perf_counter()
+    try:
+        if number % 2:
+            answer = await client.request("GET", "/runs?limit=5", seconds=PATIENCE)
+        else:
+            answer = await client.request("POST", f"/workflows/{NAME}/runs", {"input": {}}, seconds=PATIENCE)
+    except TimeoutError:
+        _count(seen, "no answer in time")
+    except OSError as error:
+        _count(seen, type(error).__name__)
+    else:
+        if answer.status in (200, 202):
+            seen.seconds.append(answer.ended - began)
+        else:
+            _count(seen, str(answer.status))
+
+
+def _count(seen: Seen, what: str) -> None:
+    seen.wrong[what] = seen.wrong.get(what, 0) + 1
+
+
+def _longest_silence(url: str, ends: float) -> float:
+    longest = 0.0
+    while (began := time.monotonic()) < ends:
+        try:
+            with urllib.request.urlopen(f"{url}/health/live", timeout=30) as answer:  # noqa: S310  # nosec B310 (ours)
+                answer.read()
+        except OSError:
+            time.sleep(0.05)
+        longest = max(longest, time.monotonic() - began)
+        time.sleep(0.1)
+    return longest
+
+
+def _most_memory(webs: Webs, ends: float) -> int:
+    most = 0
+    while time.monotonic() < ends:
+        most = max(most, webs.memory())
+        time.sleep(0.2)
+    return most
