@@ -14,3 +14,4 @@ class EripConfig(AppConfig):
         import_module("erip.foundation.db.migrating")
         import_module("erip.foundation.db.checks")
         import_module("erip.foundation.http.checks")
+        import_module("erip.foundation.outbound.checks")

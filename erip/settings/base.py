@@ -127,6 +127,7 @@ ERIP_WEBHOOK_SECRET = env.str("ERIP_WEBHOOK_SECRET", "")
 ERIP_WEBHOOK_ALLOW_PRIVATE = env.bool("ERIP_WEBHOOK_ALLOW_PRIVATE", False)
 
 EMAIL_CONFIG = env.email_url("ERIP_EMAIL_URL", default="consolemail://")
+EMAIL_TIMEOUT = 10  # a mail server that hangs must not hold a worker's thread; a URL with ?timeout= has its own
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.str("ERIP_DEFAULT_FROM_EMAIL", "erip@localhost")
 

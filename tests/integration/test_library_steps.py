@@ -1,12 +1,15 @@
 """The steps and the reference definitions on the shipped data."""
 
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
 from standardwebhooks import Webhook
 
 from tests.unit.test_outbound_webhooks import server
@@ -306,6 +309,68 @@ def test_a_second_attempt_tells_only_those_who_were_not_reached(settings: Any) -
     assert headers["webhook-id"] == "run-1:notify:"
     payload = Webhook(settings.ERIP_WEBHOOK_SECRET).verify(body, headers)
     assert (payload["data"]["x"], payload["data"]["run_id"]) == (1, "run-1")
+
+
+def test_a_recipient_that_cannot_be_reached_keeps_nobody_else_from_it(settings: Any) -> None:
+    bad = ["no address", "two@a@example.org", "a@exa mple.org", "x@☃.example", "lf@example.org\nBcc: b@example.org", ""]
+    found = call("notify.send", {"email": ["first@example.org", *bad, "last@example.org"]}, context("notify"))
+    assert sorted(one.to[0] for one in mail.outbox) == ["first@example.org", "last@example.org"]
+    assert (found["delivered"], found["refused"]) == (2, len(bad))
+    assert [one["target"] for one in found["deliveries"]] == ["first@example.org", *bad, "last@example.org"]
+    assert [one["status"] for one in found["deliveries"]] == ["delivered", *["refused"] * len(bad), "delivered"]
+    assert all(one["detail"] for one in found["deliveries"])
+    assert f"{len(bad)} of {len(bad) + 2} recipients cannot be reached" in found["note"]
+
+
+@pytest.mark.parametrize("error", [ValueError("bad header"), UnicodeError("no such codec"), RuntimeError("a bug")])
+def test_what_a_mail_library_raises_for_one_address_is_that_addresss_outcome(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = EmailMessage.send
+
+    def one_breaks(message: EmailMessage, fail_silently: bool = False) -> int:
+        if message.to == ["bad@example.org"]:
+            raise error
+        return send(message, fail_silently)
+
+    monkeypatch.setattr(EmailMessage, "send", one_breaks)
+    found = call("notify.send", {"email": ["bad@example.org", "good@example.org"]}, context("notify"))
+    assert [one["status"] for one in found["deliveries"]] == ["refused", "delivered"]
+    assert type(error).__name__ in found["deliveries"][0]["detail"]
+
+
+def test_nobody_reached_is_a_failure_that_names_everybody() -> None:
+    with pytest.raises(PermanentStepError, match=r"'no address'.*127\.0\.0\.1") as error:
+        call("notify.send", {"email": ["no address"], "webhook": ["https://127.0.0.1/"]}, context("notify"))
+    assert error.value.code == "delivery_refused"
+
+
+def test_a_recipient_that_hangs_holds_up_nobody(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ERIP_WEBHOOK_ALLOW_PRIVATE = True
+    monkeypatch.setattr("workflows.library.notify.steps.SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with pytest.raises(StepError, match=r"no answer within 1 s.*good@example.org: delivered") as error:
+            call("notify.send", {"email": ["good@example.org"], "webhook": [url]}, context("notify"))
+    assert error.value.retryable
+    assert [one.to for one in mail.outbox] == [["good@example.org"]]
+
+
+def test_mail_goes_to_the_domain_that_was_written_by_idna_2008() -> None:
+    found = call("notify.send", {"email": ["a@straße.example"]}, context("notify"))
+    assert mail.outbox[0].to == ["a@xn--strae-oqa.example"]
+    assert b"strasse" not in mail.outbox[0].message().as_bytes()
+    assert found["deliveries"][0]["target"] == "a@straße.example"
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"), [("email", "nobody"), ("webhook", "ftp://x"), ("webhook", "https://☃.net/")]
+)
+def test_a_target_that_cannot_be_one_is_refused_in_the_admin(kind: str, address: str) -> None:
+    with pytest.raises(ValidationError, match="address"):
+        NotificationTarget(name="n", kind=kind, address=address).full_clean()
+    NotificationTarget(name="n", kind="email", address="soc@example.org").full_clean()
+    NotificationTarget(name="n", kind="webhook", address="https://straße.de/hook").full_clean()
 
 
 def test_a_private_webhook_is_refused_for_good() -> None:

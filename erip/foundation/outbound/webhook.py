@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 from standardwebhooks import Webhook
 
 from erip.foundation.outbound.addresses import Refused, Resolver, permitted, resolve
+from erip.foundation.outbound.hosts import BadHost, ascii_host
 
 TIMEOUT_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 64 * 1024
@@ -81,11 +82,10 @@ class Target:
 
 
 def _ascii(parts: SplitResult) -> str:
-    host = parts.hostname or ""
     try:
-        return host.encode("ascii").decode() if host.isascii() else host.encode("idna").decode()
-    except UnicodeError as error:
-        raise Refused(f"{host!r} is not a host name") from error
+        return ascii_host(parts.hostname or "")
+    except BadHost as error:
+        raise Refused(str(error)) from error
 
 
 def post(

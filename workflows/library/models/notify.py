@@ -1,8 +1,10 @@
 """Who is told, and who has been told."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from workflows.library.models.fields import words
+from workflows.library.notify.addresses import fault
 
 
 class NotificationTarget(models.Model):
@@ -24,6 +26,11 @@ class NotificationTarget(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        found = fault(self.kind, self.address)
+        if found:
+            raise ValidationError({"address": found})
 
 
 class Delivery(models.Model):

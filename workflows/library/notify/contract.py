@@ -1,19 +1,18 @@
 """What notify.send takes and gives."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from workflows.library.vocabulary import StepInput, StepOutput
 
-Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]
-
 
 class NotifyInput(StepInput):
     """A message. Without recipients of its own it goes to the notification targets that an admin entered."""
 
-    email: list[Email] = Field(default=[], max_length=50)
-    webhook: list[Annotated[str, Field(max_length=500)]] = Field(default=[], max_length=10)
+    # An address that is none is an outcome of its own, and keeps nobody else from being reached.
+    email: list[Annotated[str, Field(max_length=1000)]] = Field(default=[], max_length=50)
+    webhook: list[Annotated[str, Field(max_length=2000)]] = Field(default=[], max_length=10)
     subject: str = Field(
         default="", max_length=2000, description="cut at 200; default: the workflow and its business key"
     )
@@ -26,10 +25,14 @@ class DeliveryResult(BaseModel):
     target: str
     kind: str
     detail: str
+    status: Literal["delivered", "refused"] = Field(
+        default="delivered", description="refused: it cannot be delivered there, now or later"
+    )
     already_sent: bool = Field(default=False, description="an earlier attempt of this step had delivered it")
 
 
 class NotifyOutput(StepOutput):
     delivered: int = 0
+    refused: int = 0
     deliveries: list[DeliveryResult] = []
     note: str = ""

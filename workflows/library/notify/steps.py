@@ -1,10 +1,15 @@
 """notify.send"""
 
+import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from email.utils import parseaddr
-from smtplib import SMTPException
+from smtplib import SMTPException, SMTPRecipientsRefused
+from typing import Final
 
+import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.serializers.json import DjangoJSONEncoder
@@ -14,8 +19,17 @@ from erip.foundation.outbound.webhook import DeliveryFailed, post
 from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError, StepError
 from workflows.library.notify import data as store
+from workflows.library.notify.addresses import email_of
 from workflows.library.notify.contract import DeliveryResult, NotifyInput, NotifyOutput
 from workflows.registry import StepContext, step
+
+log = structlog.get_logger(__name__)
+
+#: (kind, address)
+Recipient = tuple[str, str]
+#: recipients that are sent to at a time, and the seconds for all of them: less than the step's timeout
+AT_ONCE: Final = 8
+SECONDS: Final = 50.0
 
 
 @step(
@@ -25,36 +39,88 @@ from workflows.registry import StepContext, step
     summary="Tell people by e-mail and systems by signed webhook",
 )
 def send(data: NotifyInput, ctx: StepContext) -> NotifyOutput:
-    """Every recipient is tried at every attempt, but one that was reached is not told again."""
+    """Every recipient is tried at every attempt, by itself, but one that was reached is not notified again.
+
+    Where some cannot be reached at the moment, the step fails and is tried again; what it says names the outcome of
+    each. Where the others never can be, the step succeeds if it reached anybody, and names those it did not.
+    """
     wanted = [("email", address) for address in data.email] + [("webhook", url) for url in data.webhook]
     wanted = list(dict.fromkeys(wanted or store.targets(ctx.workflow)))
     if not wanted:
         return NotifyOutput(note="no recipient is given, and no notification target is entered: nobody was told")
     before = store.delivered(ctx.idempotency_key)
-    results: list[DeliveryResult] = []
-    failures: list[DeliveryFailed] = []
-    for kind, address in wanted:
-        target = f"{kind}:{address}"
-        if target in before:
-            results.append(DeliveryResult(target=address, kind=kind, detail=before[target], already_sent=True))
-            continue
+    results = {
+        one: DeliveryResult(target=one[1], kind=one[0], detail=before[_key(*one)], already_sent=True)
+        for one in wanted
+        if _key(*one) in before
+    }
+    failures: dict[Recipient, DeliveryFailed] = {}
+    for one, outcome in _each([one for one in wanted if one not in results], data, ctx):
+        if isinstance(outcome, DeliveryFailed):
+            failures[one] = outcome
+        else:
+            store.record(ctx.idempotency_key, _key(*one), outcome)
+            results[one] = DeliveryResult(target=one[1], kind=one[0], detail=outcome)
+    if failures and (not results or any(failure.retryable for failure in failures.values())):
+        _fail(results, failures)
+    refused = {
+        one: DeliveryResult(target=one[1], kind=one[0], status="refused", detail=str(failure)[:1000])
+        for one, failure in failures.items()
+    }
+    outcomes = results | refused
+    return NotifyOutput(
+        delivered=len(results),
+        refused=len(refused),
+        deliveries=[outcomes[one] for one in wanted],
+        note=f"{len(refused)} of {len(wanted)} recipients cannot be reached" if refused else "",
+    )
+
+
+def _key(kind: str, address: str) -> str:
+    """What is recorded of a recipient; a long address is cut, with a digest in place of its end."""
+    text = f"{kind}:{address}"
+    return text if len(text) <= 500 else f"{text[:450]}…{hashlib.sha256(text.encode()).hexdigest()[:40]}"
+
+
+def _each(
+    recipients: list[Recipient], data: NotifyInput, ctx: StepContext
+) -> Iterator[tuple[Recipient, str | DeliveryFailed]]:
+    """(recipient, detail or failure), as they come in. A few at a time: a recipient that hangs holds up no other."""
+    if not recipients:
+        return
+    pool = ThreadPoolExecutor(max_workers=min(AT_ONCE, len(recipients)), thread_name_prefix="notify")
+    try:
+        futures = {pool.submit(_one, one, data, ctx): one for one in recipients}
         try:
-            detail = _email(address, data, ctx) if kind == "email" else _webhook(address, data, ctx)
-        except DeliveryFailed as failure:
-            failures.append(failure)
-            continue
-        store.record(ctx.idempotency_key, target, detail)
-        results.append(DeliveryResult(target=address, kind=kind, detail=detail))
-    if failures:
-        _fail(failures)
-    return NotifyOutput(delivered=len(results), deliveries=results)
+            for future in as_completed(futures, timeout=SECONDS):
+                yield futures.pop(future), future.result()
+        except TimeoutError:
+            for one in futures.values():
+                yield one, DeliveryFailed(f"{one[1]}: no answer within {SECONDS:g} s", retryable=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _fail(failures: list[DeliveryFailed]) -> None:
-    message = "; ".join(str(failure) for failure in failures)
-    if not any(failure.retryable for failure in failures):
+def _one(recipient: Recipient, data: NotifyInput, ctx: StepContext) -> str | DeliveryFailed:
+    kind, address = recipient
+    try:
+        return _email(address, data, ctx) if kind == "email" else _webhook(address, data, ctx)
+    except DeliveryFailed as failure:
+        return failure
+    except Exception as error:
+        # Whatever a mail library or a server does with one address, the others are still to be reached.
+        log.exception("delivery_broke", kind=kind, error=type(error).__name__)
+        return DeliveryFailed(f"{kind} {address[:200]}: {type(error).__name__}: {error}"[:500], retryable=False)
+
+
+def _fail(results: Mapping[Recipient, DeliveryResult], failures: Mapping[Recipient, DeliveryFailed]) -> None:
+    """Raises, with the outcome of each recipient in the message."""
+    said = [str(failure)[:300] for failure in failures.values()]
+    said += [f"{kind} {address[:200]}: delivered" for kind, address in results]
+    message = "; ".join(said)
+    if not any(failure.retryable for failure in failures.values()):
         raise PermanentStepError(message, code="delivery_refused")
-    waits = [failure.retry_after for failure in failures if failure.retry_after is not None]
+    waits = [failure.retry_after for failure in failures.values() if failure.retry_after is not None]
     raise StepError(message, code="delivery_failed", retry_after=max(waits, default=None))
 
 
@@ -69,17 +135,26 @@ def _email(address: str, data: NotifyInput, ctx: StepContext) -> str:
     if data.data:
         lines.append("")
         lines.extend(f"{name}: {_shown(value)}" for name, value in data.data.items())
+    try:
+        to = email_of(address)
+    except ValueError as error:
+        raise DeliveryFailed(f"e-mail {address[:200]!r}: {error}", retryable=False) from error
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
     local = "".join(letter if letter.isalnum() or letter in "-_" else "." for letter in ctx.idempotency_key)
     message = EmailMessage(
         _subject(data, ctx),
         "\n".join(lines),
-        to=[address],
+        to=[to],
         # The same at every attempt, so that mail systems can tell a repetition.
         headers={"Message-ID": f"<{local.strip('.')}@{domain}>", "Auto-Submitted": "auto-generated"},
     )
     try:
         message.send()
+    except SMTPRecipientsRefused as error:
+        # 5xx: this mailbox does not exist. 4xx: not now.
+        codes = [code for code, _ in error.recipients.values()]
+        forever = bool(codes) and all(500 <= code < 600 for code in codes)
+        raise DeliveryFailed(f"e-mail to {address}: {error}", retryable=not forever) from error
     except (SMTPException, OSError) as error:
         raise DeliveryFailed(f"e-mail to {address}: {error}", retryable=True) from error
     return "handed to the mail server"
