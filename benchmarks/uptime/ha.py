@@ -100,7 +100,7 @@ class HighlyAvailable:
     def _missing_etcd(self) -> list[str]:
         found = []
         for n in THREE:
-            client = Etcd([(LOOPBACK, self._ports[f"etcd-{n}"])], "root", self._secrets["etcd"], timeout=PATIENCE)
+            client = Etcd([self._roles.etcd_socket(n)], timeout=PATIENCE)
             try:
                 healthy = client.healthy()
             except EtcdError:

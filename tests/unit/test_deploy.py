@@ -11,8 +11,18 @@ import yaml
 from erip.ops.deploy import inventory
 from erip.ops.deploy.__main__ import main
 from erip.ops.deploy.balancer import Balancer, Rules
+from erip.ops.deploy.circles import Circles
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import Address, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, RedisNode
+from erip.ops.deploy.nodes import (
+    Address,
+    EtcdDoor,
+    EtcdPeer,
+    PatroniNode,
+    PatroniSecrets,
+    PostgresPeer,
+    RedisNode,
+    identity,
+)
 from erip.ops.deploy.templates import FOLDER, render
 from erip.ops.stack.binaries import SYSTEM_FOLDERS
 from tests.support.programs import needs
@@ -30,6 +40,7 @@ def a_patroni():
         Path("/pgpass"),
         Path("/bin"),
         PatroniSecrets("superuser", "replication", "rewind", "rest", "etcd"),
+        identity(Path("/tls"), "postgres-1"),
     )
 
 
@@ -52,6 +63,35 @@ def haproxy_accepts(text, tmp_path):
 def test_haproxy_accepts_every_rule(balance, tmp_path):
     accepted, said = haproxy_accepts(a_balancer(balance=balance, weights=(("web-1", 3),)).render(), tmp_path)
     assert accepted, said
+
+
+@needs("haproxy")
+def test_haproxy_accepts_the_door_before_etcd(tmp_path):
+    peer = EtcdPeer("etcd-1", "127.0.0.1", 2379, 2380)
+    Circles(tmp_path / "ca").of_door(tmp_path / "tls", peer)
+    door = EtcdDoor(
+        peer, tmp_path / "client.sock:0", ("postgres-1", "postgres-2"), identity(tmp_path / "tls", "etcd-1")
+    )
+    accepted, said = haproxy_accepts(door.render(), tmp_path)
+    assert accepted, said
+
+
+def test_a_site_gets_the_certificates_that_its_files_name(tmp_path, monkeypatch, capsys):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    words = [str(EXAMPLE), "--out", str(tmp_path / "out"), "--ca", str(tmp_path / "ca")]
+    assert main(words) == 0
+    assert "9 of 9 certificates are new" in capsys.readouterr().out
+    for name, inside in (("etcd-1", "peer"), ("etcd-1", "door"), ("postgres-3", "etcd")):
+        folder = tmp_path / "out" / name / "tls" / inside
+        assert stat.S_IMODE((folder / f"{name}.pem").stat().st_mode) == 0o600
+        assert (folder / "ca.crt").exists()
+    assert "/etc/erip/tls/peer/etcd-1.pem" in (tmp_path / "out" / "etcd-1" / "etcd.yml").read_text()
+    assert "/etc/erip/tls/door/etcd-1.pem" in (tmp_path / "out" / "etcd-1" / "door.cfg").read_text()
+    assert "/etc/erip/tls/etcd/postgres-3.pem" in (tmp_path / "out" / "postgres-3" / "patroni.yml").read_text()
+    # Made once: the same command later renews only what is soon over
+    assert main(words) == 0
+    assert "0 of 9 certificates are new" in capsys.readouterr().out
 
 
 @needs("haproxy", "openssl")
@@ -139,7 +179,7 @@ def test_a_site_becomes_files_that_only_their_owner_reads(tmp_path, monkeypatch,
         monkeypatch.setenv(name, value)
     assert main([str(EXAMPLE), "--out", str(tmp_path / "out")]) == 0
     made = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert len(made) == 13
+    assert len(made) == 19
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
     accepted, said = haproxy_accepts((tmp_path / "out/haproxy/haproxy.cfg").read_text(), tmp_path)
     assert accepted, said

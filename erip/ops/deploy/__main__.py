@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from erip.ops.ca import AuthorityError
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.inventory import files, load
+from erip.ops.deploy.inventory import certificates, files, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,9 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("inventory", type=Path, help="a description of the site (deploy/inventory.example.toml)")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    parser.add_argument(
+        "--ca", type=Path, help="the folder of the authorities: certificates that are missing or soon over are made too"
+    )
     options = parser.parse_args(arguments)
     try:
-        made = files(load(options.inventory), os.environ)
+        site = load(options.inventory)
+        made = files(site, os.environ)
     except DeployError as error:
         for fault in error.faults:
             print(f"erip.ops.deploy: {fault}", file=sys.stderr)
@@ -32,10 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.touch(mode=0o600)
             path.chmod(0o600)
             path.write_text(text)
+        issued = certificates(site, options.ca, options.out) if options.ca else []
+    except AuthorityError as error:
+        print(f"erip.ops.deploy: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"erip.ops.deploy: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
         return 1
     print(f"{len(made)} files under {options.out}; they hold passwords")
+    if options.ca:
+        print(f"{sum(one.fresh for one in issued)} of {len(issued)} certificates are new; their keys stand beside them")
     return 0
 
 

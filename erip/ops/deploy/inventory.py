@@ -9,12 +9,12 @@
     [[postgres]]   name, host, port = 5432, rest_port = 8008               # three
     [[web]]        name, host, port = 8000
     [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001
-    [paths]        redis, sentinel, etcd, postgres (data), pgpass, bin_dir
+    [paths]        redis, sentinel, etcd, postgres (data), pgpass, bin_dir, etcd_run (where etcd is started), tls
     [sizes]        redis_maxmemory, shared_buffers, max_connections, wal_keep_size, max_wal_size
 
-Secrets: ERIP_DEPLOY_REDIS_PASSWORD, …_SENTINEL_PASSWORD, …_ETCD_PASSWORD, …_PATRONI_REST_PASSWORD,
-…_POSTGRES_SUPERUSER_PASSWORD, …_POSTGRES_REPLICATION_PASSWORD, …_POSTGRES_REWIND_PASSWORD. HAProxy's rules: ERIP_LB_…
-(`balancer`).
+Secrets: ERIP_DEPLOY_REDIS_PASSWORD, …_SENTINEL_PASSWORD, …_ETCD_PASSWORD (root's, for the keeper alone),
+…_ETCD_PATRONI_PASSWORD, …_PATRONI_REST_PASSWORD, …_POSTGRES_SUPERUSER_PASSWORD, …_POSTGRES_REPLICATION_PASSWORD,
+…_POSTGRES_REWIND_PASSWORD. HAProxy's rules: ERIP_LB_… (`balancer`). Certificates: `certificates`.
 """
 
 import re
@@ -23,10 +23,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from erip.ops.ca import Issued
 from erip.ops.deploy.balancer import Balancer, Rules
+from erip.ops.deploy.circles import Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import (
+    SOCKET,
     Address,
+    EtcdDoor,
+    EtcdKeeper,
     EtcdNode,
     EtcdPeer,
     PatroniNode,
@@ -34,9 +39,13 @@ from erip.ops.deploy.nodes import (
     PostgresPeer,
     RedisNode,
     SentinelNode,
+    identity,
 )
 
-SECRETS = ("REDIS", "SENTINEL", "ETCD", "PATRONI_REST", "POSTGRES_SUPERUSER", "POSTGRES_REPLICATION", "POSTGRES_REWIND")
+SECRETS = (
+    *("REDIS", "SENTINEL", "ETCD", "ETCD_PATRONI", "PATRONI_REST"),
+    *("POSTGRES_SUPERUSER", "POSTGRES_REPLICATION", "POSTGRES_REWIND"),
+)
 SAFE_SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,}")
 # How many there must be: of the first four a majority must survive the loss of one.
 KINDS: dict[str, tuple[int, dict[str, int]]] = {
@@ -50,6 +59,8 @@ PATHS = {
     "redis": "/var/lib/redis",
     "sentinel": "/var/lib/redis/sentinel",
     "etcd": "/var/lib/etcd/erip",
+    "etcd_run": "/run/erip-etcd",
+    "tls": "/etc/erip/tls",
     "postgres": "/var/lib/postgresql/15/erip",
     "pgpass": "/var/lib/postgresql/erip.pgpass",
     "bin_dir": "/usr/lib/postgresql/15/bin",
@@ -93,8 +104,9 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
         replication=secrets["POSTGRES_REPLICATION"],
         rewind=secrets["POSTGRES_REWIND"],
         rest=secrets["PATRONI_REST"],
-        etcd=secrets["ETCD"],
+        etcd=secrets["ETCD_PATRONI"],
     )
+    socket, tls = Path(paths["etcd_run"]) / SOCKET, Path(paths["tls"])
     made: dict[str, str] = {}
     for one in found["redis"]:
         made[f"{one['name']}/redis.conf"] = RedisNode(
@@ -116,7 +128,12 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             listen=one["host"],
         ).render()
     for peer in etcd:
-        made[f"{peer.name}/etcd.yml"] = EtcdNode(peer, etcd, Path(paths["etcd"]), name, listen=peer.host).render()
+        mine = identity(tls / "peer", peer.name)
+        made[f"{peer.name}/etcd.yml"] = EtcdNode(peer, etcd, Path(paths["etcd"]), name, mine, listen=peer.host).render()
+        made[f"{peer.name}/door.cfg"] = EtcdDoor(
+            peer, socket, tuple(node.name for node in postgres), identity(tls / "door", peer.name), listen=peer.host
+        ).render()
+        made[f"{peer.name}/keeper.toml"] = EtcdKeeper(socket, name, secrets["ETCD"], secrets["ETCD_PATRONI"]).render()
     for node in postgres:
         made[f"{node.name}/patroni.yml"] = PatroniNode(
             node,
@@ -126,6 +143,7 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             Path(paths["pgpass"]),
             Path(paths["bin_dir"]),
             shared,
+            identity(tls / "etcd", node.name),
             networks=networks,
             listen=node.host,
             max_connections=int(sizes["max_connections"]),
@@ -137,6 +155,17 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
     listen = str(site.get("balancer", {}).get("listen", "*"))
     made["haproxy/haproxy.cfg"] = Balancer(web, postgres, **ports, rules=rules, listen=listen).render()
     return made
+
+
+def certificates(site: Mapping[str, Any], ca: Path, out: Path) -> list[Issued]:
+    """The certificates of a site that `files` has accepted, by authorities whose keys are kept in `ca`.
+
+    Raises AuthorityError and OSError.
+    """
+    reader = _Reader(site, {})
+    etcd = [EtcdPeer(**one) for one in reader.nodes("etcd")]
+    postgres = [PostgresPeer(**one) for one in reader.nodes("postgres")]
+    return Circles(ca).of_site(out, etcd, postgres)
 
 
 class _Reader:

@@ -61,6 +61,25 @@ class EtcdPeer:
     peer_port: int
 
 
+#: the socket of an etcd, in the folder that it is started in. etcd takes no other form
+SOCKET = "client.sock:0"
+#: room for etcd's store: Patroni's keys take less than one megabyte
+QUOTA_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The files by which a server shows who it is and knows whom to believe: one of both parts, and the authority's."""
+
+    certificate: Path
+    ca: Path
+
+
+def identity(folder: Path, name: str) -> Identity:
+    """Where the authority puts the files of `name` (`erip.ops.ca`)."""
+    return Identity(folder / f"{name}.pem", folder / "ca.crt")
+
+
 @dataclass(frozen=True)
 class EtcdNode:
     """One etcd of a cluster of `peers` (which this one is among)."""
@@ -69,11 +88,43 @@ class EtcdNode:
     peers: tuple[EtcdPeer, ...]
     data: Path
     token: str
+    identity: Identity
     listen: str = "127.0.0.1"
+    quota_bytes: int = QUOTA_BYTES
 
     def render(self) -> str:
         shared = {"peers": [asdict(peer) for peer in self.peers], "data": self.data, "token": self.token}
-        return render("etcd/etcd.yml", {**asdict(self.me), **shared, "listen": self.listen})
+        own = {"listen": self.listen, "quota_bytes": self.quota_bytes, "socket_name": SOCKET, **asdict(self.identity)}
+        return render("etcd/etcd.yml", {**asdict(self.me), **shared, **own})
+
+
+@dataclass(frozen=True)
+class EtcdDoor:
+    """The HAProxy before one etcd. `holders`: the names in the certificates of those who may come in."""
+
+    me: EtcdPeer
+    socket: Path
+    holders: tuple[str, ...]
+    identity: Identity
+    listen: str = "127.0.0.1"
+
+    def render(self) -> str:
+        own = {"socket": self.socket, "holders": list(self.holders), "listen": self.listen, **asdict(self.identity)}
+        return render("etcd/door.cfg", {**asdict(self.me), **own})
+
+
+@dataclass(frozen=True)
+class EtcdKeeper:
+    """The keeper of one etcd (`erip.ops.guard.keeper`)."""
+
+    socket: Path
+    scope: str
+    root_password: str = field(repr=False)
+    patroni_password: str = field(repr=False)
+    quota_bytes: int = QUOTA_BYTES
+
+    def render(self) -> str:
+        return render("etcd/keeper.toml", asdict(self))
 
 
 @dataclass(frozen=True)
@@ -108,6 +159,7 @@ class PatroniNode:
     pgpass: Path
     bin_dir: Path
     secrets: PatroniSecrets
+    etcd_identity: Identity
     networks: tuple[str, ...] = ("127.0.0.1/32",)
     listen: str = "127.0.0.1"
     locale: str = "C.UTF-8"
@@ -118,6 +170,7 @@ class PatroniNode:
     max_wal_size: str = "2GB"
 
     def render(self) -> str:
-        own = {key: value for key, value in asdict(self).items() if key not in ("me", "secrets")}
+        own = {key: value for key, value in asdict(self).items() if key not in ("me", "secrets", "etcd_identity")}
         secrets = {f"{name}_password": value for name, value in asdict(self.secrets).items()}
-        return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets})
+        files = {f"etcd_{name}": value for name, value in asdict(self.etcd_identity).items()}
+        return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets, **files})

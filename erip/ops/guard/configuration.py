@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from erip.ops.guard.etcd import Tls
+
 Address = tuple[str, int]
 
 
@@ -25,6 +27,8 @@ class Configuration:
     etcd: tuple[Address, ...]
     etcd_user: str
     etcd_password: str = field(repr=False)
+    #: None where etcd is spoken to without certificates
+    etcd_tls: Tls | None
     rest: Address
     postgres: Address
     data: Path
@@ -55,6 +59,7 @@ def read(file: Path) -> Configuration:
             etcd=tuple(_address(host) for host in _hosts(etcd)),
             etcd_user=str(etcd.get("username", "")),
             etcd_password=str(etcd.get("password", "")),
+            etcd_tls=_tls(etcd),
             rest=_address(found["restapi"]["connect_address"]),
             postgres=_address(found["postgresql"]["connect_address"]),
             data=Path(found["postgresql"]["data_dir"]),
@@ -65,6 +70,13 @@ def read(file: Path) -> Configuration:
         raise BadConfiguration(f"{file}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise BadConfiguration(f"{file}: missing or malformed: {error}") from error
+
+
+def _tls(etcd: Mapping[str, Any]) -> Tls | None:
+    """As Patroni has it: `cacert`, `cert` and `key` beside `protocol: https`."""
+    if etcd.get("protocol", "http") != "https":
+        return None
+    return Tls(Path(etcd["cacert"]), Path(etcd["cert"]), Path(etcd["key"]))
 
 
 def _hosts(etcd: Mapping[str, Any]) -> list[str]:

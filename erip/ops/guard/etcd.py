@@ -1,4 +1,6 @@
-"""The little of etcd's v3 API (its JSON gateway) that the guard needs. No threads, no state but a login.
+"""The little of etcd's v3 API (its JSON gateway) that the guard and the keeper need. No threads, no state but a login.
+
+An endpoint is an address, reached by TLS when there is a `Tls`, or the path of a Unix socket.
 
 Every call is bounded: each endpoint gets `timeout` seconds (a login four times that), one after the other, until one
 answers.
@@ -7,14 +9,38 @@ answers.
 import base64
 import http.client
 import json
-from collections.abc import Sequence
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+#: a host and its port, or a Unix socket
+Endpoint = tuple[str, int] | Path
 
 
 class EtcdError(Exception):
     """No endpoint answered, or the answer was a refusal."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Who we are, and whom we believe: PEM files. They are read again when they have changed, as leaves are renewed."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    def stamp(self) -> tuple[int, ...]:
+        return tuple(path.stat().st_mtime_ns for path in (self.ca, self.certificate, self.key))
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(str(self.certificate), str(self.key))
+        return context
 
 
 @dataclass(frozen=True)
@@ -32,9 +58,17 @@ class Etcd:
     """One client, for one thread."""
 
     def __init__(
-        self, endpoints: Sequence[tuple[str, int]], user: str = "", password: str = "", *, timeout: float = 0.5
+        self,
+        endpoints: Sequence[Endpoint],
+        user: str = "",
+        password: str = "",
+        *,
+        tls: Tls | None = None,
+        timeout: float = 0.5,
     ) -> None:
         self._endpoints = list(endpoints)
+        self._tls = tls
+        self._context: tuple[tuple[int, ...], ssl.SSLContext] | None = None
         self._user, self._password = user, password
         self._timeout = timeout
         self._token: str | None = None
@@ -81,39 +115,80 @@ class Etcd:
         """Of the first endpoint that answers: `leader` and `header.member_id`, among others."""
         return self._send("/v3/maintenance/status", {})
 
-    def require_login(self) -> bool:
-        """Make `user` the root of this cluster, and let nobody in without a password. True when that is so."""
-        if self._login_works():
-            return True
-        for path, body in (
+    def require_login(self, users: Mapping[str, tuple[str, Sequence[str]]] | None = None) -> bool:
+        """Make `user` the root of this cluster, and let nobody in without a password. True when that is so.
+
+        `users`: others that there are to be, each with a password and the prefixes that it may read and write.
+        """
+        wanted: list[tuple[str, dict[str, Any]]] = [
             ("/v3/auth/user/add", {"name": "root", "password": self._password}),
             ("/v3/auth/role/add", {"name": "root"}),
             ("/v3/auth/user/grant", {"user": "root", "role": "root"}),
-        ):
+        ]
+        for name, (password, prefixes) in (users or {}).items():
+            wanted += [
+                ("/v3/auth/role/add", {"name": name}),
+                ("/v3/auth/user/add", {"name": name, "password": password}),
+            ]
+            for prefix in prefixes:
+                span = {"key": _b64(prefix), "range_end": _b64(_after(prefix))}
+                wanted.append(("/v3/auth/role/grant", {"name": name, "perm": {"permType": "READWRITE", **span}}))
+            wanted.append(("/v3/auth/user/grant", {"user": name, "role": name}))
+        logins = [(self._user, self._password), *((name, one[0]) for name, one in (users or {}).items())]
+        if all(self._login_works(*login) for login in logins):
+            return True
+        if self._login_works(self._user, self._password):
+            self._login()
+        for path, body in wanted:
             status, answer = self._request("POST", path, body)
             if status != 200 and "already" not in str(answer):
                 return False
         self._request("POST", "/v3/auth/enable", {})
-        return self._login_works()
+        return all(self._login_works(*login) for login in logins)
 
-    def _login_works(self) -> bool:
-        status, _ = self._request("POST", "/v3/auth/authenticate", {"name": self._user, "password": self._password})
+    def _login_works(self, user: str, password: str) -> bool:
+        status, _ = self._request("POST", "/v3/auth/authenticate", {"name": user, "password": password})
         return status == 200
+
+    # --- room: Note [Full] in `keeper` ------------------------------------------------------------------
+
+    def compact(self, revision: int) -> None:
+        """Forget what was before `revision`, on all members; done when it is so."""
+        self._call("/v3/kv/compaction", {"revision": str(revision), "physical": True}, patience=20.0)
+
+    def defragment(self) -> None:
+        """Give the room of what was forgotten back, on the first endpoint alone; it answers nobody else meanwhile."""
+        self._call("/v3/maintenance/defragment", {}, patience=60.0)
+
+    def disarm(self, member: int) -> None:
+        """Take a member's alarm back that its store is full."""
+        self._call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": str(member), "alarm": "NOSPACE"})
+
+    def names(self) -> list[str]:
+        """The names of all keys, of whatever prefix."""
+        everything = {"key": _b64("\0"), "range_end": _b64("\0"), "keys_only": True}
+        answer = self._call("/v3/kv/range", everything, patience=10.0)
+        return [base64.b64decode(one["key"]).decode(errors="surrogateescape") for one in answer.get("kvs", [])]
+
+    def full(self) -> list[int]:
+        """The members that say that their store is full."""
+        answer = self._call("/v3/maintenance/alarm", {"action": "GET"})
+        return [int(one["memberID"]) for one in answer.get("alarms", []) if one.get("alarm") == "NOSPACE"]
 
     # --- the wire ---------------------------------------------------------------------------------------
 
-    def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, path: str, body: dict[str, Any], *, patience: float = 1.0) -> dict[str, Any]:
         """Send, after logging in when that is needed."""
         if self._user and self._token is None:
             self._login()
         try:
-            return self._send(path, body)
+            return self._send(path, body, patience=patience)
         except EtcdError:
             if not self._user:
                 raise
             # Another endpoint answers now, which never saw this token; or it has expired.
             self._login()
-            return self._send(path, body)
+            return self._send(path, body, patience=patience)
 
     def _login(self) -> None:
         self._token = None
@@ -134,19 +209,49 @@ class Etcd:
         headers = {"Content-Type": "application/json", **({"Authorization": self._token} if self._token else {})}
         said: list[str] = []
         for _ in range(len(self._endpoints)):
-            host, port = self._endpoints[0]
+            endpoint = self._endpoints[0]
             try:
-                with closing(http.client.HTTPConnection(host, port, timeout=self._timeout * patience)) as connection:
+                with closing(self._connection(endpoint, self._timeout * patience)) as connection:
                     connection.request(method, path, json.dumps(body) if body is not None else None, headers)
                     answer = connection.getresponse()
                     found = json.loads(answer.read())
                 if answer.status != 503:
                     return answer.status, found if isinstance(found, dict) else {}
-                said.append(f"{host}:{port}: {found}")
+                said.append(f"{_named(endpoint)}: {found}")
             except (OSError, http.client.HTTPException, ValueError) as error:
-                said.append(f"{host}:{port}: {error}")
+                said.append(f"{_named(endpoint)}: {error}")
             self._endpoints.append(self._endpoints.pop(0))
         raise EtcdError("; ".join(said))
+
+    def _connection(self, endpoint: Endpoint, timeout: float) -> http.client.HTTPConnection:
+        if isinstance(endpoint, Path):
+            return _SocketConnection(endpoint, timeout)
+        if self._tls is None:
+            return http.client.HTTPConnection(*endpoint, timeout=timeout)
+        return http.client.HTTPSConnection(*endpoint, timeout=timeout, context=self._trust(self._tls))
+
+    def _trust(self, tls: Tls) -> ssl.SSLContext:
+        stamp = tls.stamp()
+        if self._context is None or self._context[0] != stamp:
+            self._context = stamp, tls.context()
+        return self._context[1]
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _named(endpoint: Endpoint) -> str:
+    return str(endpoint) if isinstance(endpoint, Path) else f"{endpoint[0]}:{endpoint[1]}"
 
 
 def _entry(found: dict[str, Any]) -> Entry:
@@ -160,7 +265,7 @@ def _entry(found: dict[str, Any]) -> Entry:
 
 
 def _b64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+    return base64.b64encode(text.encode(errors="surrogateescape")).decode()
 
 
 def _after(prefix: str) -> str:

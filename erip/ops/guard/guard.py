@@ -167,7 +167,7 @@ class Guard:
 
     def _client(self) -> Etcd:
         known = self._configuration
-        return Etcd(known.etcd, known.etcd_user, known.etcd_password)
+        return Etcd(known.etcd, known.etcd_user, known.etcd_password, tls=known.etcd_tls)
 
     def _in_background(self, name: str, round_: Callable[[], float]) -> None:
         def run() -> None:

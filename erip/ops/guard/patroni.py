@@ -1,4 +1,7 @@
-"""Patroni, with less patience for the dead: `python -m erip.ops.guard.patroni PATRONI.YML`.
+"""Patroni, with less patience for the dead, and without obedience to commands: `python -m erip.ops.guard.patroni
+PATRONI.YML`.
+
+Of the configuration in etcd it sees what `dynamic` lets through: Note [No commands from etcd] there.
 
 Note [The race's patience]. Whoever stands for election first asks every member that Patroni knows how far it is, and
 waits two seconds for the answers; that is fixed in Patroni's code. Of a leader that is frozen or cut off nothing comes,
@@ -7,12 +10,19 @@ those two seconds: as unknown. That decides nothing wrongly: an unknown member g
 lost its key has less: nobody hopes for its vote, and it is the one that is dead.
 """
 
+import json
+import logging
 import sys
 from typing import Any
 
 import patroni.postgresql  # noqa: F401  (before `ha`, which its own imports go round in a circle otherwise)
 from patroni import ha
 from patroni.__main__ import main
+from patroni.dcs import ClusterConfig
+
+from erip.ops.guard.dynamic import obeyed
+
+log = logging.getLogger(__name__)
 
 #: seconds; an answer takes some milliseconds, on a busy machine some hundred
 PATIENCE = 0.8
@@ -28,6 +38,22 @@ def impatient(kind: type[ha.Ha]) -> None:
         return ask(_Asker(self, PATIENCE_FORMER if member.name == former_leader(self) else PATIENCE), member)
 
     kind.fetch_node_status = fetch_node_status
+
+
+def wary(kind: type[ClusterConfig]) -> None:
+    """Have Patroni read of the cluster's configuration only what is obeyed here, wherever it looks at it."""
+    read = kind.from_node
+    named: set[str] = set()
+
+    def from_node(version: Any, value: str, modify_version: Any = None) -> ClusterConfig:
+        found = read(version, value, modify_version)
+        kept, refused = obeyed(found.data)
+        if new := set(refused) - named:
+            named.update(new)
+            log.warning("of the configuration in etcd this is not obeyed: %s", json.dumps(sorted(new)))
+        return found._replace(data=kept)
+
+    kind.from_node = staticmethod(from_node)
 
 
 def former_leader(asking: ha.Ha) -> str | None:
@@ -50,4 +76,5 @@ class _Asker:
 
 if __name__ == "__main__":
     impatient(ha.Ha)
+    wary(ClusterConfig)
     sys.exit(main())

@@ -17,6 +17,8 @@ from erip.ops.stack.state import ROOT
 # A process that ran this long has started well: the next crash is a first one again.
 STEADY_SECONDS = 10.0
 LONGEST_BACKOFF = 30.0
+# Between two looks at the certificates, which live for weeks.
+RENEW_EVERY = 3600.0
 
 
 class Server(Protocol):
@@ -77,6 +79,7 @@ class Children:
         self.stack_id = stack_id
         self._changed = changed
         self.all: list[Child] = []
+        self._renew_at = time.monotonic() + RENEW_EVERY
 
     def add(self, what: Service | Server, log: Path, rank: int) -> Child:
         """Take it in; it is not started yet."""
@@ -92,7 +95,7 @@ class Children:
             what.command,
             env={**what.env, MARK: self.stack_id},
             log=child.log,
-            cwd=ROOT if service else "/",
+            cwd=ROOT if service else getattr(what, "cwd", "/"),
             user=None if isinstance(what, Service) else what.user,
             death_signal=service.death_signal if service else what.stop_signal,
             # Sentinel writes its file anew, passwords and all, and does not care who may read it.
@@ -128,6 +131,17 @@ class Children:
                     child.crashes += 1
                     child.due = time.monotonic() + min(LONGEST_BACKOFF, 0.5 * 2**child.crashes)
                     print(f"{child.name} cannot be started: {error}", flush=True)
+
+    def renew(self) -> None:
+        """Once an hour: certificates that are soon over, and who must be made to read theirs again."""
+        if time.monotonic() < self._renew_at:
+            return
+        self._renew_at = time.monotonic() + RENEW_EVERY
+        for child in self.all:
+            renew = getattr(child.what, "renew", None)
+            number = getattr(child.what, "reload_signal", None)
+            if renew is not None and renew() and number is not None and child.process is not None:
+                child.process.send_signal(number)
 
     def next_due(self) -> float:
         """Seconds until a child is to be started again, ten at the most."""

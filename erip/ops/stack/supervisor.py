@@ -69,6 +69,7 @@ class Supervisor:
             while True:
                 self._pause(self.children.next_due())
                 self.children.tend()
+                self.children.renew()
                 rotate_all(self.state.logs)
         except Stopped:
             pass

@@ -4,7 +4,8 @@ Processes of supervisor.json (`control.status(state).processes`; each has `name`
 
     redis-1 .. 3       redis-server; who is master, Sentinel says
     sentinel-1 .. 3    redis-server --sentinel
-    etcd-1 .. 3        etcd
+    etcd-1 .. 3        etcd, on a Unix socket; `etcd-1-door` is the HAProxy before it, on the port `etcd-1`, and
+                       `etcd-1-keeper` sees to its logins and its room
     postgres-1 .. 3    the node guard (`python -m erip.ops.guard`), parent of Patroni, which keeps PostgreSQL; the data
                        stands in `<home>/ha/postgres-N/data`, whose postmaster.pid names the postmaster. A killed guard
                        is started again by the supervisor, Patroni by the guard, PostgreSQL by Patroni.

@@ -1,11 +1,23 @@
-"""Three etcd, with a password: who may write here decides who leads PostgreSQL."""
+"""Three etcd: who may write here decides who leads PostgreSQL. Each listens on a Unix socket, and has a door (HAProxy,
+which asks for a certificate) and a keeper (logins, room).
+"""
 
+import signal
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from erip.ops.deploy.nodes import EtcdNode, EtcdPeer
+from erip.ops.deploy.circles import Circles
+from erip.ops.deploy.nodes import SOCKET, EtcdDoor, EtcdKeeper, EtcdNode, EtcdPeer, identity
 from erip.ops.guard.etcd import Etcd as Client
-from erip.ops.guard.etcd import EtcdError
+from erip.ops.guard.etcd import EtcdError, Tls
+from erip.ops.guard.keeper import Configuration, require_login
+from erip.ops.stack.errors import StackError
 from erip.ops.stack.ha.node import Node
+from erip.ops.stack.state import ROOT
+
+#: the kernel's limit for the path of a Unix socket
+SOCKET_LENGTH = 107
 
 
 @dataclass
@@ -15,7 +27,11 @@ class Etcd(Node):
     me: EtcdPeer
     peers: tuple[EtcdPeer, ...]
     token: str
-    password: str = field(repr=False)
+    scope: str
+    root_password: str = field(repr=False)
+    patroni_password: str = field(repr=False)
+    circles: Circles
+    quota_bytes: int
 
     file = "etcd.yml"
     # A leader that ends hands over first, and there may be nobody left to take it. What it has is on disk.
@@ -25,12 +41,116 @@ class Etcd(Node):
     def command(self) -> list[str]:
         return [str(self.binary.path), "--config-file", str(self.configuration)]
 
+    @property
+    def cwd(self) -> Path:
+        return self.folder
+
+    @property
+    def socket(self) -> Path:
+        return socket_of(self.folder)
+
     def render(self) -> str:
-        return EtcdNode(self.me, self.peers, self.data, self.token).render()
+        mine = identity(self.tls, self.me.name)
+        return EtcdNode(self.me, self.peers, self.data, self.token, mine, quota_bytes=self.quota_bytes).render()
+
+    def certify(self) -> bool:
+        return self.circles.of_peer(self.tls, self.me).fresh
+
+    def prepare(self) -> None:
+        if (self.data / "member").exists() and not self.tls.exists():
+            raise StackError(
+                f"The etcd under {self.data} was made before its members had certificates: start afresh with another "
+                "ERIP_STATE_DIR."
+            )
+        super().prepare()
 
     def ready(self) -> bool:
-        client = Client([(self.me.host, self.me.client_port)], "root", self.password, timeout=1.0)
+        known = Configuration(self.socket, self.scope, self.quota_bytes, self.root_password, self.patroni_password)
+        client = known.client()
         try:
-            return client.healthy() and client.require_login()
+            return client.healthy() and require_login(known, client)
         except EtcdError:
             return False
+
+
+@dataclass
+class Door(Node):
+    """The HAProxy before one etcd. `holders` are the names in the certificates that it takes."""
+
+    me: EtcdPeer
+    socket: Path
+    holders: tuple[str, ...]
+    circles: Circles
+
+    file = "door.cfg"
+    # Certificates are read again by a new worker, while the old one ends its connections.
+    reload_signal = signal.SIGUSR2
+
+    @property
+    def title(self) -> str:
+        return f"etcd's door ({self.binary.title})"
+
+    @property
+    def command(self) -> list[str]:
+        return [str(self.binary.path), "-W", "-db", "-f", str(self.configuration)]
+
+    def render(self) -> str:
+        return EtcdDoor(self.me, self.socket, self.holders, identity(self.tls, self.me.name)).render()
+
+    def certify(self) -> bool:
+        return self.circles.of_door(self.tls, self.me).fresh
+
+    def ready(self) -> bool:
+        """Whether it asks for a certificate: only a TLS server has something to say against one that is missing."""
+        probe = Client([(self.me.host, self.me.client_port)], tls=Tls(self.tls / "ca.crt", *self._files), timeout=1.0)
+        try:
+            probe.healthy()
+        except EtcdError as error:
+            return "alert" in str(error)
+        return False
+
+    @property
+    def _files(self) -> tuple[Path, Path]:
+        # Its own certificate is no client's: the answer is an alert of TLS, which is an answer.
+        return (self.tls / f"{self.me.name}.pem",) * 2
+
+
+@dataclass
+class Keeper(Node):
+    """The keeper of one etcd."""
+
+    socket: Path
+    scope: str
+    root_password: str = field(repr=False)
+    patroni_password: str = field(repr=False)
+    quota_bytes: int
+
+    file = "keeper.toml"
+
+    @property
+    def title(self) -> str:
+        return "etcd's keeper"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**super().env, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "erip.ops.guard.keeper", str(self.configuration)]
+
+    def render(self) -> str:
+        return EtcdKeeper(
+            self.socket, self.scope, self.root_password, self.patroni_password, quota_bytes=self.quota_bytes
+        ).render()
+
+    def ready(self) -> bool:
+        return True
+
+
+def socket_of(folder: Path) -> Path:
+    """The socket of the etcd whose folder this is. Raises StackError when the kernel would not take it."""
+    path = folder / SOCKET
+    if len(str(path)) > SOCKET_LENGTH:
+        raise StackError(f"{path} is too long for a Unix socket: set ERIP_STATE_DIR to a shorter path.")
+    return path

@@ -3,17 +3,19 @@
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
+from erip.ops.deploy.circles import Circles
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import Address, EtcdPeer, PatroniSecrets, PostgresPeer
+from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer
 from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server
 from erip.ops.stack.errors import StackError
-from erip.ops.stack.ha.etcd import Etcd
+from erip.ops.stack.ha.etcd import Door, Etcd, Keeper, socket_of
 from erip.ops.stack.ha.haproxy import HaProxy
-from erip.ops.stack.ha.patroni import Patroni
+from erip.ops.stack.ha.patroni import SCOPE, Patroni
 from erip.ops.stack.ha.programs import Programs
 from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel
 from erip.ops.stack.ports import LOOPBACK
@@ -25,7 +27,7 @@ THREE = (1, 2, 3)
 WEBS = ("web-1", "web-2")
 LEADERS = ("leader-1", "leader-2")
 GENERAL_WORKERS = ("worker-general-1", "worker-general-2")
-SECRETS = ("sentinel", "etcd", "etcd_token", "patroni_rest", "postgres_replication", "postgres_rewind")
+SECRETS = ("sentinel", "etcd", "etcd_patroni", "etcd_token", "patroni_rest", "postgres_replication", "postgres_rewind")
 PORTS = (
     *(f"{kind}-{n}" for kind in ("redis", "sentinel", "etcd", "postgres") for n in THREE),
     *(f"etcd-{n}-peer" for n in THREE),
@@ -46,6 +48,10 @@ class HaLayout:
         self._web: int | None = None
 
     @cached_property
+    def _circles(self) -> Circles:
+        return Circles(self.home / "ha" / "ca")
+
+    @cached_property
     def secrets(self) -> dict[str, str]:
         return make_secrets(self.state.secrets, dict.fromkeys(SECRETS, 24))
 
@@ -62,6 +68,7 @@ class HaLayout:
         self._web = ports.choose("web", self.state.ports)
         (self.home / "ha").mkdir(mode=0o755, exist_ok=True)
         yield [*self._redis(), *self._etcd()]
+        yield [*self._doors(), *self._keepers()]
         yield [*self._sentinels(), *self._patroni()]
         self._haproxy = self._make_haproxy()
         yield [self._haproxy]
@@ -135,10 +142,47 @@ class HaLayout:
                 me=peer,
                 peers=peers,
                 token=self.secrets["etcd_token"],
-                password=self.secrets["etcd"],
+                circles=self._circles,
+                **self._etcd_logins(),
             )
             for peer in peers
         ]
+
+    def _doors(self) -> list[Server]:
+        return [
+            Door(
+                **{**self._place(f"{peer.name}-door"), "port": peer.client_port},
+                binary=self._programs.haproxy,
+                me=peer,
+                socket=self._etcd_socket(peer),
+                holders=tuple(node.name for node in self._postgres_peers()),
+                circles=self._circles,
+            )
+            for peer in self._etcd_peers()
+        ]
+
+    def _keepers(self) -> list[Server]:
+        return [
+            Keeper(
+                **self._place(f"{peer.name}-keeper"),
+                binary=self._programs.etcd,
+                socket=self._etcd_socket(peer),
+                **self._etcd_logins(),
+            )
+            for peer in self._etcd_peers()
+        ]
+
+    def _etcd_logins(self) -> dict[str, Any]:
+        """What an etcd and its keeper both know."""
+        return {
+            "scope": SCOPE,
+            "root_password": self.secrets["etcd"],
+            "patroni_password": self.secrets["etcd_patroni"],
+            "quota_bytes": _quota_bytes(),
+        }
+
+    def _etcd_socket(self, peer: EtcdPeer) -> Path:
+        return socket_of(self.home / "ha" / peer.name)
 
     def _patroni(self) -> list[Server]:
         known = self.secrets
@@ -147,7 +191,7 @@ class HaLayout:
             replication=known["postgres_replication"],
             rewind=known["postgres_rewind"],
             rest=known["patroni_rest"],
-            etcd=known["etcd"],
+            etcd=known["etcd_patroni"],
         )
         return [
             Patroni(
@@ -156,6 +200,7 @@ class HaLayout:
                 me=peer,
                 etcd=self._etcd_peers(),
                 secrets=shared,
+                circles=self._circles,
             )
             for peer in self._postgres_peers()
         ]
@@ -200,6 +245,14 @@ class HaLayout:
             PostgresPeer(f"postgres-{n}", LOOPBACK, self._ports[f"postgres-{n}"], self._ports[f"postgres-{n}-rest"])
             for n in THREE
         )
+
+
+def _quota_bytes() -> int:
+    """Room for the store of each etcd (ERIP_ETCD_QUOTA_BYTES, for trials with a full one). Raises StackError."""
+    text = os.environ.get("ERIP_ETCD_QUOTA_BYTES") or str(QUOTA_BYTES)
+    if not text.isdigit() or int(text) < 1_000_000:
+        raise StackError(f"ERIP_ETCD_QUOTA_BYTES: {text!r} is not a number of bytes of a million or more")
+    return int(text)
 
 
 def _web_workers() -> str:

@@ -30,6 +30,8 @@ class Node(ABC):
     stop_patience: ClassVar[float] = 10.0
     #: the server writes its own changes into the file: an older start's is kept, unless what is wanted has changed
     rewrites: ClassVar[bool] = False
+    #: what makes it read its certificate again; None: it does so by itself, at each new connection
+    reload_signal: ClassVar[int | None] = None
 
     @property
     def title(self) -> str:
@@ -48,6 +50,15 @@ class Node(ABC):
         return self.folder / "data"
 
     @property
+    def tls(self) -> Path:
+        """Its certificate, where it has one."""
+        return self.folder / "tls"
+
+    @property
+    def cwd(self) -> Path:
+        return Path("/")
+
+    @property
     @abstractmethod
     def command(self) -> list[str]: ...
 
@@ -58,10 +69,21 @@ class Node(ABC):
     @abstractmethod
     def ready(self) -> bool: ...
 
+    def certify(self) -> bool:
+        """Have its certificate made, if it is due; whether it was."""
+        return False
+
+    def renew(self) -> bool:
+        """The same while it runs; whether it must be made to read it (`reload_signal`)."""
+        fresh = self.certify()
+        self._give_to_user()
+        return fresh
+
     def prepare(self) -> None:
-        """Make the folders and write the configuration, mode 0600."""
+        """Make the folders and the certificate, and write the configuration, mode 0600."""
         for folder in (self.folder, self.data):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.certify()
         text = self.render()
         stamp = self.folder / "rendered.sha256"
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -69,9 +91,13 @@ class Node(ABC):
         if not (self.rewrites and same):
             write_private(self.configuration, text)
             write_private(stamp, digest)
+        self._give_to_user()
+
+    def _give_to_user(self) -> None:
         if self.user:
-            for path in (self.folder, self.data, self.configuration):
-                os.chown(path, self.user.uid, self.user.gid)
+            for path in (self.folder, self.data, self.configuration, self.tls, *self.tls.glob("*")):
+                if path.exists():
+                    os.chown(path, self.user.uid, self.user.gid)
 
     def why(self) -> str:
         """The reason of a failed start, from the end of the log."""

@@ -6,7 +6,8 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 
-from erip.ops.deploy.nodes import EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer
+from erip.ops.deploy.circles import Circles
+from erip.ops.deploy.nodes import EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, identity
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.state import ROOT, check_room
 
@@ -21,6 +22,7 @@ class Patroni(Node):
     me: PostgresPeer
     etcd: tuple[EtcdPeer, ...]
     secrets: PatroniSecrets
+    circles: Circles
 
     file = "patroni.yml"
     stop_signal = signal.SIGTERM
@@ -44,10 +46,14 @@ class Patroni(Node):
             self.folder / "pgpass",
             self.binary.path.parent,
             self.secrets,
+            identity(self.tls, self.me.name),
             shared_buffers="64MB",
             wal_keep_size="128MB",
             max_wal_size="512MB",
         ).render()
+
+    def certify(self) -> bool:
+        return self.circles.of_database(self.tls, self.me).fresh
 
     def prepare(self) -> None:
         check_room(self.folder.parent if self.folder.parent.exists() else self.log.parent)

@@ -4,10 +4,12 @@ import json
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import psutil
 import psycopg2
 
+from erip.ops.deploy.nodes import SOCKET
 from erip.ops.guard.etcd import Etcd, EtcdError
 from erip.ops.stack.ha.layout import LEADERS, THREE
 from erip.ops.stack.ha.redis import master_state
@@ -66,9 +68,13 @@ class Roles:
         """See `voters`."""
         return voters(self.postgres_members())
 
+    def etcd_socket(self, n: int) -> Path:
+        """Where the n-th etcd listens, for its own user and root."""
+        return self._home / "ha" / f"etcd-{n}" / SOCKET
+
     def etcd_leader(self) -> str | None:
         for n in THREE:
-            client = Etcd([(LOOPBACK, self._ports[f"etcd-{n}"])], timeout=1.0)
+            client = Etcd([self.etcd_socket(n)], timeout=1.0)
             try:
                 status = client.status()
             except EtcdError:
@@ -94,10 +100,8 @@ class Roles:
 
     def postmaster(self, name: str) -> int | None:
         """The postmaster of a PostgreSQL node, which Patroni has set free of the family."""
-        home = self._state.root / "home"
-        base = home.read_text().strip() if home.is_file() else self._state.root / "servers"
         try:
-            with open(f"{base}/ha/{name}/data/postmaster.pid") as file:
+            with open(f"{self._home}/ha/{name}/data/postmaster.pid") as file:
                 pid = int(file.readline())
         except (OSError, ValueError):
             return None
@@ -125,6 +129,11 @@ class Roles:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+    @property
+    def _home(self) -> Path:
+        home = self._state.root / "home"
+        return Path(home.read_text().strip()) if home.is_file() else self._state.root / "servers"
 
     @property
     def _ports(self) -> dict[str, int]:

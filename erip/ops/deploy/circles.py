@@ -1,0 +1,46 @@
+"""Who may speak with whom around etcd: two circles of certificates, each with an authority of its own.
+
+`etcd-peers`: the members of etcd, with each other. `etcd-clients`: the doors before them, and the database nodes, whose
+Patroni and guard come in. A database node cannot pass for a member of etcd, nor the other way round.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from erip.ops.ca import Authority, Issued, Leaf
+from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
+
+PEERS, CLIENTS = "etcd-peers", "etcd-clients"
+
+
+class Circles:
+    """Both, with their keys below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._peers = Authority(folder / PEERS, "etcd peers")
+        self._clients = Authority(folder / CLIENTS, "etcd clients")
+
+    def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
+        """For etcd itself, which is server and client of its peers."""
+        return self._peers.issue(folder, Leaf("etcd", peer.name, _reached(peer.host), server=True, client=True))
+
+    def of_door(self, folder: Path, peer: EtcdPeer) -> Issued:
+        """For the HAProxy before it."""
+        return self._clients.issue(folder, Leaf("etcd-door", peer.name, _reached(peer.host), server=True))
+
+    def of_database(self, folder: Path, node: PostgresPeer) -> Issued:
+        """For the Patroni and the guard of a database node."""
+        return self._clients.issue(folder, Leaf("postgres", node.name, _reached(node.host), client=True))
+
+    def of_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
+        """All of a site, under `<out>/<name of the node>/tls/`."""
+        made: list[Issued] = []
+        for peer in etcd:
+            made.append(self.of_peer(out / peer.name / "tls" / "peer", peer))
+            made.append(self.of_door(out / peer.name / "tls" / "door", peer))
+        made += [self.of_database(out / node.name / "tls" / "etcd", node) for node in postgres]
+        return made
+
+
+def _reached(host: str) -> tuple[str, ...]:
+    return (host,)

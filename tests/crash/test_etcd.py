@@ -1,0 +1,293 @@
+"""Who may speak to etcd, what a certificate is good for, and what becomes of a store that is full.
+
+Three real etcds behind their doors, with Patroni and PostgreSQL; no platform.
+"""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from benchmarks.failover import FAULTS, running_trio, strike, writing
+from erip.ops.deploy.circles import CLIENTS, PEERS
+from erip.ops.guard.etcd import Etcd, EtcdError, Tls
+from erip.ops.stack.ha.layout import THREE
+from erip.ops.stack.ports import LOOPBACK
+from erip.ops.stack.processes import wait_until
+from erip.ops.stack.state import read_json
+from tests.support.programs import needs_ha_programs
+
+pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
+
+REQUESTS = 20
+QUOTA = 16 * 1024 * 1024
+HEALED_WITHIN = 30.0
+OUTSIDE = (
+    "/v3/maintenance/alarm",
+    "/v3/kv/../maintenance/alarm",
+    "/v3/kv/%2e%2e/maintenance/alarm",
+    "/v3/kv/range/../../maintenance/alarm",
+    "//v3/maintenance/alarm",
+    "/v3/maintenance/alarm/",
+    "/V3/maintenance/alarm",
+    "/v3/kv/range?/v3/maintenance/alarm",
+    "/v3/kv/range;/../maintenance/alarm",
+    "/v3/kv/compaction",
+    "/v3/maintenance/defragment",
+    "/v3/maintenance/snapshot",
+    "/v3/cluster/member/add",
+    "/v3/cluster/member/remove",
+    "/v3/auth/disable",
+    "/v3/auth/user/add",
+    "/v3beta/maintenance/alarm",
+    "/etcdserverpb.Maintenance/Alarm",
+    "/v2/keys/",
+    "/metrics",
+    "/debug/pprof/",
+)
+
+
+@pytest.fixture(scope="module")
+def trio():
+    os.environ["ERIP_ETCD_QUOTA_BYTES"] = str(QUOTA)
+    try:
+        with running_trio() as trio:
+            yield trio
+    finally:
+        del os.environ["ERIP_ETCD_QUOTA_BYTES"]
+
+
+@pytest.fixture
+def whole(trio):
+    assert wait_until(trio.whole, 90)
+    return trio
+
+
+def home(trio):
+    return trio.roles.etcd_socket(1).parents[1]
+
+
+def holder(trio):
+    """As Patroni and the guard of a database node present themselves."""
+    bundle = home(trio) / "postgres-1" / "tls" / "postgres-1.pem"
+    return Tls(bundle.with_name("ca.crt"), bundle, bundle)
+
+
+def port(trio, name):
+    return read_json(trio.state.ports)[name]
+
+
+def root(trio, n=1):
+    return Etcd([trio.roles.etcd_socket(n)], "root", read_json(trio.state.secrets)["etcd"], timeout=5.0)
+
+
+def says(port_, context, path="/version", method="GET", body=None):
+    """The status that a server on `port_` answers with. Raises OSError or HTTPException when it does not."""
+    if context is None:
+        connection = http.client.HTTPConnection(LOOPBACK, port_, timeout=3)
+    else:
+        connection = http.client.HTTPSConnection(LOOPBACK, port_, timeout=3, context=context)
+    with closing(connection):
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        return connection.getresponse().status
+
+
+def without_certificate():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def with_certificate(bundle):
+    context = without_certificate()
+    context.load_cert_chain(bundle, bundle)
+    return context
+
+
+def test_without_a_certificate_nobody_comes_in_at_any_port(whole):
+    for n in THREE:
+        for name in (f"etcd-{n}", f"etcd-{n}-peer"):
+            refused = 0
+            for attempt in range(REQUESTS):
+                with pytest.raises((OSError, http.client.HTTPException)):
+                    says(port(whole, name), without_certificate() if attempt % 2 else None)
+                refused += 1
+            assert refused == REQUESTS, name
+
+
+def test_a_certificate_of_one_circle_is_no_good_in_the_other_nor_is_one_that_somebody_made(whole, tmp_path):
+    made = tmp_path / "made.pem"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=postgres-1 -days 1 -out {made} -keyout {made}.key"
+    subprocess.run(words.split(), check=True, capture_output=True)
+    made.write_text(made.read_text() + (tmp_path / "made.pem.key").read_text())
+    member = home(whole) / "etcd-1" / "tls" / "etcd-1.pem"
+    door = home(whole) / "etcd-1-door" / "tls" / "etcd-1.pem"
+    for bundle, name in (
+        (made, "etcd-1"),
+        (made, "etcd-1-peer"),
+        (member, "etcd-1"),
+        (door, "etcd-1"),
+        (holder(whole).certificate, "etcd-1-peer"),
+        (door, "etcd-1-peer"),
+    ):
+        with pytest.raises((OSError, http.client.HTTPException)):
+            says(port(whole, name), with_certificate(bundle))
+
+
+def test_with_a_certificate_only_what_patroni_asks_for_is_let_through(whole):
+    context = with_certificate(holder(whole).certificate)
+    door = port(whole, "etcd-1")
+    assert says(door, context, "/version") == 200
+    assert says(door, context, "/v3/cluster/member/list", "POST", "{}") == 200
+    alarm = json.dumps({"action": "ACTIVATE", "memberID": "0", "alarm": "NOSPACE"})
+    for path in OUTSIDE:
+        for method in ("POST", "GET", "PUT"):
+            assert says(door, context, path, method, alarm) in (400, 403), (method, path)
+    assert root(whole).full() == []
+
+
+def test_a_certificate_without_a_password_reads_and_writes_nothing(whole):
+    outsider = Etcd([(LOOPBACK, port(whole, "etcd-1"))], tls=holder(whole), timeout=3.0)
+    for attempt in (
+        lambda: outsider.under("/service/"),
+        lambda: outsider.put("/service/erip/config", "{}", lease=0),
+        lambda: outsider.delete("/service/erip/leader"),
+    ):
+        with pytest.raises(EtcdError):
+            attempt()
+
+
+def test_patronis_login_reaches_its_own_keys_alone(whole):
+    password = read_json(whole.state.secrets)["etcd_patroni"]
+    patroni = Etcd([(LOOPBACK, port(whole, "etcd-1"))], "patroni", password, tls=holder(whole), timeout=3.0)
+    assert "/service/erip/leader" in patroni.under("/service/erip/")
+    with pytest.raises(EtcdError, match="permission denied"):
+        patroni.put("/elsewhere", "x", lease=0)
+    with pytest.raises(EtcdError, match="permission denied"):
+        patroni.under("/")
+
+
+def test_the_socket_and_the_keys_are_for_their_owner_alone(whole):
+    assert whole.roles.etcd_socket(1).parent.stat().st_mode & 0o077 == 0
+    for circle in (PEERS, CLIENTS):
+        folder = home(whole) / "ca" / circle
+        assert folder.stat().st_mode & 0o077 == 0
+        assert (folder / "ca.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_configuration_that_was_rewritten_in_etcd_runs_no_command(whole, tmp_path):
+    tmp_path.chmod(0o777)
+    touched = tmp_path / "touched"
+    etcd = root(whole)
+    before = etcd.get("/service/erip/config").value
+    evil = json.loads(before)
+    evil["postgresql"]["parameters"] |= {"archive_mode": "on", "archive_command": f"touch {touched}", "work_mem": "5MB"}
+    evil["postgresql"] |= {
+        "callbacks": dict.fromkeys(("on_start", "on_reload", "on_restart", "on_role_change"), f"touch {touched}"),
+        "pg_hba": ["host all all 0.0.0.0/0 trust"],
+        "recovery_conf": {"restore_command": f"touch {touched}"},
+    }
+    try:
+        etcd.put("/service/erip/config", json.dumps(evil), lease=0)
+        # Then what is harmless is obeyed, so the configuration has been read
+        assert wait_until(lambda: asked(whole, "SHOW work_mem") == "5MB", 30)
+        assert asked(whole, "SHOW archive_command") in ("", "(disabled)")
+        # And a reload and a switch of WAL, which would have run it, run nothing
+        asked(whole, "SELECT pg_switch_wal()")
+        time.sleep(3)
+        assert not touched.exists()
+    finally:
+        etcd.put("/service/erip/config", before, lease=0)
+    assert wait_until(lambda: asked(whole, "SHOW work_mem") == "4MB", 30)
+
+
+def test_a_store_that_is_full_is_healed_and_failover_works(whole):
+    # Given a store that somebody fills with keys of any name until it takes no more, faster than its keepers look
+    value = base64.b64encode(os.urandom(600_000)).decode()
+    keepers = [whole.child(f"etcd-{n}-keeper").process for n in THREE]
+    for keeper in keepers:
+        keeper.send_signal(signal.SIGSTOP)
+    assert "database space exceeded" in filled(root(whole), value)
+    assert root(whole).full() != []
+    # When the primary's node dies, and the keepers look again only after that
+    with writing(whole) as writer:
+        before = whole.roles.postgres_primary()
+        began = time.monotonic()
+        look_again = threading.Timer(3.0, lambda: [keeper.send_signal(signal.SIGCONT) for keeper in keepers])
+        look_again.start()
+        gap = strike(whole, writer, FAULTS["node and its guard killed"], patience=HEALED_WITHIN)
+        # Then another one leads in time
+        assert wait_until(lambda: whole.roles.postgres_primary() not in (None, before), 10)
+    look_again.join()
+    assert gap < HEALED_WITHIN
+    assert writer.lost() == set()
+    # And the alarm is gone, with what filled the store
+    assert wait_until(lambda: root(whole).full() == [], max(1.0, HEALED_WITHIN - (time.monotonic() - began)))
+    print(f"gap {gap:.1f} s, healed after {time.monotonic() - began:.1f} s")
+    assert not [name for name in root(whole).names() if name.startswith("/filler/")]
+    # And logins are asked for again
+    with pytest.raises(EtcdError):
+        Etcd([(LOOPBACK, port(whole, "etcd-1"))], tls=holder(whole), timeout=3.0).under("/service/")
+
+
+def filled(etcd, value):
+    """What etcd says when it takes no more."""
+    for number in range(200):
+        try:
+            etcd.put(f"/filler/{number}", value, lease=0)
+        except EtcdError as error:
+            return str(error)
+    return ""
+
+
+def test_a_history_that_fills_the_store_is_forgotten(whole):
+    etcd = root(whole)
+    value = base64.b64encode(os.urandom(300_000)).decode()
+    # Given one key, written again and again; the keeper may be there before the store is full
+    for _ in range(120):
+        try:
+            etcd.put("/guard/service/erip/votes/filler", value, lease=0)
+        except EtcdError:
+            break
+    # Then there is room again
+    assert wait_until(lambda: root(whole).full() == [] and _used(whole) < 0.5, HEALED_WITHIN)
+    etcd.delete("/guard/service/erip/votes/filler")
+
+
+def test_a_door_whose_etcd_is_away_closes_the_connection(whole):
+    """Patroni takes an answer for an answer: only a connection that breaks makes it ask another etcd."""
+    pid = whole.child("etcd-2").process.pid
+    os.kill(pid, 9)
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError, ssl.SSLError, socket.timeout)):
+        says(port(whole, "etcd-2"), with_certificate(holder(whole).certificate))
+
+
+def asked(trio, statement):
+    """Of the primary."""
+    import psycopg2
+
+    name = trio.roles.postgres_primary()
+    if name is None:
+        return None
+    password = read_json(trio.state.secrets)["postgres_superuser"]
+    connection = psycopg2.connect(
+        host=LOOPBACK, port=port(trio, name), user="postgres", password=password, dbname="postgres", connect_timeout=2
+    )
+    with closing(connection):
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchone()[0]
+
+
+def _used(trio):
+    return max(int(root(trio, n).status()["dbSize"]) for n in THREE) / QUOTA
