@@ -269,6 +269,16 @@ def test_a_door_whose_etcd_is_away_closes_the_connection(whole):
     os.kill(pid, 9)
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError, ssl.SSLError, socket.timeout)):
         says(port(whole, "etcd-2"), with_certificate(holder(whole).certificate))
+    # And it comes back, whatever the killed one left behind
+    etcd = Etcd([whole.roles.etcd_socket(2)], timeout=2.0)
+    assert wait_until(lambda: whole.whole() and _healthy(etcd), 60)
+
+
+def _healthy(etcd):
+    try:
+        return etcd.healthy()
+    except EtcdError:
+        return False
 
 
 def asked(trio, statement):

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import IO, Any
 
-from erip.ops.stack.children import Child, Children
+from erip.ops.stack.children import Child, Children, Server
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.processes import Identity
 from erip.ops.stack.services import Service
@@ -59,6 +59,12 @@ def _process(child: Child) -> dict[str, Any]:
         "started": child.identity.started if child.identity else None,
         "restarts": child.restarts,
         # without a password
-        "url": child.what.url if isinstance(child.what, Service) else f"{LOOPBACK}:{child.what.port}",
+        "url": _where(child.what),
         "log": str(child.log),
     }
+
+
+def _where(what: Service | Server) -> str | None:
+    if isinstance(what, Service):
+        return what.url
+    return f"{LOOPBACK}:{what.port}" if what.port else None

@@ -119,7 +119,8 @@ class Supervisor:
             for child, server in list(waiting):
                 if server.ready():
                     waiting.remove((child, server))
-                    where = f" on port {server.port}" if len(group) < 3 else f" ({server.name}) on port {server.port}"
+                    where = f" on port {server.port}" if server.port else ""
+                    where = where if len(group) < 3 else f" ({server.name}){where}"
                     self.progress.done(server.title + where, time.monotonic() - began)
                     continue
                 self.children.reap(child)

@@ -62,6 +62,8 @@ class Etcd(Node):
                 f"The etcd under {self.data} was made before its members had certificates: start afresh with another "
                 "ERIP_STATE_DIR."
             )
+        # One that was killed leaves its socket behind, and etcd does not take it over.
+        self.socket.unlink(missing_ok=True)
         super().prepare()
 
     def ready(self) -> bool:
@@ -85,10 +87,6 @@ class Door(Node):
     file = "door.cfg"
     # Certificates are read again by a new worker, while the old one ends its connections.
     reload_signal = signal.SIGUSR2
-
-    @property
-    def title(self) -> str:
-        return f"etcd's door ({self.binary.title})"
 
     @property
     def command(self) -> list[str]:

@@ -137,7 +137,7 @@ class HaLayout:
         peers = self._etcd_peers()
         return [
             Etcd(
-                **self._place(peer.name),
+                **{**self._place(peer.name), "port": peer.peer_port},
                 binary=self._programs.etcd,
                 me=peer,
                 peers=peers,
