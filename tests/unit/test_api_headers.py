@@ -26,7 +26,7 @@ def request(**headers: str) -> Request:
         ("wait=ten", 0),
         ("await=10", 0),
         ("", 0),
-        ("wait=99999999999999", 0),
+        ("wait=99999999999999", 60),
     ],
 )
 def test_the_preferred_wait_is_capped_and_what_is_malformed_is_ignored(prefer, seconds):
@@ -37,12 +37,12 @@ def test_without_the_header_there_is_no_key():
     assert idempotency_key(request()) is None
 
 
-@pytest.mark.parametrize("key", ["a", "x" * 255, "with space", "~!@#"])
+@pytest.mark.parametrize("key", ["a", "x" * 255, "~!@#"])
 def test_printable_keys_are_taken_as_they_are(key):
     assert idempotency_key(request(Idempotency_Key=key)) == key
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "ümlaut", "nul\x00", " padded "])
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "ümlaut", "nul\x00", "with space"])
 def test_other_keys_are_refused_with_the_headers_name(key):
     with pytest.raises(BadRequest) as refused:
         idempotency_key(request(Idempotency_Key=key))
