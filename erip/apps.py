@@ -1,8 +1,10 @@
-"""The project as an app: makes every process of Django's publish through ERIP's Celery app."""
+"""The project as an app: every process publishes through ERIP's Celery app, and knows what the apps add (`hooks`)."""
 
 from importlib import import_module
 
 from django.apps import AppConfig
+
+from erip.foundation import hooks
 
 
 class EripConfig(AppConfig):
@@ -10,8 +12,11 @@ class EripConfig(AppConfig):
 
     def ready(self) -> None:
         # Not in `erip/__init__.py`, where the usual advice has it: the stack's command line needs no Celery.
-        import_module("erip.celery")
+        celery = import_module("erip.celery").app
         import_module("erip.foundation.db.migrating")
         import_module("erip.foundation.db.checks")
         import_module("erip.foundation.http.checks")
         import_module("erip.foundation.outbound.checks")
+        hooks.discover()
+        for step in hooks.worker_step.all():
+            celery.steps["worker"].add(step)

@@ -13,15 +13,15 @@ django = django_application()
 from erip.access import callers  # noqa: E402
 from erip.access.authentication import principal_of_bearer  # noqa: E402
 from erip.celery import app as celery  # noqa: E402
+from erip.foundation.hooks import light_routes  # noqa: E402
 from erip.foundation.http.addresses import TrueClient  # noqa: E402
 from erip.foundation.http.door import Door  # noqa: E402
 from erip.foundation.http.light.app import Light  # noqa: E402
 from erip.foundation.http.limits import App  # noqa: E402
 from erip.health import Health  # noqa: E402
-from workflows.api.hot import ROUTES  # noqa: E402
-from workflows.events.api.light import ROUTES as EVENT_ROUTES  # noqa: E402
 
-application = TrueClient(Health(Door(Light(cast(App, django), [*ROUTES, *EVENT_ROUTES], principal_of_bearer), callers)))
+routes = [route for routes in light_routes.all() for route in routes()]
+application = TrueClient(Health(Door(Light(cast(App, django), routes, principal_of_bearer), callers)))
 # Read now, before gunicorn forks, and not while the first client waits, or the first message to the broker.
 import_module("erip.urls")
 _ = celery.backend

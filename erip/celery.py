@@ -16,9 +16,6 @@ install_transports()
 app = Celery("erip")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-# By name: it needs the apps, which are ready only when a worker starts.
-app.steps["worker"].add("workflows.events.bootstep:EventConsumer")
-app.steps["worker"].add("workflows.events.deliverystep:EventDeliverer")
 # Only now: its own imports read the settings.
 import_module("erip.foundation.db.propagation")
 app.steps["worker"].add(Heartbeat)

@@ -17,9 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from erip.celery import app as celery
+from erip.foundation import hooks
 from erip.foundation.db.ping import Pinger
 from erip.foundation.process import draining
 from erip.foundation.process.probing import Probe
+from erip.foundation.service import dead
 from workflows.models import WorkflowDefinition
 
 #: seconds that a probe's question may take
@@ -67,7 +69,7 @@ def forget() -> None:
     """For tests: know nothing, and hold no connection."""
     global _started
     _started = False
-    for probe in (database_probe, broker_probe, startup_probe):
+    for probe in (database_probe, broker_probe, startup_probe, *hooks.probe.all()):
         if (asking := probe.refresh()) is not None:
             asking.result()
         probe.forget()
@@ -80,7 +82,13 @@ Answer = tuple[int, dict[str, str]]
 
 
 def _live() -> Answer:
-    """200: the process answers. Nothing else is looked at: killing it would mend no dependency."""
+    """200: the process answers. Dependencies are not looked at: killing the process would not bring them back.
+
+    503: a thread that works in the background is gone (Note [Services] in `erip.foundation.service`): only a new
+    process brings it back.
+    """
+    if gone := dead():
+        return 503, {"status": "broken", "reason": f"background services have ended: {', '.join(gone)}"}
     return 200, {"status": "live"}
 
 
@@ -93,11 +101,13 @@ def _ready() -> Answer:
         return 503, {"status": "draining"}
     database = database_probe.ok_within(settings.ERIP_READY_GRACE_SECONDS)
     broker = broker_probe.ok()
-    status = "ready" if broker and database_probe.ok() else "degraded"
+    of_apps = {probe.name: probe.ok() for probe in hooks.probe.all()}
+    status = "ready" if broker and database_probe.ok() and all(of_apps.values()) else "degraded"
     return 200 if database else 503, {
         "status": status if database else "unavailable",
         "database": "ok" if database_probe.ok() else "unreachable",
         "broker": "ok" if broker else "unreachable",
+        **{name: "ok" if well else "unreachable" for name, well in of_apps.items()},
     }
 
 
@@ -116,7 +126,7 @@ def _probes_of_startup() -> tuple[Probe, ...]:
 
 
 def _probes_of_ready() -> tuple[Probe, ...]:
-    return () if draining.begun() else (database_probe, broker_probe)
+    return () if draining.begun() else (database_probe, broker_probe, *hooks.probe.all())
 
 
 #: path → (what has to be known, what is said)

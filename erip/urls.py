@@ -1,5 +1,6 @@
-"""Where everything is: the API, its documentation, the admin, shared reports, and the probes of load
-balancers.
+"""Where everything is: the API with its documentation, the admin, the pages of the apps, the probes of load balancers.
+
+The apps say in their `hooks` what belongs under /api/v1 and which pages they have.
 """
 
 from django.contrib import admin
@@ -9,9 +10,9 @@ from django.views import defaults
 from django.views.generic import RedirectView
 
 from erip import health
+from erip.foundation.hooks import api_urls, pages
 from erip.foundation.http import problems
 from erip.foundation.http.documents import Docs, openapi
-from monitoring.scaling.api import ScalingList
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
@@ -20,11 +21,9 @@ urlpatterns = [
     path("health/startup", health.startup),
     path("api/schema", openapi, name="schema"),
     path("api/docs", Docs.as_view(), name="docs"),
-    path("api/v1/scaling", ScalingList.as_view()),
-    path("api/v1/", include("workflows.api.urls")),
-    path("api/v1/", include("workflows.events.api.urls")),
+    *(path("api/v1/", include(urls)) for urls in api_urls.all()),
     path("admin/", admin.site.urls),
-    path("reports/", include("workflows.library.urls")),
+    *(path(shown.prefix, include(shown.urls)) for shown in pages.all()),
 ]
 
 

@@ -36,6 +36,15 @@ def no_ingest_writer() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def no_listener() -> Iterator[None]:
+    """The process's LISTEN connection stays open for a while; the test's database must be free of it."""
+    yield
+    listening = sys.modules.get("erip.foundation.process.listener")
+    if listening is not None:
+        listening.listener.stop()
+
+
+@pytest.fixture(autouse=True)
 def nobody_listens() -> Iterator[None]:
     """In the test's own process no lifecycle events are wanted, until a test says so (`interest.refresh`)."""
     from workflows.events import interest

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from erip.foundation.hooks import pages
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -25,7 +27,8 @@ class OneThread:
 
 
 class AdminContentPolicy:
-    """Lets the admin's own script library (Alpine.js, which evaluates attributes) work. Only there."""
+    """Lets the admin's own script library (Alpine.js, which evaluates attributes) work, only there, and gives the pages
+    of the apps what they ask for (`hooks.pages`)."""
 
     sync_capable = True
     async_capable = False
@@ -35,6 +38,17 @@ class AdminContentPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if request.path.startswith("/admin/"):
-            response._csp_update = {"script-src": ["'unsafe-eval'"]}  # type: ignore[attr-defined]
+        if sources := self._script_sources(request.path):
+            response._csp_update = {"script-src": sources}  # type: ignore[attr-defined]
         return response
+
+    @staticmethod
+    def _script_sources(path: str) -> list[str]:
+        if path.startswith("/admin/"):
+            return ["'unsafe-eval'"]
+        return [
+            source
+            for shown in pages.all()
+            if shown.script_sources and path.startswith(f"/{shown.prefix}")
+            for source in shown.script_sources
+        ]

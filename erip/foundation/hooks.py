@@ -1,15 +1,26 @@
-"""What an app adds to the platform, said by the app itself when it is loaded.
+"""What an app adds to the platform. The app says so itself, in its module `hooks`; nobody else lists it.
 
-A hook is a list with a name. An app adds to it from a module that its `AppConfig.ready` imports; whoever carries out
-what a hook stands for asks for all that was added, in the order in which it came. So a new app is entered in
-INSTALLED_APPS and nowhere else.
+A hook is a list with a name. When all apps are loaded, the module `hooks` of each app in INSTALLED_APPS is imported, in
+that order, and adds what the app brings. The code that carries out what a hook stands for asks for everything that was
+added. So a new app is entered in INSTALLED_APPS and nowhere else:
+
+    # acme/risk/hooks.py
+    from erip.foundation import hooks
+
+    hooks.api_urls("acme.risk.urls")
+    hooks.menu(hooks.Menu("Acme", (hooks.Link("Cases", "folder", "admin:risk_case_changelist", "risk.view_case"),)))
+    hooks.leader_duty(forget_old_cases)
 """
 
-from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import structlog
 from django.db import DatabaseError
+from django.utils.module_loading import autodiscover_modules
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +44,15 @@ class Hook(Generic[Added]):
         """Everything that was added so far, in that order."""
         return tuple(self._added)
 
+    @contextmanager
+    def only(self, *these: Added) -> Iterator[None]:
+        """For tests: within the block, nothing else was added."""
+        before, self._added = self._added, list(these)
+        try:
+            yield
+        finally:
+            self._added = before
+
 
 leader_duty: Hook[Callable[[], object]] = Hook(
     "The leader calls it several times a second; it decides itself whether there is anything to do by now."
@@ -41,22 +61,113 @@ at_worker_start: Hook[Callable[[], object]] = Hook(
     "Every worker calls it before it takes its first run: it fills a cache, and its result is not looked at."
 )
 
-_seeds: Hook[tuple[str, Callable[[], int]]] = Hook("`manage.py bootstrap` calls it.")
+
+class Duty:
+    """Something the leader does now and then. Calling it does nothing until it is time again.
+
+    do: does a portion, and returns whether there is more, which the next round then does.
+    every: seconds between two looks when there was no more.
+    """
+
+    def __init__(self, do: Callable[[], object], every: float) -> None:
+        self.do = do
+        self._every = every
+        self._at = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._at and not self.do():
+            self._at = time.monotonic() + self._every
+
+
+def periodic_duty(every: float) -> Callable[[Callable[[], object]], Duty]:
+    """Have the leader do this every so many seconds; True means that there is more to do at once."""
+
+    def register(do: Callable[[], object]) -> Duty:
+        duty = Duty(do, every)
+        leader_duty(duty)
+        return duty
+
+    return register
+
+
+#: dotted names of URL modules
+api_urls: Hook[str] = Hook("Its addresses stand under /api/v1.")
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Pages for people, under a prefix of their own.
+
+    prefix: as `reports/`; urls: the dotted name of their URL module.
+    script_sources: what their Content-Security-Policy allows scripts beyond the platform's own, as "'unsafe-eval'".
+    """
+
+    prefix: str
+    urls: str
+    script_sources: tuple[str, ...] = ()
+
+
+pages: Hook[Pages] = Hook("Its pages stand under the prefix.")
+
+#: `erip.foundation.http.light.Route`s; functions that return them, since they read the settings
+light_routes: Hook[Callable[[], Any]] = Hook("The light path answers these addresses itself.")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One line of the admin's menu. url: the name of an address. permission: without it, the line is not shown."""
+
+    title: str
+    icon: str
+    url: str
+    permission: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Menu:
+    """A section of the admin's menu. Sections of the same title become one.
+
+    place: sections of a lower number are further up.
+    """
+
+    title: str
+    links: tuple[Link, ...]
+    place: int = 50
+
+
+menu: Hook[Menu] = Hook("The admin's menu shows it.")
+
+#: `package.module:Class` of Celery bootsteps
+worker_step: Hook[str] = Hook("It starts and ends with each Celery worker.")
+
+#: objects as `workflows.events.effects.Effect`
+event_effect: Hook[Any] = Hook("Consumers have it act on every event, in the order in which effects were added.")
+
+#: returns patterns of lifecycle events that are wanted at the moment; reads the database
+interest: Hook[Callable[[], Any]] = Hook("About once a second it is asked which lifecycle events somebody wants.")
+
+#: `erip.foundation.process.probing.Probe`s
+probe: Hook[Any] = Hook("/health/ready asks it, and reports it by its name; a failure makes the answer `degraded`.")
+
+#: prometheus_client registries
+metrics: Hook[Any] = Hook("Its metrics are collected with the platform's.")
+
+seeds: Hook[tuple[str, Callable[[], int]]] = Hook("`manage.py bootstrap` calls it.")
 
 
 def at_bootstrap(name: str) -> Callable[[Loader], Loader]:
     """Have `manage.py bootstrap` call this function. It returns how much it loaded: 0 when all is there."""
 
     def register(load: Loader) -> Loader:
-        _seeds((name, load))
+        seeds((name, load))
         return load
 
     return register
 
 
-def load_seeds() -> Mapping[str, int]:
+def loadseeds() -> Mapping[str, int]:
     """Load what the apps bring. Returns how much each of them loaded."""
-    return {name: load() for name, load in _seeds.all()}
+    return {name: load() for name, load in seeds.all()}
 
 
 def warm_up() -> None:
@@ -67,3 +178,8 @@ def warm_up() -> None:
         except DatabaseError as error:
             name = f"{load.__module__}.{getattr(load, '__qualname__', load)}"
             log.warning("cache_left_cold", loader=name, error=str(error).strip())
+
+
+def discover() -> None:
+    """Import the module `hooks` of every installed app."""
+    autodiscover_modules("hooks")

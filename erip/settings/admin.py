@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from csp.constants import NONE, SELF
 from django.templatetags.static import static
-from django.urls import reverse_lazy
 
 # Unfold replaces templates of django.contrib.admin, so it stands before it.
 ADMIN_APPS = [
@@ -77,132 +76,7 @@ UNFOLD = {
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": True,
-        "navigation": [
-            {
-                "title": "Work",
-                "items": [
-                    {
-                        "title": "Runs",
-                        "icon": "play_circle",
-                        "link": reverse_lazy("admin:workflows_workflowrun_changelist"),
-                    },
-                    {
-                        "title": "Archived runs",
-                        "icon": "inventory_2",
-                        "link": reverse_lazy("admin:workflows_archivedrun_changelist"),
-                        "permission": lambda request: request.user.has_perm("workflows.view_archivedrun"),
-                    },
-                    {
-                        "title": "Definitions",
-                        "icon": "account_tree",
-                        "link": reverse_lazy("admin:workflows_workflowdefinition_changelist"),
-                    },
-                    {
-                        "title": "Workers",
-                        "icon": "memory",
-                        "link": reverse_lazy("admin:workflows_worker_changelist"),
-                    },
-                    {
-                        "title": "Scaling",
-                        "icon": "speed",
-                        "link": reverse_lazy("admin:autoscale_scalingevent_changelist"),
-                        "permission": lambda request: request.user.has_perm("autoscale.view_scalingevent"),
-                    },
-                ],
-            },
-            {
-                "title": "Events",
-                "separator": True,
-                "items": [
-                    {
-                        "title": "Log",
-                        "icon": "list_alt",
-                        "link": reverse_lazy("admin:events_logentry_changelist"),
-                    },
-                    {
-                        "title": "Partitions",
-                        "icon": "splitscreen",
-                        "link": reverse_lazy("admin:events_partition_changelist"),
-                    },
-                    {
-                        "title": "Triggers",
-                        "icon": "bolt",
-                        "link": reverse_lazy("admin:events_trigger_changelist"),
-                    },
-                    {
-                        "title": "Types",
-                        "icon": "schema",
-                        "link": reverse_lazy("admin:events_eventtype_changelist"),
-                    },
-                    {
-                        "title": "Subscriptions",
-                        "icon": "webhook",
-                        "link": reverse_lazy("admin:events_subscription_changelist"),
-                    },
-                    {
-                        "title": "Deliveries",
-                        "icon": "outgoing_mail",
-                        "link": reverse_lazy("admin:events_delivery_changelist"),
-                    },
-                    {
-                        "title": "Dead letters",
-                        "icon": "report",
-                        "link": reverse_lazy("admin:events_deadletter_changelist"),
-                    },
-                    {
-                        "title": "Quotas",
-                        "icon": "speed",
-                        "link": reverse_lazy("admin:events_sourcequota_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Risk library",
-                "separator": True,
-                "items": [
-                    {
-                        "title": "Obligations",
-                        "icon": "gavel",
-                        "link": reverse_lazy("admin:library_obligation_changelist"),
-                    },
-                    {
-                        "title": "Decision tables",
-                        "icon": "table_chart",
-                        "link": reverse_lazy("admin:library_decisiontable_changelist"),
-                    },
-                    {
-                        "title": "Assets",
-                        "icon": "dns",
-                        "link": reverse_lazy("admin:library_asset_changelist"),
-                    },
-                    {
-                        "title": "Reports",
-                        "icon": "description",
-                        "link": reverse_lazy("admin:library_report_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Access",
-                "separator": True,
-                "items": [
-                    {
-                        "title": "API keys",
-                        "icon": "key",
-                        "link": reverse_lazy("admin:access_apikey_changelist"),
-                    },
-                    {
-                        "title": "Users",
-                        "icon": "person",
-                        "link": reverse_lazy("admin:auth_user_changelist"),
-                    },
-                    {
-                        "title": "API documentation",
-                        "icon": "menu_book",
-                        "link": reverse_lazy("docs"),
-                    },
-                ],
-            },
-        ],
+        # What the apps add: `erip.foundation.hooks.menu`.
+        "navigation": "erip.access.menu.navigation",
     },
 }

@@ -37,10 +37,10 @@ INSTALLED_APPS = [
     "django_structlog",
     "erip",
     "erip.ops.stack",
-    "monitoring.scaling",
     "workflows",
     "workflows.library",
     "workflows.events",
+    "monitoring.scaling",
 ]
 
 MIDDLEWARE = [

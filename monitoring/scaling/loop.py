@@ -3,9 +3,10 @@
 import threading
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.failures import ERRORS, is_passing
 from erip.foundation.process import alive
 from monitoring.scaling import store
 from monitoring.scaling.drivers import Driver, ScalingFailed
@@ -31,7 +32,9 @@ class Autoscaler:
         while not self._stop.is_set():
             try:
                 self._round()
-            except (OperationalError, InterfaceError) as error:
+            except ERRORS as error:
+                if not is_passing(error):
+                    log.exception("autoscaler_round_failed")
                 log.warning("autoscaler_interrupted", error=str(error).strip())
                 self._locked = False
                 drop_connection()

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, connections
 
-from erip.foundation.db.listening import heard, listening
 from tests.definitions import one_step, publish
+from tests.support.listening import heard, listening
 from workflows import engine, store
 from workflows.core.machine import RunTimedOut
 from workflows.models import WorkflowRun

@@ -10,7 +10,7 @@ from django.db import connection
 from tests.definitions import CHAIN, one_step, publish
 from workflows import engine, errors, queries, store
 from workflows.conf import conf
-from workflows.leader.archive import RUNS_AT_A_TIME, Archivist
+from workflows.leader.archive import RUNS_AT_A_TIME, archivist
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -119,7 +119,7 @@ def test_months_are_dropped_only_when_somebody_wants_it(run_to_end, settings) ->
     ended(run_to_end)
     store.archive_runs(older_than=86_400.0, limit=10)
     assert conf().keep_archive_months is None
-    Archivist().tidy()
+    archivist()()
     assert ArchivedRun.objects.count() == 1
     assert store.drop_archive(before=datetime(2025, 12, 31, tzinfo=UTC)) == []
     assert store.drop_archive(before=datetime(2026, 1, 1, tzinfo=UTC)) == ["2025_12"]
@@ -131,12 +131,12 @@ def test_the_duty_goes_on_at_once_while_there_is_more_to_move(run_to_end, monkey
     for _ in range(3):
         ended(run_to_end)
     monkeypatch.setattr("workflows.leader.archive.RUNS_AT_A_TIME", 2)
-    archivist = Archivist()
-    archivist.tidy()
-    archivist.tidy()
+    duty = archivist()
+    duty()
+    duty()
     assert ArchivedRun.objects.count() == 3
     ended(run_to_end)
-    archivist.tidy()
+    duty()
     assert ArchivedRun.objects.count() == 3, "it rests after it found nothing more"
     assert RUNS_AT_A_TIME >= 1
 

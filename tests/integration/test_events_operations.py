@@ -1,5 +1,6 @@
 """What people do with the event bus: status, replays, dead letters, the admin; and what the leader does."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -14,11 +15,11 @@ from django.test import Client
 
 from erip.access import keys
 from erip.access.scopes import Scope
+from erip.foundation.hooks import event_effect
 from tests.support.api import Api, key
 from tests.support.events import Recorder, accept, consuming, event
 from tests.workers import until
-from workflows.events import pipeline, replaying
-from workflows.events.janitor import Janitor
+from workflows.events.janitor import tidy_log
 from workflows.events.models import Block, DeadLetter, Event, Identity, SourceQuota, TriggeredRun
 from workflows.events.store import months
 
@@ -32,12 +33,11 @@ def command(*arguments: str) -> str:
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def recorder() -> Iterator[Recorder]:
     """An effect that replays can be addressed to."""
     made = Recorder()
-    monkeypatch.setattr(pipeline, "EFFECTS", (made,))
-    monkeypatch.setattr(replaying, "EFFECTS", (made,))
-    return made
+    with event_effect.only(made):
+        yield made
 
 
 @pytest.fixture
@@ -162,13 +162,13 @@ def test_the_leader_makes_months_ahead_forgets_old_identities_and_drops_old_mont
         TriggeredRun.objects.create(
             event=uuid4(), rule=uuid4(), trigger="t", run_id=uuid4(), partition=1, position=1, logged_at=at
         )
-    Janitor().tidy()
+    tidy_log.do()
     assert TriggeredRun.objects.count() == 2
     assert Identity.objects.count() == 1
     assert "2020_01" in partitions()
     assert len(partitions()) >= 4, "this month and two ahead"
     event_settings(ERIP_KEEP_EVENT_MONTHS=1)
-    Janitor().tidy()
+    tidy_log.do()
     assert "2020_01" not in partitions()
     assert TriggeredRun.objects.get().logged_at.year > 2020, "what its events started is forgotten with them"
     assert Event.objects.count() == 2

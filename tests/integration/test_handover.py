@@ -9,10 +9,10 @@ from django.conf import settings as configured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from erip.foundation.db.listening import heard, listening
 from erip.foundation.hooks import warm_up
 from tests import workers
 from tests.definitions import one_step, publish
+from tests.support.listening import heard, listening
 from tests.workers import until
 from workflows import engine, store
 from workflows.graphs import graph_of

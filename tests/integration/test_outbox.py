@@ -320,7 +320,7 @@ def taken_out(sql: str) -> str:
 
 
 def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    from erip.foundation.db.listening import heard, listening
+    from tests.support.listening import heard, listening
 
     publish(one_step("sample.echo"))
     assert outbox.EVENTS_CHANNEL == journal.CHANNEL

@@ -13,7 +13,6 @@ from django.db import OperationalError, connection, connections, transaction
 
 from erip.foundation.db import consistency, prepared
 from erip.foundation.db.direct import SessionLock
-from erip.foundation.db.listening import heard, listening
 from erip.foundation.db.router import reading_alias, reads_from_replica
 from erip.ops.stack.binaries import SYSTEM_FOLDERS
 from erip.ops.stack.ports import any_free
@@ -23,6 +22,7 @@ from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser
 from erip.ops.stack.state import State
 from tests.support.databases import in_place_of_ours
+from tests.support.listening import heard, listening
 from tests.support.programs import needs
 from tests.workers import until
 

@@ -1,4 +1,4 @@
-"""Waiting for a run's end by notification: one PostgreSQL connection listens for a whole web process.
+"""Waiting for a run's end by notification, without a thread or a connection for each that waits.
 
 Note [What an announcement is worth]
 The end of a run is announced by the transaction that records it, so whoever hears of it need not look. And whoever has
@@ -9,28 +9,23 @@ its connection) makes the waiters look for themselves.
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg2
-import structlog
 from asgiref.sync import sync_to_async
 from django.db import connection
 
-from erip.foundation.db.listening import heard, listening
 from erip.foundation.process import draining
+from erip.foundation.process.listener import Ear, listener
 from workflows.queries import run_finished
 from workflows.starts import handover
 from workflows.store import RUN_ENDED_CHANNEL
 
-log = structlog.get_logger(__name__)
-
-#: seconds that the listener listens on when nobody waits any more
-LINGER = 5.0
 #: ends that are remembered for waiters who are about to come
 REMEMBERED = 10_000
 
@@ -48,16 +43,19 @@ class _Waiter:
             self.loop.call_soon_threadsafe(self.woken.set)
 
 
-class _Listener:
-    """A thread that listens while somebody waits, and a little longer. Wakes the waiters of a run, and all of them when
-    it may have missed something: they look for themselves."""
+class _Ends:
+    """Listens while somebody waits, and a little longer. Wakes the waiters of a run when its end is announced, and all
+    of them when it may have missed something: they look for themselves."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[_Waiter]] = defaultdict(set)
-        self._thread: threading.Thread | None = None
-        #: on the monotonic clock: since when it has heard everything; None while it does not listen
-        self._since: float | None = None
+        self._ear: Ear | None = None
+        #: on the monotonic clock: since when no announcement was forgotten
+        self._since = 0.0
         self._ended: set[str] = set()
 
     @contextlib.contextmanager
@@ -69,9 +67,7 @@ class _Listener:
                 self._ended.remove(run_id)
                 waiter.ended = True
                 waiter.woken.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._listen, name="run-end-listener", daemon=True)
-                self._thread.start()
+        self._listen()
         try:
             yield waiter
         finally:
@@ -83,44 +79,27 @@ class _Listener:
     def has_heard_all_since(self, moment: float) -> bool:
         """Whether no announcement can have been missed since then (on the monotonic clock)."""
         with self._lock:
-            return self._since is not None and self._since <= moment
+            since = self._ear.since if self._ear is not None else None
+            return since is not None and max(since, self._since) <= moment
 
     def _listen(self) -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                self._listen_while_somebody_waits()
-                return
-            except psycopg2.Error as error:
-                log.warning("listener_lost_its_connection", error=str(error).strip())
-                self._begin_anew(None)
-                pause.wait(0.2)
+        """After the waiter is known: the ear that closes for want of any does not close now."""
+        ear = self._ear
+        if ear is None or not ear.is_open:
+            self._ear = listener.listen(
+                RUN_ENDED_CHANNEL, self._heard, gap=self._look_all, needed=lambda: bool(self._waiting)
+            )
 
-    def _listen_while_somebody_waits(self) -> None:
-        with listening(RUN_ENDED_CHANNEL) as raw:
-            # Whoever began to wait before LISTEN took effect looks again.
-            self._begin_anew(time.monotonic())
-            while True:
-                ended = heard(raw, seconds=LINGER)
-                if not ended and self._nobody_waits():
-                    return
-                for run_id in ended:
-                    self._wake(run_id)
-
-    def _nobody_waits(self) -> bool:
-        """If so, the thread ends; whoever waits next starts another."""
-        with self._lock:
-            if not self._waiting:
-                self._thread = self._since = None
-            return self._thread is None
-
-    def _begin_anew(self, since: float | None) -> None:
+    def _look_all(self) -> None:
         """Something may have been missed before now: all waiters look for themselves."""
         with self._lock:
-            self._since = since
             self._ended.clear()
             for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
                 waiter.wake(ended=False)
+
+    def _heard(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            self._wake(run_id)
 
     def _wake(self, run_id: str) -> None:
         """This run's end was announced."""
@@ -144,8 +123,9 @@ class _Listener:
                 waiter.wake(ended=False)
 
 
-_listener = _Listener()
-draining.when_begun(_listener.let_go)
+_ends = _Ends()
+draining.when_begun(_ends.let_go)
+os.register_at_fork(after_in_child=_ends._forget)
 
 
 async def _in_thread(function: Callable[..., bool], *arguments: Any) -> bool:
@@ -166,8 +146,8 @@ async def wait_for_end(
     accepted_after: a moment on the monotonic clock before the run was accepted, if it was accepted by this caller.
     in_thread: awaits `function(*arguments)` in a thread that may use the database.
     """
-    with _listener.waiting_for(run_id) as waiter:
-        heard_all = accepted_after is not None and _listener.has_heard_all_since(accepted_after)
+    with _ends.waiting_for(run_id) as waiter:
+        heard_all = accepted_after is not None and _ends.has_heard_all_since(accepted_after)
         # Otherwise the run may have ended before we listened.
         if not heard_all and await in_thread(_finished, run_id):
             return True

@@ -9,17 +9,16 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import psycopg2
 import structlog
-from django.db import InterfaceError, OperationalError
 
 from erip.foundation.db.connections import drop_connection
-from erip.foundation.db.listening import heard, listening
-from erip.foundation.process.periodic import Periodic
+from erip.foundation.db.failures import ERRORS
+from erip.foundation.process.background import database_service
+from erip.foundation.process.listener import Ear, listener
 from workflows.events.conf import conf
 from workflows.events.effects import Effect
 from workflows.events.loop import AWAY, Loop
-from workflows.events.pipeline import EFFECTS
+from workflows.events.pipeline import effects as all_effects
 from workflows.events.store import owners
 from workflows.journal.store import CHANNEL
 
@@ -36,21 +35,22 @@ STOPS_WITHIN: Final = 10.0
 class Consumer:
     """One per worker process; it consumes from `start` to `stop`."""
 
-    def __init__(self, worker_id: int, effects: Sequence[Effect] = EFFECTS) -> None:
+    def __init__(self, worker_id: int, effects: Sequence[Effect] | None = None) -> None:
         settings = conf()
+        effects = all_effects() if effects is None else effects
         self._worker_id = worker_id
         self._lease = settings.lease
         self._loops = [Loop(worker_id, effects, index=index, count=settings.loops) for index in range(settings.loops)]
         self._stop = threading.Event()
         #: held while the heart beats: who has left must not come back by a last beat
         self._beating = threading.Lock()
-        self._heart = Periodic("events-heartbeat", BEAT_EVERY, self._beat)
-        self._listener = threading.Thread(target=self._listen, name="events-listener", daemon=True)
+        self._heart = database_service("events-heartbeat", self._beat, every=BEAT_EVERY, back_off=(AWAY, BEAT_EVERY))
+        self._ear: Ear | None = None
 
     def start(self) -> "Consumer":
         for loop in self._loops:
             loop.start()
-        self._listener.start()
+        self._ear = listener.listen(CHANNEL, self._heard, gap=self._wake)
         self._heart.start()
         log.info("consumer_started", worker_id=self._worker_id, loops=len(self._loops))
         return self
@@ -58,7 +58,7 @@ class Consumer:
     @property
     def thread_ids(self) -> list[int]:
         """The native ids of the threads that consume."""
-        ids = [*(loop.thread_id for loop in self._loops), self._listener.native_id]
+        ids = [*(loop.thread_id for loop in self._loops), listener.thread_id]
         return [native for native in ids if native is not None]
 
     def stop(self) -> None:
@@ -73,10 +73,11 @@ class Consumer:
         try:
             with self._beating:
                 owners.leave(self._worker_id)
-        except (OperationalError, InterfaceError) as error:
+        except ERRORS as error:
             log.warning("consumer_left_without_a_word", error=str(error).strip())
             drop_connection()
-        self._listener.join(timeout=STOPS_WITHIN)
+        if self._ear is not None:
+            self._ear.close()
         log.info("consumer_stopped", worker_id=self._worker_id)
 
     def _beat(self) -> None:
@@ -96,22 +97,11 @@ class Consumer:
         measured = [loop.capacity for loop in self._loops if loop.capacity is not None]
         return sum(measured) if measured else None
 
-    def _listen(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with listening(CHANNEL) as raw:
-                    self._wake()
-                    while not self._stop.is_set():
-                        payloads = heard(raw, seconds=1.0)
-                        if any(payloads):
-                            self._beat()
-                        if payloads:
-                            self._wake()
-            except (psycopg2.Error, OperationalError, InterfaceError) as error:
-                log.warning("listener_lost_its_connection", error=str(error).strip())
-                drop_connection()
-                self._stop.wait(AWAY)
-        drop_connection()
+    def _heard(self, payloads: Sequence[str]) -> None:
+        if any(payloads):
+            # Somebody came or left: who owns what is worked out anew.
+            self._heart.wake()
+        self._wake()
 
     def _wake(self) -> None:
         for loop in self._loops:

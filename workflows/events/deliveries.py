@@ -17,11 +17,13 @@ import pybreaker
 import structlog
 from cachetools import LRUCache
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import connection
 
-from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.connections import drop_connection, release_connections
+from erip.foundation.db.failures import ERRORS
 from erip.foundation.outbound.addresses import Refused, Unresolved
 from erip.foundation.outbound.webhook import DeliveryFailed, post
+from erip.foundation.process.background import database_service
 from workflows.events.conf import conf
 from workflows.events.secrets import signing_secrets
 from workflows.events.store.deliveries import Claimed, Outcome, claim_deliveries, record_outcome
@@ -145,39 +147,22 @@ class Deliverer:
         self._breakers = breakers or Breakers()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="webhook")
         self._room = threading.Semaphore(self._threads)
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._deliver, name="deliverer", daemon=True)
-        self._thread.start()
+        self._service = database_service("deliverer", self._deliver, keeps=False, back_off=(EVERY, EVERY)).start()
 
     def wake(self) -> None:
         """Something is due now."""
-        self._wake.set()
+        self._service.wake()
 
     def stop(self) -> None:
         """Claim nothing more, and record what is on its way."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join(timeout=5)
+        self._service.stop()
         self._pool.shutdown(wait=True)
 
     def _deliver(self) -> None:
-        while not self._stop.is_set():
-            self._wake.clear()
-            try:
-                busy = self.take()
-            except (OperationalError, InterfaceError) as error:
-                log.warning("deliveries_delayed", error=str(error).strip())
-                drop_connection()
-                busy = False
-            except Exception:
-                log.exception("deliveries_failed")
-                drop_connection()
-                busy = False
-            if not busy:
-                connection.close()
-                self._wake.wait(EVERY)
-        connection.close()
+        self._service.forget_wakes()
+        if not self.take():
+            release_connections()
+            self._service.rest(EVERY)
 
     def take(self) -> bool:
         """Claim as much as there is room for, and have it sent. Returns whether there was anything."""
@@ -215,7 +200,7 @@ class Deliverer:
                 milliseconds=outcome.milliseconds,
                 error=outcome.error or None,
             )
-        except (DatabaseError, InterfaceError) as error:
+        except ERRORS as error:
             # Its lease ends, and it is made again.
             log.warning("delivery_unrecorded", delivery=claimed.id, error=str(error).strip())
             drop_connection()
@@ -225,7 +210,7 @@ class Deliverer:
         finally:
             connection.close()
             self._room.release()
-            self._wake.set()
+            self._service.wake()
 
 
 _deliverer: Deliverer | None = None

@@ -1,7 +1,6 @@
 """The ingest writer: one thread of a web process through which all events that it accepts reach the journal.
 
-It is the checkpoint writer's idea (Note [Group commit] in `workflows.worker.writer`): it takes all requests that came
-in while it was committing the last ones, and commits them together, synchronously. Each is answered after that commit,
+It commits in groups (`erip.foundation.process.group_commit`), synchronously. Each is answered after that commit,
 and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
 judged here, so that whoever waits for the answer needs neither a thread nor a connection.
 
@@ -12,7 +11,6 @@ in the journal all the same; a client that sends it again does no harm.
 """
 
 import os
-import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,9 +18,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import structlog
-from django.db import InterfaceError, InternalError, OperationalError
 
 from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.process.group_commit import GroupCommit
 from workflows.core.blocks import Entry, encode
 from workflows.core.cloudevents import Batch
 from workflows.core.pressure import Pressure, PressurePolicy, retry_after
@@ -41,9 +40,6 @@ RETRY_AFTER = (0.05, 0.5)
 ANNOUNCE_EVERY = 0.02
 #: seconds after which whoever waits gives up, beyond what the writer may take for it
 GIVE_UP_AFTER = 2.0
-
-#: PostgreSQL is away, or is a standby that has not been told yet (InternalError)
-_AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 @dataclass(slots=True)
@@ -64,22 +60,20 @@ class IngestWriter:
     """One per process; `submit` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
         self._quotas = Quotas()
         self._pressure: Pressure | None = None
         self._surveyed_at = 0.0
         self._announced_at = 0.0
         #: never set: to wait without sleeping through an interrupt
         self._away = threading.Event()
-        self._thread = threading.Thread(target=self._write_for_ever, name="ingest-writer", daemon=True)
-        self._thread.start()
+        self._groups: GroupCommit[_Piece] = GroupCommit("ingest-writer", self._write_or_fail)
 
     def submit(self, batch: Batch) -> "Future[None]":
         """Journal these events. The future is done when they are durable; it raises JournalFull, QuotaExceeded or
         JournalUnavailable if they are not."""
         deadline = time.monotonic() + conf().ingest_seconds
         piece = _Piece(batch.partitions, batch.events, batch.sources, deadline)
-        self._queue.put(piece)
+        self._groups.put(piece)
         return piece.done
 
     def knock(self, events: int) -> None:
@@ -98,34 +92,16 @@ class IngestWriter:
 
     def stop(self) -> None:
         """Write what was handed over, then end."""
-        self._queue.put(None)
-        self._thread.join(timeout=conf().ingest_seconds + GIVE_UP_AFTER)
+        self._groups.stop(conf().ingest_seconds + GIVE_UP_AFTER)
 
-    def _write_for_ever(self) -> None:
-        stopping = False
-        while not stopping:
-            group, stopping = self._take()
-            try:
-                self._write(group)
-            except Exception as error:
-                log.exception("ingest_failed")
-                drop_connection()
-                for piece in group:
-                    if not piece.done.done():
-                        piece.done.set_exception(error)
-        drop_connection()
-
-    def _take(self) -> tuple[list[_Piece], bool]:
-        """All that is there; waits for the first."""
-        group: list[_Piece] = []
-        piece = self._queue.get()
-        while piece is not None:
-            group.append(piece)
-            try:
-                piece = self._queue.get_nowait()
-            except queue.Empty:
-                return group, False
-        return group, True
+    def _write_or_fail(self, group: list[_Piece]) -> None:
+        try:
+            self._write(group)
+        except Exception as error:
+            for piece in group:
+                if not piece.done.done():
+                    piece.done.set_exception(error)
+            raise
 
     def _write(self, group: list[_Piece]) -> None:
         pause, most = RETRY_AFTER
@@ -135,7 +111,9 @@ class IngestWriter:
                 if group:
                     self._commit(group)
                 return
-            except _AWAY as error:
+            except ERRORS as error:
+                if not is_passing(error):
+                    raise
                 log.warning("ingest_delayed", error=str(error).strip(), requests=len(group))
                 drop_connection()
                 self._away.wait(pause)
@@ -161,7 +139,7 @@ class IngestWriter:
             if seconds is not None:
                 raise JournalFull(seconds)
             self._quotas.take(piece.sources)
-        except _AWAY:
+        except ERRORS:
             raise
         except Exception as refusal:
             piece.done.set_exception(refusal)

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import structlog
-from django.db import Error, connection
-
+from erip.foundation.hooks import interest
+from erip.foundation.process.background import database_service
 from workflows.core import lifecycle
 from workflows.core.patterns import any_matches
 from workflows.events import active
@@ -19,8 +18,6 @@ from workflows.events.conf import conf
 from workflows.events.models import Subscription
 from workflows.events.store.streams import streamed_types
 from workflows.store.outbox import Interest, learn_interest_by, set_interest
-
-log = structlog.get_logger(__name__)
 
 #: seconds between two looks
 EVERY: Final = 1.0
@@ -42,13 +39,13 @@ def _of_settings() -> Iterable[str]:
     return conf().always_log
 
 
-#: each gives patterns of types; they read the database
+#: the bus's own; each gives patterns of types, and reads the database
 SOURCES: tuple[Patterns, ...] = (_of_subscriptions, streamed_types, active.patterns, _of_settings)
 
 
 def wanted_types() -> frozenset[str]:
     """The lifecycle events that somebody wants now."""
-    patterns = {pattern for source in SOURCES for pattern in source()}
+    patterns = {pattern for source in interest.all() for pattern in source()}
     return frozenset(kind for kind in lifecycle.TYPES if any_matches(patterns, kind))
 
 
@@ -58,46 +55,31 @@ def refresh() -> None:
 
 
 class _Reader:
-    """Looks about once a second, in a thread of its own, from when this process first has something to tell."""
+    """Looks about once a second, from when this process first has something to announce."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
         self._known = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._service = database_service("interest", self._read, every=EVERY, keeps=False, back_off=(EVERY, EVERY))
 
     def begin(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._stop.clear()
-                self._known.clear()
-                self._thread = threading.Thread(target=self._read, name="interest", daemon=True)
-                self._thread.start()
+        self._service.start()
         if not self._known.wait(PATIENCE):
-            # Better told in vain than not at all.
+            # Better announced in vain than not at all.
             set_interest(Interest(lifecycle.TYPES, conf().partitions))
 
     def stop(self) -> None:
-        """Know nothing any more, until there is something to tell again."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            self._stop.set()
-        if thread is not None:
-            thread.join(timeout=5)
+        """Know nothing any more, until there is something to announce again."""
+        self._service.stop()
+        self._known.clear()
         set_interest(None)
 
+    def forget(self) -> None:
+        """In a child process: nobody reads there yet."""
+        self._known = threading.Event()
+
     def _read(self) -> None:
-        while True:
-            try:
-                refresh()
-                self._known.set()
-            except Error as error:
-                log.warning("interest_unread", error=str(error).strip())
-            finally:
-                # Back to the pool: it is needed for a millisecond in each second.
-                connection.close()
-            if self._stop.wait(EVERY):
-                return
+        refresh()
+        self._known.set()
 
 
 _reader = _Reader()
@@ -112,10 +94,5 @@ def stop() -> None:
     _reader.stop()
 
 
-def _forked() -> None:
-    global _reader
-    _reader = _Reader()
-
-
-learn_interest_by(lambda: _reader.begin())
-os.register_at_fork(after_in_child=_forked)
+learn_interest_by(_reader.begin)
+os.register_at_fork(after_in_child=_reader.forget)

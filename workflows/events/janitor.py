@@ -1,46 +1,52 @@
-"""The leader's duties for events: the log's months are there ahead of time, and what is old enough is forgotten."""
+"""The leader's duties for events: the log's months exist ahead of time, and what is old enough is forgotten."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from erip.foundation.hooks import leader_duty
+from erip.foundation.hooks import periodic_duty
 from workflows.events.conf import conf
-from workflows.events.store import months, owners
+from workflows.events.store import deliveries, months, owners, triggers
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks; identities forgotten at a time; months of the log that are made ahead
-LOOK_EVERY, AT_A_TIME, AHEAD = 60.0, 50_000, 2
+#: seconds between two looks; identities and deliveries forgotten at a time; months of the log that are made ahead
+LOOK_EVERY, IDENTITIES, DELIVERIES, AHEAD = 60.0, 50_000, 5_000, 2
 #: seconds after which the row of a consumer that fell silent is dropped
 SILENT = 600.0
+#: seconds between two looks for windows of triggers that have closed
+SWEEP_EVERY = 600.0
 
 
-class Janitor:
-    """One per leader; `tidy` is called in each of its rounds."""
-
-    def __init__(self) -> None:
-        self._look_at = 0.0
-
-    def tidy(self) -> None:
-        """Make the next months, forget old identities, and drop months that nobody wants to keep."""
-        if time.monotonic() < self._look_at:
-            return
-        settings = conf()
-        for month in months.ensure_months_ahead(AHEAD):
-            log.info("event_month_made", month=month)
-        owners.forget_consumers(older_than=SILENT)
-        forgotten = months.forget_identities(older_than_days=settings.dedupe_days, limit=AT_A_TIME)
-        if forgotten:
-            log.info("event_identities_forgotten", identities=forgotten)
-        if forgotten == AT_A_TIME:
-            return  # the rest in the next rounds
-        self._look_at = time.monotonic() + LOOK_EVERY
-        if settings.keep_months is not None:
-            kept = timedelta(days=31 * settings.keep_months)
-            for month in months.drop_months(before=datetime.now(UTC) - kept):
-                log.warning("event_log_dropped", month=month)
+@periodic_duty(LOOK_EVERY)
+def tidy_log() -> bool:
+    """Make the next months, forget old identities, and drop months that nobody wants to keep."""
+    settings = conf()
+    for month in months.ensure_months_ahead(AHEAD):
+        log.info("event_month_made", month=month)
+    owners.forget_consumers(older_than=SILENT)
+    forgotten = months.forget_identities(older_than_days=settings.dedupe_days, limit=IDENTITIES)
+    if forgotten:
+        log.info("event_identities_forgotten", identities=forgotten)
+    if forgotten == IDENTITIES:
+        return True
+    if settings.keep_months is not None:
+        kept = timedelta(days=31 * settings.keep_months)
+        for month in months.drop_months(before=datetime.now(UTC) - kept):
+            log.warning("event_log_dropped", month=month)
+    return False
 
 
-leader_duty(Janitor().tidy)
+@periodic_duty(LOOK_EVERY)
+def forget_deliveries() -> bool:
+    """Forget deliveries that ended long ago, some at a time."""
+    forgotten = deliveries.forget_deliveries(older_than=conf().keep_deliveries, limit=DELIVERIES)
+    if forgotten:
+        log.info("deliveries_forgotten", deliveries=forgotten)
+    return forgotten == DELIVERIES
+
+
+@periodic_duty(SWEEP_EVERY)
+def sweep_windows() -> None:
+    """Forget the cases of triggers whose windows have closed."""
+    triggers.forget_closed_windows()

@@ -12,14 +12,14 @@ connection and a share of its partitions (by their number): while PostgreSQL wri
 other's. What keeps two rounds apart is what keeps two consumers apart (Note [Owners] in `store/owners`).
 """
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 
 import structlog
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import connection
 
 from erip.foundation.db.connections import drop_connection
+from erip.foundation.process.background import database_service
 from workflows.core.assignment import share_of
 from workflows.events.conf import conf
 from workflows.events.effects import Effect, Unavailable
@@ -60,29 +60,30 @@ class Loop:
         self._turned_at = time.monotonic()
         #: looks since the last event
         self._in_vain = 0
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._consume, name=f"events-consumer-{index}", daemon=True)
+        #: whether the partitions and the log's months are there
+        self._prepared = False
+        self._service = database_service(
+            f"events-consumer-{index}", self._consume, keeps=True, clean=self._clean, back_off=(AWAY, AWAY)
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        self._service.start()
 
     def stop(self) -> None:
         """Finish the round, and no other."""
-        self._stop.set()
-        self._wake.set()
+        self._service.stop(0)
 
     def join(self, seconds: float) -> None:
-        self._thread.join(timeout=seconds)
+        self._service.join(seconds)
 
     def wake(self) -> None:
         """Something came in."""
-        self._wake.set()
+        self._service.wake()
 
     @property
     def thread_id(self) -> int | None:
         """The thread's native id."""
-        return self._thread.native_id
+        return self._service.native_id
 
     @property
     def capacity(self) -> float | None:
@@ -103,7 +104,7 @@ class Loop:
         mine, owned = self._shares(found)
         if (mine != owned or owned != self._own or not found.owners) and changes == self._changes:
             self._found = found
-            self._wake.set()
+            self._service.wake()
 
     def _shares(self, found: Owners) -> tuple[set[int], set[int]]:
         """Which of its partitions this loop should own, and does."""
@@ -120,46 +121,38 @@ class Loop:
         return mine, owned
 
     def _consume(self) -> None:
-        prepared = False
-        while not self._stop.is_set():
-            self._turned_at = time.monotonic()
-            try:
-                if not prepared:
-                    owners.ensure_partitions(conf().partitions)
-                    months.ensure_months_ahead(1)
-                    self._settle(owners.beat(self._worker_id, rate=None, lease=self._lease))
-                    prepared = True
-                self._name_session()
-                self._turn()
-            except Unavailable as error:
-                log.warning("effect_unavailable", error=str(error))
-                self._stop.wait(UNAVAILABLE)
-            except (OperationalError, InterfaceError, InternalError) as error:
-                log.warning("consumer_interrupted", error=str(error).strip())
-                drop_connection()
-                self._stop.wait(AWAY)
-            except Exception:
-                log.exception("consumer_failed")
-                drop_connection()
-                # A month that is missing, partitions that were dropped: begin anew.
-                prepared = False
-                self._stop.wait(AWAY)
+        self._turned_at = time.monotonic()
+        if not self._prepared:
+            owners.ensure_partitions(conf().partitions)
+            months.ensure_months_ahead(1)
+            self._settle(owners.beat(self._worker_id, rate=None, lease=self._lease))
+            self._prepared = True
+        self._name_session()
+        try:
+            self._turn()
+        except Unavailable as error:
+            log.warning("effect_unavailable", error=str(error))
+            self._service.pause(UNAVAILABLE)
+
+    def _clean(self) -> None:
         drop_connection()
+        # A month that is missing, partitions that were dropped: it looks again.
+        self._prepared = False
 
     def _turn(self) -> None:
         """What has to be done about ownership, a round, and a rest."""
         found, self._found = self._found, None
         if found is not None:
             self._settle(found)
-        self._wake.clear()
+        self._service.forget_wakes()
         more, took = self._take()
         self._in_vain = 0 if took else self._in_vain + 1
-        if more or self._stop.is_set():
+        if more or self._service.is_stopping:
             return
         if took:
-            self._stop.wait(self._pace.gather(self._flush))
-        elif not self._wake.is_set():
-            self._wake.wait(min(LOOK_IDLE, LOOK_FIRST * 2 ** min(self._in_vain - 1, 10)))
+            self._service.pause(self._pace.gather(self._flush))
+        else:
+            self._service.rest(min(LOOK_IDLE, LOOK_FIRST * 2 ** min(self._in_vain - 1, 10)))
 
     def _take(self) -> tuple[bool, int]:
         """A round over the partitions that are well, and one over each that is not. Returns whether more waits, and

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from workflows.events.effects import Effect
 from workflows.events.errors import ReplayTooLarge, UnknownTarget
-from workflows.events.pipeline import EFFECTS, effect_of
+from workflows.events.pipeline import effect_of, effects
 from workflows.events.queries import Filter
 from workflows.events.store import replays
 
@@ -67,7 +67,7 @@ def replay(wanted: Filter, target: str, *, by: str) -> Replayed:
 def _effect(target: str) -> Effect:
     effect = effect_of(target)
     if effect is None:
-        names = ", ".join(effect.name for effect in EFFECTS) or "nothing"
+        names = ", ".join(effect.name for effect in effects()) or "nothing"
         raise UnknownTarget(f'There is no "{target}" to replay to; there is {names}.')
     return effect
 

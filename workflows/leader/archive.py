@@ -1,10 +1,10 @@
-"""The archive's duty: finished runs leave the hot tables in time, and the archive in the end, if it is told to."""
+"""The archive's duty: finished runs leave the hot tables in time, and the archive in the end, if that is asked for."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from erip.foundation.hooks import Duty
 from workflows import store
 from workflows.conf import conf
 
@@ -16,24 +16,21 @@ RUNS_AT_A_TIME = 100
 LOOK_EVERY = 60.0
 
 
-class Archivist:
-    """One per leader; `tidy` is called in each of its rounds."""
+def tidy() -> bool:
+    """Move the next runs, and drop months that nobody wants to keep. Returns whether there is more."""
+    settings = conf()
+    moved = store.archive_runs(older_than=settings.archive_after, limit=RUNS_AT_A_TIME)
+    if moved:
+        log.info("runs_archived", runs=moved)
+    if moved == RUNS_AT_A_TIME:
+        return True
+    if settings.keep_archive_months is not None:
+        kept = timedelta(days=31 * settings.keep_archive_months)
+        for month in store.drop_archive(before=datetime.now(UTC) - kept):
+            log.warning("archive_dropped", month=month)
+    return False
 
-    def __init__(self) -> None:
-        self._look_at = 0.0
 
-    def tidy(self) -> None:
-        """Move the next runs, if there are any, and drop months that nobody wants to keep."""
-        if time.monotonic() < self._look_at:
-            return
-        settings = conf()
-        moved = store.archive_runs(older_than=settings.archive_after, limit=RUNS_AT_A_TIME)
-        if moved:
-            log.info("runs_archived", runs=moved)
-        if moved == RUNS_AT_A_TIME:
-            return
-        self._look_at = time.monotonic() + LOOK_EVERY
-        if settings.keep_archive_months is not None:
-            kept = timedelta(days=31 * settings.keep_archive_months)
-            for month in store.drop_archive(before=datetime.now(UTC) - kept):
-                log.warning("archive_dropped", month=month)
+def archivist() -> Duty:
+    """The duty, as a leader that begins has it: it looks at once."""
+    return Duty(tidy, LOOK_EVERY)

@@ -7,19 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 
-import psycopg2
 import structlog
-from django.db import Error
 
 from erip.foundation.db.connections import drop_connection, keep_connection
 from erip.foundation.db.direct import SessionLock
-from erip.foundation.db.failures import is_transient
+from erip.foundation.db.failures import ERRORS, is_passing
 from erip.foundation.hooks import leader_duty
 from erip.foundation.process import alive
 from workflows import engine, store
 from workflows.conf import conf
 from workflows.core.machine import Happening, RunTimedOut, StepDue, StepLost
-from workflows.leader.archive import Archivist
+from workflows.leader.archive import archivist
 from workflows.starts import dispatch
 from workflows.store import Report
 
@@ -47,7 +45,7 @@ class Leader:
         self._lock = SessionLock(LOCK)
         self._forget_at = 0.0
         self._touched_at = -alive.EVERY
-        self._archivist = Archivist()
+        self._archivist = archivist()
 
     def stop(self) -> None:
         self._stop.set()
@@ -59,8 +57,8 @@ class Leader:
         while not self._stop.is_set():
             try:
                 self._round()
-            except (Error, psycopg2.Error) as error:
-                if is_transient(error):
+            except ERRORS as error:
+                if is_passing(error):
                     log.warning("leader_interrupted", error=str(error).strip())
                 else:
                     log.exception("leader_round_failed")
@@ -95,7 +93,7 @@ class Leader:
             self._end_overdue,
             self._hint_stale,
             self._forget,
-            self._archivist.tidy,
+            self._archivist,
             *leader_duty.all(),
         )
         for duty in own:

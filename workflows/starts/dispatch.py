@@ -13,7 +13,6 @@ is not kept: hand-over, the workers' own look into PostgreSQL and the leader fin
 import itertools
 import os
 import queue
-import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -28,6 +27,7 @@ from django.db import transaction
 from kombu import Connection, pools
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from erip.foundation.service import Service
 from workflows.core.states import Lane
 
 log = structlog.get_logger(__name__)
@@ -83,14 +83,13 @@ class Publisher:
     """The thread that sends, and those who wait for it. One per process; any thread. See Note [Publishing]."""
 
     def __init__(self) -> None:
+        self._service = Service("publisher", self._send_next)
         self.forget()
 
     def forget(self) -> None:
         """Begin anew, in a process that was forked: it has neither the thread nor the right to the connection."""
-        self._lock = threading.Lock()
         self._waiting: queue.PriorityQueue[_Message] = queue.PriorityQueue()
         self._numbers = itertools.count()
-        self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
         self._breaker = CircuitBreaker(fail_max=FAILURES, reset_timeout=RETRY_AFTER, name="broker")
         #: on the monotonic clock: since when the thread has been sending one message
@@ -124,28 +123,24 @@ class Publisher:
     def _put(self, lane: str, run_ids: list[str]) -> "Future[bool]":
         message = _Message(_URGENCY.get(lane, len(_URGENCY)), next(self._numbers), lane, run_ids)
         self._waiting.put(message)
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._send_for_ever, name="publisher", daemon=True)
-                self._thread.start()
+        self._service.start()
         return message.sent
 
-    def _send_for_ever(self) -> None:
-        while True:
-            message = self._waiting.get()
-            self._sending_since = time.monotonic()
-            try:
-                self._breaker.call(self._send, message.lane, message.run_ids)
-                message.sent.set_result(True)
-            except CircuitBreakerError:
-                message.sent.set_result(False)
-            except Exception as error:
-                # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is,
-                # the runs are in PostgreSQL, and the workers and the leader find them there.
-                log.warning("broker_unreachable", error=str(error), error_type=type(error).__name__)
-                message.sent.set_result(False)
-            finally:
-                self._sending_since = None
+    def _send_next(self) -> None:
+        message = self._waiting.get()
+        self._sending_since = time.monotonic()
+        try:
+            self._breaker.call(self._send, message.lane, message.run_ids)
+            message.sent.set_result(True)
+        except CircuitBreakerError:
+            message.sent.set_result(False)
+        except Exception as error:
+            # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is, the
+            # runs are in PostgreSQL, and the workers and the leader find them there.
+            log.warning("broker_unreachable", error=str(error), error_type=type(error).__name__)
+            message.sent.set_result(False)
+        finally:
+            self._sending_since = None
 
     def _send(self, lane: str, run_ids: list[str]) -> None:
         if self._connection is None:

@@ -16,15 +16,16 @@ and publishes what still waits: the worker may have died a moment before. If bot
 the run, as they find all forgotten work.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 
-import psycopg2
 import structlog
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import transaction
 
-from erip.foundation.db.listening import heard, listening
+from erip.foundation.process.background import database_service
+from erip.foundation.process.listener import listener
 from workflows import store
 from workflows.starts import dispatch
 from workflows.store import WORKER_CHANNEL
@@ -35,12 +36,8 @@ log = structlog.get_logger(__name__)
 LOOK_AFTER = 0.1
 #: seconds that the looking thread stays when there is nothing to look at
 LINGER = 2.0
-#: seconds in which a listener that is told to stop does
-STOPS_WITHIN = 1.0
 #: seconds that a worker waits for its listener before it begins
 LISTENS_WITHIN = 5.0
-#: seconds before a listener that lost its connection tries again
-RETRY_AFTER = 0.2
 
 
 # --- who hands over ---------------------------------------------------------------------------------------
@@ -50,52 +47,52 @@ class _Watch:
     """The runs that this process handed over and has not looked after yet."""
 
     def __init__(self) -> None:
+        self._forget_all()
+        self._service = database_service(
+            "handed-over", self._look, keeps=False, needed=lambda: bool(self._given), lingers=LINGER
+        )
+
+    def _forget_all(self) -> None:
         self._changed = threading.Condition()
         #: when to look at which, the first first
         self._given: dict[str, float] = {}
-        self._thread: threading.Thread | None = None
 
     def add(self, run_id: str) -> None:
         with self._changed:
             if not self._given:
                 self._changed.notify()
             self._given[run_id] = time.monotonic() + LOOK_AFTER
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="handed-over", daemon=True)
-                self._thread.start()
+        self._service.start()
 
     def forget(self, run_id: str) -> None:
         with self._changed:
             self._given.pop(run_id, None)
 
     def _look(self) -> None:
-        while run_ids := self._due():
-            try:
-                waiting = store.still_ready(run_ids)
-                if waiting:
-                    log.info("handed_over_in_vain", runs=len(waiting))
-                    dispatch.hint(waiting)
-            except (DatabaseError, InterfaceError) as error:
-                log.warning("handed_over_unseen", error=str(error).strip(), runs=len(run_ids))
-            finally:
-                connection.close()
+        run_ids = self._due()
+        if not run_ids:
+            return
+        waiting = store.still_ready(run_ids)
+        if waiting:
+            log.info("handed_over_in_vain", runs=len(waiting))
+            dispatch.hint(waiting)
 
     def _due(self) -> list[str]:
-        """Wait for runs to look at; none if there were none for a while, and then the thread has to end."""
+        """Wait for runs to look at, for a while; none if there were none."""
         with self._changed:
-            while self._changed.wait_for(lambda: self._given, LINGER):
-                now = time.monotonic()
-                due = [run_id for run_id, moment in self._given.items() if moment <= now]
-                if due:
-                    for run_id in due:
-                        del self._given[run_id]
-                    return due
+            if not self._changed.wait_for(lambda: self._given, LINGER):
+                return []
+            now = time.monotonic()
+            due = [run_id for run_id, moment in self._given.items() if moment <= now]
+            if not due:
                 self._changed.wait(next(iter(self._given.values())) - now)
-            self._thread = None
-            return []
+            for run_id in due:
+                del self._given[run_id]
+            return due
 
 
 _watch = _Watch()
+os.register_at_fork(after_in_child=_watch._forget_all)
 
 
 def handed_over(run_id: str) -> None:
@@ -116,39 +113,18 @@ class Inbox:
 
     def __init__(self, worker_id: int, take: Callable[[Sequence[str]], bool]) -> None:
         """take: begins to work on these runs in other threads, or returns False for want of room."""
-        self._channel = f"{WORKER_CHANNEL}{worker_id}"
         self._take = take
-        self._stop = threading.Event()
-        self._listens = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="inbox", daemon=True)
-        self._thread.start()
+        self._ear = listener.listen(f"{WORKER_CHANNEL}{worker_id}", self._received)
 
     def wait_until_it_listens(self) -> None:
         """For a few seconds at most: without it, runs come by message."""
-        self._listens.wait(LISTENS_WITHIN)
+        self._ear.wait_until_it_listens(LISTENS_WITHIN)
 
     def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(timeout=2 * STOPS_WITHIN)
-
-    def _listen(self) -> None:
-        while not self._stop.is_set():
-            try:
-                with listening(self._channel) as raw:
-                    self._listens.set()
-                    while not self._stop.is_set():
-                        self._received(heard(raw, seconds=STOPS_WITHIN))
-            except psycopg2.Error as error:
-                log.warning("inbox_lost_its_connection", error=str(error).strip())
-                self._stop.wait(RETRY_AFTER)
+        self._ear.close()
 
     def _received(self, payloads: Sequence[str]) -> None:
         """Each is a lane and a run's id."""
-        if not payloads:
-            return
         hints = [(lane, run_id) for lane, _, run_id in (payload.partition(" ") for payload in payloads)]
-        try:
-            if not self._take([run_id for _, run_id in hints]):
-                dispatch.hint(hints)
-        except Exception:
-            log.exception("hand_over_refused")
+        if not self._take([run_id for _, run_id in hints]):
+            dispatch.hint(hints)

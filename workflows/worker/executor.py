@@ -32,8 +32,10 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from django.db import DatabaseError, InterfaceError, close_old_connections, transaction
+from django.db import close_old_connections, transaction
 
+from erip.foundation.db.failures import ERRORS
+from erip.foundation.service import Service, once
 from workflows import registry, store
 from workflows.core.graph import Graph, Work
 from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded, StepTaken
@@ -101,10 +103,9 @@ class Executor:
         self._async_running: dict[tuple[str, str, int, int], Claim] = {}
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
         self._stopping = threading.Event()
-        self._ended = threading.Event()
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="async-steps", daemon=True).start()
-        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        once("async-steps", self._loop.run_forever)
+        self._watchdog = Service("watchdog", self._watch, every=WATCH_EVERY, delay=True).start()
 
     # --- the way in ---
 
@@ -149,7 +150,7 @@ class Executor:
         looking = threading.Event()
         while (self._running or self._async_running) and time.monotonic() < deadline:
             looking.wait(WATCH_EVERY)
-        self._ended.set()
+        self._watchdog.stop(0)
         self._hand_back()
         self._writer.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -256,7 +257,7 @@ class Executor:
                 else:
                     applied = store.Applied()
                     transaction.set_rollback(True)
-        except (DatabaseError, InterfaceError) as error:
+        except ERRORS as error:
             owned = self._running.pop(key, None) is not None or owned
             happening, applied = bodies.failed(claim, error), store.Applied()
         if isinstance(happening, StepFailed) and owned:
@@ -293,7 +294,7 @@ class Executor:
     def _guarded(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except (DatabaseError, InterfaceError) as error:
+        except ERRORS as error:
             log.warning("steps_interrupted", error=str(error).strip())
         except Exception:
             log.exception("steps_interrupted")
@@ -303,19 +304,18 @@ class Executor:
     # --- the watchdog ---
 
     def _watch(self) -> None:
-        while not self._ended.wait(WATCH_EVERY):
-            now = time.monotonic()
-            for key, running in list(self._running.items()):
-                batch = running.batch
-                if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
-                    self._spread(batch)
-                late = now - running.began > running.work.timeout
-                if late and self._running.pop(key, None) is not None:
-                    # The thread cannot be stopped; whatever it returns no longer counts.
-                    log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
-                    before = _drain(batch.reports) if batch else []
-                    timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.work))
-                    self._hand_over([*before, timed_out])
+        now = time.monotonic()
+        for key, running in list(self._running.items()):
+            batch = running.batch
+            if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
+                self._spread(batch)
+            late = now - running.began > running.work.timeout
+            if late and self._running.pop(key, None) is not None:
+                # The thread cannot be stopped; whatever it returns no longer counts.
+                log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
+                before = _drain(batch.reports) if batch else []
+                timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.work))
+                self._hand_over([*before, timed_out])
 
     def _spread(self, batch: _Batch) -> None:
         """Give what waits behind a slow body to other threads, and hand over what is done."""

@@ -10,7 +10,7 @@ import structlog
 from django.db import DatabaseError
 
 from erip.foundation.hooks import warm_up
-from erip.foundation.process.periodic import Periodic
+from erip.foundation.process.background import database_service
 from erip.foundation.process.vitals import pulse
 from workflows import store
 from workflows.conf import conf
@@ -47,8 +47,8 @@ class WorkerProcess:
         self._inbox.wait_until_it_listens()
         store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id)
         self._duties = [
-            Periodic("heartbeat", settings.heartbeat, self._beat).start(),
-            Periodic("drain", DRAIN_EVERY, self._drain).start(),
+            database_service("heartbeat", self._beat, every=settings.heartbeat, delay=True).start(),
+            database_service("drain", self._drain, every=DRAIN_EVERY, delay=True).start(),
         ]
         log.info("worker_registered", worker=name, worker_id=self.worker_id, lanes=list(lanes))
 

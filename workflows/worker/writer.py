@@ -2,8 +2,7 @@
 
 Note [Group commit]
 The writer takes everything that came in while it was committing the last group, applies it in one transaction, and
-wakes those who wait. A step that finishes alone is committed at once (lowest latency); a thousand that finish together
-share a commit (highest throughput). There is no timer and nothing to tune.
+wakes those who wait (`erip.foundation.process.group_commit`).
 
 Note [Ghost claims]
 When the connection breaks during a commit, nobody knows whether the group was recorded. The writer applies it again
@@ -13,7 +12,6 @@ back. Therefore the writer keeps the set of the claims that it knows of, and aft
 others that stand under its name; their bodies never began.
 """
 
-import queue
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,10 +20,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from cachetools import LRUCache
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import DataError, IntegrityError, transaction
 
-from erip.foundation.db.connections import drop_connection, keep_connection
-from erip.foundation.db.failures import is_transient
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.process.group_commit import GroupCommit
 from workflows import store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.graphs import graph_of
@@ -65,51 +64,26 @@ class Writer:
         self._held: set[ClaimKey] = set()
         #: see Note [What a worker knows] in `store`
         self._known: LRUCache[str, Known] = LRUCache(maxsize=KNOWN_RUNS)
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         #: never set: to wait without sleeping through an interrupt
         self._away = threading.Event()
-        self._thread = threading.Thread(target=self._write_for_ever, name="checkpoint-writer", daemon=True)
-        self._thread.start()
+        # Unhurried: a group that is cut off for its length would be written again, and cut off again, for ever.
+        self._groups: GroupCommit[_Work] = GroupCommit("checkpoint-writer", self._write, unhurried=True)
 
     def submit(self, reports: Sequence[Report], *, go_on: bool = True) -> "Future[tuple[Claim, ...]]":
         """Record what happened. The future gives the steps that the reporter now owns, once all is committed."""
         work = _Work(reports=tuple(reports), go_on=go_on)
-        self._queue.put(work)
+        self._groups.put(work)
         return work.done
 
     def claim(self, run_ids: Sequence[str], *, skip_locked: bool = False) -> "Future[tuple[Claim, ...]]":
         """Claim what is ready in these runs."""
         work = _Work(run_ids=tuple(run_ids), skip_locked=skip_locked)
-        self._queue.put(work)
+        self._groups.put(work)
         return work.done
 
     def stop(self) -> None:
         """Write what was handed over, then end; without PostgreSQL, give up after some seconds."""
-        self._queue.put(None)
-        self._thread.join(timeout=5)
-
-    def _write_for_ever(self) -> None:
-        # A group that is cut off for its length would be written again, and cut off again, for ever.
-        keep_connection(unhurried=True)
-        while True:
-            group, stopping = self._take()
-            if group:
-                self._write(group)
-            if stopping:
-                drop_connection()
-                return
-
-    def _take(self) -> tuple[list[_Work], bool]:
-        """All that is there; waits for the first."""
-        group: list[_Work] = []
-        work = self._queue.get()
-        while work is not None:
-            group.append(work)
-            try:
-                work = self._queue.get_nowait()
-            except queue.Empty:
-                return group, False
-        return group, True
+        self._groups.stop(5.0)
 
     def _write(self, group: list[_Work]) -> None:
         # Steps that were begun before this commit are this worker's as soon as it has happened.
@@ -140,9 +114,8 @@ class Writer:
                 if broken:
                     dispatch.hint(self._return_ghosts())
                 return self._transact(group)
-            except (DatabaseError, InterfaceError) as error:
-                # A demoted primary's refusal is an InternalError: Note [By SQLSTATE] in `erip.foundation.db.failures`.
-                if not (isinstance(error, OperationalError | InterfaceError) or is_transient(error)):
+            except ERRORS as error:
+                if not is_passing(error):
                     raise
                 log.warning("checkpoint_delayed", error=str(error).strip(), pieces=len(group))
                 drop_connection()

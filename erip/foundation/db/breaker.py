@@ -26,6 +26,7 @@ import structlog
 
 from erip.foundation.db import metrics
 from erip.foundation.db.errors import CircuitOpen
+from erip.foundation.service import once
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Breaker:
             self._opened_at, self._period = now, self._first
             self._until = now + self._period
             metrics.BREAKER.labels(self._name).set(1)
-            threading.Thread(target=self._try, name=f"breaker-{self._name}", daemon=True).start()
+            once(f"breaker-{self._name}", self._try)
         log.warning("database_away", database=self._name, error=str(error).strip())
 
     def succeeded(self) -> None:

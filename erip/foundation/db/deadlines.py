@@ -20,6 +20,8 @@ from weakref import WeakSet
 
 import structlog
 
+from erip.foundation.service import Service
+
 log = structlog.get_logger(__name__)
 
 #: seconds between two looks
@@ -79,29 +81,24 @@ class Watcher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._looks: list[Callable[[float], None]] = []
-        self._thread: threading.Thread | None = None
+        self._service = Service("database-watcher", self._watch, every=EVERY, delay=True)
 
     def add(self, look: Callable[[float], None]) -> None:
         """look: gets the monotonic time."""
         with self._lock:
             self._looks.append(look)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="database-watcher", daemon=True)
-                self._thread.start()
+        self._service.start()
 
     def remove(self, look: Callable[[float], None]) -> None:
         with self._lock, contextlib.suppress(ValueError):
             self._looks.remove(look)
 
     def _watch(self) -> None:
-        pause = threading.Event()
-        while True:
-            pause.wait(EVERY)
-            for look in list(self._looks):
-                try:
-                    look(time.monotonic())
-                except Exception:
-                    log.exception("database_watcher_failed")
+        for look in list(self._looks):
+            try:
+                look(time.monotonic())
+            except Exception:
+                log.exception("database_watcher_failed")
 
 
 watcher = Watcher()

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 import django.db
 import psycopg2
 
+#: every error that a statement or a connection can raise, Django's and psycopg2's own
+ERRORS = (django.db.Error, psycopg2.Error)
+
 READ_ONLY = "25006"
+#: of the client's or the server's surroundings: away, starting, full, too slow, or hung up
+_SURROUNDINGS = (
+    django.db.OperationalError,
+    django.db.InterfaceError,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+)
 #: the transaction was rolled back for certain, and may well succeed when it is run again
 _ROLLED_BACK = frozenset(
     {
@@ -80,3 +90,11 @@ def is_transient(error: BaseException) -> bool:
 def must_drop(error: BaseException) -> bool:
     """Whether the connection must not be used again: it is broken, or leads to a server that is no primary."""
     return is_connection_lost(error) or is_read_only(error)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether PostgreSQL is away, busy, full, or no primary at the moment: what runs in the background sits it out.
+
+    More than `is_transient`: a statement that took too long counts, which a request would not run again.
+    """
+    return isinstance(error, _SURROUNDINGS) or (isinstance(error, ERRORS) and is_transient(error))

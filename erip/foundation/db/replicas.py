@@ -20,6 +20,7 @@ from django.db import connections
 
 from erip.foundation.db import metrics
 from erip.foundation.db.deadlines import watched_clock
+from erip.foundation.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +56,7 @@ class Replica:
         self.state = State()
         self._raw: Any = None
         self._looked = threading.Event()
-        self._stop = threading.Event()
-        self._hurry = threading.Event()
-        self._thread = threading.Thread(target=self._look_for_ever, name=f"look-at-{alias}", daemon=True)
-        self._thread.start()
+        self._service = Service(f"look-at-{alias}", self._turn, clean=self._close).start()
 
     def known(self) -> State:
         """What was found last; waits for the first look, at most as long as that has."""
@@ -69,29 +67,25 @@ class Replica:
     def failed(self, error: BaseException) -> None:
         """A read has failed there: out of rotation until the next look finds it well."""
         self._found(State(why=_first_line(error)))
-        self._hurry.set()
+        self._service.wake()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._hurry.set()
+        self._service.stop(0)
 
-    def _look_for_ever(self) -> None:
-        while not self._stop.is_set():
-            try:
-                found = self._look()
-            except psycopg2.Error as error:
-                self._close()
-                found = State(why=_first_line(error))
-            except Exception as error:
-                log.exception("replica_look_failed", database=self.alias)
-                self._close()
-                found = State(why=_first_line(error))
-            self._found(found)
-            self._looked.set()
-            if self._hurry.wait(EVERY):
-                self._hurry.clear()
-                self._stop.wait(EVERY / 4)
-        self._close()
+    def _turn(self) -> None:
+        try:
+            found = self._look()
+        except psycopg2.Error as error:
+            self._close()
+            found = State(why=_first_line(error))
+        except Exception as error:
+            log.exception("replica_look_failed", database=self.alias)
+            self._close()
+            found = State(why=_first_line(error))
+        self._found(found)
+        self._looked.set()
+        if self._service.rest(EVERY):
+            self._service.pause(EVERY / 4)
 
     def _look(self) -> State:
         if self._raw is None:

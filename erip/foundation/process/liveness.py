@@ -1,6 +1,5 @@
 """A worker's heartbeat file (`alive`), touched only while the worker does its work: Note [What is alive] in `pulse`."""
 
-import threading
 from typing import Any
 
 import structlog
@@ -8,6 +7,7 @@ from celery import bootsteps
 
 from erip.foundation.process import alive
 from erip.foundation.process.vitals import pulse
+from erip.foundation.service import Service, dead
 
 log = structlog.get_logger(__name__)
 
@@ -18,24 +18,27 @@ class Heartbeat(bootsteps.StartStopStep):
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._name: str = worker.hostname
-        self._end = threading.Event()
+        self._service = Service("heartbeat-file", self._beat, every=alive.EVERY, delay=True, clean=self._forget)
 
     def start(self, worker: Any) -> None:
-        threading.Thread(target=self._beat, name="heartbeat-file", daemon=True).start()
+        self._service.start()
 
     def stop(self, worker: Any) -> None:
-        self._end.set()
+        self._service.stop(0)
+
+    def _forget(self) -> None:
+        alive.forget(self._name)
 
     def _beat(self) -> None:
-        while not self._end.wait(alive.EVERY):
-            if not pulse.lives():
-                log.error("consumer_is_silent", worker=self._name)
-                continue
+        if not pulse.lives():
+            log.error("consumer_is_silent", worker=self._name)
+        elif silent := dead():
+            log.error("thread_is_dead", worker=self._name, services=silent)
+        else:
             try:
                 alive.touch(self._name)
             except OSError as error:
                 log.error("heartbeat_file_not_written", error=str(error))
-        alive.forget(self._name)
 
 
 class Turns(bootsteps.StartStopStep):

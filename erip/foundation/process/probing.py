@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from erip.foundation.service import once
+
 
 class Probe:
     """What is known of a dependency. Any thread.
@@ -51,7 +53,7 @@ class Probe:
             self._asking = asking
             self._asking_since = now
             self.questions += 1
-        threading.Thread(target=self._work, args=(asking,), name=f"probe-{self.name}", daemon=True).start()
+        once(f"probe-{self.name}", lambda: self._work(asking))
         return asking
 
     def _work(self, asking: "Future[None]") -> None:

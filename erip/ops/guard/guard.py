@@ -4,11 +4,11 @@ import logging
 import os
 import select
 import signal
-import threading
 import time
 from collections.abc import Callable
 from types import FrameType
 
+from erip.foundation.service import Service
 from erip.ops.guard import cluster as clusters
 from erip.ops.guard import probes
 from erip.ops.guard.configuration import Configuration
@@ -170,16 +170,10 @@ class Guard:
         return Etcd(known.etcd, known.etcd_user, known.etcd_password, tls=known.etcd_tls)
 
     def _in_background(self, name: str, round_: Callable[[], float]) -> None:
-        def run() -> None:
-            while self._stop is None:
-                try:
-                    seconds = round_()
-                except Exception:
-                    log.exception("%s", name)
-                    seconds = 1.0
-                time.sleep(seconds)
+        def turn() -> None:
+            service.pause(round_())
 
-        threading.Thread(target=run, name=name, daemon=True).start()
+        service = Service(name, turn, back_off=(1.0, 1.0)).start()
 
     def _read_cluster(self) -> float:
         """Once a second, by a client of its own."""

@@ -5,22 +5,17 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import psycopg2
-import structlog
-from django.db import Error, connection
-
 from erip.access.rules import Rule
 from erip.access.scopes import Scope
 from erip.access.standing import in_good_standing
 from erip.foundation.db.connections import drop_connection
-from erip.foundation.db.listening import heard, listening
+from erip.foundation.process.background import database_service
+from erip.foundation.process.listener import Ear, listener
 from workflows.core import cursors, lifecycle, patterns
 from workflows.events.errors import TooManyStreams
 from workflows.events.store import streams
 from workflows.events.store.streams import LOGGED_CHANNEL, Line
 from workflows.events.streaming.mailbox import Filter, Mailbox
-
-log = structlog.get_logger(__name__)
 
 #: what listening to the log needs, when a stream begins and while it lasts
 LISTEN: Final = Rule(Scope.VIEWER, ("events.view_logentry",))
@@ -59,8 +54,12 @@ class Hub:
         self._mailboxes: set[Mailbox] = set()
         #: open streams of each caller
         self._open: dict[str, int] = {}
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._service = database_service(
+            "stream-hub", self._turn, needed=self._has_listeners, lingers=LINGER, clean=self._clean, back_off=(0.3, 1.0)
+        )
+        self._ear: Ear | None = None
+        #: on the monotonic clock: when it began to read
+        self._begun = 0.0
         self._ready = threading.Event()
         self._closing = ""
         #: by partition: where it stands
@@ -89,12 +88,7 @@ class Hub:
 
     def begin(self) -> None:
         """Have it read. Blocks until it knows where it stands. Raises TooManyStreams if it cannot find out."""
-        with self._lock:
-            if self._thread is None:
-                self._stop.clear()
-                self._ready.clear()
-                self._thread = threading.Thread(target=self._run, name="stream-hub", daemon=True)
-                self._thread.start()
+        self._service.start()
         if not self._ready.wait(PATIENCE):
             raise TooManyStreams("The log cannot be read at the moment. Connect again.", retry_after=2)
 
@@ -134,60 +128,41 @@ class Hub:
 
     def stop(self) -> None:
         """For tests: end the thread."""
-        with self._lock:
-            thread = self._thread
-            self._stop.set()
-        if thread is not None:
-            thread.join(timeout=10)
+        self._service.stop(10)
 
     # --- its thread
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                if self._read():
-                    break
-            except (psycopg2.Error, Error) as error:
-                log.warning("stream_hub_lost_its_connection", error=str(error).strip())
-                drop_connection()
-                self._stop.wait(0.3)
-            except Exception:
-                log.exception("stream_hub_failed")
-                drop_connection()
-                self._stop.wait(1.0)
-        connection.close()
+    def _has_listeners(self) -> bool:
         with self._lock:
-            self._thread = None
+            return bool(self._open or self._mailboxes)
 
-    def _read(self) -> bool:
-        """Until nobody has listened for a while: then True."""
-        begun = time.monotonic()
-        alone_since: float | None = None
-        with listening(LOGGED_CHANNEL) as raw:
-            if not self._ready.is_set():
-                # After LISTEN: what is logged from here on is either read or announced.
-                self._positions = streams.ends()
-                self._ready.set()
-            while not self._stop.is_set():
-                self._catch_up()
-                self._duties()
-                with self._lock:
-                    if self._open or self._mailboxes:
-                        alone_since = None
-                    elif alone_since is None:
-                        alone_since = time.monotonic()
-                    elif time.monotonic() - alone_since > LINGER:
-                        # Under the lock: whoever comes next starts another.
-                        self._thread = None
-                        self._ready.clear()
-                        return True
-                young = time.monotonic() - begun < FIRST_SECONDS
-                heard(raw, seconds=LOOK_AT_FIRST if young else LOOK_EVERY)
-        return False
+    def _turn(self) -> None:
+        if self._ear is None:
+            self._begun = time.monotonic()
+            self._ear = listener.listen(LOGGED_CHANNEL, lambda _: self._service.wake(), gap=self._service.wake)
+        if not self._ready.is_set():
+            if not self._ear.wait_until_it_listens(PATIENCE):
+                return
+            # After LISTEN: what is logged from here on is either read or announced.
+            self._positions = streams.ends()
+            self._ready.set()
+        self._catch_up()
+        self._duties()
+        young = time.monotonic() - self._begun < FIRST_SECONDS
+        self._service.rest(LOOK_AT_FIRST if young else LOOK_EVERY)
+
+    def _clean(self) -> None:
+        """After an error, and when nobody listens any more. After an error it goes on from where it stands."""
+        drop_connection()
+        if not self._open and not self._mailboxes:
+            self._ready.clear()
+            ear, self._ear = self._ear, None
+            if ear is not None:
+                ear.close()
 
     def _catch_up(self) -> None:
         more = True
-        while more and not self._stop.is_set():
+        while more and not self._service.is_stopping:
             lines = streams.read(self._positions, None, most=PAGE)
             more = len(lines) >= PAGE
             if lines:

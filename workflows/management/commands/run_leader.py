@@ -2,11 +2,11 @@
 
 import os
 import signal
-import threading
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from erip.foundation.service import once
 from workflows.leader.loop import Leader
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -24,8 +24,7 @@ class Command(BaseCommand):
         """The duties in a thread, which is told to end; a signal's handler could interrupt them anywhere."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         leader = Leader()
-        duties = threading.Thread(target=leader.run, name="leader", daemon=True)
-        duties.start()
+        duties = once("leader", leader.run)
         told = None
         while duties.is_alive() and told is None:
             told = signal.sigtimedwait(SIGNALS, 1.0)

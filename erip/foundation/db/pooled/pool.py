@@ -43,6 +43,7 @@ from erip.foundation.db.deadlines import Clock, watcher
 from erip.foundation.db.errors import PoolExhausted
 from erip.foundation.db.pooled.checkouts import Checkout, calling_stack, current_stack, told
 from erip.foundation.db.pooled.turns import Turns
+from erip.foundation.service import once
 
 __all__ = ["Pool", "PoolExhausted", "close_all", "pool_of"]
 
@@ -303,9 +304,7 @@ class Pool:
                     self._cut(checkout, since, "hung")
                 self.invalidate(self.generation, "the server does not answer")
         elif waiting and now - self._answered > hung_for:
-            thread = threading.Thread(target=self._ask, name=f"database-probe-{self.name}", daemon=True)
-            self._probing = (now, thread)
-            thread.start()
+            self._probing = (now, once(f"database-probe-{self.name}", self._ask))
 
     def _ask(self) -> None:
         began = time.monotonic()

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from erip.foundation.service import once
 from monitoring.scaling.drivers import Driver, ScalingFailed
 from monitoring.scaling.kubernetes import KubernetesDriver
 from monitoring.scaling.local import LocalDriver
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         # The rounds are in this thread: on Linux a child dies with the thread that started it.
         for number in SIGNALS:
             signal.signal(number, lambda *_: stop.set())
-        threading.Thread(target=stop_when_told, daemon=True).start()
+        once("stop-when-told", stop_when_told)
         try:
             scaler.run()
         finally:

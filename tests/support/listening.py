@@ -1,4 +1,4 @@
-"""LISTEN on a connection of its own: none of a pool's, to which it would go back listening, and past any pooler."""
+"""A LISTEN of the test's own, past the platform's listener."""
 
 import select
 import time

@@ -1,0 +1,59 @@
+"""Group commit: one thread takes everything that came in while it was writing the last group, and writes it at once.
+
+One piece alone is written immediately (lowest latency), a thousand that come together share a transaction (highest
+throughput). There is no timer and nothing to tune.
+"""
+
+import queue
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from erip.foundation.process.background import database_service
+
+Work = TypeVar("Work")
+
+
+class GroupCommit(Generic[Work]):
+    """Hands groups to `write`, in the order in which the pieces came. `put` may be called from any thread."""
+
+    def __init__(
+        self, name: str, write: Callable[[list[Work]], None], *, keeps: bool = True, unhurried: bool = False
+    ) -> None:
+        """write: gets at least one piece, in the service's thread. It answers for each of them, also when it fails.
+
+        keeps, unhurried: as in `database_service`.
+        """
+        self._write = write
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._service = database_service(name, self._turn, keeps=keeps, unhurried=unhurried)
+        self._service.start()
+
+    def put(self, work: Work) -> None:
+        """Have it written with the next group."""
+        self._queue.put(work)
+
+    def stop(self, seconds: float) -> None:
+        """Write what was put, then end; give up after `seconds`."""
+        self._queue.put(None)
+        self._service.join(seconds)
+
+    def _turn(self) -> None:
+        group, last = self._take()
+        try:
+            if group:
+                self._write(group)
+        finally:
+            if last:
+                self._service.stop(0)
+
+    def _take(self) -> tuple[list[Work], bool]:
+        """All that is there; waits for the first. The second value: whether nothing comes after it."""
+        group: list[Work] = []
+        work = self._queue.get()
+        while work is not None:
+            group.append(work)
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class AddonConfig(AppConfig):
+    """An app that adds one thing to each hook: `tests/unit/foundation/test_hooks.py` looks for all of them."""
+
+    name = "tests.addon"
+    label = "addon"

@@ -1,0 +1,43 @@
+"""What the event bus adds to the platform."""
+
+from erip.access.origins import reserve
+from erip.foundation.hooks import Link, Menu, api_urls, event_effect, interest, light_routes, menu, worker_step
+from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
+from workflows.events import checks, janitor, types  # noqa: F401  (their own hooks)
+from workflows.events.interest import SOURCES
+from workflows.events.streaming.announcing import StreamsEffect
+from workflows.events.subscriptions import SubscriptionsEffect
+from workflows.events.triggers import Triggers
+
+
+@light_routes
+def routes() -> object:
+    from workflows.events.api.light import ROUTES
+
+    return ROUTES
+
+
+reserve(segment=OWN_SOURCES.strip("/"), types=OWN_TYPES)
+api_urls("workflows.events.api.urls")
+for effect in (Triggers(), SubscriptionsEffect(), StreamsEffect()):
+    event_effect(effect)
+for source in SOURCES:
+    interest(source)
+worker_step("workflows.events.bootstep:EventConsumer")
+worker_step("workflows.events.deliverystep:EventDeliverer")
+menu(
+    Menu(
+        "Events",
+        (
+            Link("Log", "list_alt", "admin:events_logentry_changelist", "events.view_logentry"),
+            Link("Partitions", "splitscreen", "admin:events_partition_changelist", "events.view_partition"),
+            Link("Triggers", "bolt", "admin:events_trigger_changelist", "events.view_trigger"),
+            Link("Types", "schema", "admin:events_eventtype_changelist", "events.view_eventtype"),
+            Link("Subscriptions", "webhook", "admin:events_subscription_changelist", "events.view_subscription"),
+            Link("Deliveries", "outgoing_mail", "admin:events_delivery_changelist", "events.view_delivery"),
+            Link("Dead letters", "report", "admin:events_deadletter_changelist", "events.view_deadletter"),
+            Link("Quotas", "speed", "admin:events_sourcequota_changelist", "events.view_sourcequota"),
+        ),
+        place=20,
+    )
+)

@@ -1,0 +1,32 @@
+"""What the engine adds to the platform."""
+
+from erip.foundation.hooks import Link, Menu, api_urls, light_routes, menu
+
+
+@light_routes
+def routes() -> object:
+    from workflows.api.hot import ROUTES
+
+    return ROUTES
+
+
+api_urls("workflows.api.urls")
+menu(
+    Menu(
+        "Work",
+        (
+            Link("Runs", "play_circle", "admin:workflows_workflowrun_changelist", "workflows.view_workflowrun"),
+            Link(
+                "Archived runs", "inventory_2", "admin:workflows_archivedrun_changelist", "workflows.view_archivedrun"
+            ),
+            Link(
+                "Definitions",
+                "account_tree",
+                "admin:workflows_workflowdefinition_changelist",
+                "workflows.view_workflowdefinition",
+            ),
+            Link("Workers", "memory", "admin:workflows_worker_changelist", "workflows.view_worker"),
+        ),
+        place=10,
+    )
+)

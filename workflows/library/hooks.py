@@ -1,0 +1,20 @@
+"""What the risk library adds to the platform."""
+
+from erip.foundation.hooks import Link, Menu, Pages, menu, pages
+from workflows.library import warm  # noqa: F401  (its own hook)
+
+pages(Pages("reports/", "workflows.library.urls"))
+menu(
+    Menu(
+        "Risk library",
+        (
+            Link("Obligations", "gavel", "admin:library_obligation_changelist", "library.view_obligation"),
+            Link(
+                "Decision tables", "table_chart", "admin:library_decisiontable_changelist", "library.view_decisiontable"
+            ),
+            Link("Assets", "dns", "admin:library_asset_changelist", "library.view_asset"),
+            Link("Reports", "description", "admin:library_report_changelist", "library.view_report"),
+        ),
+        place=30,
+    )
+)
