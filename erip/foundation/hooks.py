@@ -165,7 +165,7 @@ def at_bootstrap(name: str) -> Callable[[Loader], Loader]:
     return register
 
 
-def loadseeds() -> Mapping[str, int]:
+def load_seeds() -> Mapping[str, int]:
     """Load what the apps bring. Returns how much each of them loaded."""
     return {name: load() for name, load in seeds.all()}
 
