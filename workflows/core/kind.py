@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from erip.foundation.faults import Fault
+
 if TYPE_CHECKING:
     from workflows.core.graph import StepNode, Work
     from workflows.core.machine import Deciding, StepHappening, StepView
@@ -34,6 +36,8 @@ class Kind(ABC):
 
     #: what workers run for the step, or for each of its items; None: nothing
     work: "Work | None" = None
+    #: the name of the signal that it waits for; None: none
+    signal: str | None = None
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
 
@@ -55,6 +59,10 @@ class Kind(ABC):
     @abstractmethod
     def stop(self, deciding: "Deciding", node: "StepNode", view: "StepView") -> None:
         """The run has ended (it was cancelled, failed, or missed its deadline) before this step, which has a row."""
+
+    def signal_faults(self, payload: Any) -> list[Fault]:
+        """What keeps `payload` from being that of the signal that the step waits for; paths like `payload.by`."""
+        return []
 
     @abstractmethod
     def explain(self, view: "StepView", due_at: datetime | None) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from workflows.core.kind import Kind
 from workflows.core.kinds.foreach import ForEach
 from workflows.core.kinds.task import Task
+from workflows.core.kinds.wait import Wait
 
-__all__ = ["ForEach", "Kind", "Task", "default", "of", "register", "registered", "unregister"]
+__all__ = ["ForEach", "Kind", "Task", "Wait", "default", "of", "register", "registered", "unregister"]
 
 _registered: dict[str, type[Kind]] = {}
 
@@ -59,3 +60,4 @@ def of(keys: Iterable[str]) -> type[Kind] | list[str]:
 
 register(Task)
 register(ForEach)
+register(Wait)

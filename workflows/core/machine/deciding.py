@@ -11,9 +11,11 @@ from workflows.core.machine.happenings import (
     NO_ITEM,
     Happening,
     RunCancelled,
+    RunSignalled,
     RunStarted,
     RunTimedOut,
     StepHappening,
+    StepSignalled,
 )
 from workflows.core.machine.items import FanView
 from workflows.core.machine.plan import Event, Plan, RunChange, Snapshot, StepChange, StepKey, StepView
@@ -30,11 +32,13 @@ def decide(graph: Graph, snapshot: Snapshot, happenings: Sequence[Happening], no
 
 class Deciding:
     """One decision in the making. Kinds of steps read it, and write by `set`, `again`, `begin_items`, `join_items`,
-    `stop_items`, and by appending to `events` and `discarded`."""
+    `stop_items`, and by appending to `events`, `discarded` and `asks`."""
 
     def __init__(self, graph: Graph, snapshot: Snapshot, now: datetime) -> None:
         self.graph = graph
-        self.now = now
+        self._now = now
+        #: whether anything depends on the clock
+        self._timed = False
         self.run = snapshot.run
         self.state = snapshot.run.state
         self.known = snapshot.steps
@@ -48,10 +52,18 @@ class Deciding:
         self.fans: dict[str, FanView] = {step: view.fan for (step, _), view in snapshot.steps.items() if view.fan}
         #: steps whose items the run's end stopped
         self.cancels: list[str] = []
+        #: (step, signal) of steps that wait for a signal from now on
+        self.asks: list[tuple[str, str]] = []
         #: the items of steps that begin here
         self.begun: dict[str, list[StepChange]] = {}
         #: essential steps that failed for good, in the order in which they did
         self.failed = [step for (step, item), view in snapshot.steps.items() if self._fails(step, item, view)]
+
+    @property
+    def now(self) -> datetime:
+        """The moment of this decision. Whatever reads it is decided by the database's clock in the end."""
+        self._timed = True
+        return self._now
 
     def take(self, happening: Happening) -> None:
         """This happened next."""
@@ -72,13 +84,15 @@ class Deciding:
         """The steps that have become READY so far."""
         return [change for change in self.changes.values() if change.state is StepState.READY]
 
-    def _happened(self, happening: RunStarted | RunCancelled | RunTimedOut) -> None:
+    def _happened(self, happening: RunStarted | RunCancelled | RunSignalled | RunTimedOut) -> None:
         match happening:
             case RunStarted():
                 pass
             case RunCancelled():
                 detail = {"by": happening.by, "reason": happening.reason}
                 self._stop(happening, RunState.CANCELLED, "run.cancelled", "the run was cancelled", detail)
+            case RunSignalled():
+                self._signalled(happening)
             case RunTimedOut():
                 self._stop(happening, RunState.TIMED_OUT, "run.timed_out", "the run missed its deadline", {})
 
@@ -286,6 +300,17 @@ class Deciding:
         self.events.append(Event(type, detail=detail))
         self._finish(state, error={"code": state.lower(), "message": message, **detail})
 
+    def _signalled(self, happening: RunSignalled) -> None:
+        """To exactly one step: the first that waits for it."""
+        signal = happening.signal
+        for id, node in self.graph.steps.items():
+            if node.how.signal == signal.name:
+                view = self.steps.get((id, NO_ITEM))
+                if view is not None and view.state is StepState.WAITING:
+                    node.how.happened(self, node, StepSignalled(id, signal))
+                    return
+        self.discarded.append(happening)
+
     def _finish(self, state: RunState, output: Any = None, error: Mapping[str, Any] | None = None) -> None:
         """End the run. What becomes of each step that has not ended is for its kind to say."""
         self.state = state
@@ -305,6 +330,7 @@ class Deciding:
             self._settle()
         changes = [*self.changes.values(), *(change for items in self.begun.values() for change in items)]
         ready = tuple((change.step, change.item) for change in changes if change.state is StepState.READY)
+        joins = tuple(step for step, fan in self.fans.items() if fan.over)
         return Plan(
             tuple(changes),
             self.run_change,
@@ -313,9 +339,15 @@ class Deciding:
             tuple(self.discarded),
             self.fans,
             tuple(releases),
-            tuple(step for step, fan in self.fans.items() if fan.over),
+            joins,
             tuple(self.cancels),
+            self._open_asks() if self.asks else (),
+            bool(self._timed or joins or self.cancels or self.asks),
         )
+
+    def _open_asks(self) -> tuple[tuple[str, str], ...]:
+        """The run may have ended, or the signal may have come, after the step began to wait."""
+        return tuple(ask for ask in self.asks if self.steps[ask[0], NO_ITEM].state is StepState.WAITING)
 
     def _settle(self) -> None:
         """RUNNING while something can go on by itself, WAITING while nothing can, PENDING before the first claim."""

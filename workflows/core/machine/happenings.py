@@ -95,6 +95,27 @@ class StepResolved(StepHappening):
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """What somebody sends to a run."""
+
+    #: made by the sender's request: it is found again by it
+    id: str
+    name: str
+    payload: Any
+    #: the principal who sent it
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepSignalled(StepHappening):
+    """The step is given a signal that it waits for."""
+
+    step: str
+    signal: Signal
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
 class ItemsEnded(StepHappening):
     """Every item of a step has ended. results: of all items, in order; None if their outputs are too large."""
 
@@ -110,11 +131,18 @@ class RunCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSignalled:
+    """A signal was sent to the run. Discarded if no step waits for it: then it is to be kept."""
+
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
 class RunTimedOut:
     """The run's deadline has passed."""
 
 
-Happening = RunStarted | StepHappening | RunCancelled | RunTimedOut
+Happening = RunStarted | StepHappening | RunCancelled | RunSignalled | RunTimedOut
 
 
 # Note [Fencing]

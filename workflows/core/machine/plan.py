@@ -105,3 +105,9 @@ class Plan:
     #: steps that ended with the run before their items did: what of these has not begun, or can be repeated, is to be
     #: cancelled
     cancels: tuple[str, ...] = ()
+    #: (step, signal) of steps that wait for a signal from now on: the first one that was kept for each is to be handed
+    #: in as StepSignalled
+    asks: tuple[tuple[str, str], ...] = ()
+    #: whether it holds only under the run's lock and with the database's clock: what was decided elsewhere is decided
+    #: again there
+    locked: bool = False
