@@ -112,6 +112,13 @@ class RunNotEnded(WorkflowsError):
     status = 409
 
 
+class SignalNotWanted(WorkflowsError):
+    """No step of the run can take that signal: each that waits for it has ended, or has one already."""
+
+    code = "signal_not_wanted"
+    status = 409
+
+
 class StepNotUnknown(WorkflowsError):
     """The step does not wait for a person: its outcome is known, or still to come."""
 

@@ -1,5 +1,6 @@
 """What can be read of workflows: plain values, ready for JSON. Nothing here changes anything."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -13,8 +14,9 @@ from erip.foundation import json_values
 from erip.foundation.db import prepared
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.db.router import reads_from_replica
-from workflows.core.graph import StepNode
-from workflows.core.machine import NO_ITEM
+from workflows.core.graph import Graph, StepNode
+from workflows.core.machine import NO_ITEM, StepView
+from workflows.core.machine.items import FanView
 from workflows.core.states import RunState, StepState
 from workflows.errors import UnknownRun, UnknownStep
 from workflows.graphs import graph_of
@@ -66,9 +68,10 @@ def run_detail(run_id: str) -> dict[str, Any]:
     by_step = {step: _told(*told) for step, *told in (row[len(_SUMMARY) + 3 :] for row in rows) if step is not None}
     counts = _item_counts(runs, id_) if any(step["items"] is not None for step in by_step.values()) else {}
     ended = RunState(run["status"]).ended
-    told = [
-        _step(node, by_step.get(node.id), ended, counts.get(node.id)) for node in graph_of(version_id).steps.values()
-    ]
+    graph = graph_of(version_id)
+    told = [_step(node, by_step.get(node.id), ended, counts.get(node.id)) for node in graph.steps.values()]
+    if not ended or any(step["status"] in _GOING_ON for step in told):
+        _explain(graph, told)
     return {**run, "input": _json(input_), "output": _json(output), "steps": told}
 
 
@@ -195,7 +198,8 @@ _DETAIL = """
 SELECT r.version_id, r.workflow, v.number, r.state, r.lane, r.business_key, r.error, r.created_at, r.started_at,
        r.finished_at, r.deadline_at, r.started_by,
        CASE WHEN row_number() OVER () = 1 THEN r.input END, CASE WHEN row_number() OVER () = 1 THEN r.output END,
-       s.step, s.state, s.attempt, w.name, s.started_at, s.finished_at, s.input, s.output, s.error, s.items
+       s.step, s.state, s.attempt, w.name, s.started_at, s.finished_at, s.input, s.output, s.error, s.items,
+       s.due_at
 FROM {runs} r JOIN workflows_workflowversion v ON v.id = r.version_id
 LEFT JOIN {steps} s ON s.run_id = r.id AND s.item = %s
 LEFT JOIN workflows_worker w ON w.id = s.worker_id
@@ -209,7 +213,7 @@ def _json(text: str | None) -> Any:
 
 def _told(*columns: Any) -> dict[str, Any]:
     """A step as its row tells it."""
-    state, attempt, worker, started_at, finished_at, input_, output, error, items = columns
+    state, attempt, worker, started_at, finished_at, input_, output, error, items, due_at = columns
     return {
         "status": state,
         "attempt": attempt,
@@ -220,23 +224,43 @@ def _told(*columns: Any) -> dict[str, Any]:
         "output": _json(output),
         "error": _json(error),
         "items": items,
+        "due_at": due_at,
     }
 
 
 def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict[str, int] | None) -> dict[str, Any]:
     # What never got a row either still waits for its needs, or the run ended without it.
-    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 7)
+    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 8)
     step = {
         "id": node.id,
         "item": None,
+        "kind": node.kind,
         "uses": node.work.uses if node.work else None,
         "needs": list(node.needs),
         "essential": node.essential,
         **(told or without),
+        "waits_for": None,
     }
     if step["items"] is not None:
         step["items"] = {"total": step["items"], "by_status": counts or {}}
     return step
+
+
+_GOING_ON = frozenset({StepState.READY, StepState.RUNNING, StepState.WAITING, StepState.UNKNOWN})
+
+
+def _explain(graph: Graph, steps: Sequence[dict[str, Any]]) -> None:
+    """Say of each step that has not ended what it waits for: of one that has not begun, for which steps."""
+    ended = {step["id"] for step in steps if StepState(step["status"]).ended}
+    for step in steps:
+        node, state = graph.steps[step["id"]], StepState(step["status"])
+        if state is StepState.PENDING:
+            needs = [need for need in node.needs if need not in ended] or ["the other steps"]
+            step["waits_for"] = f"waits for {' and '.join(needs)} to end"
+        elif state in _GOING_ON:
+            counts = step["items"]["by_status"] if step["items"] else None
+            fan = FanView.of({StepState(name): count for name, count in counts.items()}) if counts else None
+            step["waits_for"] = node.how.explain(StepView(state, step["attempt"], fan=fan), step["due_at"])
 
 
 def _of_row(row: StepColumns) -> dict[str, Any]:

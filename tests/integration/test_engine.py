@@ -331,7 +331,6 @@ def test_the_database_refuses_nonsense(transactional_db) -> None:
         "UPDATE workflows_workflowrun SET state = 'DONE'",
         "UPDATE workflows_workflowrun SET lane = 'urgent'",
         "UPDATE workflows_steprun SET state = 'RUNNING'",
-        "UPDATE workflows_steprun SET state = 'WAITING'",
         "UPDATE workflows_steprun SET ready_at = NULL",
         "UPDATE workflows_steprun SET item = -2",
         "INSERT INTO workflows_steprun SELECT * FROM workflows_steprun",

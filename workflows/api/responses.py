@@ -151,7 +151,8 @@ class StepItemPage(Answer):
 class Step(Answer):
     id = serializers.CharField()
     item = serializers.IntegerField(allow_null=True)
-    uses = serializers.CharField()
+    kind = serializers.CharField(help_text="The kind of step: task, foreach, wait.")
+    uses = serializers.CharField(allow_null=True, help_text="The registered step that workers run for it, if any.")
     needs = serializers.ListField(child=serializers.CharField())
     status = StepStatus()
     attempt = serializers.IntegerField()
@@ -163,12 +164,21 @@ class Step(Answer):
     error = AnyJson()
     essential = serializers.BooleanField()
     items = ItemCounts(allow_null=True, help_text="Of a step with `foreach` that has begun.")
+    due_at = serializers.DateTimeField(allow_null=True, help_text="When it goes on by itself, while it waits.")
+    waits_for = serializers.CharField(allow_null=True, help_text="What it waits for, in one sentence.")
 
 
 class Run(RunListed):
     input = JsonObject()
     output = AnyJson()
     steps = Step(many=True, help_text="In the order of the definition.")
+
+
+class Signalled(Answer):
+    status = serializers.ChoiceField(
+        ["given", "kept"], help_text="given: a step waited for it and goes on. kept: the first that will wait takes it."
+    )
+    step = serializers.CharField(allow_null=True, help_text="The step that it was given to.")
 
 
 class Event(Answer):

@@ -17,7 +17,7 @@ from erip.foundation.http.problems import MEDIA_TYPE
 
 from .once import REPLAYED, Restore, once
 from .responses import Problem
-from .serializers import NAME, STEP
+from .serializers import NAME, SIGNAL, STEP
 
 _MEANINGS = {
     400: "A header, the query or the JSON syntax cannot be read.",
@@ -42,6 +42,9 @@ NAME_PARAMETER = OpenApiParameter(
 RUN_PARAMETER = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The run's id.")
 STEP_PARAMETER = OpenApiParameter(
     "step", {"type": "string", "pattern": f"^{STEP}$"}, OpenApiParameter.PATH, description="The step's id."
+)
+SIGNAL_PARAMETER = OpenApiParameter(
+    "name", {"type": "string", "pattern": f"^{SIGNAL}$"}, OpenApiParameter.PATH, description="The signal's name."
 )
 VERSION_PARAMETER = OpenApiParameter(
     "number", {"type": "integer", "minimum": 1, "maximum": 999_999_999}, OpenApiParameter.PATH

@@ -9,6 +9,7 @@ from workflows.core.states import Lane, RunState, StepState
 
 NAME = r"[a-z][a-z0-9-]{0,62}"
 STEP = r"[a-z][a-z0-9_]{0,62}"
+SIGNAL = r"[a-z][a-z0-9_.-]{0,62}"
 BULK_MAX = 10_000
 KEY_MAX = 200
 INT32 = 2**31 - 1
@@ -56,6 +57,12 @@ class CancelRun(StrictSerializer):
 
 class RetryRun(StrictSerializer):
     """Run again; there is nothing to say."""
+
+
+class SendSignal(StrictSerializer):
+    """A signal to a run."""
+
+    payload = AnyJson(required=False, help_text="Any JSON value; it must fit the schema of the step that waits for it.")
 
 
 class ResolveStep(StrictSerializer):

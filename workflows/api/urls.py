@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
-from .serializers import NAME, STEP
+from .serializers import NAME, SIGNAL, STEP
 from .views import runs, schemas, steps, workflows
 
 
@@ -15,12 +15,17 @@ class StepId(StringConverter):
     regex = STEP
 
 
+class SignalName(StringConverter):
+    regex = SIGNAL
+
+
 class VersionNumber(IntConverter):
     regex = "[1-9][0-9]{0,8}"  # nine digits stay within PostgreSQL's integer
 
 
 register_converter(WorkflowName, "workflow")
 register_converter(StepId, "step")
+register_converter(SignalName, "signal")
 register_converter(VersionNumber, "version")
 
 urlpatterns = [
@@ -35,6 +40,7 @@ urlpatterns = [
     path("runs/<uuid:id>/cancel", runs.RunCancel.as_view()),
     path("runs/<uuid:id>/retry", runs.RunRetry.as_view()),
     path("runs/<uuid:id>/events", runs.RunEvents.as_view()),
+    path("runs/<uuid:id>/signals/<signal:name>", runs.RunSignal.as_view()),
     path("runs/<uuid:id>/steps/<step:step>/items", steps.StepItems.as_view()),
     path("runs/<uuid:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),

@@ -118,3 +118,7 @@ class Graph:
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that keeps `data` from being this workflow's input; paths like `input.cves[0]`."""
         return self.input_check.faults(data, at="input") if self.input_check else []
+
+    def waiting_for(self, signal: str) -> dict[str, StepNode]:
+        """The steps that wait for a signal of this name at some time, in their order."""
+        return {id: node for id, node in self.steps.items() if node.how.signal == signal}

@@ -26,6 +26,7 @@ class StepState(StrEnum):
     READY = "READY"  # may be claimed by a worker                      → RUNNING, CANCELLED
     RUNNING = "RUNNING"  # claimed; `attempt` is the claim's fencing token → any but PENDING
     WAITING = "WAITING"  # rests until `due_at` before its next attempt → READY, CANCELLED (an item: PENDING)
+    #                      of a step with `wait`: for its moment or its signal → SUCCEEDED, FAILED, CANCELLED
     UNKNOWN = "UNKNOWN"  # not idempotent, and its outcome was lost    → READY, SUCCEEDED, FAILED (an item: PENDING)
     SUCCEEDED = "SUCCEEDED"  # its output is recorded                  (end)
     FAILED = "FAILED"  # its last attempt failed, or may not be repeated (end)

@@ -5,6 +5,7 @@ from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.idempotency import IdempotencyKey
 from workflows.models.runs import StepRun, WorkflowRun
+from workflows.models.signals import RunSignal
 from workflows.models.workers import Worker
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "ArchivedStepRun",
     "IdempotencyKey",
     "RunEvent",
+    "RunSignal",
     "StepRun",
     "Worker",
     "WorkflowDefinition",

@@ -124,7 +124,7 @@ class StepRun(StepColumns):
             models.Index(fields=["lane", "ready_at"], name="step_ready", condition=Q(state="READY")),
             # what a lost worker left behind
             models.Index(fields=["worker"], name="step_running", condition=Q(state="RUNNING")),
-            # whose rest is over
+            # whose moment has come; one that waits for a signal may have none
             models.Index(fields=["due_at"], name="step_waiting", condition=Q(state="WAITING")),
             # which items come next; a step that is no fan-out is never in it
             models.Index(
@@ -143,7 +143,6 @@ class StepRun(StepColumns):
                 name="step_running_is_owned",
             ),
             models.CheckConstraint(condition=~Q(state="READY") | Q(ready_at__isnull=False), name="step_ready_since"),
-            models.CheckConstraint(condition=~Q(state="WAITING") | Q(due_at__isnull=False), name="step_waiting_is_due"),
             models.CheckConstraint(
                 condition=~Q(state__in=sorted(STEP_ENDS)) | Q(finished_at__isnull=False), name="step_ended_at"
             ),

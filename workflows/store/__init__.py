@@ -15,7 +15,7 @@ The functions here run in the caller's transaction; each says whether it needs o
 transaction of its own in autocommit; several of them in one string are one round trip and one transaction.
 
 One module an idea: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
-`workers`, `searches`.
+`signals`, `workers`, `searches`.
 """
 
 from workflows.store.archive import archive_runs, count_archivable, drop_archive
@@ -24,6 +24,7 @@ from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_
 from workflows.store.fan_outs import PORTION
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.searches import due_steps, overdue_runs
+from workflows.store.signals import ended_steps, keep_signal, signals_kept
 from workflows.store.starts import insert_runs, start_run, still_ready
 from workflows.store.values import (
     RUN_ENDED_CHANNEL,
@@ -68,11 +69,13 @@ __all__ = [
     "count_archivable",
     "drop_archive",
     "due_steps",
+    "ended_steps",
     "forget_idempotency_keys",
     "from_json",
     "heartbeat",
     "insert_runs",
     "keep_answer",
+    "keep_signal",
     "lane_loads",
     "next_worker_id",
     "orphaned_steps",
@@ -81,6 +84,7 @@ __all__ = [
     "rehint_stale_ready",
     "retire_worker",
     "run_of_key",
+    "signals_kept",
     "stale_ready_runs",
     "start_run",
     "steps_of_worker",

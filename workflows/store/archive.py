@@ -41,6 +41,8 @@ def archive_runs(*, older_than: float, limit: int) -> int:
             return 0
         for month in sorted({_month_of(id_) for id_ in ids}):
             _make_partitions(month)
+        # What was kept for a run that has ended nobody takes any more; that it came is among the run's events.
+        cursor.execute("DELETE FROM workflows_runsignal WHERE run_id = ANY(%s::uuid[])", [ids])
         for hot, archive, key in _MOVES:
             columns = ", ".join(f'"{field.column}"' for field in hot._meta.concrete_fields)
             cursor.execute(

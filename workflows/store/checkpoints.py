@@ -13,6 +13,7 @@ from workflows.core.states import RunState, StepState
 from workflows.store.fan_outs import cancel_items, items_ended
 from workflows.store.fan_outs import load as load_items
 from workflows.store.rows import Writes
+from workflows.store.signals import take_signal
 from workflows.store.values import Applied, Claim, Known, Report, claimable, from_json
 
 _SURE = (machine.StepSucceeded, machine.StepTaken)
@@ -84,11 +85,11 @@ class _Group:
     def apply(self, runs: Mapping[str, Known], now: datetime, *, locked: bool = False) -> None:
         """Decide on what is known of these runs, and write where it still holds; the others are forgotten.
 
-        locked: the runs are, in a transaction. Fan-outs that end are left to that: their last item, their join and what
-        follows it become visible together.
+        locked: the runs are, in a transaction. What needs that (`Plan.locked`) is left to it: the last item of a step,
+        the join and what follows it become visible together, and so do a step that waits and the signal kept for it.
         """
         writes = Writes(self.reporter)
-        joins: list[tuple[str, str]] = []
+        locking: list[tuple[str, machine.Plan]] = []
         discarded: list[Report] = []
         for run_id, run in runs.items():
             reports = self.by_run[run_id]
@@ -98,9 +99,10 @@ class _Group:
                 plan = decided.plan
             else:
                 plan = machine.decide(graph, run.snapshot, [report.happening for report in reports], now)
-            if (plan.joins or plan.cancels) and not locked:
-                continue
-            joins.extend((run_id, step) for step in plan.joins)
+            if plan.locked:
+                if not locked:
+                    continue
+                locking.append((run_id, plan))
             if plan.discarded:
                 discarded.extend(report for report in reports if report.happening in plan.discarded)
             writes.add_plan(
@@ -109,19 +111,29 @@ class _Group:
         if not writes.runs:
             return
         self._write(writes, runs, discarded)
-        for run_id, step in joins:
-            self._join(run_id, step, now)
+        for run_id, plan in locking:
+            self._follow(run_id, plan, now)
 
-    def _join(self, run_id: str, step: str, now: datetime) -> None:
-        """The end of a fan-out whose last items were just written, and what follows from it. In a transaction."""
-        run = self.known.get(run_id)
-        if run is None:
-            return  # another fan-out of the run was joined first, and that ended it
+    def _follow(self, run_id: str, plan: machine.Plan, now: datetime) -> None:
+        """What else happened by what was just written: all items of a step have ended, or a signal was kept for one
+        that waits now. In a transaction. A run that is no longer known has ended meanwhile."""
+        for step in plan.joins:
+            if run_id in self.known:
+                self._go_on(run_id, items_ended(run_id, step), now)
+        for step, name in plan.asks:
+            run = self.known.get(run_id)
+            waits = run is not None and run.snapshot.steps[step, NO_ITEM].state is StepState.WAITING
+            if waits and (signal := take_signal(run_id, name)):
+                self._go_on(run_id, machine.StepSignalled(step, signal), now)
+
+    def _go_on(self, run_id: str, happening: machine.Happening, now: datetime) -> None:
+        run = self.known[run_id]
         graph = self.graph_of(run.version_id)
-        plan = machine.decide(graph, run.snapshot, [items_ended(run_id, step)], now)
+        plan = machine.decide(graph, run.snapshot, [happening], now)
         writes = Writes(self.reporter)
         writes.add_plan(run_id, run, graph, plan, reports=[], claimable=1 if self.go_on else 0)
         self._write(writes, [run_id], [])
+        self._follow(run_id, plan, now)
 
     def _write(self, writes: Writes, runs: Iterable[str], discarded: Sequence[Report]) -> None:
         with connection.cursor() as cursor:

@@ -166,7 +166,7 @@ class Writes:
             if change.new:
                 # One with an attempt was claimed here, or begun in a stride.
                 worker = self._reporter if attempt else None
-                if change.items is not None and state is StepState.RUNNING:
+                if state is StepState.WAITING or (change.items is not None and state is StepState.RUNNING):
                     began = 0.0
                 self.step_inserts.append((*row, step_lane, worker, to_json(change.input), began, change.items))
             else:

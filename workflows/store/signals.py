@@ -1,0 +1,66 @@
+"""Signals that are kept for a run until a step waits for them. Each function needs the run's lock."""
+
+from django.db import connection
+
+from workflows.core.machine import Signal
+from workflows.store.values import from_json, to_json
+
+
+def keep_signal(run_id: str, signal: Signal) -> None:
+    """Keep a signal for which no step waits yet, and record that."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH kept AS (
+                INSERT INTO workflows_runsignal (run_id, key, name, payload, sent_by)
+                VALUES (%(run)s, %(key)s, %(name)s, %(payload)s::jsonb, %(by)s)
+            )
+            INSERT INTO workflows_runevent (run_id, at, type, detail)
+            VALUES (%(run)s, clock_timestamp(), 'run.signal_kept',
+                    jsonb_build_object('signal', %(name)s::text, 'id', %(key)s::text, 'by', %(by)s::text))
+            """,
+            {
+                "run": run_id,
+                "key": signal.id,
+                "name": signal.name,
+                "payload": to_json(signal.payload),
+                "by": signal.by,
+            },
+        )
+
+
+def take_signal(run_id: str, name: str) -> Signal | None:
+    """The first signal of that name that was kept, which from now on is not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM workflows_runsignal WHERE id = (
+                SELECT id FROM workflows_runsignal WHERE run_id = %s AND name = %s ORDER BY id LIMIT 1
+            )
+            RETURNING key, name, payload::text, sent_by
+            """,
+            [run_id, name],
+        )
+        row = cursor.fetchone()
+    return Signal(row[0], row[1], from_json(row[2]), row[3]) if row else None
+
+
+def signals_kept(run_id: str, name: str) -> int:
+    """How many signals of that name are kept."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM workflows_runsignal WHERE run_id = %s AND name = %s", [run_id, name])
+        count: int = cursor.fetchone()[0]
+        return count
+
+
+def ended_steps(run_id: str) -> set[str]:
+    """The steps of a run that have ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT step FROM workflows_steprun
+            WHERE run_id = %s AND item = -1 AND state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')
+            """,
+            [run_id],
+        )
+        return {row[0] for row in cursor.fetchall()}
