@@ -44,6 +44,7 @@ VALUES = {
     "uuid": "00000000-0000-0000-0000-000000000000",
     "workflow": "look-up",
     "step": "enrich",
+    "signal": "none.such",
     "version": "1",
     "position": "1-1",
     "letter": "1",

@@ -13,6 +13,7 @@ from django.db import connections
 
 from erip.access.scopes import Scope
 from erip.foundation.http.documents import _document
+from tests.definitions import publish as publish_text
 from tests.support.api import DEFINITION, INPUT, Api, key, publish
 from workflows import engine
 from workflows.events.models import DeadLetter, Delivery
@@ -44,6 +45,11 @@ def cancelled() -> str:
     made = run()
     engine.cancel_run(made, principal="test")
     return made
+
+
+def waiting_run() -> str:
+    publish_text("name: waits\nsteps: {one: {wait: {signal: go}}, two: {wait: {signal: go}}}")
+    return engine.start_runs("waits", [engine.StartRequest({})], principal="test")[0].id
 
 
 def unknown_step() -> str:
@@ -78,6 +84,7 @@ REQUESTS = {
     ),
     "cancelRun": lambda api: (f"/runs/{run()}/cancel", {"reason": "a"}, {"reason": "b"}),
     "retryRun": lambda api: (f"/runs/{cancelled()}/retry", {}, None),
+    "signalRun": lambda api: (f"/runs/{waiting_run()}/signals/go", {"payload": 1}, {"payload": 2}),
     "resolveStep": lambda api: (
         f"/runs/{unknown_step()}/steps/enrich/resolve",
         {"outcome": "failed"},

@@ -33,6 +33,19 @@ steps:
   a: {uses: sample.echo, with: {value: "${{ input.v }}"}}
 output: ${{ steps.a.output.value }}
 """
+SIGNALLED = """
+name: signalled
+steps:
+  w: {wait: {signal: go}}
+output: ${{ steps.w.output.payload }}
+"""
+SIGNALLED_LATE = """
+name: signalled-late
+steps:
+  a: {uses: sample.echo, with: {value: 1}}
+  w: {needs: [a], wait: {signal: go}}
+output: ${{ steps.w.output.payload }}
+"""
 HELD = "name: held\nsteps:\n  a: {uses: sample.block_once}\noutput: '${{ steps.a.output }}'\n"
 
 ODD = [
@@ -59,7 +72,7 @@ class World:
         keys.forget_cached()
         self.api = Api(key())
         self.executor = executor
-        for definition in (ECHO, HELD):
+        for definition in (ECHO, HELD, SIGNALLED, SIGNALLED_LATE):
             publish(definition)
 
     def send(self, method: str, path: str, text: str, **headers: str) -> Any:
@@ -106,6 +119,19 @@ def resolved(world: World, text: str) -> Any:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE workflows_steprun SET state = 'UNKNOWN', started_at = now() WHERE run_id = %s", [run_id])
     world.send("POST", f"/runs/{run_id}/steps/a/resolve", f'{{"outcome": "succeeded", "output": {text}}}')
+    return queries.run_detail(run_id)["output"]
+
+
+def signal_given(world: World, text: str) -> Any:
+    run_id = world.send("POST", "/workflows/signalled/runs", '{"input": {}}')["id"]
+    assert world.send("POST", f"/runs/{run_id}/signals/go", f'{{"payload": {text}}}')["step"] == "w"
+    return queries.run_detail(run_id)["output"]
+
+
+def signal_kept(world: World, text: str) -> Any:
+    run_id = world.send("POST", "/workflows/signalled-late/runs", '{"input": {}}')["id"]
+    assert world.send("POST", f"/runs/{run_id}/signals/go", f'{{"payload": {text}}}')["step"] is None
+    world.executor.execute([run_id])
     return queries.run_detail(run_id)["output"]
 
 
@@ -189,8 +215,8 @@ def column(_: World, text: str) -> Any:
 
 
 DOORS: list[Door] = [
-    run, many_runs, step, resolved, trigger, definition_json, definition_yaml, event_type, structured, batch, binary,
-    column,
+    run, many_runs, step, resolved, signal_given, signal_kept, trigger, definition_json, definition_yaml, event_type,
+    structured, batch, binary, column,
 ]  # fmt: skip
 
 
