@@ -1,4 +1,4 @@
-"""Settings of the database layer; docs/database.md says what each is for. Times are in seconds."""
+"""Settings of the database layer; docs/explanation/database.md says what each is for. Times are in seconds."""
 
 from typing import Any
 

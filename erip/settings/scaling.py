@@ -1,4 +1,4 @@
-"""Settings of the autoscaler: docs/autoscaling.md says what they do."""
+"""Settings of the autoscaler: docs/how-to/autoscaling.md says what they do."""
 
 import environ
 

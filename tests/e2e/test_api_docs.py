@@ -1,4 +1,4 @@
-"""The commands in docs/api.md and docs/events.md run as they stand."""
+"""The commands in docs/reference/api.md and docs/reference/events.md run as they stand."""
 
 import os
 import re
@@ -18,14 +18,14 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")
 @pytest.mark.django_db(transaction=True)
 def test_the_documents_commands_run_and_none_is_a_server_error():
-    statuses = run_commands("api.md")
+    statuses = run_commands("reference/api.md")
     assert statuses == ["200", "201", "202", "202", "202", "202", "200", "200", "200", "200", "422"]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")
 @pytest.mark.django_db(transaction=True)
 def test_the_commands_about_events_run_too():
-    statuses = run_commands("events.md")
+    statuses = run_commands("reference/events.md")
     assert set(statuses) <= {"200", "201", "202", "204"}
     assert statuses[:3] == ["202", "202", "202"]
 

@@ -166,7 +166,7 @@ def test_what_is_no_list_or_too_long_fails_the_step_with_its_reason(run_to_end, 
 
 
 def test_the_example_of_the_documentation_runs(run_to_end) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "definitions.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "definitions.md").read_text("utf-8")
     example = re.search(r"```yaml\n(name: ask-vendors.*?)```", text, re.DOTALL)
     assert example
     publish(example[1])

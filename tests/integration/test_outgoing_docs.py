@@ -1,4 +1,4 @@
-"""The webhook example of docs/outgoing-events.md is accepted as it stands there."""
+"""The webhook example of docs/reference/outgoing-events.md is accepted as it stands there."""
 
 import re
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from workflows.events.models import Subscription
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DOCS = (Path(__file__).parents[2] / "docs" / "outgoing-events.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "reference" / "outgoing-events.md").read_text("utf-8")
 
 
 def test_the_subscription_of_the_documentation_is_made_and_its_secret_verifies_what_it_signs() -> None:

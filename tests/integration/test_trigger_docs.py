@@ -1,4 +1,4 @@
-"""The examples of docs/triggers.md run as they stand there."""
+"""The examples of docs/reference/triggers.md run as they stand there."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from workflows.models import WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-DOCS = (Path(__file__).parents[2] / "docs" / "triggers.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "reference" / "triggers.md").read_text("utf-8")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The example of docs/definitions.md is a definition that runs."""
+"""The example of docs/reference/definitions.md is a definition that runs."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from workflows.core.definition import parse, validate
 
-DOCS = Path(__file__).parents[2] / "docs" / "definitions.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "definitions.md"
 
 
 def registered(name: str) -> SimpleNamespace:

@@ -11,5 +11,5 @@ Map (one area each; in every area the computation is plain Python, ORM loading s
     trust/      the organisation's trust score
     notify/     e-mail and signed webhooks
 
-docs/library.md describes every step with its fields, formulas and sources.
+docs/reference/library.md describes every step with its fields, formulas and sources.
 """

@@ -149,7 +149,7 @@ class NextVersionForm(forms.ModelForm):
     document = JsonText(
         label="fields and rows",
         widget=forms.Textarea(attrs={"rows": 30, "cols": 110, "spellcheck": "false"}),
-        help_text="The first row that matches decides. docs/library.md describes the format.",
+        help_text="The first row that matches decides. docs/reference/library.md describes the format.",
     )
 
     class Meta:

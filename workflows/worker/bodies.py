@@ -66,7 +66,7 @@ def _refused(claim: Claim, message: str) -> Happening:
 
 
 def failed(claim: Claim, error: Exception) -> Happening:
-    """The report of a body that raised. See docs/definitions.md for which errors are tried again."""
+    """The report of a body that raised. See docs/reference/definitions.md for which errors are tried again."""
     retryable, retry_after, code, certain = True, None, "step_raised", False
     match error:
         case StepError():

@@ -4,7 +4,9 @@ from django.db import OperationalError
 
 
 class PoolExhausted(OperationalError):
-    """Every connection of this process is in use. Raise ERIP_DB_MAX, or look for who keeps them (docs/database.md)."""
+    """Every connection of this process is in use. Raise ERIP_DB_MAX, or look for who keeps them
+    (docs/explanation/database.md).
+    """
 
     #: it has waited already
     transient = False

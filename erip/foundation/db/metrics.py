@@ -1,6 +1,6 @@
 """What the database layer counts, in a registry of its own: whoever exposes metrics reads REGISTRY.
 
-Names and labels are a contract (docs/database.md). `database` is Django's alias.
+Names and labels are a contract (docs/explanation/database.md). `database` is Django's alias.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram

@@ -34,7 +34,7 @@ class Obligation(models.Model):
         default=list,
         blank=True,
         validators=[clocks_that_run],
-        help_text='[] where the law says "without undue delay" only; docs/library.md describes the fields',
+        help_text='[] where the law says "without undue delay" only; docs/reference/library.md describes the fields',
     )
     wording = models.CharField(max_length=300, help_text="the time limit in words")
     jurisdictions = words("places whose law it is; a member state counts as EU")

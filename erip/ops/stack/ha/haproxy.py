@@ -68,7 +68,8 @@ class HaProxy(Node):
                 if cursor.fetchone() != (2,):
                     return False
                 make_role(cursor, ROLE, self.password, DATABASE, may_create_databases=False)
-                # Without it nobody can tell whether a replica streams, and the router uses none (docs/database.md).
+                # Without it nobody can tell whether a replica streams, and the router uses none
+                # (docs/explanation/database.md).
                 cursor.execute(f"GRANT pg_monitor TO {ROLE}")
         except psycopg2.Error:
             return False

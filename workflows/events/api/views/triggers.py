@@ -88,9 +88,9 @@ class TriggerOne(APIView):
         id="putTrigger",
         summary="Store a trigger",
         description=(
-            "The rule has the format of a definition's `on` (docs/definitions.md). It is asked before the rules of the "
-            "workflow's own definition. A change becomes the next version; the same again changes nothing. It is in "
-            "force within a second."
+            "The rule has the format of a definition's `on` (docs/reference/definitions.md). It is asked before the "
+            "rules of the workflow's own definition. A change becomes the next version; the same again changes "
+            "nothing. It is in force within a second."
         ),
         parameters=[NAME, response_header("Location", "Where the trigger is.", 200, 201)],
         request=serializers.PutTrigger,
