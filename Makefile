@@ -7,7 +7,8 @@ INPUT ?=
 HA ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
-JOBS ?= $(if $(PYTEST_ARGS),0,2)
+# Three, for two cores: half of the time a test waits for something.
+JOBS ?= $(if $(PYTEST_ARGS),0,3)
 CHECKS := lint format types imports migrations security test
 
 export PYTHONUNBUFFERED := 1

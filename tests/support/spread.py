@@ -51,9 +51,10 @@ def _place(item: pytest.Item) -> int:
 
 
 class FromBothEnds(LoadFileScheduling):
-    """One process takes the tests that wait, from the front; the other those that compute, from the back. They meet.
+    """The first process takes the tests that wait, from the front; the second those that compute, from the back, and so
+    on. They meet.
 
-    Two failovers at once would miss their deadlines on two cores, and two tests that compute leave none for a failover.
+    So a failover runs beside something that computes for as long as there are both, and the cores are seldom idle.
     """
 
     def _split_scope(self, nodeid: str) -> str:
