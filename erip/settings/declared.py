@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-Value = TypeVar("Value")
 _Optional = TypeVar("_Optional", "int", "int | None")
 
 
@@ -81,20 +80,19 @@ class Declarations:
         read: Callable[..., Any],
         name: str,
         kind: str,
-        default: Value,
+        default: Any,
         about: str,
         shown: str | None = None,
         secret: bool = False,
-    ) -> Value:
+    ) -> Any:
         DECLARED[name] = Declared(
             name, self.section, kind, _written(default) if shown is None else shown, about, secret
         )
         try:
-            value: Value = read(name, default=default)
+            return read(name, default=default)
         except (ValueError, ImproperlyConfigured):
             _faults[name] = "is neither true nor false" if kind == "yes or no" else f"is not a {kind}"
             return default
-        return value
 
 
 def check() -> None:
