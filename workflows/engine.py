@@ -20,6 +20,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import orjson
+import structlog
 from django.db import IntegrityError, transaction
 
 from erip.foundation.db import retry
@@ -38,6 +39,7 @@ from workflows.core.machine import (
     RunView,
     Signal,
     Snapshot,
+    StepDue,
     StepResolved,
 )
 from workflows.core.states import Lane, RunState
@@ -61,8 +63,12 @@ from workflows.starts import admission, dispatch, handover, precedence, versions
 from workflows.starts.versions import Version
 from workflows.store import NewRun, Report, StartKey
 
+log = structlog.get_logger(__name__)
+
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
+#: seconds after which a due step is looked at again whose run's definition this release cannot read
+UNREADABLE_AGAIN_AFTER = 60.0
 #: runs checked or planned by a large start before it looks whether a more urgent one came
 RUNS_PER_TURN = 100
 
@@ -525,11 +531,45 @@ def _check_signal(graph: Graph, name: str, payload: Any) -> None:
 
 @retry_transaction
 def report(reports: Sequence[Report]) -> store.Applied:
-    """Apply what was found to have happened (lost workers, due retries, missed deadlines)."""
+    """Apply what was found to have happened (lost workers, missed deadlines)."""
     with transaction.atomic():
-        applied = store.apply(reports, graph_of=graph_of)
+        applied = store.apply(reports, graph_of=graph_of, pass_over_unreadable=True)
         dispatch.hint_after_commit(applied.hints)
+    _log_unreadable(applied)
     return applied
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    #: how many steps were found to be due
+    steps: int = 0
+    #: (lane, run id) that some worker should look at
+    hints: tuple[tuple[str, str], ...] = ()
+
+
+@retry_transaction
+def release_due(lanes: Sequence[str], *, limit: int) -> Released:
+    """Let steps go on whose moment has come, of up to `limit` runs: by lane in the order given. Any number of processes
+    may call this at the same time; each takes other runs. The caller publishes the hints, or takes the runs itself."""
+    with transaction.atomic():
+        due = store.lock_due(lanes, limit=limit)
+        if not due:
+            return Released()
+        reports = [Report(run_id, StepDue(step, item)) for run_id, step, item in due]
+        applied = store.apply(reports, graph_of=graph_of, pass_over_unreadable=True)
+        if applied.unreadable:
+            # Or they would be the first ones at each look, and in the end the only ones.
+            unreadable = {report.run_id for report in applied.unreadable}
+            store.put_off([found for found in due if found[0] in unreadable], seconds=UNREADABLE_AGAIN_AFTER)
+    _log_unreadable(applied)
+    return Released(len(due), applied.hints)
+
+
+def _log_unreadable(applied: store.Applied) -> None:
+    """A version that a newer release published: a process of that release goes on with its runs."""
+    if applied.unreadable:
+        runs = sorted({report.run_id for report in applied.unreadable})
+        log.error("definitions_not_readable", runs=len(runs), first=runs[:3])
 
 
 def _report_of_person(run_id: str, happening: Happening) -> store.Applied:

@@ -12,7 +12,6 @@ from workflows.events import ingest
 from workflows.events.conf import conf as events_conf
 from workflows.models import WorkflowRun
 from workflows.starts import admission
-from workflows.store import Report
 from workflows.worker.executor import Executor
 
 LANES = [str(lane) for lane in Lane]
@@ -36,11 +35,7 @@ def run_to_end(executor: Executor) -> Callable[..., WorkflowRun]:
         started = engine.start_runs(workflow, [request], principal="test")[0]
 
         def settled() -> bool:
-            due = [
-                Report(run_id, engine.machine.StepDue(step, item)) for run_id, step, item in store.due_steps(limit=9)
-            ]
-            if due:
-                engine.report(due)
+            engine.release_due(LANES, limit=9)
             executor.execute([started.id])
             row = WorkflowRun.objects.get(pk=started.id)
             busy = row.steps.filter(state__in=["READY", "RUNNING", "WAITING"]).exists()

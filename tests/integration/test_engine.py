@@ -386,8 +386,7 @@ def test_a_claim_whose_graph_cannot_be_loaded_takes_no_other_of_its_batch_with_i
     assert [run["steps"][0]["status"] for run in told] == ["WAITING", "SUCCEEDED", "SUCCEEDED"]
     assert RunEvent.objects.get(run=runs[0]).detail["error"]["code"] == "step_not_begun"
 
-    until(lambda: store.due_steps(limit=9), what="the retry is due")
-    engine.report([Report(run, machine.StepDue(step, item)) for run, step, item in store.due_steps(limit=9)])
+    until(lambda: engine.release_due(["standard"], limit=9).steps, what="the retry is due")
     executor.execute(runs)
     assert WorkflowRun.objects.get(pk=runs[0]).state == "SUCCEEDED"
 

@@ -11,14 +11,15 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from erip.access.scopes import Scope
+from erip.foundation.faults import Fault
 from tests.definitions import publish
 from tests.integration.conftest import LANES
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine, errors, queries, store
-from workflows.core import machine
+from workflows.core import definition, machine
 from workflows.graphs import graph_of
-from workflows.models import ArchivedRun, RunSignal, StepRun, WorkflowRun
+from workflows.models import ArchivedRun, RunSignal, StepRun, WorkflowRun, WorkflowVersion
 from workflows.store import Known, Report, checkpoints
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,15 +27,19 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def waiting(wait: str, more: str = "") -> str:
     """Publish `before` → `hold` (the wait) → `after`."""
-    return publish(f"""
-name: waits
+    return publish(waiting_text(wait, more))
+
+
+def waiting_text(wait: str, more: str = "", name: str = "waits") -> str:
+    return f"""
+name: {name}
 steps:
   before: {{uses: sample.echo, with: {{value: 1}}}}
   hold: {{needs: [before], wait: {wait}}}
   after: {{uses: sample.echo, needs: [hold], with: {{value: "${{{{ steps.hold.output }}}}"}}}}
 {more}
 output: ${{{{ steps.after.output.value }}}}
-""")
+"""
 
 
 def start(workflow: str = "waits") -> str:
@@ -73,7 +78,7 @@ def due(run_id: str) -> store.Applied:
 
 
 def test_the_example_of_the_docs_runs(run_to_end: Any, executor: Any) -> None:
-    text = (Path(__file__).parents[2] / "docs/definitions.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "definitions.md").read_text()
     found = re.search(r"tests/integration/test_waits.py runs it -->\n```yaml\n(.*?)```", text, re.DOTALL)
     assert found
     publish(found[1])
@@ -83,7 +88,7 @@ def test_the_example_of_the_docs_runs(run_to_end: Any, executor: Any) -> None:
     assert engine.signal_run(run_id, "board.decision", {"report": True}, principal="ann").step == "decision"
 
     def ended() -> bool:
-        engine.report([Report(id_, machine.StepDue(step, item)) for id_, step, item in store.due_steps(limit=9)])
+        engine.release_due(LANES, limit=9)
         executor.execute([run_id])
         return bool(WorkflowRun.objects.get(pk=run_id).finished_at)
 
@@ -106,6 +111,7 @@ def test_a_run_goes_on_after_its_wait(wait: str, run_to_end: Any) -> None:
 
 def test_a_run_that_only_waits_ends(run_to_end: Any) -> None:
     publish("name: nap\nsteps: {hold: {wait: {for: 50ms}}}")
+    assert queries.run_detail(start("nap"))["status"] == "WAITING", "from its start"
     assert run_to_end("nap").state == "SUCCEEDED"
 
 
@@ -151,6 +157,71 @@ def test_a_waiting_run_can_be_cancelled(hand: Hand) -> None:
     assert due(run_id).discarded
     with pytest.raises(errors.RunAlreadyEnded):
         engine.signal_run(run_id, "ok", None, principal="ann")
+
+
+def naps(count: int, lane: str) -> list[str]:
+    """Runs that wait, all of them due by now."""
+    publish("name: nap\nsteps: {hold: {wait: {for: 1h}}, after: {uses: sample.echo, needs: [hold], with: {value: 1}}}")
+    requests = [engine.StartRequest({}, lane=lane) for _ in range(count)]
+    ids = [run.id for run in engine.start_runs("nap", requests, principal="t", many=True)]
+    StepRun.objects.filter(run_id__in=ids).update(due_at=timezone.now() - timedelta(seconds=1))
+    return ids
+
+
+def test_what_is_due_is_released_by_lane_and_in_each_the_longest_due_first() -> None:
+    bulk, critical = naps(3, "bulk"), naps(3, "critical")
+    StepRun.objects.filter(run_id=bulk[2]).update(due_at=timezone.now() - timedelta(hours=1))
+    StepRun.objects.filter(run_id=critical[0]).update(due_at=timezone.now() + timedelta(hours=1))
+    order = []
+    while released := engine.release_due(LANES, limit=1).hints:
+        order += [run_id for _, run_id in released]
+    assert order == [critical[1], critical[2], bulk[2], bulk[0], bulk[1]]
+    assert row(critical[0]).state == "WAITING"
+
+
+def test_many_processes_release_what_is_due_and_each_step_goes_on_once() -> None:
+    runs = naps(120, "standard")
+    barrier, found, lock = threading.Barrier(4), [], threading.Lock()
+
+    def release() -> None:
+        barrier.wait(timeout=20)
+        for _ in range(60):
+            released = engine.release_due(LANES, limit=10)
+            with lock:
+                found.extend(run_id for _, run_id in released.hints)
+        connections.close_all()
+
+    threads = [threading.Thread(target=release) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(found) == sorted(runs), "each once"
+    assert StepRun.objects.filter(step="hold", state="SUCCEEDED").count() == 120
+
+
+def test_a_run_that_this_release_cannot_read_holds_nobody_back(monkeypatch: Any) -> None:
+    unreadable, readable = naps(1, "critical")[0], naps(2, "standard")
+    StepRun.objects.filter(run_id=unreadable).update(due_at=timezone.now() - timedelta(days=1))
+    strange = WorkflowRun.objects.get(pk=unreadable)
+    publish(waiting_text("{for: 2h}", name="nap"))  # another version, so that the two are told apart
+    other = WorkflowVersion.objects.exclude(pk=strange.version_id).get(definition__name="nap")
+    WorkflowRun.objects.filter(pk=unreadable).update(version_id=other.pk)
+
+    def graph_of_this_release(version_id: int) -> Any:
+        if version_id == other.pk:
+            raise definition.DefinitionInvalid([Fault("steps.x.teleport", "unknown key")])
+        return graph_of(version_id)
+
+    monkeypatch.setattr(engine, "graph_of", graph_of_this_release)
+    released = engine.release_due(LANES, limit=10)
+    assert sorted(run_id for _, run_id in released.hints) == sorted(readable)
+    assert row(unreadable).state == "WAITING"
+    assert row(unreadable).due_at > timezone.now(), "or it would be the first at each look"
+    assert engine.release_due(LANES, limit=10) == engine.Released()
+    overdue = [Report(unreadable, machine.RunTimedOut()), Report(readable[0], machine.RunTimedOut())]
+    assert [report.run_id for report in engine.report(overdue).unreadable] == [unreadable]
+    assert [WorkflowRun.objects.get(pk=id_).state for id_ in (unreadable, readable[0])] == ["WAITING", "TIMED_OUT"]
 
 
 # --- signals

@@ -280,7 +280,15 @@ def _steps_table(steps: list[dict[str, Any]]) -> dict[str, Any]:
         for step in steps
     ]
     return {
-        "headers": ["Step", "State", "Attempt, items", "Worker", "Started", "Took", "Output or error"],
+        "headers": [
+            "Step",
+            "State",
+            "Attempt, items",
+            "Worker",
+            "Started",
+            "Took",
+            "Output, error, or wait",
+        ],
         "rows": rows,
     }
 
@@ -292,6 +300,8 @@ def _items(items: dict[str, Any]) -> str:
 
 
 def _outcome(step: dict[str, Any]) -> Any:
+    if step["waits_for"] is not None and step["error"] is None:
+        return step["waits_for"]
     if step["error"] is not None:
         return step["error"]
     if step["items"] and step["output"]:

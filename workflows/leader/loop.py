@@ -16,7 +16,8 @@ from erip.foundation.hooks import leader_duty
 from erip.foundation.process import alive
 from workflows import engine, store
 from workflows.conf import conf
-from workflows.core.machine import Happening, RunTimedOut, StepDue, StepLost
+from workflows.core.machine import RunTimedOut, StepLost
+from workflows.core.states import Lane
 from workflows.leader.archive import archivist
 from workflows.starts import dispatch
 from workflows.store import Report
@@ -128,11 +129,12 @@ class Leader:
             log.warning("steps_recovered", steps=len(lost) - len(applied.discarded))
 
     def _release_due(self) -> None:
-        due: list[tuple[str, Happening]] = [
-            (run_id, StepDue(step, item)) for run_id, step, item in store.due_steps(limit=LIMIT)
-        ]
-        if due:
-            engine.report([Report(*found) for found in due])
+        """All of them, the most urgent lane first, and not only one portion for each round."""
+        while not self._stop.is_set():
+            released = engine.release_due(list(Lane), limit=LIMIT)
+            dispatch.hint(released.hints)
+            if released.steps < LIMIT:
+                return
 
     def _end_overdue(self) -> None:
         overdue = store.overdue_runs(limit=LIMIT)

@@ -125,7 +125,7 @@ class StepRun(StepColumns):
             # what a lost worker left behind
             models.Index(fields=["worker"], name="step_running", condition=Q(state="RUNNING")),
             # whose moment has come; one that waits for a signal may have none
-            models.Index(fields=["due_at"], name="step_waiting", condition=Q(state="WAITING")),
+            models.Index(fields=["lane", "due_at"], name="step_due", condition=Q(state="WAITING")),
             # which items come next; a step that is no fan-out is never in it
             models.Index(
                 fields=["run", "step", "item"],

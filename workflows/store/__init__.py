@@ -23,7 +23,7 @@ from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
-from workflows.store.searches import due_steps, overdue_runs
+from workflows.store.searches import lock_due, overdue_runs, put_off
 from workflows.store.signals import ended_steps, keep_signal, signals_kept
 from workflows.store.starts import insert_runs, start_run, still_ready
 from workflows.store.values import (
@@ -68,7 +68,6 @@ __all__ = [
     "claim",
     "count_archivable",
     "drop_archive",
-    "due_steps",
     "ended_steps",
     "forget_idempotency_keys",
     "from_json",
@@ -77,9 +76,11 @@ __all__ = [
     "keep_answer",
     "keep_signal",
     "lane_loads",
+    "lock_due",
     "next_worker_id",
     "orphaned_steps",
     "overdue_runs",
+    "put_off",
     "register_worker",
     "rehint_stale_ready",
     "retire_worker",

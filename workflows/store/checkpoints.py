@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 
 from workflows.core import machine
+from workflows.core.definition import DefinitionInvalid
 from workflows.core.graph import Graph
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
@@ -26,16 +27,19 @@ def apply(
     reporter: int | None = None,
     go_on: bool = False,
     known: MutableMapping[str, Known] | None = None,
+    pass_over_unreadable: bool = False,
 ) -> Applied:
     """Decide and write what follows from `reports`, of any number of runs, as one set.
 
     reporter: the worker that reports. go_on: each of its reports lets it claim one step that became ready.
-    known: what the worker knows of runs; used and kept up to date. Opens a transaction where it needs one.
+    known: what the worker knows of runs; used and kept up to date.
+    pass_over_unreadable: go on without runs whose definition this release cannot read, as one that a newer release has
+    published. Else DefinitionInvalid is raised. Opens a transaction where it needs one.
     """
     by_run: dict[str, list[Report]] = defaultdict(list)
     for report in reports:
         by_run[report.run_id].append(report)
-    group = _Group(by_run, graph_of, reporter, go_on, known if known is not None else {})
+    group = _Group(by_run, graph_of, reporter, go_on, known if known is not None else {}, pass_over_unreadable)
     # Successes only: what else happens needs the database's clock.
     sure = sorted(
         run_id
@@ -51,7 +55,7 @@ def apply(
             if runs:
                 group.apply(runs, now, locked=True)
         group.discarded.extend(report for run_id in unsure if run_id not in runs for report in by_run[run_id])
-    return Applied(tuple(group.claims), tuple(group.hints), tuple(group.discarded))
+    return Applied(tuple(group.claims), tuple(group.hints), tuple(group.discarded), tuple(group.unreadable))
 
 
 def _is_sure(happening: machine.Happening, run: Known) -> bool:
@@ -71,6 +75,7 @@ class _Group:
         reporter: int | None,
         go_on: bool,
         known: MutableMapping[str, Known],
+        pass_over_unreadable: bool,
     ) -> None:
         self.by_run = by_run
         self.graph_of = graph_of
@@ -81,6 +86,8 @@ class _Group:
         self.claims: list[Claim] = []
         self.hints: list[tuple[str, str]] = []
         self.discarded: list[Report] = []
+        self.pass_over_unreadable = pass_over_unreadable
+        self.unreadable: list[Report] = []
 
     def apply(self, runs: Mapping[str, Known], now: datetime, *, locked: bool = False) -> None:
         """Decide on what is known of these runs, and write where it still holds; the others are forgotten.
@@ -93,7 +100,13 @@ class _Group:
         discarded: list[Report] = []
         for run_id, run in runs.items():
             reports = self.by_run[run_id]
-            graph = self.graph_of(run.version_id)
+            try:
+                graph = self.graph_of(run.version_id)
+            except DefinitionInvalid:
+                if not self.pass_over_unreadable:
+                    raise
+                self.unreadable.extend(reports)
+                continue
             decided = reports[-1].decided
             if decided is not None and decided.snapshot is run.snapshot and decided.reports == len(reports):
                 plan = decided.plan

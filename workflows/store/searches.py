@@ -1,19 +1,59 @@
 """What has come due."""
 
+from collections.abc import Sequence
+
 from django.db import connection
 
+from workflows.store.values import to_array
 
-def due_steps(*, limit: int) -> list[tuple[str, str, int]]:
-    """(run id, step, item) of waiting steps whose rest is over."""
+
+def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
+    """(run id, step, item) of steps whose moment has come: by lane in the order given, in each the longest due first.
+    In a transaction, in which nobody else sees them as due: their runs are locked, and those that are busy passed over.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT run_id, step, item FROM workflows_steprun
-            WHERE state = 'WAITING' AND due_at <= now() ORDER BY due_at LIMIT %s
+            WITH due AS MATERIALIZED (
+                SELECT s.run_id, min(l.place) AS place, min(s.due_at) AS due_at
+                FROM unnest(%s::text[]) WITH ORDINALITY AS l (lane, place)
+                CROSS JOIN LATERAL (
+                    SELECT run_id, due_at FROM workflows_steprun
+                    WHERE state = 'WAITING' AND lane = l.lane AND due_at <= now() ORDER BY due_at LIMIT %s
+                ) s
+                GROUP BY s.run_id ORDER BY place, due_at LIMIT %s
+            )
+            SELECT r.id FROM workflows_workflowrun r JOIN due ON due.run_id = r.id
+            ORDER BY due.place, due.due_at FOR NO KEY UPDATE OF r SKIP LOCKED
             """,
-            [limit],
+            [to_array(lanes), limit, limit],
+        )
+        runs = [row[0] for row in cursor.fetchall()]
+        if not runs:
+            return []
+        # Only now, under the locks: what was due may have gone on, and rest again until a later moment.
+        cursor.execute(
+            """
+            SELECT s.run_id, s.step, s.item FROM unnest(%s::uuid[]) WITH ORDINALITY AS r (id, place)
+            JOIN workflows_steprun s ON s.run_id = r.id
+            WHERE s.state = 'WAITING' AND s.due_at <= now() ORDER BY r.place, s.due_at
+            """,
+            [runs],
         )
         return [(str(run_id), step, item) for run_id, step, item in cursor.fetchall()]
+
+
+def put_off(steps: Sequence[tuple[str, str, int]], *, seconds: float) -> None:
+    """Let steps be due later, that cannot be released now. In the transaction that locked their runs."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE workflows_steprun s SET due_at = now() + make_interval(secs => %s)
+            FROM unnest(%s::uuid[], %s::text[], %s::int[]) AS v (run_id, step, item)
+            WHERE s.run_id = v.run_id AND s.step = v.step AND s.item = v.item AND s.state = 'WAITING'
+            """,
+            [seconds, *(list(column) for column in zip(*steps, strict=True))],
+        )
 
 
 def overdue_runs(*, limit: int) -> list[str]:

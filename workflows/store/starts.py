@@ -154,7 +154,7 @@ def _new_run_columns(runs: Sequence[NewRun]) -> list[str]:
         [run.view.workflow for run in runs],
         [run.view.business_key for run in runs],
         [run.view.lane for run in runs],
-        [end.state if end else RunState.PENDING for end in ends],
+        [run.plan.run.state if run.plan.run else RunState.PENDING for run in runs],
         [to_json(run.view.input) for run in runs],
         [to_json(end.output) if end else None for end in ends],
         [to_json(end.error) if end else None for end in ends],

@@ -91,6 +91,8 @@ class Applied:
     hints: tuple[tuple[str, str], ...] = ()
     #: reports that no longer counted
     discarded: tuple[Report, ...] = ()
+    #: reports on runs whose definition this release cannot read: nothing was decided
+    unreadable: tuple[Report, ...] = ()
 
 
 def claimable(reports: Sequence[Report]) -> int:

@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from erip.foundation.hooks import warm_up
 from erip.foundation.process.background import database_service
 from erip.foundation.process.vitals import pulse
-from workflows import store
+from workflows import engine, store
 from workflows.conf import conf
 from workflows.starts import dispatch
 from workflows.starts.handover import Inbox
@@ -26,6 +26,10 @@ log = structlog.get_logger(__name__)
 DRAIN_EVERY = 0.5
 #: runs taken at one look
 DRAIN_LIMIT = 50
+#: seconds between two looks for steps whose moment has come, and runs at one look. The leader looks too, and takes all;
+#: beyond what it can do alone, and while there is no leader, the workers take their share.
+DUE_EVERY = 0.5
+DUE_LIMIT = 100
 #: runs taken before a message when it is the turn of aged work: about what a message brings
 AGED_LIMIT = 20
 
@@ -38,6 +42,7 @@ class WorkerProcess:
         # Before anybody knows of this worker, so that no run waits for it meanwhile.
         warm_up()
         self.worker_id = store.next_worker_id()
+        self._lanes = list(lanes)
         self._watch = LaneWatch(lanes)
         self.hints = Hints()
         self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
@@ -49,6 +54,7 @@ class WorkerProcess:
         self._duties = [
             database_service("heartbeat", self._beat, every=settings.heartbeat, delay=True).start(),
             database_service("drain", self._drain, every=DRAIN_EVERY, delay=True).start(),
+            database_service("due", self._release_due, every=DUE_EVERY, delay=True).start(),
         ]
         log.info("worker_registered", worker=name, worker_id=self.worker_id, lanes=list(lanes))
 
@@ -85,6 +91,19 @@ class WorkerProcess:
         stale = self._watch.stale(DRAIN_LIMIT, older_than=conf().stale_ready)
         if stale:
             self.executor.take_in_background(stale)
+
+    def _release_due(self) -> None:
+        """Let steps go on whose moment has come, and go on with them; those for which there is no room go to others."""
+        while not self._leaving:
+            released = engine.release_due(self._lanes, limit=DUE_LIMIT)
+            mine = [run_id for lane, run_id in released.hints if lane in self._lanes]
+            if mine and self.executor.has_room():
+                self.executor.take_in_background(mine)
+                dispatch.hint([hint for hint in released.hints if hint[0] not in self._lanes])
+            else:
+                dispatch.hint(released.hints)
+            if released.steps < DUE_LIMIT:
+                return
 
     def leave(self) -> None:
         """Begin nothing new: what runs goes on. Messages that were fetched and not begun go to the other workers."""
