@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -9,10 +11,29 @@ from celery import bootsteps, shared_task, signals
 from django.conf import settings
 from django.db import DatabaseError
 
+from erip.foundation.process import messages
 from workflows.core.states import Lane
 from workflows.worker import process as worker
 
 log = structlog.get_logger(__name__)
+
+
+#: runs that one message may name, far above what is sent
+MOST_RUNS = 10_000
+_RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _run_ids(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """What `execute` is called with. What else another release may send is for that release."""
+    run_ids = keywords.get("run_ids")
+    if not isinstance(run_ids, list) or not 1 <= len(run_ids) <= MOST_RUNS:
+        raise messages.Refused(f"run_ids is not a list of 1 to {MOST_RUNS} ids")
+    if not all(isinstance(each, str) and _RUN_ID.fullmatch(each) for each in run_ids):
+        raise messages.Refused("run_ids holds something that is no id of a run")
+    return {"run_ids": run_ids}
+
+
+messages.expect("workflows.execute", _run_ids)
 
 
 @shared_task(name="workflows.execute", ignore_result=True)

@@ -82,7 +82,7 @@ def create(
     row = ApiKey.objects.create(
         name=name,
         prefix=prefix,
-        digest=digest_of(secret),
+        digest=_digest(secret),
         scope=scope,
         expires_at=expires_at,
         created_by=created_by,
@@ -137,7 +137,7 @@ def authenticate(token: str) -> Principal | None:
     row = _read(prefix)
     if row is None:
         # An unknown prefix takes the same comparison, so that the answer's time does not tell which prefixes exist.
-        hmac.compare_digest(digest_of(secret), bytes(32))
+        hmac.compare_digest(_digest(secret), bytes(32))
         return None
     if not _opens(row, secret, now):
         return None
@@ -160,12 +160,6 @@ def remembered(token: str) -> Principal | None:
     return _principal(row)
 
 
-def remember(row: ApiKey) -> None:
-    """This process has just read that key."""
-    with _cache_lock:
-        _cache[row.prefix] = row
-
-
 def forget_cached() -> None:
     """Read every key from the database again at its next use."""
     with _cache_lock:
@@ -181,7 +175,8 @@ def _read(prefix: str) -> ApiKey | None:
     row = _stored(prefix)
     if row is None:
         return None
-    remember(row)
+    with _cache_lock:
+        _cache[prefix] = row
     return row
 
 
@@ -199,7 +194,7 @@ def _parts(token: str) -> tuple[str, str] | None:
 
 
 def _opens(row: ApiKey, secret: str, now: datetime) -> bool:
-    return hmac.compare_digest(digest_of(secret), bytes(row.digest)) and row.is_usable(now)
+    return hmac.compare_digest(_digest(secret), bytes(row.digest)) and row.is_usable(now)
 
 
 def _principal(row: ApiKey) -> Principal:
@@ -235,5 +230,5 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
-def digest_of(secret: str) -> bytes:
+def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8")).digest()

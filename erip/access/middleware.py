@@ -1,15 +1,19 @@
 """Middleware about how requests run and what browsers may do with the answers."""
 
+import traceback
 from collections.abc import Callable
-from math import ceil
 
-from django.http import HttpRequest
+import structlog
+from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views import defaults
 
+from erip.foundation.db.failures import sqlstate
 from erip.foundation.hooks import pages
 
-from . import logins
-from .backends import SIGNED_IN, TOO_SOON
+log = structlog.get_logger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -58,22 +62,33 @@ class AdminContentPolicy:
         ]
 
 
-class Logins:
-    """Answers an attempt to sign in that came too soon with 429, and has the browser of a successful one recognised."""
+class AdminAddresses:
+    """An address of the admin that cannot be read is the reader's mistake (400), not ours (500): a year 0 in a filter,
+    a number that no column holds, a character that PostgreSQL does not keep. Django finds out about many of these only
+    in the query. What only reads changes nothing, so nothing is lost by answering so; the log says where it happened.
+    """
 
     sync_capable = True
     async_capable = False
+
+    #: what Python, Django and PostgreSQL say of a value that cannot be one
+    UNREADABLE = (ValueError, TypeError, OverflowError, DataError, FieldDoesNotExist, FieldError, ValidationError)
+
+    #: of PostgreSQL: no such comparison of these types
+    UNFIT = frozenset({"42883", "42804"})
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        seconds: float | None = getattr(request, TOO_SOON, None)
-        if seconds is not None:
-            response.status_code = 429
-            response.headers["Retry-After"] = str(max(1, ceil(seconds)))
-        user = getattr(request, SIGNED_IN, None)
-        if user is not None and request.user == user:
-            logins.remember_device(request, response, user.get_username(), user.password)
-        return response
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        reads = request.method in ("GET", "HEAD", "OPTIONS") and request.path.startswith("/admin/")
+        unfit = isinstance(exception, self.UNREADABLE) or sqlstate(exception) in self.UNFIT
+        if not reads or not unfit:
+            return None
+        frames = traceback.extract_tb(exception.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        log.warning("admin_address_refused", path=request.path[:200], error=type(exception).__name__, where=where)
+        return defaults.bad_request(request, exception)

@@ -1,8 +1,19 @@
 """Structured logs: one JSON line an event, ready for a log store."""
 
+import logging
 from typing import Any
 
 import structlog
+
+
+def of_callers(record: logging.LogRecord) -> bool:
+    """What Django calls suspicious (a strange host, a field that an address of the admin must not name) is a caller's
+    mistake: a line, and no traceback. Returns True: it is logged."""
+    if record.name.startswith("django.security") and record.exc_info:
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -25,7 +36,8 @@ LOGGING: dict[str, Any] = {
             "foreign_pre_chain": _SHARED,
         }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"of_callers": {"()": lambda: of_callers}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["of_callers"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # A line for each request doubles the work of a cheap request; failures are still logged.
@@ -35,6 +47,7 @@ LOGGING: dict[str, Any] = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }
 

@@ -11,7 +11,11 @@ REST_APPS = [
 
 # For base.py. The first belongs first in MIDDLEWARE and the last belongs last; see their docstrings.
 REST_MIDDLEWARE = ["workflows.api.wait.WaitMiddleware"]
-LAST_MIDDLEWARE = ["erip.access.middleware.AdminContentPolicy", "erip.access.middleware.OneThread"]
+LAST_MIDDLEWARE = [
+    "erip.access.middleware.AdminContentPolicy",
+    "erip.access.middleware.AdminAddresses",
+    "erip.access.middleware.OneThread",
+]
 
 # Read by erip.foundation.http.limits. A bulk start carries up to 10,000 inputs, which do not fit into the common
 # limit.

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from erip.foundation.http.fields import StrictSerializer
+from erip.foundation.http.fields import Number, StrictSerializer
 from erip.foundation.http.reading import read_query
 from monitoring.scaling.models import ScalingEvent
 from workflows.api.schema import operation
@@ -18,8 +18,8 @@ class ScalingFilter(StrictSerializer):
     """The page of the list of changes."""
 
     target = serializers.CharField(required=False, max_length=200)
-    cursor = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1, help_text="`next_cursor`.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+    cursor = Number(required=False, min_value=1, max_value=2**63 - 1, help_text="`next_cursor`.")
+    limit = Number(required=False, min_value=1, max_value=200, default=50)
 
 
 class ScalingChange(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """Read definitions and their versions, as the API shows them."""
 
 import base64
-import binascii
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.db.models import F
 from erip.foundation.db.router import reads_from_replica
 from erip.foundation.faults import Fault
 from erip.foundation.http.problems import BadRequest
+from workflows.api.serializers import NAME
 from workflows.core.states import Lane
 from workflows.errors import UnknownVersion, UnknownWorkflow
 from workflows.models import WorkflowVersion
@@ -94,9 +95,9 @@ def _cursor_of(name: str) -> str:
 
 def _name_of(cursor: str) -> str:
     try:
-        name = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
+        name = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+    except ValueError as error:  # binascii's and the codec's errors are some, too
         raise BadRequest([Fault("cursor", "is not the cursor of a page")]) from error
-    if "\x00" in name:
+    if not re.fullmatch(NAME, name) or _cursor_of(name) != cursor:
         raise BadRequest([Fault("cursor", "is not the cursor of a page")])
     return name

@@ -1,10 +1,10 @@
 """What the API reads: the bodies and the query strings."""
 
-from uuid import UUID
+import re
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import AnyJson, Choice, JsonObject, StrictSerializer, Text, Whole
+from erip.foundation.http.fields import AnyJson, Choice, JsonObject, Moment, Number, StrictSerializer, Text, Whole
 from workflows.core.states import Lane, RunState, StepState
 
 NAME = r"[a-z][a-z0-9-]{0,62}"
@@ -13,6 +13,7 @@ SIGNAL = r"[a-z][a-z0-9_.-]{0,62}"
 BULK_MAX = 10_000
 KEY_MAX = 200
 INT32 = 2**31 - 1
+_RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class StartRun(StrictSerializer):
@@ -90,29 +91,26 @@ class RunFilter(StrictSerializer):
     status = Choice(RunState, required=False)
     lane = Choice(Lane, required=False)
     business_key = serializers.CharField(required=False, max_length=200, trim_whitespace=False)
-    created_after = serializers.DateTimeField(required=False, help_text="RFC 3339, for example 2026-11-23T08:00:00Z.")
+    created_after = Moment(required=False, help_text="RFC 3339, for example 2026-11-23T08:00:00Z.")
     cursor = serializers.CharField(required=False, max_length=512, help_text="`next_cursor` of the page before.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+    limit = Number(required=False, min_value=1, max_value=200, default=50)
 
     def validate_cursor(self, cursor: str) -> str:
-        try:
-            return str(UUID(cursor))
-        except ValueError as error:
-            raise serializers.ValidationError("is not the cursor of a page") from error
+        if not _RUN_ID.fullmatch(cursor):
+            raise serializers.ValidationError("is not the cursor of a page")
+        return cursor
 
 
 class ItemFilter(StrictSerializer):
     """The filters of the list of a fan-out's items."""
 
     status = Choice(StepState, required=False)
-    cursor = serializers.IntegerField(
-        required=False, min_value=0, max_value=INT32, help_text="`next_cursor` of the page before."
-    )
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+    cursor = Number(required=False, min_value=0, max_value=INT32, help_text="`next_cursor` of the page before.")
+    limit = Number(required=False, min_value=1, max_value=200, default=50)
 
 
 class WorkflowFilter(StrictSerializer):
     """The page of the list of workflows."""
 
     cursor = serializers.CharField(required=False, max_length=512, help_text="`next_cursor` of the page before.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+    limit = Number(required=False, min_value=1, max_value=200, default=50)

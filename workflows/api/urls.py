@@ -1,7 +1,7 @@
 """The addresses under /api/v1."""
 
 from django.urls import path, register_converter
-from django.urls.converters import IntConverter, StringConverter
+from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from .serializers import NAME, SIGNAL, STEP
 from .views import runs, schemas, steps, workflows
@@ -19,6 +19,12 @@ class SignalName(StringConverter):
     regex = SIGNAL
 
 
+class Id(UUIDConverter):
+    """An id in any case, as RFC 9562, section 4, has them read. Handed on in lower case, as they are written."""
+
+    regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
 class VersionNumber(IntConverter):
     regex = "[1-9][0-9]{0,8}"  # nine digits stay within PostgreSQL's integer
 
@@ -27,6 +33,7 @@ register_converter(WorkflowName, "workflow")
 register_converter(StepId, "step")
 register_converter(SignalName, "signal")
 register_converter(VersionNumber, "version")
+register_converter(Id, "id")
 
 urlpatterns = [
     path("workflows", workflows.WorkflowList.as_view()),
@@ -36,13 +43,13 @@ urlpatterns = [
     path("workflows/<workflow:name>/runs", runs.WorkflowRuns.as_view()),
     path("runs", runs.RunList.as_view()),
     path("runs/bulk", runs.RunsBulk.as_view()),
-    path("runs/<uuid:id>", runs.RunOne.as_view()),
-    path("runs/<uuid:id>/cancel", runs.RunCancel.as_view()),
-    path("runs/<uuid:id>/retry", runs.RunRetry.as_view()),
-    path("runs/<uuid:id>/events", runs.RunEvents.as_view()),
-    path("runs/<uuid:id>/signals/<signal:name>", runs.RunSignal.as_view()),
-    path("runs/<uuid:id>/steps/<step:step>/items", steps.StepItems.as_view()),
-    path("runs/<uuid:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
+    path("runs/<id:id>", runs.RunOne.as_view()),
+    path("runs/<id:id>/cancel", runs.RunCancel.as_view()),
+    path("runs/<id:id>/retry", runs.RunRetry.as_view()),
+    path("runs/<id:id>/events", runs.RunEvents.as_view()),
+    path("runs/<id:id>/signals/<signal:name>", runs.RunSignal.as_view()),
+    path("runs/<id:id>/steps/<step:step>/items", steps.StepItems.as_view()),
+    path("runs/<id:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),
 ]

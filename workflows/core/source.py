@@ -23,6 +23,8 @@ MAX_FAULTS = 50
 
 Media = Literal["yaml", "json"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 class SourceInvalid(ValueError):
     """The text cannot be read; `faults` says where and why."""
@@ -211,7 +213,7 @@ class _Yaml:
         parent.key = key
 
     def _scalar(self, event: Any, path: str) -> Any:
-        text = str(event.value)
+        text = _joined(str(event.value))
         tag = (event.tag or "").removeprefix("tag:yaml.org,2002:")
         if tag in ("", "!") and event.implicit[0]:
             return _plain(text)
@@ -232,6 +234,14 @@ class _Yaml:
         self.faults.append(Fault(path, message))
         if len(self.faults) >= MAX_FAULTS:
             raise SourceInvalid(self.faults)
+
+
+def _joined(text: str) -> str:
+    """With a character for each pair of surrogates. A quoted scalar may be written as JSON writes it, `\\ud83d\\ude00`,
+    of which the reader of YAML makes two halves. A half that stands alone stays, and is refused like any other."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _plain(text: str) -> Any:

@@ -1,7 +1,7 @@
 """What can be read of the event bus: plain values, ready for JSON. Nothing here changes anything."""
 
 import base64
-import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,20 +124,23 @@ def make_cursor(logged_at: datetime, partition: int, position: int) -> str:
     return base64.urlsafe_b64encode(f"{logged_at.isoformat()} {partition} {position}".encode()).decode().rstrip("=")
 
 
+#: as `make_cursor` writes one
+_CURSOR = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?\+00:00) ([0-9]{1,5}) ([0-9]{1,18})"
+)
+
+
 def read_cursor(cursor: str) -> tuple[datetime, int, int]:
     """Raises ValueError for what `make_cursor` did not make."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError) as error:
+        found = _CURSOR.fullmatch(text)
+        place = (datetime.fromisoformat(found[1]), int(found[2]), int(found[3])) if found else None
+    except ValueError as error:  # binascii's and the codec's errors are some, too
         raise ValueError("is not the cursor of a page") from error
-    at, _, place = text.partition(" ")
-    partition, _, position = place.partition(" ")
-    if not (partition.isdigit() and position.isdigit() and len(partition) < 6 and len(position) < 19):
+    if place is None or make_cursor(*place) != cursor:
         raise ValueError("is not the cursor of a page")
-    moment = datetime.fromisoformat(at)
-    if moment.tzinfo is None:
-        raise ValueError("is not the cursor of a page")
-    return moment, int(partition), int(position)
+    return place
 
 
 # --- status -----------------------------------------------------------------------------------------------

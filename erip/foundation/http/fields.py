@@ -1,6 +1,8 @@
 """Serializer fields and a base that take what they name and nothing else: no coercion, no unknown keys."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -8,6 +10,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from erip.foundation.faults import MAX_FAULTS
+from erip.foundation.moments import moment
+
+#: no number that is meant is as long, and Python refuses to read very long ones
+_DIGITS = re.compile(r"-?[0-9]{1,40}")
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -54,6 +60,41 @@ class Whole(serializers.IntegerField):
         if isinstance(data, bool) or not (isinstance(data, int | float) and data == int(data)):
             self.fail("invalid")
         return super().to_internal_value(int(data))
+
+
+class Flag(serializers.BooleanField):
+    """JSON's true or false; "no", "off" and 0 are neither."""
+
+    default_error_messages = {"invalid": "must be true or false"}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Number(serializers.IntegerField):
+    """A whole number in a query: digits of ASCII, perhaps with a minus. Python would read `1_000` and ` 1`, too."""
+
+    default_error_messages = {"invalid": "must be a whole number"}
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str) or not _DIGITS.fullmatch(data):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Moment(serializers.DateTimeField):
+    """A moment of RFC 3339, in a body or a query."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            raise ValidationError("must be a string: a moment of RFC 3339")
+        try:
+            return moment(value)
+        except ValueError as error:
+            hint = "; in a URL, write its plus sign as %2B" if " " in value else ""
+            raise ValidationError(f"{error}{hint}") from error
 
 
 class Choice(serializers.ChoiceField):

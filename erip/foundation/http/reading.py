@@ -4,9 +4,13 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
+from erip.foundation.faults import Fault
 from erip.foundation.http.fields import StrictSerializer
 from erip.foundation.http.incoming import Incoming
 from erip.foundation.http.problems import BadRequest, Unprocessable, faults_of
+
+#: characters of a name that is named in an answer
+_SHOWN = 200
 
 
 def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional: bool = False) -> dict[str, Any]:
@@ -22,12 +26,16 @@ def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional
 
 
 def read_query(request: Incoming, serializer: type[StrictSerializer]) -> dict[str, Any]:
-    """The validated query string."""
-    checked = serializer(data=request.query_params.dict())
+    """The validated query string. Nothing in it may be there twice: readers would take one or the other."""
+    query = request.query_params
+    faults = [Fault(name[:_SHOWN], "is there more than once") for name in query if len(query.getlist(name)) > 1]
+    checked = serializer(data=query.dict())
     try:
         checked.is_valid(raise_exception=True)
     except ValidationError as error:
-        raise BadRequest(sorted(faults_of(error.detail)), "The query is not what this address takes.") from error
+        faults += faults_of(error.detail)
+    if faults:
+        raise BadRequest(sorted(faults), "The query is not what this address takes.")
     return dict(checked.validated_data)
 
 

@@ -11,9 +11,10 @@ does.
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django import setup
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
@@ -25,17 +26,54 @@ KEPT = 40
 _free: deque[ThreadPoolExecutor] = deque()
 
 
+class _Loan:
+    """A thread that a request has. It comes back once, however often that is asked for."""
+
+    def __init__(self) -> None:
+        self.thread = _lend()
+        self._lent = True
+
+    def end(self) -> None:
+        if self._lent:
+            self._lent = False
+            # Behind whatever it still does.
+            self.thread.submit(_release_connections).add_done_callback(lambda _: _take_back(self.thread))
+
+
+_loan: ContextVar[_Loan | None] = ContextVar("erip_request_thread", default=None)
+
+
 class Handler(ASGIHandler):
     """Django's, but for Note [Request threads]."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        thread = _lend()
+        loan = _Loan()
+        _loan.set(loan)
+        if scope.get("method") == "HEAD":
+            send = _without_body(send)
         try:
-            async with ThreadSensitiveContext(executor=thread):
+            async with ThreadSensitiveContext(executor=loan.thread):
                 await self.handle(scope, receive, send)
         finally:
-            # Behind whatever it still does.
-            thread.submit(_release_connections).add_done_callback(lambda _: _take_back(thread))
+            loan.end()
+
+
+def _without_body(send: Any) -> Any:
+    """Answers to HEAD have no body (RFC 9110, section 9.3.2); a view's may, and the server would log each of them."""
+
+    async def send_head(message: Any) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
+
+
+def give_back() -> None:
+    """The current request goes on for long without its thread: a stream. What it still does in one gets another."""
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    loan = _loan.get()
+    if context is not None and loan is not None:
+        SyncToAsync.context_to_thread_executor.pop(context, None)
+        loan.end()
 
 
 def application() -> Handler:

@@ -1,9 +1,12 @@
 """How ERIP reaches its broker: bounded in time, and alive after the broker was away."""
 
+from collections.abc import Iterable
 from functools import cache
+from queue import Empty
 from typing import Any
 
 import redis.utils
+import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.redis import SentinelChannel
@@ -11,9 +14,87 @@ from kombu.transport.redis import SentinelTransport as KombuSentinelTransport
 from kombu.transport.redis import Transport as KombuRedisTransport
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from erip.foundation.process import messages
 from erip.foundation.process.vitals import pulse
+
+log = structlog.get_logger(__name__)
+
+
+class _LooksFirst:
+    """Mixed into kombu's channels: what comes in is read as Note [Messages] says, and never ends the worker."""
+
+    def _brpop_read(self, **options: Any) -> bool:
+        """As kombu's, but for what becomes of the message. Raises Empty, and connection errors."""
+        try:
+            try:
+                found = self.client.parse_response(self.client.connection, "BRPOP", **options)  # type: ignore[attr-defined]
+            except self.connection_errors:  # type: ignore[attr-defined]
+                # So that the next turn connects again.
+                self.client.connection.disconnect()  # type: ignore[attr-defined]
+                raise
+            except ResponseError as error:
+                self._clear(error, self.active_queues)  # type: ignore[attr-defined]
+                raise Empty from None
+            if not found:
+                raise Empty
+            queue = found[0].decode("utf-8", "replace").rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
+            self._queue_cycle.rotate(queue)  # type: ignore[attr-defined]
+            return self._hand_on(found[1], queue)
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()  # type: ignore[attr-defined]
+
+    def _hand_on(self, raw: bytes, queue: str) -> bool:
+        try:
+            message = messages.read(raw, queue)
+        except messages.Refused as refusal:
+            log.warning("message_refused", queue=queue, why=str(refusal), bytes=len(raw))
+            return True
+        try:
+            self.connection._deliver(message, queue)  # type: ignore[attr-defined]
+        except (*self.connection_errors, *self.channel_errors):  # type: ignore[attr-defined]
+            raise
+        except Exception:
+            # The message is one that ERIP made: the fault is ours. The work is found without it.
+            log.exception("message_failed", queue=queue)
+        return True
+
+    def _size(self, queue: str) -> int:
+        try:
+            return int(super()._size(queue))  # type: ignore[misc]
+        except ResponseError as error:
+            self._clear(error, [queue])
+            return 0
+
+    def _clear(self, error: ResponseError, queues: Iterable[str]) -> None:
+        """A key of a queue holds something that is no list: nobody could be served until it is gone."""
+        if "WRONGTYPE" not in str(error):
+            raise error
+        with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+            for queue in list(queues):
+                for priority in self.priority_steps:  # type: ignore[attr-defined]
+                    key = self._q_for_pri(queue, priority)  # type: ignore[attr-defined]
+                    if client.type(key) not in (b"list", b"none"):
+                        client.delete(key)
+                        log.warning("queue_was_no_list", queue=queue)
+
+    def _queue_bind(self, exchange: str, *arguments: Any) -> None:
+        try:
+            super()._queue_bind(exchange, *arguments)  # type: ignore[misc]
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+                client.delete(self.keyprefix_queue % exchange)  # type: ignore[attr-defined]
+            log.warning("bindings_were_no_set", exchange=exchange)
+            super()._queue_bind(exchange, *arguments)  # type: ignore[misc]
+
+    def get_table(self, exchange: str) -> list[tuple[str, ...]]:
+        """The bindings, without what is none."""
+        return [binding for binding in super().get_table(exchange) if len(binding) == 3]  # type: ignore[misc]
 
 
 class _SurvivesCollect:
@@ -40,11 +121,11 @@ class _SurvivesCollect:
         return started
 
 
-class SurvivingRedisChannel(_SurvivesCollect, RedisChannel):
+class SurvivingRedisChannel(_LooksFirst, _SurvivesCollect, RedisChannel):
     pass
 
 
-class SurvivingSentinelChannel(_SurvivesCollect, SentinelChannel):
+class SurvivingSentinelChannel(_LooksFirst, _SurvivesCollect, SentinelChannel):
     pass
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import JsonObject, StrictSerializer, Text
+from erip.foundation.http.fields import Flag, JsonObject, StrictSerializer, Text
 
 Answer = serializers.Serializer[Any]
 
@@ -19,7 +19,7 @@ class PutTrigger(StrictSerializer):
 
     workflow = Text(min_length=1, max_length=63, help_text="The workflow whose runs it starts.")
     rule = JsonObject(help_text="A rule as in a definition's `on`.")
-    enabled = serializers.BooleanField(required=False, default=True, help_text="false: it is kept, and not asked.")
+    enabled = Flag(required=False, default=True, help_text="false: it is kept, and not asked.")
     description = Text(required=False, allow_blank=True, max_length=4000, default="")
 
 

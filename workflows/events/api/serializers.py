@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import AnyJson, Choice, JsonObject, StrictSerializer, Text
+from erip.foundation.http.fields import AnyJson, Choice, Flag, JsonObject, Moment, Number, StrictSerializer, Text
 from workflows.events.queries import MAX_PAGE, Filter, read_cursor
 
 Answer = serializers.Serializer[Any]
@@ -63,8 +63,8 @@ class _Matching(StrictSerializer):
     type = serializers.CharField(required=False, max_length=255)
     source = serializers.CharField(required=False, max_length=1024)  # type: ignore[assignment]
     subject = serializers.CharField(required=False, max_length=1024, trim_whitespace=False)
-    after = serializers.DateTimeField(required=False, help_text="Logged later than that (RFC 3339).")
-    before = serializers.DateTimeField(required=False, help_text="Logged earlier than that (RFC 3339).")
+    after = Moment(required=False, help_text="Logged later than that (RFC 3339).")
+    before = Moment(required=False, help_text="Logged earlier than that (RFC 3339).")
 
 
 _NAMES = ("type", "source", "subject", "after", "before")
@@ -82,7 +82,7 @@ class EventFilter(_Matching):
     )
     order = Choice(["newest", "oldest"], required=False, help_text="Which comes first; newest, unless said.")
     cursor = serializers.CharField(required=False, max_length=512, help_text="`next_cursor` of the page before.")
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_PAGE, default=50)
+    limit = Number(required=False, min_value=1, max_value=MAX_PAGE, default=50)
 
     def validate_cursor(self, cursor: str) -> str:
         try:
@@ -103,11 +103,9 @@ class StartReplay(StrictSerializer):
     type = Text(required=False, allow_null=True, max_length=255)
     source = Text(required=False, allow_null=True, max_length=1024)  # type: ignore[assignment]
     subject = Text(required=False, allow_null=True, max_length=1024)
-    after = serializers.DateTimeField(required=False, allow_null=True, help_text="Logged later than that (RFC 3339).")
-    before = serializers.DateTimeField(
-        required=False, allow_null=True, help_text="Logged earlier than that (RFC 3339)."
-    )
-    dry_run = serializers.BooleanField(
+    after = Moment(required=False, allow_null=True, help_text="Logged later than that (RFC 3339).")
+    before = Moment(required=False, allow_null=True, help_text="Logged earlier than that (RFC 3339).")
+    dry_run = Flag(
         required=False, default=True, help_text="Say what it would do, and do nothing. So unless false is sent."
     )
 
@@ -180,7 +178,5 @@ class DeadLetterFilter(StrictSerializer):
 
     status = Choice(["open", "retried", "discarded", "any"], required=False, help_text="open, unless said.")
     type = serializers.CharField(required=False, max_length=255)
-    cursor = serializers.IntegerField(
-        required=False, min_value=1, max_value=2**63 - 1, help_text="`next_cursor` of the page before."
-    )
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_PAGE, default=50)
+    cursor = Number(required=False, min_value=1, max_value=2**63 - 1, help_text="`next_cursor` of the page before.")
+    limit = Number(required=False, min_value=1, max_value=MAX_PAGE, default=50)

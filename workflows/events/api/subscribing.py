@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import Choice, StrictSerializer, Text
+from erip.foundation.http.fields import Choice, Flag, Number, StrictSerializer, Text
 from workflows.events.models import DeliveryState
 from workflows.events.subscriptions import MAX_TYPES
 
@@ -32,7 +32,7 @@ class Subscribe(StrictSerializer):
     )
     subject = Text(required=False, allow_null=True, default=None, min_length=1, max_length=1024, help_text=_SUBJECT)
     description = Text(required=False, allow_blank=True, max_length=500, default="")
-    enabled = serializers.BooleanField(required=False, default=True)
+    enabled = Flag(required=False, default=True)
 
 
 class ChangeSubscription(StrictSerializer):
@@ -45,9 +45,7 @@ class ChangeSubscription(StrictSerializer):
     )
     subject = Text(required=False, allow_null=True, min_length=1, max_length=1024, help_text=_SUBJECT)
     description = Text(required=False, allow_blank=True, max_length=500)
-    enabled = serializers.BooleanField(
-        required=False, help_text="True also has one tried anew that was disabled for its failures."
-    )
+    enabled = Flag(required=False, help_text="True also has one tried anew that was disabled for its failures.")
 
 
 class Subscription(Answer):
@@ -109,10 +107,8 @@ class DeliveryFilter(StrictSerializer):
     """The filters of the list of deliveries."""
 
     status = Choice(DeliveryState.values, required=False)
-    cursor = serializers.IntegerField(
-        required=False, min_value=1, max_value=2**63 - 1, help_text="`next_cursor` of the page before."
-    )
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
+    cursor = Number(required=False, min_value=1, max_value=2**63 - 1, help_text="`next_cursor` of the page before.")
+    limit = Number(required=False, min_value=1, max_value=200, default=50)
 
 
 class Nothing(StrictSerializer):

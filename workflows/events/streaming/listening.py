@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import orjson
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.db import connection
 
 from erip.foundation.db.connections import release_connections
+from erip.foundation.http.request_threads import give_back
 from erip.foundation.process import draining
 from workflows.core import cursors
 from workflows.events.conf import conf
@@ -97,7 +98,9 @@ class Stream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            await _give_thread_back()
+            # A stream needs no thread and no connection for hours.
+            await sync_to_async(release_connections)()
+            give_back()
             yield f"retry: {RETRY}\n\n".encode()
             await _in_thread(self._hub.begin)
             at = self._cursor
@@ -176,14 +179,3 @@ async def _in_thread(function: Callable[..., Any], *arguments: object, **named: 
             connection.close()
 
     return await sync_to_async(call, thread_sensitive=False)()
-
-
-async def _give_thread_back() -> None:
-    """Each request has a thread of its own for what is synchronous, with the connections that were used in it. A stream
-    needs neither for hours. What Django does at the end of the request gets another."""
-    if (context := SyncToAsync.thread_sensitive_context.get(None)) is None:
-        return
-    await sync_to_async(release_connections)()
-    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-    if executor is not None:
-        executor.shutdown(wait=False)

@@ -53,8 +53,7 @@ class Light:
             if response is not None and response.wait is not None:
                 response = await _unless(left, request, _finish(response))
         except NotLight:
-            left.cancel()
-            return await self.app(scope, replay(body, receive), send)
+            return await self.app(scope, replay(body, _waiting(left)), send)
         finally:
             left.cancel()
         if response is None:
@@ -155,6 +154,16 @@ async def _unless(
         return None
     finally:
         answer.cancel()
+
+
+def _waiting(left: "asyncio.Future[Message]") -> Receive:
+    """A `receive` that waits for the caller to leave. It is one wait for all who ask: gunicorn takes a wait that was
+    cancelled for the end of the connection, and answers 500 to the next who waits."""
+
+    async def receive() -> Message:
+        return await asyncio.shield(left)
+
+    return receive
 
 
 async def _finish(response: LightResponse) -> LightResponse:
