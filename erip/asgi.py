@@ -12,6 +12,7 @@ django = django_application()
 # Their settings are ready only now.
 from erip.access import callers  # noqa: E402
 from erip.access.authentication import principal_of_bearer  # noqa: E402
+from erip.access.guessing import WrongKeys  # noqa: E402
 from erip.celery import app as celery  # noqa: E402
 from erip.foundation.hooks import light_routes  # noqa: E402
 from erip.foundation.http.addresses import TrueClient  # noqa: E402
@@ -21,7 +22,8 @@ from erip.foundation.http.limits import App  # noqa: E402
 from erip.health import Health  # noqa: E402
 
 routes = [route for routes in light_routes.all() for route in routes()]
-application = TrueClient(Health(Door(Light(cast(App, django), routes, principal_of_bearer), callers)))
+_light = Light(cast(App, django), routes, principal_of_bearer)
+application = TrueClient(Health(WrongKeys(Door(_light, callers))))
 # Read now, before gunicorn forks, and not while the first client waits, or the first message to the broker.
 import_module("erip.urls")
 _ = celery.backend

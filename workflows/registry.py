@@ -97,6 +97,18 @@ def step(
     return register
 
 
+def withdraw(name: str) -> StepSpec:
+    """Forget a step, as a release does that has it no more; gives what `restore` takes. Raises UnknownStep."""
+    spec = get(name)
+    del _steps[name]
+    return spec
+
+
+def restore(spec: StepSpec) -> None:
+    """Undo `withdraw`."""
+    _steps[spec.name] = spec
+
+
 def _spec(
     name: str,
     body: Callable[..., Any],

@@ -82,7 +82,7 @@ def create(
     row = ApiKey.objects.create(
         name=name,
         prefix=prefix,
-        digest=_digest(secret),
+        digest=digest_of(secret),
         scope=scope,
         expires_at=expires_at,
         created_by=created_by,
@@ -137,7 +137,7 @@ def authenticate(token: str) -> Principal | None:
     row = _read(prefix)
     if row is None:
         # An unknown prefix takes the same comparison, so that the answer's time does not tell which prefixes exist.
-        hmac.compare_digest(_digest(secret), bytes(32))
+        hmac.compare_digest(digest_of(secret), bytes(32))
         return None
     if not _opens(row, secret, now):
         return None
@@ -160,6 +160,12 @@ def remembered(token: str) -> Principal | None:
     return _principal(row)
 
 
+def remember(row: ApiKey) -> None:
+    """This process has just read that key."""
+    with _cache_lock:
+        _cache[row.prefix] = row
+
+
 def forget_cached() -> None:
     """Read every key from the database again at its next use."""
     with _cache_lock:
@@ -175,8 +181,7 @@ def _read(prefix: str) -> ApiKey | None:
     row = _stored(prefix)
     if row is None:
         return None
-    with _cache_lock:
-        _cache[prefix] = row
+    remember(row)
     return row
 
 
@@ -194,7 +199,7 @@ def _parts(token: str) -> tuple[str, str] | None:
 
 
 def _opens(row: ApiKey, secret: str, now: datetime) -> bool:
-    return hmac.compare_digest(_digest(secret), bytes(row.digest)) and row.is_usable(now)
+    return hmac.compare_digest(digest_of(secret), bytes(row.digest)) and row.is_usable(now)
 
 
 def _principal(row: ApiKey) -> Principal:
@@ -230,5 +235,5 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
-def _digest(secret: str) -> bytes:
+def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8")).digest()

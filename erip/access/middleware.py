@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from math import ceil
 
 import structlog
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
@@ -12,6 +13,9 @@ from django.views import defaults
 
 from erip.foundation.db.failures import sqlstate
 from erip.foundation.hooks import pages
+
+from . import logins
+from .backends import SIGNED_IN, TOO_SOON
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +64,27 @@ class AdminContentPolicy:
             if shown.script_sources and path.startswith(f"/{shown.prefix}")
             for source in shown.script_sources
         ]
+
+
+class Logins:
+    """Answers an attempt to sign in that came too soon with 429, and has the browser of a successful one recognised."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        seconds: float | None = getattr(request, TOO_SOON, None)
+        if seconds is not None:
+            response.status_code = 429
+            response.headers["Retry-After"] = str(max(1, ceil(seconds)))
+        user = getattr(request, SIGNED_IN, None)
+        if user is not None and request.user == user:
+            logins.remember_device(request, response, user.get_username(), user.password)
+        return response
 
 
 class AdminAddresses:

@@ -57,3 +57,26 @@ class ApiKey(models.Model):
     def is_usable(self, now: datetime) -> bool:
         """Whether the key opens anything at `now`: not revoked, not expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class LoginCounter(models.Model):
+    """Failures to sign in, by what they are counted by: see `logins`. Keys and accounts are keyed digests."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    account = models.CharField(max_length=64, blank=True, db_index=True, help_text="Empty: of an address or network.")
+    failures = models.PositiveIntegerField()
+    at = models.DateTimeField(db_index=True, help_text="The last attempt.")
+    free_at = models.DateTimeField(help_text="When the next attempt counts.")
+
+    def __str__(self) -> str:
+        return self.key[:12]
+
+
+class LoginPlace(models.Model):
+    """An account at an address from which it was signed in: keyed digests, see `logins`."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    at = models.DateTimeField(db_index=True, help_text="The last time.")
+
+    def __str__(self) -> str:
+        return self.key[:12]

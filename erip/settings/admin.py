@@ -1,7 +1,5 @@
 """Settings of the admin and of all that a browser sees: menu, login throttling, security headers."""
 
-from datetime import timedelta
-
 from csp.constants import NONE, SELF
 from django.templatetags.static import static
 
@@ -10,26 +8,14 @@ ADMIN_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
-    "axes",
     "csp",
 ]
 
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "erip.access.backends.SlowedBackend",
+    # It is never asked about a password; it knows the users of sessions that it began.
     "django.contrib.auth.backends.ModelBackend",
 ]
-
-# Five wrong passwords for one name from one address close the login to that pair for a quarter of an hour.
-# The pair, and not the name alone, so that a stranger cannot lock an administrator out.
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_HTTP_RESPONSE_CODE = 429
-AXES_SENSITIVE_PARAMETERS = ["username", "password"]
-AXES_VERBOSE = False
-# Its page lets whoever may look at the attempts delete those that have expired.
-AXES_ENABLE_ADMIN = False
 
 FORMAT_MODULE_PATH = ["erip.access.formats"]
 
@@ -59,6 +45,7 @@ CONTENT_SECURITY_POLICY = {
 
 UNFOLD = {
     "SITE_TITLE": "ERIP",
+    "LOGIN": {"form": "erip.access.forms.LoginForm"},
     "SITE_HEADER": "ERIP",
     "SITE_SUBHEADER": "Enterprise-risk workflows",
     "SITE_SYMBOL": "shield",

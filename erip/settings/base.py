@@ -1,15 +1,17 @@
-"""What every environment shares. Every variable read here stands in the README's settings table."""
+"""What every environment shares. Each variable is declared where it is read (`declared`); docs/reference/settings.md is
+made of that.
+"""
 
 import warnings
 from pathlib import Path
 
-import environ
-
 from erip.foundation.process.broker import publisher_options, transport_options
 
+from . import declared
 from .admin import *
 from .celery import *
 from .database import *
+from .declared import Declarations
 from .door import *
 from .events import *
 from .health import *
@@ -17,13 +19,23 @@ from .rest import *
 from .scaling import *
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-env = environ.Env()
+env = Declarations("Platform")
 
-ERIP_STATE_DIR = Path(env.str("ERIP_STATE_DIR", str(BASE_DIR / ".erip")))
+ERIP_STATE_DIR = Path(
+    env.text("ERIP_STATE_DIR", str(BASE_DIR / ".erip"), "Where the local stack keeps everything.", shown=".erip")
+)
 
-SECRET_KEY = env.str("ERIP_SECRET_KEY", "")
+SECRET_KEY = env.text(
+    "ERIP_SECRET_KEY",
+    "",
+    "Signs sessions and report links; at least 32 characters. Production has no default.",
+    shown="made by the local stack",
+    secret=True,
+)
 DEBUG = False
-ALLOWED_HOSTS: list[str] = env.list("ERIP_ALLOWED_HOSTS", default=[])
+ALLOWED_HOSTS: list[str] = env.items(
+    "ERIP_ALLOWED_HOSTS", [], "Host names that requests may name. Production has no default."
+)
 
 INSTALLED_APPS = [
     *ADMIN_APPS,
@@ -56,7 +68,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "erip.access.middleware.Logins",
     *LAST_MIDDLEWARE,
 ]
 
@@ -83,9 +95,16 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the accelerator -----------------------------------------------------------------------------
-ERIP_BROKER_URL = env.str("ERIP_BROKER_URL", "redis://127.0.0.1:6379/0")
-ERIP_SENTINEL_MASTER = env.str("ERIP_SENTINEL_MASTER", "erip")
-ERIP_SENTINEL_PASSWORD = env.str("ERIP_SENTINEL_PASSWORD", "")
+ERIP_BROKER_URL = env.text(
+    "ERIP_BROKER_URL",
+    "redis://127.0.0.1:6379/0",
+    "`redis://…`, `rediss://…`, or `sentinel://…;sentinel://…` with a scheme on each. Production has no default.",
+    secret=True,
+)
+ERIP_SENTINEL_MASTER = env.text("ERIP_SENTINEL_MASTER", "erip", "The name by which the Sentinels know the master.")
+ERIP_SENTINEL_PASSWORD = env.text(
+    "ERIP_SENTINEL_PASSWORD", "", "The password of the Sentinels themselves.", secret=True
+)
 CELERY_BROKER_URL = ERIP_BROKER_URL
 CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(
     ERIP_BROKER_URL, master=ERIP_SENTINEL_MASTER, sentinel_password=ERIP_SENTINEL_PASSWORD
@@ -93,14 +112,26 @@ CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(
 ERIP_PUBLISHER_TRANSPORT_OPTIONS = publisher_options(CELERY_BROKER_TRANSPORT_OPTIONS)
 
 # --- The engine -----------------------------------------------------------------------------------------
-ERIP_WORKER_THREADS = env.int("ERIP_WORKER_THREADS", 16)
+ERIP_WORKER_THREADS = env.whole("ERIP_WORKER_THREADS", 16, "Threads of one worker that run steps.")
 # Added to the niceness of a general worker's threads but its consumer's: Note [Who gives way] in workflows/events.
-ERIP_WORKER_NICE = env.int("ERIP_WORKER_NICE", 0)
-ERIP_HEARTBEAT_SECONDS = env.float("ERIP_HEARTBEAT_SECONDS", 0.5)
-ERIP_LEASE_SECONDS = env.float("ERIP_LEASE_SECONDS", 3.0)
-ERIP_STALE_READY_SECONDS = env.float("ERIP_STALE_READY_SECONDS", 1.0)
-ERIP_SHUTDOWN_GRACE_SECONDS = env.float("ERIP_SHUTDOWN_GRACE_SECONDS", 20.0)
-ERIP_MAX_LOST_ATTEMPTS = env.int("ERIP_MAX_LOST_ATTEMPTS", 5)
+ERIP_WORKER_NICE = env.whole(
+    "ERIP_WORKER_NICE",
+    0,
+    "Niceness of a general worker's steps, not of its event consumer; the local stack sets 10 ([processes](../how-to/operations.md#processes)).",
+)
+ERIP_HEARTBEAT_SECONDS = env.number("ERIP_HEARTBEAT_SECONDS", 0.5, "Seconds between two heartbeats of a worker.")
+ERIP_LEASE_SECONDS = env.number(
+    "ERIP_LEASE_SECONDS", 3.0, "A worker that is silent for this many seconds has lost its steps."
+)
+ERIP_STALE_READY_SECONDS = env.number(
+    "ERIP_STALE_READY_SECONDS", 1.0, "Work that has been ready for this many seconds is taken without a message."
+)
+ERIP_SHUTDOWN_GRACE_SECONDS = env.number(
+    "ERIP_SHUTDOWN_GRACE_SECONDS",
+    20.0,
+    "Seconds that a stopping worker gives its running steps before it hands them back.",
+)
+ERIP_MAX_LOST_ATTEMPTS = env.whole("ERIP_MAX_LOST_ATTEMPTS", 5, "Workers that one step may lose before it fails.")
 # Those that are not named keep their default.
 ERIP_LANE_BOUNDS: dict[str, float] = {
     "critical": 2.0,
@@ -109,27 +140,62 @@ ERIP_LANE_BOUNDS: dict[str, float] = {
     "bulk": 60.0,
     **{
         lane: float(seconds)
-        for lane, _, seconds in (pair.partition("=") for pair in env.list("ERIP_LANE_BOUNDS", default=[]))
+        for lane, _, seconds in (
+            pair.partition("=")
+            for pair in env.items(
+                "ERIP_LANE_BOUNDS",
+                [],
+                "Seconds within which work of a lane starts ([what that means](../how-to/operations.md#lanes)); lanes that are not named keep their default.",
+                shown="critical=2,high=10,standard=30,bulk=60",
+            )
+        )
     },
 }
-ERIP_AGEING_AT = env.float("ERIP_AGEING_AT", 0.5)
-ERIP_ADMISSION_MIN_RATE = env.float("ERIP_ADMISSION_MIN_RATE", 350.0)
-ERIP_ADMISSION_MAX_BACKLOG = env.int("ERIP_ADMISSION_MAX_BACKLOG", 100_000)
+ERIP_AGEING_AT = env.number(
+    "ERIP_AGEING_AT", 0.5, "The share of its bound after which waiting work goes before more urgent work, in its turns."
+)
+ERIP_ADMISSION_MIN_RATE = env.number(
+    "ERIP_ADMISSION_MIN_RATE",
+    350.0,
+    "Ready steps per second that the workers are credited with at the least, also before they were measured.",
+)
+ERIP_ADMISSION_MAX_BACKLOG = env.whole(
+    "ERIP_ADMISSION_MAX_BACKLOG", 100_000, "Steps that may wait in a lane at the most, however fast the workers are."
+)
 # Runs that ended are legal records: they leave the hot tables, but nothing is dropped unless somebody says so.
-ERIP_ARCHIVE_AFTER_DAYS = env.float("ERIP_ARCHIVE_AFTER_DAYS", 30.0)
-ERIP_KEEP_ARCHIVE_MONTHS: int | None = env.int("ERIP_KEEP_ARCHIVE_MONTHS", None)
+ERIP_ARCHIVE_AFTER_DAYS = env.number(
+    "ERIP_ARCHIVE_AFTER_DAYS",
+    30.0,
+    "Days after which finished runs leave the hot tables ([retention](../how-to/operations.md#retention)).",
+)
+ERIP_KEEP_ARCHIVE_MONTHS: int | None = env.whole(
+    "ERIP_KEEP_ARCHIVE_MONTHS", None, "Months for which archived runs are kept; without it, for ever."
+)
 
 # --- The library ----------------------------------------------------------------------------------------
-ERIP_PUBLIC_URL = env.str("ERIP_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-ERIP_REPORT_DIR = Path(env.str("ERIP_REPORT_DIR", str(ERIP_STATE_DIR / "reports")))
-ERIP_REPORT_TTL_DAYS = env.int("ERIP_REPORT_TTL_DAYS", 30)
-ERIP_WEBHOOK_SECRET = env.str("ERIP_WEBHOOK_SECRET", "")
-ERIP_WEBHOOK_ALLOW_PRIVATE = env.bool("ERIP_WEBHOOK_ALLOW_PRIVATE", False)
+ERIP_PUBLIC_URL = env.text(
+    "ERIP_PUBLIC_URL", "http://127.0.0.1:8000", "What links to reports begin with. Production has no default."
+).rstrip("/")
+ERIP_REPORT_DIR = Path(
+    env.text(
+        "ERIP_REPORT_DIR",
+        str(ERIP_STATE_DIR / "reports"),
+        "The directory of report files.",
+        shown="<state directory>/reports",
+    )
+)
+ERIP_REPORT_TTL_DAYS = env.whole("ERIP_REPORT_TTL_DAYS", 30, "Days for which a report link answers.")
+ERIP_WEBHOOK_SECRET = env.text("ERIP_WEBHOOK_SECRET", "", "`whsec_…`: signs webhooks (Standard Webhooks).", secret=True)
+ERIP_WEBHOOK_ALLOW_PRIVATE = env.flag(
+    "ERIP_WEBHOOK_ALLOW_PRIVATE", False, "Whether webhooks may go to addresses that are not public."
+)
 
-EMAIL_CONFIG = env.email_url("ERIP_EMAIL_URL", default="consolemail://")
+EMAIL_CONFIG = env.email_url(
+    "ERIP_EMAIL_URL", "consolemail://", "Where e-mail goes, as `smtp+tls://user:password@host:587`."
+)
 EMAIL_TIMEOUT = 10  # a mail server that hangs must not hold a worker's thread; a URL with ?timeout= has its own
 vars().update(EMAIL_CONFIG)
-DEFAULT_FROM_EMAIL = env.str("ERIP_DEFAULT_FROM_EMAIL", "erip@localhost")
+DEFAULT_FROM_EMAIL = env.text("ERIP_DEFAULT_FROM_EMAIL", "erip@localhost", "The sender of e-mail.")
 
 # --- Who may come in ------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
@@ -147,14 +213,34 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.str("ERIP_STATIC_ROOT", str(ERIP_STATE_DIR / "static")))
+STATIC_ROOT = Path(
+    env.text(
+        "ERIP_STATIC_ROOT",
+        str(ERIP_STATE_DIR / "static"),
+        "Where `collectstatic` puts files.",
+        shown="<state directory>/static",
+    )
+)
 # Serves what the installed apps ship without a collectstatic step, so there need be no such directory.
 WHITENOISE_USE_FINDERS = True
 warnings.filterwarnings("ignore", message="No directory at", module="django.core.handlers.base")
 
 # --- Logs: structured, without secrets ------------------------------------------------------------------
-ERIP_LOG_LEVEL = env.str("ERIP_LOG_LEVEL", "INFO").upper()
+ERIP_LOG_LEVEL = env.text(
+    "ERIP_LOG_LEVEL", "INFO", "The least level that is logged. Logs are JSON lines on stderr."
+).upper()
 from .logs import LOGGING, configure_structlog  # noqa: E402
 
 LOGGING["root"]["level"] = ERIP_LOG_LEVEL
 configure_structlog()
+
+env.mention("DJANGO_SETTINGS_MODULE", "text", "erip.settings.local for manage.py, else .production", "Which settings.")
+env.mention("ERIP_SSL_REDIRECT", "yes or no", "true", "Production only: whether browsers are sent to HTTPS.")
+env.mention("ERIP_HSTS_SECONDS", "whole number", "31536000", "Production only: how long browsers remember HTTPS.")
+env.mention("ERIP_WEB_WORKERS", "whole number", "2", "Web processes of one gunicorn.")
+env.mention("ERIP_DRAIN_SECONDS", "number", "5", "Seconds that a web process waits before it closes its door.")
+env.mention("ERIP_WEB_GRACE_SECONDS", "number", "20", "Seconds that a web process gives its requests to end.")
+env.mention(
+    "ERIP_ALIVE_DIR", "text", "<state directory>/alive", "Where heartbeat files are ([probes](../how-to/health.md))."
+)
+declared.check()

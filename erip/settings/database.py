@@ -4,55 +4,103 @@ from typing import Any
 
 import environ
 
-_env = environ.Env()
+from .declared import Declarations
+
+_env = Declarations("Database")
 
 # --- how many connections -------------------------------------------------------------------------------
 # Of the whole deployment, divided over its processes (web workers, Celery workers, leaders).
-ERIP_PROCESSES = _env.int("ERIP_PROCESSES", 5)
-ERIP_DB_MIN = _env.int("ERIP_DB_MIN", 20)
-ERIP_DB_MAX = _env.int("ERIP_DB_MAX", 200)
-# Of one process; these win: kept open, and opened beyond that while there is need.
-ERIP_DB_POOL_SIZE = _env.int("ERIP_DB_POOL_SIZE", max(1, ERIP_DB_MIN // max(1, ERIP_PROCESSES)))
-ERIP_DB_POOL_OVERFLOW = _env.int(
-    "ERIP_DB_POOL_OVERFLOW", max(0, ERIP_DB_MAX // max(1, ERIP_PROCESSES) - ERIP_DB_POOL_SIZE)
+ERIP_PROCESSES = _env.whole(
+    "ERIP_PROCESSES", 5, "Processes of one host that share the connections of ERIP_DB_MIN and ERIP_DB_MAX."
 )
-ERIP_DB_POOL_TIMEOUT = _env.float("ERIP_DB_POOL_TIMEOUT", 10.0)
-ERIP_DB_POOL_RECYCLE = _env.int("ERIP_DB_POOL_RECYCLE", 1800)
+ERIP_DB_MIN = _env.whole("ERIP_DB_MIN", 20, "Connections to PostgreSQL that are kept open, over all processes.")
+ERIP_DB_MAX = _env.whole("ERIP_DB_MAX", 200, "Connections to PostgreSQL at the most, over all processes.")
+# Of one process; these win: kept open, and opened beyond that while there is need.
+ERIP_DB_POOL_SIZE = _env.whole(
+    "ERIP_DB_POOL_SIZE",
+    max(1, ERIP_DB_MIN // max(1, ERIP_PROCESSES)),
+    "Connections that one process keeps open.",
+    shown="ERIP_DB_MIN / ERIP_PROCESSES",
+)
+ERIP_DB_POOL_OVERFLOW = _env.whole(
+    "ERIP_DB_POOL_OVERFLOW",
+    max(0, ERIP_DB_MAX // max(1, ERIP_PROCESSES) - ERIP_DB_POOL_SIZE),
+    "Connections that one process may open beyond those.",
+    shown="ERIP_DB_MAX / ERIP_PROCESSES, less the pool's size",
+)
+ERIP_DB_POOL_TIMEOUT = _env.number("ERIP_DB_POOL_TIMEOUT", 10.0, "Seconds to wait for a free connection.")
+ERIP_DB_POOL_RECYCLE = _env.whole("ERIP_DB_POOL_RECYCLE", 1800, "Seconds after which a connection is replaced.")
 # A connection that its thread keeps for this long without a statement is reported.
-ERIP_DB_LEAK_AFTER = _env.float("ERIP_DB_LEAK_AFTER", 5.0)
+ERIP_DB_LEAK_AFTER = _env.number(
+    "ERIP_DB_LEAK_AFTER", 5.0, "Seconds after which a connection that is kept without use is reported."
+)
 
 # --- a pooler in front ----------------------------------------------------------------------------------
 # False behind a pooler that gives each transaction another connection: Note [Prepared statements] in
 # erip/foundation/db/prepared.
 # Nothing is then sent at the start of a session either: the limits below belong into ALTER ROLE.
-ERIP_DB_PREPARE = _env.bool("ERIP_DB_PREPARE", True)
+ERIP_DB_PREPARE = _env.flag(
+    "ERIP_DB_PREPARE", True, "False behind a pooler that gives each transaction another connection."
+)
 # Past the pooler, for what belongs to a session: LISTEN, and the leader's advisory lock. Empty: DATABASE_URL.
-ERIP_DB_DIRECT_URL = _env.str("ERIP_DB_DIRECT_URL", "")
+ERIP_DB_DIRECT_URL = _env.text(
+    "ERIP_DB_DIRECT_URL", "", "PostgreSQL's own address, behind PgBouncer in transaction mode.", secret=True
+)
 
 # --- deadlines ------------------------------------------------------------------------------------------
 # 0 is no limit. They are PostgreSQL's own of these names.
-ERIP_DB_STATEMENT_TIMEOUT = _env.float("ERIP_DB_STATEMENT_TIMEOUT", 10.0)
-ERIP_DB_LOCK_TIMEOUT = _env.float("ERIP_DB_LOCK_TIMEOUT", 3.0)
-ERIP_DB_IDLE_TRANSACTION_TIMEOUT = _env.float("ERIP_DB_IDLE_TRANSACTION_TIMEOUT", 60.0)
-ERIP_DB_SLOW_STATEMENT = _env.float("ERIP_DB_SLOW_STATEMENT", 1.0)
+ERIP_DB_STATEMENT_TIMEOUT = _env.number("ERIP_DB_STATEMENT_TIMEOUT", 10.0, "Seconds that a statement may take.")
+ERIP_DB_LOCK_TIMEOUT = _env.number("ERIP_DB_LOCK_TIMEOUT", 3.0, "Seconds that a statement may wait for a lock.")
+ERIP_DB_IDLE_TRANSACTION_TIMEOUT = _env.number(
+    "ERIP_DB_IDLE_TRANSACTION_TIMEOUT", 60.0, "Seconds that a transaction may be idle."
+)
+ERIP_DB_SLOW_STATEMENT = _env.number(
+    "ERIP_DB_SLOW_STATEMENT", 1.0, "Seconds after which a statement is logged as slow."
+)
 # libpq counts whole seconds, and takes 1 for 2.
-ERIP_DB_CONNECT_TIMEOUT = _env.int("ERIP_DB_CONNECT_TIMEOUT", 3)
-ERIP_DB_TCP_USER_TIMEOUT = _env.float("ERIP_DB_TCP_USER_TIMEOUT", 5.0)
+ERIP_DB_CONNECT_TIMEOUT = _env.whole(
+    "ERIP_DB_CONNECT_TIMEOUT",
+    3,
+    "Seconds that connecting may take ([deadlines](../explanation/database.md#deadlines)).",
+)
+ERIP_DB_TCP_USER_TIMEOUT = _env.number(
+    "ERIP_DB_TCP_USER_TIMEOUT", 5.0, "Seconds after which unacknowledged data ends a connection."
+)
 # After so long without any answer the server is asked, on a new connection, whether it still answers.
-ERIP_DB_HUNG_AFTER = _env.float("ERIP_DB_HUNG_AFTER", 1.5)
+ERIP_DB_HUNG_AFTER = _env.number(
+    "ERIP_DB_HUNG_AFTER", 1.5, "Seconds after which a server that answers nobody is given up."
+)
 
 # --- failover -------------------------------------------------------------------------------------------
-ERIP_DB_RETRY_SECONDS = _env.float("ERIP_DB_RETRY_SECONDS", 15.0)
-ERIP_DB_REQUEST_SECONDS = _env.float("ERIP_DB_REQUEST_SECONDS", 5.0)
-ERIP_DB_BREAKER_SECONDS = _env.float("ERIP_DB_BREAKER_SECONDS", 5.0)
-ERIP_DB_BREAKER_MAX_SECONDS = _env.float("ERIP_DB_BREAKER_MAX_SECONDS", 60.0)
+ERIP_DB_RETRY_SECONDS = _env.number(
+    "ERIP_DB_RETRY_SECONDS", 15.0, "Seconds for which background work repeats a transaction through a failover."
+)
+ERIP_DB_REQUEST_SECONDS = _env.number(
+    "ERIP_DB_REQUEST_SECONDS",
+    5.0,
+    "Seconds for which a request waits for a failover ([failover](../explanation/database.md#failover)).",
+)
+ERIP_DB_BREAKER_SECONDS = _env.number(
+    "ERIP_DB_BREAKER_SECONDS",
+    5.0,
+    "Seconds for which callers wait for a database that is away; after that they fail fast.",
+)
+ERIP_DB_BREAKER_MAX_SECONDS = _env.number(
+    "ERIP_DB_BREAKER_MAX_SECONDS", 60.0, "The longest Retry-After of a database that is away, in seconds."
+)
 
 # --- replicas -------------------------------------------------------------------------------------------
-ERIP_REPLICA_URLS: list[str] = _env.list("ERIP_REPLICA_URLS", default=[])
-ERIP_REPLICA_POLICY = _env.str("ERIP_REPLICA_POLICY", "round-robin")
-ERIP_REPLICA_MAX_LAG = _env.float("ERIP_REPLICA_MAX_LAG", 30.0)
+ERIP_REPLICA_URLS: list[str] = _env.items(
+    "ERIP_REPLICA_URLS", [], "[Replicas](../explanation/database.md#replicas) that lists are read from."
+)
+ERIP_REPLICA_POLICY = _env.text("ERIP_REPLICA_POLICY", "round-robin", "`round-robin` or `least-lag`.")
+ERIP_REPLICA_MAX_LAG = _env.number("ERIP_REPLICA_MAX_LAG", 30.0, "Seconds that a replica may be behind.")
 # `token`: only who says what it has seen (or has a session) reads from a replica. `all`: everybody.
-ERIP_REPLICA_READS = _env.str("ERIP_REPLICA_READS", "token")
+ERIP_REPLICA_READS = _env.text(
+    "ERIP_REPLICA_READS",
+    "token",
+    "`token`: replicas serve callers whose own writes they have; see [replicas](../explanation/database.md#replicas).",
+)
 
 
 def _session_limits() -> str:
@@ -85,18 +133,25 @@ def _database(url: dict[str, Any], application_name: str, *, limits: bool = True
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": _database(
-        _env.db_url("DATABASE_URL", default="postgres://erip@127.0.0.1:5432/erip"), "erip", limits=ERIP_DB_PREPARE
+        _env.database_url(
+            "DATABASE_URL",
+            "postgres://erip@127.0.0.1:5432/erip",
+            "`postgres://user:password@host:port/name`; PostgreSQL 15 or newer. Production has no default.",
+            shown="the local stack's",
+        ),
+        "erip",
+        limits=ERIP_DB_PREPARE,
     )
 }
 #: connection parameters for sessions that must not go through a pooler; None: those of DATABASE_URL
 ERIP_DB_DIRECT: dict[str, Any] | None = (
-    _database(_env.db_url_config(ERIP_DB_DIRECT_URL), "erip") if ERIP_DB_DIRECT_URL else None
+    _database(environ.Env.db_url_config(ERIP_DB_DIRECT_URL), "erip") if ERIP_DB_DIRECT_URL else None
 )
 #: aliases of the replicas, in the order of their URLs
 ERIP_REPLICAS = [f"replica{number}" for number in range(1, len(ERIP_REPLICA_URLS) + 1)]
 for _alias, _url in zip(ERIP_REPLICAS, ERIP_REPLICA_URLS, strict=True):
     DATABASES[_alias] = {
-        **_database(_env.db_url_config(_url), "erip-reads", limits=ERIP_DB_PREPARE),
+        **_database(environ.Env.db_url_config(_url), "erip-reads", limits=ERIP_DB_PREPARE),
         "TEST": {"MIRROR": "default"},
     }
 DATABASE_ROUTERS = ["erip.foundation.db.router.Router"]

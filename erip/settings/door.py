@@ -1,24 +1,44 @@
 """Settings of the front door: from whom a web process takes what, and for how long it waits for it."""
 
-import environ
+from .declared import Declarations
 
-_env = environ.Env()
+_env = Declarations("Front door")
 
 # Proxies whose X-Forwarded-For is believed: addresses and networks. By default nobody's.
-ERIP_TRUSTED_PROXIES: list[str] = _env.list("ERIP_TRUSTED_PROXIES", default=[])
+ERIP_TRUSTED_PROXIES: list[str] = _env.items(
+    "ERIP_TRUSTED_PROXIES",
+    [],
+    "Addresses and networks of proxies whose `X-Forwarded-For` is believed ([the client's address](../how-to/high-availability.md#the-clients-address)).",
+)
 
 # The bodies of requests, in one process: bytes of all of them at once (of one caller half as many), the seconds for
 # which nothing of one has to come, the bytes a second after that, and the seconds that one may take in all.
-ERIP_BODY_MEMORY = _env.int("ERIP_BODY_MEMORY", 48 * 1024 * 1024)
-ERIP_BODY_GRACE_SECONDS = _env.float("ERIP_BODY_GRACE_SECONDS", 10.0)
-ERIP_BODY_MIN_RATE = _env.float("ERIP_BODY_MIN_RATE", 4096.0)
-ERIP_BODY_SECONDS = _env.float("ERIP_BODY_SECONDS", 120.0)
+ERIP_BODY_MEMORY = _env.whole(
+    "ERIP_BODY_MEMORY",
+    48 * 1024 * 1024,
+    "Bytes of all request bodies of one process at once; of one caller, half of that ([the front door](../how-to/high-availability.md#the-front-door)).",
+)
+ERIP_BODY_GRACE_SECONDS = _env.number(
+    "ERIP_BODY_GRACE_SECONDS", 10.0, "Seconds for which nothing of a body needs to arrive."
+)
+ERIP_BODY_MIN_RATE = _env.number(
+    "ERIP_BODY_MIN_RATE", 4096.0, "Bytes per second of a body that must arrive after that."
+)
+ERIP_BODY_SECONDS = _env.number("ERIP_BODY_SECONDS", 120.0, "Seconds that a body may take in all.")
 # Forms of the admin that come in at once from people who are not signed in; of one address a fifth of them.
-ERIP_ANONYMOUS_FORMS = _env.int("ERIP_ANONYMOUS_FORMS", 100)
+ERIP_ANONYMOUS_FORMS = _env.whole(
+    "ERIP_ANONYMOUS_FORMS",
+    100,
+    "Admin forms that people who are not signed in may send at once; of one address, a fifth of that.",
+)
 
 # The connections of one process, and those of one address among them; the seconds for the head of the first request,
 # and those after which a client that takes no answer is cut off.
-ERIP_CONNECTIONS = _env.int("ERIP_CONNECTIONS", 4000)
-ERIP_CONNECTIONS_PER_ADDRESS = _env.int("ERIP_CONNECTIONS_PER_ADDRESS", 1000)
-ERIP_HEAD_SECONDS = _env.float("ERIP_HEAD_SECONDS", 10.0)
-ERIP_STALL_SECONDS = _env.float("ERIP_STALL_SECONDS", 20.0)
+ERIP_CONNECTIONS = _env.whole("ERIP_CONNECTIONS", 4000, "Connections of one web process.")
+ERIP_CONNECTIONS_PER_ADDRESS = _env.whole(
+    "ERIP_CONNECTIONS_PER_ADDRESS", 1000, "Connections of one client address among them."
+)
+ERIP_HEAD_SECONDS = _env.number("ERIP_HEAD_SECONDS", 10.0, "Seconds for the head of a connection's first request.")
+ERIP_STALL_SECONDS = _env.number(
+    "ERIP_STALL_SECONDS", 20.0, "Seconds after which a client that takes no answer is cut off."
+)

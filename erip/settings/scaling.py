@@ -1,13 +1,23 @@
 """Settings of the autoscaler: docs/how-to/autoscaling.md says what they do."""
 
-import environ
+from .declared import Declarations
 
-_env = environ.Env()
+_env = Declarations("Autoscaling")
 
-ERIP_AUTOSCALE_MIN = _env.int("ERIP_AUTOSCALE_MIN", 2)
-ERIP_AUTOSCALE_MAX = _env.int("ERIP_AUTOSCALE_MAX", 50)
-ERIP_AUTOSCALE_UP_COOLDOWN_SECONDS = _env.float("ERIP_AUTOSCALE_UP_COOLDOWN_SECONDS", 30.0)
-ERIP_AUTOSCALE_DOWN_COOLDOWN_SECONDS = _env.float("ERIP_AUTOSCALE_DOWN_COOLDOWN_SECONDS", 60.0)
-ERIP_AUTOSCALE_CPU_TARGET = _env.float("ERIP_AUTOSCALE_CPU_TARGET", 0.70)
-ERIP_AUTOSCALE_MEMORY_TARGET = _env.float("ERIP_AUTOSCALE_MEMORY_TARGET", 0.80)
-ERIP_AUTOSCALE_EVERY_SECONDS = _env.float("ERIP_AUTOSCALE_EVERY_SECONDS", 5.0)
+ERIP_AUTOSCALE_MIN = _env.whole(
+    "ERIP_AUTOSCALE_MIN", 2, "Workers at the least ([autoscaling](../how-to/autoscaling.md#settings))."
+)
+ERIP_AUTOSCALE_MAX = _env.whole("ERIP_AUTOSCALE_MAX", 50, "Workers at the most.")
+ERIP_AUTOSCALE_UP_COOLDOWN_SECONDS = _env.number(
+    "ERIP_AUTOSCALE_UP_COOLDOWN_SECONDS", 30.0, "Seconds after a change before workers are added again."
+)
+ERIP_AUTOSCALE_DOWN_COOLDOWN_SECONDS = _env.number(
+    "ERIP_AUTOSCALE_DOWN_COOLDOWN_SECONDS", 60.0, "Seconds after a change before workers are taken away."
+)
+ERIP_AUTOSCALE_CPU_TARGET = _env.number(
+    "ERIP_AUTOSCALE_CPU_TARGET", 0.70, "The share of the processors that workers should use."
+)
+ERIP_AUTOSCALE_MEMORY_TARGET = _env.number(
+    "ERIP_AUTOSCALE_MEMORY_TARGET", 0.80, "The share of the memory that workers should use."
+)
+ERIP_AUTOSCALE_EVERY_SECONDS = _env.number("ERIP_AUTOSCALE_EVERY_SECONDS", 5.0, "Seconds between two decisions.")

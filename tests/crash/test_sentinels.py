@@ -230,7 +230,7 @@ def test_urgent_messages_overtake_what_waits_to_be_sent(
     monkeypatch.setattr(current_app.conf, "broker_url", made.url)
     publisher, order = dispatch.Publisher(), []
     first, go_on = threading.Event(), threading.Event()
-    send = publisher._send
+    send = publisher.send
 
     def slow_first(lane: str, run_ids: list[str]) -> None:
         if not order:
@@ -239,7 +239,7 @@ def test_urgent_messages_overtake_what_waits_to_be_sent(
         order.append(lane)
         send(lane, run_ids)
 
-    monkeypatch.setattr(publisher, "_send", slow_first)
+    monkeypatch.setattr(publisher, "send", slow_first)
     bulk = threading.Thread(target=publisher.publish, args=([("bulk", [str(n)]) for n in range(50)],), daemon=True)
     bulk.start()
     first.wait(10)

@@ -262,6 +262,46 @@ def test_a_report_escapes_what_it_was_given() -> None:
     assert "http-equiv" in html
 
 
+def test_a_report_says_first_what_is_overdue_and_what_was_not_known() -> None:
+    incident = {
+        "breach_id": "B",
+        "severity": "critical",
+        "jurisdictions": ["DE", "Atlantis"],
+        "data_categories": ["personal", "Paymnt"],
+        "detected_at": (NOW - timedelta(days=30)).isoformat(),
+        "cvss_vectors": ["CVSS:3.1/AV:N"],
+        "assets": ["Payrol", "Payroll"],
+    }
+    output, steps = run("breach-response", incident)
+    assert output["overdue"] >= 1
+    assert steps["compliance"]["most_urgent"] == "gdpr-33"
+    assert steps["compliance"]["hours_to_most_urgent"] == -27 * 24
+    assert steps["decide"]["facts"]["hours_to_deadline"] == -27 * 24
+    report = Report.objects.get()
+    for text in (report.html, report.markdown):
+        order = [
+            text.index(heading) for heading in ("Overdue", "Not known, or assumed", "Decision", "Legal obligations")
+        ]
+        assert order == sorted(order)
+        head = text[: text.index("Legal obligations")]
+        assert "GDPR" in head
+        assert "648 h ago" in head
+        for word in ("Atlantis", "Paymnt", "Payrol", "vector left out", "Sample data was used"):
+            assert word in head, word
+    assert {"assets", "controls", "organisation"} <= set(
+        steps["posture"]["sample_data"] + steps["quantify"]["sample_data"]
+    )
+    assert any("Atlantis" in one for one in output["assumptions"])
+
+
+def test_a_report_of_a_threat_of_which_nothing_is_known_does_not_call_it_low() -> None:
+    unknown = call("nexus.enrich_threat", {"cves": ["CVE-2024-3400"]})
+    call("beacon.report", {"title": "t", "threat": unknown}, context("report"))
+    report = Report.objects.get()
+    assert "How severe it is is not known" in report.markdown
+    assert "0 / 100" not in report.html
+
+
 def test_a_report_that_finds_no_disk_is_stored_all_the_same(settings: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings.ERIP_REPORT_DIR = tmp_path / "file"

@@ -22,10 +22,9 @@ KEY = (b"authorization", b"Bearer erip_abcdefgh_" + SECRET.encode())
 @pytest.fixture(autouse=True)
 def known():
     """A key that this process has read just now."""
-    row = ApiKey(name="ci", prefix="abcdefgh", digest=keys._digest(SECRET), scope=Scope.OPERATOR)
+    row = ApiKey(name="ci", prefix="abcdefgh", digest=keys.digest_of(SECRET), scope=Scope.OPERATOR)
     row.last_used_at = timezone.now()
-    with keys._cache_lock:
-        keys._cache["abcdefgh"] = row
+    keys.remember(row)
     yield
     keys.forget_cached()
 

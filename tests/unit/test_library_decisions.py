@@ -62,6 +62,24 @@ def test_a_fact_of_the_wrong_kind_is_an_error_and_never_a_decision(facts: dict[s
         table(row("a")).decide(facts)
 
 
+def test_rows_that_facts_not_known_keep_from_deciding_are_named_with_these_facts() -> None:
+    decisions = table(
+        row("dear", loss={"gte": 100}),
+        row("high-dear", severity="high", loss={"gte": 10}),
+        row("high", severity="high"),
+        row("rest"),
+    )
+
+    def could_be(**facts: Any) -> tuple[list[str], list[str]]:
+        return decisions.could_be(facts, decisions.decide(facts))
+
+    assert could_be(severity="high") == (["dear", "high-dear"], ["loss"])
+    assert could_be(severity="low") == (["dear"], ["loss"])
+    assert could_be(loss=50) == (["high-dear", "high"], ["severity"])
+    assert could_be(severity="high", loss=5) == ([], [])
+    assert could_be() == (["dear", "high-dear", "high"], ["loss", "severity"])
+
+
 def test_a_row_behind_one_that_takes_all_its_cases_is_reported() -> None:
     assert faults(row("a", loss={"gte": 5}), row("b", loss={"gt": 5}, ransomware=True), row("c")) == [
         "rows[1]: row 'b' is never reached: 'a' decide all of its cases"

@@ -14,6 +14,7 @@ from workflows.core.rules import Rule, compile_rules
 from workflows.core.schema import Schema
 from workflows.core.triggers import Drop, Start, ask
 from workflows.events.types import FIXTURE
+from workflows.library.reference import sample_incident
 
 DEFINITIONS = [
     definition.parse(path.read_bytes(), "yaml")
@@ -121,6 +122,29 @@ def test_a_moment_that_does_not_exist_starts_no_breach_response(field: str, at: 
     assert str(fault.path) == f"input.{field}"
     assert SCHEMAS["breach-response"].faults(known | {"submitted": {"gdpr-33": at}}, at="input")
     assert SCHEMAS["breach-response"].faults(known | {field: "2016-12-31T23:59:60Z"}, at="input") == []
+
+
+def test_every_shipped_workflow_refuses_keys_that_it_does_not_know_and_says_what_is_near() -> None:
+    for name, schema in SCHEMAS.items():
+        known = next(iter(schema.document["properties"]))
+        [fault] = [one for one in schema.faults({f"{known}x": 1}, at="input") if one.message != "is required"]
+        assert str(fault.path) == f"input.{known}x", name
+        assert fault.message == f'unknown key (did you mean "{known}"?)'
+    [far] = SCHEMAS["trust-score"].faults({"q" * 200: 1}, at="input")
+    assert far.message == "unknown key"
+
+
+def test_near_keys_are_those_of_the_place_also_behind_a_reference() -> None:
+    inner = {"type": "object", "additionalProperties": False, "properties": {"host/name": {}, "port": {}}}
+    schema = Schema.compile({"properties": {"a": {"items": {"$ref": "#/$defs/in~1ner"}}}, "$defs": {"in/ner": inner}})
+    [fault] = schema.faults({"a": [{"prt": 1}]}, at="input")
+    assert (str(fault.path), fault.message) == ("input.a[0].prt", 'unknown key (did you mean "port"?)')
+
+
+def test_the_sample_incident_shows_every_field_and_is_accepted() -> None:
+    sample = sample_incident()
+    assert set(sample) == set(SCHEMAS["breach-response"].document["properties"])
+    assert SCHEMAS["breach-response"].faults(sample, at="input") == []
 
 
 def test_a_day_that_does_not_exist_is_no_due_date() -> None:

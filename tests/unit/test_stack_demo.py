@@ -1,11 +1,12 @@
 """What the demo reads and prints."""
 
 import io
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
-from erip.ops.stack.demo import BadInput, Refused, read_incident
+from erip.ops.stack.demo import SAMPLE, BadInput, Refused, just_now, read_incident
 from erip.ops.stack.demo_screen import money, show
 from erip.ops.stack.screens import duration
 
@@ -174,6 +175,12 @@ def test_a_file_that_is_no_incident_is_named_with_its_fault(tmp_path, content, f
         path.write_bytes(content)
     with pytest.raises(BadInput, match=fault):
         read_incident(path)
+
+
+def test_the_samples_moments_lie_shortly_before_now():
+    now = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
+    assert just_now(now) == {"detected_at": "2026-11-25T09:00:00Z"}
+    assert read_incident(SAMPLE).keys() >= just_now(now).keys()
 
 
 def test_a_folder_is_no_incident(tmp_path):

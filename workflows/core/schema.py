@@ -5,9 +5,11 @@ that only references within the schema (`#/$defs/…`) work. Patterns are run by
 that no input can make a pattern run for long.
 """
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 
@@ -17,6 +19,8 @@ from workflows.core.formats import FORMATS
 #: faults reported for one document; a list of 10,000 wrong items need not be told 10,000 times
 MAX_FAULTS = 50
 MAX_DEPTH = 200
+#: unknown keys of one document for which a near one is looked up
+MAX_NEAR = 10
 
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)
 
@@ -74,7 +78,10 @@ class Schema:
 
     def faults(self, data: Any, *, at: str) -> list[Fault]:
         """Everything wrong with `data` (at most 50 faults), in the order of their paths."""
-        return [Fault(place(at, found.location), found.message) for found in self.violations(data)]
+        found = self.violations(data)
+        unknown = [one for one in found if one.keyword in ("additionalProperties", "unevaluatedProperties")]
+        near = {id(one): _near(self.document, one) for one in unknown[:MAX_NEAR]}
+        return [Fault(place(at, one.location), one.message + near.get(id(one), "")) for one in found]
 
     def violations(self, data: Any, *, limit: int = MAX_FAULTS) -> list[Violation]:
         """What is wrong with `data`, at most `limit` things, in the order of their paths."""
@@ -134,6 +141,33 @@ def _violations(error: Any) -> Iterator[Violation]:
             yield Violation((*location, str(key)), keyword, schema_path, "unknown key")
     else:
         yield Violation(location, keyword, schema_path, _tidy(error.message))
+
+
+def _near(document: Any, unknown: Violation) -> str:
+    """` (did you mean "…"?)` for a key that the schema does not know, or nothing where nothing known is near."""
+    schema = document
+    for key in unknown.schema_path[:-1]:
+        if isinstance(schema, dict) and key == "$ref":
+            schema = _pointed_to(document, schema["$ref"])
+        elif isinstance(schema, list) and isinstance(key, int):
+            schema = schema[key]
+        else:
+            schema = schema.get(str(key)) if isinstance(schema, dict) else None
+    known = schema.get("properties") if isinstance(schema, dict) else None
+    key = str(unknown.location[-1])
+    if not isinstance(known, dict) or len(key) > 100:
+        return ""
+    close = difflib.get_close_matches(key, list(known)[:500], n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def _pointed_to(document: Any, reference: Any) -> Any:
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return document if reference == "#" else None
+    for part in reference[2:].split("/"):
+        part = unquote(part).replace("~1", "/").replace("~0", "~")
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
 
 
 def _tidy(message: str) -> str:

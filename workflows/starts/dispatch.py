@@ -130,7 +130,7 @@ class Publisher:
         message = self._waiting.get()
         self._sending_since = time.monotonic()
         try:
-            self._breaker.call(self._send, message.lane, message.run_ids)
+            self._breaker.call(self.send, message.lane, message.run_ids)
             message.sent.set_result(True)
         except CircuitBreakerError:
             message.sent.set_result(False)
@@ -142,7 +142,8 @@ class Publisher:
         finally:
             self._sending_since = None
 
-    def _send(self, lane: str, run_ids: list[str]) -> None:
+    def send(self, lane: str, run_ids: list[str]) -> None:
+        """Send one message, on the connection of the publisher's thread. Raises whatever the broker's client does."""
         if self._connection is None:
             options: dict[str, Any] = settings.ERIP_PUBLISHER_TRANSPORT_OPTIONS
             self._connection = current_app.connection_for_write(transport_options=options)

@@ -56,4 +56,5 @@ class PostureOutput(StepOutput):
     control_gaps: list[ControlGap] = []
     controls_considered: int = 0
     unknown_assets: list[str] = Field(default=[], description="names given that are not in the register")
+    sample_data: list[str] = Field(default=[], description="what of it is the shipped sample")
     assumptions: list[str] = Field(default=[], description="what was not known, and what was taken in its place")

@@ -19,6 +19,7 @@ class OrganisationFacts:
     risk_appetite: float
     observed_since: date
     containment_target_hours: float
+    sample: bool
 
 
 def assets() -> Sequence[AssetFacts]:
@@ -43,6 +44,7 @@ def _load_assets() -> Sequence[AssetFacts]:
             product=row.product,
             data_categories=data_held(data_categories(row.data_categories)),
             records=row.records,
+            sample=row.sample,
         )
         for row in Asset.objects.order_by("name")
     )
@@ -61,6 +63,7 @@ def _load_controls() -> Sequence[ControlFacts]:
             effectiveness=row.effectiveness,
             target=row.target,
             assets=frozenset(asset.name for asset in row.assets.all()),
+            sample=row.sample,
         )
         for row in Control.objects.prefetch_related("assets").order_by("code")
     )
@@ -77,4 +80,5 @@ def _load_organisation() -> OrganisationFacts | None:
         risk_appetite=row.risk_appetite,
         observed_since=row.observed_since,
         containment_target_hours=row.containment_target_hours,
+        sample=row.sample,
     )

@@ -36,6 +36,7 @@ class AssetFacts:
     product: str
     data_categories: frozenset[str]
     records: int
+    sample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class ControlFacts:
     effectiveness: float
     target: float
     assets: frozenset[str]
+    sample: bool = False
 
 
 def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threat: PostureInput) -> PostureOutput:
@@ -109,6 +111,14 @@ def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threa
         controls_considered=len(acting),
         unknown_assets=unknown,
         assumptions=assumptions,
+        sample_data=[
+            name
+            for name, used in (
+                ("assets", any(asset.sample for asset, _ in concerned)),
+                ("controls", any(one.sample for one in acting)),
+            )
+            if used
+        ],
     )
 
 

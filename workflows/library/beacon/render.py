@@ -62,6 +62,9 @@ def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
         subject_rows=rows(report.subject),
         section_rows=[(section, rows(section["facts"])) for section in context["sections"]],
         bars=_bars(report),
+        late=_late(report),
+        unsure=_unsure(report),
+        sample_data=_sample_data(report),
     )
     return context
 
@@ -93,6 +96,29 @@ def shown(value: Any) -> str:
 def escape_markdown(value: object) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no row or line break."""
     return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def _late(report: ReportInput) -> list[dict[str, Any]]:
+    """Obligations whose time has passed: those that apply first, then the longest overdue."""
+    if report.compliance is None:
+        return []
+    late = [one for one in report.compliance.obligations if one.status == "overdue"]
+    late.sort(key=lambda one: (one.applicability != "applies", one.hours_left or 0, one.code))
+    return [one.model_dump() | {"hours_late": -(one.hours_left or 0)} for one in late]
+
+
+def _parts(report: ReportInput) -> list[Any]:
+    parts = (report.compliance, report.readiness, report.threat, report.posture, report.loss, report.decision)
+    return [part for part in parts if part is not None]
+
+
+def _unsure(report: ReportInput) -> list[str]:
+    """What was not known and what was assumed, of all parts, each once."""
+    return list(dict.fromkeys(line for part in _parts(report) for line in getattr(part, "assumptions", [])))
+
+
+def _sample_data(report: ReportInput) -> list[str]:
+    return list(dict.fromkeys(name for part in _parts(report) for name in getattr(part, "sample_data", [])))
 
 
 @dataclass(frozen=True, slots=True)

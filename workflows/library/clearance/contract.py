@@ -41,3 +41,6 @@ class DecideOutput(StepOutput):
     version: int = 0
     row: str = ""
     facts: dict[str, Any] = {}
+    could_be: list[str] = Field(default=[], description="rows before this one that would decide if facts not known fit")
+    missing: list[str] = Field(default=[], description="these facts")
+    assumptions: list[str] = Field(default=[], description="what was not known, in words")

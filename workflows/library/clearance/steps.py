@@ -27,6 +27,7 @@ def route_decision(data: DecideInput, ctx: StepContext) -> DecideOutput:
         row = current.table.decide(facts)
     except BadFact as error:
         raise PermanentStepError(f"table {data.table}: {error}", code="bad_fact") from error
+    could_be, missing = current.table.could_be(facts, row)
     due_at = ctx.run_created_at + timedelta(hours=row.then.sla_hours)
     given = _end_of(data.due_date) if data.due_date is not None else None
     overdue = given is not None and given <= ctx.run_created_at
@@ -44,7 +45,15 @@ def route_decision(data: DecideInput, ctx: StepContext) -> DecideOutput:
         version=current.number,
         row=row.id,
         facts=facts,
+        could_be=could_be,
+        missing=missing,
+        assumptions=[_without(missing, could_be)] if could_be else [],
     )
+
+
+def _without(missing: list[str], could_be: list[str]) -> str:
+    rows = " or ".join(could_be[:10])
+    return f"the decision was made without knowing {', '.join(missing)}: row {rows} might have decided otherwise"
 
 
 def _end_of(day: date) -> datetime:

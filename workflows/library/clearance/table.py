@@ -214,6 +214,25 @@ class Table:
                 return row
         raise AssertionError("a validated table decides every case")
 
+    def could_be(self, facts: Mapping[str, Any], decided: Row) -> tuple[list[str], list[str]]:
+        """(rows before the deciding one that facts not known keep from deciding, these facts), by their names.
+
+        A row is among them if no known fact speaks against it. Raises BadFact.
+        """
+        values = {field.name: field.read(facts.get(field.name)) for field in self.fields}
+        rows: list[str] = []
+        missing: dict[str, None] = {}
+        for row in self.rows:
+            if row is decided:
+                break
+            asked = [field for field in self.fields if field.name in row.when]
+            unknown = [field.name for field in asked if values[field.name] is None]
+            known = [field for field in asked if values[field.name] is not None]
+            if all(field.accepts(row.when[field.name], values[field.name]) for field in known):
+                rows.append(row.id)
+                missing.update(dict.fromkeys(unknown))
+        return rows, list(missing)
+
     def boxes(self) -> tuple[Box, list[Box]]:
         """The box of everything, and each row's box. See Note [Cells]."""
         whole: list[int] = []

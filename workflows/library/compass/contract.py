@@ -77,6 +77,11 @@ class ComplianceOutput(StepOutput):
     next_deadline: datetime | None = None
     next_obligation: str | None = None
     hours_to_next_deadline: float | None = None
+    most_urgent: str | None = Field(
+        default=None, description="the obligation that is overdue the longest, else due next"
+    )
+    most_urgent_deadline: datetime | None = None
+    hours_to_most_urgent: float | None = Field(default=None, description="below 0 where it is overdue")
     assumptions: list[str] = []
 
 
@@ -105,5 +110,6 @@ class Shortfall(BaseModel):
 class ReadinessOutput(StepOutput):
     score: float | None = Field(default=None, description="0 to 100; null when nothing was assessed")
     frameworks: list[FrameworkReadiness] = []
+    sample_data: list[str] = Field(default=[], description="what of it is the shipped sample")
     shortfalls: list[Shortfall] = Field(default=[], description="the heaviest first, at most 25")
     requirements: int = 0

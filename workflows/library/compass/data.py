@@ -70,6 +70,7 @@ def _load_requirements() -> Sequence[RequirementFacts]:
             fulfilment=row.fulfilment,
             assessed_on=row.assessed_on,
             valid_days=row.valid_days,
+            sample=row.sample,
         )
         for row in Requirement.objects.filter(applicable=True)
     )

@@ -152,16 +152,21 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
         one for one in found if one.applicability == "applies" and one.status == "due" and one.deadline is not None
     ]
     first = open_ones[0] if open_ones else None
+    overdue = [one for one in found if one.applicability == "applies" and one.status == "overdue"]
+    urgent = min(overdue, key=lambda one: (one.deadline or far, one.code), default=first)
     applying = sum(one.applicability == "applies" for one in found)
     return ComplianceOutput(
         as_of=as_of.astimezone(UTC),
         obligations=found,
         applying=applying,
         to_check=len(found) - applying,
-        overdue=sum(one.status == "overdue" and one.applicability == "applies" for one in found),
+        overdue=len(overdue),
         next_deadline=first.deadline if first else None,
         next_obligation=first.code if first else None,
         hours_to_next_deadline=first.hours_left if first else None,
+        most_urgent=urgent.code if urgent else None,
+        most_urgent_deadline=urgent.deadline if urgent else None,
+        hours_to_most_urgent=urgent.hours_left if urgent else None,
         assumptions=assumptions,
     )
 

@@ -24,6 +24,7 @@ class RequirementFacts:
     fulfilment: float
     assessed_on: date
     valid_days: int
+    sample: bool = False
 
     def out_of_date(self, on: date) -> bool:
         return on > self.assessed_on + timedelta(days=self.valid_days)
@@ -62,6 +63,7 @@ def readiness(requirements: Sequence[RequirementFacts], on: date) -> ReadinessOu
             for one in short[:MOST_SHORTFALLS]
         ],
         requirements=len(requirements),
+        sample_data=["requirements"] if any(one.sample for one in requirements) else [],
     )
 
 

@@ -69,6 +69,7 @@ class SimilarIncident(BaseModel):
     records: int
     loss: float
     hours_to_contain: float | None
+    sample: bool = False
 
 
 class EnrichOutput(StepOutput):
@@ -90,6 +91,7 @@ class EnrichOutput(StepOutput):
     cvss_unreadable_count: int = 0
     similar_incidents: list[SimilarIncident] = []
     reasons: list[str] = Field(default=[], description="how the threat score came about")
+    sample_data: list[str] = Field(default=[], description="what of it is the shipped sample")
     assumptions: list[str] = Field(
         default=[], description="what was not known or could not be read, and what was taken"
     )

@@ -34,6 +34,7 @@ class Past:
     records: int
     loss: float
     hours_to_contain: float | None
+    sample: bool
 
 
 def known_exploited() -> Known:
@@ -83,6 +84,7 @@ def _load_past() -> Sequence[Past]:
             records=row.records,
             loss=row.loss,
             hours_to_contain=row.hours_to_contain,
+            sample=row.sample,
         )
         for row in PastIncident.objects.order_by("reference")
     )

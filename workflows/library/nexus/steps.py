@@ -56,6 +56,7 @@ def enrich_threat(data: EnrichInput, ctx: StepContext) -> EnrichOutput:
             records=past[reference].records,
             loss=past[reference].loss,
             hours_to_contain=past[reference].hours_to_contain,
+            sample=past[reference].sample,
         )
         for reference, like in alike
     ]

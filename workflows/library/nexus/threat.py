@@ -100,4 +100,12 @@ def summarise(
         similar_incidents=list(similar),
         reasons=reasons,
         assumptions=assumptions,
+        sample_data=[
+            name
+            for name, used in (
+                ("known exploited vulnerabilities", any(match.sample for match in matches)),
+                ("past incidents", any(one.sample for one in similar)),
+            )
+            if used
+        ],
     )

@@ -94,4 +94,5 @@ class QuantifyOutput(StepOutput):
     appetite_used: float | None = Field(default=None, description="var95 / risk appetite")
     score: float | None = Field(default=None, description="100 * (1 - appetite used), not below 0")
     basis: list[str] = Field(default=[], description="where the ranges come from")
+    sample_data: list[str] = Field(default=[], description="what of it is the shipped sample")
     assumptions: list[str] = Field(default=[], description="what was not known, and what was taken or left out for it")

@@ -22,6 +22,7 @@ class Factor:
     cap: float | None
     incident_types: frozenset[str]
     data_categories: frozenset[str]
+    sample: bool = False
 
 
 def factors() -> Sequence[Factor]:
@@ -41,6 +42,7 @@ def _load() -> Sequence[Factor]:
             cap=row.cap,
             incident_types=frozenset(incident_type(word) for word in row.incident_types),
             data_categories=frozenset(data_categories(row.data_categories)),
+            sample=row.sample,
         )
         for row in LossFactor.objects.order_by("code")
     )

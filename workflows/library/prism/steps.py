@@ -81,6 +81,15 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
         score=None if used is None else round(100 * max(0.0, 1 - used), 2),
         basis=[rate_from, losses_from],
         assumptions=assumptions,
+        sample_data=[
+            name
+            for name, used in (
+                ("loss factors", any(one.sample for one in factors)),
+                ("past incidents", data.frequency is None and any(one.sample for one in past_incidents())),
+                ("organisation", company is not None and company.sample),
+            )
+            if used
+        ],
     )
 
 

@@ -1,0 +1,103 @@
+"""API keys that open nothing, limited by the address that they come from.
+
+Nobody guesses a key of 238 bits. But each wrong one costs a query, and a client with a revoked key sends it for ever.
+So each process gives an address a number of wrong keys, and one more every few seconds; what comes beyond that is
+answered with 429 before anything is looked up. Keys that this process has read lately are let through all the same, and
+the others as often as wrong ones are: so nobody keeps the owners of good keys out who share an address with them.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from math import ceil
+from typing import Any, Final
+
+import structlog
+from cachetools import LRUCache
+
+from erip.foundation.http.addresses import address_group, client_address
+from erip.foundation.http.problems import MEDIA_TYPE, Problem
+
+from . import keys
+
+log = structlog.get_logger(__name__)
+
+#: wrong keys that an address may send at once, and seconds until it may send one more
+BURST: Final = 20
+EVERY: Final = 2.0
+#: addresses that a process remembers
+REMEMBERED: Final = 10_000
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+
+class WrongKeys:
+    """ASGI middleware, behind `TrueClient`. In the event loop alone."""
+
+    def __init__(self, app: App, clock: Callable[[], float] = time.monotonic) -> None:
+        self.app = app
+        self._clock = clock
+        #: by address: what is left, and as of when. An address that sent no wrong key is not here.
+        self._left: LRUCache[str, tuple[float, float]] = LRUCache(maxsize=REMEMBERED)
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        bearer = _bearer(scope) if scope["type"] == "http" else None
+        if bearer is None:
+            return await self.app(scope, receive, send)
+        counted = False
+        if self._left:
+            group = address_group(client_address(scope))
+            counted = group in self._left and keys.remembered(bearer) is None
+            if counted and (seconds := self._take(group)) > 0:
+                return await _refuse(send, seconds)
+
+        async def watching(message: Any) -> None:
+            if message["type"] == "http.response.start" and counted != (message["status"] == 401):
+                group = address_group(client_address(scope))
+                if counted:
+                    self._give_back(group)
+                else:
+                    self._take(group)
+            await send(message)
+
+        return await self.app(scope, receive, watching)
+
+    def _take(self, group: str) -> float:
+        """Count a wrong key. Seconds until the next one may come, if that is none too many: 0."""
+        now = self._clock()
+        left, at = self._left.get(group, (float(BURST), now))
+        left = min(float(BURST), left + (now - at) / EVERY)
+        if left < 1:
+            self._left[group] = (left, now)
+            return (1 - left) * EVERY
+        self._left[group] = (left - 1, now)
+        if left < 2:
+            log.warning("wrong_keys_slowed", address=group)
+        return 0.0
+
+    def _give_back(self, group: str) -> None:
+        if (found := self._left.get(group)) is not None:
+            self._left[group] = (found[0] + 1, found[1])
+
+
+def _bearer(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            # What is no ASCII is no key, and is not found.
+            return value[7:].strip().decode("latin-1") if value[:7].lower() == b"bearer " else None
+    return None
+
+
+async def _refuse(send: Any, seconds: float) -> None:
+    said = "Too many API keys from this address opened nothing; try again later."
+    problem = Problem(429, "too-many-wrong-keys", said)
+    body = problem.body()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(max(1, ceil(seconds))).encode()),
+        # What there is of a body is not read.
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 429, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,71 @@
+"""What CONTRIBUTING.md says of the tests themselves."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from erip.ops.stack.state import ROOT
+
+TESTS = ROOT / "tests"
+#: one step back in time that has no public name: a process that has not looked at the log yet
+EXCEPTIONS = {("tests/integration/test_streams.py", "here._positions")}
+
+
+def python_files() -> list[Path]:
+    return sorted(TESTS.rglob("*.py"))
+
+
+def is_private(name: object) -> bool:
+    last = name.rpartition(".")[2] if isinstance(name, str) else ""
+    return last.startswith("_") and not last.startswith("__")
+
+
+def replaced(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, what) of each private name of another object or module that is assigned to, deleted or patched."""
+    for node in ast.walk(tree):
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign | ast.Delete):
+            targets = node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            targets = [node.target]
+        for target in targets:
+            place = target.value if isinstance(target, ast.Subscript) else target
+            if isinstance(place, ast.Attribute) and is_private(place.attr) and ast.unparse(place.value) != "self":
+                yield node.lineno, ast.unparse(place)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in PATCHES:
+            for argument in node.args[:2]:
+                name = argument.value if isinstance(argument, ast.Constant) else getattr(argument, "attr", "")
+                if is_private(name):
+                    yield node.lineno, str(name)
+
+
+PATCHES = {"setattr", "delattr", "setitem", "delitem", "patch", "object"}
+
+
+def test_no_test_replaces_private_state() -> None:
+    found = {
+        (str(file.relative_to(ROOT)), what): line
+        for file in python_files()
+        for line, what in replaced(ast.parse(file.read_text()))
+    }
+    assert {f"{file}:{line}: {what}" for (file, what), line in found.items() if (file, what) not in EXCEPTIONS} == set()
+    assert found.keys() >= EXCEPTIONS, "an exception that is none any more"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "module._cache = {}",
+        "module._cache['key'] = 1",
+        "module.thing._count += 1",
+        "del module._cache['key']",
+        "monkeypatch.setattr(module, '_clock', 1)",
+        "monkeypatch.setattr('package.module._clock', 1)",
+        "monkeypatch.delitem(module._steps, 'name')",
+        "setattr(module, '_clock', 1)",
+    ],
+)
+def test_each_way_to_replace_private_state_is_seen(code: str) -> None:
+    assert len(list(replaced(ast.parse(code)))) == 1
