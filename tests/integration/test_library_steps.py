@@ -17,8 +17,18 @@ from workflows import library, registry
 from workflows.core import definition
 from workflows.errors import PermanentStepError, StepError
 from workflows.library import cache
-from workflows.library.models import Delivery, KevEntry, NotificationTarget, PastIncident, Report, ReportLink
+from workflows.library.models import (
+    Asset,
+    Delivery,
+    KevEntry,
+    LossFactor,
+    NotificationTarget,
+    PastIncident,
+    Report,
+    ReportLink,
+)
 from workflows.library.reference import load_reference_data, sample_incident
+from workflows.library.vocabulary import key
 from workflows.registry import StepContext
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +129,51 @@ def test_a_breach_with_the_least_input_is_answered_too() -> None:
     assert named["decision"]["facts"]["records"] == 4200
     assert named["decision"]["row"] == "low-with-data"
     assert steps["compliance"]["assumptions"]
+
+
+GARBLED = {
+    "incident_type": "Ransomwear",
+    "attack_vector": "Fishing rod",
+    "data_categories": ["Paymnt", "支付"],
+    "jurisdictions": ["Atlantis"],
+    "sector": "Helthcare",
+    "organisation_facts": ["hipa"],
+    "assets": ["Payrol"],
+    "cvss_vectors": ["CVSS:3.1/AV:N"],
+    "residents": {"Mars": 5},
+    "submitted": {"gdpr-3": "2026-11-23T06:40:00Z"},
+}
+
+
+@pytest.mark.parametrize("fields", [*([name] for name in GARBLED), list(GARBLED)], ids=lambda fields: "+".join(fields))
+@pytest.mark.parametrize("severity", ["low", "critical"])
+def test_no_unknown_word_costs_a_breach_response_its_answer_and_each_is_named(fields: list[str], severity: str) -> None:
+    given = {name: GARBLED[name] for name in fields}
+    output, _ = run("breach-response", {"breach_id": "b" * 1024, "severity": severity, **given})
+    told = "\n".join(output["assumptions"])
+    report = Report.objects.get()
+    for value in given.values():
+        for word in [value] if isinstance(value, str) else value:
+            assert key(word) in key(told), word
+            assert key(word) in key(report.markdown.replace("\\", "")), word
+    assert output["decision"]["row"]
+
+
+def test_without_assets_and_loss_factors_a_critical_run_still_has_its_deadlines_and_a_decision() -> None:
+    Asset.objects.all().delete()
+    LossFactor.objects.all().delete()
+    cache.forget()
+    output, steps = run("breach-response", sample_incident())
+    assert (steps["posture"]["known"], steps["posture"]["exposure_score"]) == (False, None)
+    assert (output["loss"]["known"], output["loss"]["var95"], output["loss"]["converged"]) == (False, None, False)
+    assert {"loss", "exposure"} & set(output["decision"]["missing"])
+    assert [one for one in output["deadlines"] if one["code"] == "gdpr-33"]
+    report = Report.objects.get()
+    assert "the asset register is empty" in report.markdown
+    assert "the loss is not known" in report.markdown
+    assert report.html.count("not known") >= 2
+    score, _ = run("trust-score", {"notify": ["a@example.org"]}, "run-2")
+    assert score["score"] is not None
 
 
 def test_the_largest_input_that_is_admitted_is_answered() -> None:

@@ -128,6 +128,8 @@ def _loss(found: Mapping[str, Any] | None) -> RenderableType | None:
     table = Table(box=None, padding=(0, 4, 0, 0), header_style="dim")
     figures = (("ALE", "ale"), ("P5", "p5"), ("P50", "p50"), ("P95", "p95"), ("VaR 95", "var95"))
     known = [(title, key) for title, key in figures if isinstance(found.get(key), int | float)]
+    if not known:
+        return Text("not known", "dim")
     single = found.get("single_loss") or {}
     table.add_column("")
     for title, _ in known:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from erip.foundation.faults import Fault
+from workflows.core import formats
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.format import DURATION
 from workflows.core.graph import StepNode
@@ -203,6 +204,8 @@ def seconds_of(value: Any) -> float:
 def moment_of(value: Any) -> datetime:
     """A moment in UTC. Raises ValueError for what is none; a date alone is not: it does not say where."""
     try:
+        if isinstance(value, str) and formats.holds("date-time", value):
+            return formats.moment(value)
         if isinstance(value, str) and (moment := datetime.fromisoformat(value)).tzinfo is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):

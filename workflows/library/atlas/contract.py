@@ -43,9 +43,14 @@ class ControlGap(BaseModel):
 
 
 class PostureOutput(StepOutput):
-    exposure_score: float = Field(default=0.0, ge=0, le=100)
-    exposure_level: str = "low"
-    protection_score: float = Field(default=0.0, description="100 * the controls' strength on the concerned assets")
+    """With `known` false the scores are null: no asset is registered, which is no exposure of 0."""
+
+    known: bool = True
+    exposure_score: float | None = Field(default=0.0, ge=0, le=100)
+    exposure_level: str = Field(default="low", description="low, medium, high, critical, or unknown")
+    protection_score: float | None = Field(
+        default=0.0, description="100 * the controls' strength on the concerned assets"
+    )
     affected_assets: list[AffectedAsset] = Field(default=[], description="at most 25, the most exposed first")
     affected_asset_count: int = 0
     scope: Literal["named", "matched", "all"] = Field(

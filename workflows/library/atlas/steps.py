@@ -1,7 +1,6 @@
 """atlas.assess_posture"""
 
 from workflows.core.graph import Retry
-from workflows.errors import PermanentStepError
 from workflows.library.atlas import data as store
 from workflows.library.atlas.contract import PostureInput, PostureOutput
 from workflows.library.atlas.posture import assess
@@ -17,5 +16,13 @@ from workflows.registry import StepContext, step
 def assess_posture(data: PostureInput, ctx: StepContext) -> PostureOutput:
     assets = store.assets()
     if not assets:
-        raise PermanentStepError("the asset register is empty; enter assets in the admin", code="no_assets")
+        # That costs a critical run its exposure, not its answer.
+        return PostureOutput(
+            known=False,
+            exposure_score=None,
+            exposure_level="unknown",
+            protection_score=None,
+            unknown_assets=data.assets,
+            assumptions=["the asset register is empty: the exposure is not known; enter assets in the admin"],
+        )
     return assess(assets, store.controls(), data)

@@ -114,7 +114,11 @@ def _parts(report: ReportInput) -> list[Any]:
 
 def _unsure(report: ReportInput) -> list[str]:
     """What was not known and what was assumed, of all parts, each once."""
-    return list(dict.fromkeys(line for part in _parts(report) for line in getattr(part, "assumptions", [])))
+    lines = [line for part in _parts(report) for line in getattr(part, "assumptions", [])]
+    if report.trust is not None and not report.trust.complete:
+        none = ", ".join(part.dimension for part in report.trust.breakdown if part.score is None)
+        lines.append(f"the trust score has no figure for {none}: their weight was shared out among the others")
+    return list(dict.fromkeys(lines))
 
 
 def _sample_data(report: ReportInput) -> list[str]:
@@ -132,11 +136,12 @@ class Bar:
 
 
 def _bars(report: ReportInput) -> list[Bar]:
-    if report.loss is None:
+    if report.loss is None or not report.loss.known:
         return []
     loss = report.loss
-    amounts = [("P5", loss.p5), ("P50", loss.p50), ("Mean (ALE)", loss.ale), ("P95 / VaR 95", loss.p95)]
-    amounts.append(("Expected shortfall", loss.es95))
+    named = [("P5", loss.p5), ("P50", loss.p50), ("Mean (ALE)", loss.ale), ("P95 / VaR 95", loss.p95)]
+    named.append(("Expected shortfall", loss.es95))
+    amounts = [(name, amount or 0.0) for name, amount in named]
     most = max(amount for _, amount in amounts)
     return [
         Bar(name, amount, round(400 * amount / most, 1) if most > 0 else 0.0, 30 * index)

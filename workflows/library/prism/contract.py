@@ -70,14 +70,19 @@ class SingleLoss(BaseModel):
 
 
 class QuantifyOutput(StepOutput):
+    """With `known` false the figures are null: there was nothing to derive them from, which is no loss of 0."""
+
+    known: bool = True
     currency: str = "USD"
-    ale: float = Field(default=0.0, description="annualised loss expectancy: the mean yearly loss")
-    p5: float = Field(default=0.0, description="percentiles of the yearly loss")
-    p50: float = 0.0
-    p95: float = 0.0
-    var95: float = Field(default=0.0, description="value at risk: the least yearly loss not exceeded in 95 % of years")
-    es95: float = Field(default=0.0, description="expected shortfall: the mean of the worst 5 % of years")
-    probability_of_loss: float = 0.0
+    ale: float | None = Field(default=0.0, description="annualised loss expectancy: the mean yearly loss")
+    p5: float | None = Field(default=0.0, description="percentiles of the yearly loss")
+    p50: float | None = 0.0
+    p95: float | None = 0.0
+    var95: float | None = Field(
+        default=0.0, description="value at risk: the least yearly loss not exceeded in 95 % of years"
+    )
+    es95: float | None = Field(default=0.0, description="expected shortfall: the mean of the worst 5 % of years")
+    probability_of_loss: float | None = 0.0
     single_loss: SingleLoss | None = None
     standard_error: float = Field(default=0.0, description="of the ale")
     convergence_error: float = Field(

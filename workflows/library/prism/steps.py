@@ -2,7 +2,7 @@
 
 from workflows.core.graph import Retry
 from workflows.errors import PermanentStepError
-from workflows.library.atlas.data import organisation
+from workflows.library.atlas.data import OrganisationFacts, organisation
 from workflows.library.nexus.data import past_incidents
 from workflows.library.prism import data as store
 from workflows.library.prism.contract import PertRange, QuantifyInput, QuantifyOutput, SingleLoss
@@ -43,7 +43,8 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
             ctx.run_created_at.date(),
         )
     except NoBasis as error:
-        raise PermanentStepError(str(error), code="no_basis") from error
+        # One word that nobody knows may leave nothing to reckon with. A critical run then lacks its loss, and no more.
+        return _not_known(company, [*assumptions, f"the loss is not known: {error}"])
     model = Model(
         frequency=_pert(frequency),
         components=tuple(Component(_pert(one), one.probability) for one in components),
@@ -90,6 +91,22 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
             )
             if used
         ],
+    )
+
+
+def _not_known(company: OrganisationFacts | None, assumptions: list[str]) -> QuantifyOutput:
+    return QuantifyOutput(
+        known=False,
+        ale=None,
+        p5=None,
+        p50=None,
+        p95=None,
+        var95=None,
+        es95=None,
+        probability_of_loss=None,
+        currency=company.currency if company else "USD",
+        risk_appetite=company.risk_appetite if company else None,
+        assumptions=assumptions,
     )
 
 
