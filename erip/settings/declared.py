@@ -50,26 +50,26 @@ class Declarations:
 
     def text(self, name: str, default: str, about: str, *, shown: str | None = None, secret: bool = False) -> str:
         """shown: what the reference says in place of the default."""
-        return self._read(_environment.str, name, "text", default, about, shown, secret)
+        return self._read(_environment.str, name, "text", default, about, shown, secret)  # type: ignore[no-any-return]
 
     def whole(self, name: str, default: _Optional, about: str, *, shown: str | None = None) -> _Optional:
-        return self._read(_environment.int, name, "whole number", default, about, shown)
+        return self._read(_environment.int, name, "whole number", default, about, shown)  # type: ignore[no-any-return]
 
     def number(self, name: str, default: float, about: str, *, shown: str | None = None) -> float:
-        return self._read(_number, name, "number", default, about, shown)
+        return self._read(_number, name, "number", default, about, shown)  # type: ignore[no-any-return]
 
     def flag(self, name: str, default: bool, about: str) -> bool:
-        return self._read(_boolean, name, "yes or no", default, about)
+        return self._read(_boolean, name, "yes or no", default, about)  # type: ignore[no-any-return]
 
     def items(self, name: str, default: list[str], about: str, *, shown: str | None = None) -> list[str]:
         """Comma-separated."""
-        return self._read(_environment.list, name, "list", default, about, shown)
+        return self._read(_environment.list, name, "list", default, about, shown)  # type: ignore[no-any-return]
 
     def email_url(self, name: str, default: str, about: str) -> dict[str, Any]:
-        return self._read(_environment.email_url, name, "URL", default, about, secret=True)
+        return self._read(_environment.email_url, name, "URL", default, about, secret=True)  # type: ignore[no-any-return]
 
     def database_url(self, name: str, default: str, about: str, *, shown: str | None = None) -> dict[str, Any]:
-        return self._read(_environment.db_url, name, "URL", default, about, shown, secret=True)
+        return self._read(_environment.db_url, name, "URL", default, about, shown, secret=True)  # type: ignore[no-any-return]
 
     def mention(self, name: str, kind: str, default: str, about: str, *, secret: bool = False) -> None:
         """A variable that is read elsewhere: by the local stack, gunicorn or a probe, which know no Django."""
