@@ -17,6 +17,9 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
 ]
 
+# Where people are led who come from nowhere, or say that they come from another site.
+LOGIN_REDIRECT_URL = "admin:index"
+
 FORMAT_MODULE_PATH = ["erip.access.formats"]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True

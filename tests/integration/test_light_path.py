@@ -18,6 +18,7 @@ import zstandard
 from erip.access import callers, keys
 from erip.access.authentication import principal_of_bearer
 from erip.access.scopes import Scope
+from erip.foundation.http.answers import SafeAnswers
 from erip.foundation.http.door import Door
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.app import Light
@@ -242,8 +243,8 @@ def ways() -> Iterator[Ways]:
     from erip.asgi import application
 
     apps = {
-        "light": Door(Light(nobody, [*ROUTES, *EVENT_ROUTES], principal_of_bearer), callers),
-        "ordinary": without_light_path(),
+        "light": SafeAnswers(Door(Light(nobody, [*ROUTES, *EVENT_ROUTES], principal_of_bearer), callers)),
+        "ordinary": SafeAnswers(without_light_path()),
         "whole": application,
     }
     with ExitStack() as servers:
@@ -295,7 +296,7 @@ def test_the_light_path_knows_every_middleware_that_is_installed():
     from erip.asgi import application
 
     assert middleware.unknown() == []
-    assert application.app._app.app.app.routes == [*ROUTES, *EVENT_ROUTES]
+    assert application.app.app._app.app.app.routes == [*ROUTES, *EVENT_ROUTES]
 
 
 def test_over_https_and_for_other_hosts_the_rules_of_the_middlewares_hold(ways, settings):

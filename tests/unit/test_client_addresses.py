@@ -114,3 +114,27 @@ def test_a_bad_network_is_named_at_the_start(settings):
     assert error.id == "door.E001"
     assert "haproxy.local" in error.msg
     assert "10.0.0.1/24" in error.msg
+
+
+@pytest.mark.parametrize(
+    ("proxies", "peer", "believed"),
+    [
+        (["10.0.0.0/24"], PROXY, True),
+        (["10.0.0.0/24"], OTHER, False),
+        (["10.0.0.0/24"], None, False),
+        ([], OTHER, True),  # nobody said who is a proxy
+    ],
+)
+def test_proxies_alone_say_that_a_request_came_over_tls(settings, proxies, peer, believed):
+    settings.ERIP_TRUSTED_PROXIES = proxies
+    seen = {}
+
+    async def app(scope, receive, send):
+        seen.update(scope)
+
+    sent = scope(peer, CLIENT)
+    sent["headers"].append((b"x-forwarded-proto", b"https"))
+    asyncio.run(TrueClient(app)(sent, None, None))
+
+    assert ((b"x-forwarded-proto", b"https") in seen["headers"]) == believed
+    assert (b"x-forwarded-for", CLIENT.encode()) in seen["headers"]

@@ -7,7 +7,9 @@ long as the address just read is one of ERIP_TRUSTED_PROXIES. The first one that
 is trusted by default: then the peer is the client, and the header is ignored.
 
 `TrueClient` puts what it found into `scope["client"]`, from where Django takes REMOTE_ADDR, so whatever looks there is
-right as well. `client_address` is for everybody who wants to know; `address_group` is what limits are counted by.
+right as well. `client_address` is for everybody who wants to know; `address_group` is what limits are counted by. Where
+proxies are named, `X-Forwarded-Proto` is believed from them alone; where none are, from everybody, as before there was
+that setting: otherwise a platform behind TLS would send all its browsers in a circle.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -46,6 +48,9 @@ class TrueClient:
             # The port is the proxy's own unless there is none in between.
             port = peer[1] if peer and _canonical(peer[0]) == address else 0
             scope = {**scope, "client": (address, port) if address else peer, _KEY: address}
+            if settings.ERIP_TRUSTED_PROXIES and not (peer and is_trusted(peer[0])):
+                # Whether it came over TLS is for proxies to say, too.
+                scope["headers"] = [each for each in scope["headers"] if each[0] != b"x-forwarded-proto"]
         await self.app(scope, receive, send)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from .addresses import networks
 
@@ -24,5 +24,19 @@ def door_settings(**_: Any) -> list[CheckMessage]:
             f"ERIP_TRUSTED_PROXIES names what is no address and no network: {'; '.join(bad)}.",
             hint="For example 10.0.0.5 or 10.0.0.0/24, separated by commas.",
             id="door.E001",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def proxies_are_named(**_: Any) -> list[CheckMessage]:
+    """door.W002: behind a proxy that is not named all clients are one address, and anybody says that it uses TLS."""
+    if settings.ERIP_TRUSTED_PROXIES or not settings.SECURE_PROXY_SSL_HEADER:
+        return []
+    return [
+        Warning(
+            "ERIP_TRUSTED_PROXIES names nobody, so X-Forwarded-For is ignored and X-Forwarded-Proto believed from all.",
+            hint="Name the proxies in front of the web processes. Without any, this is no fault.",
+            id="door.W002",
         )
     ]
