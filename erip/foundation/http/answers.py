@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Any, Any], Awaitable[None]]
+App = Callable[..., Awaitable[None]]
 
 #: where answers hold data of the caller
 _DATA = "/api/v1/"
