@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from standardwebhooks import Webhook
 
-from tests.unit.test_outbound_webhooks import server
+from tests.unit.erip.foundation.outbound.test_webhooks import server
 from workflows import library, registry
 from workflows.core import definition
 from workflows.errors import PermanentStepError, StepError

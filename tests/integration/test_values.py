@@ -16,7 +16,7 @@ from erip.access import keys
 from erip.foundation import json_values
 from tests.definitions import publish
 from tests.support.api import Api, key
-from tests.unit.test_json_values import values
+from tests.unit.erip.foundation.test_json_values import values
 from workflows import engine, queries
 from workflows.core.blocks import decode
 from workflows.events import active

@@ -69,3 +69,10 @@ def test_no_test_replaces_private_state() -> None:
 )
 def test_each_way_to_replace_private_state_is_seen(code: str) -> None:
     assert len(list(replaced(ast.parse(code)))) == 1
+
+
+def test_unit_tests_stand_where_their_package_stands() -> None:
+    folders = {file.parent.relative_to(TESTS / "unit") for file in (TESTS / "unit").rglob("test_*.py")}
+    assert [str(folder) for folder in folders if not (ROOT / folder).is_dir()] == []
+    # What stands at the top is about the tests themselves.
+    assert {file.name for file in (TESTS / "unit").glob("test_*.py")} == {"test_conventions.py", "test_second_try.py"}

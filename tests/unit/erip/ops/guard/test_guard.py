@@ -220,7 +220,7 @@ def test_members_and_pause_are_read_and_nonsense_counts_as_absent():
 
 
 def test_the_guard_reads_patronis_own_file_and_names_what_is_missing(tmp_path):
-    from tests.unit.test_deploy import a_patroni
+    from tests.unit.erip.ops.test_deploy import a_patroni
 
     file = tmp_path / "patroni.yml"
     file.write_text(a_patroni().render())

@@ -14,7 +14,7 @@ from django.urls import resolve
 from erip.foundation.process import alive
 from erip.settings import base
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 DOCUMENTS = [
     document
     for path in sorted((ROOT / "deploy/k8s").glob("*.yaml"))

@@ -10,7 +10,7 @@ import pytest
 from erip.foundation.process import alive
 from erip.foundation.process.vitals import GOOD_FOR, LOOKED_WITHIN, Pulse
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[5]
 
 
 class Clock:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from workflows.core.definition import parse, validate
 
-DOCS = Path(__file__).parents[2] / "docs" / "reference" / "definitions.md"
+DOCS = Path(__file__).parents[4] / "docs" / "reference" / "definitions.md"
 
 
 def registered(name: str) -> SimpleNamespace:

@@ -11,7 +11,7 @@ from tests.support.obligations import shipped
 from workflows.library.compass.contract import ComplianceInput, ObligationDue
 from workflows.library.compass.obligations import assess
 
-FILE = Path(__file__).resolve().parents[3] / "shared/data/law/golden.json"
+FILE = Path(__file__).resolve().parents[5] / "shared/data/law/golden.json"
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
 RULES = {rule.code: rule for rule in shipped()}
 MOMENTS = ("detected_at", "confirmed_at", "classified_at", "material_at", "paid_at")

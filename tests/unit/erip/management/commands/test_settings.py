@@ -11,7 +11,7 @@ from django.core.management import call_command
 from erip.management.commands.settings import reference
 from erip.settings.declared import DECLARED
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[5]
 
 
 def test_the_reference_is_what_the_settings_declare() -> None:

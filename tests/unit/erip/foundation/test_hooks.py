@@ -11,7 +11,7 @@ import pytest
 
 from erip.foundation.hooks import Duty, Hook
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 #: runs in a process of its own, since apps are loaded once; it needs no server
 LOOK = """

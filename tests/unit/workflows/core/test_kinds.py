@@ -21,7 +21,7 @@ from workflows.core.reading import StepReading
 from workflows.core.states import RunState, StepState
 from workflows.core.templates import Template
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
