@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, cast
 
+import structlog
 from cachetools import LRUCache, cached
 from django.db.models import F
 
@@ -14,6 +15,8 @@ from workflows.core import definition
 from workflows.core.graph import Graph, Retry, StepInfo
 from workflows.errors import UnknownStep
 from workflows.models import WorkflowVersion
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,22 @@ def graph_of(version_id: int) -> Graph:
     """The graph of a stored version. Raises WorkflowVersion.DoesNotExist."""
     # From the source: jsonb does not keep the order in which the author wrote the steps.
     source, media = WorkflowVersion.objects.values_list("source", "media").get(pk=version_id)
-    return definition.validate(definition.parse(source, cast(Any, media)), _StoredSteps())
+    document = definition.parse(source, cast(Any, media))
+    try:
+        return definition.validate(document, _StoredSteps())
+    except definition.DefinitionInvalid as error:
+        # Published by a release that allowed more of its schema or its rules? Then its runs go on and can be read, and
+        # it starts no others.
+        graph = definition.validate({**_without_its_start(document), "input": _NOTHING}, _StoredSteps())
+        log.error("version_starts_no_runs", workflow=graph.name, version_id=version_id, error=str(error)[:500])
+        return graph
+
+
+_NOTHING: dict[str, Any] = {"not": {}}
+
+
+def _without_its_start(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in ("input", "on")}
 
 
 @at_worker_start

@@ -8,7 +8,6 @@ that was open: it was accepted there before, whatever it held. Close objects (`a
 they can grow. A schema that needs more is another type, with a name of its own.
 """
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -17,6 +16,7 @@ import orjson
 
 from erip.foundation.faults import Fault, join
 from workflows.core.schema import Schema, SchemaInvalid
+from workflows.core.schema_cost import pointed_to
 
 #: keywords that refuse nothing
 _ANNOTATIONS = frozenset(
@@ -110,7 +110,7 @@ class _Comparison:
             rest = {key: value for key, value in schema.items() if key != "$ref" and key not in _ANNOTATIONS}
             if rest:
                 beside.append(rest)
-            schema = _pointed_to(root, schema["$ref"])
+            schema = pointed_to(root, schema["$ref"])
         return None, beside
 
     def _compare(self, old: dict[str, Any], new: dict[str, Any], at: str, depth: int) -> Iterator[Fault]:
@@ -152,7 +152,10 @@ class _Comparison:
             yield Fault(at, "refers to what cannot be compared: keep what is referred to in $defs")
             return
         for value in values:
-            if schema.violations(value):
+            self.steps += 1
+            if self.steps > _MAX_STEPS:
+                raise _TooMuch
+            if not schema.accepts(value):
                 yield Fault(at, f"accepts {orjson.dumps(value).decode()[:80]} no more")
 
     def _arrays(self, old: dict[str, Any], new: dict[str, Any], at: str, depth: int) -> Iterator[Fault]:
@@ -298,28 +301,11 @@ def _bare(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _may_match(pattern: str, key: str) -> bool:
     try:
-        return re.search(pattern, key) is not None
-    except re.error:
+        # Not by Python's `re`, in which a pattern can run for ever.
+        return Schema.compile({"pattern": pattern}).accepts(key)
+    except SchemaInvalid:
         return True
 
 
 def _refers(value: Any) -> bool:
     return b'"$ref"' in orjson.dumps(value) or b'"$dynamicRef"' in orjson.dumps(value)
-
-
-def _pointed_to(root: Any, reference: str) -> Any:
-    """What `#/$defs/a` leads to; None where that is nothing."""
-    if reference == "#":
-        return root
-    if not reference.startswith("#/"):
-        return None
-    value = root
-    for part in reference[2:].split("/"):
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value

@@ -6,15 +6,19 @@ that no input can make a pattern run for long.
 """
 
 import difflib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
+import orjson
 
-from erip.foundation.faults import Fault, join
+from erip.foundation.faults import Fault, first, join
 from workflows.core.formats import FORMATS
+from workflows.core.schema_cost import BUDGET, BUDGET_WITH_CHOICES, BUDGET_WITH_FAULTS, TEXT_BUDGET, Cost, cost_of
 
 #: faults reported for one document; a list of 10,000 wrong items need not be told 10,000 times
 MAX_FAULTS = 50
@@ -51,7 +55,9 @@ class Schema:
     """A compiled JSON Schema (2020-12 unless its `$schema` says otherwise)."""
 
     document: Any
+    cost: Cost = field(repr=False, compare=False)
     _validator: Any = field(repr=False, compare=False)
+    _has_choices: bool = field(repr=False, compare=False)
 
     @classmethod
     def compile(cls, document: Any, *, at: str = "") -> "Schema":
@@ -61,6 +67,9 @@ class Schema:
         remote = list(_remote_references(document, at))
         if remote:
             raise SchemaInvalid(remote)
+        cost, costly = cost_of(document, at=at)
+        if costly:
+            raise SchemaInvalid(first(costly, MAX_FAULTS))
         try:
             validator = jsonschema_rs.validator_for(
                 document, retriever=_refuse, pattern_options=_PATTERNS, validate_formats=True, formats=FORMATS
@@ -70,10 +79,18 @@ class Schema:
             raise SchemaInvalid([Fault(path, f"not a JSON Schema: {_tidy(error.message)}")]) from error
         except (ValueError, TypeError) as error:  # nested too deeply, integers out of range, a reference to nowhere
             raise SchemaInvalid([Fault(at, f"not a JSON Schema: {_tidy(str(error))}")]) from error
-        return cls(document, validator)
+        return cls(document, cost, validator, _has_choices(document))
 
-    def accepts(self, data: Any) -> bool:
-        """Whether nothing is wrong with `data`, which is plain JSON that is known not to be nested deeply."""
+    def accepts(self, data: Any, *, size: int | None = None) -> bool:
+        """Whether nothing is wrong with `data`, which is plain JSON that is known not to be nested deeply.
+
+        What would take too long to be checked is not accepted (Note [Why schemas are guarded] in `schema_cost`).
+        size: of the text that it is part of, in bytes, if that is known.
+        """
+        if size is None or not self.cost.is_small_for(size):
+            steps, texts, _ = self.cost.of(data, enough=BUDGET)
+            if steps > BUDGET or texts > TEXT_BUDGET:
+                return False
         return bool(self._validator.is_valid(data))
 
     def faults(self, data: Any, *, at: str) -> list[Fault]:
@@ -85,12 +102,21 @@ class Schema:
 
     def violations(self, data: Any, *, limit: int = MAX_FAULTS) -> list[Violation]:
         """What is wrong with `data`, at most `limit` things, in the order of their paths."""
-        if _too_deep(data):
+        steps, texts, depth = self.cost.of(data, enough=BUDGET)
+        if depth > MAX_DEPTH + 1:
             return [Violation((), "depth", (), f"nested more than {MAX_DEPTH} deep")]
-        found: list[Violation] = []
+        if steps > BUDGET or texts > TEXT_BUDGET:
+            return [Violation((), "cost", (), _TOO_COSTLY)]
         try:
+            if self._validator.is_valid(data):
+                return []
+            most = BUDGET_WITH_CHOICES if self._has_choices else BUDGET_WITH_FAULTS
+            if steps > most and limit < sys.maxsize:
+                return self._first_violation(data, limit)
+            # All errors are made at once, however many are asked for.
+            found: list[Violation] = []
             for error in self._validator.iter_errors(data):
-                found.extend(_violations(error))
+                found.extend(_violations(error, limit))
                 if len(found) >= limit:
                     break
         except (ValueError, TypeError) as error:
@@ -98,12 +124,34 @@ class Schema:
         del found[limit:]
         return sorted(found, key=lambda violation: [(str(type(key)), key) for key in violation.location])
 
+    def _first_violation(self, data: Any, limit: int) -> list[Violation]:
+        """Of much data: to name a thousand faults would take longer than to find one."""
+        if self._has_choices:
+            # Even one is then made of the faults of every choice.
+            return [Violation((), "more", (), _NOT_NAMED)]
+        try:
+            self._validator.validate(data)
+        except jsonschema_rs.ValidationError as error:
+            return [*_violations(error, limit), Violation((), "more", (), _MORE)]
+        return []
+
+
+_TOO_COSTLY = "is too much, or nested too deeply, for this schema: checking it would take too long"
+_MORE = "there may be more faults: of so much data the first is named"
+_NOT_NAMED = "does not fit the schema; it is too much for its faults to be named, so check a part of it"
+
 
 def place(at: str, location: Sequence[str | int]) -> str:
     """The path `location` under `at`: place("input", ["cves", 0]) is `input.cves[0]`."""
     for key in location:
         at = join(at, key)
     return at
+
+
+def _has_choices(document: Any) -> bool:
+    """Whether an error may hold those of each branch of a choice."""
+    text = orjson.dumps(document)
+    return b'"anyOf"' in text or b'"oneOf"' in text
 
 
 def _refuse(uri: str) -> Any:
@@ -131,13 +179,13 @@ def _remote_references(schema: Any, at: str) -> Iterator[Fault]:
                     todo.append((item, join(path, key), depth + 1))
 
 
-def _violations(error: Any) -> Iterator[Violation]:
+def _violations(error: Any, limit: int) -> Iterator[Violation]:
     kind, location = error.kind, tuple(error.instance_path)
     keyword, schema_path = str(kind.name), tuple(error.schema_path)
     if keyword == "required":
         yield Violation((*location, str(kind.property)), keyword, schema_path, "is required")
     elif keyword in ("additionalProperties", "unevaluatedProperties"):
-        for key in kind.unexpected:
+        for key in islice(kind.unexpected, limit):
             yield Violation((*location, str(key)), keyword, schema_path, "unknown key")
     else:
         yield Violation(location, keyword, schema_path, _tidy(error.message))
@@ -173,19 +221,3 @@ def _pointed_to(document: Any, reference: Any) -> Any:
 def _tidy(message: str) -> str:
     message = message.split("\n")[0].strip()
     return message if len(message) <= 300 else message[:299] + "…"
-
-
-def _too_deep(data: Any) -> bool:
-    """Whether a value is nested so deeply that a recursive validator could run out of stack."""
-    level: list[Any] = [data]
-    for _ in range(MAX_DEPTH):
-        level = [
-            item
-            for value in level
-            if isinstance(value, dict | list)
-            for item in (value.values() if isinstance(value, dict) else value)
-            if isinstance(item, dict | list)
-        ]
-        if not level:
-            return False
-    return True

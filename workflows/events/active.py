@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
+from django.db import DatabaseError
 from django.db.models import F, Q
 
-from workflows.core.definition import DefinitionInvalid
+from erip.foundation.faults import Fault
 from workflows.core.rules import Rule, compile_rule
 from workflows.core.triggers import RuleBook
 from workflows.events.models import TriggerVersion
@@ -35,6 +36,8 @@ class Active:
     book: RuleBook = field(default_factory=RuleBook)
     #: the version that a workflow's runs are started with: its latest
     versions: Mapping[str, int] = field(default_factory=dict)
+    #: stored rules and workflows that cannot be used, by name, and why: the others go on without them
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 _lock = threading.Lock()
@@ -54,7 +57,7 @@ def active() -> Active:
         if token != _token:
             _active = _load()
             _token = token
-            log.info("rules_loaded", rules=len(_active.book))
+            log.info("rules_loaded", rules=len(_active.book), left_out=len(_active.left_out))
         _checked_at = time.monotonic()
         return _active
 
@@ -71,9 +74,15 @@ def forget() -> None:
         _token, _checked_at = None, float("-inf")
 
 
+def trigger(name: str) -> str:
+    """What a stored rule is called among what is left out."""
+    return f"trigger {name}"
+
+
 def _load() -> Active:
     stored: dict[str, list[Rule]] = {}
-    for rule in _stored():
+    left_out: dict[str, str] = {}
+    for rule in _stored(left_out):
         stored.setdefault(rule.workflow, []).append(rule)
     latest = WorkflowVersion.objects.filter(number=F("definition__latest")).filter(
         Q(document__has_key="on") | Q(definition__name__in=list(stored))
@@ -83,22 +92,31 @@ def _load() -> Active:
     for name, version_id in latest.order_by("definition__name").values_list("definition__name", "id"):
         try:
             graph = graph_of(version_id)
-        except DefinitionInvalid as error:
+        except DatabaseError:
+            raise
+        except Exception as error:
             # Published by a release that allowed more. Its runs cannot be started by anybody; the others go on.
-            log.error("rules_not_loaded", workflow=name, error=str(error))
+            left_out[f"workflow {name}"] = str(error)[:500]
+            log.error("rules_not_loaded", workflow=name, error=str(error)[:500])
             continue
         versions[name] = version_id
         rules += [*stored.get(name, ()), *graph.rules]
-    return Active(RuleBook(rules), versions)
+    return Active(RuleBook(rules), versions, left_out)
 
 
-def _stored() -> Iterator[Rule]:
+def _stored(left_out: dict[str, str]) -> Iterator[Rule]:
+    """Those that can be used; the others are noted in `left_out`, with what is wrong with them."""
     latest = TriggerVersion.objects.filter(number=F("trigger__latest"), enabled=True).select_related("trigger")
     for version in latest.order_by("trigger__name"):
         name = version.trigger.name
         # Whether its input fits is seen at each event: the workflow may have another schema by now.
-        rule, faults = compile_rule(version.rule, version.workflow, None, at="rule", label=f"trigger {name}")
+        try:
+            rule, faults = compile_rule(version.rule, version.workflow, None, at="rule", label=trigger(name))
+        except Exception as error:
+            # One row that nobody can read must not keep all others from being asked.
+            rule, faults = None, [Fault("rule", f"{type(error).__name__}: {error}")]
         if rule is None:
-            log.error("rules_not_loaded", trigger=name, error="; ".join(map(str, faults)))
+            left_out[trigger(name)] = "; ".join(map(str, faults))[:500]
+            log.error("rules_not_loaded", trigger=name, error=left_out[trigger(name)])
             continue
         yield rule

@@ -13,6 +13,9 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+import structlog
+from django.db import DatabaseError
+
 from erip.foundation.faults import Fault
 from erip.foundation.ids import new_run_id
 from workflows import engine
@@ -25,6 +28,8 @@ from workflows.graphs import graph_of
 from workflows.models import WorkflowDefinition
 from workflows.starts import dispatch
 from workflows.store import NewRun, insert_runs
+
+log = structlog.get_logger(__name__)
 
 NAME = "triggers"
 
@@ -103,11 +108,18 @@ def _asked(rules: Active, event: LoggedEvent, workflow: str | None) -> list[Star
             continue
         if not any(rule.is_about(event.type, event.source) for rule in group):
             continue
-        asked = ask(group, event.event)
-        if isinstance(asked, Start):
-            faults = graph_of(rules.versions[asked.rule.workflow]).input_faults(asked.input)
-            if faults:
-                asked = Failed(asked.rule, "input_invalid", tuple(faults))
+        try:
+            asked = ask(group, event.event)
+            if isinstance(asked, Start):
+                faults = graph_of(rules.versions[asked.rule.workflow]).input_faults(asked.input)
+                if faults:
+                    asked = Failed(asked.rule, "input_invalid", tuple(faults))
+        except DatabaseError:
+            raise
+        except Exception as error:
+            # What one workflow's rules cannot cope with is theirs: those of the others are asked all the same.
+            log.exception("rules_crashed", workflow=group[0].workflow, event=event.id)
+            asked = Failed(group[0], "rule_failed", (Fault("", f"{type(error).__name__}: {str(error)[:300]}"),))
         if asked is not None:
             found.append(asked)
     return found

@@ -103,17 +103,17 @@ _token: Any = None
 _checked_at = float("-inf")
 
 
-def checker() -> Callable[[Mapping[str, Any]], list[Fault]]:
+def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault]]:
     """What finds the faults of an event whose type is registered: paths within the event, as `data.severity`.
 
     Ask for it once for each request: it looks at the registry at most every CHECK_SECONDS. The events' attributes are
-    sound, and they are not nested deeply.
+    sound, and they are not nested deeply. size: bytes of the request that they are all in.
     """
     schemas = _current()
 
     def faults_of(event: Mapping[str, Any]) -> list[Fault]:
         schema = schemas.get(event["type"])
-        if schema is None or schema.accepts(event.get("data")):
+        if schema is None or schema.accepts(event.get("data"), size=size):
             return []
         if "data" in event:
             return schema.faults(event["data"], at="data")
@@ -154,7 +154,7 @@ def _load() -> Mapping[str, Schema]:
     for name, schema in latest.values_list("type__name", "schema"):
         try:
             found[name] = Schema.compile(schema)
-        except SchemaInvalid as error:
+        except Exception as error:
             # Registered by a release that allowed more. Its events are accepted as those of unknown types are.
             log.error("event_type_not_loaded", type=name, error=str(error))
     return found

@@ -5,7 +5,7 @@ Recovery makes work claimable again and never executes it: it goes through the s
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -100,7 +100,13 @@ class Leader:
         for duty in own:
             if self._stop.is_set():
                 return
-            duty()
+            try:
+                duty()
+            except ERRORS:
+                raise
+            except Exception:
+                # What one duty cannot cope with is no reason to leave the others undone.
+                log.exception("duty_failed", duty=getattr(duty, "__qualname__", repr(duty)))
 
     def _lead(self) -> bool:
         """Whether this process is the leader: the lock is asked for in each round, on a connection of its own."""
@@ -125,8 +131,7 @@ class Leader:
             for run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
         ]
         if lost:
-            applied = engine.report(lost)
-            log.warning("steps_recovered", steps=len(lost) - len(applied.discarded))
+            log.warning("steps_recovered", steps=len(lost) - _report(lost))
 
     def _release_due(self) -> None:
         """All of them, the most urgent lane first, and not only one portion for each round."""
@@ -139,7 +144,7 @@ class Leader:
     def _end_overdue(self) -> None:
         overdue = store.overdue_runs(limit=LIMIT)
         if overdue:
-            engine.report([Report(run_id, RunTimedOut()) for run_id in overdue])
+            _report([Report(run_id, RunTimedOut()) for run_id in overdue])
             log.warning("runs_timed_out", runs=len(overdue))
 
     def _hint_stale(self) -> None:
@@ -153,3 +158,16 @@ class Leader:
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY
             store.forget_idempotency_keys(older_than_days=KEEP_KEYS_DAYS)
+
+
+def _report(reports: Sequence[Report]) -> int:
+    """Returns how many no longer counted. A run that cannot be decided on is named, and keeps none of the others."""
+    try:
+        return len(engine.report(reports).discarded)
+    except Exception as error:
+        if isinstance(error, ERRORS) and is_passing(error):
+            raise
+        if len(reports) == 1:
+            log.exception("run_not_decided", run_id=reports[0].run_id)
+            return 1
+    return sum(_report([report]) for report in reports)

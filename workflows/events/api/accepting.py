@@ -65,7 +65,7 @@ def caller_of(request: Incoming) -> Principal:
 
 def read(headers: Mapping[str, str], body: bytes, principal: Principal) -> Batch:
     """The events of a request, in whichever of the three modes. Raises NotJson, Invalid, APIException."""
-    check, sender = _checker(principal), principal.name
+    check, sender = _checker(principal, len(body)), principal.name
     sent = headers.get("Content-Type", "")
     media = sent.partition(";")[0].strip().lower()
     if media.startswith("application/cloudevents"):
@@ -95,9 +95,9 @@ def _coding(sent: str) -> str:
     return names[0] if names else ""
 
 
-def _checker(principal: Principal) -> Check:
+def _checker(principal: Principal, size: int) -> Check:
     """What is wrong with an event from outside: with its data, and with who it says that it comes from."""
-    faults_of_type = types.checker()
+    faults_of_type = types.checker(size)
     # One request brings few sources and types, many times.
     refused_source, refused_type = cache(principal.origins.refuses_source), cache(principal.origins.refuses_type)
 

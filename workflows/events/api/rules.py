@@ -41,11 +41,17 @@ class TriggerListed(Answer):
     created_at = serializers.DateTimeField()
 
 
+class TriggerInForce(TriggerListed):
+    problem = serializers.CharField(
+        allow_null=True, help_text="Why it is not asked, if it cannot be used: the others go on without it."
+    )
+
+
 class TriggerList(Answer):
-    items = TriggerListed(many=True)
+    items = TriggerInForce(many=True)
 
 
-class TriggerDetail(TriggerListed):
+class TriggerDetail(TriggerInForce):
     versions = TriggerListed(many=True, help_text="The latest 100, newest first.")
 
 

@@ -1,5 +1,6 @@
 """Triggers: rules that start runs on events, kept beside the definitions' own."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from rest_framework.views import APIView
 from erip.access.scopes import Scope
 from erip.foundation.http.reading import principal_of, read_body
 from workflows.api.schema import RUN_PARAMETER, operation, response_header
-from workflows.events import links, stored
+from workflows.events import active, links, stored
 from workflows.events.models import TriggerVersion
 
 from .. import rules as serializers
@@ -53,6 +54,11 @@ def _says(version: TriggerVersion) -> dict[str, Any]:
     }
 
 
+def _problem(version: TriggerVersion, left_out: Mapping[str, str]) -> str | None:
+    """Why the rule is not asked though it is enabled."""
+    return left_out.get(active.trigger(version.trigger.name)) or left_out.get(f"workflow {version.workflow}")
+
+
 class Triggers(APIView):
     @operation(
         scope=Scope.VIEWER,
@@ -64,7 +70,9 @@ class Triggers(APIView):
         answers={200: serializers.TriggerList},
     )
     def get(self, request: Request) -> Response:
-        return Response({"items": [_says(version) for version in stored.stored()]})
+        left_out = active.active().left_out
+        items = [{**_says(version), "problem": _problem(version, left_out)} for version in stored.stored()]
+        return Response({"items": items})
 
 
 class TriggerOne(APIView):
@@ -78,8 +86,10 @@ class TriggerOne(APIView):
         answers={200: serializers.TriggerDetail},
     )
     def get(self, request: Request, name: str) -> Response:
-        versions = [_says(version) for version in stored.history(name)]
-        return Response({**versions[0], "versions": versions})
+        latest = stored.history(name)
+        versions = [_says(version) for version in latest]
+        problem = _problem(latest[0], active.active().left_out)
+        return Response({**versions[0], "problem": problem, "versions": versions})
 
     @operation(
         scope=Scope.AUTHOR,
