@@ -42,6 +42,7 @@ OPEN = {
 #: what stands in an address for each converter
 VALUES = {
     "uuid": "00000000-0000-0000-0000-000000000000",
+    "id": "00000000-0000-0000-0000-000000000000",
     "workflow": "look-up",
     "step": "enrich",
     "signal": "none.such",
