@@ -323,6 +323,56 @@ def test_many_signals_at_once_are_each_given_once_and_no_step_takes_two() -> Non
     assert RunSignal.objects.count() == 0
 
 
+def test_signals_timeouts_and_cancellations_at_once_leave_one_end_and_each_sender_has_the_truth() -> None:
+    publish(waiting_text("{signal: ok, timeout: 1h, on_timeout: continue}", name="raced"))
+    runs = [start("raced") for _ in range(45)]
+    hand = Hand()
+    for run_id in runs:
+        hand.work(run_id)
+    StepRun.objects.filter(run_id__in=runs, step="hold").update(due_at=timezone.now() - timedelta(seconds=1))
+    barrier, told, lock = threading.Barrier(3), {}, threading.Lock()
+
+    def send() -> None:
+        barrier.wait(timeout=20)
+        for number, run_id in enumerate(runs):
+            try:
+                answer = engine.signal_run(run_id, "ok", number, principal="ann").step
+            except (errors.SignalNotWanted, errors.RunAlreadyEnded):
+                answer = "refused"
+            with lock:
+                told[run_id] = answer
+        connections.close_all()
+
+    def release() -> None:
+        barrier.wait(timeout=20)
+        while engine.release_due(LANES, limit=3).steps:
+            pass
+        connections.close_all()
+
+    def cancel() -> None:
+        barrier.wait(timeout=20)
+        for run_id in reversed(runs[::3]):
+            engine.cancel_run(run_id, principal="bob")
+        connections.close_all()
+
+    threads = [threading.Thread(target=target) for target in (send, release, cancel)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    ends = set()
+    for number, run_id in enumerate(runs):
+        held = row(run_id)
+        ends.add("cancelled" if held.state == "CANCELLED" else "timed out" if held.output["timed_out"] else "given")
+        if told[run_id] == "hold":
+            assert (held.state, held.output["payload"], held.output["timed_out"]) == ("SUCCEEDED", number, False)
+        else:
+            assert told[run_id] == "refused"
+            assert held.state == "CANCELLED" or held.output["timed_out"]
+    assert len(ends) > 1, "nothing raced"
+    assert RunSignal.objects.count() == 0
+
+
 @pytest.mark.parametrize("turn", range(8))
 def test_a_signal_that_meets_the_step_before_its_wait_is_neither_lost_nor_given_twice(turn: int) -> None:
     """The report that lets the step begin to wait, its moment and the signal, all at the same time."""

@@ -30,6 +30,8 @@ LOCK = 0x45524950
 EVERY = 0.25
 #: rows of one duty in one round
 LIMIT = 1_000
+#: runs whose due steps go on in one transaction; what is locked by it, workers pass over
+DUE_LIMIT = 500
 #: seconds before the reconciler publishes the same ready step again
 HINT_AGAIN_AFTER = 10.0
 #: idempotency keys are kept for a week
@@ -136,9 +138,9 @@ class Leader:
     def _release_due(self) -> None:
         """All of them, the most urgent lane first, and not only one portion for each round."""
         while not self._stop.is_set():
-            released = engine.release_due(list(Lane), limit=LIMIT)
+            released = engine.release_due(list(Lane), limit=DUE_LIMIT)
             dispatch.hint(released.hints)
-            if released.steps < LIMIT:
+            if released.steps < DUE_LIMIT:
                 return
 
     def _end_overdue(self) -> None:

@@ -1,6 +1,7 @@
 """What has come due."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from django.db import connection
 
@@ -14,21 +15,28 @@ def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            WITH due AS MATERIALIZED (
-                SELECT s.run_id, min(l.place) AS place, min(s.due_at) AS due_at
-                FROM unnest(%s::text[]) WITH ORDINALITY AS l (lane, place)
-                CROSS JOIN LATERAL (
-                    SELECT run_id, due_at FROM workflows_steprun
-                    WHERE state = 'WAITING' AND lane = l.lane AND due_at <= now() ORDER BY due_at LIMIT %s
-                ) s
-                GROUP BY s.run_id ORDER BY place, due_at LIMIT %s
-            )
-            SELECT r.id FROM workflows_workflowrun r JOIN due ON due.run_id = r.id
-            ORDER BY due.place, due.due_at FOR NO KEY UPDATE OF r SKIP LOCKED
+            SELECT l.lane FROM unnest(%s::text[]) WITH ORDINALITY AS l (lane, place)
+            WHERE EXISTS (SELECT 1 FROM workflows_steprun s
+                          WHERE s.state = 'WAITING' AND s.lane = l.lane AND s.due_at <= now())
+            ORDER BY l.place
             """,
-            [to_array(lanes), limit, limit],
+            [to_array(lanes)],
         )
-        runs = [row[0] for row in cursor.fetchall()]
+        found: dict[UUID, None] = {}
+        for (lane,) in cursor.fetchall():
+            # Lane by lane, so that what others have locked is passed over before it is counted.
+            cursor.execute(
+                """
+                SELECT r.id FROM workflows_steprun s JOIN workflows_workflowrun r ON r.id = s.run_id
+                WHERE s.state = 'WAITING' AND s.lane = %s AND s.due_at <= now()
+                ORDER BY s.due_at LIMIT %s FOR NO KEY UPDATE OF r SKIP LOCKED
+                """,
+                [lane, limit - len(found)],
+            )
+            found.update((row[0], None) for row in cursor.fetchall())
+            if len(found) >= limit:
+                break
+        runs = list(found)
         if not runs:
             return []
         # Only now, under the locks: what was due may have gone on, and rest again until a later moment.
