@@ -67,6 +67,7 @@ class ObligationAdmin(ModelAdmin):
                     "min_severity",
                     "min_records",
                     "max_records",
+                    "per_state",
                 ]
             },
         ),

@@ -28,6 +28,7 @@ from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -120,7 +121,7 @@ class Clock:
         at = _DAYS_END if self.cutoff is None else self.cutoff
         return min(
             datetime.combine(last_day(start.astimezone(zone).date()), at, zone).astimezone(UTC)
-            for zone in map(ZoneInfo, zones)
+            for zone in map(_zone, zones)
         )
 
     def _last_day(self) -> Callable[[date], date]:
@@ -146,6 +147,12 @@ class Clock:
         if self.cutoff is not None:
             end -= datetime.combine(day, _DAYS_END) - datetime.combine(day, self.cutoff)
         return end
+
+
+@lru_cache(maxsize=600)
+def _zone(name: str) -> ZoneInfo:
+    """Kept: zoneinfo itself keeps eight, and reads the others from their files each time."""
+    return ZoneInfo(name)
 
 
 def add_months(day: date, months: int) -> date:

@@ -49,6 +49,7 @@ def rule_of(row: Obligation) -> Rule:
         min_severity=row.min_severity,
         min_records=row.min_records,
         max_records=row.max_records,
+        per_state=row.per_state,
         in_force_from=row.in_force_from,
         in_force_until=row.in_force_until,
         note=row.note,

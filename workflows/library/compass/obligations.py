@@ -29,6 +29,8 @@ class Rule:
     min_severity: str = ""
     min_records: int = 0
     max_records: int | None = None
+    #: the numbers are of the residents of one state of the country
+    per_state: bool = False
     in_force_from: date | None = None
     in_force_until: date | None = None
     note: str = ""
@@ -103,6 +105,8 @@ def _counted(rule: Rule, read: Reading, given: ComplianceInput) -> bool | str:
     most = float("inf") if rule.max_records is None else rule.max_records
     states = frozenset(place for place in rule.jurisdictions if "-" in place)
     everywhere = given.affected_records
+    if rule.per_state:
+        return _counted_in_a_state(rule, read, everywhere, most)
     if not states or states != rule.jurisdictions or read.only_in(states):
         if everywhere is None:
             return "affected_records"
@@ -112,6 +116,18 @@ def _counted(rule: Rule, read: Reading, given: ComplianceInput) -> bool | str:
     if everywhere is not None and everywhere < rule.min_records:
         return False
     return f"residents of {', '.join(sorted(states))}"
+
+
+def _counted_in_a_state(rule: Rule, read: Reading, everywhere: int | None, most: float) -> bool | str:
+    """The same, where any one state of the country may bring the rule."""
+    counts = read.residents_of_parts(rule.jurisdictions)
+    if any(rule.min_records <= count <= most for count in counts):
+        return True
+    if everywhere is not None and (everywhere < rule.min_records or sum(counts) >= everywhere):
+        return False
+    if everywhere is not None and read.in_one_part_of(rule.jurisdictions):
+        return rule.min_records <= everywhere <= most
+    return "residents of each state"
 
 
 def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> ComplianceOutput:

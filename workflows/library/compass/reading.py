@@ -83,6 +83,15 @@ class Reading:
             word.known and all(not reading.isdisjoint(places) for reading in word.readings) for word in self.places
         )
 
+    def residents_of_parts(self, places: frozenset[str]) -> list[int]:
+        """The numbers given for parts of the places, such as states."""
+        return [count for place, count in self.residents.items() if place not in places and within(place) & places]
+
+    def in_one_part_of(self, places: frozenset[str]) -> bool:
+        """Whether everybody concerned is known to be in one and the same part of the places."""
+        heads = {head for word in self.places or () for head in word.heads}
+        return len(heads) == 1 and not heads & places and self.only_in(places)
+
     def assumptions(self, rules: Sequence["Rule"], given: ComplianceInput) -> list[str]:
         """What was not known or could mean several things, in words."""
         told: list[str] = []

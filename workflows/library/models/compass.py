@@ -46,6 +46,12 @@ class Obligation(models.Model):
     )
     min_records = models.PositiveBigIntegerField(default=0)
     max_records = models.PositiveBigIntegerField(null=True, blank=True)
+    per_state = models.BooleanField(
+        default=False,
+        # A process of the release before writes rows without it.
+        db_default=False,
+        help_text="the numbers are of the residents of one state of the country, not of everybody",
+    )
     note = models.TextField(blank=True)
     in_force_from = models.DateField(null=True, blank=True)
     in_force_until = models.DateField(null=True, blank=True)

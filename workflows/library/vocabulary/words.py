@@ -27,6 +27,7 @@ pending see_description to_be_determined not_available not_specified unbekannt i
 _SAYS_NOTHING: Final = frozenset(_NOTHING.split())
 
 
+@lru_cache(maxsize=8192)
 def key(word: str) -> str:
     """`Données de santé` → `donnees_de_sante`: how two spellings of a word are compared. Letters of any script stay."""
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())

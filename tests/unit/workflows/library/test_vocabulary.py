@@ -229,6 +229,19 @@ def test_a_state_counts_its_own_residents() -> None:
     assert "residents of 'Mars'" in assumed(**there, residents={"Mars": 3})
 
 
+def test_the_media_are_to_be_notified_for_the_residents_of_one_state() -> None:
+    there = {"data_categories": ["health"], "organisation_facts": ["hipaa_covered"]}
+    us = there | {"jurisdictions": ["US"]}
+    assert applying(**us, affected_records=800)["hipaa-media"] == "to_check"
+    assert "hipaa-media" not in applying(**us, affected_records=500)
+    assert applying(**us, residents={"US-CA": 501, "US-NY": 3})["hipaa-media"] == "applies"
+    # 400 and 400 are all there are.
+    assert "hipaa-media" not in applying(**us, affected_records=800, residents={"US-CA": 400, "US-NY": 400})
+    assert applying(**us, affected_records=900, residents={"US-CA": 400, "US-NY": 400})["hipaa-media"] == "to_check"
+    assert applying(**there, jurisdictions=["California"], affected_records=501)["hipaa-media"] == "applies"
+    assert applying(**there, jurisdictions=["US-CA", "US-NY"], affected_records=800)["hipaa-media"] == "to_check"
+
+
 def unknown_to(vocabulary: Vocabulary) -> st.SearchStrategy[str]:
     return st.text(min_size=1, max_size=40).filter(lambda word: not vocabulary.heads(word))
 
