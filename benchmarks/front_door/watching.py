@@ -4,7 +4,6 @@ import asyncio
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -26,7 +25,7 @@ class Seen:
     """seconds: of each operation that was right
     wrong: what the others were answered otherwise
     silent: the longest time that a web process's event loop took for its simplest answer
-    grown: bytes, over the start of the phase
+    grown: bytes of the web server that grew most, over the start of the phase
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -42,13 +41,9 @@ class Webs:
     urls: list[str]
     pids: list[int]
 
-    def memory(self) -> int:
-        total = 0
-        for pid in self.pids:
-            with suppress(psutil.Error):
-                master = psutil.Process(pid)
-                total += sum(one.memory_info().rss for one in (master, *master.children(recursive=True)))
-        return total
+    def memory(self) -> list[int]:
+        """Of each server, with its processes."""
+        return [_memory_of(pid) for pid in self.pids]
 
 
 async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
@@ -71,7 +66,7 @@ async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
         if running:
             await asyncio.wait(running)
         seen.silent = max(await asyncio.gather(*asked))
-        seen.grown = await most - before
+        seen.grown = max(after - at_first for after, at_first in zip(await most, before, strict=True))
     return seen
 
 
@@ -110,9 +105,17 @@ def _longest_silence(url: str, ends: float) -> float:
     return longest
 
 
-def _most_memory(webs: Webs, ends: float) -> int:
-    most = 0
+def _most_memory(webs: Webs, ends: float) -> list[int]:
+    most = webs.memory()
     while time.monotonic() < ends:
-        most = max(most, webs.memory())
         time.sleep(0.2)
+        most = [max(pair) for pair in zip(most, webs.memory(), strict=True)]
     return most
+
+
+def _memory_of(pid: int) -> int:
+    try:
+        master = psutil.Process(pid)
+        return sum(one.memory_info().rss for one in (master, *master.children(recursive=True)))
+    except psutil.Error:
+        return 0

@@ -59,7 +59,7 @@ MIDDLEWARE = [
     *REST_MIDDLEWARE,
     *DATABASE_MIDDLEWARE,
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "erip.foundation.http.files.StaticFiles",
     "csp.middleware.CSPMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

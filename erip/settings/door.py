@@ -42,3 +42,7 @@ ERIP_HEAD_SECONDS = _env.number("ERIP_HEAD_SECONDS", 10.0, "Seconds for the head
 ERIP_STALL_SECONDS = _env.number(
     "ERIP_STALL_SECONDS", 20.0, "Seconds after which a client that takes no answer is cut off."
 )
+# Those that have not taken their answer yet.
+ERIP_STALLED = _env.whole(
+    "ERIP_STALLED", 200, "Clients that have not taken their answer yet; of more than that, the oldest are cut off at once."
+)

@@ -24,6 +24,8 @@ pytestmark = needs("haproxy")
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 20_000_000
+
 
 class Server:
     """A web process that answers every request with 200, but drops the connection of one that asks for its death."""
@@ -68,6 +70,10 @@ class Server:
                         self.lines.append(head.partition(b"\r\n")[0])
                         self.heads.append(head)
                     if b"/death" in head:
+                        return
+                    if b"/static/large" in head:
+                        with suppress(OSError):
+                            connection.sendall(LARGE)
                         return
                     connection.sendall(OK)
 
@@ -194,6 +200,17 @@ def test_large_bodies_that_drip_hold_no_place_of_small_ones(site):
         for number in range(20):
             with Raw(site.url) as client:
                 client.send(request("POST", f"/good{number}", body=b"{}" * 8_000))
+                assert client.status(2) == 200
+
+
+def test_clients_that_do_not_read_their_file_hold_no_place_of_others(site):
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(Raw(site.url, buffer=4096))
+            client.send(get("/static/large"))
+        for number in range(20):
+            with Raw(site.url) as client:
+                client.send(request("POST", f"/good{number}", body=b"{}"))
                 assert client.status(2) == 200
 
 

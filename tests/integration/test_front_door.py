@@ -13,6 +13,7 @@ from erip.access.scopes import Scope
 from tests.support.api import INPUT, key, publish
 from tests.support.raw import Raw
 from tests.support.web import Web, status, web
+from tests.workers import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,6 +75,14 @@ def good(url: str, token: str) -> int:
 def memory(served: Web) -> int:
     processes = [psutil.Process(served.process.pid), *psutil.Process(served.process.pid).children(recursive=True)]
     return sum(one.memory_info().rss for one in processes)
+
+
+def connections(served: Web) -> int:
+    """Of clients, in all its processes."""
+    workers = psutil.Process(served.process.pid).children()
+    port = int(served.url.rpartition(":")[2])
+    open_ones = [one for worker in workers for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]
+    return len([one for one in open_ones if one.laddr.port == port])
 
 
 def test_a_strangers_body_is_refused_at_once_at_every_door(shared):
@@ -177,25 +186,52 @@ def test_idle_connections_beyond_the_limit_make_room_for_new_ones(served):
         for _ in range(330):
             stack.enter_context(Raw(served.url))
         assert good(served.url, token) == 202
-        worker = psutil.Process(served.process.pid).children()[0]
-        assert len([one for one in worker.net_connections() if one.status == "ESTABLISHED" and one.raddr]) < 330
+        assert connections(served) < 330
 
 
 def test_a_client_that_takes_no_answer_is_cut_off(shared):
     with Raw(shared.url, buffer=4096) as client:
         # Many answers, none of which is read: more than the kernel holds.
         client.send(head("GET", "/api/schema") * 40)
-        worker = psutil.Process(shared.process.pid).children()[0]
-        deadline = time.monotonic() + 15
-
-        def connected() -> bool:
-            return any(one.laddr and one.status == "ESTABLISHED" for one in worker.net_connections())
-
-        while connected() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        gone = [one for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]
-        assert not [one for one in gone if str(one.laddr.port) in shared.url], gone
+        until(lambda: connections(shared) == 0, seconds=15, what="a client that takes nothing is cut off")
     assert status(f"{shared.url}/health/live") == 200
+
+
+def test_clients_that_fetch_a_file_and_do_not_take_it_cost_next_to_nothing(shared):
+    bundle = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+    assert status(f"{shared.url}{bundle}") == 200
+    before = memory(shared)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(Raw(shared.url, buffer=4096)) for _ in range(60)]
+        for client in slow:
+            # More of it than the kernel takes.
+            client.send(head("GET", bundle) * 5)
+        assert [status(f"{shared.url}/health/live") for _ in range(5)] == [200] * 5
+        time.sleep(1)
+        # Each of them once held the whole file, of 1.4 MB.
+        assert memory(shared) - before < 40 * 1024 * 1024
+        until(lambda: connections(shared) == 0, seconds=15, what="those who take nothing are cut off")
+
+
+def test_a_file_is_answered_as_browsers_ask_for_it(shared):
+    path = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui.css"
+    said = []
+    for line in ("Accept: */*", "Range: bytes=0-9", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"):
+        with Raw(shared.url) as client:
+            client.send(head("GET", path, "Connection: close", line))
+            first, _, body = client.answer(5).partition(b"\r\n\r\n")
+            said.append((int(first.split()[1]), len(body), b"content-type: text/css" in first.lower()))
+    whole, part, unchanged = said
+    assert whole == part
+    assert whole[0] == 200
+    assert whole[1] > 100_000
+    assert whole[2]
+    assert unchanged[:2] == (304, 0)
+    with Raw(shared.url) as client:
+        client.send(head("HEAD", path, "Connection: close"))
+        first, _, body = client.answer(5).partition(b"\r\n\r\n")
+        assert f"content-length: {whole[1]}".encode() in first.lower()
+        assert body == b""
 
 
 EVENTS = b"POST /api/v1/events HTTP/1.1\r\nHost: a\r\n"

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .crowd import Crowd
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
@@ -57,8 +59,12 @@ class Pace:
 class Memory:
     """The bytes that all bodies of a process may hold at once, and one holder of them half as many.
 
-    For one event loop: nothing here is locked.
+    A small body always has room, whatever the large ones hold; it counts all the same. For one event loop: nothing here
+    is locked.
     """
+
+    #: bytes; as many as there may be connections of them are fewer than what large bodies may hold
+    SMALL = 16 * 1024
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -74,7 +80,10 @@ class Memory:
         finally:
             self._add(holder, -share.bytes)
 
-    def has_room(self, holder: str, more: int) -> bool:
+    def has_room(self, holder: str, more: int, held: int = 0) -> bool:
+        """Whether a request that has `held` bytes may have `more`."""
+        if held + more <= self.SMALL:
+            return True
         return self.used + more <= self.total and self._by_holder.get(holder, 0) + more <= self.total // 2
 
     def _add(self, holder: str, more: int) -> None:
@@ -98,7 +107,7 @@ class Share:
 
     def need(self, more: int) -> None:
         """Raises NoMemory when there is no room for `more` bytes. Takes nothing."""
-        if not self._memory.has_room(self._holder, more):
+        if not self._memory.has_room(self._holder, more, self.bytes):
             raise NoMemory
 
     def take(self, more: int) -> None:
@@ -106,49 +115,6 @@ class Share:
         self.need(more)
         self._memory._add(self._holder, more)
         self.bytes += more
-
-
-class Crowd:
-    """The bodies that come in from clients nobody knows: a bounded number, so that a form can be sent by anybody.
-
-    When it is full, the oldest one of the address that has the most goes: a client that sends its form at once is never
-    the oldest, and those who drip displace each other.
-    """
-
-    def __init__(self, most: int, most_of_one: int) -> None:
-        self._most = most
-        self._most_of_one = most_of_one
-        #: group → those of it that come in, oldest first
-        self._inside: dict[str, dict[_Reading, None]] = {}
-        self._count = 0
-
-    @contextmanager
-    def place(self, group: str, reading: "_Reading") -> Iterator[None]:
-        """`reading` ends at once when it is displaced."""
-        if len(self._inside.get(group, ())) >= self._most_of_one:
-            self._displace(group)
-        elif self._count >= self._most:
-            self._displace(max(self._inside, key=lambda one: len(self._inside[one])))
-        self._inside.setdefault(group, {})[reading] = None
-        self._count += 1
-        try:
-            yield
-        finally:
-            self._remove(group, reading)
-
-    def _displace(self, group: str) -> None:
-        oldest = next(iter(self._inside[group]))
-        self._remove(group, oldest)
-        oldest.end()
-
-    def _remove(self, group: str, reading: "_Reading") -> None:
-        inside = self._inside.get(group)
-        if inside is None or reading not in inside:
-            return
-        del inside[reading]
-        self._count -= 1
-        if not inside:
-            del self._inside[group]
 
 
 async def read_body(
@@ -174,8 +140,11 @@ async def read_body(
             reading = _Reading(timeout, pace, began)
             if crowd is None:
                 return await _read(receive, limit, share, reading)
-            with crowd.place(group, reading):
+            crowd.enter(group, reading)
+            try:
                 return await _read(receive, limit, share, reading)
+            finally:
+                crowd.leave(group, reading)
     except TimeoutError:
         raise BodyTooSlow from None
 

@@ -9,8 +9,10 @@ A connection costs a file descriptor and some memory, and whoever opens one and 
   only among all.
 - A client that takes no answer, or less than ERIP_BODY_MIN_RATE of it, is cut off after ERIP_STALL_SECONDS: it holds
   the whole answer in memory, and whatever made it. So is one that takes no answer behind which the connection closes.
+  ERIP_STALLED are waited for at once, and then the oldest of the address that has the most is cut off at once.
 - Where the body of a request was not read, the answer says that the connection closes, and what still comes in is
-  thrown away for a moment first. A socket closed with unread bytes is reset, and the answer is lost with it.
+  thrown away for a moment first. A socket closed with unread bytes is reset, and the answer is lost with it. It is read
+  slowly: whoever sends without end waits for us, not we for it.
 """
 
 import asyncio
@@ -20,11 +22,12 @@ from django.conf import settings
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from .addresses import address_group, is_trusted
+from .crowd import Crowd
 
 #: seconds for which what comes in is thrown away behind an answer
 LINGER_SECONDS = 1.0
-#: bytes of it
-LINGER_BYTES = 4 * 1024 * 1024
+#: seconds between two reads of it
+LINGER_PAUSE = 0.05
 #: bytes that one connection has in memory before the application asks for them, and that asyncio may add at once
 READ_AHEAD = 64 * 1024
 #: seconds for which a proxy's idle connection stays open; HAProxy lets go of its own within a few times 5 s
@@ -40,6 +43,8 @@ class Connections:
         #: by group, oldest first
         self._open: dict[str, dict[GuardedProtocol, None]] = {}
         self._count = 0
+        #: those that have not taken their answer yet
+        self.stalled = Crowd(settings.ERIP_STALLED)
 
     def enter(self, protocol: "GuardedProtocol") -> bool:
         """Count a new one, and close another one if there are too many. False: the new one has to be closed."""
@@ -77,7 +82,6 @@ class GuardedProtocol(ASGIProtocol):
         self._stall_timer: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._lingering = False
-        self._thrown_away = 0
 
     @property
     def idle(self) -> bool:
@@ -98,10 +102,14 @@ class GuardedProtocol(ASGIProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.worker.connections.leave(self)
-        for timer in (self._head_timer, self._stall_timer):
-            if timer is not None:
-                timer.cancel()
+        self._stop_watching()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
         super().connection_lost(exc)
+
+    def end(self) -> None:
+        """Cut it off: others have waited less for their client."""
+        self.transport.abort()
 
     def close_idle(self) -> None:
         """Close a connection that waits for a request."""
@@ -111,11 +119,10 @@ class GuardedProtocol(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
-            self._thrown_away += len(data)
-            if self._thrown_away > LINGER_BYTES:
-                self.transport.abort()
-            return
-        super().data_received(data)
+            self._pause_reading()
+            self.worker.loop.call_later(LINGER_PAUSE, self._read_on)
+        else:
+            super().data_received(data)
 
     def _on_headers_complete(self) -> bool:
         if self._head_timer is not None:
@@ -148,8 +155,12 @@ class GuardedProtocol(ASGIProtocol):
 
     def _watch_writing(self) -> None:
         if self._stall_timer is None:
-            self._unsent = self.transport.get_write_buffer_size()
-            self._stall_timer = self.worker.loop.call_later(settings.ERIP_STALL_SECONDS, self._look_at_writing)
+            self.worker.connections.stalled.enter(self.group, self)
+            self._await_progress()
+
+    def _await_progress(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stall_timer = self.worker.loop.call_later(settings.ERIP_STALL_SECONDS, self._look_at_writing)
 
     def _look_at_writing(self) -> None:
         self._stall_timer = None
@@ -157,9 +168,12 @@ class GuardedProtocol(ASGIProtocol):
         if left and self._unsent - left < settings.ERIP_STALL_SECONDS * settings.ERIP_BODY_MIN_RATE:
             self.transport.abort()
         elif left:
-            self._watch_writing()
+            self._await_progress()
+        else:
+            self._stop_watching()
 
     def _stop_watching(self) -> None:
+        self.worker.connections.stalled.leave(self.group, self)
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
@@ -185,6 +199,10 @@ class GuardedProtocol(ASGIProtocol):
             self.transport.write_eof()
         self._resume_reading()
         self.worker.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self._resume_reading()
 
 
 def _close_idle(protocols: dict[GuardedProtocol, None]) -> bool:

@@ -29,12 +29,12 @@ from erip.foundation.http.bodies import (
     BodyTooLarge,
     BodyTooSlow,
     ClientLeft,
-    Crowd,
     Memory,
     NoMemory,
     Pace,
     read_body,
 )
+from erip.foundation.http.crowd import Crowd
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.messages import LightHeaders
 from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope, Send, body_limit, replay

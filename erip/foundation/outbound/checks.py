@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from .hosts import host_fault
+from erip.foundation.outbound.hosts import host_fault
 
 
 def _hosts() -> Iterator[tuple[str, str]]:

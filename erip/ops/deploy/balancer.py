@@ -6,7 +6,8 @@ ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web por
 ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait here
 ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
                      requests that wait (5,000), and for how long at the most (1): Note [Overload] in haproxy.cfg
-ERIP_LB_LARGE        requests with a large body, and large files, at one web server at once (64)
+ERIP_LB_LARGE, ERIP_LB_FILES
+                     requests with a large body (64), and for files of anybody (200), at one web server at once
 ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL
                      streams and waiting callers of one web process (2,000); connections from all clients (20,000)
 ERIP_LB_PER_ADDRESS  connections from one of them (1,000)
@@ -40,8 +41,9 @@ class Rules:
     maxconn_all: int = 20_000
     #: connections of one client address
     per_address: int = 1000
-    #: requests at one web server that come in or go out at the client's own pace: Note [Slots] in haproxy.cfg
+    #: at one web server: large bodies, and files that go out at the client's own pace (Note [Slots] in haproxy.cfg)
     large: int = 64
+    files: int = 200
     database_maxconn: int = 1000
     #: a request or its answer may stand still for so long; longer than any wait that the API offers
     timeout_seconds: int = 65
@@ -59,7 +61,16 @@ class Rules:
         for name in ("balance", "certificate"):
             if value := environment.get(f"ERIP_LB_{name.upper()}"):
                 found[name] = value
-        for name in ("concurrency", "queue", "queue_seconds", "maxconn", "maxconn_all", "per_address", "large"):
+        for name in (
+            "concurrency",
+            "queue",
+            "queue_seconds",
+            "maxconn",
+            "maxconn_all",
+            "per_address",
+            "large",
+            "files",
+        ):
             if value := environment.get(variable := f"ERIP_LB_{name.upper()}"):
                 if value.isdigit() and int(value) > 0:
                     found[name] = int(value)

@@ -24,7 +24,7 @@ _HEADERS = "adds headers"
 COVERED = {
     "workflows.api.wait.WaitMiddleware": "the light path waits itself",
     "django.middleware.security.SecurityMiddleware": _HEADERS,  # and redirects, see `served`
-    "whitenoise.middleware.WhiteNoiseMiddleware": "files have other addresses",
+    "erip.foundation.http.files.StaticFiles": "files have other addresses",
     "csp.middleware.CSPMiddleware": _HEADERS,
     "erip.foundation.db.middleware.Consistency": "see `app`; its cookie is for browsers with a session",
     "django_structlog.middlewares.RequestMiddleware": "see `app`: the request's id and caller go with what is logged",

@@ -10,7 +10,8 @@ from django.utils import timezone
 from erip.access import callers, keys
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
-from erip.foundation.http.bodies import BodyTooSlow, Crowd, Memory, NoMemory, Pace, read_body
+from erip.foundation.http.bodies import BodyTooSlow, Memory, NoMemory, Pace, read_body
+from erip.foundation.http.crowd import Crowd
 from erip.foundation.http.door import FORM_LIMIT, Door
 from erip.foundation.http.limits import PRINCIPAL, body_limit
 
@@ -270,14 +271,25 @@ def test_a_full_crowd_lets_go_of_the_oldest_of_the_address_with_most():
 
 
 def test_a_share_is_given_back_however_its_request_ends():
-    memory = Memory(100)
+    memory = Memory(2 * LIMIT)
     with memory.share("a") as share:
-        share.take(50)
+        share.take(LIMIT)
         with pytest.raises(NoMemory):
             share.take(1)
+        assert memory.used == LIMIT
     assert memory.used == 0
-    assert memory.has_room("a", 50)
-    assert not memory.has_room("a", 51)
+    assert memory.has_room("a", LIMIT)
+    assert not memory.has_room("a", LIMIT + 1)
+
+
+def test_a_small_body_has_room_whatever_large_ones_hold():
+    memory = Memory(2 * LIMIT)
+    with memory.share("a") as large, memory.share("b") as larger, memory.share("a") as small:
+        large.take(LIMIT)
+        larger.take(LIMIT)
+        small.take(Memory.SMALL)
+        with pytest.raises(NoMemory):
+            small.take(1)
 
 
 def test_a_websocket_is_refused():

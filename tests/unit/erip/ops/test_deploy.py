@@ -118,12 +118,13 @@ def test_the_limits_and_what_may_be_repeated_stand_in_the_file():
         "use_backend web_waiting if { path /api/v1/events/stream } or { method POST } { req.hdr(Prefer) -i",
         "default-server maxconn 2000",
         "default-server maxconn 64",
+        "default-server maxconn 200",
         "option redispatch",
         "option http-buffer-request",
         "sc0_conn_cur gt 1000",
     ):
         assert line in text, line
-    assert text.count("timeout queue 1s") == 2, "who waits for PostgreSQL is not hurried by it"
+    assert text.count("timeout queue 1s") == 3, "who waits for PostgreSQL is not hurried by it"
     assert "cookie" not in text
     assert "stick on" not in text
     assert "stick match" not in text
@@ -132,9 +133,9 @@ def test_the_limits_and_what_may_be_repeated_stand_in_the_file():
 def test_no_backend_sends_a_request_again_that_has_reached_a_web_process():
     text = a_balancer().render()
     repeated = [line.strip() for line in text.splitlines() if line.strip().startswith("retry-on")]
-    assert repeated == ["retry-on conn-failure"] * 3
+    assert repeated == ["retry-on conn-failure"] * 4
     webs = [part for part in text.split("\nbackend ") if part.startswith("web")]
-    assert len(webs) == 3
+    assert len(webs) == 4
     assert all("retry-on conn-failure\n" in part for part in webs)
 
 

@@ -107,6 +107,14 @@ def test_limits_are_counted_by_the_site_of_an_ipv6_address():
     assert ip_address(address_group("::ffff:192.0.2.7")) == ip_address(CLIENT)
 
 
+def test_a_limit_that_lets_nothing_in_is_named_at_the_start(settings):
+    settings.ERIP_BODY_MEMORY, settings.ERIP_STALLED = 16 * 1024 * 1024, 0
+    (error,) = door_settings()
+    assert error.id == "door.E002"
+    assert "ERIP_BODY_MEMORY must be 33554432 or more" in error.msg
+    assert "ERIP_STALLED must be above 0" in error.msg
+
+
 def test_a_bad_network_is_named_at_the_start(settings):
     assert door_settings() == []
     settings.ERIP_TRUSTED_PROXIES = ["10.0.0.1/24", "haproxy.local", "10.0.0.1"]
