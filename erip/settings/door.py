@@ -44,5 +44,7 @@ ERIP_STALL_SECONDS = _env.number(
 )
 # Those that have not taken their answer yet.
 ERIP_STALLED = _env.whole(
-    "ERIP_STALLED", 200, "Clients that have not taken their answer yet; of more than that, the oldest are cut off at once."
+    "ERIP_STALLED",
+    200,
+    "Clients that have not taken their answer yet; of more than that, the oldest are cut off at once.",
 )
