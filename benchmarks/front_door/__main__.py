@@ -21,13 +21,11 @@ from erip.ops.stack.private import PrivateStack, private_stack
 from ..client import Client
 from ..statistics import summarise
 from .attackers import Tally, attacking, bomb, bombs, drip, flood
-from .watching import DEFINITION, NAME, Seen, Webs, watch
+from .watching import DEFINITION, LARGEST_BODY, NAME, Seen, watch, webs_of
 
 DRIPPERS = 200
 FLOODERS = 40
 BOMBERS = 4
-#: bytes: ERIP_API_BULK_BODY_LIMIT
-LARGEST_BODY = 16 * 1024 * 1024
 #: seconds: of the others' operations at the 99th percentile, and of the longest silence
 AIM = 1.0
 
@@ -37,8 +35,7 @@ async def measure(stack: PrivateStack, seconds: float) -> list[tuple[str, Seen, 
     published = await client.request("PUT", f"/workflows/{NAME}", DEFINITION)
     if published.status not in (200, 201):
         raise RuntimeError(f"the workflow was not published: {published.body!r}")
-    processes = [one for one in control.status(stack.state).processes if one.name.startswith("web")]
-    webs = Webs([one.url for one in processes if one.url], [one.pid for one in processes if one.pid])
+    webs = webs_of(control.status(stack.state))
     await watch(client, webs, 3)
     hard = bombs(stack.api_key)
     phases: list[tuple[str, Callable[[Tally], AbstractContextManager[None]]]] = [

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from erip.ops.stack.control import Status
+
 from ..client import Client
 
 #: operations of the others in a second
 RATE = 20
+#: bytes: ERIP_API_BULK_BODY_LIMIT
+LARGEST_BODY = 16 * 1024 * 1024
 #: seconds that one of them waits
 PATIENCE = 5.0
 NAME = "front-door"
@@ -44,6 +48,12 @@ class Webs:
     def memory(self) -> list[int]:
         """Of each server, with its processes."""
         return [_memory_of(pid) for pid in self.pids]
+
+
+def webs_of(status: Status) -> Webs:
+    """Those of a stack."""
+    processes = [one for one in status.processes if one.name.startswith("web")]
+    return Webs([one.url for one in processes if one.url], [one.pid for one in processes if one.pid])
 
 
 async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
