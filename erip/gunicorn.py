@@ -14,9 +14,11 @@ import resource
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
 
 from erip.foundation.http.connections import Connections, GuardedProtocol
+from erip.foundation.logs import Formatter
 from erip.foundation.process import draining
 
 #: seconds between SIGTERM and the closing of the listener
@@ -36,6 +38,18 @@ graceful_timeout = int(GRACE_SECONDS) + 2
 # Loaded once and forked: starting is mostly loading.
 preload_app = True
 control_socket_disable = True
+
+
+class Logger(GunicornLogger):
+    """Without the data of users: Note [No data in logs] in `erip.foundation.logs`."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(Formatter(self.error_fmt, self.datefmt))
+
+
+logger_class = Logger
 
 
 class _Protocol(GuardedProtocol):

@@ -67,7 +67,7 @@ def graph_of(version_id: int) -> Graph:
         # Published by a release that allowed more of its schema or its rules? Then its runs go on and can be read, and
         # it starts no others.
         graph = definition.validate({**_without_its_start(document), "input": _NOTHING}, _StoredSteps())
-        log.error("version_starts_no_runs", workflow=graph.name, version_id=version_id, error=str(error)[:500])
+        log.error("version_starts_no_runs", workflow=graph.name, version_id=version_id, error=error)
         return graph
 
 

@@ -177,7 +177,7 @@ def warm_up() -> None:
             load()
         except DatabaseError as error:
             name = f"{load.__module__}.{getattr(load, '__qualname__', load)}"
-            log.warning("cache_left_cold", loader=name, error=str(error).strip())
+            log.warning("cache_left_cold", loader=name, error=error)
 
 
 def discover() -> None:

@@ -179,7 +179,7 @@ class Service:
                 rest = first
             except Exception as error:
                 if self._expected(error):
-                    log.warning("service_delayed", service=self.name, error=str(error).strip())
+                    log.warning("service_delayed", service=self.name, error=error)
                 else:
                     log.exception("service_failed", service=self.name)
                 self._clean()

@@ -191,7 +191,10 @@ ERIP_WEBHOOK_ALLOW_PRIVATE = env.flag(
 )
 
 EMAIL_CONFIG = env.email_url(
-    "ERIP_EMAIL_URL", "consolemail://", "Where e-mail goes, as `smtp+tls://user:password@host:587`."
+    "ERIP_EMAIL_URL",
+    "nomail://",
+    "Where e-mail goes, as `smtp+tls://user:password@host:587`. By default none is sent, and `notify.send` says so; the"
+    " local stack writes files to `mail/` in its state directory.",
 )
 EMAIL_TIMEOUT = 10  # a mail server that hangs must not hold a worker's thread; a URL with ?timeout= has its own
 vars().update(EMAIL_CONFIG)
@@ -234,6 +237,12 @@ from .logs import LOGGING, configure_structlog  # noqa: E402
 LOGGING["root"]["level"] = ERIP_LOG_LEVEL
 configure_structlog()
 
+env.mention(
+    "ERIP_LOG_ERROR_TEXT",
+    "yes or no",
+    "false",
+    "Whether logs show the text of every error, which may quote data of users; for development.",
+)
 env.mention("DJANGO_SETTINGS_MODULE", "text", "erip.settings.local for manage.py, else .production", "Which settings.")
 env.mention("ERIP_SSL_REDIRECT", "yes or no", "true", "Production only: whether browsers are sent to HTTPS.")
 env.mention("ERIP_HSTS_SECONDS", "whole number", "31536000", "Production only: how long browsers remember HTTPS.")

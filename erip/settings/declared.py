@@ -40,6 +40,8 @@ DECLARED: dict[str, Declared] = {}
 #: by name: what is wrong with its value
 _faults: dict[str, str] = {}
 _environment = environ.Env()
+# Mail where no server is named; the library's own default prints it, and what is printed ends up in a log.
+environ.Env.EMAIL_SCHEMES["nomail"] = "erip.foundation.outbound.nomail.NoMail"
 
 
 class Declarations:

@@ -1,9 +1,11 @@
-"""Structured logs: one JSON line an event, ready for a log store."""
+"""Structured logs: one JSON line an event, without the data of users (`erip.foundation.logs`)."""
 
 import logging
 from typing import Any
 
 import structlog
+
+from erip.foundation.logs import install_hooks, without_data
 
 
 def of_callers(record: logging.LogRecord) -> bool:
@@ -30,14 +32,19 @@ LOGGING: dict[str, Any] = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                without_data,
                 structlog.processors.JSONRenderer(),
             ],
             "foreign_pre_chain": _SHARED,
         }
     },
-    "filters": {"of_callers": {"()": lambda: of_callers}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["of_callers"]}},
+    "filters": {
+        "of_callers": {"()": lambda: of_callers},
+        "without_data": {"()": "erip.foundation.logs.WithoutData"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["of_callers", "without_data"]}
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # A line for each request doubles the work of a cheap request; failures are still logged.
@@ -47,12 +54,15 @@ LOGGING: dict[str, Any] = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
+        # It logs each address that it calls.
+        "httpx": {"level": "WARNING"},
     },
 }
 
 
 def configure_structlog() -> None:
     """Send structlog's events through the standard library's handlers."""
+    install_hooks()
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -70,7 +70,7 @@ class KubernetesDriver:
                 memory=_share(used, len(pods), "memory", _total(requested, "limits", "memory")),
             )
         except (ScalingFailed, KeyError, TypeError, ValueError) as error:
-            log.info("usage_unknown", target=self.target, error=str(error))
+            log.info("usage_unknown", target=self.target, error=error)
             return Usage()
 
     def close(self) -> None:

@@ -35,17 +35,17 @@ class Autoscaler:
             except ERRORS as error:
                 if not is_passing(error):
                     log.exception("autoscaler_round_failed")
-                log.warning("autoscaler_interrupted", error=str(error).strip())
+                log.warning("autoscaler_interrupted", error=error)
                 self._locked = False
                 drop_connection()
             except ScalingFailed as error:
-                log.error("scaling_failed", target=self._driver.target, error=str(error))
+                log.error("scaling_failed", target=self._driver.target, error=error)
             except Exception:
                 log.exception("autoscaler_round_failed")
             try:
                 alive.touch("autoscaler")
             except OSError as error:
-                log.error("heartbeat_file_not_written", error=str(error))
+                log.error("heartbeat_file_not_written", error=error)
             self._stop.wait(self._every)
         drop_connection()
 

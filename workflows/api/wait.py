@@ -46,7 +46,7 @@ class Wait:
                 return finished
         except (OperationalError, InterfaceError) as error:
             # The run was accepted, and that is the answer still.
-            log.warning("outcome_not_read", run=self.run_id, error=str(error).strip())
+            log.warning("outcome_not_read", run=self.run_id, error=error)
         return None
 
 

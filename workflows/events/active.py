@@ -97,7 +97,7 @@ def _load() -> Active:
         except Exception as error:
             # Published by a release that allowed more. Its runs cannot be started by anybody; the others go on.
             left_out[f"workflow {name}"] = str(error)[:500]
-            log.error("rules_not_loaded", workflow=name, error=str(error)[:500])
+            log.error("rules_not_loaded", workflow=name, error=error)
             continue
         versions[name] = version_id
         rules += [*stored.get(name, ()), *graph.rules]
@@ -117,6 +117,7 @@ def _stored(left_out: dict[str, str]) -> Iterator[Rule]:
             rule, faults = None, [Fault("rule", f"{type(error).__name__}: {error}")]
         if rule is None:
             left_out[trigger(name)] = "; ".join(map(str, faults))[:500]
-            log.error("rules_not_loaded", trigger=name, error=left_out[trigger(name)])
+            # What is wrong with it, which may quote the rule, stands in `left_out` for those who may read it.
+            log.error("rules_not_loaded", trigger=name, faulty=[fault.path for fault in faults][:10])
             continue
         yield rule

@@ -74,7 +74,7 @@ class Consumer:
             with self._beating:
                 owners.leave(self._worker_id)
         except ERRORS as error:
-            log.warning("consumer_left_without_a_word", error=str(error).strip())
+            log.warning("consumer_left_without_a_word", error=error)
             drop_connection()
         if self._ear is not None:
             self._ear.close()

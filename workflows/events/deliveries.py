@@ -197,12 +197,12 @@ class Deliverer:
                 subscription=claimed.subscription_id,
                 attempt=claimed.number,
                 status=outcome.status,
+                # Its error, which may quote the address, stands on the delivery.
                 milliseconds=outcome.milliseconds,
-                error=outcome.error or None,
             )
         except ERRORS as error:
             # Its lease ends, and it is made again.
-            log.warning("delivery_unrecorded", delivery=claimed.id, error=str(error).strip())
+            log.warning("delivery_unrecorded", delivery=claimed.id, error=error)
             drop_connection()
         except Exception:
             log.exception("delivery_crashed", delivery=claimed.id)

@@ -104,7 +104,7 @@ class Faults:
             partition=partition,
             effect=failure.effect,
             attempt=care.failures,
-            error=str(error).strip()[:500],
+            error=error,
             error_type=type(error).__name__,
         )
         if care.failures < self._attempts:

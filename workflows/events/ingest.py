@@ -114,7 +114,7 @@ class IngestWriter:
             except ERRORS as error:
                 if not is_passing(error):
                     raise
-                log.warning("ingest_delayed", error=str(error).strip(), requests=len(group))
+                log.warning("ingest_delayed", error=error, requests=len(group))
                 drop_connection()
                 self._away.wait(pause)
                 pause = min(pause * 2, most)

@@ -131,7 +131,7 @@ class Loop:
         try:
             self._turn()
         except Unavailable as error:
-            log.warning("effect_unavailable", error=str(error))
+            log.warning("effect_unavailable", error=error)
             self._service.pause(UNAVAILABLE)
 
     def _clean(self) -> None:

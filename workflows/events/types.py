@@ -156,7 +156,7 @@ def _load() -> Mapping[str, Schema]:
             found[name] = Schema.compile(schema)
         except Exception as error:
             # Registered by a release that allowed more. Its events are accepted as those of unknown types are.
-            log.error("event_type_not_loaded", type=name, error=str(error))
+            log.error("event_type_not_loaded", type=name, error=error)
     return found
 
 

@@ -62,7 +62,7 @@ class Leader:
                 self._round()
             except ERRORS as error:
                 if is_passing(error):
-                    log.warning("leader_interrupted", error=str(error).strip())
+                    log.warning("leader_interrupted", error=error)
                 else:
                     log.exception("leader_round_failed")
                 # Whatever it was, the next round begins with connections and a lock of its own.
@@ -85,7 +85,7 @@ class Leader:
             try:
                 alive.touch("leader")
             except OSError as error:
-                log.error("heartbeat_file_not_written", error=str(error))
+                log.error("heartbeat_file_not_written", error=error)
 
     def _round(self) -> None:
         if not self._lead():

@@ -137,7 +137,7 @@ class Publisher:
         except Exception as error:
             # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is, the
             # runs are in PostgreSQL, and the workers and the leader find them there.
-            log.warning("broker_unreachable", error=str(error), error_type=type(error).__name__)
+            log.warning("broker_unreachable", error=error, error_type=type(error).__name__)
             message.sent.set_result(False)
         finally:
             self._sending_since = None

@@ -190,7 +190,7 @@ class Executor:
             return self._writer.submit(reports, go_on=not self._stopping.is_set()).result()
         except Exception as error:
             # The writer has logged it with its cause. The other claims of the batch are not to suffer for it.
-            log.error("report_refused", error=str(error), steps=[report.run_id for report in reports])
+            log.error("report_refused", error=error, steps=[report.run_id for report in reports])
             return ()
 
     def _begin(self, claim: Claim, batch: _Batch, until: float) -> None:
@@ -295,7 +295,7 @@ class Executor:
         try:
             work()
         except ERRORS as error:
-            log.warning("steps_interrupted", error=str(error).strip())
+            log.warning("steps_interrupted", error=error)
         except Exception:
             log.exception("steps_interrupted")
         finally:

@@ -113,7 +113,7 @@ class WorkerProcess:
             # First, so that nobody hands a run over to a worker that does not listen any more.
             store.retire_worker(self.worker_id)
         except DatabaseError as error:
-            log.warning("worker_not_retired", error=str(error).strip())
+            log.warning("worker_not_retired", error=error)
         self._inbox.stop()
         dispatch.hint(self.hints.all())
         log.info("worker_leaves", worker_id=self.worker_id)

@@ -117,7 +117,7 @@ class Writer:
             except ERRORS as error:
                 if not is_passing(error):
                     raise
-                log.warning("checkpoint_delayed", error=str(error).strip(), pieces=len(group))
+                log.warning("checkpoint_delayed", error=error, pieces=len(group))
                 drop_connection()
                 self._known.clear()
                 broken = True
@@ -198,7 +198,7 @@ class Writer:
                 replacement = _Work(reports=(failed,), go_on=work.go_on, done=work.done)
                 self._write([replacement])
                 return
-        log.exception("checkpoint_refused", error=str(error).strip())
+        log.exception("checkpoint_refused", error=error)
         work.done.set_exception(error)
 
     def _isolate_reports(self, work: _Work) -> None:

@@ -85,7 +85,7 @@ class Breaker:
             self._until = now + self._period
             metrics.BREAKER.labels(self._name).set(1)
             once(f"breaker-{self._name}", self._try)
-        log.warning("database_away", database=self._name, error=str(error).strip())
+        log.warning("database_away", database=self._name, error=error)
 
     def succeeded(self) -> None:
         """Somebody has connected."""

@@ -121,4 +121,4 @@ def retry_transaction(function: Callable[P, T]) -> Callable[P, T]:
 def _note(error: Exception, attempt: Attempt) -> None:
     state = sqlstate(error) or "none"
     metrics.RETRIES.labels(state).inc()
-    log.info("transaction_run_again", attempt=attempt.number + 1, sqlstate=state, error=str(error).strip()[:200])
+    log.info("transaction_run_again", attempt=attempt.number + 1, sqlstate=state, error=error)

@@ -124,7 +124,7 @@ def _read_on(alias: str, token: str, call: Callable[[], T]) -> tuple[bool, T | N
             raise
         if is_connection_lost(error):
             fleet.failed(alias, error)
-        log.info("replica_read_failed", database=alias, error=str(error).strip()[:200])
+        log.info("replica_read_failed", database=alias, error=error)
         drop_connection(alias)
         return False, None
 

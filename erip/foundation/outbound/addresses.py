@@ -45,6 +45,9 @@ class Refused(ValueError):
 class Unresolved(OSError):
     """The target's name has no address at the moment."""
 
+    #: it names the host, which a user has entered
+    says_no_data = False
+
 
 def resolve(host: str, port: int) -> Sequence[str]:
     try:

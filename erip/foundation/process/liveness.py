@@ -38,7 +38,7 @@ class Heartbeat(bootsteps.StartStopStep):
             try:
                 alive.touch(self._name)
             except OSError as error:
-                log.error("heartbeat_file_not_written", error=str(error))
+                log.error("heartbeat_file_not_written", error=error)
 
 
 class Turns(bootsteps.StartStopStep):

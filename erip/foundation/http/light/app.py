@@ -116,7 +116,7 @@ def _answer_logged(
             log.exception("request_failed", code=500, request=asked)
             problem = failure()
         elif problem.status >= 500:
-            log.error("request_finished", code=problem.status, request=asked, error=str(error).strip())
+            log.error("request_finished", code=problem.status, request=asked, error=error)
         return _refusal(problem)
 
 
