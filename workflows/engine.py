@@ -49,6 +49,7 @@ from workflows.errors import (
     InvalidInput,
     LaneFull,
     NameMismatch,
+    NotYetReadable,
     RequestUnderWay,
     RunAlreadyEnded,
     RunNotEnded,
@@ -95,7 +96,7 @@ def publish(name: str | None, source: str | bytes, media: str, *, author: str) -
     """Store a definition as its workflow's next version; the same content again is a no-op.
 
     name: what it must be called, None takes the definition's own. media: "yaml" or "json".
-    Raises DefinitionInvalid, NameMismatch.
+    Raises DefinitionInvalid, NameMismatch, NotYetReadable.
     """
     document, graph = _check(source, media)
     if name is not None and graph.name != name:
@@ -107,6 +108,8 @@ def publish(name: str | None, source: str | bytes, media: str, *, author: str) -
 @retry_transaction
 def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, author: str) -> Published:
     content_hash = definition.content_hash(document)
+    if graph.level > 1 and (behind := store.workers_below(graph.level)):
+        raise NotYetReadable(behind)
     with transaction.atomic():
         WorkflowDefinition.objects.get_or_create(name=graph.name)
         # Publishers of one workflow take turns, or two could take the same number.

@@ -1,5 +1,7 @@
 """What can go wrong, as facts. The docstring is the message and says what to do; the API maps the tree once."""
 
+from collections.abc import Sequence
+
 from erip.foundation.errors import EripError
 
 
@@ -56,6 +58,21 @@ class DefinitionInvalid(WorkflowsError):
 
     code = "definition_invalid"
     status = 422
+
+
+class NotYetReadable(WorkflowsError):
+    """Living workers of an earlier release cannot read this definition. Publish it once the upgrade is done."""
+
+    code = "not_yet_readable"
+    status = 409
+    retry_after = 10
+
+    def __init__(self, workers: Sequence[str]) -> None:
+        more = f" and {len(workers) - 3} more" if len(workers) > 3 else ""
+        super().__init__(
+            f"Living workers of an earlier release cannot read this definition: {', '.join(workers[:3])}{more}. "
+            "Publish it once the upgrade is done."
+        )
 
 
 class NameMismatch(WorkflowsError):

@@ -12,14 +12,15 @@ from django.utils import timezone
 
 from erip.access.scopes import Scope
 from erip.foundation.faults import Fault
-from tests.definitions import publish
+from tests.definitions import CHAIN, publish
 from tests.integration.conftest import LANES
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine, errors, queries, store
-from workflows.core import definition, machine
+from workflows.core import definition, kinds, machine
+from workflows.core.kinds import Wait
 from workflows.graphs import graph_of
-from workflows.models import ArchivedRun, RunSignal, StepRun, WorkflowRun, WorkflowVersion
+from workflows.models import ArchivedRun, RunSignal, StepRun, Worker, WorkflowRun, WorkflowVersion
 from workflows.store import Known, Report, checkpoints
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -417,12 +418,29 @@ def test_what_was_kept_for_a_run_does_not_keep_it_from_the_archive() -> None:
         engine.signal_run(run_id, "ok", 1, principal="ann")
 
 
+# --- two releases side by side
+
+
+def test_what_a_living_worker_of_an_earlier_release_cannot_read_is_not_published(api: Api) -> None:
+    old, new = (store.register_worker(name, "here", 1, LANES) for name in ("old", "new"))
+    Worker.objects.filter(pk=old).update(level=1)
+    assert Worker.objects.get(pk=new).level == kinds.level() == Wait.level
+    answer = api.send("PUT", "/workflows/waits", waiting_text("{for: 1h}").encode(), Content_Type="application/yaml")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-yet-readable")
+    assert "cannot read this definition: old." in answer.json()["detail"]
+    assert answer.headers["Retry-After"] == "10"
+    assert not WorkflowVersion.objects.filter(definition__name="waits").exists()
+    publish(CHAIN)  # what it can read goes on as ever
+    store.stop_worker(old)
+    waiting("{for: 1h}")
+
+
 # --- over HTTP
 
 
 @pytest.fixture
 def api() -> Api:
-    return Api(key(Scope.OPERATOR))
+    return Api(key(Scope.AUTHOR))
 
 
 def test_a_signal_is_sent_by_a_post(api: Api, hand: Hand) -> None:

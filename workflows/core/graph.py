@@ -119,6 +119,11 @@ class Graph:
         """Everything that keeps `data` from being this workflow's input; paths like `input.cves[0]`."""
         return self.input_check.faults(data, at="input") if self.input_check else []
 
+    @property
+    def level(self) -> int:
+        """The format level that a process must know to run it (Note [Format levels] in `kinds`)."""
+        return max((node.how.level for node in self.steps.values()), default=1)
+
     def waiting_for(self, signal: str) -> dict[str, StepNode]:
         """The steps that wait for a signal of this name at some time, in their order."""
         return {id: node for id, node in self.steps.items() if node.how.signal == signal}

@@ -28,6 +28,8 @@ class Kind(ABC):
     keys: ClassVar[Mapping[str, Any]]
     #: which of `keys` such a step must have
     required: ClassVar[tuple[str, ...]]
+    #: the format level that came with this kind (Note [Format levels] in `kinds`)
+    level: ClassVar[int] = 1
     #: whether a worker that ran a step before it may go on with it at once (Note [Strides] in `executor`): it begins
     #: READY, and its work is done once
     strides: ClassVar[bool] = False

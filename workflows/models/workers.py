@@ -17,6 +17,10 @@ class Worker(models.Model):
     stopped_at = models.DateTimeField(null=True)
     rate = models.FloatField(null=True, help_text="Ready steps that it takes in a second, measured while more waited.")
 
+    level = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="The format level of definitions that it reads."
+    )
+
     class Meta:
         ordering = ["-id"]
         indexes = [

@@ -48,6 +48,7 @@ from workflows.store.workers import (
     retire_worker,
     steps_of_worker,
     stop_worker,
+    workers_below,
 )
 
 __all__ = [
@@ -94,4 +95,5 @@ __all__ = [
     "take_key",
     "to_array",
     "to_json",
+    "workers_below",
 ]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
+from workflows.core import kinds
+
 
 def next_worker_id() -> int:
     """An id for `register_worker`: a worker listens under it before anybody knows of it."""
@@ -18,10 +20,19 @@ def register_worker(name: str, host: str, pid: int, lanes: Sequence[str], *, wor
     worker_id = next_worker_id() if worker_id is None else worker_id
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO workflows_worker (id, name, host, pid, lanes) VALUES (%s, %s, %s, %s, %s)",
-            [worker_id, name, host, pid, ",".join(lanes)],
+            "INSERT INTO workflows_worker (id, name, host, pid, lanes, level) VALUES (%s, %s, %s, %s, %s, %s)",
+            [worker_id, name, host, pid, ",".join(lanes), kinds.level()],
         )
     return worker_id
+
+
+def workers_below(level: int) -> list[str]:
+    """The living workers that cannot read definitions of this format level, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM workflows_worker WHERE stopped_at IS NULL AND level < %s ORDER BY name", [level]
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def heartbeat(worker_id: int, *, rate: float | None = None) -> None:

@@ -89,7 +89,8 @@ class WorkflowOne(APIView):
         summary="Publish a definition",
         description=(
             "In YAML or JSON. Changed content becomes the next version (201); the same content as the latest "
-            "version changes nothing (200). A definition with faults is refused with all of them."
+            "version changes nothing (200). A definition with faults is refused with all of them. 409: workers of an "
+            "earlier release still live that cannot read it; publish it when they are gone."
         ),
         parameters=[
             NAME_PARAMETER,
@@ -98,6 +99,7 @@ class WorkflowOne(APIView):
         request=_BODY,
         examples=_EXAMPLES,
         answers={200: responses.Published, 201: responses.Published},
+        problems=[409],
     )
     def put(self, request: Request, name: str) -> Response:
         sent = _source(request)

@@ -4,6 +4,13 @@ One file for each kind: its part of the format, its check, its configuration, an
 kind is such a file and a call of `register`: here, or in `ready` of a Django app's AppConfig.
 """
 
+
+# Note [Format levels]
+# During an upgrade processes of two releases work side by side. A worker records the highest level of the kinds that it
+# knows (`level()`); a definition needs the highest level of the kinds that it uses (`Graph.level`). One that a living
+# worker cannot read is not published: that worker would claim steps of its runs and could do nothing with them. A kind
+# that is added, or read differently by a new release, gets the next level.
+
 from collections.abc import Iterable
 
 from workflows.core.kind import Kind
@@ -11,7 +18,7 @@ from workflows.core.kinds.foreach import ForEach
 from workflows.core.kinds.task import Task
 from workflows.core.kinds.wait import Wait
 
-__all__ = ["ForEach", "Kind", "Task", "Wait", "default", "of", "register", "registered", "unregister"]
+__all__ = ["ForEach", "Kind", "Task", "Wait", "default", "level", "of", "register", "registered", "unregister"]
 
 _registered: dict[str, type[Kind]] = {}
 
@@ -39,6 +46,11 @@ def unregister(kind: type[Kind]) -> None:
 def registered() -> tuple[type[Kind], ...]:
     """Every kind, in the order of registration."""
     return tuple(_registered.values())
+
+
+def level() -> int:
+    """The format level that this process reads."""
+    return max(kind.level for kind in _registered.values())
 
 
 def default() -> type[Kind]:

@@ -83,6 +83,7 @@ class Wait(Kind):
     marker: ClassVar[str] = "wait"
     keys: ClassVar[Mapping[str, Any]] = {"wait": _WAIT}
     required: ClassVar[tuple[str, ...]] = ("wait",)
+    level: ClassVar[int] = 2
 
     #: what renders to a duration
     duration: Template | None = None
