@@ -1,5 +1,7 @@
 """The pages of subscriptions and deliveries."""
 
+from html import unescape
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -38,6 +40,10 @@ def test_a_subscription_is_made_and_its_secret_is_shown_once(client: Client) -> 
     assert current_secret(made).replace("+", "+") in answer.content.decode().replace("&#x2B;", "+")
     again = client.get(page("subscription", "change", made.pk)).content.decode()
     assert "whsec_" not in again
+    # Neither the browser nor the session keeps it.
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "messages" not in client.cookies
+    assert "whsec_" not in str(dict(client.session))
 
 
 def test_faults_are_shown_on_the_form(client: Client) -> None:
@@ -53,7 +59,8 @@ def test_a_change_a_test_a_new_secret_and_a_redelivery_go_through_the_operations
     for name in ("rotate", "send_test"):
         chosen = {"action": name, "_selected_action": [str(each.pk)]}
         Subscription.objects.update(enabled=True)
-        client.post(page("subscription", "changelist"), chosen)
+        answer = client.post(page("subscription", "changelist"), chosen)
+        assert (current_secret(Subscription.objects.get()) in unescape(answer.content.decode())) == (name == "rotate")
     changed = Subscription.objects.get()
     assert (changed.types, changed.source, changed.secret_version) == (["b"], "/s", 2)
     delivery = Delivery.objects.get()

@@ -9,9 +9,10 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -66,7 +67,12 @@ class SubscriptionAdmin(ModelAdmin):
             return
         made = subscriptions.subscribe(**values, principal=principal_of(request))
         obj.pk = made.subscription.pk
-        self._show(request, made)
+        request.made_subscription = made  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: Subscription, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        return self._secrets(request, [request.made_subscription])  # type: ignore[attr-defined]
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         # Its deliveries may be a million; none of them is listed.
@@ -86,16 +92,22 @@ class SubscriptionAdmin(ModelAdmin):
         messages.info(request, "What came of it stands under Deliveries.")
 
     @action(description="Exchange the secret", permissions=["change"])
-    def rotate(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        for each in queryset:
-            made = _try(request, lambda: subscriptions.rotate_secret(each.pk))  # noqa: B023
-            if made is not None:
-                self._show(request, made)
+    def rotate(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> HttpResponse | None:
+        tried = [_try(request, lambda: subscriptions.rotate_secret(each.pk)) for each in queryset]  # noqa: B023
+        made = [one for one in tried if one is not None]
+        return self._secrets(request, made) if made else None
 
-    @staticmethod
-    def _show(request: HttpRequest, made: subscriptions.Made) -> None:
-        text = "The secret of {} is {} and is not shown again."
-        messages.warning(request, format_html(text, made.subscription.url, made.secret))
+    def _secrets(self, request: HttpRequest, made: list[subscriptions.Made]) -> HttpResponse:
+        # In the answer itself: a message would keep a secret in a cookie or a session until it is shown.
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "The secret" if len(made) == 1 else "The secrets",
+            "opts": self.opts,
+            "made": made,
+        }
+        response = TemplateResponse(request, "admin/events/secrets.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
 
 class _Newest(Paginator):

@@ -169,6 +169,13 @@ class TooManySubscriptions(WorkflowsError):
     status = 409
 
 
+class OthersSecret(WorkflowsError):
+    """Another caller made this subscription: its secret is shown to that caller and to administrators alone."""
+
+    code = "others_secret"
+    status = 403
+
+
 class RotatedAlready(WorkflowsError):
     """The secret was exchanged within the last day, and the former one still signs. Wait until that day is over."""
 

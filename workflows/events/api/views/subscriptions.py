@@ -10,11 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from erip.access.permissions import rule_of
+from erip.access.principals import Principal
 from erip.access.scopes import Scope
+from erip.access.standing import in_good_standing
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.api.schema import operation, response_header
 from workflows.events import subscriptions
 from workflows.events.deliveries import message_id
+from workflows.events.errors import OthersSecret
 from workflows.events.models import Delivery, Subscription
 from workflows.events.secrets import current_secret
 
@@ -55,6 +59,19 @@ def _with_secret(shown: Mapping[str, Any]) -> Mapping[str, Any]:
     """An answer that was kept without its secret: Note [Once] in `workflows.api.once`."""
     found = subscriptions.subscription(UUID(shown["id"]))
     return {**shown, "secret": current_secret(found)}
+
+
+def _need_the_owner(caller: Any, each: Subscription) -> None:
+    """Whoever has the secret can forge what the receiver believes. Raises OthersSecret.
+
+    Administrators may, and members of staff with the permission, who may do the same in the admin. What a command has
+    made, or a caller who may not come in any more, belongs to all operators.
+    """
+    below_admin = isinstance(caller, Principal) and caller.key_scope not in (None, Scope.ADMIN)
+    if not below_admin or each.created_by == caller.name:
+        return
+    if in_good_standing([each.created_by], rule_of(SubscriptionSecret, "post")):
+        raise OthersSecret
 
 
 def _delivery(each: Delivery) -> dict[str, Any]:
@@ -161,7 +178,10 @@ class SubscriptionSecret(APIView):
         tag="subscriptions",
         id="rotateSecret",
         summary="Exchange the secret",
-        description="The former secret signs too for 24 hours. The answer holds the new one.",
+        description=(
+            "The former secret signs too for 24 hours. The answer holds the new one, so an API key below `admin` can "
+            "do so only with subscriptions that no other key and no person has made who may still come in."
+        ),
         parameters=[_ID],
         request=shapes.Nothing,
         answers={200: shapes.SubscriptionMade},
@@ -170,6 +190,7 @@ class SubscriptionSecret(APIView):
     )
     def post(self, request: Request, id: UUID) -> Response:
         read_body(request, shapes.Nothing, optional=True)
+        _need_the_owner(request.user, subscriptions.subscription(id))
         return Response(_shown_with_secret(subscriptions.rotate_secret(id)))
 
 
