@@ -56,6 +56,12 @@ _GROUPS: Final = {
     "EEA": _EEA, "European Economic Area": _EEA, "EU/EEA": _EEA, "EWR": _EEA, "EEE": _EEA, "Schengen": (*_EEA, "CH"),
     "Europe": _EUROPE, "DACH": ("DE", "AT", "CH"), "Benelux": ("BE", "NL", "LU"), "Baltics": ("EE", "LV", "LT"),
     "Nordics": ("DK", "FI", "SE", "NO", "IS"), "Scandinavia": ("DK", "SE", "NO"), "North America": ("US", "CA", "MX"),
+    "EU-27": ("EU",), "Czech": ("CZ",), "Bundesrepublik Deutschland": ("DE",), "Palestine": ("PS",),
+    "St Martin": ("MF",), "Quebec": ("CA-QC",), "Québec": ("CA-QC",), "Ontario": ("CA-ON",),
+    "British Columbia": ("CA-BC",),
+    "Alberta": ("CA-AB",), "New South Wales": ("AU-NSW",), "Victoria": ("AU-VIC",), "Queensland": ("AU-QLD",),
+    "D.C.": ("US-DC",),
+    "England and Wales": ("GB",), "Svalbard": ("SJ",), "Australia and New Zealand": ("AU", "NZ"), "S. Korea": ("KR",),
     "UK and Ireland": ("GB", "IE"), "Channel Islands": ("JE", "GG"), "ANZ": ("AU", "NZ"),
     # Parts of a state that have no code in ISO 3166-1, or one that only this place bears.
     "Azores": ("PT",), "Madeira": ("PT",), "Açores": ("PT",), "Canary Islands": ("ES",), "Canaries": ("ES",),

@@ -22,67 +22,93 @@ PARENTS: Final = {
 _SECTORS: Final = """\
 energy: utilities, electricity, electric power, power, district heating and cooling, oil, gas, oil and gas, \
 hydrogen, natural gas, electricity gas steam and air conditioning supply, nuclear, renewables, energy and utilities, \
-electric utility
+electric utility, electricity undertakings, distribution system operators, transmission system operators, power \
+plant, solar, wind power, grid operator
 transport: transportation, air, rail, railway, water transport, road, aviation, airline, airport, maritime, \
 shipping, ports, air transport, rail transport, road transport, logistics and transport, public transport, \
-automotive transport, trucking
+automotive transport, trucking, land transport and transport via pipelines, land transport, air transportation, rail \
+transportation, water transportation, truck transportation, pipeline transportation, air carriers, airport managing \
+bodies, railway undertakings, warehousing and support activities for transportation
 health: healthcare, health care, hospital, medical, health sector, healthcare provider, pharma, pharmaceutical, \
 pharmaceuticals, clinic, laboratory, biotech, life sciences, human health, e-health, hospital and health care, care \
-provider
-drinking_water: drinking water, water supply, water utility, potable water
+provider, manufacture of basic pharmaceutical products and pharmaceutical preparations, residential care activities, \
+ambulatory health care services, nursing and residential care facilities, eu reference laboratories, university \
+hospital, hospital activities, human health activities, medtech, medical practice, dental practice, pharmacy, \
+nursing home
+drinking_water: drinking water, water supply, water utility, potable water, water collection treatment and supply
 waste_water: waste water, wastewater, sewerage, sewage
 digital_infrastructure: digital infrastructure, telecom, telecoms, telecommunication, telecommunications, cloud, \
 cloud computing, cloud provider, data centre, data center, dns, tld, cdn, content delivery network, internet \
 exchange point, isp, internet service provider, hosting, trust services, trust service provider, electronic \
-communications, ixp, iaas, paas
+communications, ixp, iaas, paas, internet exchange point providers, dns service providers, tld name registries, \
+cloud computing service providers, data centre service providers, content delivery network providers, trust service \
+providers, providers of public electronic communications networks, providers of publicly available electronic \
+communications services, data processing hosting and related services
 ict_service_management: ict service management, ict service management business to business, msp, mssp, it services, \
 managed services, managed service provider, managed security service provider, information technology services, \
-outsourcing
+outsourcing, computer programming consultancy and related activities, computer systems design and related services
 public_administration: public administration, public sector, government, public, federal government, local \
 government, state government, municipality, public administration and defence compulsory social security, social \
-security, council
+security, council, gov, police, court, justice
 space: space, satellite, aerospace ground segment
-postal: postal, postal and courier services, courier, post, mail, parcel
-waste: waste, waste management, recycling, remediation
-chemicals: chemicals, chemical, manufacture production and distribution of chemicals, chemistry
+postal: postal, postal and courier services, courier, post, mail, parcel, postal and courier activities, couriers \
+and messengers, postal service
+waste: waste, waste management, recycling, remediation, waste collection treatment and disposal activities materials \
+recovery, waste collection
+chemicals: chemicals, chemical, manufacture production and distribution of chemicals, chemistry, manufacture of \
+chemicals and chemical products, manufacture of chemicals, chemical manufacturing
 food: food, production processing and distribution of food, food and beverage, food production, food processing, \
-grocery wholesale
+grocery wholesale, manufacture of food products, manufacture of beverages, food manufacturing, beverage and tobacco \
+product manufacturing, manufacture of food, fmcg
 manufacturing: manufacturing, manufacture, industry, industrial, medical devices, computer electronic and optical \
 products, electronics, electrical equipment, machinery and equipment, motor vehicles trailers and semi trailers, \
 automotive, other transport equipment, in vitro diagnostic medical devices, aerospace, factory, machinery, \
-semiconductor
+semiconductor, manufacture of medical devices and in vitro diagnostic medical devices, manufacture of medical \
+devices, manufacture of computer electronic and optical products, manufacture of electrical equipment, manufacture \
+of machinery and equipment n e c, manufacture of machinery, manufacture of motor vehicles trailers and semi \
+trailers, manufacture of motor vehicles, manufacture of other transport equipment, consumer goods
 digital_providers: digital providers, saas, technology, tech, online marketplace, online search engine, search \
-engine, social network, social networking services platform, social media, marketplace, e-commerce, platform, \
-software, digital provider
-research: research, research organisation, research organization, r and d, scientific research
+engine, social network, social networking services platform, social media, marketplace, platform, software, digital \
+provider, providers of online marketplaces, providers of online search engines, providers of social networking \
+services platforms, online platform
+research: research, research organisation, research organization, r and d, scientific research, scientific research \
+and development, r d, laboratory research
 financial_services: financial services, finance, financial, financial and insurance activities, finance and \
-insurance, fintech
+insurance, fintech, financial service activities except insurance and pension funding, financial services sector, \
+credit intermediation and related activities, pension fund
 banking: banking, bank, credit institution, banks, commercial bank, savings bank, credit union, lender
-insurance: insurance, insurer, reinsurance, insurance undertaking, insurance carriers and related activities
+insurance: insurance, insurer, reinsurance, insurance undertaking, insurance carriers and related activities, \
+insurance reinsurance and pension funding except compulsory social security, insurance company
 investment: investment, asset management, investment firm, fund, funds, securities, broker, brokerage, private \
-equity, hedge fund, wealth management, investment bank
+equity, hedge fund, wealth management, investment bank, securities commodity contracts and other financial \
+investments and related activities, crypto exchange, crypto asset service provider
 payments: payments, payment institution, payment services, payment processor, e-money institution, electronic money \
-institution, acquirer
+institution, acquirer, payment service provider, psp
 financial_market: financial market, financial market infrastructure, financial market infrastructures, stock \
-exchange, trading venue, central counterparty, ccp, csd, clearing house
+exchange, trading venue, central counterparty, ccp, csd, clearing house, central counterparties, operators of \
+trading venues, trading venues
 agriculture: agriculture, farming, forestry, fishing
 mining: mining, quarrying
 construction: construction, building
-retail: retail, retail trade, shop, store, supermarket
+retail: retail, retail trade, shop, store, supermarket, retail trade except of motor vehicles and motorcycles, \
+online shop
 hospitality: hospitality, accommodation and food service activities, accommodation and food services, hotel, hotels, \
 restaurant, tourism, travel, gastronomy
-media: media, publishing, broadcasting, press, news, television, advertising, marketing, film
+media: media, publishing, broadcasting, press, news, television, advertising, marketing, film, newspaper, radio
 real_estate: real estate, real estate activities, property, real estate and rental and leasing, housing
 professional_services: professional services, legal, law firm, consulting, accounting, audit, legal services, \
-management consulting, engineering, architecture
+management consulting, engineering, architecture, legal and accounting activities, law, legal and accounting, tax \
+advice
 administrative_services: administrative services, staffing, recruitment, security services, facility management, \
-call centre
+call centre, security and investigation activities, travel agency tour operator and other reservation service and \
+related activities, employment activities
 education: education, educational services, school, schools, training, kindergarten
 social_work: social work, social assistance, social services, child care, nursing care
-arts: arts, entertainment, recreation, sports, gambling, gaming, arts entertainment and recreation, leisure, museum
+arts: arts, entertainment, recreation, sports, gambling, gaming, arts entertainment and recreation, leisure, museum, \
+sports club, theatre
 non_profit: non profit, nonprofit, ngo, charity, association, religious organisation, church, trade union, political \
 party
-household: households, private household, individual
+household: households, private household, individual, activities of households as employers
 defence: defence, defense, military, armed forces
 """
 
@@ -119,6 +145,10 @@ _HEADINGS: Final = {
     "Management of companies and enterprises": ("professional_services", "financial_services"),
     "Holding": ("professional_services", "financial_services"),
     "Real estate and finance": ("real_estate", "financial_services"),
+    "E-commerce": ("retail", "digital_providers"),
+    "Ecommerce": ("retail", "digital_providers"),
+    "Bank and insurance": ("banking", "insurance"),
+    "Pharmacy chain": ("health", "retail"),
 }
 
 # NAICS, the longest prefix decides. VERIS names industries by these numbers.

@@ -119,6 +119,38 @@ def test_sectors_are_known_by_the_headings_of_nis2_nace_and_naics(given: str, wo
     assert SECTORS.read(given).known
 
 
+HEADINGS = """\
+Agriculture, forestry and fishing|Mining and quarrying|Manufacturing|Construction|Education|Real estate activities
+Electricity, gas, steam and air conditioning supply|Transportation and storage|Information and communication
+Water supply; sewerage, waste management and remediation activities|Accommodation and food service activities
+Wholesale and retail trade; repair of motor vehicles and motorcycles|Financial and insurance activities
+Professional, scientific and technical activities|Administrative and support service activities
+Public administration and defence; compulsory social security|Human health and social work activities
+Arts, entertainment and recreation
+Agriculture, Forestry, Fishing and Hunting|Mining, Quarrying, and Oil and Gas Extraction|Utilities|Wholesale Trade
+Retail Trade|Transportation and Warehousing|Information|Finance and Insurance|Real Estate and Rental and Leasing
+Professional, Scientific, and Technical Services|Management of Companies and Enterprises|Educational Services
+Administrative and Support and Waste Management and Remediation Services|Health Care and Social Assistance
+Arts, Entertainment, and Recreation|Accommodation and Food Services|Public Administration
+Energy|Electricity|District heating and cooling|Oil|Gas|Hydrogen|Transport|Air|Rail|Water|Road|Banking|Health
+Financial market infrastructures|Drinking water|Waste water|Digital infrastructure|Space|Postal and courier services
+ICT service management (business-to-business)|Waste management|Digital providers|Research
+Manufacture, production and distribution of chemicals|Production, processing and distribution of food
+Manufacture of medical devices and in vitro diagnostic medical devices|Manufacture of electrical equipment
+Manufacture of computer, electronic and optical products|Manufacture of machinery and equipment n.e.c.
+Manufacture of motor vehicles, trailers and semi-trailers|Manufacture of other transport equipment
+Providers of online marketplaces|Providers of online search engines|Providers of social networking services platforms
+Cloud computing service providers|Data centre service providers|Trust service providers
+Managed security service providers
+"""
+
+
+def test_every_heading_of_nace_naics_and_the_annexes_of_nis2_is_known_and_fits_through_the_door() -> None:
+    headings = [heading for line in HEADINGS.splitlines() for heading in line.split("|")]
+    assert [heading for heading in headings if not SECTORS.read(heading).known] == []
+    assert max(map(len, headings)) <= 200
+
+
 NIS2 = next(rule.sectors for rule in RULES if rule.code == "nis2-final")
 
 
