@@ -185,6 +185,9 @@ ERIP_REPORT_DIR = Path(
     )
 )
 ERIP_REPORT_TTL_DAYS = env.whole("ERIP_REPORT_TTL_DAYS", 30, "Days for which a report link answers.")
+ERIP_REPORT_KEEP_DAYS = env.whole(
+    "ERIP_REPORT_KEEP_DAYS", 0, "Days for which a report and its files are kept after its last link has ended."
+)
 ERIP_WEBHOOK_SECRET = env.text("ERIP_WEBHOOK_SECRET", "", "`whsec_…`: signs webhooks (Standard Webhooks).", secret=True)
 ERIP_WEBHOOK_ALLOW_PRIVATE = env.flag(
     "ERIP_WEBHOOK_ALLOW_PRIVATE", False, "Whether webhooks may go to addresses that are not public."

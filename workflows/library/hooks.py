@@ -2,6 +2,7 @@
 
 from erip.foundation.hooks import Link, Menu, Pages, menu, pages
 from workflows.library import warm  # noqa: F401  (its own hook)
+from workflows.library.beacon import expiring  # noqa: F401  (its own hooks)
 
 pages(Pages("reports/", "workflows.library.urls"))
 menu(

@@ -83,12 +83,17 @@ def revoke(links: "QuerySet[ReportLink] | Iterable[ReportLink]", *, by: str, now
     return ReportLink.objects.filter(pk__in=ids, revoked_at__isnull=True).update(revoked_at=now, revoked_by=by)
 
 
-def write_files(run_id: str, step: str, html: str, markdown: str) -> tuple[Path, Path]:
-    """Copies under ERIP_REPORT_DIR/<run>/, replaced in one go each. Raises OSError."""
+def files_of(run_id: str, step: str) -> tuple[Path, Path]:
+    """Where the copies of one report stand, the HTML and the Markdown."""
     name = "report" if step == "report" else f"report-{step}"
     folder = Path(settings.ERIP_REPORT_DIR) / run_id
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = (folder / f"{name}.html", folder / f"{name}.md")
+    return folder / f"{name}.html", folder / f"{name}.md"
+
+
+def write_files(run_id: str, step: str, html: str, markdown: str) -> tuple[Path, Path]:
+    """Copies under ERIP_REPORT_DIR/<run>/, replaced in one go each. Raises OSError."""
+    paths = files_of(run_id, step)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     for path, text in zip(paths, (html, markdown), strict=True):
         _replace(path, text)
     return paths

@@ -1,0 +1,93 @@
+"""Reports end: when the last link of a report is over, its row and its files go.
+
+The leader removes rows, and the files that stand on its own host. Files on other hosts are removed by the workers that
+wrote them: each sweeps its own ERIP_REPORT_DIR by the age of what stands there.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+
+from erip.foundation.hooks import at_worker_start, periodic_duty
+from erip.foundation.service import Service
+from workflows.library.beacon import data as store
+from workflows.library.models import Report, ReportLink
+
+log = structlog.get_logger(__name__)
+
+#: seconds between two looks of the leader, and of a worker; reports removed in one look
+LOOK_EVERY: Final = 600.0
+SWEEP_EVERY: Final = 3600.0
+AT_A_TIME: Final = 500
+
+
+def kept_after_links() -> timedelta:
+    """For how long a report is kept when no link leads to it any more."""
+    return timedelta(days=max(0, settings.ERIP_REPORT_KEEP_DAYS))
+
+
+@periodic_duty(LOOK_EVERY)
+def forget_reports() -> bool:
+    """Remove reports whose links are all over. Returns whether there are more."""
+    before = datetime.now(UTC) - kept_after_links()
+    living = ReportLink.objects.filter(report=OuterRef("pk"), expires_at__gt=before)
+    unlinked = ~Exists(ReportLink.objects.filter(report=OuterRef("pk")))
+    over = Report.objects.filter(~Exists(living)).exclude(unlinked, created_at__gt=before - store.lifetime())
+    found = list(over.order_by("created_at").values_list("pk", "run_id", "idempotency_key")[:AT_A_TIME])
+    if not found:
+        return False
+    for _, run_id, key in found:
+        _remove_files(run_id, key)
+    Report.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
+    log.info("reports_forgotten", reports=len(found))
+    return len(found) == AT_A_TIME
+
+
+def sweep_files() -> int:
+    """Remove what was written here before any report of today can have been; how many folders that were."""
+    oldest = time.time() - (store.lifetime() + kept_after_links()).total_seconds()
+    root, removed = Path(settings.ERIP_REPORT_DIR), 0
+    for folder in root.iterdir() if root.is_dir() else ():
+        if not folder.is_dir() or folder.is_symlink():
+            continue
+        files = list(folder.iterdir())
+        # Something that is not a report was put there by somebody, who will have wanted it.
+        reports = [file for file in files if file.is_file() and file.name.startswith(("report", ".report-"))]
+        if reports and all(file.stat().st_mtime < oldest for file in reports):
+            _unlink(reports)
+            removed += 1
+    if removed:
+        log.info("report_files_removed", folders=removed)
+    return removed
+
+
+@at_worker_start
+def begin_sweeping() -> None:
+    """Once in a process."""
+    _sweeper.start()
+
+
+_sweeper = Service("report-files", sweep_files, every=SWEEP_EVERY, delay=True)
+
+
+def _remove_files(run_id: str, key: str) -> None:
+    """Of one report. The key is `run:step:item`, the item empty for a step without any (`StepContext`)."""
+    step, _, item = key.removeprefix(f"{run_id}:").partition(":")
+    _unlink(list(store.files_of(run_id, f"{step}-{item}" if item else step)))
+
+
+def _unlink(paths: list[Path]) -> None:
+    """And their folder, if nothing else stands there. What cannot be removed is swept up later."""
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        folder = paths[0].parent
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    except OSError as error:
+        log.warning("report_files_not_removed", error=error)
