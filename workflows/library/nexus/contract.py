@@ -79,6 +79,9 @@ class EnrichOutput(StepOutput):
         default=True, description="false: nothing says how severe it is, and the score is no finding"
     )
     known_exploited: bool = False
+    exploitation_known: bool = Field(
+        default=True, description="false: no catalogue is loaded but the sample, and no CVE was found in it"
+    )
     ransomware_use: bool = False
     kev_matches: list[KevMatch] = Field(default=[], description="at most 40: ransomware first, then by due date")
     kev_match_count: int = 0

@@ -87,6 +87,7 @@ def summarise(
         threat_level=level_of(total),
         threat_known=threat_known,
         known_exploited=bool(matches),
+        exploitation_known=bool(matches) or not only_sample,
         ransomware_use=ransomware,
         kev_matches=sorted(matches, key=lambda one: (not one.ransomware, one.due_date, one.cve))[:MOST_MATCHES],
         kev_match_count=len(matches),

@@ -153,6 +153,15 @@ def test_a_threat_of_which_nothing_is_known_is_not_a_low_one() -> None:
     assert exposed == [100, 100]
 
 
+def test_without_a_catalogue_it_is_not_known_whether_a_cve_is_exploited() -> None:
+    nothing_loaded = score(severity="high", cves=["CVE-2024-3400"], only_sample=True)
+    assert (nothing_loaded.known_exploited, nothing_loaded.exploitation_known) == (False, False)
+    assert any("whether the CVEs are exploited is not known" in one for one in nothing_loaded.assumptions)
+    in_the_sample = score(severity="high", matches=[match()], only_sample=True)
+    assert (in_the_sample.known_exploited, in_the_sample.exploitation_known) == (True, True)
+    assert score(severity="high", cves=["CVE-2024-3400"]).exploitation_known
+
+
 def test_a_bad_cve_is_named_by_its_index() -> None:
     with pytest.raises(ValidationError) as error:
         EnrichInput(cves=["cve-2024-3400 ", "CVE-24-1"])
