@@ -29,6 +29,7 @@ from erip.foundation.faults import Fault
 from erip.foundation.ids import new_run_id
 from workflows import registry, store
 from workflows.core import definition, machine
+from workflows.core.cost import Budget
 from workflows.core.graph import Graph
 from workflows.core.lanes import urgency
 from workflows.core.machine import (
@@ -72,6 +73,8 @@ RUNS_PER_TRANSACTION = 1_000
 UNREADABLE_AGAIN_AFTER = 60.0
 #: runs checked or planned by a large start before it looks whether a more urgent one came
 RUNS_PER_TURN = 100
+#: what the expressions of one request may do, in units of `core/cost` (1 s), and how many bytes they may give
+REQUEST_UNITS, REQUEST_BYTES = 200_000_000, 64 * 1024 * 1024
 
 
 # --- definitions ------------------------------------------------------------------------------------------
@@ -291,22 +294,36 @@ def _start_many(
     lane = urgency(lanes)[0] if lanes else graph.lane
     with precedence.starting(lane):
         _check_inputs(graph, requests, True, lane)
-        started: list[StartedRun] = []
-        kept: list[list[NewRun]] = []
+        groups: list[list[NewRun]] = []
+        budget = Budget()
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
             runs: list[NewRun] = []
             for request in requests[start : start + RUNS_PER_TRANSACTION]:
                 if len(runs) % RUNS_PER_TURN == RUNS_PER_TURN - 1:
                     precedence.give_way(lane)
-                runs.append(new_run(graph, version.id, request, version.now, principal, notify))
+                runs.append(new_run(graph, version.id, request, version.now, principal, notify, budget=budget))
+                _check_spent(budget, len(runs) + start, len(requests))
             if start == 0:
                 retry.run(lambda _: admission.admit(lanes))
-            if key is None:
-                retry.run(partial(_insert, runs))
-            else:
-                kept.append(runs)
-            started += [_started(run, version.number) for run in runs]
-        return started if key is None else retry.run(lambda _: _insert_once(kept, started, key))
+            groups.append(runs)
+        # Not before all are decided on: what is too much is refused as a whole.
+        started = [_started(run, version.number) for runs in groups for run in runs]
+        if key is not None:
+            return retry.run(lambda _: _insert_once(groups, started, key))
+        for runs in groups:
+            retry.run(partial(_insert, runs))
+        return started
+
+
+def _check_spent(budget: Budget, done: int, wanted: int) -> None:
+    """Raise InvalidInput if the expressions of one request are too much (Note [Budgets] in `core/cost`)."""
+    if budget.units <= REQUEST_UNITS and budget.bytes <= REQUEST_BYTES:
+        return
+    much = f"their values have more than {REQUEST_BYTES:,} bytes"
+    if budget.units > REQUEST_UNITS:
+        much = "their expressions take too long"
+    message = f"{much}: the first {done:,} of {wanted:,} runs are as much as one request may start; send fewer at once"
+    raise InvalidInput(faults=[Fault("inputs", message)])
 
 
 def _insert_once(groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey) -> list[StartedRun]:
@@ -379,8 +396,11 @@ def new_run(
     *,
     run_id: str | None = None,
     deadline: datetime | None = None,
+    budget: Budget | None = None,
 ) -> NewRun:
     """A run with what its start decides, ready to be inserted; its input is known to fit.
+
+    budget: learns what its expressions took.
 
     deadline: when it is given up, in place of the definition's timeout; one that has passed is none.
     """
@@ -393,7 +413,7 @@ def new_run(
         input=request.input,
         created_at=now,
     )
-    plan = machine.decide(graph, Snapshot(view, {}), [RunStarted()], now)
+    plan = machine.decide(graph, Snapshot(view, {}), [RunStarted()], now, budget)
     timeout = (deadline - now).total_seconds() if deadline is not None and deadline > now else graph.timeout
     return NewRun(view.id, version_id, view, timeout, principal, notify, plan, graph)
 

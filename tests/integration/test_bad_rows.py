@@ -10,7 +10,7 @@ from erip.access import keys
 from tests.definitions import publish
 from tests.support.api import Api, key
 from tests.support.events import accept, consuming, event
-from tests.unit.test_schema_cost import BOMBS
+from tests.unit.workflows.core.test_schema_cost import BOMBS
 from tests.workers import until
 from workflows import engine, queries
 from workflows.core.machine import RunTimedOut

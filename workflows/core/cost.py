@@ -14,6 +14,14 @@ So: the source is short, `map` and `filter` are refused, one comprehension at mo
 over as a variable (which CEL reads without copying), a pattern is a literal, and the rest is bounded by `units` below.
 A unit is about 5 ns, so an expression within BUDGET holds the lock for about 0.1 s at the very most; ordinary ones
 take microseconds.
+
+Note [Budgets]
+A bound on one expression is none on 10,000 of them: a `foreach` evaluates its expressions for each item, a bulk start
+for each input. So what expressions do, and how many bytes they give, is taken from a `Budget`: one for each decision on
+a run and for each event that rules are asked about. It travels with the context under BUDGET_KEY, which no expression
+can read. What was spent adds up (`units`, `bytes`), so that those who make many decisions in one go can stop.
+Bytes are counted while a value is put together, before there is a copy of anything: a value that is there already, and
+is put in 500 places, takes no memory until it is written, and then 500 times as much.
 """
 
 import re
@@ -22,16 +30,116 @@ from typing import Any
 
 import orjson
 
+from erip.foundation.json_values import MAX_DEPTH, MAX_DEPTH_INSIDE
+
 MAX_CONTEXT = 64 * 1024
 BUDGET = 20_000_000
 #: atoms of a pattern once its counted repetitions are written out
 MAX_PATTERN = 200
 
+#: what all expressions of one decision may do, in units: 0.5 s at the very most
+DECISION_UNITS = 100_000_000
+#: bytes of one value that expressions give, as JSON, and of all that one decision gives
+MAX_VALUE_BYTES, MAX_DECISION_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
+#: levels of a value that an expression gives: with those of the template around it, it can still be written
+MAX_VALUE_DEPTH = MAX_DEPTH_INSIDE - MAX_DEPTH - 2
+#: errors of one decision that name near keys, which takes a millisecond
+_HINTS = 20
+#: where a context has its budget
+BUDGET_KEY = "\0budget"
+
+#: characters of a text that is as good as nothing
+_SMALL = 200
 _COPIES = 10  # a copied node costs about as much as ten compared ones
 
 
 class TooCostly(ValueError):
     """The expression would take too long, or reads too much; the message says which."""
+
+
+class BudgetSpent(TooCostly):
+    """Not this expression is too much: all of them together are."""
+
+
+class Budget:
+    """What a decision has left, and what was spent in all. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        #: spent in all
+        self.units = self.bytes = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """The next decision begins."""
+        self._units, self._bytes, self._hints = DECISION_UNITS, MAX_DECISION_BYTES, _HINTS
+        self._value = MAX_VALUE_BYTES
+        #: by id: values that were measured, which are kept so that no other gets the id
+        self._sizes: dict[int, tuple[Any, int]] = {}
+
+    def work(self, units: int) -> None:
+        """An expression is about to do so much. Raises BudgetSpent."""
+        self.units += units
+        self._units -= units
+        if self._units < 0:
+            raise BudgetSpent("all expressions of this decision together would take too long; do it in steps")
+
+    def begin_value(self, size: int) -> None:
+        """A value is put together, of which `size` bytes stand in the template."""
+        self._value = MAX_VALUE_BYTES
+        self._take(size)
+
+    def give(self, value: Any) -> None:
+        """An expression gives this as a part of the value. Raises TooCostly."""
+        kind = type(value)
+        if kind is str:
+            # One character may become six (a control character), but most are one byte.
+            self._take(len(value) if value.isascii() and value.isprintable() else len(pack(value)))
+        elif kind is dict or kind is list:
+            self._take(self._size(value))
+        else:
+            self._take(8)
+
+    def _size(self, value: Any) -> int:
+        known = self._sizes.get(id(value))
+        if known is None:
+            text = pack(value)
+            # As many brackets as levels, at least; few values have as many as would be too deep.
+            if text.count(b"[") + text.count(b"{") > MAX_VALUE_DEPTH and _deeper_than(value, MAX_VALUE_DEPTH):
+                raise TooCostly(f"it gives a value that is nested more than {MAX_VALUE_DEPTH} deep")
+            known = self._sizes[id(value)] = (value, len(text))
+        return known[1]
+
+    def _take(self, size: int) -> None:
+        self.bytes += size
+        self._value -= size
+        self._bytes -= size
+        if self._value < 0:
+            raise TooCostly(f"the value would have more than {MAX_VALUE_BYTES:,} bytes; {_REFERENCES}")
+        if self._bytes < 0:
+            much = f"all values of this decision together would have more than {MAX_DECISION_BYTES:,} bytes"
+            raise BudgetSpent(f"{much}; {_REFERENCES}")
+
+    def hint(self) -> bool:
+        """Whether there is time to look for near keys."""
+        self._hints -= 1
+        return self._hints >= 0
+
+
+_REFERENCES = "hand on references in place of data"
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +177,14 @@ class Cost:
         if self._units((64, 1, 4_096), (64, 4_096)) > BUDGET:
             raise TooCostly("it is too costly: its patterns or its chain of + are too long")
 
-    def check(self, values: list[Any], inner: list[Any]) -> None:
-        """Raise TooCostly unless the expression may be evaluated.
+    def check(self, values: list[Any], inner: list[Any]) -> int:
+        """How many units it takes, at most. Raises TooCostly unless the expression may be evaluated.
 
         values: all that it reads; inner: those of them that the body of its exists/all reads.
         """
         if all(map(_small, values)):
-            return
+            count = len(values)
+            return self._units((count, 1, _SMALL * count), (count, _SMALL * count))
         packed = pack(values)
         size = len(packed)
         if size > MAX_CONTEXT:
@@ -87,10 +196,12 @@ class Cost:
         estimate = self._units((commas, commas, size), (inner_packed.count(b",") + 1, inner_size))
         if estimate > BUDGET:
             (nodes, longest), (inner_nodes, _) = measure(values), measure(inner)
-            if self._units((nodes, longest, size), (inner_nodes, inner_size)) > BUDGET:
+            estimate = self._units((nodes, longest, size), (inner_nodes, inner_size))
+            if estimate > BUDGET:
                 raise TooCostly(
                     f"it would go through too much data ({longest:,} items, {size:,} bytes); do it in a step"
                 )
+        return estimate
 
     def _units(self, data: tuple[int, int, int], inner: tuple[int, int]) -> int:
         nodes, longest, size = data
@@ -111,7 +222,7 @@ def _small(value: Any) -> bool:
     kind = type(value)
     if kind is int:
         return bool(-(2**63) <= value < 2**64)
-    return kind is bool or kind is float or value is None or (kind is str and len(value) <= 200)
+    return kind is bool or kind is float or value is None or (kind is str and len(value) <= _SMALL)
 
 
 def pack(value: Any) -> bytes:

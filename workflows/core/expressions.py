@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import cel
 
-from workflows.core.cost import MAX_PATTERN, Cost, TooCostly, Work, pattern_cost
+from workflows.core.cost import BUDGET_KEY, MAX_PATTERN, Budget, BudgetSpent, Cost, TooCostly, Work, pattern_cost
 from workflows.core.tokens import Token, TokenError, quote, scan
 
 MAX_SOURCE = 1024
@@ -58,6 +59,10 @@ _MISSING = object()
 
 class ExpressionError(Exception):
     """An expression cannot be compiled or evaluated; the message says why. Trying again does not help."""
+
+
+class BudgetExceeded(ExpressionError):
+    """Not this expression is too much, but all that were evaluated for the decision: those after it are, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +111,25 @@ class Expression:
 
     def evaluate(self, context: Mapping[str, Any]) -> Any:
         """Its value in `context` ({"input": …, "steps": …, "run": …}), as plain JSON. Raises ExpressionError."""
+        budget: Budget | None = context.get(BUDGET_KEY)
         if self._program is None:
-            return _look_up(self.paths[0], context)
+            return _look_up(self.paths[0], context, budget)
         given: dict[str, Any] = {}
         for variable in self._variables:
             value = _find(variable.path, context)
             if value is not _MISSING:
                 given[variable.name] = value if variable.has is None else _outline(value, variable.has)
         try:
-            self._cost.check(list(given.values()), [given[name] for name in self._inner if name in given])
+            units = self._cost.check(list(given.values()), [given[name] for name in self._inner if name in given])
+            if budget is not None:
+                budget.work(units)
             result = self._program.execute(given)
+        except BudgetSpent as error:
+            raise BudgetExceeded(f"{_short(self.source)}: {error}") from error
         except TooCostly as error:
             raise ExpressionError(f"{_short(self.source)}: {error}") from error
         except Exception as error:  # cel has no error class of its own
-            raise ExpressionError(f"{_short(self.source)}: {self._explain(error, context)}") from error
+            raise ExpressionError(f"{_short(self.source)}: {self._explain(error, context, budget)}") from error
         return _plain(result, self.source)
 
     def test(self, context: Mapping[str, Any]) -> bool:
@@ -129,11 +139,11 @@ class Expression:
             raise ExpressionError(f"{_short(self.source)}: gave {_kind(value)}, an `if` needs true or false")
         return value
 
-    def _explain(self, error: Exception, context: Mapping[str, Any]) -> str:
+    def _explain(self, error: Exception, context: Mapping[str, Any], budget: Budget | None) -> str:
         message = str(error)
         for variable in self._variables:
             if f"'{variable.name}'" in message:
-                return _why_missing(variable.path, context)
+                return _why_missing(variable.path, context, budget)
         if isinstance(error, KeyError):
             return f"there is no key {error.args[0]!r}" if error.args else "there is no such key"
         names = {variable.name: write_path(variable.path) for variable in self._variables}
@@ -442,10 +452,10 @@ def _find(path: Path, context: Any) -> Any:
     return value
 
 
-def _look_up(path: Path, context: Mapping[str, Any]) -> Any:
+def _look_up(path: Path, context: Mapping[str, Any], budget: Budget | None) -> Any:
     value = _find(path, context)
     if value is _MISSING:
-        raise ExpressionError(_why_missing(path, context))
+        raise ExpressionError(_why_missing(path, context, budget))
     kind = type(value)
     if kind is int or kind is float:
         return _plain(value, write_path(path))
@@ -459,14 +469,16 @@ def _outline(value: Any, key: str) -> Any:
     return [] if isinstance(value, list) else value
 
 
-def _why_missing(path: Path, context: Any) -> str:
+def _why_missing(path: Path, context: Any, budget: Budget | None) -> str:
     value = context
+    hint = budget is None or budget.hint()
     for depth, key in enumerate(path):
         inside = _find((key,), value)
         if inside is _MISSING:
             here, parent = write_path(path[: depth + 1]), write_path(path[:depth])
             if isinstance(value, Mapping) and isinstance(key, str):
-                return f"there is no {here}{_did_you_mean(key, [str(known) for known in value])}"
+                near = _did_you_mean(key, [str(known) for known in islice(value, 200)]) if hint else ""
+                return f"there is no {here}{near}"
             if isinstance(value, list) and isinstance(key, int):
                 return f"there is no {here}: {parent} has {len(value)} items"
             return f"there is no {here}: {parent} is {_kind(value)}"

@@ -7,10 +7,14 @@ put into the text: null as nothing, true and false, numbers and structures as JS
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import orjson
+
 from erip.foundation.faults import Fault, join
-from workflows.core.expressions import ROOTS, Expression, ExpressionError
+from workflows.core.cost import BUDGET_KEY, Budget, BudgetSpent, TooCostly
+from workflows.core.expressions import ROOTS, BudgetExceeded, Expression, ExpressionError
 from workflows.core.tokens import TokenError, scan
 
 OPEN, ESCAPED = "${{", "$${{"
@@ -31,6 +35,8 @@ class Template:
     expressions: Expressions = field(compare=False, repr=False)
     _render: Callable[[Context], Any] | None = field(compare=False, repr=False)
     _constant: Any = field(compare=False, repr=False)
+    #: bytes of it as JSON
+    size: int = field(default=0, compare=False, repr=False)
 
     @classmethod
     def compile(cls, value: Any) -> "Template":
@@ -54,7 +60,7 @@ class Template:
         if builder.faults:
             return None, builder.faults, found
         references = frozenset[str]().union(*(expression.references for _, expression in found))
-        return cls(value, references, found, render, constant), [], found
+        return cls(value, references, found, render, constant, len(orjson.dumps(value))), [], found
 
     @property
     def constant(self) -> bool:
@@ -62,7 +68,13 @@ class Template:
         return self._render is None
 
     def render(self, context: Context) -> Any:
-        """The value in `context`; raises ExpressionError, with the place in the template."""
+        """The value in `context`; raises ExpressionError, with the place in the template.
+
+        What it takes is taken from the context's budget, if there is one (Note [Budgets] in `cost`).
+        """
+        budget: Budget | None = context.get(BUDGET_KEY)
+        if budget is not None:
+            _within(budget.begin_value, self.size)
         return self._constant if self._render is None else self._render(context)
 
 
@@ -111,7 +123,7 @@ class _Builder:
         if all(isinstance(part, str) for part in compiled):
             return "".join(str(part) for part in compiled), None
         if len(compiled) == 1 and isinstance(compiled[0], Expression):
-            return None, _located(compiled[0].evaluate, at)
+            return None, _located(partial(_given, compiled[0]), at)
         return None, _located(lambda context: "".join(_text(part, context) for part in compiled), at)
 
 
@@ -177,7 +189,7 @@ def _located(render: Callable[[Context], Any], at: str) -> Callable[[Context], A
         try:
             return render(context)
         except ExpressionError as error:
-            raise ExpressionError(f"{at}: {error}" if at else str(error)) from error
+            raise type(error)(f"{at}: {error}" if at else str(error)) from error
 
     return located
 
@@ -185,7 +197,25 @@ def _located(render: Callable[[Context], Any], at: str) -> Callable[[Context], A
 def _text(part: Expression | str, context: Context) -> str:
     if isinstance(part, str):
         return part
-    value = part.evaluate(context)
+    value = _given(part, context)
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _given(part: Expression, context: Context) -> Any:
+    """What an expression gives, if there is room for it."""
+    value = part.evaluate(context)
+    budget: Budget | None = context.get(BUDGET_KEY)
+    if budget is not None:
+        _within(budget.give, value)
+    return value
+
+
+def _within(take: Callable[[Any], None], what: Any) -> None:
+    try:
+        take(what)
+    except BudgetSpent as error:
+        raise BudgetExceeded(str(error)) from error
+    except TooCostly as error:
+        raise ExpressionError(str(error)) from error

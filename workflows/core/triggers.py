@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from erip.foundation.faults import Fault
+from workflows.core.cost import BUDGET_KEY, Budget
 from workflows.core.expressions import ExpressionError
 from workflows.core.rules import Action, Rule, by_workflow, moment_of
 from workflows.core.templates import Template
@@ -131,9 +132,14 @@ class RuleBook:
         return [asked for group in groups if (asked := ask(group, event)) is not None] if groups else []
 
 
-def ask(rules: Sequence[Rule], event: Event) -> Asked | None:
-    """What the rules of one workflow say: the first that matches decides. None: none does."""
-    context = {"event": event}
+def ask(rules: Sequence[Rule], event: Event, budget: Budget | None = None) -> Asked | None:
+    """What the rules of one workflow say: the first that matches decides. None: none does.
+
+    budget: learns what the expressions took.
+    """
+    budget = budget or Budget()
+    budget.renew()
+    context = {"event": event, BUDGET_KEY: budget}
     for rule in rules:
         if not rule.is_about(event["type"], event["source"]):
             continue

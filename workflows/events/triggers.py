@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from erip.foundation.faults import Fault
 from erip.foundation.ids import new_run_id
 from workflows import engine
+from workflows.core.cost import Budget
 from workflows.core.triggers import Drop, Failed, Held, Start, ask, settle, started_by
 from workflows.events.active import Active, active
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
@@ -32,6 +33,12 @@ from workflows.store import NewRun, insert_runs
 log = structlog.get_logger(__name__)
 
 NAME = "triggers"
+#: what the expressions of one round may do, in units of `core/cost` (1 s), and how many bytes they may give
+ROUND_UNITS, ROUND_BYTES = 200_000_000, 64 * 1024 * 1024
+
+
+class TooMuchAtOnce(Exception):
+    """A round's events are too many for what their rules do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,14 @@ class Triggers:
     def apply(self, round: Round) -> AfterCommit | None:
         rules = active()
         wanted: list[_Wanted] = []
+        budget = Budget()
         for event in round.events:
-            for one in _asked(rules, event, _workflow_of(event.replay)):
+            for one in _asked(rules, event, _workflow_of(event.replay), budget):
                 if isinstance(one, Failed):
                     _reject(round, event, one)
                 elif isinstance(one, Start):
                     wanted.append(_Wanted(event, identity_of(event.source, event.id), one))
+            _check_spent(budget, round)
         if any(event.replay is not None for event in round.events):
             # What they have started they do not start again, and open no window for.
             known = store.linked([(one.identity, one.start.rule.key) for one in wanted]) if wanted else set()
@@ -64,7 +73,7 @@ class Triggers:
         wanted = _outside_of_windows(wanted)
         if not wanted:
             return None
-        hints = insert_runs(_linked(wanted, rules))
+        hints = insert_runs(_linked(wanted, rules, round, budget))
         return lambda: _tell(hints)
 
     def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
@@ -100,7 +109,15 @@ def _workflow_of(target: str | None) -> str | None:
     return (target or "").partition(":")[2] or None
 
 
-def _asked(rules: Active, event: LoggedEvent, workflow: str | None) -> list[Start | Drop | Failed]:
+def _check_spent(budget: Budget, round: Round) -> None:
+    """A round that takes too long or too much is tried again with fewer events (Note [Poison] in `faults`)."""
+    if len(round.events) > 1 and (budget.units > ROUND_UNITS or budget.bytes > ROUND_BYTES):
+        raise TooMuchAtOnce(f"the rules' expressions take too much for {len(round.events)} events at once")
+
+
+def _asked(
+    rules: Active, event: LoggedEvent, workflow: str | None, budget: Budget | None = None
+) -> list[Start | Drop | Failed]:
     """What the rules of each workflow (or of one) say, with inputs that fit."""
     found: list[Start | Drop | Failed] = []
     for group in rules.book.wanting(event.type):
@@ -109,7 +126,7 @@ def _asked(rules: Active, event: LoggedEvent, workflow: str | None) -> list[Star
         if not any(rule.is_about(event.type, event.source) for rule in group):
             continue
         try:
-            asked = ask(group, event.event)
+            asked = ask(group, event.event, budget)
             if isinstance(asked, Start):
                 faults = graph_of(rules.versions[asked.rule.workflow]).input_faults(asked.input)
                 if faults:
@@ -143,7 +160,7 @@ def _outside_of_windows(wanted: list[_Wanted]) -> list[_Wanted]:
     return [one for one, decision in zip(wanted, decisions, strict=True) if not isinstance(decision, Held)]
 
 
-def _linked(wanted: Sequence[_Wanted], rules: Active) -> list[NewRun]:
+def _linked(wanted: Sequence[_Wanted], rules: Active, round: Round, budget: Budget) -> list[NewRun]:
     """Note which event starts which run; the runs of those that have not started theirs before."""
     links = [
         Link(
@@ -158,20 +175,21 @@ def _linked(wanted: Sequence[_Wanted], rules: Active) -> list[NewRun]:
         for one in wanted
     ]
     now, fresh = store.link(links)
-    return [
-        _new_run(one, link.run_id, rules, now)
-        for one, link in zip(wanted, links, strict=True)
-        if (link.event, link.rule) in fresh
-    ]
+    runs: list[NewRun] = []
+    for one, link in zip(wanted, links, strict=True):
+        if (link.event, link.rule) in fresh:
+            runs.append(_new_run(one, link.run_id, rules, now, budget))
+            _check_spent(budget, round)
+    return runs
 
 
-def _new_run(one: _Wanted, run_id: str, rules: Active, now: datetime) -> NewRun:
+def _new_run(one: _Wanted, run_id: str, rules: Active, now: datetime, budget: Budget) -> NewRun:
     start = one.start
     version_id = rules.versions[start.rule.workflow]
     request = engine.StartRequest(start.input, start.business_key, start.lane)
     principal = started_by(one.event.type, start.depth)
     return engine.new_run(
-        graph_of(version_id), version_id, request, now, principal, run_id=run_id, deadline=start.deadline
+        graph_of(version_id), version_id, request, now, principal, run_id=run_id, deadline=start.deadline, budget=budget
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import orjson
 
-from workflows.core.expressions import ITEM_ROOTS, ROOTS, ExpressionError
+from workflows.core.expressions import ITEM_ROOTS, ROOTS, BudgetExceeded, ExpressionError
 from workflows.core.graph import StepNode, Work
 from workflows.core.kind import Kind
 from workflows.core.kinds.task import WORK_KEYS, check_work
@@ -117,6 +117,8 @@ class ForEach(Kind):
             context["item"], context["index"] = value, index
             try:
                 input = with_.render(context) if with_ is not None else {}
+            except BudgetExceeded:
+                raise  # it would be the same for all items after this one
             except ExpressionError as fault:
                 state, error = StepState.FAILED, {"code": "expression_error", "message": str(fault)}
             else:

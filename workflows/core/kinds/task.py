@@ -79,7 +79,7 @@ class Task(Kind):
 
     def begin(self, deciding: "Deciding", node: StepNode) -> None:
         with_ = self.work.with_
-        input = {} if with_ is None else with_.render({} if with_.constant else deciding.context())
+        input = {} if with_ is None else with_.render(deciding.constants if with_.constant else deciding.context())
         deciding.set(node.id, NO_ITEM, StepView(StepState.READY), input=input)
 
     def happened(self, deciding: "Deciding", node: StepNode, happening: StepHappening) -> None:

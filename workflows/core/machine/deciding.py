@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from workflows.core.cost import BUDGET_KEY, Budget
 from workflows.core.expressions import ExpressionError
 from workflows.core.graph import Graph, StepNode
 from workflows.core.machine.happenings import (
@@ -22,9 +23,14 @@ from workflows.core.machine.plan import Event, Plan, RunChange, Snapshot, StepCh
 from workflows.core.states import RunState, StepState
 
 
-def decide(graph: Graph, snapshot: Snapshot, happenings: Sequence[Happening], now: datetime) -> Plan:
-    """What follows from `happenings`, in their order. Never raises for what users wrote: that becomes a failure."""
-    deciding = Deciding(graph, snapshot, now)
+def decide(
+    graph: Graph, snapshot: Snapshot, happenings: Sequence[Happening], now: datetime, budget: Budget | None = None
+) -> Plan:
+    """What follows from `happenings`, in their order. Never raises for what users wrote: that becomes a failure.
+
+    budget: learns what the expressions took.
+    """
+    deciding = Deciding(graph, snapshot, now, budget)
     for happening in happenings:
         deciding.take(happening)
     return deciding.plan()
@@ -34,8 +40,11 @@ class Deciding:
     """One decision in the making. Kinds of steps read it, and write by `set`, `again`, `begin_items`, `join_items`,
     `stop_items`, and by appending to `events`, `discarded` and `asks`."""
 
-    def __init__(self, graph: Graph, snapshot: Snapshot, now: datetime) -> None:
+    def __init__(self, graph: Graph, snapshot: Snapshot, now: datetime, budget: Budget | None = None) -> None:
         self.graph = graph
+        self._budget = budget or Budget()
+        #: the context of a template without expressions
+        self.constants: Mapping[str, Any] = {BUDGET_KEY: self._budget}
         self._now = now
         #: whether anything depends on the clock
         self._timed = False
@@ -67,6 +76,8 @@ class Deciding:
 
     def take(self, happening: Happening) -> None:
         """This happened next."""
+        # Each by itself: whoever decides on some of them together decides the same as who decides one by one.
+        self._budget.renew()
         if isinstance(happening, StepHappening):
             node = self.graph.steps.get(happening.step)
             if node is None:
@@ -155,6 +166,7 @@ class Deciding:
                 }
             run = self.run
             self._context = {
+                BUDGET_KEY: self._budget,
                 "input": run.input,
                 "steps": steps,
                 "run": {
