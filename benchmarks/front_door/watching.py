@@ -10,7 +10,7 @@ import psutil
 
 from erip.ops.stack.control import Status
 
-from ..client import Client
+from ..client import Answer, Client
 
 #: operations of the others in a second
 RATE = 20
@@ -20,8 +20,8 @@ LARGEST_BODY = 16 * 1024 * 1024
 PATIENCE = 5.0
 NAME = "front-door"
 _STEP = {"uses": "nexus.enrich_threat", "with": {"cvss_vectors": []}}
-#: as little work as there is: what is measured is the way in
-DEFINITION = {"name": NAME, "lane": "high", "input": {"type": "object"}, "steps": {"enrich": _STEP}}
+#: as little work as there is, which is never refused for load: what is measured is the way in
+DEFINITION = {"name": NAME, "lane": "critical", "input": {"type": "object"}, "steps": {"enrich": _STEP}}
 
 
 @dataclass
@@ -95,7 +95,14 @@ async def _one(client: Client, number: int, seen: Seen) -> None:
         if answer.status in (200, 202):
             seen.seconds.append(answer.ended - began)
         else:
-            _count(seen, str(answer.status))
+            _count(seen, f"{answer.status} {_code_of(answer)}".strip())
+
+
+def _code_of(answer: Answer) -> str:
+    try:
+        return str(answer.json()["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _count(seen: Seen, what: str) -> None:

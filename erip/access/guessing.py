@@ -2,8 +2,9 @@
 
 Nobody guesses a key of 238 bits. But each wrong one costs a query, and a client with a revoked key sends it for ever.
 So each process gives an address a number of wrong keys, and one more every few seconds; what comes beyond that is
-answered with 429 before anything is looked up. Keys that this process has read lately are let through all the same, and
-the others as often as wrong ones are: so nobody keeps the owners of good keys out who share an address with them.
+answered with 429 before anything is looked up. Keys that have opened something in this process are let through all the
+same, however long ago that was, and the others as often as wrong ones are: so nobody keeps the owners of good keys out
+who share an address with them.
 """
 
 import time
@@ -39,6 +40,9 @@ class WrongKeys:
         self._clock = clock
         #: by address: what is left, and as of when. An address that sent no wrong key is not here.
         self._left: LRUCache[str, tuple[float, float]] = LRUCache(maxsize=REMEMBERED)
+        #: digests of the keys that opened something. What `keys` remembers is forgotten within seconds, and the key
+        #: would have to be lucky then to be looked up again.
+        self._good: LRUCache[bytes, bool] = LRUCache(maxsize=REMEMBERED)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         bearer = _bearer(scope) if scope["type"] == "http" else None
@@ -47,20 +51,30 @@ class WrongKeys:
         counted = False
         if self._left:
             group = address_group(client_address(scope))
-            counted = group in self._left and keys.remembered(bearer) is None
+            counted = group in self._left and keys.digest_of(bearer) not in self._good
             if counted and (seconds := self._take(group)) > 0:
                 return await _refuse(send, seconds)
 
         async def watching(message: Any) -> None:
-            if message["type"] == "http.response.start" and counted != (message["status"] == 401):
-                group = address_group(client_address(scope))
-                if counted:
-                    self._give_back(group)
-                else:
-                    self._take(group)
+            if message["type"] == "http.response.start":
+                self._learn(bearer, refused=message["status"] == 401)
+                if counted != (message["status"] == 401):
+                    group = address_group(client_address(scope))
+                    if counted:
+                        self._give_back(group)
+                    else:
+                        self._take(group)
             await send(message)
 
         return await self.app(scope, receive, watching)
+
+    def _learn(self, bearer: str, *, refused: bool) -> None:
+        digest = keys.digest_of(bearer)
+        if refused:
+            self._good.pop(digest, None)
+        # An answer may have needed no key, as one that there is nothing at the address.
+        elif digest not in self._good and keys.remembered(bearer) is not None:
+            self._good[digest] = True
 
     def _take(self, group: str) -> float:
         """Count a wrong key. Seconds until the next one may come, if that is none too many: 0."""

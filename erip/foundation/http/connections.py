@@ -27,7 +27,7 @@ from .crowd import Crowd
 #: seconds for which what comes in is thrown away behind an answer
 LINGER_SECONDS = 1.0
 #: seconds between two reads of it
-LINGER_PAUSE = 0.05
+LINGER_PAUSE = 0.25
 #: bytes that one connection has in memory before the application asks for them, and that asyncio may add at once
 READ_AHEAD = 64 * 1024
 #: seconds for which a proxy's idle connection stays open; HAProxy lets go of its own within a few times 5 s

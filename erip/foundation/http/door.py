@@ -123,7 +123,7 @@ class Door:
         if caller is None and not form:
             return await self.app(_with_length(scope, 0), _nothing(), _closing(send))
         limit = FORM_LIMIT if form else body_limit(scope["path"])
-        group = address_group(client_address(scope))
+        group = "" if caller else address_group(client_address(scope))
         with self._memory.share(caller.name if caller else group) as share:
             try:
                 if length is not None:
