@@ -9,6 +9,7 @@ connection is lost during a commit, nobody knows whether it happened; what tells
   Idempotency-Key or not; and if the lost attempt is committed only later, the primary key refuses the second.
 - a publication: the content, which is a no-op the second time.
 - a cancellation or resolution: the event that it recorded, with who asked for it.
+- a signal: the event that it recorded, with the signal's id, looked for under the run's lock.
 """
 
 from collections.abc import Sequence
@@ -518,6 +519,8 @@ def signal_run(run_id: str, name: str, payload: Any, *, principal: str) -> Signa
 def _signal_run(run_id: str, version_id: int, signal: Signal, attempt: Attempt) -> Signalled:
     with transaction.atomic():
         if attempt.unknown:
+            # The lost attempt holds the lock until it is committed or gone. Without it, both could be given.
+            store.lock_run(run_id)
             sent = RunEvent.objects.filter(run=UUID(run_id), detail__id=signal.id).order_by("id").first()
             if sent is not None:
                 return Signalled(sent.step)

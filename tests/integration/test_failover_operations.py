@@ -16,7 +16,7 @@ from tests.support.api import INPUT, Api, key, publish
 from tests.support.databases import in_place_of_ours
 from workflows import engine, graphs
 from workflows.engine import StartRequest
-from workflows.models import RunEvent, WorkflowRun
+from workflows.models import RunEvent, RunSignal, WorkflowRun
 from workflows.starts import admission, versions
 
 
@@ -107,6 +107,21 @@ def test_a_cancellation_whose_answer_was_lost_is_no_conflict(primary: Server, se
         engine.cancel_run(run.id, principal="test", reason="enough")
     assert WorkflowRun.objects.get(pk=run.id).state == "CANCELLED"
     assert RunEvent.objects.filter(run=run.id, type="run.cancelled").count() == 1
+
+
+@pytest.mark.parametrize("waits", [2, 0])
+def test_a_signal_whose_answer_was_lost_is_given_or_kept_once(primary: Server, settings: object, waits: int) -> None:
+    """Given, while a second step would take the second attempt's; kept, while a step has not begun to wait."""
+    first = "one: {wait: {signal: go}}, two: {wait: {signal: go}}"
+    later = "a: {uses: test.look_up, with: {cves: []}}, one: {needs: [a], wait: {signal: go}}"
+    engine.publish(None, f"name: waits{waits}\nsteps: {{{first if waits else later}}}\n", "yaml", author="test")
+    (run,) = engine.start_runs(f"waits{waits}", [StartRequest({})], principal="test")
+    with commits_whose_answers_are_lost(primary, settings, seconds=4):
+        sent = engine.signal_run(run.id, "go", 1, principal="test")
+    assert sent.step == ("one" if waits else None)
+    events = RunEvent.objects.filter(run=run.id, type__in=["step.signalled", "run.signal_kept"])
+    assert events.count() == 1
+    assert RunSignal.objects.filter(run=run.id).count() == (0 if waits else 1)
 
 
 def test_a_publication_whose_answer_was_lost_is_one_version(primary: Server, settings: object) -> None:

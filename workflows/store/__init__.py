@@ -24,7 +24,7 @@ from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_
 from workflows.store.fan_outs import PORTION
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.searches import lock_due, overdue_runs, put_off
-from workflows.store.signals import ended_steps, keep_signal, signals_kept
+from workflows.store.signals import ended_steps, keep_signal, lock_run, signals_kept
 from workflows.store.starts import insert_runs, start_run, still_ready
 from workflows.store.values import (
     RUN_ENDED_CHANNEL,
@@ -78,6 +78,7 @@ __all__ = [
     "keep_signal",
     "lane_loads",
     "lock_due",
+    "lock_run",
     "next_worker_id",
     "orphaned_steps",
     "overdue_runs",

@@ -1,9 +1,15 @@
-"""Signals that are kept for a run until a step waits for them. Each function needs the run's lock."""
+"""Signals that are kept for a run until a step waits for them. Each function but `lock_run` needs the run's lock."""
 
 from django.db import connection
 
 from workflows.core.machine import Signal
 from workflows.store.values import from_json, to_json
+
+
+def lock_run(run_id: str) -> None:
+    """Wait until nobody else decides about the run. In a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM workflows_workflowrun WHERE id = %s FOR NO KEY UPDATE", [run_id])
 
 
 def keep_signal(run_id: str, signal: Signal) -> None:
