@@ -6,6 +6,24 @@ import sys
 
 from django.core.management import execute_from_command_line
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """A value that cannot be one, a file that cannot be read, a database that is away: one line, and exit code 1.
+    `--traceback` shows where. Any other error is ours, and is shown with its traceback in any case."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.local")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except Exception as error:
+        # Only now: it needs what the settings may have failed to load.
+        from django.db import Error
+
+        from erip.foundation.db.failures import said
+
+        if "--traceback" in sys.argv or not isinstance(error, Error | OSError | OverflowError | UnicodeError):
+            raise
+        sys.stderr.write(f"{said(error)}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

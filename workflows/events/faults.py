@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import structlog
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from erip.foundation.db.failures import said
 from workflows.events.effects import AfterCommit, Effect, Round, Unavailable
 from workflows.events.rounds import Given, RoundFailed
 
@@ -115,9 +116,7 @@ class Faults:
             return
         block, offset = failure.heads[partition]
         code = getattr(error, "code", None) or _slug(type(error).__name__)
-        care.given_up[(partition, block, offset)] = Given(
-            failure.effect, str(code), str(error).strip() or type(error).__name__, care.failures
-        )
+        care.given_up[(partition, block, offset)] = Given(failure.effect, str(code), said(error), care.failures)
         care.failures = 0
         care.rest_until = 0.0
 

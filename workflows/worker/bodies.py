@@ -9,6 +9,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from erip.foundation import json_values
+from erip.foundation.db.failures import said
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.errors import StepError
@@ -114,7 +115,7 @@ def _message(error: Exception) -> str:
             for fault in error.errors(include_url=False, include_input=False, include_context=False)
         )
         return "; ".join(faults)[:2000]
-    return (str(error) or type(error).__name__).replace("\0", "\N{SYMBOL FOR NULL}")[:2000]
+    return said(error).replace("\0", "\N{SYMBOL FOR NULL}")[:2000]
 
 
 def jitter() -> float:

@@ -34,7 +34,7 @@ from typing import TypeVar
 import structlog
 from django.db import close_old_connections, transaction
 
-from erip.foundation.db.failures import ERRORS
+from erip.foundation.db.failures import ERRORS, said
 from erip.foundation.service import Service, once
 from workflows import registry, store
 from workflows.core.graph import Graph, Work
@@ -359,7 +359,7 @@ def _returned(claims: Iterable[Claim]) -> list[Report]:
 
 
 def _not_begun(claim: Claim, error: Exception) -> Happening:
-    fault = {"code": "step_not_begun", "message": str(error).strip()[:300]}
+    fault = {"code": "step_not_begun", "message": said(error)[:300]}
     return StepFailed(claim.step, claim.attempt, fault, True, bodies.jitter(), certain=True, item=claim.item)
 
 

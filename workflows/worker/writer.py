@@ -23,7 +23,7 @@ from cachetools import LRUCache
 from django.db import DataError, IntegrityError, transaction
 
 from erip.foundation.db.connections import drop_connection
-from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.db.failures import ERRORS, is_passing, said
 from erip.foundation.process.group_commit import GroupCommit
 from workflows import store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
@@ -229,7 +229,7 @@ def _unrecordable(report: Report, error: Exception) -> Report | None:
     happened = report.happening
     if not isinstance(happened, StepSucceeded):
         return None
-    message = f"the output could not be recorded: {str(error).strip()[:300]}"
+    message = f"the output could not be recorded: {said(error)[:300]}"
     failed = StepFailed(
         happened.step, happened.attempt, {"code": "output_refused", "message": message}, False, 0.0, item=happened.item
     )

@@ -98,3 +98,42 @@ def is_passing(error: BaseException) -> bool:
     More than `is_transient`: a statement that took too long counts, which a request would not run again.
     """
     return isinstance(error, _SURROUNDINGS) or (isinstance(error, ERRORS) and is_transient(error))
+
+
+def is_unfit(error: BaseException) -> bool:
+    """Whether PostgreSQL was given a value that it cannot keep or compare: class 22 of SQLSTATE."""
+    return isinstance(error, django.db.DataError) or (sqlstate(error) or "").startswith("22")
+
+
+def said(error: BaseException) -> str:
+    """What may be said of an error to those who use ERIP, and kept where they read it.
+
+    PostgreSQL's own words hold statements, names of columns and the values of others. They stay where they were raised:
+    of its errors the SQLSTATE is told, and what that means. Of any other error its text.
+    """
+    if not any(isinstance(each, psycopg2.Error | django.db.Error) for each in _chain(error)):
+        return str(error).strip() or type(error).__name__
+    code = sqlstate(error)
+    if code is None:
+        return "the database could not be reached"
+    meaning = next((words for start, words in _MEANINGS if code.startswith(start)), "the database refused it")
+    return f"{meaning} (SQLSTATE {code})"
+
+
+#: by the beginning of the SQLSTATE; the first holds
+_MEANINGS = (
+    ("22021", "it holds a character that the database cannot keep"),
+    ("22P05", "it holds a character that the database cannot keep"),
+    ("22001", "it holds a text that is too long for the database"),
+    ("22003", "it holds a number that is too large for the database"),
+    ("22008", "it holds a moment that the database cannot keep"),
+    ("22", "it holds a value that the database cannot keep"),
+    ("23", "it contradicts what is stored"),
+    ("57014", "the database took too long"),
+    ("57P", "the database could not be reached"),
+    ("08", "the database could not be reached"),
+    ("25006", "the database takes no writes at the moment"),
+    ("40", "others changed the same rows"),
+    ("55P03", "others were changing the same rows"),
+    ("53", "the database has no room for it"),
+)

@@ -41,6 +41,9 @@ class SafeAnswers:
                     missing.append(_NOT_KEPT)
                 if missing:
                     message = {**message, "headers": [*headers, *missing]}
+            elif message.get("body") and scope["method"] == "HEAD":
+                # Such an answer has no body (RFC 9110, section 9.3.2); the server would log one that comes from a view.
+                message = {**message, "body": b""}
             await send(message)
 
         return await self.app(scope, receive, complete)

@@ -19,7 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from erip.foundation.db.failures import is_transient
+from erip.foundation.db.failures import is_transient, is_unfit, said
 from erip.foundation.errors import EripError
 from erip.foundation.faults import Fault, bounded, first, join
 
@@ -140,6 +140,9 @@ def problem_of(error: Exception) -> Problem | None:
             [],
             {"Retry-After": f"{math.ceil(getattr(error, 'retry_after', 2))}"},
         )
+    if is_unfit(error):
+        # Whoever reads the request should have refused it; the caller cannot be helped by a 500.
+        return Problem(422, "cannot-be-kept", f"The request cannot be kept: {said(error)}.")
     return None
 
 

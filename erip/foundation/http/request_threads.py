@@ -49,22 +49,11 @@ class Handler(ASGIHandler):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         loan = _Loan()
         _loan.set(loan)
-        if scope.get("method") == "HEAD":
-            send = _without_body(send)
         try:
             async with ThreadSensitiveContext(executor=loan.thread):
                 await self.handle(scope, receive, send)
         finally:
             loan.end()
-
-
-def _without_body(send: Any) -> Any:
-    """Answers to HEAD have no body (RFC 9110, section 9.3.2); a view's may, and the server would log each of them."""
-
-    async def send_head(message: Any) -> None:
-        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-    return send_head
 
 
 def give_back() -> None:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from erip.access.permissions import requires
 from erip.foundation.faults import Fault
 from erip.foundation.http.problems import BadRequest
 from erip.foundation.http.reading import principal_of
@@ -19,6 +20,8 @@ from workflows.events.streaming.mailbox import Filter
 
 _MAX = {"type": 255, "source": 1024, "subject": 1024, "last_event_id": 16_384}
 _MAX_TYPES = 50
+_TYPE = "text/event-stream; charset=utf-8"
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def _parameter(name: str, text: str, **more: Any) -> OpenApiParameter:
@@ -54,17 +57,24 @@ class EventsStream(APIView):
         problems=[410, 429],
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        wanted = _read(request)
-        cursor = listening.begin_at(
-            request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id") or None
-        )
+        wanted, cursor = _read(request), _begin(request)
         principal = principal_of(request)
         listening.hub().enter(principal)
         return StreamingHttpResponse(
-            listening.Stream(wanted, principal, cursor),
-            content_type="text/event-stream; charset=utf-8",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            listening.Stream(wanted, principal, cursor), content_type=_TYPE, headers=dict(_HEADERS)
         )
+
+    @requires(LISTEN.scope, *LISTEN.permissions)
+    def head(self, request: Request) -> HttpResponse:
+        """What a listener would be answered, without a stream: it would never end, and nobody would read it."""
+        _read(request)
+        _begin(request)
+        return HttpResponse(content_type=_TYPE, headers=dict(_HEADERS))
+
+
+def _begin(request: Request) -> dict[int, int] | None:
+    sent = request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id")
+    return listening.begin_at(sent or None)
 
 
 def _read(request: Request) -> Filter:
