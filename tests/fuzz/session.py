@@ -116,6 +116,8 @@ def fuzz(
             report.commands += 1
             if not ran.good:
                 report.tracebacks.append(f"manage.py {ran.arguments}: {ran.code}: {ran.output[-1500:]}")
+                if show:
+                    print(report.tracebacks[-1], flush=True)
         if count % MESSAGE_EVERY == 0:
             broker.lpush(chance.choice(messages.QUEUES), messages.any_message(chance))
             report.messages += 1

@@ -147,7 +147,9 @@ class Deliverer:
         self._breakers = breakers or Breakers()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="webhook")
         self._room = threading.Semaphore(self._threads)
-        self._service = database_service("deliverer", self._deliver, keeps=False, back_off=(EVERY, EVERY)).start()
+        self._service = database_service("deliverer", self._deliver, keeps=False, back_off=(EVERY, EVERY))
+        # Only now: its first turn uses it.
+        self._service.start()
 
     def wake(self) -> None:
         """Something is due now."""
