@@ -108,8 +108,9 @@ def _one(recipient: Recipient, data: NotifyInput, ctx: StepContext) -> str | Del
     except DeliveryFailed as failure:
         return failure
     except Exception as error:
-        # Whatever a mail library or a server does with one address, the others are still to be reached.
-        log.exception("delivery_broke", kind=kind, error=type(error).__name__)
+        # Whatever a mail library does with one address, the others are still to be reached. Its text may quote the
+        # message: it goes into the outcome, and not into the log.
+        log.error("delivery_broke", kind=kind, error=type(error).__name__)
         return DeliveryFailed(f"{kind} {address[:200]}: {type(error).__name__}: {error}"[:500], retryable=False)
 
 
