@@ -5,20 +5,19 @@ A delivery that succeeded but could not be recorded is made again, with the same
 order of deliveries is best effort: what failed is tried again later, and several are on their way at once.
 """
 
-import contextlib
 import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-import pybreaker
 import structlog
 from cachetools import LRUCache
 from django.conf import settings
 from django.db import connection
 
+from erip.foundation.circuit import Circuit
 from erip.foundation.db.connections import drop_connection, release_connections
 from erip.foundation.db.failures import ERRORS
 from erip.foundation.outbound.addresses import Refused, Unresolved
@@ -100,43 +99,30 @@ class Breakers:
 
     def __init__(self, *, trips_after: int = TRIPS_AFTER, rest: float = REST) -> None:
         self._trips_after = trips_after
-        self._rest = timedelta(seconds=rest)
+        self._rest = rest
         self._lock = threading.Lock()
-        self._breakers: LRUCache[str, pybreaker.CircuitBreaker] = LRUCache(maxsize=10_000)
+        self._circuits: LRUCache[str, Circuit] = LRUCache(maxsize=10_000)
 
     def limits(self) -> dict[str, int]:
         """How many may be sent now to those that failed lately: none, or one to try."""
-        now = datetime.now(UTC)
-        limits: dict[str, int] = {}
         with self._lock:
-            for subscription, breaker in self._breakers.items():
-                if breaker.current_state == pybreaker.STATE_OPEN:
-                    opened = breaker._state_storage.opened_at
-                    limits[subscription] = 1 if opened is None or now - opened >= self._rest else 0
-                elif breaker.current_state == pybreaker.STATE_HALF_OPEN:
-                    limits[subscription] = 1
-        return limits
+            return {
+                subscription: int(circuit.may_try())
+                for subscription, circuit in self._circuits.items()
+                if circuit.is_open
+            }
 
     def record(self, subscription: str, delivered: bool) -> None:
         with self._lock:
-            breaker = self._breakers.get(subscription)
-            if breaker is None:
+            circuit = self._circuits.get(subscription)
+            if circuit is None:
                 if delivered:
                     return
-                breaker = self._breakers[subscription] = pybreaker.CircuitBreaker(
-                    self._trips_after, self._rest.total_seconds()
-                )
-        with contextlib.suppress(_Failed, pybreaker.CircuitBreakerError):
-            breaker.call(_raise_unless, delivered)
-
-
-class _Failed(Exception):
-    pass
-
-
-def _raise_unless(delivered: bool) -> None:
-    if not delivered:
-        raise _Failed
+                circuit = self._circuits[subscription] = Circuit(self._trips_after, self._rest)
+        if delivered:
+            circuit.succeeded()
+        else:
+            circuit.failed()
 
 
 class Deliverer:

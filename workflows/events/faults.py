@@ -6,18 +6,17 @@ from those that are well, with ever fewer events, until the event stands alone. 
 doubles; its partition waits for it meanwhile, because what comes after it may be of the same key. Then it is given up:
 it is logged, the dead letters have it, and the partition goes on, with more and more events again.
 
-Many events given up one after the other are no poison but a broken effect: a breaker then holds the partitions, rather
-than move the whole journal to the dead letters. Effects that say that what they need is away (Unavailable) have a
-breaker each, and nothing is given up for that.
+Many events given up one after the other are no poison but a broken effect: a circuit breaker then holds the partitions,
+rather than move the whole journal to the dead letters. Effects that say that what they need is away (Unavailable) have
+a circuit breaker each, and nothing is given up for that.
 """
 
-import contextlib
 import time
 from dataclasses import dataclass, field
 
 import structlog
-from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from erip.foundation.circuit import Circuit
 from erip.foundation.db.failures import said
 from workflows.events.effects import AfterCommit, Effect, Round, Unavailable
 from workflows.events.rounds import Given, RoundFailed
@@ -44,10 +43,6 @@ class _Care:
     given_up: dict[tuple[int, int, int], Given] = field(default_factory=dict)
 
 
-class _GivenUp(Exception):
-    pass
-
-
 class Faults:
     """What one consumer knows of trouble. Its thread alone."""
 
@@ -56,8 +51,8 @@ class Faults:
         self._attempts = attempts
         self._whole = whole
         self._care: dict[int, _Care] = {}
-        self._breakers: dict[str, CircuitBreaker] = {}
-        self._poison = CircuitBreaker(fail_max=GIVEN_UP_MAX, reset_timeout=GIVEN_UP_RESET, name="events")
+        self._circuits: dict[str, Circuit] = {}
+        self._poison = Circuit(GIVEN_UP_MAX, GIVEN_UP_RESET)
 
     @property
     def troubled(self) -> set[int]:
@@ -81,8 +76,8 @@ class Faults:
             care.given_up.clear()
             if care.limit >= self._whole:
                 del self._care[partition]
-        if not buried and self._poison.fail_counter:
-            self._poison.close()
+        if not buried:
+            self._poison.succeeded()
 
     def failed(self, partitions: set[int], failure: RoundFailed) -> None:
         """A round over these partitions failed."""
@@ -122,27 +117,29 @@ class Faults:
 
     def _may_give_up(self) -> bool:
         """Count an event that is given up; False if too many were."""
-        allowed = False
-        with contextlib.suppress(_GivenUp, CircuitBreakerError), self._poison.calling():
-            allowed = True
-            raise _GivenUp
-        return allowed
+        if not self._poison.allows():
+            return False
+        self._poison.failed()
+        return True
 
     def guard(self, effect: Effect, round_: Round) -> AfterCommit | None:
-        """Call the effect through its breaker. Raises Unavailable where that is open."""
-        breaker = self._breakers.get(effect.name)
-        if breaker is None:
-            breaker = self._breakers[effect.name] = CircuitBreaker(
-                fail_max=UNAVAILABLE_MAX,
-                reset_timeout=RESET,
-                exclude=[lambda error: not isinstance(error, Unavailable)],
-                name=effect.name,
-            )
+        """Call the effect through its circuit. Raises Unavailable where that is open."""
+        circuit = self._circuits.get(effect.name)
+        if circuit is None:
+            circuit = self._circuits[effect.name] = Circuit(UNAVAILABLE_MAX, RESET)
+        if not circuit.allows():
+            raise Unavailable(f"{effect.name} is left alone for a while")
         try:
-            with breaker.calling():
-                return effect.apply(round_)
-        except CircuitBreakerError as error:
-            raise Unavailable(f"{effect.name} is left alone for a while: {error}") from error
+            done = effect.apply(round_)
+        except Unavailable:
+            circuit.failed()
+            raise
+        except BaseException:
+            # That says nothing about whether what the effect needs is there.
+            circuit.not_tried()
+            raise
+        circuit.succeeded()
+        return done
 
 
 def _slug(name: str) -> str:

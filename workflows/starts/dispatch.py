@@ -25,8 +25,8 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection, pools
-from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from erip.foundation.circuit import Circuit
 from erip.foundation.service import Service
 from workflows.core.states import Lane
 
@@ -91,15 +91,14 @@ class Publisher:
         self._waiting: queue.PriorityQueue[_Message] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._connection: Connection | None = None
-        self._breaker = CircuitBreaker(fail_max=FAILURES, reset_timeout=RETRY_AFTER, name="broker")
+        self._circuit = Circuit(FAILURES, RETRY_AFTER)
         #: on the monotonic clock: since when the thread has been sending one message
         self._sending_since: float | None = None
 
     @property
     def away(self) -> bool:
         """Whether nobody has to wait for the broker: it was away at the last look, or sending one message hangs."""
-        # Read without the breaker's lock, which is held for as long as a message is being sent.
-        if self._breaker.current_state != "closed":
+        if self._circuit.is_open:
             return True
         since = self._sending_since
         return since is not None and time.monotonic() - since > PATIENCE
@@ -128,13 +127,16 @@ class Publisher:
 
     def _send_next(self) -> None:
         message = self._waiting.get()
+        if not self._circuit.allows():
+            message.sent.set_result(False)
+            return
         self._sending_since = time.monotonic()
         try:
-            self._breaker.call(self.send, message.lane, message.run_ids)
+            self.send(message.lane, message.run_ids)
+            self._circuit.succeeded()
             message.sent.set_result(True)
-        except CircuitBreakerError:
-            message.sent.set_result(False)
         except Exception as error:
+            self._circuit.failed()
             # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is, the
             # runs are in PostgreSQL, and the workers and the leader find them there.
             log.warning("broker_unreachable", error=error, error_type=type(error).__name__)

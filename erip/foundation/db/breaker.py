@@ -12,18 +12,15 @@ of five. Therefore:
 - A connect that began before another one succeeded says nothing when it fails: it was caught by what is over.
 - After it this is an outage: callers fail at once with CircuitOpen, which the API answers with 503 and Retry-After. The
   period doubles up to 60 s; it only bounds what Retry-After says, as the trials go on.
-
-It is ours and not pybreaker's, whose `call` holds its lock while it calls: connections would be opened one by one, and
-one that hangs would hang all.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import structlog
 
+from erip.foundation.circuit import Circuit
 from erip.foundation.db import metrics
 from erip.foundation.db.errors import CircuitOpen
 from erip.foundation.service import once
@@ -46,7 +43,7 @@ class Breaker:
         self._first = period
         self._longest = longest
         self._changed = threading.Condition()
-        self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._circuit = Circuit(FAILURES, 0.0, within=WITHIN)
         self._succeeded_at = -WITHIN
         self._opened_at: float | None = None
         self._period = period
@@ -78,8 +75,7 @@ class Breaker:
         with self._changed:
             if self._opened_at is not None or began < self._succeeded_at:
                 return
-            self._failures.append(now)
-            if len(self._failures) < FAILURES or now - self._failures[0] > WITHIN:
+            if not self._circuit.failed():
                 return
             self._opened_at, self._period = now, self._first
             self._until = now + self._period
@@ -90,10 +86,10 @@ class Breaker:
     def succeeded(self) -> None:
         """Somebody has connected."""
         self._succeeded_at = time.monotonic()
-        if not self._failures and self._opened_at is None:
+        if self._circuit.is_untroubled and self._opened_at is None:
             return
         with self._changed:
-            self._failures.clear()
+            self._circuit.succeeded()
             opened, self._opened_at = self._opened_at, None
             self._changed.notify_all()
         if opened is not None:

@@ -63,6 +63,22 @@ SPARE_FOR = 30.0
 Connect = Callable[[], Any]
 
 
+class _Places(QueuePool):
+    """SQLAlchemy's pool, which can give up a connection that lies idle. It has no public way to do that."""
+
+    def drop_oldest(self, *, keep: int, spare: Callable[[Any], bool]) -> None:
+        """Close the connection that has lain idle longest, if more than `keep` lie there and it is `spare`."""
+        places = self._pool
+        with places.mutex:  # type: ignore[attr-defined]
+            lying = places.queue  # type: ignore[attr-defined]
+            # Last in, first out: the first is the oldest.
+            if len(lying) <= keep or not spare(lying[0].dbapi_connection):
+                return
+            oldest = lying.popleft()
+        oldest.close()
+        self._dec_overflow()
+
+
 class Pool:
     """The connections of this process to one database."""
 
@@ -73,7 +89,7 @@ class Pool:
         self._connect = connect
         self._probe = probe
         self._lock = threading.Lock()
-        self._queue = QueuePool(
+        self._queue = _Places(
             self._open,
             # Note [Trimming]
             pool_size=settings.ERIP_DB_POOL_SIZE + settings.ERIP_DB_POOL_OVERFLOW,
@@ -343,17 +359,10 @@ class Pool:
 
     def _trim(self, now: float) -> None:
         """Note [Trimming]: the one that has been idle longest, one at a look."""
-        places = self._queue._pool
-        with places.mutex:  # type: ignore[attr-defined]
-            lying = places.queue  # type: ignore[attr-defined]
-            # Last in, first out: the first is the oldest.
-            oldest = lying[0] if len(lying) > settings.ERIP_DB_POOL_SIZE else None
-            real = oldest.dbapi_connection if oldest is not None else None
-            if oldest is None or (real is not None and now - self._known.get(real, (0, 0.0))[1] < SPARE_FOR):
-                return
-            lying.popleft()
-        oldest.close()
-        self._queue._dec_overflow()
+        self._queue.drop_oldest(
+            keep=settings.ERIP_DB_POOL_SIZE,
+            spare=lambda real: real is None or now - self._known.get(real, (0, 0.0))[1] >= SPARE_FOR,
+        )
 
     def _report_leak(self, checkout: Checkout, now: float) -> None:
         if checkout.kept or checkout.reported or checkout.quiet_for(now) < settings.ERIP_DB_LEAK_AFTER:
