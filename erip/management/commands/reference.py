@@ -1,0 +1,103 @@
+"""manage.py reference errors|notes|metrics: the pages of docs/ that are made from the code."""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from erip.foundation.errors import EripError
+from erip.foundation.hooks import metrics
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Command(BaseCommand):
+    help = "Prints a page of the documentation that is made from the code: a test compares them."
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("page", choices=sorted(PAGES))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(PAGES[options["page"]](), ending="")
+
+
+def errors() -> str:
+    """docs/reference/errors.md"""
+    import_module(settings.ROOT_URLCONF)
+    rows = {
+        (error.status, error.code.replace("_", "-"), _first_paragraph(error))
+        for error in _below(EripError)
+        if error.__module__.startswith(("erip.", "workflows.", "monitoring.")) and "code" in vars(error)
+    }
+    return "\n".join(
+        [
+            "# Errors",
+            "",
+            "Every error of the API is a problem document (RFC 9457): `type`, `title`, `status`, `detail`, `code`, and",
+            "`faults` with the path and the message of everything that is wrong with what was sent. Programs compare",
+            "`code`. Besides these there are the errors of HTTP itself: `not-found`, `method-not-allowed`,",
+            "`payload-too-large`, `database-unavailable` and the like.",
+            "",
+            "This page is made by `manage.py reference errors`.",
+            "",
+            "| status | code | what it means and what to do |",
+            "| --- | --- | --- |",
+            *(f"| {status} | `{code}` | {text} |" for status, code, text in sorted(rows)),
+            "",
+        ]
+    )
+
+
+def notes() -> str:
+    """docs/explanation/notes.md"""
+    found: dict[str, str] = {}
+    for package in ("erip", "workflows", "monitoring", "benchmarks"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for name in re.findall(r"^ *Note \[([^\]]+)\]$", path.read_text("utf-8"), re.MULTILINE):
+                found[name] = path.relative_to(ROOT).as_posix()
+    return "\n".join(
+        [
+            "# The named notes",
+            "",
+            "A reason that is too long for a comment stands as a named note in the module that owns it, and other",
+            "places cite it by its name. This page is made by `manage.py reference notes`.",
+            "",
+            *(f"- **{name}**: [`{path}`](../../{path})" for name, path in sorted(found.items())),
+            "",
+        ]
+    )
+
+
+def metrics_page() -> str:
+    """docs/reference/metrics.md"""
+    lines = [
+        "# Metrics",
+        "",
+        "Each process keeps these, in Prometheus' terms; `erip.foundation.process.exposition` renders them. An app adds",
+        "its own registry with `hooks.metrics`. This page is made by `manage.py reference metrics`.",
+        "",
+        "| name | type | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for registry in metrics.all():
+        for family in sorted(registry.collect(), key=lambda one: one.name):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            lines.append(f"| `{name}` | {family.type} | {family.documentation} |")
+    return "\n".join([*lines, ""])
+
+
+PAGES = {"errors": errors, "notes": notes, "metrics": metrics_page}
+
+
+def _below(root: type[EripError]) -> Iterator[type[EripError]]:
+    for each in root.__subclasses__():
+        yield each
+        yield from _below(each)
+
+
+def _first_paragraph(error: type[EripError]) -> str:
+    return " ".join((error.__doc__ or "").strip().split("\n\n")[0].split()).replace("|", "\\|")
