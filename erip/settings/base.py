@@ -2,6 +2,7 @@
 made of that.
 """
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -37,6 +38,13 @@ ALLOWED_HOSTS: list[str] = env.items(
     "ERIP_ALLOWED_HOSTS", [], "Host names that requests may name. Production has no default."
 )
 
+# What a site adds: each app brings its steps (`steps`) and whatever else its module `hooks` says.
+OWN_APPS: list[str] = env.items(
+    "ERIP_APPS", [], "Your own packages with steps ([your first step](../tutorial/3-first-step.md))."
+)
+if _own := env.text("ERIP_APPS_DIR", "", "A directory in which your own packages stand, if they are not installed."):
+    sys.path.insert(0, _own)
+
 INSTALLED_APPS = [
     *ADMIN_APPS,
     "django.contrib.auth",
@@ -53,6 +61,7 @@ INSTALLED_APPS = [
     "workflows.library",
     "workflows.events",
     "monitoring.scaling",
+    *OWN_APPS,
 ]
 
 MIDDLEWARE = [

@@ -77,8 +77,8 @@ def metrics_page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Each process keeps these, in Prometheus' terms; `erip.foundation.process.exposition` renders them. An app adds",
-        "its own registry with `hooks.metrics`. This page is made by `manage.py reference metrics`.",
+        "Each process keeps these, in Prometheus' terms; `erip.foundation.process.exposition` renders them. An app",
+        "adds its own registry with `hooks.metrics`. This page is made by `manage.py reference metrics`.",
         "",
         "| name | type | meaning |",
         "| --- | --- | --- |",
