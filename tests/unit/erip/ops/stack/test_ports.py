@@ -92,6 +92,19 @@ def test_a_child_may_use_what_its_ancestor_holds(tmp_path, monkeypatch, start):
     assert int(child.stdout.readline()) == port
 
 
+def test_a_child_may_use_it_again_and_again(tmp_path, monkeypatch, start):
+    """As a stack does that is started and ended many times."""
+    port = ports.any_free()
+    monkeypatch.setenv("ERIP_WEB_PORT", str(port))
+    for _ in range(5):
+        child = start(CHOOSER.format(name="web", remembered=str(tmp_path / "ports.json")))
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert int(child.stdout.readline()) == port
+        child.kill()
+        child.wait(10)
+
+
 def test_a_hold_ends_with_its_process(tmp_path, start):
     other = start(CHOOSER.format(name="redis", remembered=str(tmp_path / "other.json")))
     other.stdin.write("\n")
