@@ -16,6 +16,7 @@ class EripConfig(AppConfig):
         import_module("erip.foundation.db.migrating")
         import_module("erip.foundation.db.checks")
         import_module("erip.foundation.http.checks")
+        import_module("erip.foundation.http.tracing")
         import_module("erip.foundation.outbound.checks")
         hooks.discover()
         for step in hooks.worker_step.all():

@@ -246,6 +246,9 @@ ERIP_LOG_LEVEL = env.text(
 ).upper()
 from .logs import LOGGING, configure_structlog  # noqa: E402
 
+# It believes whatever header names an address; `erip.foundation.http.tracing` does not.
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+
 LOGGING["root"]["level"] = ERIP_LOG_LEVEL
 configure_structlog()
 

@@ -1,15 +1,18 @@
 """What callers say of themselves is not believed: whose subscription, key, run or request it is, is looked up."""
 
 import pytest
+import structlog
 
 from erip.access import keys
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from tests.integration.test_doors import staff
 from tests.support.api import INPUT, Api, key, publish
+from workflows import queries
 from workflows.events import subscriptions
 from workflows.events.models import Subscription
 from workflows.models import WorkflowRun
+from workflows.queries import Page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/workflows/look-up/runs"
@@ -102,3 +105,19 @@ def test_the_addresses_in_answers_name_no_host_that_a_caller_named(settings):
     for answer in answers:
         assert answer.status_code < 300
         assert "attacker" not in str(dict(answer.headers)) + answer.content.decode()
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "CF-Connecting-IP", "Client-IP"])
+def test_the_address_in_the_log_is_not_what_a_caller_says(header, monkeypatch):
+    seen = {}
+
+    def list_runs(**_: object) -> Page:
+        seen.update(structlog.contextvars.get_contextvars())
+        return Page([], None)
+
+    monkeypatch.setattr(queries, "list_runs", list_runs)
+    said = {header.replace("-", "_"): "203.0.113.9", "X_Request_ID": "forged", "X_Correlation_ID": "forged"}
+
+    assert operator("one").send("GET", "/runs", b"", **said).status_code == 200
+    assert seen["ip"] == "127.0.0.1"
+    assert "forged" not in str(seen)
