@@ -129,3 +129,15 @@ def test_the_autoscaler_may_scale_one_deployment_and_nothing_else() -> None:
             assert rule["resources"] == ["deployments/scale"]
     command = container("erip-autoscaler")["command"]
     assert command[command.index("--deployment") + 1] in DEPLOYMENTS
+
+
+def test_only_workers_get_the_secrets_of_what_is_sent_out() -> None:
+    held = {
+        name: {one["secretRef"]["name"] for one in container(name)["envFrom"] if "secretRef" in one}
+        for name in DEPLOYMENTS
+    }
+    assert {name for name, secrets in held.items() if "erip-outgoing" in secrets} == {
+        "erip-worker",
+        "erip-worker-critical",
+    }
+    assert all("erip" in secrets for secrets in held.values())
