@@ -26,6 +26,8 @@ from .crowd import Crowd
 
 #: seconds for which what comes in is thrown away behind an answer
 LINGER_SECONDS = 1.0
+#: the same for a proxy, which reads the answer at once, and counts the connection among the few that we have
+PROXY_LINGER_SECONDS = 0.1
 #: seconds between two reads of it
 LINGER_PAUSE = 0.25
 #: bytes that one connection has in memory before the application asks for them, and that asyncio may add at once
@@ -198,7 +200,8 @@ class GuardedProtocol(ASGIProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._resume_reading()
-        self.worker.loop.call_later(LINGER_SECONDS, self.transport.close)
+        seconds = PROXY_LINGER_SECONDS if self.group == _PROXIES else LINGER_SECONDS
+        self.worker.loop.call_later(seconds, self.transport.close)
 
     def _read_on(self) -> None:
         if not self.transport.is_closing():
