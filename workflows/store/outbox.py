@@ -27,6 +27,7 @@ from workflows.core.cloudevents import partition_of
 from workflows.core.machine import Plan, RunView, StepKey
 from workflows.core.states import StepState
 from workflows.core.triggers import DEPTH_ATTRIBUTE
+from workflows.journal.statements import BLOCK, INSERT
 from workflows.models import WorkflowVersion
 from workflows.store.values import Claim, to_array
 
@@ -168,18 +169,6 @@ def version_number(version_id: int) -> int:
     return WorkflowVersion.objects.values_list("number", flat=True).get(pk=version_id)
 
 
-# Blocks as `core/blocks` has them, one for each partition of the statement. PostgreSQL puts them together, because only
-# it knows for which runs the plan held. What is quoted here is made of letters, digits and `-_./:`.
-def _quoted(column: str) -> str:
-    return f"""'[' || string_agg('"' || {column} || '"', ',' ORDER BY place) || ']'"""
-
-
-_BLOCK = f"""count(*), '\\x00'::bytea || convert_to(
-    '[' || {_quoted("kind")} || ',' || {_quoted("source")} || ',' || {_quoted("run_id")} || ',' || {_quoted("id")}
-    || ',null]'
-    || chr(10) || string_agg(event, chr(10) ORDER BY place), 'UTF8')"""
-
-_INSERT = "INSERT INTO events_block (partition, events, body)"
 #: places in the texts below
 CONDITION, ANNOUNCE = "/* which */", "/* announced */"
 _EVENTS = """unnest(%s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[])
@@ -200,8 +189,8 @@ def _deeper(event: str) -> str:
 
 
 _TELL = f""" told_all AS (
-{_INSERT}
-SELECT partition, {_BLOCK}
+{INSERT}
+SELECT partition, {BLOCK}
 FROM (
     SELECT v.run_id, v.partition, v.kind, v.source, v.id, v.place, {_deeper("v.event")} AS event
     FROM {_EVENTS}
@@ -211,8 +200,8 @@ GROUP BY partition{ANNOUNCE}
 )"""  # noqa: S608  (made of constants)
 
 _TELL_ITEMS = f""" told_items AS (
-{_INSERT}
-SELECT partition, {_BLOCK}
+{INSERT}
+SELECT partition, {BLOCK}
 FROM (
     SELECT i.run_id, i.partition, '{lifecycle.STEP_STARTED}' AS kind, i.source, i.id, i.place,
            {_deeper("i.event")} AS event
@@ -232,8 +221,8 @@ GROUP BY partition{ANNOUNCE}
 
 #: of runs that are inserted in the same transaction
 TELL_NEW = f"""
-{_INSERT}
-SELECT partition, {_BLOCK}
+{INSERT}
+SELECT partition, {BLOCK}
 FROM {_EVENTS}
 {CONDITION}
 GROUP BY partition{ANNOUNCE}
@@ -241,8 +230,8 @@ GROUP BY partition{ANNOUNCE}
 
 #: after `claimed` and `run` (with `started_by`) of a claim: what begins by it. It knows nothing but the rows.
 TELL_CLAIMED = f""", told AS (
-    {_INSERT}
-    SELECT partition, {_BLOCK}
+    {INSERT}
+    SELECT partition, {BLOCK}
     FROM (
         SELECT c.run_id, named.partition, '{lifecycle.STEP_STARTED}' AS kind, made.source, made.id,
                row_number() OVER (ORDER BY c.run_id, c.step, c.item) AS place,
