@@ -56,7 +56,9 @@ class Replica:
         self.state = State()
         self._raw: Any = None
         self._looked = threading.Event()
-        self._service = Service(f"look-at-{alias}", self._turn, clean=self._close).start()
+        self._service = Service(f"look-at-{alias}", self._turn, clean=self._close)
+        # Only now: its first turn uses it.
+        self._service.start()
 
     def known(self) -> State:
         """What was found last; waits for the first look, at most as long as that has."""

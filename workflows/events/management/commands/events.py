@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.dateparse import parse_datetime
 
+from erip.foundation.moments import moment
 from workflows.errors import WorkflowsError
 from workflows.events import letters, queries, replaying
 from workflows.events.queries import Filter
@@ -108,9 +108,6 @@ def _moment(name: str, text: str | None) -> Any:
     if text is None:
         return None
     try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise CommandError(f"--{name} must be a time with a zone, for example 2026-11-25T08:00:00Z")
-    return moment
+        return moment(text)
+    except ValueError as error:
+        raise CommandError(f"--{name} {error}") from error

@@ -1,0 +1,67 @@
+"""What only shows behind gunicorn itself: it takes a cancelled wait for the end of a connection, and it logs."""
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.fuzz import wire
+from tests.support.api import INPUT, key, publish
+from tests.support.web import web
+from tests.workers import until
+from workflows import engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def call(url: str, token: str, method: str, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
+    link = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    sent = {"Authorization": f"Bearer {token}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    content = None if body is None else json.dumps(body)
+    if content is not None:
+        sent["Content-Type"] = "application/json"
+    link.request(method, f"/api/v1{path}", content, sent)
+    answer = link.getresponse()
+    read = answer.read()
+    link.close()
+    return answer.status, read
+
+
+def test_a_request_that_the_light_path_leaves_to_the_ordinary_way_is_answered(tmp_path: Path) -> None:
+    publish()
+    token = key()
+    run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
+    with web(tmp_path / "web.log") as site:
+        first = call(site.url, token, "POST", f"/runs/{run}/cancel", {"reason": "x"}, Idempotency_Key="k")
+        again = call(site.url, token, "POST", f"/runs/{run}/cancel", {"reason": "x"}, Idempotency_Key="k")
+        strange = call(site.url, token, "GET", f"/runs/{run}", ERIP_Consistency_Token="none")
+
+    assert (first[0], again[0]) == (200, 200)
+    assert again[1] == first[1]
+    assert strange[0] == 400
+
+
+def test_a_stream_that_ends_and_a_head_of_it_leave_nothing_in_the_log(tmp_path: Path) -> None:
+    token = key()
+    log = tmp_path / "web.log"
+    with web(log) as site:
+        port = int(urlsplit(site.url).port or 0)
+        lines = [("Host", "localhost"), ("Authorization", f"Bearer {token}")]
+        before = log.stat().st_size
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+                link.sendall(wire.request("GET", "/api/v1/events/stream", lines))
+                received = b""
+                while b"retry:" not in received:
+                    received += link.recv(4096)
+        head, _ = wire.exchange(port, wire.request("HEAD", "/api/v1/events/stream", [*lines, ("Connection", "close")]))
+        # The last of the five is over once a sixth is let in and out again.
+        until(lambda: wire.exchange(port, wire.request("GET", "/health/live", lines[:1]), seconds=2)[0] == 200)
+
+    written = log.read_text()[before:]
+    assert head == 200
+    assert "Traceback" not in written
+    assert "body bytes on a no-body response" not in written
