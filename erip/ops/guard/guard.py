@@ -173,7 +173,8 @@ class Guard:
         def turn() -> None:
             service.pause(round_())
 
-        service = Service(name, turn, back_off=(1.0, 1.0)).start()
+        service = Service(name, turn, back_off=(1.0, 1.0))
+        service.start()
 
     def _read_cluster(self) -> float:
         """Once a second, by a client of its own."""
