@@ -69,16 +69,6 @@ def test_a_good_key_costs_nothing(site):
     assert [site.ask() for _ in range(2)] == [401, 429]
 
 
-def test_a_key_that_was_read_lately_is_let_through_where_others_are_not(site, monkeypatch):
-    site.good = {b"Bearer good"}
-    for _ in range(BURST + 3):
-        site.ask()
-
-    assert site.ask(key=b"Bearer good") == 429
-    monkeypatch.setattr(keys, "remembered", lambda token: token == "good" or None)
-    assert site.ask(key=b"Bearer good") == 200
-
-
 def test_a_site_of_ipv6_is_one_address(site):
     for number in range(BURST):
         site.ask(address=f"2001:db8::{number:x}")
