@@ -7,9 +7,9 @@ it has to say. So a stranger's body costs neither memory nor time, however it co
 admin's forms, among them the login, which nobody could send otherwise: small ones, a bounded number at once (`Crowd`).
 
 Of a caller that is known the body is read here, whole, before a thread, a connection to the database or anything else
-is taken for the request: within the limit of its path (413), no slower than a pace (408), and within the memory that a
-process has for all bodies (503). Django, which spools bodies to disk at whatever pace they come, and REST framework,
-which takes a chunked body for none, get it in one piece, with its length.
+is taken for the request: within the limit of its path (413), no slower than a pace and no more than a few large ones at
+once (408), and within the memory that a process has for all bodies (503). Django, which spools bodies to disk at
+whatever pace they come, and REST framework, which takes a chunked body for none, get it in one piece, with its length.
 """
 
 import asyncio
@@ -48,6 +48,8 @@ API = "/api/v1/"
 FORMS = "/admin/"
 #: bytes of such a body
 FORM_LIMIT = 64 * 1024
+#: large bodies of one caller that come in at once; of more the oldest goes. A balancer has few places for them.
+LARGE_OF_ONE = 32
 #: threads that look up keys and sessions which this process does not know
 LOOKERS = 2
 #: lookups that may wait for a thread
@@ -123,15 +125,16 @@ class Door:
         if caller is None and not form:
             return await self.app(_with_length(scope, 0), _nothing(), _closing(send))
         limit = FORM_LIMIT if form else body_limit(scope["path"])
-        group = "" if caller else address_group(client_address(scope))
-        with self._memory.share(caller.name if caller else group) as share:
+        holder = caller.name if caller else address_group(client_address(scope))
+        with self._memory.share(holder) as share:
             try:
                 if length is not None:
                     if length > limit:
                         raise BodyTooLarge
                     share.need(length)
-                crowd = self._crowd if form else None
-                body = await read_body(receive, limit=limit, pace=self._pace, share=share, crowd=crowd, group=group)
+                large = length is None or length > Memory.SMALL
+                crowd = self._forms if form else self._large if large else None
+                body = await read_body(receive, limit=limit, pace=self._pace, share=share, crowd=crowd, group=holder)
                 if _compressed(scope["headers"]):
                     # What comes out of it is held as well.
                     share.take(limit)
@@ -184,8 +187,12 @@ class Door:
         return Pace(settings.ERIP_BODY_GRACE_SECONDS, settings.ERIP_BODY_MIN_RATE, settings.ERIP_BODY_SECONDS)
 
     @cached_property
-    def _crowd(self) -> Crowd:
+    def _forms(self) -> Crowd:
         return Crowd(settings.ERIP_ANONYMOUS_FORMS, max(1, settings.ERIP_ANONYMOUS_FORMS // 5))
+
+    @cached_property
+    def _large(self) -> Crowd:
+        return Crowd(settings.ERIP_CONNECTIONS, LARGE_OF_ONE)
 
 
 def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

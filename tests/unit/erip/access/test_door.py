@@ -12,7 +12,7 @@ from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from erip.foundation.http.bodies import BodyTooSlow, Memory, NoMemory, Pace, read_body
 from erip.foundation.http.crowd import Crowd
-from erip.foundation.http.door import FORM_LIMIT, Door
+from erip.foundation.http.door import FORM_LIMIT, LARGE_OF_ONE, Door
 from erip.foundation.http.limits import PRINCIPAL, body_limit
 
 LIMIT = 1024 * 1024
@@ -190,6 +190,22 @@ def test_only_what_came_in_counts_and_not_what_was_announced(settings):
         return good.status
 
     assert asyncio.run(main()) == 200
+
+
+def test_large_bodies_of_one_caller_that_drip_displace_each_other():
+    async def main():
+        door = Door(Application(), callers)
+        drips = [Client([b"x"], ends=False) for _ in range(LARGE_OF_ONE + 8)]
+        asked = [asyncio.create_task(ask(door, one, [declared(100_000), KEY], "/api/v1/runs")) for one in drips]
+        await asyncio.sleep(0.05)
+        good = Client([b"x" * 50_000, b"y" * 50_000], pause=0.01)
+        await ask(door, good, [declared(100_000), KEY], "/api/v1/runs")
+        left = [one for one in asked if not one.done()]
+        for one in asked:
+            one.cancel()
+        return good.status, len(left), [one.status for one in drips[:9]]
+
+    assert asyncio.run(main()) == (200, LARGE_OF_ONE - 1, [408] * 9)
 
 
 def test_what_comes_out_of_a_compressed_body_is_held_too(settings):
