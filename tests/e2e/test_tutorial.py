@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,11 +46,10 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    folder = tmp_path_factory.mktemp("tutorial")
-    # The platform may run as somebody else, who has to read the steps in there.
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
+def reader() -> Iterator[Reader]:
+    # The platform may run as somebody else, who has to read the steps in there: pytest's own folders are closed to it.
+    folder = Path(tempfile.mkdtemp(prefix="erip-tutorial-"))
+    folder.chmod(0o755)
     reader = Reader(folder)
     reader.types(commands("3-first-step.md")[0])
     before = dict(os.environ)
@@ -61,6 +61,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _address(stack: PrivateStack) -> dict[str, str]:
