@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from workflows.core.compatibility import incompatibilities
-from workflows.core.schema import Schema
+from workflows.core.schema import Schema, SchemaInvalid
 
 CLOSED = {
     "type": "object",
@@ -213,7 +213,10 @@ def test_whatever_the_old_schema_accepts_a_compatible_new_one_accepts(
     old, new = versions
     if incompatibilities(old, new):
         return
-    before, after = Schema.compile(old), Schema.compile(new)
+    try:
+        before, after = Schema.compile(old), Schema.compile(new)
+    except SchemaInvalid:
+        reject()  # a circle of references, say: neither could have been registered
     for value in values:
         if not before.violations(value):
             assert not after.violations(value), (old, new, value)
