@@ -20,7 +20,7 @@ from erip.foundation.db.retry import Attempt, retry_transaction
 from erip.foundation.process.listener import Listener
 from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser, promote, standby_of
-from tests.support.databases import in_place_of_ours
+from tests.support.databases import in_place_of_ours, reconfigure
 from tests.support.processes import freeze, thaw
 from tests.workers import until
 
@@ -229,15 +229,13 @@ def test_a_commit_that_waits_for_ever_for_a_standby_is_cut(database: Server, set
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     with closing(as_superuser(database.kind, "erip")) as root, root.cursor() as cursor:
-        cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        cursor.execute("SELECT pg_reload_conf()")
+        reconfigure(cursor, "synchronous_standby_names", "nobody")
         try:
             with pytest.raises(OperationalError) as error:
                 write("waits")
             assert is_connection_lost(error.value)
         finally:
-            cursor.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            cursor.execute("SELECT pg_reload_conf()")
+            reconfigure(cursor, "synchronous_standby_names", "")
 
 
 def test_the_breaker_lets_all_go_on_the_moment_that_the_database_is_back(database: Server) -> None:

@@ -13,7 +13,7 @@ from erip.access.scopes import Scope
 from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser, promote, standby_of
 from tests.support.api import INPUT, Api, key, publish
-from tests.support.databases import in_place_of_ours
+from tests.support.databases import in_place_of_ours, reconfigure
 from workflows import engine, graphs
 from workflows.engine import StartRequest
 from workflows.models import RunEvent, RunSignal, WorkflowRun
@@ -52,12 +52,10 @@ def commits_whose_answers_are_lost(server: Server, settings: object, *, seconds:
     """Commits wait for a standby that does not exist: the client gives up, and later all of them happen after all."""
     settings.ERIP_DB_STATEMENT_TIMEOUT = 0.5
     with closing(as_superuser(server.kind, "erip")) as root, root.cursor() as cursor:
-        cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        cursor.execute("SELECT pg_reload_conf()")
+        reconfigure(cursor, "synchronous_standby_names", "nobody")
 
         def let_them_happen() -> None:
-            cursor.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            cursor.execute("SELECT pg_reload_conf()")
+            reconfigure(cursor, "synchronous_standby_names", "")
 
         timer = threading.Timer(seconds, let_them_happen)
         timer.start()
@@ -135,8 +133,7 @@ def test_starts_and_reads_over_http_go_through_a_promotion(primary: Server, serv
     """Last in this file: the primary is gone after it."""
     # Given a synchronous standby, and callers with a key of the API
     with closing(as_superuser(primary.kind, "erip")) as root, root.cursor() as cursor:
-        cursor.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        cursor.execute("SELECT pg_reload_conf()")
+        reconfigure(cursor, "synchronous_standby_names", "*")
     token = key(Scope.OPERATOR)
     answers: list[tuple[str, int, str]] = []
     killed, enough = threading.Event(), threading.Event()

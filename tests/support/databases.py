@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import connections
@@ -10,6 +11,7 @@ from django.test import override_settings
 
 from erip.foundation.db.pooled import pool
 from erip.foundation.db.replicas import fleet
+from tests.workers import until
 
 
 @contextmanager
@@ -46,6 +48,24 @@ def in_place_of_ours(
                 connections.settings[alias] = each
             if alias in ours:
                 connections[alias] = ours[alias]
+
+
+def reconfigure(root: Any, name: str, value: str) -> None:
+    """Set a setting of a server, and wait until all of its processes go by it. root: a superuser's cursor, in
+    autocommit. value: empty for the default, where that is empty.
+
+    pg_reload_conf answers before anybody has read anything. The postmaster tells the sessions first and then the
+    checkpointer, by which commits know whether to wait for a standby. It reads its settings before it checkpoints.
+    """
+    root.execute(f"ALTER SYSTEM SET {name} = '{value}'" if value else f"ALTER SYSTEM RESET {name}")
+    root.execute("SELECT pg_reload_conf()")
+
+    def is_read() -> bool:
+        root.execute(f"SHOW {name}")
+        return bool(root.fetchone()[0] == value)
+
+    until(is_read, what=f"{name} is {value!r}")
+    root.execute("CHECKPOINT")
 
 
 def _described(urls: list[str], limits: bool) -> dict:
