@@ -135,6 +135,10 @@ def fuzz(
     time.sleep(1)  # the last messages are being read
     _look(site, report, show)
     report.dead_threads = site.dead_threads()
+    # A service that died is a fault of the process's health; of threads that begin late that is all there is to see.
+    ready, answer = wire.exchange(site.port, wire.request("GET", "/health/ready", [("Host", "localhost")]))
+    if ready != 200:
+        report.dead_threads.append(f"web: not ready: {answer[-300:]!r}")
     report.seconds = time.monotonic() - began
     return report
 
