@@ -6,12 +6,21 @@ from those that are well, with ever fewer events, until the event stands alone. 
 doubles; its partition waits for it meanwhile, because what comes after it may be of the same key. Then it is given up:
 it is logged, the dead letters have it, and the partition goes on, with more and more events again.
 
+Note [Deaths]
+An event may end the process that takes it: by its size, or by what its effects do. Its round is rolled back with the
+process, and the next owner would take it again, and end as well. So a partition counts the owners that died on it
+since a round went well. After one death its rounds are small for a while (as many events as a round may have had); if
+that ends a process too, the events of such a small round are tried one at a time, and each is noted beforehand; if that
+ends a process, the event that was noted is given up without being tried: it is not logged, the dead letters have it.
+A worker that is killed for another reason costs no more than some small rounds.
+
 Many events given up one after the other are no poison but a broken effect: a circuit breaker then holds the partitions,
 rather than move the whole journal to the dead letters. Effects that say that what they need is away (Unavailable) have
 a circuit breaker each, and nothing is given up for that.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,7 +28,7 @@ import structlog
 from erip.foundation.circuit import Circuit
 from erip.foundation.db.failures import said
 from workflows.events.effects import AfterCommit, Effect, Round, Unavailable
-from workflows.events.rounds import Given, RoundFailed
+from workflows.events.rounds import LOG, Given, RoundFailed
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +40,8 @@ UNAVAILABLE_MAX, RESET = 3, 2.0
 GIVEN_UP_MAX, GIVEN_UP_RESET = 20, 30.0
 #: a round that failed is tried with this fraction of its events
 SHRINK = 4
+#: and after the death of an owner, rounds have this fraction of the events that they may have
+SMALL = 10
 
 
 @dataclass(slots=True)
@@ -41,6 +52,16 @@ class _Care:
     failures: int = 0
     rest_until: float = 0.0
     given_up: dict[tuple[int, int, int], Given] = field(default_factory=dict)
+    #: owners that died on it, and events to go until that is behind us: Note [Deaths]
+    deaths: int = 0
+    to_go: int = 0
+    #: whether nothing was tried since the last owner died
+    fresh: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether events are noted before they are tried."""
+        return self.deaths > 1
 
 
 class Faults:
@@ -64,16 +85,52 @@ class Faults:
         care = self._care[partition]
         return None if time.monotonic() < care.rest_until else (care.limit, care.given_up)
 
-    def forget(self, partitions: set[int]) -> None:
-        """These are no longer this consumer's."""
-        for partition in partitions:
-            self._care.pop(partition, None)
+    def died(self, partition: int, deaths: int) -> None:
+        """This consumer took a partition whose owners have died."""
+        small = max(1, self._whole // SMALL)
+        if deaths == 1:
+            self._care[partition] = _Care(small, deaths=deaths, to_go=2 * self._whole, fresh=True)
+        else:
+            self._care[partition] = _Care(1, deaths=deaths, to_go=small, fresh=True)
 
-    def went_well(self, partitions: set[int], *, buried: int) -> None:
-        for partition in partitions & self._care.keys():
+    def noted(self, partition: int) -> bool:
+        """Whether its next event is to be noted before it is tried."""
+        return self._care[partition].alone
+
+    def suspected(self, partition: int, block: int, offset: int, again: bool) -> None:
+        """The next event was noted. again: and before, too."""
+        care = self._care[partition]
+        if again and care.fresh:
+            message = f"{care.deaths} processes ended while they tried it, the last one with nothing else"
+            care.given_up[(partition, block, offset)] = Given(LOG, "process_lost", message, care.deaths)
+            log.error("event_set_aside", partition=partition, deaths=care.deaths)
+        care.fresh = False
+
+    def calmed(self, own: set[int], *, waiting: bool) -> list[int]:
+        """Of these partitions those on which owners have died, and that is behind us: since enough went well, or
+        nothing waits."""
+        of_dead = [(number, care) for number, care in self._care.items() if care.deaths and number in own]
+        calm = [number for number, care in of_dead if care.to_go <= 0 or not waiting]
+        for number in calm:
+            del self._care[number]
+        return calm
+
+    def forget(self, partitions: set[int]) -> None:
+        """These are no longer this consumer's, as far as it knows: it may know late, so what others died on is kept."""
+        for partition in partitions:
+            if (care := self._care.get(partition)) is not None and not care.deaths:
+                del self._care[partition]
+
+    def went_well(self, events: Mapping[int, int], *, buried: int) -> None:
+        """events: partition → how many of its events were taken."""
+        for partition in events.keys() & self._care.keys():
             care = self._care[partition]
-            care.limit, care.failures = care.limit * 2, 0
+            care.failures = 0
             care.given_up.clear()
+            if care.deaths:
+                care.to_go -= events[partition]
+                continue
+            care.limit *= 2
             if care.limit >= self._whole:
                 del self._care[partition]
         if not buried:

@@ -167,8 +167,13 @@ class Loop:
         for partition in sorted(troubled):
             due = self._faults.due(partition)
             if due is not None:
+                if self._faults.noted(partition) and (noted := owners.suspect(self._worker_id, partition)):
+                    self._faults.suspected(partition, *noted)
                 done = self._round({partition: due[0]}, due[1])
                 more, took = more or done.more, took + sum(done.events.values())
+        for partition in self._faults.calmed(self._own, waiting=more or took > 0):
+            owners.calm(self._worker_id, partition)
+            log.info("partition_calm", partition=partition)
         return more, took
 
     def _round(self, limits: Mapping[int, int], given_up: Mapping[tuple[int, int, int], Given]) -> Done:
@@ -186,7 +191,7 @@ class Loop:
             self._faults.failed(set(failure.heads), failure)
             return Done(more=True)
         if done.events:
-            self._faults.went_well(set(done.events), buried=done.buried)
+            self._faults.went_well(done.events, buried=done.buried)
             self._pace.took(sum(done.events.values()), time.monotonic() - began)
         return done
 
@@ -205,11 +210,16 @@ class Loop:
         if dead:
             ended = owners.end_sessions([worker for worker in dead if worker is not None])
             log.warning("consumer_lost", workers=sorted(str(worker) for worker in dead), sessions_ended=ended)
-        claimed = owners.claim(self._worker_id, wanted, lease=self._lease) if wanted else []
+        claimed = owners.claim(self._worker_id, wanted, lease=self._lease) if wanted else {}
         if claimed:
             log.info("partitions_claimed", partitions=sorted(claimed))
         before, self._own = self._own, (owned & mine) | set(claimed)
         self._faults.forget(before - self._own)
+        for number, deaths in claimed.items():
+            if deaths:
+                self._faults.died(number, deaths)
+        if lost := {number: deaths for number, deaths in claimed.items() if deaths}:
+            log.warning("owners_died", deaths=lost)
         self._changes += 1
 
     def _name_session(self) -> None:

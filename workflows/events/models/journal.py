@@ -14,6 +14,9 @@ class Partition(models.Model):
     position = models.BigIntegerField(db_default=0, help_text="The position that its next logged event gets.")
     rate = models.FloatField(null=True, help_text="Events a second, lately, as of the last one.")
     consumed_at = models.DateTimeField(null=True, help_text="When its last events took effect.")
+    deaths = models.PositiveIntegerField(db_default=0, help_text="Owners that died since a round last went well.")
+    suspect_block = models.BigIntegerField(null=True, help_text="Of the event that its owner tried alone last.")
+    suspect_offset = models.PositiveIntegerField(null=True)
 
     class Meta:
         ordering = ["number"]

@@ -63,26 +63,60 @@ def ensure_partitions(count: int) -> None:
         )
 
 
-def claim(worker_id: int, partitions: Collection[int], *, lease: float) -> list[int]:
-    """Take those of these partitions that nobody live owns. Returns them. Needs no transaction.
+def claim(worker_id: int, partitions: Collection[int], *, lease: float) -> dict[int, int]:
+    """Take those of these partitions that nobody live owns: partition → how many owners have died on it since a round
+    last went well. Needs no transaction.
 
     A partition whose row is locked right now is left for the next time.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE events_partition SET owner_id = %(me)s, epoch = epoch + 1
+            UPDATE events_partition
+            SET owner_id = %(me)s, epoch = epoch + 1, deaths = deaths + (owner_id IS NOT NULL)::int
             WHERE number IN (
                 SELECT number FROM events_partition
                 WHERE number = ANY(%(numbers)s) AND (owner_id IS NULL OR owner_id NOT IN (
                     SELECT worker_id FROM events_consumer
                     WHERE heartbeat_at > clock_timestamp() - make_interval(secs => %(lease)s)))
                 FOR UPDATE SKIP LOCKED)
-            RETURNING number
+            RETURNING number, deaths
             """,
             {"me": worker_id, "numbers": sorted(partitions), "lease": lease},
         )
-        return [row[0] for row in cursor.fetchall()]
+        return dict(cursor.fetchall())
+
+
+def suspect(worker_id: int, partition: int) -> tuple[int, int, bool] | None:
+    """Note which event is tried alone next: (its block, its offset, whether it was noted before). None: nothing waits.
+
+    Committed before the event is tried, so that it outlives the process.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute(
+            """
+            WITH head AS (SELECT seq, done FROM events_block WHERE partition = %(number)s ORDER BY seq LIMIT 1),
+            before AS (SELECT suspect_block, suspect_offset FROM events_partition WHERE number = %(number)s)
+            UPDATE events_partition p SET suspect_block = head.seq, suspect_offset = head.done
+            FROM head, before WHERE p.number = %(number)s AND p.owner_id = %(me)s
+            RETURNING head.seq, head.done,
+                      before.suspect_block IS NOT DISTINCT FROM head.seq AND before.suspect_offset = head.done
+            """,
+            {"number": partition, "me": worker_id},
+        )
+        row = cursor.fetchone()
+    return (row[0], row[1], bool(row[2])) if row else None
+
+
+def calm(worker_id: int, partition: int) -> None:
+    """What may have ended processes is behind us, or was no event."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE events_partition SET deaths = 0, suspect_block = NULL, suspect_offset = NULL
+               WHERE number = %s AND owner_id = %s""",
+            [partition, worker_id],
+        )
 
 
 def end_sessions(workers: Collection[int]) -> int:
@@ -104,7 +138,8 @@ def release(worker_id: int, partitions: Sequence[int]) -> None:
     """Give partitions up, if they are this worker's, and tell the others. Call it outside of a round."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1 WHERE number = ANY(%s) AND owner_id = %s",
+            """UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1, suspect_block = NULL
+               WHERE number = ANY(%s) AND owner_id = %s""",
             [list(partitions), worker_id],
         )
         cursor.execute(f"SELECT pg_notify('{CHANNEL}', '{OWNERS}')")
@@ -115,7 +150,9 @@ def leave(worker_id: int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM events_consumer WHERE worker_id = %s", [worker_id])
         cursor.execute(
-            "UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1 WHERE owner_id = %s", [worker_id]
+            """UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1, suspect_block = NULL
+               WHERE owner_id = %s""",
+            [worker_id],
         )
         cursor.execute(f"SELECT pg_notify('{CHANNEL}', '{OWNERS}')")
 
