@@ -28,6 +28,7 @@ from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt, retry_transaction
 from erip.foundation.faults import Fault
 from erip.foundation.ids import new_run_id
+from erip.foundation.versioned import add_version, take_turn
 from workflows import registry, store
 from workflows.core import definition, machine
 from workflows.core.cost import Budget
@@ -115,23 +116,17 @@ def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, auth
     if graph.level > 1 and (behind := store.workers_below(graph.level)):
         raise NotYetReadable(behind)
     with transaction.atomic():
-        WorkflowDefinition.objects.get_or_create(name=graph.name)
-        # Publishers of one workflow take turns, or two could take the same number.
-        workflow = WorkflowDefinition.objects.select_for_update().get(name=graph.name)
-        latest = workflow.versions.filter(number=workflow.latest).first()
+        workflow, latest = take_turn(WorkflowDefinition, graph.name)
         if latest and latest.content_hash == content_hash:
             return Published(graph.name, latest.number, content_hash, False, latest.pk)
-        version = WorkflowVersion.objects.create(
-            definition=workflow,
-            number=workflow.latest + 1,
+        version = add_version(
+            workflow,
             content_hash=content_hash,
             source=text,
             media=media,
             document=document,
             author=author,
         )
-        workflow.latest = version.number
-        workflow.save(update_fields=["latest"])
     return Published(graph.name, version.number, content_hash, True, version.pk)
 
 

@@ -5,17 +5,16 @@ events, or have others start runs, without publishing a definition. What was pub
 CHECK_SECONDS everywhere.
 """
 
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from django.db import DatabaseError
 from django.db.models import F, Q
 
 from erip.foundation.faults import Fault
+from erip.foundation.tokens import Tokened
 from workflows.core.rules import Rule, compile_rule
 from workflows.core.triggers import RuleBook
 from workflows.events.models import TriggerVersion
@@ -40,26 +39,9 @@ class Active:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-_lock = threading.Lock()
-_active = Active()
-_token: Any = None
-_checked_at = float("-inf")
-
-
 def active() -> Active:
     """The rules in force, as of a moment ago."""
-    global _active, _token, _checked_at
-    if time.monotonic() - _checked_at < CHECK_SECONDS:
-        return _active
-    with _lock:
-        # The token is read before the rules: what is newer than its token is loaded once more, never kept too long.
-        token = store.rules_token()
-        if token != _token:
-            _active = _load()
-            _token = token
-            log.info("rules_loaded", rules=len(_active.book), left_out=len(_active.left_out))
-        _checked_at = time.monotonic()
-        return _active
+    return _known.current()
 
 
 def patterns() -> frozenset[str]:
@@ -69,9 +51,7 @@ def patterns() -> frozenset[str]:
 
 def forget() -> None:
     """Load anew at the next use: for tests, and for a process that just changed something."""
-    global _token, _checked_at
-    with _lock:
-        _token, _checked_at = None, float("-inf")
+    _known.forget()
 
 
 def trigger(name: str) -> str:
@@ -80,6 +60,12 @@ def trigger(name: str) -> str:
 
 
 def _load() -> Active:
+    loaded = _compile_all()
+    log.info("rules_loaded", rules=len(loaded.book), left_out=len(loaded.left_out))
+    return loaded
+
+
+def _compile_all() -> Active:
     stored: dict[str, list[Rule]] = {}
     left_out: dict[str, str] = {}
     for rule in _stored(left_out):
@@ -121,3 +107,6 @@ def _stored(left_out: dict[str, str]) -> Iterator[Rule]:
             log.error("rules_not_loaded", trigger=name, faulty=[fault.path for fault in faults][:10])
             continue
         yield rule
+
+
+_known: Tokened[Active] = Tokened(lambda: store.rules_token(), _load, every=CHECK_SECONDS)

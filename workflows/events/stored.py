@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F
 
 from erip.foundation.faults import Fault
+from erip.foundation.versioned import add_version, take_turn
 from workflows.core.rules import compile_rule
 from workflows.core.structure import did_you_mean
 from workflows.events import active
@@ -37,10 +38,7 @@ def put(
     """
     says = {"workflow": workflow, "rule": rule, "enabled": enabled, "description": description}
     with transaction.atomic():
-        Trigger.objects.get_or_create(name=name)
-        # Those who change the same one take turns, or two could take the same number.
-        trigger = Trigger.objects.select_for_update().get(name=name)
-        latest = trigger.versions.filter(number=trigger.latest).first()
+        trigger, latest = take_turn(Trigger, name)
         here = latest is not None and not latest.deleted
         if latest is not None and here and all(getattr(latest, key) == value for key, value in says.items()):
             return Stored(name, latest.number, False, False)
@@ -48,7 +46,7 @@ def put(
         same = latest is not None and here and (latest.workflow, latest.rule) == (workflow, rule)
         if enabled or not same:
             _check(workflow, rule)
-        number = _add(trigger, says, author)
+        number = add_version(trigger, author=author, **says).number
     active.forget()
     return Stored(name, number, not here, True)
 
@@ -61,7 +59,7 @@ def delete(name: str, *, author: str) -> None:
         if trigger is None or latest is None or latest.deleted:
             raise UnknownTrigger
         said = {key: getattr(latest, key) for key in ("workflow", "rule", "description")}
-        _add(trigger, {**said, "enabled": False, "deleted": True}, author)
+        add_version(trigger, author=author, enabled=False, deleted=True, **said)
     active.forget()
 
 
@@ -78,13 +76,6 @@ def history(name: str) -> list[TriggerVersion]:
     if not found or found[0].deleted:
         raise UnknownTrigger
     return found
-
-
-def _add(trigger: Trigger, says: dict[str, Any], author: str) -> int:
-    version = TriggerVersion.objects.create(trigger=trigger, number=trigger.latest + 1, author=author, **says)
-    trigger.latest = version.number
-    trigger.save(update_fields=["latest"])
-    return version.number
 
 
 def _check(workflow: str, rule: Any) -> None:

@@ -5,8 +5,6 @@ all that the one before accepts (Note [Compatible schemas] in `core/compatibilit
 against, and events of older sources pass. A new version is in force within CHECK_SECONDS everywhere.
 """
 
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,15 @@ from typing import Any, Final
 
 import structlog
 import yaml
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.failures import is_passing
 from erip.foundation.faults import Fault
 from erip.foundation.hooks import at_bootstrap
+from erip.foundation.tokens import Tokened
+from erip.foundation.versioned import add_version, take_turn
 from workflows.core.compatibility import incompatibilities
 from workflows.core.schema import Schema, SchemaInvalid
 from workflows.core.source import content_hash
@@ -55,10 +56,7 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
         raise TypeInvalid(faults=error.faults) from None
     digest = content_hash({"description": description, "schema": schema})
     with transaction.atomic():
-        EventType.objects.get_or_create(name=name)
-        # Those who register the same type take turns, or two could take the same number.
-        type_ = EventType.objects.select_for_update().get(name=name)
-        latest = type_.versions.filter(number=type_.latest).first()
+        type_, latest = take_turn(EventType, name)
         if latest is not None:
             if latest.content_hash == digest:
                 return Registered(name, latest.number, False)
@@ -66,16 +64,7 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
             faults = [] if author == PLATFORM else incompatibilities(latest.schema, schema)
             if faults:
                 raise SchemaIncompatible(faults=faults)
-        version = EventTypeVersion.objects.create(
-            type=type_,
-            number=type_.latest + 1,
-            content_hash=digest,
-            description=description,
-            schema=schema,
-            author=author,
-        )
-        type_.latest = version.number
-        type_.save(update_fields=["latest"])
+        version = add_version(type_, content_hash=digest, description=description, schema=schema, author=author)
     forget()
     return Registered(name, version.number, True)
 
@@ -97,11 +86,6 @@ def history(name: str) -> list[EventTypeVersion]:
 
 # --- what comes in ----------------------------------------------------------------------------------------
 
-_lock = threading.Lock()
-_schemas: Mapping[str, Schema] = {}
-_token: Any = None
-_checked_at = float("-inf")
-
 
 def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault]]:
     """What finds the faults of an event whose type is registered: paths within the event, as `data.severity`.
@@ -109,7 +93,7 @@ def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault
     Ask for it once for each request: it looks at the registry at most every CHECK_SECONDS. The events' attributes are
     sound, and they are not nested deeply. size: bytes of the request that they are all in.
     """
-    schemas = _current()
+    schemas = _known.current()
 
     def faults_of(event: Mapping[str, Any]) -> list[Fault]:
         schema = schemas.get(event["type"])
@@ -125,27 +109,7 @@ def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault
 
 def forget() -> None:
     """Read anew at the next use: for tests, and for a process that just registered a type."""
-    global _token, _checked_at
-    with _lock:
-        _token, _checked_at = None, float("-inf")
-
-
-def _current() -> Mapping[str, Schema]:
-    global _schemas, _token, _checked_at
-    if time.monotonic() - _checked_at < CHECK_SECONDS:
-        return _schemas
-    with _lock:
-        try:
-            token = store.types_token()
-            if token != _token:
-                _schemas, _token = _load(), token
-        except (OperationalError, InterfaceError):
-            # The journal's writer outlasts a failover; what was registered a moment ago is good enough meanwhile.
-            if _token is None:
-                raise
-            drop_connection()
-        _checked_at = time.monotonic()
-        return _schemas
+    _known.forget()
 
 
 def _load() -> Mapping[str, Schema]:
@@ -158,6 +122,17 @@ def _load() -> Mapping[str, Schema]:
             # Registered by a release that allowed more. Its events are accepted as those of unknown types are.
             log.error("event_type_not_loaded", type=name, error=error)
     return found
+
+
+def _away(error: BaseException) -> bool:
+    """The journal's writer outlasts a failover; what was registered a moment ago is good enough meanwhile."""
+    if not is_passing(error):
+        return False
+    drop_connection()
+    return True
+
+
+_known: Tokened[Mapping[str, Schema]] = Tokened(lambda: store.types_token(), _load, every=CHECK_SECONDS, outage=_away)
 
 
 # --- those of the platform --------------------------------------------------------------------------------
