@@ -72,7 +72,7 @@ migrations: venv ## the models and the migrations agree
 security: venv ## bandit
 	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows monitoring benchmarks
 
-fix: venv ## let ruff mend what it can
+fix: venv ## let ruff fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 requirements: venv ## compile the pins, with hashes, from requirements.in and the wheels' names

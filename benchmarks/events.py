@@ -14,7 +14,7 @@ from .workloads import EVENT
 
 BATCH_MEDIA = "application/cloudevents-batch+json"
 PLAIN, STARTING = "benchmark.measured", "benchmark.starts"
-#: a source for each load: what it sent is told apart from all else in the log
+#: a source for each load: what it sent is distinguished from all else in the log
 SOURCE = "/benchmarks/"
 #: about what a scanner's finding weighs
 _DETAIL = "The service answers with a version that a published advisory names; a fixed one is there."

@@ -47,14 +47,14 @@ class UnknownLane(WorkflowsError):
 
 
 class InvalidInput(WorkflowsError):
-    """The input is not what the workflow asks for. Mend what `faults` names, and send it again."""
+    """The input is not what the workflow asks for. Fix what `faults` names, and send it again."""
 
     code = "invalid_input"
     status = 422
 
 
 class DefinitionInvalid(WorkflowsError):
-    """The definition is not valid. Mend what `faults` names, and publish it again."""
+    """The definition is not valid. Fix what `faults` names, and publish it again."""
 
     code = "definition_invalid"
     status = 422

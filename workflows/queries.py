@@ -24,7 +24,7 @@ from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun,
 from workflows.models.runs import StepColumns
 
 MAX_PAGE = 200
-#: events of a fan-out's items that are told of one run; its items can be listed
+#: events of a fan-out's items that are notified of one run; its items can be listed
 MAX_ITEM_EVENTS = 1_000
 
 
@@ -178,7 +178,7 @@ def _uuid(text: str) -> UUID:
         raise UnknownRun from None
 
 
-#: what is told of a run besides its id, and where it stands; in the order of _DETAIL
+#: what is reported of a run besides its id, and where it stands; in the order of _DETAIL
 _SUMMARY = {
     "workflow": "workflow",
     "version": "version__number",

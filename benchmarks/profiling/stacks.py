@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _FRAME = re.compile(r"(.*) \((.*?)(?::\d+)?\)$")
 
 #: what a frame belongs to: the first whose file begins with one of the paths. A frame of no group (the standard
-#: library, a dataclass's own code) counts to whoever called it.
+#: library, a dataclass's own code) counts to anyone who called it.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "machine: decides": ("workflows/core/machine/", "workflows/core/kinds/"),
     "definitions, expressions": ("workflows/core/", "workflows/graphs.py", "common_expression_language"),

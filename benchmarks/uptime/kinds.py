@@ -43,7 +43,7 @@ class Kind:
     name: str
     role: Role
     action: Action
-    #: seconds until it is healed; 0: at once, or by whoever restarts what was killed
+    #: seconds until it is healed; 0: at once, or by anyone who restarts what was killed
     hold: float = 0.0
 
     @property

@@ -90,5 +90,5 @@ def kill(owner: Owner, pids: Sequence[int]) -> None:
     finally:
         # Whatever happens: nobody stays frozen.
         send(list(doomed.values()), signal.SIGKILL)
-    # On a busy machine the kernel takes its time; whoever looks for what is missing must not find them alive.
+    # On a busy machine the kernel takes its time; anyone who looks for what is missing must not find them alive.
     wait_until(lambda: not any(one.alive for one in doomed.values()), DEATH)

@@ -1,7 +1,7 @@
 """One thing that is wrong with a document, and where.
 
 Note [Short paths]
-Whoever sends a document chooses its keys: a key of 4,000 characters, in the path of each of 250,000 faults, is a
+Anyone who sends a document chooses its keys: a key of 4,000 characters, in the path of each of 250,000 faults, is a
 gigabyte. So a key is shortened where it becomes part of a path, a path has a length that it does not exceed, it is made
 only for what is really wrong, and faults are counted while they are collected, not afterwards.
 """

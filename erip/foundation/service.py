@@ -7,8 +7,8 @@ ends all the same (something raised SystemExit, or the interpreter is out of mem
 probes of the process fail.
 
 A service that is only needed now and then is given `needed`: it ends when it was not needed for a while, and `start`
-begins it again. Whoever needs it says so first (puts work where `needed` sees it) and calls `start` afterwards, never
-while it holds a lock that `needed` takes.
+begins it again. Anyone who needs it says so first (puts work where `needed` sees it) and calls `start` afterwards,
+never while it holds a lock that `needed` takes.
 
 After a fork no thread goes on in the child. Every service is then as it was before its first `start`.
 """
@@ -153,7 +153,7 @@ class Service:
             self._woken.clear()
 
     def pause(self, seconds: float) -> None:
-        """Wait until `stop`, at most `seconds`, whoever wakes it."""
+        """Wait until `stop`, at most `seconds`, no matter who wakes it."""
         self._stopping.wait(seconds)
 
     # --- the thread

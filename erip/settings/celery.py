@@ -33,7 +33,7 @@ CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 # A master without its replica refuses writes (NOREPLICAS), which would otherwise end the worker.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 
-# Whoever may write to the broker could stop workers or change their pool. Nothing here uses it: a worker's life is seen
+# Anyone who may write to the broker could stop workers or change their pool. Nothing here uses it: a worker's life is seen
 # by its heartbeats (docs/how-to/health.md), and it is ended by signals.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 

@@ -38,7 +38,7 @@ ERIP_DB_LEAK_AFTER = _env.number(
 # --- a pooler in front ----------------------------------------------------------------------------------
 # False behind a pooler that gives each transaction another connection: Note [Prepared statements] in
 # erip/foundation/db/prepared.
-# Nothing is then sent at the start of a session either: the limits below belong into ALTER ROLE.
+# Nothing is then sent at the start of a session either: the limits below belong in ALTER ROLE.
 ERIP_DB_PREPARE = _env.flag(
     "ERIP_DB_PREPARE", True, "False behind a pooler that gives each transaction another connection."
 )

@@ -49,7 +49,7 @@ ERIP_EVENT_LEASE_SECONDS = env.number(
 # How often an event's effects are tried before it goes to the dead letters.
 ERIP_EVENT_ATTEMPTS = env.whole("ERIP_EVENT_ATTEMPTS", 4, "Attempts before an event becomes a dead letter.")
 
-# For how long a re-send is told by its identity. The log is a record: nothing is dropped unless somebody says so.
+# For how long a re-send is recognised by its identity. The log is a record: nothing is dropped unless somebody says so.
 ERIP_EVENT_DEDUPE_DAYS = env.whole("ERIP_EVENT_DEDUPE_DAYS", 30, "Days for which a repeated event is recognised.")
 ERIP_KEEP_EVENT_MONTHS: int | None = env.whole(
     "ERIP_KEEP_EVENT_MONTHS", None, "Months of the log that are kept; without it, all."

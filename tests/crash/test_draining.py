@@ -190,7 +190,7 @@ def test_a_worker_whose_broker_is_away_is_alive_while_it_lives_on_postgresql(
 
             def touched_often() -> bool:
                 touched.add(alive.path_of("general@test").stat().st_mtime)
-                assert alive.main(["general@test"]) == 0, "killing it would mend nothing"
+                assert alive.main(["general@test"]) == 0, "killing it would fix nothing"
                 return len(touched) > 15
 
             until(touched_often, seconds=60, what="it goes on beating long after its last message")
@@ -240,7 +240,7 @@ def test_a_web_process_that_drains_says_so_serves_on_and_lets_waiting_callers_go
             assert headers["Location"].endswith(run["id"])
         assert time.monotonic() - told < 15, "nobody waits on"
         until(lambda: status(f"{serving.url}/health/ready") == 503, seconds=3)
-        # The load balancer has not noticed yet: new requests are served, and told to go elsewhere next time.
+        # The load balancer has not noticed yet: new requests are served, and asked to go elsewhere next time.
         code, headers, run = call(serving.url, token, "/api/v1/workflows/one/runs", {"input": {}}, Prefer="wait=50")
         assert (code, headers["Connection"]) == (202, "close")
         assert ended(serving.process, 20) == 0

@@ -1,6 +1,6 @@
 """Nothing that a broker brings ends a worker or shows a traceback (Note [Messages] in `messages`).
 
-A real worker takes it from a real Redis, as whoever may write to the broker could put it there.
+A real worker takes it from a real Redis, as anyone who may write to the broker could put it there.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Real workers and web processes, real signals: what is told of runs goes out whoever dies."""
+"""Real workers and web processes, real signals: what is reported of runs goes out anyone who dies."""
 
 import http.client
 import signal

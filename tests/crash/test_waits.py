@@ -1,4 +1,4 @@
-"""Waits outlive whoever looked after them: no process holds a run that waits, and none is needed to keep it."""
+"""Waits outlive anyone who looked after them: no process holds a run that waits, and none is needed to keep it."""
 
 import os
 import signal

@@ -1,4 +1,6 @@
-"""What every answer has, whoever made it: headers that tell browsers what they may do, and cookies with their flags."""
+"""What every answer has, no matter who made it: headers that tell browsers what they may do, and cookies with their
+flags.
+"""
 
 import http.client
 import re

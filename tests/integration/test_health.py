@@ -164,7 +164,7 @@ def test_ready_outlasts_a_failover_and_ends_with_a_database_that_stays_away(tmp_
         until(out, what="a database that stays away takes the process out")
         assert seen[0][1] == 200, "not at the first failure"
         assert seen[-1][0] >= 3
-        assert status(f"{started.url}/health/live") == 200, "killing the process would mend nothing"
+        assert status(f"{started.url}/health/live") == 200, "killing the process would fix nothing"
         for backend in frozen if fault == "pause" else ():
             backend.resume()
         postgres.resume()

@@ -367,7 +367,7 @@ def test_a_report_that_finds_no_disk_is_stored_all_the_same(settings: Any, tmp_p
 
 
 def test_a_message_without_anyone_to_tell_says_so() -> None:
-    assert "nobody was told" in call("notify.send", {})["note"]
+    assert "nobody was notified" in call("notify.send", {})["note"]
     NotificationTarget.objects.create(name="a", kind="email", address="soc@example.org", workflows=["w"])
     NotificationTarget.objects.create(name="b", kind="email", address="off@example.org", enabled=False)
     cache.forget()

@@ -1,4 +1,4 @@
-"""Lifecycle events are in the journal if and only if what they tell of is in the database."""
+"""Lifecycle events are in the journal if and only if what they report is in the database."""
 
 from collections.abc import Callable
 from typing import Any
@@ -310,7 +310,7 @@ def test_with_nobody_interested_the_engines_statements_are_as_they_were(settings
 
 
 def taken_out(sql: str) -> str:
-    """The statement without what is told, and without the column that this needs."""
+    """The statement without what is reported, and without the column that this needs."""
     sql = sql.replace(f" RETURNING pg_notify('{outbox.EVENTS_CHANNEL}', '')", outbox.ANNOUNCE)
     of_one = outbox.TELL_NEW.replace(outbox.CONDITION, "WHERE v.run_id IN (SELECT id FROM run)")
     of_many = outbox.TELL_NEW.replace(outbox.CONDITION, "")
@@ -324,7 +324,7 @@ def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pyte
 
     publish(one_step("sample.echo"))
     assert outbox.EVENTS_CHANNEL == journal.CHANNEL
-    # One word for all that is told within: on a busy machine a start may take longer than it usually is.
+    # One word for all that is notified within: on a busy machine a start may take longer than it usually is.
     monkeypatch.setattr(outbox, "ANNOUNCE_EVERY", 3600.0)
     with listening(journal.CHANNEL) as raw:
         for begin in (start, lambda name: engine.start_runs(name, [engine.StartRequest({})] * 2, principal="t")):

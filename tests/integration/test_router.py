@@ -211,7 +211,7 @@ def test_without_a_primary_a_replica_that_is_behind_serves_and_the_answer_says_s
         request = RequestFactory().get("/", headers={HEADER: token})
         found = []
         response = Consistency(lambda _: found.append(read(900)) or HttpResponse())(request)
-        # Then it is served, and told that this may be old
+        # Then it is served, and reported that this may be old
         assert found == [(None, "late")]
         assert response.headers[MARK] == "stale"
         assert metrics.READS.labels("stale replica")._value.get() == before + 1

@@ -19,7 +19,7 @@ from benchmarks.uptime.topology import Victim
 
 pytestmark = pytest.mark.skipif(not cut.possible(), reason="cutting a node off takes root, cgroup v2 and BPF")
 
-#: answers "pong" on its port; told to "call PORT" it connects there and says what came of it
+#: answers "pong" on its port; asked to "call PORT" it connects there and says what came of it
 NODE = """
 import socket, sys, threading
 def serve(connection):

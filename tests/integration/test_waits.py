@@ -205,7 +205,7 @@ def test_a_run_that_this_release_cannot_read_holds_nobody_back(monkeypatch: Any)
     unreadable, readable = naps(1, "critical")[0], naps(2, "standard")
     StepRun.objects.filter(run_id=unreadable).update(due_at=timezone.now() - timedelta(days=1))
     strange = WorkflowRun.objects.get(pk=unreadable)
-    publish(waiting_text("{for: 2h}", name="nap"))  # another version, so that the two are told apart
+    publish(waiting_text("{for: 2h}", name="nap"))  # another version, so that the two are distinguished
     other = WorkflowVersion.objects.exclude(pk=strange.version_id).get(definition__name="nap")
     WorkflowRun.objects.filter(pk=unreadable).update(version_id=other.pk)
 

@@ -27,7 +27,7 @@ class Receiver:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """Answers 204 at once, unless it is told otherwise."""
+    """Answers 204 at once, unless it is set otherwise."""
     receiver = Receiver()
     receiver.gate.set()
     lock = threading.Lock()
@@ -51,7 +51,7 @@ def receiving() -> Iterator[Receiver]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             except OSError:
-                pass  # whoever sent it is gone
+                pass  # anyone who sent it is gone
 
         def log_message(self, *_: object) -> None:
             pass

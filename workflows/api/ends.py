@@ -1,10 +1,10 @@
 """Waiting for a run's end by notification, without a thread or a connection for each that waits.
 
 Note [What an announcement is worth]
-The end of a run is announced by the transaction that records it, so whoever hears of it need not look. And whoever has
-listened without a gap since before the run was accepted need not look at first either: the end is announced to the
-waiter, or stands among the announcements that nobody waited for yet. Only a gap (the listener has just begun, or lost
-its connection) makes the waiters look for themselves.
+The end of a run is announced by the transaction that records it, so anyone who hears of it need not look. And anyone
+who has listened without a gap since before the run was accepted need not look at first either: the end is announced to
+the waiter, or stands among the announcements that nobody waited for yet. Only a gap (the listener has just begun, or
+lost its connection) makes the waiters look for themselves.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class _Ends:
                     waiter.wake(ended=True)
                 return
             if len(self._ended) == REMEMBERED:
-                # Some of them are forgotten: whoever comes for one of those has to look.
+                # Some of them are forgotten: anyone who comes for one of those has to look.
                 self._ended.clear()
                 self._since = time.monotonic()
             self._ended.add(run_id)

@@ -1,10 +1,10 @@
 """Blocks: how the events of one partition that were accepted together are written down.
 
 The first byte says how the rest is written: 0 as it is, 1 compressed with zstd. The rest is a line of JSON, the arrays
-[types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. Whoever logs events needs
-to parse the first line alone. `past` is null but in blocks of events that come from the log again. Where the senders
-are known there is one more line: the name of the one who sent all of them, or an array with one for each event. (It is
-the last line because a release from before reads as many lines as there are events.)
+[types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. Anyone who logs events
+needs to parse the first line alone. `past` is null but in blocks of events that come from the log again. Where the
+senders are known there is one more line: the name of the one who sent all of them, or an array with one for each
+event. (It is the last line because a release from before reads as many lines as there are events.)
 """
 
 import threading

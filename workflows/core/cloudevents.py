@@ -36,7 +36,7 @@ CHARSETS = {
     "utf-16be": "utf-16-be",
 }
 
-#: faults that are told of one request
+#: faults that are notified of one request
 MAX_FAULTS = 100
 
 

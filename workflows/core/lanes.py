@@ -85,8 +85,8 @@ def aged(lanes: Sequence[str], oldest: Mapping[str, float], policy: LanePolicy) 
 
 
 def aged_first(turn: int, late: Sequence[str]) -> str | None:
-    """The aged lane that goes first at the turn of this number (0, 1, …), if any does: they rotate, whoever is latest,
-    so that a lane that is hopelessly late holds no other one back."""
+    """The aged lane that goes first at the turn of this number (0, 1, …), if any does: they rotate, no matter who is
+    latest, so that a lane that is hopelessly late holds no other one back."""
     if not late or turn % AGED_TURN:
         return None
     return late[turn // AGED_TURN % len(late)]

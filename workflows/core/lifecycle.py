@@ -1,8 +1,8 @@
-"""What is told to the outside of a run and its steps: types, identities and contents of their CloudEvents.
+"""What is asked to the outside of a run and its steps: types, identities and contents of their CloudEvents.
 
 Note [Lifecycle events]
-An event tells of a state that a run or a step has reached. Its id is made of what it tells of (run, step, item,
-attempt, state), so that whoever hears of the same thing twice sees the same (source, id). It holds no input and no
+An event reports a state that a run or a step has reached. Its id is made of what it reports (run, step, item,
+attempt, state), so that anyone who hears of the same thing twice sees the same (source, id). It holds no input and no
 output: these may hold secrets and personal data; who may read them reads the run.
 """
 
@@ -27,7 +27,7 @@ RUN_ENDED: Final[Mapping[RunState, str]] = {
     RunState.CANCELLED: "workflow.run.cancelled",
     RunState.TIMED_OUT: "workflow.run.timed_out",
 }
-#: of steps; what was skipped or cancelled is not told
+#: of steps; what was skipped or cancelled is not reported
 STEP: Final[Mapping[StepState, str]] = {
     StepState.RUNNING: STEP_STARTED,
     StepState.SUCCEEDED: "workflow.step.completed",

@@ -1,10 +1,10 @@
 """Whether more events may come in.
 
 Note [Back-pressure]
-The journal is bounded by what can be served in time, and whoever is past it is told when to come again: nothing that
-was accepted is ever trimmed. Events are taken as long as all that wait, and these, can be served within `bound` at the
-rate that the consumers showed lately while they were busy. A rate that was not measured yet, or was measured with
-little to do, is taken for `min_rate`. Where nothing waits, one request is let in whatever its size.
+The journal is bounded by what can be served in time, and anyone who is past it is given the time when to come again:
+nothing that was accepted is ever trimmed. Events are taken as long as all that wait, and these, can be served within
+`bound` at the rate that the consumers showed lately while they were busy. A rate that was not measured yet, or was
+measured with little to do, is taken for `min_rate`. Where nothing waits, one request is let in whatever its size.
 """
 
 import math

@@ -177,7 +177,8 @@ class _Check:
 
     def _template(self, key: str, default: Any = None) -> Template | None:
         value = self.document.get(key, default)
-        # Within the rule, for what is told when it is rendered; within the definition, for what is told now.
+        # Within the rule, for what is given the time when it is rendered; within the definition, for what is reported
+        # now.
         template, faults, _ = Template.check(value, at=key, roots=EVENT_ROOTS)
         for fault in faults:
             self._fault(fault.path, fault.message)

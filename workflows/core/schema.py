@@ -20,7 +20,7 @@ from erip.foundation.faults import Fault, first, join
 from workflows.core.formats import FORMATS
 from workflows.core.schema_cost import BUDGET, BUDGET_WITH_CHOICES, BUDGET_WITH_FAULTS, TEXT_BUDGET, Cost, cost_of
 
-#: faults reported for one document; a list of 10,000 wrong items need not be told 10,000 times
+#: faults reported for one document; a list of 10,000 wrong items need not be reported 10,000 times
 MAX_FAULTS = 50
 MAX_DEPTH = 200
 #: unknown keys of one document for which a near one is looked up

@@ -1,11 +1,11 @@
 """What checking a value against a JSON Schema may cost, judged before it is checked.
 
 Note [Why schemas are guarded]
-A check runs to its end in one call that holds the interpreter's lock, and how long it takes is up to whoever wrote the
-schema: 40 definitions that each refer to the next one twice are 2**40 checks, in 3 KB, whether they stand in `allOf`,
-`anyOf`, `oneOf`, `if`, `not`, `dependentSchemas`, or behind `$dynamicRef`; if they stand in `items` or `properties`, of
-a value that is nested 40 deep. `unevaluatedProperties` looks at everything beside it three times. (Measured: 2**20
-checks take 0.1 s, and each more doubles that.)
+A check runs to its end in one call that holds the interpreter's lock, and how long it takes is up to anyone who wrote
+the schema: 40 definitions that each refer to the next one twice are 2**40 checks, in 3 KB, whether they stand in
+`allOf`, `anyOf`, `oneOf`, `if`, `not`, `dependentSchemas`, or behind `$dynamicRef`; if they stand in `items` or
+`properties`, of a value that is nested 40 deep. `unevaluatedProperties` looks at everything beside it three times.
+(Measured: 2**20 checks take 0.1 s, and each more doubles that.)
 
 So the checks are counted, not run: `cost_of` counts, for a value at each depth, all ways that lead there through the
 schema. A schema by which one value would be checked MOST_CHECKS times as it stands is refused where it is published.

@@ -194,7 +194,7 @@ def depth_of(event: Event) -> int:
 
 def started_by(type_: str, depth: int) -> str:
     """Who started a run that an event starts: `event:<type>`, and `#<depth>` where the event was a run's own."""
-    # A type may look as if it ended with a depth: then the depth is told in any case.
+    # A type may look as if it ended with a depth: then the depth is reported in any case.
     return f"event:{type_[:180]}" if depth == 1 and "#" not in type_ else f"event:{type_[:180]}#{depth}"
 
 

@@ -11,7 +11,7 @@ ways.
 
 Note [Once]
 A block is deleted (or its `done` raised) in the transaction that logs its events and writes what they caused, under the
-lock of the partition's row. So whatever fails, an event either is in the journal still or has taken effect; and whoever
-lost a partition to another consumer can neither read nor write under it. An event that is sent again is told by its
-identity (source, id) in the same transaction.
+lock of the partition's row. So whatever fails, an event either is in the journal still or has taken effect; and anyone
+who lost a partition to another consumer can neither read nor write under it. An event that is sent again is recognised
+by its identity (source, id) in the same transaction.
 """

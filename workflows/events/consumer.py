@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 BEAT_EVERY: Final = 0.5
 #: seconds without a turn of a loop after which the heart stops beating
 STUCK_AFTER: Final = 30.0
-#: seconds in which the threads that are told to stop do
+#: seconds in which the threads that are asked to stop do
 STOPS_WITHIN: Final = 10.0
 
 

@@ -4,7 +4,7 @@ from workflows.errors import WorkflowsError
 
 
 class EventsInvalid(WorkflowsError):
-    """This is not a CloudEvent, or a batch of them. Mend what `faults` names, and send it again."""
+    """This is not a CloudEvent, or a batch of them. Fix what `faults` names, and send it again."""
 
     code = "events_invalid"
     status = 422
@@ -49,7 +49,7 @@ class QuotaExceeded(WorkflowsError):
 
 class JournalUnavailable(WorkflowsError):
     """The database cannot be reached, so nothing was accepted for certain. Send the same request again: what was
-    accepted before is told by its id."""
+    accepted before is recognised by its id."""
 
     code = "database_unavailable"
     status = 503
@@ -92,7 +92,7 @@ class UnknownEventType(WorkflowsError):
 
 
 class TypeInvalid(WorkflowsError):
-    """The event type is not valid. Mend what `faults` names, and send it again."""
+    """The event type is not valid. Fix what `faults` names, and send it again."""
 
     code = "event_type_invalid"
     status = 422
@@ -121,7 +121,7 @@ class NotStartedByEvent(WorkflowsError):
 
 
 class TriggerInvalid(WorkflowsError):
-    """The trigger is not valid. Mend what `faults` names, and send it again."""
+    """The trigger is not valid. Fix what `faults` names, and send it again."""
 
     code = "trigger_invalid"
     status = 422

@@ -2,12 +2,12 @@
 
 It commits in groups (`erip.foundation.process.group_commit`), synchronously. Each is answered after that commit,
 and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
-judged here, so that whoever waits for the answer needs neither a thread nor a connection.
+judged here, so that anyone who waits for the answer needs neither a thread nor a connection.
 
 Note [Unknown outcome]
 When the connection breaks during a commit nobody knows whether it happened. The group is written again: events that
-were journalled twice are told by their identities. What could not be written in time is answered with 503, and may be
-in the journal all the same; a client that sends it again does no harm.
+were journalled twice are recognised by their identities. What could not be written in time is answered with 503, and
+may be in the journal all the same; a client that sends it again does no harm.
 """
 
 import os
@@ -38,7 +38,7 @@ SURVEY_SECONDS = 0.25
 RETRY_AFTER = (0.05, 0.5)
 #: seconds between two announcements of a busy process: consumers that are at work look for themselves
 ANNOUNCE_EVERY = 0.02
-#: seconds after which whoever waits gives up, beyond what the writer may take for it
+#: seconds after which anyone who waits gives up, beyond what the writer may take for it
 GIVE_UP_AFTER = 2.0
 
 

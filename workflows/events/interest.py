@@ -1,6 +1,6 @@
 """Which lifecycle events somebody wants: what Note [Interest] in `workflows.store.outbox` takes for granted.
 
-Somebody is: an active webhook subscription, a stream that is open or was within the last minutes (whoever comes back
+Somebody is: an active webhook subscription, a stream that is open or was within the last minutes (anyone who comes back
 with its Last-Event-ID then finds what it missed), an enabled trigger, and the setting ERIP_EVENTS_ALWAYS_LOG.
 """
 

@@ -1,4 +1,4 @@
-"""The entries of the catalogue of known exploited vulnerabilities, told as events."""
+"""The entries of the catalogue of known exploited vulnerabilities, reported as events."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from workflows.events.errors import EventsInvalid, JournalFull, QuotaExceeded
 from workflows.library.nexus.kev import Catalogue, Entry
 
 TYPE: Final = "atlas.vulnerability.discovered"
-#: with the entry's CVE, the events' identity: an entry is told once, whatever later releases say of it
+#: with the entry's CVE, the events' identity: an entry is reported once, whatever later releases say of it
 SOURCE: Final = "/catalogues/known-exploited-vulnerabilities"
 #: events in one piece
 PIECE: Final = 200
@@ -22,7 +22,7 @@ PATIENCE: Final = 600.0
 
 
 def tell_of(catalogue: Catalogue) -> int:
-    """Hand each entry to the bus; how many were accepted. They are durable when this returns, and no entry is told
+    """Hand each entry to the bus; how many were accepted. They are durable when this returns, and no entry is reported
     twice. Raises JournalFull, QuotaExceeded, JournalUnavailable; what was accepted by then stays so."""
     told = 0
     for start in range(0, len(catalogue.entries), PIECE):

@@ -1,11 +1,11 @@
 """The secrets that webhooks are signed with.
 
 Note [Secrets]
-Whoever signs needs the secret itself, so a hash of it would not do, and what is stored can be stolen with a backup.
+Anyone who signs needs the secret itself, so a hash of it would not do, and what is stored can be stolen with a backup.
 Therefore nothing is stored: the secret of a subscription is HMAC-SHA256, under ERIP_SECRET_KEY, of its id and the
 number of its rotations. It is shown when it is made and when it is exchanged, and nobody can have it again without that
 key.
-Whoever changes ERIP_SECRET_KEY changes all of them: rotate the secrets then, and hand out the new ones.
+Anyone who changes ERIP_SECRET_KEY changes all of them: rotate the secrets then, and hand out the new ones.
 After a rotation both secrets sign for a day, as Standard Webhooks advises: receivers change over in their own time.
 """
 

@@ -79,7 +79,7 @@ def subscribe(
 
 
 def change(id: UUID, changes: Mapping[str, Any]) -> Subscription:
-    """Change what `changes` names: url, types, source, subject, description, enabled. Whoever enables one that was
+    """Change what `changes` names: url, types, source, subject, description, enabled. Anyone who enables one that was
     disabled for its failures has it tried anew. Raises UnknownSubscription, InvalidInput."""
     found = subscription(id)
     check(**{name: changes.get(name, getattr(found, name)) for name in ("url", "types", "source", "subject")})
@@ -199,7 +199,7 @@ class SubscriptionsEffect:
         self._known: _Known | None = None
 
     def apply(self, round: Round) -> AfterCommit | None:
-        """Note: what was enabled within the last second may not be told yet."""
+        """Note: what was enabled within the last second may not be reported yet."""
         known = self._known
         if known is None or time.monotonic() - known.read_at > TRUSTED:
             known = self._known = _read()

@@ -2,8 +2,8 @@
 
 An event is asked about only if a rule is about its type. All runs of a round are inserted by one statement, after one
 that notes which event starts which; where rules have windows, the cases are locked by one and changed by another. The
-workers are told after the commit, many runs in one message. Nothing is refused for load: the events were accepted, and
-what they start counts in the lanes' backlog like any other run (Note [Admission] in `core/lanes`).
+workers are notified after the commit, many runs in one message. Nothing is refused for load: the events were accepted,
+and what they start counts in the lanes' backlog like any other run (Note [Admission] in `core/lanes`).
 """
 
 from collections import Counter

@@ -1,8 +1,9 @@
 """Reference data held in the process, and never longer than it is true.
 
 Every area has a row in `library_referenceversion` whose token a database trigger renews with each statement that writes
-to one of the area's tables, whoever wrote it. A cached value carries the token it was read under. The tokens are read
-again at most once every CHECK_SECONDS, in one query for all areas: an edit is seen by every process within that time.
+to one of the area's tables, no matter who wrote it. A cached value carries the token it was read under. The tokens are
+read again at most once every CHECK_SECONDS, in one query for all areas: an edit is seen by every process within that
+time.
 """
 
 import threading

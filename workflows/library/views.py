@@ -14,7 +14,7 @@ _PROBLEMS = {
     404: ("No such report", "This link leads to no report. Check that it was copied whole."),
     410: (
         "This link is no longer valid",
-        "It has expired or was revoked. Ask whoever sent it for a new one.",
+        "It has expired or was revoked. Ask anyone who sent it for a new one.",
     ),
 }
 

@@ -12,7 +12,7 @@ from workflows.library.prism import data as prism
 
 @at_worker_start
 def read_reference_data() -> None:
-    """Decision tables, obligations, assets and controls, known threats, risk factors, who is told."""
+    """Decision tables, obligations, assets and controls, known threats, risk factors, who is notified."""
     for name in DecisionTable.objects.values_list("name", flat=True):
         clearance.in_force(name)
     for load in (

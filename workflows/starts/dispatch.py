@@ -1,7 +1,7 @@
 """The one place that publishes to the broker. A message is a hint: if it cannot be sent, the work is found anyway.
 
 Note [Publishing]
-Whoever publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also
+Anyone who publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also
 while the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has
 its own, and so has the master), so a thread of its own sends the messages, and its callers wait with a deadline.
 

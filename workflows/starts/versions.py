@@ -77,7 +77,7 @@ def read(workflow: str, number: int | None) -> Version:
 
 
 def learn_clock(now: datetime) -> None:
-    """The database has just told its time."""
+    """The database has just reported its time."""
     global _clock
     with _lock:
         _clock = (now, time.monotonic())

@@ -1,13 +1,14 @@
-"""The transactional outbox: lifecycle events go into the event bus' journal with the change that they tell of.
+"""The transactional outbox: lifecycle events go into the event bus' journal with the change that they report.
 
 Note [Outbox]
-What is told (Note [Lifecycle events] in `core/lifecycle`) is written by the very statement that writes the change, so
-it is told if and only if the change is committed. From the journal it travels like any other event. It costs one more
-CTE, and that only where somebody wants it: with nobody interested the statements are the same as without this module.
+What is reported (Note [Lifecycle events] in `core/lifecycle`) is written by the very statement that writes the change,
+so it is reported if and only if the change is committed. From the journal it travels like any other event. It costs one
+more CTE, and that only where somebody wants it: with nobody interested the statements are the same as without this
+module.
 
 Note [Interest]
 Which types somebody wants is known to each process, and read again about once a second by a thread of its own (it is
-the event bus that knows how: `learn_interest_by`), never on the way of a run. So what is newly wanted is told from
+the event bus that knows how: `learn_interest_by`), never on the way of a run. So what is newly wanted is reported from
 about a second later on. A process that does not know yet waits for that thread once.
 """
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What somebody wants to be told."""
+    """What somebody wants to be reported."""
 
     #: of `lifecycle.TYPES`
     types: frozenset[str] = frozenset()
@@ -149,7 +150,7 @@ class Outbox:
         return statements, parameters
 
     def of_new(self, condition: str = "") -> tuple[str, list[str]]:
-        """The statement that writes what is told of runs that are inserted with it, and its parameters."""
+        """The statement that writes what is reported of runs that are inserted with it, and its parameters."""
         return announced(TELL_NEW).replace(CONDITION, condition), self.columns()
 
     def columns(self) -> list[str]:

@@ -57,7 +57,7 @@ class Writes:
         self.after: dict[str, Known] = {}
         #: whether losing this group could lose more than a repetition
         self.durable = False
-        #: what is told of all this: see `outbox`
+        #: what is reported of all this: see `outbox`
         self.outbox = outbox.Outbox(outbox.interest())
 
     def add_plan(
@@ -114,7 +114,7 @@ class Writes:
         waiting: dict[str, int] = defaultdict(int)
         view = run.snapshot.run
         lane = Lane(view.lane)
-        # Who begins a fan-out takes as much of it at once as who is told of it.
+        # Who begins a fan-out takes as much of it at once as who is notified of it.
         items_claimable = PORTION if claimable > 0 else 0
         for change in plan.steps:
             node = graph.steps[change.step]
@@ -262,7 +262,7 @@ _STEP_NAMES = "run_id, step, item, state, attempt, failures, lost, output, error
 _ENDS = ", ".join(f"'{state}'" for state in sorted(STEP_ENDS))
 
 
-# Moments that are told as ages count from one moment, or what came first could seem to have come last.
+# Moments that are notified as ages count from one moment, or what came first could seem to have come last.
 # A step that did not start again keeps the worker and the start of its last attempt.
 _UPDATE_STEPS = f""" updated AS (
 UPDATE workflows_steprun s

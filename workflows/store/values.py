@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it, and how PostgreSQL is told."""
+"""What goes into the store and comes out of it, and how PostgreSQL is asked."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

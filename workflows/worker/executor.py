@@ -63,7 +63,7 @@ _T = TypeVar("_T")
 
 @dataclass(eq=False)
 class _Running:
-    """A body that runs in a thread. Whoever takes it out of `Executor._running` reports on it."""
+    """A body that runs in a thread. Anyone who takes it out of `Executor._running` reports on it."""
 
     claim: Claim
     work: Work
@@ -90,7 +90,7 @@ class Executor:
         threads: int,
         took: Callable[[int], None] = lambda claims: None,
     ) -> None:
-        """took: is told how many ready steps were claimed, each time."""
+        """took: is given the number of ready steps were claimed, each time."""
         self.worker_id = worker_id
         self.lanes = list(lanes)
         self._threads = threads

@@ -22,7 +22,7 @@ from workflows.worker.hints import Hints
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks for ready work that nobody was told of
+#: seconds between two looks for ready work that nobody was notified of
 DRAIN_EVERY = 0.5
 #: runs taken at one look
 DRAIN_LIMIT = 50
@@ -48,7 +48,7 @@ class WorkerProcess:
         self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
         self._inbox = Inbox(self.worker_id, self._take_over)
         self._leaving = False
-        # Whoever sees this worker may hand a run over to it.
+        # Anyone who sees this worker may hand a run over to it.
         self._inbox.wait_until_it_listens()
         store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id)
         self._duties = [
@@ -130,7 +130,7 @@ class WorkerProcess:
 
 _current: WorkerProcess | None = None
 _ending = threading.Lock()
-#: on the monotonic clock: when the grace ends of a worker that was told to leave
+#: on the monotonic clock: when the grace ends of a worker that was asked to leave
 _leave_until: float | None = None
 
 
@@ -155,7 +155,7 @@ def received(lane: str, run_ids: Sequence[str]) -> None:
 
 
 def leave(*, grace: float, give_up: Callable[[], None]) -> None:
-    """The process is told to end: begin nothing new, and see to it that it ends.
+    """The process is asked to end: begin nothing new, and see to it that it ends.
 
     Celery waits for its threads for ever. If they are not through in `grace` seconds, what they do is handed back and
     `give_up` is called: it has to end the process, since a thread cannot be stopped.

@@ -14,7 +14,7 @@ def drop_connection(using: str = DEFAULT_DB_ALIAS) -> None:
     if connection.connection is not None:
         with contextlib.suppress(Exception):
             connection.connection.close()
-    # Whoever drops it does so because it is broken: what closing says of that is no news, and would end its caller.
+    # Anyone who drops it does so because it is broken: what closing says of that is no news, and would end its caller.
     with contextlib.suppress(Error):
         connection.close()
 

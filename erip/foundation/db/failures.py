@@ -1,4 +1,4 @@
-"""What a database error means for whoever got it. By SQLSTATE: Django's class of an error says too little.
+"""What a database error means for anyone who got it. By SQLSTATE: Django's class of an error says too little.
 
 Note [By SQLSTATE]
 A primary that was demoted answers a write with 25006, which psycopg2 and Django raise as InternalError, a class that
@@ -42,7 +42,7 @@ _ENDED = frozenset(
         "25P03",  # idle in a transaction for too long
     }
 )
-#: libpq's own words for errors of connecting that no second try mends; they carry no SQLSTATE
+#: libpq's own words for errors of connecting that no second try fixes; they carry no SQLSTATE
 _HOPELESS = ("password authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied")
 
 
@@ -109,7 +109,7 @@ def said(error: BaseException) -> str:
     """What may be said of an error to those who use ERIP, and kept where they read it.
 
     PostgreSQL's own words hold statements, names of columns and the values of others. They stay where they were raised:
-    of its errors the SQLSTATE is told, and what that means. Of any other error its text.
+    of its errors the SQLSTATE is reported, and what that means. Of any other error its text.
     """
     if not any(isinstance(each, psycopg2.Error | django.db.Error) for each in _chain(error)):
         return str(error).strip() or type(error).__name__

@@ -9,7 +9,7 @@ connection (PgBouncer in transaction mode) it must be off: ERIP_DB_PREPARE=false
 To prepare is not enough: as long as plans for the parameters at hand look cheaper, PostgreSQL makes one each time, and
 these do, because it cannot tell how long an array will be (measured: 299 plans for 299 claims, 300 for 300 starts; in
 one run of both, a lone run's median fell by a tenth and PostgreSQL's CPU time by a fifth without them). Therefore it is
-told to keep to the general plan.
+asked to keep to the general plan.
 
 A plan outlives the size of the tables that it was made for: one made while they were empty reads them from end to end,
 and goes on so while they grow (measured: a fifth of the throughput). Therefore it is made without sequential scans,

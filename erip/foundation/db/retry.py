@@ -6,8 +6,8 @@ within a budget: of the request where there is one, else ERIP_DB_RETRY_SECONDS. 
 run again by itself: what came before it in that transaction would be missing.
 
 A connection that breaks during COMMIT leaves the outcome unknown, so only what may happen twice is run again: what
-changes nothing the second time, or carries an id of its own by which it is found. `Attempt.unknown` tells whoever has
-to know that an earlier attempt may have been recorded.
+changes nothing the second time, or carries an id of its own by which it is found. `Attempt.unknown` tells anyone who
+has to know that an earlier attempt may have been recorded.
 """
 
 import contextlib

@@ -29,7 +29,7 @@ Scope = MutableMapping[str, Any]
 UNKNOWN = ""
 #: the key of an ASGI scope whose `client` is the client's own address already
 _KEY = "erip.client"
-#: one side of IPv6 is a /64 at least: whoever has one address of it has all
+#: one side of IPv6 is a /64 at least: anyone who has one address of it has all
 _IPV6_SITE = 64
 #: longer chains of proxies than anybody has; what is to the left is not read
 _LONGEST_CHAIN = 32
@@ -85,7 +85,7 @@ def is_trusted(address: str) -> bool:
 def resolve(peer: str, forwarded: Iterable[str]) -> str:
     """The client behind the connection from `peer`, whose X-Forwarded-For headers are `forwarded`, in their order.
 
-    See Note [Client address]. An entry that is no address ends the walk: whoever wrote it is the last one known.
+    See Note [Client address]. An entry that is no address ends the walk: anyone who wrote it is the last one known.
     """
     address = _parse(peer)
     if address is None:

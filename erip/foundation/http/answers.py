@@ -1,4 +1,5 @@
-"""Headers that every answer has, whoever made it: a probe, the front door, the light path, Django, or nobody in time.
+"""Headers that every answer has, no matter who made it: a probe, the front door, the light path, Django, or nobody in
+time.
 
 Django's middlewares set them on what passes through them. What they did not set is added here, at its strictest: a
 browser may not guess the type, frame, run or load anything of an answer that says nothing about it, and answers of the

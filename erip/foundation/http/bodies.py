@@ -1,7 +1,7 @@
 """Reads the body of a request: within a limit, no slower than a pace, and within the memory that there is for bodies.
 
 Note [The pace of a body]
-Whoever sends one byte a second keeps a request open for as long as it likes, and costs itself nothing. So a body has
+Anyone who sends one byte a second keeps a request open for as long as it likes, and costs itself nothing. So a body has
 some seconds to begin in, and must then arrive at a rate, counted from its start; and it has a longest time. What falls
 behind is ended with 408. The rate is far below that of a slow telephone, and far above that of a client that drips.
 """

@@ -1,7 +1,7 @@
 """The connections of a web process: how many there may be, and how long one may stand still.
 
 Note [Who holds a connection]
-A connection costs a file descriptor and some memory, and whoever opens one and says nothing pays nothing for it. So:
+A connection costs a file descriptor and some memory, and anyone who opens one and says nothing pays nothing for it. So:
 
 - The head of the first request has ERIP_HEAD_SECONDS to come in whole; that of a later one has the keep-alive time.
 - One address has ERIP_CONNECTIONS_PER_ADDRESS at most, and all together ERIP_CONNECTIONS. Over that the oldest one
@@ -12,7 +12,7 @@ A connection costs a file descriptor and some memory, and whoever opens one and 
   ERIP_STALLED are waited for at once, and then the oldest of the address that has the most is cut off at once.
 - Where the body of a request was not read, the answer says that the connection closes, and what still comes in is
   thrown away for a moment first. A socket closed with unread bytes is reset, and the answer is lost with it. It is read
-  slowly: whoever sends without end waits for us, not we for it.
+  slowly: anyone who sends without end waits for us, not we for it.
 """
 
 import asyncio

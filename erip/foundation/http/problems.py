@@ -141,7 +141,7 @@ def problem_of(error: Exception) -> Problem | None:
             {"Retry-After": f"{math.ceil(getattr(error, 'retry_after', 2))}"},
         )
     if is_unfit(error):
-        # Whoever reads the request should have refused it; the caller cannot be helped by a 500.
+        # Anyone who reads the request should have refused it; the caller cannot be helped by a 500.
         return Problem(422, "cannot-be-kept", f"The request cannot be kept: {said(error)}.")
     return None
 

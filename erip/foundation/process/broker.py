@@ -156,7 +156,8 @@ def transport_options(url: str, *, master: str, sentinel_password: str) -> dict[
         "ack_emulation": False,
         # Of the queues that have messages the one named first in -Q is served: by default they would take turns.
         "queue_order_strategy": "priority",
-        # By default none: whoever asks a frozen master would wait for ever. Above the second that BRPOP itself waits.
+        # By default none: anyone who asks a frozen master would wait for ever. Above the second that BRPOP itself
+        # waits.
         "socket_timeout": 3.0,
         # A host that is gone answers nothing at all.
         "socket_connect_timeout": 1.0,

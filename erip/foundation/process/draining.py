@@ -1,4 +1,4 @@
-"""Whether this process has been told to end and only finishes what it has begun. Said once; never taken back."""
+"""Whether this process has been asked to end and only finishes what it has begun. Said once; never taken back."""
 
 import threading
 from collections.abc import Callable

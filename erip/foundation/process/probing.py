@@ -13,7 +13,7 @@ class Probe:
     """What is known of a dependency. Any thread.
 
     Note [Probing]
-    An answer is good for `known_for` seconds; whoever comes after that starts one question, in a thread, and all who
+    An answer is good for `known_for` seconds; anyone who comes after that starts one question, in a thread, and all who
     come meanwhile wait for the same one. A dependency that fails keeps the time since which it has: one failed question
     in the middle of a failover, which is over in a second or three, must not take every process out of the load
     balancer's rotation at once, so `ok_within` forgives a failure for a while. A dependency that never answered since

@@ -1,10 +1,10 @@
 """What of the cluster's configuration in etcd this node obeys.
 
 Note [No commands from etcd]. Patroni takes most of its settings from etcd, and some of them are commands that it, or
-PostgreSQL, runs on each database host: callbacks, `archive_command`, methods that make a replica. So whoever can write
-to etcd would own these hosts. Here a node obeys what tells how the cluster behaves, and nothing that names a command, a
-library, a file or who may log in. Those stand in the node's own file (`patroni.yml`), where its administrator writes
-them: `archive_command` for instance under `postgresql: parameters:`.
+PostgreSQL, runs on each database host: callbacks, `archive_command`, methods that make a replica. So anyone who can
+write to etcd would own these hosts. Here a node obeys what tells how the cluster behaves, and nothing that names a
+command, a library, a file or who may log in. Those stand in the node's own file (`patroni.yml`), where its
+administrator writes them: `archive_command` for instance under `postgresql: parameters:`.
 
 What is obeyed is listed, and not what is refused: Patroni's next release may have another command.
 """

@@ -217,7 +217,7 @@ class Guard:
         self._stop = number
 
     def _rest(self, seconds: float) -> None:
-        """For `seconds`, whatever children do, or until we are told to stop."""
+        """For `seconds`, whatever children do, or until we are asked to stop."""
         until = time.monotonic() + seconds
         while self._stop is None and (left := until - time.monotonic()) > 0:
             self._pause(left)

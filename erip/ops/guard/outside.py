@@ -5,7 +5,7 @@ a primary, with what was true when it was cut off; and when the network is back 
 two primaries for as long as Patroni takes to see that it was replaced: half of all connections went to the old one for
 one to two seconds. Therefore its guard stops it as soon as neither etcd nor any other member has been heard for CUT_OFF
 seconds (`judgement`), which is about when the others have elected another. Patroni would come to the same verdict, as
-`failsafe_mode` demands that all members be seen, only later. Whoever hears one of them is not cut off.
+`failsafe_mode` demands that all members be seen, only later. Anyone who hears one of them is not cut off.
 """
 
 import time

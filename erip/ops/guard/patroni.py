@@ -3,7 +3,7 @@ PATRONI.YML`.
 
 Of the configuration in etcd it sees what `dynamic` lets through: Note [No commands from etcd] there.
 
-Note [The race's patience]. Whoever stands for election first asks every member that Patroni knows how far it is, and
+Note [The race's patience]. Anyone who stands for election first asks every member that Patroni knows how far it is, and
 waits two seconds for the answers; that is fixed in Patroni's code. Of a leader that is frozen or cut off nothing comes,
 so each such failover would take two seconds more. A member that says nothing within PATIENCE counts as it would after
 those two seconds: as unknown. That decides nothing wrongly: an unknown member gives no vote. The leader that has just

@@ -3,8 +3,8 @@
 Note [Peer watch]. A guard that died with its node cannot let go of the key. Each standby's guard looks at the leader's
 two ports, Patroni's and PostgreSQL's. When it finds both dead again and again, it cuts its own WAL receiver (Note [The
 cut]), looks once more meanwhile, and puts its vote beside Patroni's keys. When every synchronous standby has voted
-against the same leadership, whoever sees that first deletes the leader key, in one transaction that requires the key,
-the list of synchronous standbys and all votes to be unchanged. A vote is withdrawn before its cut ends.
+against the same leadership, no matter who sees that first deletes the leader key, in one transaction that requires the
+key, the list of synchronous standbys and all votes to be unchanged. A vote is withdrawn before its cut ends.
 
 It is safe if the verdict is wrong (a partition): without a synchronous standby the old leader can acknowledge nothing,
 and its Patroni steps down when it finds the key gone. What remains: a leader that comes back in the very moment between

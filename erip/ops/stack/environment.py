@@ -2,7 +2,7 @@
 
 Note [Least environment]
 Every process can be made to show its environment, by a fault of its own or by /proc. So none inherits what happens to
-stand in the environment of whoever started the stack (cloud keys, tokens of a build), and none gets a secret of the
+stand in the environment of anyone who started the stack (cloud keys, tokens of a build), and none gets a secret of the
 platform that it has no use for: PostgreSQL, Redis, etcd, HAProxy, the node guard and Flower get no setting of the
 platform at all, and of the platform's processes only workers send webhooks and mail.
 """

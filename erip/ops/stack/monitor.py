@@ -1,6 +1,6 @@
 """Flower that can only be read: `python -m erip.ops.stack.monitor --port=5555`.
 
-Flower as it comes sends any task and stops workers for whoever has its login, shows the broker's address with its
+Flower as it comes sends any task and stops workers for anyone who has its login, shows the broker's address with its
 password where there are several (Sentinel), answers `/metrics` to everybody, and loads the platform, with every secret
 in its environment. So this starts its web application without the platform:
 

@@ -22,7 +22,7 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class PrivateStack:
-    """A running stack. `env` is what the platform is told: DATABASE_URL, ERIP_BROKER_URL and so on."""
+    """A running stack. `env` is what the platform is given: DATABASE_URL, ERIP_BROKER_URL and so on."""
 
     state: State
     url: str

@@ -68,7 +68,7 @@ def choose_user(state: State) -> User | None:
 
 
 def server_home(state: State, user: User | None) -> Path:
-    """The folder for the servers' data, made for whoever runs them; remembered in the file `home`."""
+    """The folder for the servers' data, made for anyone who runs them; remembered in the file `home`."""
     if (elsewhere := state.root / "home").is_file():
         return _private_folder(Path(elsewhere.read_text().strip()), user)
     if user is None or user_can(user, lambda: _enterable(state.root.parent)):

@@ -140,7 +140,7 @@ def end_all(identities: Iterable[Identity], stack_id: str, *, patience: float = 
     found.pop(os.getpid(), None)
     for process in found.values():
         _signal(process, signal.SIGINT if _name(process).startswith("postgres") else signal.SIGTERM)
-    # Not psutil's wait: it would wait for whoever has to reap them, too.
+    # Not psutil's wait: it would wait for anyone who has to reap them, too.
     if not wait_until(lambda: not any(_runs(process) for process in found.values()), patience):
         for process in found.values():
             _signal(process, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a supervisor says: its progress to whoever started it, and who runs to everybody who may read the state."""
+"""What a supervisor says: its progress to anyone who started it, and who runs to everybody who may read the state."""
 
 import json
 import os
@@ -22,7 +22,7 @@ class Progress:
         if self._pipe is not None:
             try:
                 print(json.dumps(what), file=self._pipe, flush=True)
-            except OSError:  # whoever started us does not listen any more
+            except OSError:  # anyone who started us does not listen any more
                 self._pipe = None
 
     def done(self, title: str, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The platform's processes and what they are told: their command lines, settings and health."""
+"""The platform's processes and what they are given: their command lines, settings and health."""
 
 import os
 import signal
@@ -152,7 +152,7 @@ def env_file(values: dict[str, str]) -> str:
 
 
 def workers_registered(database: str, pids: set[int]) -> bool:
-    """Whether each of these worker processes has told PostgreSQL that it is at work.
+    """Whether each of these worker processes has reported to PostgreSQL that it is at work.
 
     Otherwise a first run would wait for a worker that is still loading, and its timeline would show that.
     """

@@ -2,9 +2,9 @@
 
 One process with one thread: it starts the servers of its layout (`single`, `ha`), has the database brought up to date,
 starts the platform, then waits for a signal or a child that died. What runs is written to supervisor.json at every
-change, for `status` and for whoever has to clean up after a crash. Whoever started it reads its progress from a pipe,
-as JSON lines: `{"step": …}`, `{"done": …, "seconds": …}`, `{"warning": …}`, and `{"ready": true}` or `{"failed": …}` as
-the last.
+change, for `status` and for anyone who has to clean up after a crash. Anyone who started it reads its progress from a
+pipe, as JSON lines: `{"step": …}`, `{"done": …, "seconds": …}`, `{"warning": …}`, and `{"ready": true}` or `{"failed":
+…}` as the last.
 """
 
 import fcntl

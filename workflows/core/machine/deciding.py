@@ -76,7 +76,7 @@ class Deciding:
 
     def take(self, happening: Happening) -> None:
         """This happened next."""
-        # Each by itself: whoever decides on some of them together decides the same as who decides one by one.
+        # Each by itself: anyone who decides on some of them together decides the same as who decides one by one.
         self._budget.renew()
         if isinstance(happening, StepHappening):
             node = self.graph.steps.get(happening.step)

@@ -18,7 +18,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 from erip.foundation.faults import Fault
 from erip.foundation.http.problems import BadRequest, PayloadTooLarge
 
-#: members or frames of one body; whoever compresses in blocks of 64 KiB needs 80 for the largest body
+#: members or frames of one body; anyone who compresses in blocks of 64 KiB needs 80 for the largest body
 MOST_PARTS = 1_024
 #: seconds of processor time; the largest body takes 0.02 s to 0.1 s
 MOST_SECONDS = 2.0

@@ -1,7 +1,7 @@
-"""Who is told of events, and how that went.
+"""Who is notified of events, and how that went.
 
-events_subscription     a webhook that is told of events
-events_delivery         an event that one of them is to be told of, until some time after it was
+events_subscription     a webhook that is notified of events
+events_delivery         an event that one of them is to be reported of, until some time after it was
 events_deliveryattempt  each time that this was tried
 events_streamedtype     lifecycle events that somebody has listened to lately: see `workflows.events.interest`
 """
@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 
 class Subscription(models.Model):
-    """A webhook that is told of events. Its secret is derived, not stored: Note [Secrets] in `subscriptions`."""
+    """A webhook that is notified of events. Its secret is derived, not stored: Note [Secrets] in `subscriptions`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     url = models.CharField(max_length=2048)

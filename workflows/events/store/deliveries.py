@@ -1,9 +1,9 @@
 """All SQL that changes deliveries.
 
 Note [Who delivers]
-A delivery is claimed by whoever locks the row of its subscription: so no two workers count at the same time what is in
-flight to it, and the limit holds over all of them. A claim is a lease: it ends at `due_at`, and if nothing was recorded
-until then (the worker is gone) the delivery is due again. `attempts` is the claim's fencing token.
+A delivery is claimed by anyone who locks the row of its subscription: so no two workers count at the same time what is
+in flight to it, and the limit holds over all of them. A claim is a lease: it ends at `due_at`, and if nothing was
+recorded until then (the worker is gone) the delivery is due again. `attempts` is the claim's fencing token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,8 +57,8 @@ class Outcome:
 
 
 def insert_deliveries(new: Sequence[NewDelivery]) -> int:
-    """Events that subscriptions are to be told of, in the caller's transaction. Those that were disabled meanwhile are
-    left out. Returns how many there are."""
+    """Events that subscriptions are to be reported of, in the caller's transaction. Those that were disabled meanwhile
+    are left out. Returns how many there are."""
     columns = [
         to_array(column)
         for column in zip(

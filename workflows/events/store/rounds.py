@@ -1,6 +1,6 @@
 """What a consumer does in one transaction. See Note [Once] in `workflows.events`.
 
-All functions but `waiting` belong into one transaction, in this order: `read`, `take_fresh`, `log`, the effects,
+All functions but `waiting` belong in one transaction, in this order: `read`, `take_fresh`, `log`, the effects,
 `finish`.
 
 Note [Rounds commit lazily]

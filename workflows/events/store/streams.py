@@ -11,7 +11,7 @@ from workflows.events.conf import conf
 REMEMBERED = 600.0
 #: the row that says that anybody listens at all, to whatever
 ANYBODY = "(anybody)"
-#: what processes with listeners are told by: that the log has grown
+#: what processes with listeners are notified by: that the log has grown
 LOGGED_CHANNEL = "erip_logged"
 
 

@@ -41,7 +41,7 @@ def lock_cases(keys: Sequence[str]) -> tuple[datetime, dict[str, datetime]]:
     return now, {_hex(key): until for key, until, _ in rows if until is not None}
 
 
-# The row of a new case is made to be locked: the time at which it is read is after that of whoever held it before.
+# The row of a new case is made to be locked: the time at which it is read is after that of anyone who held it before.
 # Until it has a window it says -infinity, which Python has no word for.
 _LOCK_CASES = """
 INSERT INTO events_triggermark AS mark (key, until)

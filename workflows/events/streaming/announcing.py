@@ -1,4 +1,4 @@
-"""Whoever consumes tells those who stream that the log has grown: once for each round, while anybody listens."""
+"""Anyone who consumes tells those who stream that the log has grown: once for each round, while anybody listens."""
 
 import time
 from collections.abc import Sequence
@@ -29,5 +29,5 @@ class StreamsEffect:
         return streams.announce if self._anybody else None
 
     def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
-        """Whoever streams reads the log from where he likes."""
+        """Anyone who streams reads the log from where he likes."""
         raise LookupError("streams are not replayed to: connect with the Last-Event-ID to begin at")

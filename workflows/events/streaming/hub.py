@@ -119,8 +119,8 @@ class Hub:
     # --- for the process
 
     def close(self, reason: str) -> None:
-        """End all streams. One that begins after that is told the same, and comes back: to another process, if the load
-        balancer has looked by then. (An error in its place would end a browser's EventSource for good.)"""
+        """End all streams. One that begins after that is given the same, and comes back: to another process, if the
+        load balancer has looked by then. (An error in its place would end a browser's EventSource for good.)"""
         with self._lock:
             self._closing = reason
             for mailbox in self._mailboxes:

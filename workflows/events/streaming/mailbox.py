@@ -54,7 +54,7 @@ class Mailbox:
         self._call(self._receive, messages)
 
     def close(self, reason: str) -> None:
-        """Nothing more comes; the listener is told why."""
+        """Nothing more comes; the listener is given the reason."""
         self._call(self._close, reason)
 
     def cancel(self) -> None:
@@ -95,7 +95,7 @@ class Mailbox:
         return self._received == self.sent and not self._waiting
 
     async def news(self, seconds: float) -> bool:
-        """Wait until there is something to take, or to be told, for so long at most. Returns whether there is."""
+        """Wait until there is something to take, or to be reported, for so long at most. Returns whether there is."""
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()

@@ -16,7 +16,7 @@
 Conditions: numbers `{gt, gte, lt, lte, eq}` (together: and), words a word, `{in: [...]}`, `{at_least}`, `{at_most}`,
 flags true or false. A fact that is not known matches a row only if the row says nothing about it.
 
-Note [Cells]. Along each field only finitely many conditions can be told apart: the thresholds that rows mention, and
+Note [Cells]. Along each field only finitely many conditions can be distinguished: the thresholds that rows mention, and
 the stretches between them. One value stands for each such cell, and a row's condition is the set of cells that it
 accepts, as the bits of an int. A row is then a box of bit sets, and "is this row ever reached?" is a subtraction of
 boxes: exact, without sampling. The cells are made with the very function that decides, so the two cannot disagree.

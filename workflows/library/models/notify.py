@@ -1,4 +1,4 @@
-"""Who is told, and who has been told."""
+"""Who is notified, and who has been notified."""
 
 from django.core.exceptions import ValidationError
 from django.db import models

@@ -1,4 +1,4 @@
-"""Who is told by default, and what has been delivered."""
+"""Who is notified by default, and what has been delivered."""
 
 from collections.abc import Sequence
 

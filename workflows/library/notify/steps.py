@@ -47,7 +47,7 @@ def send(data: NotifyInput, ctx: StepContext) -> NotifyOutput:
     wanted = [("email", address) for address in data.email] + [("webhook", url) for url in data.webhook]
     wanted = list(dict.fromkeys(wanted or store.targets(ctx.workflow)))
     if not wanted:
-        return NotifyOutput(note="no recipient is given, and no notification target is entered: nobody was told")
+        return NotifyOutput(note="no recipient is given, and no notification target is entered: nobody was notified")
     before = store.delivered(ctx.idempotency_key)
     results = {
         one: DeliveryResult(target=one[1], kind=one[0], detail=before[_key(*one)], already_sent=True)

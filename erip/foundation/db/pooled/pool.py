@@ -5,9 +5,9 @@ so without a pool each of them would open one.
 
 Note [Generations]
 After a failover all connections are as dead as the first that is found so, but each of them would fail a caller before
-it is dropped. Each connection belongs to the generation of the pool in which it was opened. Whoever finds one broken,
-or leading to a server that takes no writes any more, begins the next generation: those of former ones are closed when
-they come back or are about to be handed out. One failover has at most those as victims who were at work.
+it is dropped. Each connection belongs to the generation of the pool in which it was opened. Anyone who finds one
+broken, or leading to a server that takes no writes any more, begins the next generation: those of former ones are
+closed when they come back or are about to be handed out. One failover has at most those as victims who were at work.
 
 Note [Trimming]
 SQLAlchemy closes a connection that comes back beyond the pool's size at once, and the next thread opens another: 500

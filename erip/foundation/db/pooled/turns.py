@@ -1,10 +1,10 @@
-"""Who gets the next connection: whoever has waited longest.
+"""Who gets the next connection: anyone who has waited longest.
 
 Note [In turn]
-SQLAlchemy's queue wakes a waiter when a connection comes back, but whoever asks first then takes it, and that is mostly
-the thread that has just returned one: it still runs. Of 50 threads on 20 connections some waited for as long as the
-others worked. So a connection that comes back while somebody waits is handed over to that one, before anybody else can
-ask; the queue behind never has to make anybody wait.
+SQLAlchemy's queue wakes a waiter when a connection comes back, but anyone who asks first then takes it, and that is
+mostly the thread that has just returned one: it still runs. Of 50 threads on 20 connections some waited for as long as
+the others worked. So a connection that comes back while somebody waits is handed over to that one, before anybody else
+can ask; the queue behind never has to make anybody wait.
 
 Note [Growing]
 Opening a connection costs PostgreSQL many times what a short statement does: a process, a login, caches, and the plans

@@ -62,7 +62,7 @@ def served(headers: LightHeaders, scheme: str) -> bool:
 
 
 def scheme_of(headers: LightHeaders, scope_scheme: str) -> str:
-    """As HttpRequest.scheme, which see."""
+    """As HttpRequest.scheme, see there."""
     if settings.SECURE_PROXY_SSL_HEADER:
         variable, secure = settings.SECURE_PROXY_SSL_HEADER
         value = headers.get(variable.removeprefix("HTTP_").replace("_", "-"))

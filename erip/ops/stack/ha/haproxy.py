@@ -32,7 +32,7 @@ class HaProxy(Node):
 
     @property
     def database(self) -> str:
-        """What goes into DATABASE_URL: the primary, whoever that is."""
+        """What goes into DATABASE_URL: the primary, no matter who that is."""
         return self._url(self.balancer.rw_port)
 
     @property

@@ -16,7 +16,7 @@ from erip.ops.stack.state import write_private
 
 @dataclass
 class Node(ABC):
-    """One server; `folder` holds its configuration and data, for nobody but `user` (None: whoever runs this)."""
+    """One server; `folder` holds its configuration and data, for nobody but `user` (None: anyone who runs this)."""
 
     name: str
     binary: Binary

@@ -1,4 +1,4 @@
-"""Who leads: asked anew each time, as roles move. For `status`, and for whoever injects faults."""
+"""Who leads: asked anew each time, as roles move. For `status`, and for anyone who injects faults."""
 
 import json
 import urllib.request

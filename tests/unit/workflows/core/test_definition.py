@@ -1,4 +1,4 @@
-"""Definitions: a good one becomes a graph, a bad one is told everything that is wrong with it."""
+"""Definitions: a good one becomes a graph, a bad one shows everything that is wrong with it."""
 
 import json
 from collections.abc import Mapping

@@ -37,7 +37,8 @@ class EventsStream(APIView):
         summary="Listen to events",
         description=(
             "Server-sent events (`text/event-stream`), each with a CloudEvent in structured JSON as its `data`, as "
-            "they are logged; those of a subject in their order. Whoever connects again with the last one's `id` goes "
+            "they are logged; those of a subject in their order. Anyone who connects again with the last one's "
+            "`id` goes "
             "on after it. An event named `end` says why the stream ends: `too_slow`, `shutting_down`, `access_ended`."
         ),
         parameters=[

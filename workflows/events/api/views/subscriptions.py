@@ -62,7 +62,7 @@ def _with_secret(shown: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _need_the_owner(caller: Any, each: Subscription) -> None:
-    """Whoever has the secret can forge what the receiver believes. Raises OthersSecret.
+    """Anyone who has the secret can forge what the receiver believes. Raises OthersSecret.
 
     Administrators may, and members of staff with the permission, who may do the same in the admin. What a command has
     made, or a caller who may not come in any more, belongs to all operators.

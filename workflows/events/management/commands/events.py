@@ -1,4 +1,4 @@
-"""manage.py events status|dead-letters|retry|discard|replay: look at the event bus, and mend what could not be done."""
+"""manage.py events status|dead-letters|retry|discard|replay: look at the event bus, and fix what could not be done."""
 
 from argparse import ArgumentParser
 from typing import Any

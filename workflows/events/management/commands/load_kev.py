@@ -1,4 +1,4 @@
-"""manage.py load_kev FILE: load CISA's Known Exploited Vulnerabilities catalogue, and tell of its entries."""
+"""manage.py load_kev FILE: load CISA's Known Exploited Vulnerabilities catalogue, and report its entries."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             "--as-events",
             action="store_true",
             help="hand each entry to the event bus as an atlas.vulnerability.discovered event; "
-            "one that was told before takes no effect again",
+            "one that was notified before takes no effect again",
         )
         parser.add_argument("--allow-older", action="store_true", help="accept an older release than the one loaded")
 
@@ -67,7 +67,7 @@ def _tell(catalogue: Catalogue) -> int:
     try:
         return tell_of(catalogue)
     except WorkflowsError as error:
-        raise CommandError(f"the catalogue is loaded, but not all of it was told: {error}") from error
+        raise CommandError(f"the catalogue is loaded, but not all of it was reported: {error}") from error
 
 
 def _read(name: str) -> bytes:

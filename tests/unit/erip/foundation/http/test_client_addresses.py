@@ -28,7 +28,7 @@ def scope(peer, *forwarded, kind="http"):
     ("peer", "forwarded", "client"),
     [
         (CLIENT, [], CLIENT),
-        (CLIENT, [OTHER], CLIENT),  # whoever is no proxy writes what it likes
+        (CLIENT, [OTHER], CLIENT),  # anyone who is no proxy writes what it likes
         (PROXY, [], PROXY),
         (PROXY, [CLIENT], CLIENT),
         (PROXY, [f"{OTHER}, {CLIENT}"], CLIENT),  # the left one came with the request

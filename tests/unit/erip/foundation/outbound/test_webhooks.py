@@ -74,7 +74,7 @@ def test_an_address_in_the_url_is_checked_however_it_is_written(url: str) -> Non
 
 @contextmanager
 def server(answer: bytes | None, *, drip: float = 0.0) -> Iterator[tuple[int, list[bytes]]]:
-    """Takes connections one by one, keeps what was sent, answers, drips bytes if told to, and closes."""
+    """Takes connections one by one, keeps what was sent, answers, drips bytes if asked to, and closes."""
     listening = socket.create_server(("127.0.0.1", 0))
     received: list[bytes] = []
     stop = threading.Event()

@@ -1,6 +1,6 @@
 """Patroni's race waits less for members that say nothing: what of Patroni's own code this rests on.
 
-In a process of its own: Patroni changes the umask of whoever imports it.
+In a process of its own: Patroni changes the umask of anyone who imports it.
 """
 
 import json
