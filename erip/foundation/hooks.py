@@ -75,8 +75,11 @@ class Duty:
         self._at = 0.0
 
     def __call__(self) -> None:
-        if time.monotonic() >= self._at and not self.do():
-            self._at = time.monotonic() + self._every
+        if time.monotonic() < self._at:
+            return
+        # Set before, too: a duty that fails every time must not fail in every round, and keep the others from theirs.
+        self._at = time.monotonic() + self._every
+        self._at = 0.0 if self.do() else time.monotonic() + self._every
 
 
 def periodic_duty(every: float) -> Callable[[Callable[[], object]], Duty]:

@@ -75,7 +75,8 @@ class Service:
         self._needed = needed
         self._lingers = lingers
         self._forget_thread()
-        _all.add(self)
+        with _all_lock:
+            _all.add(self)
 
     def _forget_thread(self) -> None:
         self._lock = threading.Lock()
@@ -93,8 +94,10 @@ class Service:
             if self._thread is None:
                 self._stopping.clear()
                 self._woken.clear()
-                self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                # Only then is it ours: a process that may have no more threads can try again later.
+                thread.start()
+                self._thread = thread
         return self
 
     def stop(self, seconds: float | None = STOPS_WITHIN) -> bool:
@@ -159,16 +162,16 @@ class Service:
     # --- the thread
 
     def _run(self) -> None:
-        left = False
+        cleaned = False
         try:
             self._begin()
-            left = self._take_turns()
+            cleaned = self._take_turns()
         finally:
-            if not left:
+            if not cleaned:
                 self._clean()
 
     def _take_turns(self) -> bool:
-        """Until it is stopped (False) or not needed any more (True)."""
+        """Until it is stopped or not needed any more. Returns whether it was cleaned up."""
         first, most = self._back_off
         rest, idle_since = first, None
         if self._delay:
@@ -197,9 +200,11 @@ class Service:
                 if time.monotonic() - idle_since >= self._lingers and self._leave():
                     return True
         with self._lock:
+            # Under the lock: the next `start` finds everything cleaned up.
+            self._clean()
             if self._thread is threading.current_thread():
                 self._thread = None
-        return False
+        return True
 
     def _leave(self) -> bool:
         """Under the lock: the next `start` begins another thread, which must find everything cleaned up."""
@@ -228,13 +233,18 @@ def once(name: str, function: Callable[[], object]) -> threading.Thread:
 
 def dead() -> list[str]:
     """The names of the services of this process whose threads are gone though nobody stopped them."""
-    return sorted({service.name for service in list(_all) if service.has_died})
+    with _all_lock:
+        services = list(_all)
+    return sorted({service.name for service in services if service.has_died})
 
 
 _all: "WeakSet[Service]" = WeakSet()
+_all_lock = threading.Lock()
 
 
 def _after_fork() -> None:
+    global _all_lock
+    _all_lock = threading.Lock()
     for service in list(_all):
         service._forget_thread()
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import environ
-
 from .declared import Declarations
 
 _env = Declarations("Database")
@@ -145,13 +143,13 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 #: connection parameters for sessions that must not go through a pooler; None: those of DATABASE_URL
 ERIP_DB_DIRECT: dict[str, Any] | None = (
-    _database(environ.Env.db_url_config(ERIP_DB_DIRECT_URL), "erip") if ERIP_DB_DIRECT_URL else None
+    _database(_env.database_of("ERIP_DB_DIRECT_URL", ERIP_DB_DIRECT_URL), "erip") if ERIP_DB_DIRECT_URL else None
 )
 #: aliases of the replicas, in the order of their URLs
 ERIP_REPLICAS = [f"replica{number}" for number in range(1, len(ERIP_REPLICA_URLS) + 1)]
 for _alias, _url in zip(ERIP_REPLICAS, ERIP_REPLICA_URLS, strict=True):
     DATABASES[_alias] = {
-        **_database(environ.Env.db_url_config(_url), "erip-reads", limits=ERIP_DB_PREPARE),
+        **_database(_env.database_of("ERIP_REPLICA_URLS", _url), "erip-reads", limits=ERIP_DB_PREPARE),
         "TEST": {"MIRROR": "default"},
     }
 DATABASE_ROUTERS = ["erip.foundation.db.router.Router"]

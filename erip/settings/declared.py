@@ -40,6 +40,11 @@ DECLARED: dict[str, Declared] = {}
 #: by name: what is wrong with its value
 _faults: dict[str, str] = {}
 _environment = environ.Env()
+#: kinds whose default is written as text
+_PARSED: dict[str, Callable[[str], Any]] = {
+    "database URL": environ.Env.db_url_config,
+    "e-mail URL": environ.Env.email_url_config,
+}
 # Mail where no server is named; the library's own default prints it, and what is printed ends up in a log.
 environ.Env.EMAIL_SCHEMES["nomail"] = "erip.foundation.outbound.nomail.NoMail"
 
@@ -68,10 +73,18 @@ class Declarations:
         return self._read(_environment.list, name, "list", default, about, shown)  # type: ignore[no-any-return]
 
     def email_url(self, name: str, default: str, about: str) -> dict[str, Any]:
-        return self._read(_environment.email_url, name, "URL", default, about, secret=True)  # type: ignore[no-any-return]
+        return self._read(_environment.email_url, name, "e-mail URL", default, about, secret=True)  # type: ignore[no-any-return]
 
     def database_url(self, name: str, default: str, about: str, *, shown: str | None = None) -> dict[str, Any]:
-        return self._read(_environment.db_url, name, "URL", default, about, shown, secret=True)  # type: ignore[no-any-return]
+        return self._read(_environment.db_url, name, "database URL", default, about, shown, secret=True)  # type: ignore[no-any-return]
+
+    def database_of(self, name: str, url: str) -> dict[str, Any]:
+        """What Django needs to know of the database of this URL, which came from the setting `name`."""
+        try:
+            return environ.Env.db_url_config(url)  # type: ignore[no-any-return]
+        except (ValueError, ImproperlyConfigured):
+            _faults[name] = "is not a database URL"
+            return environ.Env.db_url_config("postgres://127.0.0.1/erip")  # type: ignore[no-any-return]
 
     def mention(self, name: str, kind: str, default: str, about: str, *, secret: bool = False) -> None:
         """A variable that is read elsewhere: by the local stack, gunicorn or a probe, which know no Django."""
@@ -94,7 +107,7 @@ class Declarations:
             return read(name, default=default)
         except (ValueError, ImproperlyConfigured):
             _faults[name] = "is neither true nor false" if kind == "yes or no" else f"is not a {kind}"
-            return default
+            return _PARSED[kind](default) if kind in _PARSED else default
 
 
 def check() -> None:

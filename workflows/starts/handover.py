@@ -26,6 +26,7 @@ from django.db import transaction
 
 from erip.foundation.process.background import database_service
 from erip.foundation.process.listener import listener
+from erip.foundation.service import once
 from workflows import store
 from workflows.starts import dispatch
 from workflows.store import WORKER_CHANNEL
@@ -127,4 +128,5 @@ class Inbox:
         """Each is a lane and a run's id."""
         hints = [(lane, run_id) for lane, _, run_id in (payload.partition(" ") for payload in payloads)]
         if not self._take([run_id for _, run_id in hints]):
-            dispatch.hint(hints)
+            # Not here: while the broker is slow, all that the process listens for would wait behind it.
+            once("hint", lambda: dispatch.hint(hints))

@@ -52,9 +52,21 @@ class WorkerProcess:
         self._inbox.wait_until_it_listens()
         store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id)
         self._duties = [
-            database_service("heartbeat", self._beat, every=settings.heartbeat, delay=True).start(),
-            database_service("drain", self._drain, every=DRAIN_EVERY, delay=True).start(),
-            database_service("due", self._release_due, every=DUE_EVERY, delay=True).start(),
+            # A failed turn is repeated as soon as a good one: after an outage the leader gives the workers one lease
+            # to be heard again.
+            database_service(
+                "heartbeat",
+                self._beat,
+                every=settings.heartbeat,
+                delay=True,
+                back_off=(min(0.2, settings.heartbeat), settings.heartbeat),
+            ).start(),
+            database_service(
+                "drain", self._drain, every=DRAIN_EVERY, delay=True, back_off=(DRAIN_EVERY, DRAIN_EVERY)
+            ).start(),
+            database_service(
+                "due", self._release_due, every=DUE_EVERY, delay=True, back_off=(DUE_EVERY, DUE_EVERY)
+            ).start(),
         ]
         log.info("worker_registered", worker=name, worker_id=self.worker_id, lanes=list(lanes))
 
@@ -123,8 +135,11 @@ class WorkerProcess:
         if not self._leaving:
             self.leave()
         self.executor.stop(grace=grace)
+        # All of them first, so that they end side by side.
         for duty in self._duties:
-            duty.stop()
+            duty.stop(0)
+        for duty in self._duties:
+            duty.join()
         store.stop_worker(self.worker_id)
 
 

@@ -25,7 +25,8 @@ class GroupCommit(Generic[Work]):
         """
         self._write = write
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._service = database_service(name, self._turn, keeps=keeps, unhurried=unhurried)
+        # No rest after a group that failed: the next one is somebody else's.
+        self._service = database_service(name, self._turn, keeps=keeps, unhurried=unhurried, back_off=(0.0, 0.0))
         self._service.start()
 
     def put(self, work: Work) -> None:

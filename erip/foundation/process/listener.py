@@ -155,7 +155,8 @@ class Listener:
             self._clock = watched_clock(self._raw)
             self._lived = time.monotonic()
         self._follow()
-        readable, _, _ = select.select([self._raw, self._bell], [], [], 1.0)
+        # What came in together with an answer lies there already.
+        readable, _, _ = select.select([self._raw, self._bell], [], [], 0.0 if self._raw.notifies else 1.0)
         if self._bell in readable:
             with contextlib.suppress(OSError):
                 self._bell.recv(4096)
@@ -176,7 +177,12 @@ class Listener:
                     ear.needed_at = now
                 elif now - ear.needed_at > EAR_LINGERS:
                     ear.is_open = False
-                    self._ears.remove(ear)
+                    if ear.needed():
+                        # Somebody came meanwhile, and saw it open.
+                        ear.is_open, ear.needed_at = True, now
+                    else:
+                        self._ears.remove(ear)
+                        ear._listening(None)
             ears = list(self._ears)
         wanted = {ear.channel for ear in ears}
         if new := wanted - self._listens_to:

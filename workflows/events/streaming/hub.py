@@ -154,11 +154,13 @@ class Hub:
     def _clean(self) -> None:
         """After an error, and when nobody listens any more. After an error it goes on from where it stands."""
         drop_connection()
-        if not self._open and not self._mailboxes:
-            self._ready.clear()
-            ear, self._ear = self._ear, None
-            if ear is not None:
-                ear.close()
+        ear = None
+        with self._lock:
+            if not self._open and not self._mailboxes:
+                self._ready.clear()
+                ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.close()
 
     def _catch_up(self) -> None:
         more = True

@@ -111,3 +111,21 @@ def test_a_duty_goes_on_while_there_is_more_and_rests_afterwards(monkeypatch: py
     for now[0] in (1000.0, 1000.25, 1000.5, 1059.0, 1060.25):
         duty()
     assert calls == [1000.0, 1000.25, 1060.25]
+
+
+def test_a_duty_that_fails_rests_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Otherwise it would fail in every round of the leader, and keep the duties behind it from theirs.
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    calls: list[float] = []
+
+    def fail() -> bool:
+        calls.append(now[0])
+        raise ValueError("a month that cannot be dropped")
+
+    duty = Duty(fail, 60.0)
+    with pytest.raises(ValueError, match="month"):
+        duty()
+    now[0] += 1.0
+    duty()
+    assert calls == [1000.0]

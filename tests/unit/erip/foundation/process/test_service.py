@@ -188,3 +188,33 @@ def test_a_group_that_fails_does_not_stop_the_next_one() -> None:
     commit.put(2)
     assert seen.get(timeout=PATIENCE) == 2
     commit.stop(PATIENCE)
+
+
+def test_a_process_that_may_have_no_more_threads_can_start_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+    service = Service("late", turns, every=0.001)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            service.start()
+    service.start()
+    assert turns.wait() == 1
+    assert service.stop()
+
+
+def test_it_is_cleaned_up_before_it_can_begin_again(made: list[Service]) -> None:
+    order: list[str] = []
+    turns = Turns()
+    service = Service(
+        "again", turns, every=0.001, begin=lambda: order.append("begin"), clean=lambda: order.append("clean")
+    )
+    made.append(service)
+    for _ in range(20):
+        service.start()
+        turns.wait()
+        assert service.stop()
+    assert order == ["begin", "clean"] * 20

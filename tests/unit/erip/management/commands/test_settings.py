@@ -32,6 +32,9 @@ def test_every_value_that_cannot_be_read_is_named_at_once() -> None:
         "ERIP_LEASE_SECONDS": "3s",
         "ERIP_DB_PREPARE": "maybe",
         "ERIP_EVENT_PARTITIONS": "1e3",
+        "DATABASE_URL": "postgres://a@h:xx/y",
+        "ERIP_DB_DIRECT_URL": "postgres://a@h:xx/y",
+        "ERIP_EMAIL_URL": "smtp://h:xx",
     }
     done = subprocess.run(
         [sys.executable, "manage.py", "check"],
