@@ -1,8 +1,9 @@
-"""Attempts to sign in: whether one may be made now, and what became of it. See Note [Slowing logins] in `slowing`.
+"""Attempts to sign in: whether one may be made now, and whether it succeeded. See Note [Slowing logins] in `slowing`.
 
 An attempt is counted before the password is looked at, so that a thousand attempts at once are a thousand failures, and
 is taken back if the password was right. It is written by hand because the libraries for this count failures after the
-fact, lock where a delay is meant, and know no recognised owners. Names and addresses are stored as keyed digests only.
+fact, lock accounts instead of delaying attempts, and do not recognise owners. Names and addresses are stored as keyed
+digests only.
 """
 
 import hashlib
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 #: for how long an owner is recognised by the browser, or by the address
 RECOGNISED_FOR: Final = timedelta(days=180)
-#: seconds between two times that a process forgets what is old
+#: seconds between two clean-ups of old counters by one process
 SWEEP_EVERY: Final = 3_600.0
 _SALT: Final = "erip.access.device"
 
@@ -56,7 +57,7 @@ class Attempt:
 
     place: the account at this address
     own: counters of the account's own attempts from here, which a right password clears
-    shared: counters of others too, which forget this attempt and no more
+    shared: counters shared with others, which forget only this attempt
     """
 
     place: str
@@ -102,8 +103,8 @@ def succeeded(attempt: Attempt) -> None:
 
 
 def remember_device(request: HttpRequest, response: HttpResponseBase, username: str, password_hash: str) -> None:
-    """Have the browser show, the next time, that this account was signed in with it. What it shows ends with the
-    password."""
+    """Set a cookie by which the browser is recognised the next time as one that signed in to this account. It is valid
+    until the password changes."""
     account = account_of(username)
     device = _device(request, username) or get_random_string(22)
     response.set_cookie(
@@ -119,7 +120,7 @@ def remember_device(request: HttpRequest, response: HttpResponseBase, username: 
 
 def forget(username: str | None = None) -> int:
     """Forget the failures at one account, or all of them; how many counters there were. Addresses are forgotten only
-    with all, since nobody knows whom they guessed at."""
+    when all failures are, since nobody knows which accounts they guessed at."""
     counters = LoginCounter.objects.all()
     if username is not None:
         counters = counters.filter(account=account_of(username))
@@ -127,7 +128,7 @@ def forget(username: str | None = None) -> int:
 
 
 def account_of(username: str) -> str:
-    """By what the failures at an account are counted: another case of its name is the same."""
+    """The key under which failures at an account are counted: upper and lower case of its name are the same."""
     return _key("name", unicodedata.normalize("NFKC", username).casefold())
 
 
@@ -144,7 +145,7 @@ def network_of(address: str) -> str:
 
 
 def _count(attempt: Attempt, account: str) -> float:
-    """Count an attempt by all of its counters, or by none: then the seconds until it may be made."""
+    """Count an attempt in all of its counters, or in none; then return the seconds until it may be made."""
     limits = {**attempt.own, **attempt.shared}
     with transaction.atomic():
         now = _now()
@@ -180,12 +181,12 @@ def _count(attempt: Attempt, account: str) -> float:
 
 
 def _locked(keys: Iterable[str]) -> list[LoginCounter]:
-    # In one order everywhere, so that two attempts wait for each other and never in a circle.
+    # In the same order everywhere, so that two attempts may wait for each other but never deadlock.
     return list(LoginCounter.objects.select_for_update().filter(key__in=list(keys)).order_by("key"))
 
 
 def _now() -> datetime:
-    """By the database's clock, which all processes share."""
+    """Uses the database's clock, which all processes share."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -211,7 +212,7 @@ def _is_known(place: str) -> bool:
 
 
 def _device(request: HttpRequest, username: str) -> str | None:
-    """Which browser of the account's owner this is; None if it is none of them."""
+    """Which of the owner's known browsers this is; None for any other browser."""
     account = account_of(username)
     cookie = request.COOKIES.get(_cookie(account))
     if cookie is None:
@@ -238,6 +239,7 @@ def _password_tag(password_hash: str) -> str:
 
 
 def _key(kind: str, *parts: str) -> str:
-    """What stands for these in the tables: 64 hexadecimal digits, which say nothing without ERIP_SECRET_KEY."""
+    """The digest that stands for these texts in the tables: 64 hexadecimal digits, meaningless without
+    ERIP_SECRET_KEY."""
     text = "\0".join([kind, *parts]).encode("utf-8", "surrogatepass")
     return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()

@@ -1,16 +1,16 @@
 """What a JSON value is: decided here, for every door through which one comes in and for all that is stored.
 
 Note [Values]
-What is accepted reads back equal, wherever it was kept: in a text, in PostgreSQL's jsonb, in Python. So a value is
+An accepted value reads back equal wherever it was stored: in a text, in PostgreSQL's jsonb, in Python. So a value is
 - an object whose keys are all different, a list, a string, a number, true, false or null, at most 64 levels of them;
 - a string of any Unicode characters but U+0000, which PostgreSQL cannot keep; half a surrogate pair is no character;
 - a whole number of 64 bits, -2**63 to 2**64 - 1, if it is written without a fraction and without an exponent. A longer
   one would be rounded, so it is refused;
-- else a double (IEEE 754): rounded to the next one, and refused if it is none (1e400, NaN). A minus before a zero, and
-  the point of a number that is whole, may be lost: they are no part of its value.
+- any other number, as a double (IEEE 754): rounded to the nearest one, and refused if there is none (1e400, NaN). The
+  minus of a negative zero and the decimal point of a whole number may be lost: they are not part of the value.
 
-jsonb writes 1e22 as `10000000000000000000000`. That is a double still, which `load` knows and Python's json does not:
-it makes an integer that neither CEL nor orjson takes. Therefore whatever ERIP has stored is read by `load` alone.
+jsonb writes 1e22 as `10000000000000000000000`. That is still a double. `load` knows this; Python's json does not, and
+makes an integer that neither CEL nor orjson accepts. Therefore everything that ERIP has stored is read by `load` alone.
 """
 
 import json
@@ -26,13 +26,14 @@ import orjson
 from erip.foundation.faults import Fault, join
 
 MAX_DEPTH = 64
-#: of values that ERIP makes of others: a step's input, with a run's in it. What writes and checks them bears 200.
+#: of values that ERIP builds from others: a step's input that contains a run's. The code that writes and checks them
+#: handles 200.
 MAX_DEPTH_INSIDE = 192
 #: of one value, at most
 MAX_FAULTS = 50
 INTEGERS = range(-(2**63), 2**64)
 
-#: turns every digit into a 0: nineteen of them are found 20 times faster so than by a pattern
+#: turns every digit into a 0: this finds nineteen digits in a row 20 times faster than a pattern does
 _DIGITS = bytes(ord("0") if c in b"0123456789" else c for c in range(256))
 _MANY = b"0" * 19
 _NO_BRACKETS = bytes(c for c in range(256) if c not in b"[{")
@@ -62,7 +63,8 @@ def read(text: bytes | str, *, at: str = "", deepest: int = MAX_DEPTH) -> Any:
 
 
 def look(text: bytes | str, *, at: str = "", deepest: int = MAX_DEPTH) -> tuple[Any, list[Fault]]:
-    """(the value in a text from outside, what is wrong with it): for callers who find more. Raises NotJson."""
+    """(the value in a text from outside, what is wrong with it): for callers that add faults of their own. Raises
+    NotJson."""
     try:
         body = text.encode() if isinstance(text, str) else text
         value = orjson.loads(body)
@@ -70,7 +72,7 @@ def look(text: bytes | str, *, at: str = "", deepest: int = MAX_DEPTH) -> tuple[
         raise NotJson(f"not JSON: half a surrogate pair at character {error.start}") from error
     except orjson.JSONDecodeError as error:
         raise NotJson(f"not JSON: {error}") from error
-    # What is in order is recognised without a look at each value; only where something can be wrong is one taken.
+    # A good text is recognised without looking at each value; only a suspicious text is examined closely.
     suspicious = (b"\\" in body and b"\\u0000" in body) or _MANY in body.translate(_DIGITS)
     deep = len(body.translate(None, _NO_BRACKETS)) > deepest and _deeper_than(value, deepest)
     if not suspicious and not deep and _quotes(body) == _quotes(orjson.dumps(value)):
@@ -79,12 +81,12 @@ def look(text: bytes | str, *, at: str = "", deepest: int = MAX_DEPTH) -> tuple[
 
 
 def faults(value: Any, *, at: str = "", deepest: int = MAX_DEPTH) -> list[Fault]:
-    """What is wrong with a value that was made rather than read: of a definition in YAML, of a step."""
+    """What is wrong with a value that was made rather than read, such as one from a YAML definition or a step."""
     return list(islice(_unfit(value, at, deepest), MAX_FAULTS))
 
 
 def is_sound(value: Any, text: bytes, *, deepest: int = MAX_DEPTH_INSIDE) -> bool:
-    """Whether `value`, which orjson wrote as `text`, is one."""
+    """Whether `value`, which orjson wrote as `text`, is a JSON value."""
     quickly = b"\\u0000" not in text and text.count(b"[") + text.count(b"{") <= deepest
     # orjson writes null for NaN and for infinities.
     if quickly and (b"null" not in text or orjson.loads(text) == value):
@@ -93,12 +95,12 @@ def is_sound(value: Any, text: bytes, *, deepest: int = MAX_DEPTH_INSIDE) -> boo
 
 
 def load(text: bytes | str) -> Any:
-    """What was stored, read back. The text is PostgreSQL's or ours."""
+    """A stored value, read back. The text was written by PostgreSQL or by us."""
     return orjson.loads(text)
 
 
 def dump(value: Any) -> bytes:
-    """A value, made here of others, as the shortest JSON. Raises NotAValue."""
+    """A value that ERIP made, as the shortest JSON. Raises NotAValue."""
     try:
         text = orjson.dumps(value)
     except (TypeError, ValueError) as error:  # orjson's own error is a TypeError
@@ -112,7 +114,7 @@ def dump(value: Any) -> bytes:
 
 
 def _quotes(text: bytes) -> int:
-    """The quotes around the strings of a JSON text. A key that is there twice is one string less once it is read."""
+    """The quotes around the strings of a JSON text. A duplicate key shows as one string fewer after reading."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return text.count(b'"')
@@ -138,8 +140,8 @@ def _faults_of(body: bytes, value: Any, at: str, deepest: int) -> Iterator[Fault
         deep = deep or _DEEP in fault.message
         yield fault
     if deep:
-        return  # the reader below goes down by recursion
-    # By a reader that shows what the fast one hides: long numbers that it rounds, and all but the last of equal keys.
+        return  # the reader below is recursive
+    # Uses a reader that shows what the fast one hides: long numbers that it rounds, and all but the last of equal keys.
     for keys, found in _walk(json.loads(body, object_pairs_hook=_pairs, parse_int=_integer), deepest):
         if isinstance(found, _Long):
             yield Fault(_path(at, keys), long_number(found.shown))
@@ -180,9 +182,10 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _walk(value: Any, deepest: int) -> Iterator[tuple[Keys, Any]]:
-    """Each value within `value`, in the order of the text, and the keys that lead to it: one list, which changes.
+    """Each value within `value`, in the order of the text, with the keys that lead to it (always the same list, which
+    is changed in place).
 
-    What is nested deeper is not looked into. Needs no more memory than `value` is deep.
+    It does not look into deeper nesting. The memory it needs is proportional to the depth of `value`.
     """
     keys: Keys = []
     yield keys, value
@@ -238,7 +241,7 @@ def _unfit(value: Any, at: str, deepest: int) -> Iterator[Fault]:
                     elif wrong := wrong_text(key):
                         yield Fault(_path(at, keys), f"has a key that {wrong}")
         elif isinstance(found, str | int | float):
-            continue  # an enum's member, which is written as what it is
+            continue  # an enum member, which is written as its value
         else:
             yield Fault(_path(at, keys), f"is {kind.__name__}, which JSON does not know")
 

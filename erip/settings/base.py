@@ -1,5 +1,5 @@
-"""What every environment shares. Each variable is declared where it is read (`declared`); docs/reference/settings.md is
-made of that.
+"""What every environment shares. Each variable is declared where it is read (`declared`), and
+docs/reference/settings.md is generated from those declarations.
 """
 
 import sys
@@ -100,7 +100,7 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL: the truth ------------------------------------------------------------------------------
-# Its settings stand in `database.py`.
+# Its settings are in `database.py`.
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the accelerator -----------------------------------------------------------------------------
@@ -122,7 +122,8 @@ ERIP_PUBLISHER_TRANSPORT_OPTIONS = publisher_options(CELERY_BROKER_TRANSPORT_OPT
 
 # --- The engine -----------------------------------------------------------------------------------------
 ERIP_WORKER_THREADS = env.whole("ERIP_WORKER_THREADS", 16, "Threads of one worker that run steps.")
-# Added to the niceness of a general worker's threads but its consumer's: Note [Who gives way] in workflows/events.
+# Added to the niceness of all threads of a general worker except its consumer: Note [Who gives way] in
+# workflows/events.
 ERIP_WORKER_NICE = env.whole(
     "ERIP_WORKER_NICE",
     0,
@@ -141,7 +142,7 @@ ERIP_SHUTDOWN_GRACE_SECONDS = env.number(
     "Seconds that a stopping worker gives its running steps before it hands them back.",
 )
 ERIP_MAX_LOST_ATTEMPTS = env.whole("ERIP_MAX_LOST_ATTEMPTS", 5, "Workers that one step may lose before it fails.")
-# Those that are not named keep their default.
+# The others keep their default.
 ERIP_LANE_BOUNDS: dict[str, float] = {
     "critical": 2.0,
     "high": 10.0,
@@ -171,7 +172,7 @@ ERIP_ADMISSION_MIN_RATE = env.number(
 ERIP_ADMISSION_MAX_BACKLOG = env.whole(
     "ERIP_ADMISSION_MAX_BACKLOG", 100_000, "Steps that may wait in a lane at the most, however fast the workers are."
 )
-# Runs that ended are legal records: they leave the hot tables, but nothing is dropped unless somebody says so.
+# Finished runs are legal records: they leave the hot tables, but nothing is dropped unless the operator configures it.
 ERIP_ARCHIVE_AFTER_DAYS = env.number(
     "ERIP_ARCHIVE_AFTER_DAYS",
     30.0,
@@ -212,7 +213,7 @@ EMAIL_TIMEOUT = 10  # a mail server that hangs must not hold a worker's thread; 
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = env.text("ERIP_DEFAULT_FROM_EMAIL", "erip@localhost", "The sender of e-mail.")
 
-# --- Who may come in ------------------------------------------------------------------------------------
+# --- Who has access ------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -246,7 +247,7 @@ ERIP_LOG_LEVEL = env.text(
 ).upper()
 from .logs import LOGGING, configure_structlog  # noqa: E402
 
-# It believes whatever header names an address; `erip.foundation.http.tracing` does not.
+# It believes any header that names an address; `erip.foundation.http.tracing` does not.
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 
 LOGGING["root"]["level"] = ERIP_LOG_LEVEL

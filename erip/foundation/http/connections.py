@@ -1,18 +1,19 @@
-"""The connections of a web process: how many there may be, and how long one may stand still.
+"""The connections of a web process: how many there may be, and how long one may be idle.
 
 Note [Who holds a connection]
-A connection costs a file descriptor and some memory, and anyone who opens one and says nothing pays nothing for it. So:
+A connection costs us a file descriptor and some memory, and a client that opens one and stays silent pays nothing. So:
 
 - The head of the first request has ERIP_HEAD_SECONDS to come in whole; that of a later one has the keep-alive time.
-- One address has ERIP_CONNECTIONS_PER_ADDRESS at most, and all together ERIP_CONNECTIONS. Over that the oldest one
-  that waits for a request is closed; where none waits, the new one is. Trusted proxies, which come for many, count
-  only among all.
-- A client that takes no answer, or less than ERIP_BODY_MIN_RATE of it, is cut off after ERIP_STALL_SECONDS: it holds
-  the whole answer in memory, and whatever made it. So is one that takes no answer behind which the connection closes.
-  ERIP_STALLED are waited for at once, and then the oldest of the address that has the most is cut off at once.
+- One address has ERIP_CONNECTIONS_PER_ADDRESS at most, and all addresses together ERIP_CONNECTIONS. Beyond that the
+  oldest connection that waits for a request is closed, or the new one if none waits. Trusted proxies, which serve many
+  clients, count only towards the total.
+- A client that takes no answer, or less than ERIP_BODY_MIN_RATE of it, is cut off after ERIP_STALL_SECONDS: the whole
+  answer stays in memory for it, with whatever made it. The same holds for a client that does not take the last answer
+  before its connection closes. We wait for at most ERIP_STALLED such clients; beyond that the oldest of the address
+  that has the most is cut off at once.
 - Where the body of a request was not read, the answer says that the connection closes, and what still comes in is
   thrown away for a moment first. A socket closed with unread bytes is reset, and the answer is lost with it. It is read
-  slowly: anyone who sends without end waits for us, not we for it.
+  slowly, so a client that sends without end waits for us and not we for it.
 """
 
 import asyncio
@@ -24,13 +25,14 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from .addresses import address_group, is_trusted
 from .crowd import Crowd
 
-#: seconds for which what comes in is thrown away behind an answer
+#: seconds for which input is thrown away after an answer
 LINGER_SECONDS = 1.0
-#: the same for a proxy, which reads the answer at once, and counts the connection among the few that we have
+#: the same for a proxy, which reads the answer at once and has only a few connections to us
 PROXY_LINGER_SECONDS = 0.1
 #: seconds between two reads of it
 LINGER_PAUSE = 0.25
-#: bytes that one connection has in memory before the application asks for them, and that asyncio may add at once
+#: bytes that one connection holds in memory before the application asks for them, and bytes that asyncio may add at
+#: once
 READ_AHEAD = 64 * 1024
 #: seconds for which a proxy's idle connection stays open; HAProxy lets go of its own within a few times 5 s
 PROXY_KEEPALIVE = 120
@@ -39,13 +41,13 @@ _PROXIES = "proxies"
 
 
 class Connections:
-    """Those of one process."""
+    """The connections of one process."""
 
     def __init__(self) -> None:
         #: by group, oldest first
         self._open: dict[str, dict[GuardedProtocol, None]] = {}
         self._count = 0
-        #: those that have not taken their answer yet
+        #: connections whose clients have not taken their answer yet
         self.stalled = Crowd(settings.ERIP_STALLED)
 
     def enter(self, protocol: "GuardedProtocol") -> bool:
@@ -95,7 +97,7 @@ class GuardedProtocol(ASGIProtocol):
         address = peer[0] if isinstance(peer, tuple) else ""
         self.group = _PROXIES if not address or is_trusted(address) else address_group(address)
         if self.group == _PROXIES:
-            # It must never send a request on a connection that we are just closing: nobody sends that again.
+            # The proxy must never send a request on a connection that we are closing: nobody would repeat that request.
             self._keepalive = max(self._keepalive, PROXY_KEEPALIVE)
         super().connection_made(transport)
         self._head_timer = self.worker.loop.call_later(settings.ERIP_HEAD_SECONDS, self._head_is_late)
@@ -110,14 +112,14 @@ class GuardedProtocol(ASGIProtocol):
         super().connection_lost(exc)
 
     def end(self) -> None:
-        """Cut it off: others have waited less for their client."""
+        """Cut it off: others have waited less time for their client."""
         self.transport.abort()
 
     def close_idle(self) -> None:
         """Close a connection that waits for a request."""
         self._keepalive_timeout()
 
-    # --- what comes in ---------------------------------------------------------------------------------
+    # --- incoming ---------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
@@ -144,7 +146,7 @@ class GuardedProtocol(ASGIProtocol):
         receiver = self._body_receiver
         return receiver is not None and not receiver._complete and not receiver._closed
 
-    # --- what goes out ---------------------------------------------------------------------------------
+    # --- outgoing ---------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
         super().pause_writing()

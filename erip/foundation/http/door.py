@@ -1,15 +1,15 @@
-"""The front door: what of a request's body is read, for whom, and for how long.
+"""The front door: how much of a request's body is read, for which callers, and for how long.
 
 Note [Nothing of a stranger's body]
-A request that brings no key and no session that opens anything gets its answer without its body, and the connection is
-closed behind that: 401 by the API, at once; elsewhere the application is asked as if there were no body, and says what
-it has to say. So a stranger's body costs neither memory nor time, however it comes in. The one exception are the
-admin's forms, among them the login, which nobody could send otherwise: small ones, a bounded number at once (`Crowd`).
+A request without a valid key or session is answered without reading its body, and the connection is closed after the
+answer. The API answers 401 at once; elsewhere the application answers as if there were no body. So a stranger's body
+costs neither memory nor time, however it arrives. The one exception is the admin's forms, including the login, which
+nobody could send otherwise: small bodies, a bounded number at once (`Crowd`).
 
-Of a caller that is known the body is read here, whole, before a thread, a connection to the database or anything else
-is taken for the request: within the limit of its path (413), no slower than a pace and no more than a few large ones at
-once (408), and within the memory that a process has for all bodies (503). Django, which spools bodies to disk at
-whatever pace they come, and REST framework, which takes a chunked body for none, get it in one piece, with its length.
+The body of a known caller is read here, whole, before the request takes a thread, a database connection or anything
+else: within the limit of its path (413), no slower than a pace and no more than a few large ones at once (408), and
+within the memory that a process has for all bodies (503). Django would spool a body to disk at whatever pace it
+arrives, and REST framework would take a chunked body for an empty one; both get it here in one piece, with its length.
 """
 
 import asyncio
@@ -42,15 +42,15 @@ from erip.foundation.http.problems import MEDIA_TYPE, Problem, failure, problem_
 
 log = structlog.get_logger(__name__)
 
-#: where nothing is done for a stranger
+#: paths where a stranger is refused at once
 API = "/api/v1/"
-#: where a body is read of somebody who is not known
+#: paths where the body of an unknown caller is read
 FORMS = "/admin/"
 #: bytes of such a body
 FORM_LIMIT = 64 * 1024
-#: large bodies of one caller that come in at once; of more the oldest goes. A balancer has few places for them.
+#: large bodies that one caller may send at once; beyond that the oldest is dropped. A balancer has few places for them.
 LARGE_OF_ONE = 32
-#: threads that look up keys and sessions which this process does not know
+#: threads that look up keys and sessions unknown to this process
 LOOKERS = 2
 #: lookups that may wait for a thread
 MOST_LOOKUPS = 500
@@ -61,8 +61,8 @@ _JUST = 1.0
 class Caller(Protocol):
     """Somebody who is known.
 
-    name: by which what it uses is counted
-    principal: as the views know it; None if they have to find out
+    name: what it uses is counted under this name
+    principal: the one the views use; None if they have to look it up
     """
 
     @property
@@ -73,16 +73,16 @@ class Caller(Protocol):
 
 
 class Callers(Protocol):
-    """Finds out who calls: `erip.access.callers`. What it takes for credentials is its own affair."""
+    """Finds out who calls: `erip.access.callers`. It alone decides what the credentials are."""
 
     def credentials_of(self, headers: Iterable[tuple[bytes, bytes]], /) -> Any:
         """None for a request that brings none."""
 
     def known_at_once(self, credentials: Any, /) -> Caller | None:
-        """The caller, if that can be said without waiting."""
+        """The caller, if it is known without waiting."""
 
     def stranger(self, headers: Iterable[tuple[bytes, bytes]], /) -> Exception:
-        """What a stranger is refused with, one of those that `problem_of` knows."""
+        """The error with which a stranger is refused; `problem_of` knows it."""
 
     def look_up(self, credentials: Any, /) -> Caller | None:
         """The caller; None for a stranger. In a thread. Raises django.db.Error."""
@@ -102,7 +102,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            # There is none to talk to.
+            # There is no client to answer.
             await receive()
             await send({"type": "websocket.close", "code": 1000})
         elif scope["type"] != "http" or (length := _length(scope["headers"])) == 0:
@@ -136,7 +136,7 @@ class Door:
                 crowd = self._forms if form else self._large if large else None
                 body = await read_body(receive, limit=limit, pace=self._pace, share=share, crowd=crowd, group=holder)
                 if _compressed(scope["headers"]):
-                    # What comes out of it is held as well.
+                    # Its decompressed content is held as well.
                     share.take(limit)
             except ClientLeft:
                 return None
@@ -150,7 +150,7 @@ class Door:
             return await self.app(sized, receive, send)
 
     async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
-        """Raises TooManyLookups, and what the database raises."""
+        """Raises TooManyLookups, and the database's errors."""
         credentials = self.callers.credentials_of(headers)
         if credentials is None:
             return None
@@ -200,7 +200,7 @@ def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     length = 0
     for name, value in headers:
         if name == b"content-length":
-            # The server has refused what is no number.
+            # The server has already refused a length that is no number.
             length = int(value) if value.isdigit() else 0
         elif name == b"transfer-encoding":
             return None
@@ -220,7 +220,7 @@ def _with_length(scope: Scope, length: int) -> Scope:
 
 
 def _closing(send: Send) -> Send:
-    """A `send` whose answer says that the connection ends: what is left of the body is not read."""
+    """A `send` whose answer closes the connection: the rest of the body is not read."""
 
     async def closing(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -231,7 +231,7 @@ def _closing(send: Send) -> Send:
 
 
 def _nothing() -> Receive:
-    """An empty body. The connection is not asked, which would have the server read on, or answer `Expect`."""
+    """An empty body. Asking the connection would make the server read on, or answer `Expect`."""
     given = False
 
     async def receive() -> Message:
@@ -273,7 +273,7 @@ async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
-        # What is left of the body is not read.
+        # The rest of the body is not read.
         (b"connection", b"close"),
         *((name.lower().encode(), value.encode("latin-1")) for name, value in named.items()),
     ]

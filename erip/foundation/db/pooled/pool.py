@@ -4,21 +4,22 @@ A new connection costs 13 to 14 ms (SCRAM), a checkout well under one. Web reque
 so without a pool each of them would open one.
 
 Note [Generations]
-After a failover all connections are as dead as the first that is found so, but each of them would fail a caller before
-it is dropped. Each connection belongs to the generation of the pool in which it was opened. Anyone who finds one
-broken, or leading to a server that takes no writes any more, begins the next generation: those of former ones are
-closed when they come back or are about to be handed out. One failover has at most those as victims who were at work.
+After a failover every connection is dead, but each would fail a caller before it is dropped. So each connection belongs
+to the generation of the pool in which it was opened. A thread that finds one broken, or finds that its server takes no
+writes any more, begins the next generation. Connections of earlier generations are closed when they come back or are
+about to be handed out. So a failover harms at most the work that was under way.
 
 Note [Trimming]
 SQLAlchemy closes a connection that comes back beyond the pool's size at once, and the next thread opens another: 500
 threads on 20 kept and 200 possible connections did little else. So all are kept while they are used, and those that
-lay idle for SPARE_FOR are closed, down to ERIP_DB_POOL_SIZE. No more than CONNECTING are opened at the same time, while
-the others wait for one that comes back (Note [Growing] in `turns`).
+have been idle for SPARE_FOR are closed, down to ERIP_DB_POOL_SIZE. No more than CONNECTING are opened at the same time,
+while the others wait for one that comes back (Note [Growing] in `turns`).
 
 Note [Hung server]
-Where a statement has no answer yet and nobody else of this process got one for ERIP_DB_HUNG_AFTER seconds, a new
-connection tells a server that hangs from a statement that takes long. If connecting fails as well, what waits is cut
-(Note [Cut by shutdown] in `deadlines`). So long statements live as long as they need on a server that lives.
+When a statement is waiting and no other statement of this process was answered for ERIP_DB_HUNG_AFTER seconds, the pool
+opens a new connection: that distinguishes a hung server from a slow statement. If connecting fails as well, the waiting
+statements are cut (Note [Cut by shutdown] in `deadlines`). So a long statement may take as long as it needs while its
+server is alive.
 """
 
 import gc
@@ -49,13 +50,13 @@ __all__ = ["Pool", "PoolExhausted", "close_all", "pool_of"]
 
 log = structlog.get_logger(__name__)
 
-#: seconds that a connection may have lain idle without being asked whether it still lives
+#: a connection that was idle for longer than these seconds is asked whether it is still alive
 TRUST = 1.0
-#: seconds that it has for the answer
+#: seconds it has to answer
 PING_WITHIN = 4.0
 #: connections opened at the same time
 CONNECTING = 4
-#: seconds after which who waits to connect looks whether that is hopeless
+#: seconds after which a thread waiting to connect checks whether that is hopeless
 LOOK_AGAIN = 0.1
 #: seconds that a connection beyond ERIP_DB_POOL_SIZE may lie idle
 SPARE_FOR = 30.0
@@ -64,10 +65,10 @@ Connect = Callable[[], Any]
 
 
 class _Places(QueuePool):
-    """SQLAlchemy's pool, which can give up a connection that lies idle. It has no public way to do that."""
+    """SQLAlchemy's pool, extended to give up an idle connection. SQLAlchemy has no public way to do that."""
 
     def drop_oldest(self, *, keep: int, spare: Callable[[Any], bool]) -> None:
-        """Close the connection that has lain idle longest, if more than `keep` lie there and it is `spare`."""
+        """Close the connection that has been idle longest, if more than `keep` are idle and it is `spare`."""
         places = self._pool
         with places.mutex:  # type: ignore[attr-defined]
             lying = places.queue  # type: ignore[attr-defined]
@@ -102,13 +103,13 @@ class Pool:
         self._places = settings.ERIP_DB_POOL_SIZE + settings.ERIP_DB_POOL_OVERFLOW
         self._turns = Turns(self._places)
         self._connecting = threading.Semaphore(CONNECTING)
-        #: places of those that came back by themselves, which happens in the middle of anything: a collector's callback
+        #: places of connections that the garbage collector returned; its callback can run at any point in the code
         self._orphaned: queue.SimpleQueue[None] = queue.SimpleQueue()
         #: (generation, idle since) of each connection that is open
         self._known: weakref.WeakKeyDictionary[Any, tuple[int, float]] = weakref.WeakKeyDictionary()
         #: weak, so that the connection of a thread that ended comes back with the thread's wrapper
         self._out: dict[int, weakref.ref[Checkout]] = {}
-        #: when the server last answered anybody
+        #: when the server last answered any statement
         self._answered = time.monotonic()
         self._probing: tuple[float, threading.Thread] | None = None
         self.breaker = Breaker(
@@ -128,8 +129,8 @@ class Pool:
     def checkout(self, owner: Any, *, patience: float, kept: bool = False) -> Checkout:
         """A live connection. Raises PoolExhausted, CircuitOpen, psycopg2.Error.
 
-        owner: the wrapper that gets it. patience: seconds to wait for a database that may be failing over.
-        kept: it is held for as long as its thread lives.
+        owner: the wrapper that gets it. patience: seconds to wait for a database that may be failing over. kept: its
+        thread holds it for as long as it lives.
         """
         began = time.monotonic()
         if self.breaker.is_open and not self._spare():
@@ -187,14 +188,14 @@ class Pool:
         """Connections of this generation are of no use any more: Note [Generations]."""
         with self._lock:
             if generation != self.generation:
-                return  # somebody found that before
+                return  # another thread found that first
             self.generation += 1
         self._allow()
         metrics.INVALIDATIONS.labels(self.name).inc()
         log.warning("connections_given_up", database=self.name, why=why)
 
     def close(self) -> None:
-        """Close what lies idle; what is out is closed when it comes back."""
+        """Close the idle connections; those in use are closed when they come back."""
         watcher.remove(self.look)
         with self._lock:
             self.generation += 1
@@ -219,7 +220,7 @@ class Pool:
         return real
 
     def _allow(self) -> None:
-        """Note [Growing] in `turns`. What was out when its generation was given up still holds its place."""
+        """Note [Growing] in `turns`. A connection that was in use when its generation ended still holds its place."""
         known, generation = list(self._known.items()), self.generation
         usable = sum(of == generation and not real.closed for real, (of, _) in known)
         outdated = sum(checkout.generation != generation for checkout in self._all_out())
@@ -228,8 +229,8 @@ class Pool:
     def _await_turn_to_connect(self) -> None:
         """Note [Trimming]. Raises psycopg2.OperationalError as soon as connecting is hopeless: see `breaker`.
 
-        A server that hangs makes each connect last until its own limit. Who stood behind several of those would be
-        waiting long after another primary leads.
+        On a hung server each connect lasts until its own limit. A thread queued behind several of those would still be
+        waiting long after another primary has taken over.
         """
         until = time.monotonic() + settings.ERIP_DB_POOL_TIMEOUT
         while not self._connecting.acquire(timeout=LOOK_AGAIN):
@@ -261,7 +262,7 @@ class Pool:
             self._orphaned.put(None)
 
     def _spare(self) -> int:
-        """How many connections lie in the pool and can be used. (Its queue has places of closed ones, too.)"""
+        """How many connections lie in the pool and can be used. (The queue also counts closed ones.)"""
         out = {id(checkout.real) for checkout in self._all_out()}
         known = list(self._known.items())
         return sum(
@@ -280,7 +281,7 @@ class Pool:
             f"(all {self._places} of this process are in use{who})"
         )
 
-    # --- looked at by the watcher ---
+    # --- called by the watcher ---
 
     def answered(self) -> None:
         self._answered = time.monotonic()
@@ -315,7 +316,7 @@ class Pool:
                 return
             self._probing = None
             if self._answered <= began:
-                # Nobody has heard of it since, and neither has the probe.
+                # Neither a statement nor the probe has had an answer since.
                 for checkout, since in waiting:
                     self._cut(checkout, since, "hung")
                 self.invalidate(self.generation, "the server does not answer")
@@ -346,7 +347,8 @@ class Pool:
 
     @staticmethod
     def _collect_from_the_dead(out: list[Checkout]) -> None:
-        """What an ended thread held comes back with its wrapper, which lies in a circle of references: collect it."""
+        """A connection held by a thread that ended comes back with its wrapper, which is part of a reference cycle:
+        collect it."""
         alive = sys._current_frames().keys() if out else ()
         ended = [each for each in out if not each.collected and each.thread not in alive]
         for checkout in ended:
@@ -358,7 +360,7 @@ class Pool:
             gc.collect()
 
     def _trim(self, now: float) -> None:
-        """Note [Trimming]: the one that has been idle longest, one at a look."""
+        """Note [Trimming]: close the one that has been idle longest, one in each round."""
         self._queue.drop_oldest(
             keep=settings.ERIP_DB_POOL_SIZE,
             spare=lambda real: real is None or now - self._known.get(real, (0, 0.0))[1] >= SPARE_FOR,
@@ -382,7 +384,8 @@ class Pool:
     # --- fork ---
 
     def forget(self) -> list[Any]:
-        """In a child process: nothing of it may be used, closed or collected. Returns what must be kept for that."""
+        """In a child process, none of the pool may be used, closed or collected. Returns the objects to keep alive for
+        that."""
         kept: list[Any] = [self._queue, self._connect, self._probe]
         for ref in list(self._out.values()):
             checkout = ref()
@@ -400,7 +403,7 @@ class Pool:
 
 _pools: dict[str, Pool] = {}
 _lock = threading.Lock()
-#: pings under way, of any pool
+#: pings in progress, in all pools
 _pings: "weakref.WeakSet[Clock]" = weakref.WeakSet()
 #: what a child process inherited from its parent
 _inherited: list[Any] = []
@@ -426,7 +429,7 @@ def close_all(key: str | None = None) -> None:
 
 
 def _forget() -> None:
-    """In a child process: the parent's sockets are the parent's. Forgotten, and never closed."""
+    """In a child process: the sockets belong to the parent, so forget them and never close them."""
     global _lock
     _lock = threading.Lock()
     for pool in _pools.values():
