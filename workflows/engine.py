@@ -4,12 +4,12 @@ Each function owns its transaction. Hints to the workers are published after its
 
 Note [Operations through a failover]
 Each transaction is run again when PostgreSQL fails over (Note [Retry] in `erip.foundation.db.retry`). When a
-connection is lost during a commit, nobody knows whether it happened; what tells the next attempt:
-- a start: the run's id, made before the first attempt. If the run is there, it is this one, whether the caller sent an
-  Idempotency-Key or not; and if the lost attempt is committed only later, the primary key refuses the second.
-- a publication: the content, which is a no-op the second time.
-- a cancellation or resolution: the event that it recorded, with who asked for it.
-- a signal: the event that it recorded, with the signal's id, looked for under the run's lock.
+connection is lost during a commit, nobody knows whether it happened. This is how the next attempt finds out:
+- a start: by the run's id, which is made before the first attempt. A run with this id is this start's run, with or
+  without an Idempotency-Key. If the lost attempt is committed only later, the primary key refuses the second one.
+- a publication: by the content, which is a no-op the second time.
+- a cancellation or resolution: by the event that it recorded, which names the person who asked for it.
+- a signal: by the event that it recorded, which has the signal's id. It is looked up under the run's lock.
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ log = structlog.get_logger(__name__)
 
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
-#: seconds after which a due step is looked at again whose run's definition this release cannot read
+#: seconds until the next look at a due step of a run whose definition this release cannot read
 UNREADABLE_AGAIN_AFTER = 60.0
 #: runs checked or planned by a large start before it looks whether a more urgent one came
 RUNS_PER_TURN = 100
@@ -87,7 +87,7 @@ class Published:
     name: str
     number: int
     hash: str
-    #: False where the content was the latest version's already
+    #: False where the latest version already had this content
     created: bool
     version_id: int
 
@@ -100,7 +100,7 @@ def validate(source: str | bytes, media: str) -> Graph:
 def publish(name: str | None, source: str | bytes, media: str, *, author: str) -> Published:
     """Store a definition as its workflow's next version; the same content again is a no-op.
 
-    name: what it must be called, None takes the definition's own. media: "yaml" or "json".
+    name: the name that the definition must have; None accepts any. media: "yaml" or "json".
     Raises DefinitionInvalid, NameMismatch, NotYetReadable.
     """
     document, graph = _check(source, media)
@@ -173,14 +173,15 @@ def start_runs(
     notify: bool = False,
     many: bool = False,
 ) -> list[StartedRun]:
-    """Start runs; when this returns they are durable. One statement for one, one transaction per 1,000 of many.
+    """Start runs; when this returns they are durable. One run takes one statement, many take a transaction per 1,000.
 
     All inputs are checked before the first run is started. idempotency_key: the same key from the same principal with
     the same request_hash gives the same runs; many are then started in one transaction. notify: announce the end (see
     `notify`).
     many: the caller sent a list, and its faults are named `inputs[0].…`, not `input.…`.
-    Either all of them are let into their lanes or none; a key that has its run already is answered with it in any case.
-    Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, RequestUnderWay, LaneFull.
+    Either all runs are admitted to their lanes or none. A key that already has its run is always answered with that
+    run. Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, RequestUnderWay,
+    LaneFull.
     """
     _check_lanes(requests)
     key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
@@ -208,7 +209,7 @@ class _Single:
 
 
 def _start_single(single: _Single, attempt: Attempt) -> StartedRun:
-    """In one round trip, where what this process knows of the workflow is right (Note [Known versions])."""
+    """Takes one round trip if what this process knows about the workflow is still right (Note [Known versions])."""
     if attempt.unknown and (found := _accepted(single.run_id)):
         return found
     try:
@@ -221,7 +222,7 @@ def _start_single(single: _Single, attempt: Attempt) -> StartedRun:
 
 
 def _accepted(run_id: str) -> StartedRun | None:
-    """The run that an attempt whose answer was lost has started, if it has."""
+    """The run that an earlier attempt started, if that attempt's answer was lost."""
     run = find_run(UUID(run_id))
     if run is None:
         return None
@@ -234,7 +235,7 @@ def _start_once(single: _Single) -> StartedRun:
     admitted: set[str] = set()
     remembered = versions.remembered(single.workflow, single.number)
     if remembered is not None:
-        # Input that does not fit may fit the latest version, and if not, that one has the word.
+        # Input that does not fit may fit the latest version; if not, the latest version names the faults.
         with suppress(InvalidInput, WorkflowVersion.DoesNotExist):
             started = _start_from(remembered, single, admitted)
             if started is not None:
@@ -246,7 +247,8 @@ def _start_once(single: _Single) -> StartedRun:
 
 
 def _start_from(version: Version, single: _Single, admitted: set[str]) -> StartedRun | None:
-    """None if `version` is not the right one any more. admitted: lanes that have let this run in; this adds to it."""
+    """None if `version` is no longer the right one. admitted: lanes that have admitted this run; this function adds to
+    it."""
     graph = graph_of(version.id)
     request, key = single.request, single.key
     lane = request.lane or graph.lane
@@ -258,7 +260,7 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
                 admission.admit([lane])
                 admitted.add(lane)
         except LaneFull:
-            # One that was accepted has its answer all the same.
+            # A request that was accepted earlier still gets its answer.
             if key is not None and (taken := store.run_of_key(key.principal, key.key)):
                 return _existing(*taken, key.request_hash, run.id)
             raise
@@ -302,7 +304,7 @@ def _start_many(
             if start == 0:
                 retry.run(lambda _: admission.admit(lanes))
             groups.append(runs)
-        # Not before all are decided on: what is too much is refused as a whole.
+        # Only after all are decided on: a request that is too large is refused as a whole.
         started = [_started(run, version.number) for runs in groups for run in runs]
         if key is not None:
             return retry.run(lambda _: _insert_once(groups, started, key))
@@ -323,7 +325,7 @@ def _check_spent(budget: Budget, done: int, wanted: int) -> None:
 
 
 def _insert_once(groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey) -> list[StartedRun]:
-    """All of them in one transaction, with the key that they are found by: all of them or none."""
+    """Start all of them or none, in one transaction that also writes the key by which they are found."""
     with transaction.atomic():
         if store.take_key(key):
             for runs in groups:
@@ -351,7 +353,8 @@ def _started_before(key: StartKey) -> list[StartedRun] | None:
 
 
 def _insert(runs: Sequence[NewRun], attempt: Attempt) -> None:
-    """All of them or none. What was inserted and its answer lost, reconciler and workers find."""
+    """Start all of them or none. If runs were inserted but the answer was lost, the reconciler and the workers find
+    them."""
     if attempt.unknown and find_run(UUID(runs[0].id)):
         return
     try:
@@ -398,7 +401,7 @@ def new_run(
 
     budget: learns what its expressions took.
 
-    deadline: when it is given up, in place of the definition's timeout; one that has passed is none.
+    deadline: when the run is given up, in place of the definition's timeout; a deadline that has passed is ignored.
     """
     view = RunView(
         id=run_id or new_run_id(),
@@ -421,7 +424,7 @@ def _started(run: NewRun, number: int) -> StartedRun:
 
 
 def _existing(run_id: str, known_hash: str, request_hash: str, own_id: str) -> StartedRun:
-    """own_id: the id that this request makes; the run is not an earlier request's if it bears that."""
+    """own_id: the id that this request made. A run with this id was started by this request, not by an earlier one."""
     if known_hash != request_hash:
         raise IdempotencyMismatch
     return _found(_run(run_id), existing=run_id != own_id)
@@ -552,7 +555,7 @@ def _check_signal(graph: Graph, name: str, payload: Any) -> None:
 
 @retry_transaction
 def report(reports: Sequence[Report]) -> store.Applied:
-    """Apply what was found to have happened (lost workers, missed deadlines)."""
+    """Apply happenings that a search found (lost workers, missed deadlines)."""
     with transaction.atomic():
         applied = store.apply(reports, graph_of=graph_of, pass_over_unreadable=True)
         dispatch.hint_after_commit(applied.hints)
@@ -570,8 +573,8 @@ class Released:
 
 @retry_transaction
 def release_due(lanes: Sequence[str], *, limit: int) -> Released:
-    """Let steps go on whose moment has come, of up to `limit` runs: by lane in the order given. Any number of processes
-    may call this at the same time; each takes other runs. The caller publishes the hints, or takes the runs itself."""
+    """Let due steps of up to `limit` runs go on, lane by lane in the order given. Any number of processes may call this
+    at the same time; each takes different runs. The caller publishes the hints, or takes the runs itself."""
     with transaction.atomic():
         due = store.lock_due(lanes, limit=limit)
         if not due:
@@ -579,7 +582,7 @@ def release_due(lanes: Sequence[str], *, limit: int) -> Released:
         reports = [Report(run_id, StepDue(step, item)) for run_id, step, item in due]
         applied = store.apply(reports, graph_of=graph_of, pass_over_unreadable=True)
         if applied.unreadable:
-            # Or they would be the first ones at each look, and in the end the only ones.
+            # Otherwise each look would find them first, and in the end it would find nothing else.
             unreadable = {report.run_id for report in applied.unreadable}
             store.put_off([found for found in due if found[0] in unreadable], seconds=UNREADABLE_AGAIN_AFTER)
     _log_unreadable(applied)
@@ -587,7 +590,7 @@ def release_due(lanes: Sequence[str], *, limit: int) -> Released:
 
 
 def _log_unreadable(applied: store.Applied) -> None:
-    """A version that a newer release published: a process of that release goes on with its runs."""
+    """A newer release published this version: a process of that release goes on with its runs."""
     if applied.unreadable:
         runs = sorted({report.run_id for report in applied.unreadable})
         log.error("definitions_not_readable", runs=len(runs), first=runs[:3])

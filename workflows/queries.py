@@ -24,7 +24,7 @@ from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun,
 from workflows.models.runs import StepColumns
 
 MAX_PAGE = 200
-#: events of a fan-out's items that are notified of one run; its items can be listed
+#: events of fan-out items that are returned for one run; the items themselves can be listed
 MAX_ITEM_EVENTS = 1_000
 
 
@@ -49,7 +49,7 @@ def run_finished(run_id: str) -> bool:
 def run_detail(run_id: str) -> dict[str, Any]:
     """A run with all its steps, in the order of the definition. Raises UnknownRun.
 
-    Of a fan-out: how many items it has, and how many of them are in which state.
+    For a fan-out it says how many items there are, and how many of them are in each state.
     """
     id_ = _uuid(run_id)
     with connection.cursor() as cursor:
@@ -81,7 +81,7 @@ def list_items(
 ) -> Page:
     """The items of a fan-out, in their order; none of a step that is no fan-out or has not begun.
 
-    cursor: the item that the page before ended with. Raises UnknownRun, UnknownStep.
+    cursor: the last item of the page before. Raises UnknownRun, UnknownStep.
     """
     run = _run(run_id)
     node = graph_of(run.version_id).steps.get(step)
@@ -107,7 +107,7 @@ def list_runs(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """Runs, newest first. cursor: the id that the page before ended with; raises UnknownRun where it is no id."""
+    """Runs, newest first. cursor: the last id of the page before; raises UnknownRun if it is not an id."""
     filters = {"workflow": workflow, "state": status, "lane": lane, "business_key": business_key}
     filters = {name: value for name, value in filters.items() if value is not None}
     limit = max(1, min(limit, MAX_PAGE))
@@ -128,9 +128,9 @@ def list_runs(
 
 @reads_from_replica
 def run_events(run_id: str) -> list[dict[str, Any]]:
-    """A run's life, oldest first: the ordinary events as its rows tell them, and what else was recorded.
+    """A run's life, oldest first: the ordinary events, read from its rows, and everything else that was recorded.
 
-    Of the items of fan-outs only what was recorded of them, and of that the first MAX_ITEM_EVENTS.
+    For items of fan-outs there are only the recorded events, and of these the first MAX_ITEM_EVENTS.
     Each is {at, type, step, item, attempt, worker, detail}. Raises UnknownRun.
     """
     run = _run(run_id)
@@ -160,7 +160,7 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         events.append(
             _event(event.at, name, step=event.step, item=_item(event.item), attempt=event.attempt, detail=event.detail)
         )
-    # Rows of one transaction share a moment; then the order of a life decides.
+    # Rows of one transaction share a moment; then the natural order of a run's life decides.
     return [event for _, _, event in sorted(((e["at"], _rank(e), e) for e in events), key=lambda e: e[:2])]
 
 
@@ -178,7 +178,7 @@ def _uuid(text: str) -> UUID:
         raise UnknownRun from None
 
 
-#: what is reported of a run besides its id, and where it stands; in the order of _DETAIL
+#: what is shown of a run besides its id, and where it is found; in the order of _DETAIL
 _SUMMARY = {
     "workflow": "workflow",
     "version": "version__number",
@@ -193,7 +193,7 @@ _SUMMARY = {
     "started_by": "started_by",
 }
 
-# One round trip: clients that wait for the outcome wait for this. What may be large comes in the first row alone.
+# One round trip: clients that wait for the outcome wait for this. Columns that may be large come only in the first row.
 _DETAIL = """
 SELECT r.version_id, r.workflow, v.number, r.state, r.lane, r.business_key, r.error, r.created_at, r.started_at,
        r.finished_at, r.deadline_at, r.started_by,
@@ -212,7 +212,7 @@ def _json(text: str | None) -> Any:
 
 
 def _told(*columns: Any) -> dict[str, Any]:
-    """A step as its row tells it."""
+    """A step, read from its row."""
     state, attempt, worker, started_at, finished_at, input_, output, error, items, due_at = columns
     return {
         "status": state,
@@ -229,7 +229,7 @@ def _told(*columns: Any) -> dict[str, Any]:
 
 
 def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict[str, int] | None) -> dict[str, Any]:
-    # What never got a row either still waits for its needs, or the run ended without it.
+    # A step that never got a row either still waits for its needs, or the run ended without it.
     without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 8)
     step = {
         "id": node.id,
@@ -250,7 +250,7 @@ _GOING_ON = frozenset({StepState.READY, StepState.RUNNING, StepState.WAITING, St
 
 
 def _explain(graph: Graph, steps: Sequence[dict[str, Any]]) -> None:
-    """Say of each step that has not ended what it waits for: of one that has not begun, for which steps."""
+    """Say what each step that has not ended waits for; a step that has not begun waits for other steps."""
     ended = {step["id"] for step in steps if StepState(step["status"]).ended}
     for step in steps:
         node, state = graph.steps[step["id"]], StepState(step["status"])
@@ -277,7 +277,7 @@ def _of_row(row: StepColumns) -> dict[str, Any]:
 
 
 def _item_counts(runs: type[WorkflowRun | ArchivedRun], run_id: UUID) -> dict[str, dict[str, int]]:
-    """Of each fan-out of the run: how many of its items are in which state."""
+    """For each fan-out of the run: how many of its items are in each state."""
     counts: dict[str, dict[str, int]] = {}
     steps = ArchivedStepRun if runs is ArchivedRun else StepRun
     rows = steps.objects.filter(run_id=run_id, item__gt=NO_ITEM).values_list("step", "state")

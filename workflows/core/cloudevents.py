@@ -36,7 +36,7 @@ CHARSETS = {
     "utf-16be": "utf-16-be",
 }
 
-#: faults that are notified of one request
+#: faults that are reported for one request
 MAX_FAULTS = 100
 
 
@@ -66,17 +66,17 @@ class Batch:
 
     partitions: dict[int, list[Entry]] = field(default_factory=dict)
     events: int = 0
-    #: events whose (source, id) stood in the same request before: they are left out
+    #: events whose (source, id) came earlier in the same request: they are left out
     duplicates: int = 0
-    #: events of each source
+    #: number of events by source
     sources: dict[str, int] = field(default_factory=dict)
 
 
 def partition_of(event: Mapping[str, Any], count: int) -> int:
     """The partition, of `count`, that the event belongs to: events of one key stand in one.
 
-    The key is the extension `partitionkey`, else `subject`, else the event's identity. Part of what is stored: the same
-    key must give the same partition in every process and release.
+    The key is the extension `partitionkey`, else `subject`, else the event's identity. Stored data depends on this
+    function: the same key must give the same partition in every process and release.
     """
     key = event.get("partitionkey") or event.get("subject") or f"{event['source']}\0{event['id']}"
     return zlib.crc32(key.encode()) % count
@@ -112,9 +112,9 @@ def read_binary(
 ) -> Batch:
     """One event whose attributes are `ce-` headers and whose data is the body. Raises NotJson, Invalid.
 
-    headers: names in lower case; values as they came, percent-encoded where they are not ASCII. charset: what
-    content_type names, in lower case; text is read by it, and JSON is UTF-8 alone. A text without one that is not UTF-8
-    is kept as the bytes that it is. sender: the principal.
+    headers: names in lower case; values as they came, percent-encoded where they are not ASCII. charset: the one that
+    content_type names, in lower case. Text is decoded with it; JSON is always UTF-8. A text that names no charset and
+    is not UTF-8 is kept as bytes. sender: the principal.
     """
     event: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -157,7 +157,7 @@ def read_binary(
 
 
 def _of_header(fault: Fault) -> Fault:
-    """The fault of an attribute, named by the header that it came in."""
+    """The fault of an attribute, which is named by its header."""
     if fault.path == "datacontenttype":
         return Fault("Content-Type", fault.message)
     if fault.path.startswith("data") and not fault.path.startswith("dataschema"):
@@ -175,7 +175,7 @@ def _header_value(value: str) -> str:
 
 
 def _text_data(body: bytes, charset: str | None) -> tuple[str, str, list[Fault]]:
-    """The attribute that holds a text, its value, and what is wrong with it."""
+    """The attribute that holds a text, the text's value, and what is wrong with it."""
     codec = CHARSETS.get(charset or "utf-8")
     if codec is None:
         known = ", ".join(CHARSETS)
@@ -208,7 +208,8 @@ def _read(
     *,
     indexed: bool,
 ) -> Batch:
-    """Check the events and make them ready. of_values: what is wrong with their JSON. sender: of all of them."""
+    """Check the events and make them ready. of_values: what is wrong with their JSON. sender: the principal who sent
+    them all."""
     faults: list[Fault] = []
     batch = Batch()
     seen: set[tuple[str, str]] = set()

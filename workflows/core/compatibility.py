@@ -1,11 +1,11 @@
 """Whether a JSON Schema accepts all that another one accepts: what must hold between two versions of a type.
 
 Note [Compatible schemas]
-Events of the former version are still on their way when the next is registered, and their sources are changed later
-or never. So the next version must accept whatever the former accepted. That a schema does is shown from its structure,
-keyword by keyword; what cannot be shown is a fault too, and says so. A property that is new is a fault in an object
-that was open: it was accepted there before, whatever it held. Close objects (`additionalProperties: false`), so that
-they can grow. A schema that needs more is another type, with a name of its own.
+Events of the former version are still on their way when the next is registered, and their sources are changed later or
+never. So the next version must accept whatever the former accepted. We show this from the structure of the schema,
+keyword by keyword; what cannot be shown is a fault too, and its message says so. A new property is a fault in an object
+that was open: before, that object accepted the property with any value. Close objects (`additionalProperties: false`),
+so that they can grow. A schema that needs more is another type, with a name of its own.
 """
 
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ _ANNOTATIONS = frozenset(
     {"$schema", "$id", "$comment", "$defs", "definitions", "$anchor", "title", "description", "default", "examples"}
     | {"deprecated", "readOnly", "writeOnly"}
 )
-#: keywords that mean something together only: all of them are as they were, or none is there
+#: keywords that have a meaning only together: all of them are unchanged, or none is there
 _TOGETHER = (("contains", "minContains", "maxContains"), ("if", "then", "else"))
-#: keywords that depend on all that stands beside them
+#: keywords that depend on everything beside them
 _ON_ALL = ("unevaluatedProperties", "unevaluatedItems")
-#: keywords that are looked at one by one; all others are compared by their text: without them more is accepted
+#: keywords that are compared one by one. All others are compared by their text, and leaving one out accepts more.
 _LOOKED_AT = frozenset(
     {"$ref", "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
     | {"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "uniqueItems"}
@@ -47,7 +47,8 @@ class _TooMuch(Exception):
 
 
 def incompatibilities(old: Any, new: Any, *, at: str = "schema") -> list[Fault]:
-    """What `new` refuses though `old` accepts it, or may: each with its place in `new`. Both are sound schemas."""
+    """What `new` refuses although `old` accepts it, or may accept it: each with its place in `new`. Both are valid
+    schemas."""
     dialects = [schema.get("$schema") if isinstance(schema, dict) else None for schema in (old, new)]
     if dialects[0] != dialects[1]:
         return [Fault(join(at, "$schema"), "is another dialect, in which keywords may mean something else")]
@@ -68,7 +69,7 @@ class _Comparison:
         self.new_root = new_root
         self.steps = 0
         dialect = old_root.get("$schema", "") if isinstance(old_root, dict) else ""
-        #: up to draft 7, what stands beside a `$ref` is ignored
+        #: up to draft 7, keywords beside a `$ref` are ignored
         self.beside_counts = "draft-0" not in str(dialect)
         #: pairs that are being compared further up: recursive schemas
         self.open: set[tuple[int, int]] = set()
@@ -93,7 +94,7 @@ class _Comparison:
             return
         self.open.add(pair)
         try:
-            for rest in new_rest:  # what stands beside a `$ref` holds too
+            for rest in new_rest:  # keywords beside a `$ref` hold too
                 yield from self.compare(old, rest, at, depth + 1)
             if old_rest and self.beside_counts:
                 old = {**{key: value for rest in old_rest for key, value in rest.items()}, **old}
@@ -143,7 +144,7 @@ class _Comparison:
                 yield Fault(join(at, key), "depends on all that stands beside it, which was changed")
 
     def _finite(self, values: list[Any], new: dict[str, Any], at: str) -> Iterator[Fault]:
-        """A few values were accepted: they are tried."""
+        """Only a few values were accepted, so each is tried."""
         try:
             root = self.new_root if isinstance(self.new_root, dict) else {}
             definitions = {key: root[key] for key in ("$schema", "$defs", "definitions") if key in root}
@@ -263,7 +264,7 @@ def _numbers(old: dict[str, Any], types: frozenset[str], new: dict[str, Any], at
 
 
 def _bound(schema: dict[str, Any], keywords: tuple[str, str], sign: int) -> tuple[float, bool] | None:
-    """(the bound, whether it is itself refused), larger is tighter; None: there is none."""
+    """(the bound, whether the bound itself is refused). A larger one is tighter. None: there is no bound."""
     found = [
         (sign * schema[key], exclusive) for key, exclusive in zip(keywords, (False, True), strict=True) if key in schema
     ]
@@ -286,7 +287,7 @@ def _types(schema: dict[str, Any]) -> frozenset[str]:
 
 
 def _values(schema: dict[str, Any]) -> list[Any] | None:
-    """The values that a schema accepts at most, if these are few and said."""
+    """The only values that a schema can accept, if it lists them."""
     if "const" in schema:
         return [schema["const"]]
     values = schema.get("enum")
@@ -301,7 +302,7 @@ def _bare(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _may_match(pattern: str, key: str) -> bool:
     try:
-        # Not by Python's `re`, in which a pattern can run for ever.
+        # We avoid Python's `re`, in which a pattern can run for ever.
         return Schema.compile({"pattern": pattern}).accepts(key)
     except SchemaInvalid:
         return True

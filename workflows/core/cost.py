@@ -16,12 +16,13 @@ A unit is about 5 ns, so an expression within BUDGET holds the lock for about 0.
 take microseconds.
 
 Note [Budgets]
-A bound on one expression is none on 10,000 of them: a `foreach` evaluates its expressions for each item, a bulk start
-for each input. So what expressions do, and how many bytes they give, is taken from a `Budget`: one for each decision on
-a run and for each event that rules are asked about. It travels with the context under BUDGET_KEY, which no expression
-can read. What was spent adds up (`units`, `bytes`), so that those who make many decisions in one go can stop.
-Bytes are counted while a value is put together, before there is a copy of anything: a value that is there already, and
-is put in 500 places, takes no memory until it is written, and then 500 times as much.
+A bound on one expression does not bound 10,000 of them: a `foreach` evaluates its expressions for each item, a bulk
+start for each input. So a `Budget` pays for what expressions do and for the bytes that they give. Each decision on a
+run has one, and so has each event that rules are asked about. It travels with the context under BUDGET_KEY, which no
+expression can read. What was spent adds up (`units`, `bytes`), so that those who make many decisions in one go can
+stop.
+Bytes are counted while a value is put together, before anything is copied: an existing value that is put in 500 places
+takes no memory until it is written, and then 500 times as much.
 """
 
 import re
@@ -43,7 +44,7 @@ DECISION_UNITS = 100_000_000
 MAX_VALUE_BYTES, MAX_DECISION_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
 #: levels of a value that an expression gives: with those of the template around it, it can still be written
 MAX_VALUE_DEPTH = MAX_DEPTH_INSIDE - MAX_DEPTH - 2
-#: errors of one decision that name near keys, which takes a millisecond
+#: errors of one decision that suggest near keys, which takes a millisecond
 _HINTS = 20
 #: where a context has its budget
 BUDGET_KEY = "\0budget"
@@ -58,11 +59,11 @@ class TooCostly(ValueError):
 
 
 class BudgetSpent(TooCostly):
-    """Not this expression is too much: all of them together are."""
+    """All expressions together are too much, not this one alone."""
 
 
 class Budget:
-    """What a decision has left, and what was spent in all. Not for several threads at once."""
+    """What a decision has left, and what was spent in all. Not safe for several threads at once."""
 
     def __init__(self) -> None:
         #: spent in all
@@ -73,23 +74,23 @@ class Budget:
         """The next decision begins."""
         self._units, self._bytes, self._hints = DECISION_UNITS, MAX_DECISION_BYTES, _HINTS
         self._value = MAX_VALUE_BYTES
-        #: by id: values that were measured, which are kept so that no other gets the id
+        #: measured values by id; they are kept so that no other value gets the same id
         self._sizes: dict[int, tuple[Any, int]] = {}
 
     def work(self, units: int) -> None:
-        """An expression is about to do so much. Raises BudgetSpent."""
+        """Charge for what an expression is about to do. Raises BudgetSpent."""
         self.units += units
         self._units -= units
         if self._units < 0:
             raise BudgetSpent("all expressions of this decision together would take too long; do it in steps")
 
     def begin_value(self, size: int) -> None:
-        """A value is put together, of which `size` bytes stand in the template."""
+        """Begin a value, of which `size` bytes are in the template already."""
         self._value = MAX_VALUE_BYTES
         self._take(size)
 
     def give(self, value: Any) -> None:
-        """An expression gives this as a part of the value. Raises TooCostly."""
+        """Count what an expression gives as a part of the value. Raises TooCostly."""
         kind = type(value)
         if kind is str:
             # One character may become six (a control character), but most are one byte.
@@ -103,7 +104,7 @@ class Budget:
         known = self._sizes.get(id(value))
         if known is None:
             text = pack(value)
-            # As many brackets as levels, at least; few values have as many as would be too deep.
+            # A value has at least as many brackets as levels, and few values have enough of them to be too deep.
             if text.count(b"[") + text.count(b"{") > MAX_VALUE_DEPTH and _deeper_than(value, MAX_VALUE_DEPTH):
                 raise TooCostly(f"it gives a value that is nested more than {MAX_VALUE_DEPTH} deep")
             known = self._sizes[id(value)] = (value, len(text))
@@ -151,14 +152,14 @@ class Work:
     reads: int = 0
     #: `+`: each copies all that the ones before it built, so they count squared
     pluses: int = 0
-    #: other tokens that may copy a value: `[`, `{`, `.` on a computed value, what stands in a list or object
+    #: other tokens that may copy a value: `[`, `{`, `.` on a computed value, an entry of a list or object
     copies: int = 0
     #: size of its patterns, to compile and to match
     to_compile: int = 0
     to_match: int = 0
 
     def units(self, nodes: int, size: int, touches: int) -> int:
-        """Going through it once, over data of so many values and bytes, of which it goes over all so many times."""
+        """The cost of one pass over data with this many values and bytes, of which it visits all this many times."""
         per_node = touches + _COPIES * (self.copies + self.pluses * self.pluses)
         return 10 * self.tokens + per_node * nodes + 1_500 * self.to_compile + 2 * self.to_match * size
 
@@ -173,7 +174,7 @@ class Cost:
     literals: int
 
     def check_alone(self) -> None:
-        """Raise TooCostly if the expression is too much whatever small data it reads."""
+        """Raise TooCostly if the expression is too much even for the smallest data."""
         if self._units((64, 1, 4_096), (64, 4_096)) > BUDGET:
             raise TooCostly("it is too costly: its patterns or its chain of + are too long")
 
@@ -189,7 +190,7 @@ class Cost:
         size = len(packed)
         if size > MAX_CONTEXT:
             raise TooCostly(f"it reads {size:,} bytes of data; an expression may read {MAX_CONTEXT:,}")
-        # Commas in strings count too: an estimate from above; only where that is too much do we count.
+        # Commas in strings count too, so this is an upper estimate. We count exactly only if the estimate is too high.
         commas = packed.count(b",") + 1
         inner_packed = pack(inner) if inner else b""
         inner_size = len(inner_packed)
@@ -212,7 +213,7 @@ class Cost:
             grown = 1 + self.outside.pluses + self.outside.copies
             rounds = longest * grown + self.literals
             inner_nodes, inner_size = inner
-            # All items together are no more than the data: once for every token of the body is plenty.
+            # All items together are no more than the data, so one pass for every token of the body is plenty.
             units += grown * self.inside.units(weight, size, self.inside.tokens)
             units += rounds * self.inside.units(inner_nodes + inner_size // 16, inner_size, self.inside.reads)
         return units
@@ -271,7 +272,7 @@ _PATTERN_PART = re.compile(
 def pattern_cost(pattern: str) -> tuple[int, int]:
     """(atoms to compile, atoms to match) of a regular expression, with `x{10}` counted as ten and `\\w`, `.` as large.
 
-    Deliberately too high for odd patterns: it bounds, it does not parse.
+    It deliberately overestimates odd patterns: it computes a bound, it does not parse.
     """
     stack, last = [[0, 0]], [0, 0]
     for part in _PATTERN_PART.finditer(pattern):

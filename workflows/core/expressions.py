@@ -62,12 +62,12 @@ class ExpressionError(Exception):
 
 
 class BudgetExceeded(ExpressionError):
-    """Not this expression is too much, but all that were evaluated for the decision: those after it are, too."""
+    """All expressions of the decision together cost too much, not this one alone: those after it fail as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Variable:
-    """A path, and the name under which CEL gets what it leads to."""
+    """A path, and the name of the CEL variable that holds its value."""
 
     name: str
     path: Path
@@ -185,7 +185,7 @@ def _compile(source: str, roots: tuple[str, ...]) -> Expression:
 
 
 def _check_size(tokens: list[Token]) -> None:
-    """Bounds what CEL's parser and interpreter, which recurse, are given: past a few hundred levels they abort."""
+    """Bounds the depth of what CEL gets: its parser and interpreter recurse, and abort past a few hundred levels."""
     if len(tokens) > MAX_TOKENS:
         raise ExpressionError(f"the expression has {len(tokens)} words and signs, at most {MAX_TOKENS} are allowed")
     depth = 0
@@ -199,7 +199,7 @@ def _check_size(tokens: list[Token]) -> None:
 
 
 class _Reader:
-    """Goes through the tokens once: refuses what is not allowed, collects paths, writes what CEL is to compile."""
+    """Goes through the tokens once: refuses what is not allowed, collects the paths, and writes the source for CEL."""
 
     def __init__(self, tokens: list[Token], roots: tuple[str, ...]) -> None:
         self.tokens = tokens
@@ -218,7 +218,7 @@ class _Reader:
         self.notes: list[tuple[int, str, Any]] = []
 
     def peek(self, ahead: int = 0) -> str:
-        """The text of a coming sign or name; "" for literals and at the end."""
+        """The text of an upcoming sign or name; "" for literals and at the end."""
         index = self.at + ahead
         if 0 <= index < len(self.tokens) and self.tokens[index].kind in ("op", "name"):
             return self.tokens[index].text
@@ -440,7 +440,7 @@ def _check_attribute(path: Path) -> None:
 
 
 def _find(path: Path, context: Any) -> Any:
-    """What `path` leads to, or _MISSING; as CEL's selection has it: keys of objects, items of lists."""
+    """What `path` leads to, or _MISSING. It selects as CEL does: keys of objects, items of lists."""
     value = context
     for key in path:
         if type(key) is str:
@@ -463,7 +463,7 @@ def _look_up(path: Path, context: Mapping[str, Any], budget: Budget | None) -> A
 
 
 def _outline(value: Any, key: str) -> Any:
-    """As little of `value` as has(value.key) needs: for an object whether it has the key, else its type."""
+    """As little of `value` as has(value.key) needs: whether an object has the key; of any other value its type."""
     if isinstance(value, Mapping):
         return {key: True} if key in value else {}
     return [] if isinstance(value, list) else value
@@ -488,7 +488,7 @@ def _why_missing(path: Path, context: Any, budget: Budget | None) -> str:
 
 @lru_cache(maxsize=4096)
 def write_path(path: Path) -> str:
-    """A path as one writes it: steps.enrich.output['a b'][0]."""
+    """A path as an author writes it: steps.enrich.output['a b'][0]."""
     text = ""
     for key in path:
         if isinstance(key, int):
@@ -504,7 +504,7 @@ def write_path(path: Path) -> str:
 
 
 def _plain(value: Any, source: str) -> Any:
-    """A result as plain JSON; raises ExpressionError where it is none."""
+    """A result as plain JSON; raises ExpressionError if JSON cannot hold it."""
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
@@ -554,7 +554,7 @@ def _short(text: str, limit: int = 120) -> str:
 
 
 def _syntax_error(source: str, error: Exception) -> str:
-    """CEL's words for what is wrong, without its drawing of the place and without the names that we gave to paths."""
+    """CEL's own message, without its drawing of the place and without the names that we gave to paths."""
     try:
         cel.compile(source)
     except Exception as original:

@@ -44,11 +44,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule that is fit to be asked. Made by `compile_rule` only, which checks what is promised here."""
+    """One rule that is ready to use. Only `compile_rule` makes it, and checks what is promised here."""
 
-    #: 16 bytes (hex) of what it says and for which workflow: the same rule has the same key in the next version
+    #: 16 bytes (hex) made of its content and its workflow: the same rule has the same key in the next version
     key: str
-    #: where it stands, as one tells an author: `vulnerability-response: on[0]`, `trigger quiet-nights`
+    #: where it stands, in words for its author: `vulnerability-response: on[0]`, `trigger quiet-nights`
     label: str
     workflow: str
     #: a type, or the beginning of types with `.*` behind it
@@ -65,7 +65,7 @@ class Rule:
 
     @property
     def prefix(self) -> str | None:
-        """What the types of a pattern begin with; None: it is about one type."""
+        """The beginning that all types of a pattern share; None: it is about one type."""
         return self.event[:-1] if self.event.endswith(".*") else None
 
     def is_about(self, type_: str, source: str) -> bool:
@@ -177,7 +177,7 @@ class _Check:
 
     def _template(self, key: str, default: Any = None) -> Template | None:
         value = self.document.get(key, default)
-        # Within the rule, for what is given the time when it is rendered; within the definition, for what is reported
+        # A path within the rule for faults found when it is rendered, and within the definition for faults reported
         # now.
         template, faults, _ = Template.check(value, at=key, roots=EVENT_ROOTS)
         for fault in faults:
@@ -219,7 +219,7 @@ def rule_key(workflow: str, document: dict[str, Any]) -> str:
 
 
 def moment_of(value: Any) -> datetime | None:
-    """A deadline as a moment: null is none, a date is the end of that day in UTC. Raises ValueError."""
+    """A deadline as a moment: null means no deadline, a date means the end of that day in UTC. Raises ValueError."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -1,8 +1,8 @@
 """JSON Schema, compiled once. A `$ref` never opens a file or a connection.
 
-The library's own retriever would read `file:///etc/passwd` for an author of a definition; ours refuses everything, so
-that only references within the schema (`#/$defs/…`) work. Patterns are run by an engine that is linear in the text, so
-that no input can make a pattern run for long.
+The library's own retriever would read `file:///etc/passwd` if a definition's author asked for it. Ours refuses
+everything, so only references within the schema (`#/$defs/…`) work. Patterns are run by an engine that is linear in the
+text, so that no input can make a pattern run for long.
 """
 
 import difflib
@@ -41,7 +41,7 @@ class SchemaInvalid(ValueError):
 class Violation:
     """One way in which a value breaks a schema."""
 
-    #: keys and indexes from the value's root; of a missing or unknown key, with that key
+    #: keys and indexes from the value's root; for a missing or unknown key they include that key
     location: tuple[str | int, ...]
     #: the keyword that is broken, such as `required`
     keyword: str
@@ -84,8 +84,8 @@ class Schema:
     def accepts(self, data: Any, *, size: int | None = None) -> bool:
         """Whether nothing is wrong with `data`, which is plain JSON that is known not to be nested deeply.
 
-        What would take too long to be checked is not accepted (Note [Why schemas are guarded] in `schema_cost`).
-        size: of the text that it is part of, in bytes, if that is known.
+        A value whose check would take too long is not accepted (Note [Why schemas are guarded] in `schema_cost`).
+        size: bytes of the text that it is part of, if known.
         """
         if size is None or not self.cost.is_small_for(size):
             steps, texts, _ = self.cost.of(data, enough=BUDGET)
@@ -113,7 +113,7 @@ class Schema:
             most = BUDGET_WITH_CHOICES if self._has_choices else BUDGET_WITH_FAULTS
             if steps > most and limit < sys.maxsize:
                 return self._first_violation(data, limit)
-            # All errors are made at once, however many are asked for.
+            # The library makes all errors at once, however many we ask for.
             found: list[Violation] = []
             for error in self._validator.iter_errors(data):
                 found.extend(_violations(error, limit))
@@ -125,9 +125,9 @@ class Schema:
         return sorted(found, key=lambda violation: [(str(type(key)), key) for key in violation.location])
 
     def _first_violation(self, data: Any, limit: int) -> list[Violation]:
-        """Of much data: to name a thousand faults would take longer than to find one."""
+        """For large data: naming a thousand faults would take longer than finding one."""
         if self._has_choices:
-            # Even one is then made of the faults of every choice.
+            # Even one fault then consists of the faults of every choice.
             return [Violation((), "more", (), _NOT_NAMED)]
         try:
             self._validator.validate(data)
@@ -159,7 +159,7 @@ def _refuse(uri: str) -> Any:
 
 
 def _remote_references(schema: Any, at: str) -> Iterator[Fault]:
-    """References to other documents, each with its place; the compiler would name only the first, and without it."""
+    """References to other documents, each with its place. The compiler would name only the first, without its place."""
     todo: list[tuple[Any, str, int]] = [(schema, at, 0)]
     while todo:
         value, path, depth = todo.pop()
@@ -192,7 +192,7 @@ def _violations(error: Any, limit: int) -> Iterator[Violation]:
 
 
 def _near(document: Any, unknown: Violation) -> str:
-    """` (did you mean "…"?)` for a key that the schema does not know, or nothing where nothing known is near."""
+    """` (did you mean "…"?)` for a key that the schema does not know, or nothing if no known key is near."""
     schema = document
     for key in unknown.schema_path[:-1]:
         if isinstance(schema, dict) and key == "$ref":

@@ -1,17 +1,17 @@
 """What checking a value against a JSON Schema may cost, judged before it is checked.
 
 Note [Why schemas are guarded]
-A check runs to its end in one call that holds the interpreter's lock, and how long it takes is up to anyone who wrote
-the schema: 40 definitions that each refer to the next one twice are 2**40 checks, in 3 KB, whether they stand in
-`allOf`, `anyOf`, `oneOf`, `if`, `not`, `dependentSchemas`, or behind `$dynamicRef`; if they stand in `items` or
-`properties`, of a value that is nested 40 deep. `unevaluatedProperties` looks at everything beside it three times.
-(Measured: 2**20 checks take 0.1 s, and each more doubles that.)
+A check runs to its end in one call that holds the interpreter's lock, and the schema's author decides how long it
+takes: 40 definitions that each refer to the next one twice make 2**40 checks, in 3 KB, whether they stand in `allOf`,
+`anyOf`, `oneOf`, `if`, `not`, `dependentSchemas`, or behind `$dynamicRef`. In `items` or `properties` they do so for a
+value that is nested 40 deep. `unevaluatedProperties` looks at everything beside it three times. (Measured: 2**20 checks
+take 0.1 s, and each further definition doubles that.)
 
 So the checks are counted, not run: `cost_of` counts, for a value at each depth, all ways that lead there through the
-schema. A schema by which one value would be checked MOST_CHECKS times as it stands is refused where it is published.
-What grows with depth, as it may in a schema that refers to itself, is counted for the value at hand (`Cost.steps`), and
-refused if it would take longer than BUDGET. A step is about 0.1 µs: 0.5 s at the very most, and microseconds where a
-schema is an ordinary one.
+schema. A schema that would check a single value MOST_CHECKS times is refused when it is published. What grows with
+depth, as it may in a schema that refers to itself, is counted for the value at hand (`Cost.steps`), and refused if it
+would take longer than BUDGET. A step takes about 0.1 µs, so a check takes 0.5 s at the very most, and microseconds with
+an ordinary schema.
 """
 
 from collections.abc import Iterator
@@ -26,11 +26,11 @@ from workflows.core.cost import pattern_cost
 MOST_CHECKS = 5_000
 #: characters of a pattern once its counted repetitions are written out
 MOST_PATTERN = 1_000
-#: places in a schema that a check can come to, and in-place references in a row
+#: places in a schema that a check can reach, and in-place references in a row
 MOST_PLACES, LONGEST_CHAIN = 20_000, 100
 #: steps of one check, and of one that names each fault: a fault takes 30 µs, and 90 with each branch of an `anyOf`
 BUDGET, BUDGET_WITH_FAULTS, BUDGET_WITH_CHOICES = 5_000_000, 30_000, 10_000
-#: sizes of patterns times characters that they are matched with: in the worst case 40 ns each
+#: sizes of patterns times characters that they are matched against: in the worst case 40 ns each
 TEXT_BUDGET = 30_000_000
 
 _CONTAINERS = frozenset((dict, list))
@@ -49,21 +49,22 @@ _LOOKED_INTO = frozenset(
     {*_LISTS, *_SINGLE, *_MAPS, *_REFERENCES, *_OF_KEYS, *_OF_ITEMS, "properties", "patternProperties"}
 )
 
-#: applies to every key, to every item, to keys that the schema itself does not name
+#: these apply to every key, to every item, and to keys that the schema itself does not name
 _KEYS, _ITEMS, _REST = "keys", "items", "rest"
-#: (what of the value it is for: a key, an index or one of these in a tuple; the place in the schema)
+#: (the part of the value that it applies to: a key, an index or one of these in a tuple; the place in the schema)
 Edge = tuple[Any, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """steps, texts: for one value at each depth, what is deeper being like the last; sizes of patterns likewise."""
+    """steps: for one value at each depth; deeper values cost as much as the last. texts: sizes of patterns,
+    likewise."""
 
     steps: tuple[int, ...]
     texts: tuple[int, ...]
 
     def of(self, value: Any, *, enough: int) -> tuple[int, int, int]:
-        """(steps, sizes of patterns times characters, levels) of checking `value`; counted to `enough`, no further."""
+        """(steps, sizes of patterns times characters, levels) of checking `value`; counting stops at `enough`."""
         steps = texts = depth = 0
         level: list[Any] = [value]
         while level:
@@ -85,7 +86,7 @@ class Cost:
         return steps, texts, depth
 
     def is_small_for(self, size: int) -> bool:
-        """Whether any value whose JSON has so many bytes is checked in little time."""
+        """Whether any value whose JSON has this many bytes is checked quickly."""
         return size // 2 * self.most <= BUDGET and size * max(self.texts) <= TEXT_BUDGET
 
     @property
@@ -94,7 +95,7 @@ class Cost:
 
 
 def cost_of(document: Any, *, at: str = "") -> tuple[Cost, list[Fault]]:
-    """(what checking by this schema costs, why it is refused). The document is known to be nested shallowly."""
+    """(what a check against this schema costs, why it is refused). The document is known to be nested shallowly."""
     reading = _Reading(document, at)
     try:
         return reading.cost(), reading.faults
@@ -108,14 +109,14 @@ class _TooCostly(Exception):
 
 @dataclass(slots=True)
 class _Place:
-    """A subschema, with everything that is applied to the same value."""
+    """A subschema, with everything that applies to the same value."""
 
-    #: checks of the value itself, and sizes of the patterns that it is matched with
+    #: checks of the value itself, and sizes of the patterns that it is matched against
     steps: int = 1
     texts: int = 0
-    #: checks of what is in the value: how often it comes to each place
+    #: checks of what is in the value: how often each place is reached
     below: dict[Edge, int] = field(default_factory=dict)
-    #: steps for each value within it, besides these, and sizes of patterns for each of its keys
+    #: further steps for each value within it, and sizes of patterns for each of its keys
     each: int = 0
     of_keys: int = 0
 
@@ -136,7 +137,7 @@ class _Reading:
 
     def cost(self) -> Cost:
         root = self._place(self.document)
-        # Places are found while they are gone through: a value within a value may come to new ones.
+        # New places are found during this loop: a value within a value may reach places not seen before.
         todo = [root]
         seen = {id(self.document)}
         while todo:
@@ -191,7 +192,7 @@ class _Reading:
             self.faults.append(Fault(path, f"{message}: use minLength and maxLength"))
 
     def _targets(self, schema: dict[str, Any], reference: Any, keyword: str) -> list[Any]:
-        """What a reference may lead to. Nothing: the compiler says so."""
+        """What a reference may lead to. If that is nothing, the compiler reports it."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             return []
         if reference == "#":
@@ -204,7 +205,7 @@ class _Reading:
     # --- one value
 
     def _place(self, schema: Any) -> _Place:
-        """What is applied to a value that comes to this schema."""
+        """What applies to a value that is checked by this schema."""
         key = id(schema)
         if (known := self.places.get(key)) is not None:
             return known
@@ -225,7 +226,7 @@ class _Reading:
         place.steps += _own_steps(schema)
         place.texts += _own_texts(schema)
         self._read_below(schema, place)
-        # What is unevaluated is found by looking at all that stands beside it once more, and once more for each key.
+        # To find what is unevaluated, the validator looks once more at everything beside it, and again for each key.
         unevaluated = "unevaluatedProperties" in schema or "unevaluatedItems" in schema
         times = 3 if unevaluated else 1
         for inner in self._in_place(schema):
@@ -293,7 +294,7 @@ class _Reading:
     # --- what is in a value
 
     def _by_depth(self, targets: set[int]) -> Cost:
-        """Steps and texts of one value at each depth, at most, through all ways that lead there."""
+        """Upper bounds for the steps and texts of one value at each depth, through all ways that lead there."""
         places = {target: self.places[target] for target in targets}
         root = id(self.document)
         rows = {target: _Row(place) for target, place in places.items()}
@@ -320,7 +321,7 @@ class _Reading:
 
 
 class _Row:
-    """The edges of a place, by what of the value they are for."""
+    """The edges of a place, by the part of the value that they apply to."""
 
     def __init__(self, place: _Place) -> None:
         self.keys: list[tuple[int, int]] = []
@@ -341,7 +342,7 @@ class _Row:
                 self.names.setdefault(label, []).append((target, count))
 
     def most(self, of: dict[int, int]) -> int:
-        """For the key or the item to which most applies."""
+        """The count for the key or the item to which most applies."""
         best_key = rest = sum(of[target] * count for _, target, count in self.rest)
         for name, edges in self.names.items():
             found = _sum(edges, of)
@@ -359,7 +360,7 @@ def _sum(edges: list[tuple[int, int]], of: dict[int, int]) -> int:
 def _own_steps(schema: dict[str, Any]) -> int:
     steps = sum(1 for key in schema if key not in _LOOKED_INTO)
     if "format" in schema:
-        steps += 20  # some are asked of Python
+        steps += 20  # some are checked by Python
     if isinstance(required := schema.get("required"), list):
         steps += len(required) // 4
     for values in (schema.get("enum"), [schema["const"]] if "const" in schema else None):
@@ -376,7 +377,7 @@ def _own_texts(schema: dict[str, Any]) -> int:
 
 
 def _pattern_weight(pattern: str) -> int:
-    """A small pattern becomes a small table, whatever it is like; a large one may have to be followed step by step."""
+    """Any small pattern becomes a small table; a large one may have to be followed step by step."""
     size = pattern_cost(pattern)[1]
     return 1 if size <= 12 else size
 
@@ -388,7 +389,7 @@ def _size(value: Any) -> int:
 
 
 def pointed_to(root: Any, reference: str) -> Any:
-    """What `#/$defs/a` leads to; None where that is nothing."""
+    """What `#/$defs/a` leads to; None if it leads nowhere."""
     if reference == "#":
         return root
     if not reference.startswith("#/"):

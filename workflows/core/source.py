@@ -51,15 +51,15 @@ def read(source: str | bytes, media: Media) -> dict[str, Any]:
     document = _read_json(text) if media == "json" or _is_json(text) else _Yaml().read(text)
     if not isinstance(document, dict):
         raise SourceInvalid([Fault("", "a definition is an object with name and steps")])
-    # What YAML says was not read by `json_values`.
+    # What YAML defines and `json_values` did not read.
     if unfit := json_values.faults(document, deepest=MAX_DEPTH):
         raise SourceInvalid(unfit)
     return document
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text in YAML is JSON, which YAML contains but for `\\ud83d\\ude00`: libyaml takes a character in halves
-    for none."""
+    """Whether a YAML text is JSON. YAML contains all of JSON except `\\ud83d\\ude00`: libyaml does not accept a
+    character in two halves."""
     if not text.lstrip().startswith("{"):
         return False
     try:
@@ -103,7 +103,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _integer(digits: str) -> int:
-    # Python has an error of its own for thousands of digits; what is over 64 bits is refused later, with its path.
+    # Python has an error of its own for thousands of digits; a number over 64 bits is refused later, with its path.
     return int(digits) if len(digits) < 40 else 2**200
 
 
@@ -200,7 +200,7 @@ class _Yaml:
             self._fault(parent.path, f"keys must be strings ({_line(event)})")
             parent.key = ""
             if isinstance(event, yaml.CollectionStartEvent):
-                # Read the key to its end, into nothing; its value then takes its place.
+                # Read the key to its end and drop it; its value then takes its place.
                 parent.awaits_key = False
                 self._push([] if isinstance(event, yaml.SequenceStartEvent) else {}, parent.path)
             return
@@ -237,8 +237,9 @@ class _Yaml:
 
 
 def _joined(text: str) -> str:
-    """With a character for each pair of surrogates. A quoted scalar may be written as JSON writes it, `\\ud83d\\ude00`,
-    of which the reader of YAML makes two halves. A half that stands alone stays, and is refused like any other."""
+    """Replace each pair of surrogates by its character. A quoted scalar may be written as JSON writes it,
+    `\\ud83d\\ude00`, of which the reader of YAML makes two halves. A half that stands alone stays, and is refused like
+    any other."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -2,10 +2,11 @@
 
 Note [Windows]
 A rule with `dedupe` or `debounce` starts at most one run for a case within its window. A case is the rule and the
-business key that it gives (none: the rule alone). The first event of a case starts the run and opens the window: it is
-open until `now + window`. While it is open, events of the case start nothing. With `debounce` each of them also makes
-it last until its own `now + window`: a case that never falls silent starts one run, not one in every window. `now` is
-the database's time at which the event is processed, read under the case's lock: no two windows of a case overlap.
+business key that it gives (or the rule alone, if it gives none). The first event of a case starts the run and opens the
+window: it is open until `now + window`. While it is open, events of the case start nothing. With `debounce` each of
+them also makes it last until its own `now + window`: a case that never falls silent starts one run, not one in every
+window. `now` is the database's time at which the event is processed, read under the case's lock: no two windows of a
+case overlap.
 
 Note [Depth]
 An event that a run emitted tells how deep it is: `eripdepth`. A run that an event starts is one deeper than the event,
@@ -29,7 +30,7 @@ MAX_DEPTH = 8
 #: the CloudEvents extension attribute of events that runs emit
 DEPTH_ATTRIBUTE = "eripdepth"
 MAX_BUSINESS_KEY = 200
-#: types of which a book remembers which rules are about them
+#: types for which a book remembers the rules that are about them
 _REMEMBERED = 10_000
 
 Event = Mapping[str, Any]
@@ -76,7 +77,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The rule could not be carried out on this event: a dead letter."""
+    """The rule could not be applied to this event: a dead letter."""
 
     rule: Rule
     code: str
@@ -88,7 +89,7 @@ Decision = Start | Drop | Held | Failed
 
 
 class RuleBook:
-    """All rules, by what they are about. An event that nobody wants costs one look into a dictionary."""
+    """All rules, by what they are about. An event that nobody wants costs one dictionary lookup."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         """rules: those of one workflow in the order in which they are asked."""
@@ -100,7 +101,7 @@ class RuleBook:
 
     @property
     def patterns(self) -> frozenset[str]:
-        """The types, and the beginnings of types with `.*`, that some rule is about."""
+        """The types that some rule is about, or their beginnings with `.*`."""
         return frozenset(rule.event for rule in self._rules)
 
     def __len__(self) -> int:
@@ -127,7 +128,7 @@ class RuleBook:
         return tuple(by_workflow(rules))
 
     def ask(self, event: Event) -> list[Asked]:
-        """What each workflow's rules say about an event; nothing where none of them matches."""
+        """What each workflow's rules say about an event; workflows without a matching rule are left out."""
         groups = self.wanting(event["type"])
         return [asked for group in groups if (asked := ask(group, event)) is not None] if groups else []
 
@@ -135,7 +136,7 @@ class RuleBook:
 def ask(rules: Sequence[Rule], event: Event, budget: Budget | None = None) -> Asked | None:
     """What the rules of one workflow say: the first that matches decides. None: none does.
 
-    budget: learns what the expressions took.
+    budget: is charged for the expressions.
     """
     budget = budget or Budget()
     budget.renew()
@@ -158,7 +159,7 @@ def settle(
 ) -> tuple[list[Start | Held], dict[str, datetime]]:
     """Which of `starts`, in the order of their events, start a run: (decisions, windows that changed).
 
-    open_until: the windows of their cases that are known; one that is not there is closed.
+    open_until: the known windows of their cases; a window that is missing there is closed.
     """
     decisions: list[Start | Held] = []
     changed: dict[str, datetime] = {}
@@ -178,7 +179,7 @@ def settle(
 def decide(
     book: RuleBook, event: Event, now: datetime, open_until: Mapping[str, datetime]
 ) -> tuple[list[Decision], dict[str, datetime]]:
-    """All about one event: (what each workflow's rules come to, windows that changed)."""
+    """Decide everything about one event: (the decision of each workflow's rules, windows that changed)."""
     asked = book.ask(event)
     settled, changed = settle([one for one in asked if isinstance(one, Start)], open_until, now)
     return [*settled, *(one for one in asked if not isinstance(one, Start))], changed
@@ -194,7 +195,7 @@ def depth_of(event: Event) -> int:
 
 def started_by(type_: str, depth: int) -> str:
     """Who started a run that an event starts: `event:<type>`, and `#<depth>` where the event was a run's own."""
-    # A type may look as if it ended with a depth: then the depth is reported in any case.
+    # A type may look as if it ended with a depth. Then the depth is always written.
     return f"event:{type_[:180]}" if depth == 1 and "#" not in type_ else f"event:{type_[:180]}#{depth}"
 
 
@@ -227,7 +228,7 @@ def _rendered(template: Template | None, context: Mapping[str, Any], faults: lis
     try:
         return template.render(context)
     except ExpressionError as error:
-        path, _, message = str(error).partition(": ")  # it names its place itself
+        path, _, message = str(error).partition(": ")  # the message names its place itself
         faults.append(Fault(path, message))
         return instead
 

@@ -1,4 +1,4 @@
-"""What happened to runs, decided and written. See the notes in `workflows.store`."""
+"""Decides and writes what follows from what happened to runs. See the notes in `workflows.store`."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -33,14 +33,14 @@ def apply(
 
     reporter: the worker that reports. go_on: each of its reports lets it claim one step that became ready.
     known: what the worker knows of runs; used and kept up to date.
-    pass_over_unreadable: go on without runs whose definition this release cannot read, as one that a newer release has
-    published. Else DefinitionInvalid is raised. Opens a transaction where it needs one.
+    pass_over_unreadable: go on without runs whose definition this release cannot read, for example because a newer
+    release published it. Otherwise such a run raises DefinitionInvalid. Opens a transaction where it needs one.
     """
     by_run: dict[str, list[Report]] = defaultdict(list)
     for report in reports:
         by_run[report.run_id].append(report)
     group = _Group(by_run, graph_of, reporter, go_on, known if known is not None else {}, pass_over_unreadable)
-    # Successes only: what else happens needs the database's clock.
+    # Successes only: everything else needs the database's clock.
     sure = sorted(
         run_id
         for run_id, own in by_run.items()
@@ -59,7 +59,7 @@ def apply(
 
 
 def _is_sure(happening: machine.Happening, run: Known) -> bool:
-    """Whether it can be decided on what is known: a success, of a step or of an item that is known."""
+    """Whether it can be decided from what is known: it is a success of a known step or item."""
     if not isinstance(happening, _SURE):
         return False
     return happening.item == NO_ITEM or (happening.step, happening.item) in run.snapshot.steps
@@ -90,10 +90,11 @@ class _Group:
         self.unreadable: list[Report] = []
 
     def apply(self, runs: Mapping[str, Known], now: datetime, *, locked: bool = False) -> None:
-        """Decide on what is known of these runs, and write where it still holds; the others are forgotten.
+        """Decide from what is known of these runs, and write the runs for which it still holds; forget the others.
 
-        locked: the runs are, in a transaction. What needs that (`Plan.locked`) is left to it: the last item of a step,
-        the join and what follows it become visible together, and so do a step that waits and the signal kept for it.
+        locked: whether the runs are locked, in a transaction. A plan that needs this (`Plan.locked`) is written only
+        then: the last item of a step, the join and what follows it become visible together, and so do a step that waits
+        and the signal kept for it.
         """
         writes = Writes(self.reporter)
         locking: list[tuple[str, machine.Plan]] = []
@@ -128,8 +129,8 @@ class _Group:
             self._follow(run_id, plan, now)
 
     def _follow(self, run_id: str, plan: machine.Plan, now: datetime) -> None:
-        """What else happened by what was just written: all items of a step have ended, or a signal was kept for one
-        that waits now. In a transaction. A run that is no longer known has ended meanwhile."""
+        """What else happened because of what was just written: all items of a step have ended, or a signal was kept for
+        a step that waits now. Needs a transaction. A run that is no longer known has ended meanwhile."""
         for step in plan.joins:
             if run_id in self.known:
                 self._go_on(run_id, items_ended(run_id, step), now)
@@ -168,8 +169,8 @@ class _Group:
 def _lock_and_load(
     run_ids: Sequence[str], by_run: Mapping[str, Sequence[Report]], reporter: int | None
 ) -> tuple[dict[str, Known], datetime]:
-    """The runs that exist, locked, and the database's clock. The steps are read after the locks were taken; of the
-    items of fan-outs those that are reported on."""
+    """The runs that exist, locked, and the database's clock. The steps are read after the locks were taken; of a
+    fan-out's items only those in the reports are read."""
     touched = [
         (run_id, report.happening.step, report.happening.item)  # type: ignore[union-attr]  # it has an item
         for run_id in run_ids

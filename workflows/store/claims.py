@@ -65,7 +65,7 @@ def claim(
 
     Of the items of fan-outs it takes a portion of each run, as often as the run is named.
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
-    known: learns the runs of which these claims are all there is.
+    known: gets the runs that have no other steps than these claims.
     """
     wanted = outbox.interest()
     tell = lifecycle.STEP_STARTED in wanted.types
@@ -89,8 +89,9 @@ def claim(
 
 
 def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> list[Claim]:
-    """What was known of a run, and these claims have changed. Where nothing was, a run that nobody had touched before
-    is known by its claims: if they are all of its steps. Returns the claims with what is known of their runs."""
+    """Update what is known of the runs that these claims changed. A run of which nothing was known, and which nobody
+    had touched before, becomes known by its claims if they are all of its steps. Returns the claims with what is known
+    of their runs."""
     claimed: dict[str, dict[StepKey, StepView]] = defaultdict(dict)
     for one, (*_, failures, lost, _, _, _, _, _) in zip(claims, rows, strict=True):
         claimed[one.run_id][one.step, one.item] = StepView(StepState.RUNNING, one.attempt, failures, lost)
@@ -118,14 +119,14 @@ def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Seq
             snapshot = Snapshot(view, claimed[one.run_id])
             known[one.run_id] = Known(snapshot, seq, one.version_id, one.deadline_at)
     return [
-        # From an item nobody goes on by himself.
+        # No worker goes on from an item by itself.
         replace(one, snapshot=known[one.run_id].snapshot) if one.run_id in known and one.item == NO_ITEM else one
         for one in claims
     ]
 
 
 def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, limit: int) -> list[str]:
-    """Runs with steps that have been ready for `older_than` seconds: of each (lane, at most) in turn, oldest first."""
+    """Runs with steps that have been ready for `older_than` seconds: for each (lane, limit) in turn, oldest first."""
     with connection.cursor() as cursor:
         found: dict[str, None] = {}
         for lane, most in portions:
@@ -137,7 +138,7 @@ def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, 
                 """,
                 [lane, older_than, most],
             )
-            # A lane may come twice, and then names the same runs again.
+            # A lane may appear twice, and then gives the same runs again.
             found.update((str(row[0]), None) for row in cursor.fetchall())
             if len(found) >= limit:
                 break
@@ -145,7 +146,7 @@ def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, 
 
 
 def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
-    """What waits in each lane, and how fast its living workers are. Reads the index `step_ready` alone.
+    """What waits in each lane, and how fast its living workers are. Reads only the index `step_ready`.
 
     count_to: waiting steps are counted up to this number, so that a look at a long queue costs little.
     """

@@ -3,13 +3,12 @@
 Note [Outbox]
 What is reported (Note [Lifecycle events] in `core/lifecycle`) is written by the very statement that writes the change,
 so it is reported if and only if the change is committed. From the journal it travels like any other event. It costs one
-more CTE, and that only where somebody wants it: with nobody interested the statements are the same as without this
-module.
+more CTE, and only if somebody wants the event: if nobody does, the statements are the same as without this module.
 
 Note [Interest]
-Which types somebody wants is known to each process, and read again about once a second by a thread of its own (it is
-the event bus that knows how: `learn_interest_by`), never on the way of a run. So what is newly wanted is reported from
-about a second later on. A process that does not know yet waits for that thread once.
+Each process knows which types somebody wants. A thread of its own reads this again about once a second (the event bus
+provides the function: `learn_interest_by`), so no run waits for it. A type that somebody starts to want is reported
+from about a second later on. A process that does not know yet waits once for that thread.
 """
 
 import os
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What somebody wants to be reported."""
+    """The events that somebody wants."""
 
     #: of `lifecycle.TYPES`
     types: frozenset[str] = frozenset()
@@ -51,14 +50,14 @@ _learn: Callable[[], None] | None = None
 
 
 def learn_interest_by(learn: Callable[[], None]) -> None:
-    """Have `learn` called in a process that does not know what is wanted, when it first has something to tell. It calls
-    `set_interest` before it returns, and goes on calling it."""
+    """Have `learn` called when a process first has something to report and does not know yet what is wanted. `learn`
+    calls `set_interest` before it returns, and goes on calling it."""
     global _learn
     _learn = learn
 
 
 def set_interest(interest: Interest | None) -> None:
-    """None: not known any more."""
+    """None: no longer known."""
     global _known
     _known = interest
 
@@ -119,7 +118,7 @@ class Outbox:
 
         for change in plan.steps:
             begun, ended = ages.get((change.step, change.item), (None, None))
-            # One with an attempt began in a stride; a fan-out begins by itself.
+            # A step with an attempt began in a stride; a fan-out begins by itself.
             running = change.items is not None and change.state is StepState.RUNNING
             if began and change.new and (change.attempt or running):
                 put(change.step, change.item, change.attempt, StepState.RUNNING, begun)
@@ -150,7 +149,7 @@ class Outbox:
         return statements, parameters
 
     def of_new(self, condition: str = "") -> tuple[str, list[str]]:
-        """The statement that writes what is reported of runs that are inserted with it, and its parameters."""
+        """The statement that writes the events about runs that are inserted with it, and its parameters."""
         return announced(TELL_NEW).replace(CONDITION, condition), self.columns()
 
     def columns(self) -> list[str]:
@@ -166,7 +165,7 @@ class Outbox:
 
 @cached(LRUCache(maxsize=10_000), lock=Lock())
 def version_number(version_id: int) -> int:
-    """The number that people know a stored version by; it never changes."""
+    """The version number that people see for a stored version; it never changes."""
     return WorkflowVersion.objects.values_list("number", flat=True).get(pk=version_id)
 
 
@@ -229,7 +228,7 @@ FROM {_EVENTS}
 GROUP BY partition{ANNOUNCE}
 """  # noqa: S608  (made of constants)
 
-#: after `claimed` and `run` (with `started_by`) of a claim: what begins by it. It knows nothing but the rows.
+#: follows `claimed` and `run` (with `started_by`) of a claim, and reports what it begins. It knows only the rows.
 TELL_CLAIMED = f""", told AS (
     {INSERT}
     SELECT partition, {BLOCK}
@@ -258,7 +257,7 @@ TELL_CLAIMED = f""", told AS (
 )"""  # noqa: S608  (made of constants)
 
 
-#: what consumers are woken by: that something came in
+#: the channel that wakes consumers when something came in
 EVENTS_CHANNEL = "erip_events"
 #: seconds between two announcements of one process. NOTIFY makes commits take turns, and a consumer that was just woken
 #: looks by itself that often.
@@ -277,7 +276,7 @@ def announced(statement: str) -> str:
 
 
 def nothing_announced() -> None:
-    """What `announced` gave last wrote nothing, so nobody was woken: the next statement is to wake them."""
+    """The last statement from `announced` wrote nothing and woke nobody, so the next one has to wake the consumers."""
     global _announced_at
     _announced_at = float("-inf")
 

@@ -1,4 +1,4 @@
-"""The rows that plans come to, and the one statement that writes them."""
+"""The rows that plans produce, and the one statement that writes them."""
 
 import time
 from collections import defaultdict
@@ -25,10 +25,10 @@ from workflows.store import outbox
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
 
-#: seconds since a step began and since it ended, as far as the report tells
+#: seconds since a step began and since it ended, if the report says so
 Ages = tuple[float | None, float | None]
 
-#: Where steps that are not essential queue, by the lane of their run: off the critical path in time and in place.
+#: Where steps that are not essential queue, by the lane of their run: away from the critical path in time and place.
 DEFERRED_LANE = {
     Lane.CRITICAL: Lane.STANDARD,
     Lane.HIGH: Lane.STANDARD,
@@ -38,26 +38,26 @@ DEFERRED_LANE = {
 
 
 class Writes:
-    """The rows that a group of plans comes to, written with one statement."""
+    """The rows that a group of plans produces, written with one statement."""
 
     def __init__(self, reporter: int | None = None) -> None:
-        """reporter: the worker that claims and has run the steps of these plans."""
+        """reporter: the worker that ran the steps of these plans, and claims the next ones."""
         self._reporter = reporter
         self.runs: list[tuple[Any, ...]] = []
         self.step_inserts: list[tuple[Any, ...]] = []
         self.step_updates: list[tuple[Any, ...]] = []
         self.events: list[tuple[Any, ...]] = []
-        #: pending items of fan-outs that become ready, or the reporter's own
+        #: pending items of fan-outs that become ready, or that the reporter claims
         self.releases: list[tuple[Any, ...]] = []
         #: (run id, step, whether a running item can be repeated) of fan-outs that end with their runs
         self.cancels: list[tuple[str, str, bool]] = []
         self.claims: list[Claim] = []
         self.hints: list[tuple[str, str]] = []
-        #: runs that go on, as they are once this is written
+        #: runs that go on, in their state after this is written
         self.after: dict[str, Known] = {}
         #: whether losing this group could lose more than a repetition
         self.durable = False
-        #: what is reported of all this: see `outbox`
+        #: the lifecycle events about all this: see `outbox`
         self.outbox = outbox.Outbox(outbox.interest())
 
     def add_plan(
@@ -74,7 +74,7 @@ class Writes:
         self.hints.extend((lane, run_id) for lane in hinted)
         for step in plan.cancels:
             self.cancels.append((run_id, step, repeatable(graph.steps[step])))
-            # What becomes of its items the database decides.
+            # The database decides what becomes of its items.
             for key in [key for key in steps if key[0] == step and key[1] != NO_ITEM]:
                 del steps[key]
         ended = change is not None and change.state.ended
@@ -114,7 +114,7 @@ class Writes:
         waiting: dict[str, int] = defaultdict(int)
         view = run.snapshot.run
         lane = Lane(view.lane)
-        # Who begins a fan-out takes as much of it at once as who is notified of it.
+        # The worker that begins a fan-out takes as many items at once as a worker that gets a message about it.
         items_claimable = PORTION if claimable > 0 else 0
         for change in plan.steps:
             node = graph.steps[change.step]
@@ -123,7 +123,7 @@ class Writes:
             began, ended = ages.get((change.step, change.item), (None, None))
             self.durable |= node.durable or state is StepState.FAILED
             if state is StepState.READY:
-                # Only new steps: their input is at hand, and one that is tried again may go to another worker.
+                # Only new steps, because their input is at hand. A step that is tried again may go to another worker.
                 room = claimable if change.item == NO_ITEM else items_claimable
                 if change.new and room > 0 and step_lane == lane:
                     if change.item == NO_ITEM:
@@ -144,7 +144,7 @@ class Writes:
                             step_lane,
                             run.deadline_at,
                             view.created_at,
-                            # From an item nobody goes on by himself.
+                            # No worker goes on from an item by itself.
                             run.snapshot if change.item == NO_ITEM else None,
                         )
                     )
@@ -164,7 +164,7 @@ class Writes:
                 to_json(change.output), to_json(change.error), change.due_at, ended,
             )  # fmt: skip
             if change.new:
-                # One with an attempt was claimed here, or begun in a stride.
+                # A step with an attempt was claimed here, or began in a stride.
                 worker = self._reporter if attempt else None
                 if state is StepState.WAITING or (change.items is not None and state is StepState.RUNNING):
                     began = 0.0
@@ -215,7 +215,7 @@ class Writes:
     ) -> None:
         after = self.after[run_id]
         run = after.snapshot.run
-        # As yet nobody but this has a hold of it.
+        # Nobody else can hold it yet.
         steps = cast("dict[StepKey, StepView]", after.snapshot.steps)
         steps[step, item] = StepView(StepState.RUNNING, attempt, failures, lost)
         self.claims.append(
@@ -228,7 +228,7 @@ class Writes:
                 after.version_id,
                 run.workflow,
                 run.business_key,
-                # A reporter goes on in the lane of the run alone.
+                # A reporter goes on only in the lane of the run.
                 run.lane,
                 after.deadline_at,
                 run.created_at,
@@ -262,7 +262,7 @@ _STEP_NAMES = "run_id, step, item, state, attempt, failures, lost, output, error
 _ENDS = ", ".join(f"'{state}'" for state in sorted(STEP_ENDS))
 
 
-# Moments that are notified as ages count from one moment, or what came first could seem to have come last.
+# Ages are all counted back from one moment, otherwise what came first could seem to have come last.
 # A step that did not start again keeps the worker and the start of its last attempt.
 _UPDATE_STEPS = f""" updated AS (
 UPDATE workflows_steprun s

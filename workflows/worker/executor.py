@@ -9,16 +9,16 @@ when one body takes longer than that the watchdog gives the rest of the batch to
 Note [Strides]
 A worker that ran a short step goes on with the run's next one before the first is recorded, and hands both outcomes
 over together: four short steps cost one commit, and one wait for it, in place of four. It decides on what it knows of
-the run (`Claim.snapshot`); the writer decides again on what it finds, so that of a run that was cancelled meanwhile,
-or a step that someone else has by now, the stride is discarded like any late report. What a crash can lose is what an
-asynchronous commit can lose: some milliseconds of steps, which then run again. Therefore a stride is made of `def`
-steps that are idempotent and not transactional, one after the other: whatever may not be repeated is claimed, and
-everything before it recorded, before it begins.
+the run (`Claim.snapshot`); the writer decides again on what it finds, so a stride is discarded like any late report if
+the run was cancelled meanwhile, or someone else now has the step. What a crash can lose is what an asynchronous commit
+can lose: some milliseconds of steps, which then run again. Therefore a stride is made of `def` steps that are
+idempotent and not transactional, one after the other: before a step that may not be repeated begins, it is claimed and
+everything before it is recorded.
 
 Note [Room]
 A claim that waits inside a worker is out of reach: nobody else may take it, and what comes later cannot overtake it.
-So while claims of slow batches wait for a thread, no new ones are made, but for critical work. Batches of short steps
-never come to this.
+So while claims of slow batches wait for a thread, the worker makes new claims for critical work only. Batches of short
+steps never get this far.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ _T = TypeVar("_T")
 
 @dataclass(eq=False)
 class _Running:
-    """A body that runs in a thread. Anyone who takes it out of `Executor._running` reports on it."""
+    """A body that runs in a thread. The thread that takes it out of `Executor._running` reports on it."""
 
     claim: Claim
     work: Work
@@ -90,14 +90,14 @@ class Executor:
         threads: int,
         took: Callable[[int], None] = lambda claims: None,
     ) -> None:
-        """took: is given the number of ready steps were claimed, each time."""
+        """took: called with the number of ready steps each time some are claimed."""
         self.worker_id = worker_id
         self.lanes = list(lanes)
         self._threads = threads
         self._took = took
         self._writer = Writer(worker_id, lanes)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="steps")
-        #: batches that the watchdog handed to the pool and that are not yet worked off
+        #: batches that the watchdog handed to the pool and that are not finished yet
         self._spread_batches: set[_Batch] = set()
         self._running: dict[tuple[str, str, int, int], _Running] = {}
         self._async_running: dict[tuple[str, str, int, int], Claim] = {}
@@ -110,7 +110,7 @@ class Executor:
     # --- the way in ---
 
     def execute(self, run_ids: Sequence[str], *, skip_locked: bool = False) -> int:
-        """Claim what is ready in these runs, and work until nothing of it can go on here. Returns the claims made."""
+        """Claim what is ready in these runs, and work until nothing more can go on here. Returns the claims made."""
         if self._stopping.is_set():
             return 0
         claims = self._writer.claim(run_ids, skip_locked=skip_locked).result()
@@ -123,7 +123,7 @@ class Executor:
         return not self._stopping.is_set() and len(self._running) < self._threads and not self._waiting()
 
     def wait_for_room(self, *, unless: Callable[[], bool]) -> None:
-        """Until few claims wait for a thread (see Note [Room]), or `unless` says that something cannot wait."""
+        """Wait until few claims wait for a thread (see Note [Room]), or `unless` says that something cannot wait."""
         while self._waiting() >= self._threads and not unless() and not self._stopping.wait(WATCH_EVERY):
             pass
 
@@ -132,11 +132,11 @@ class Executor:
         return sum(len(batch.claims) for batch in list(self._spread_batches))
 
     def take_in_background(self, run_ids: Sequence[str]) -> None:
-        """`execute`, in a thread of the pool, passing over runs that others are busy with."""
+        """Call `execute` in a thread of the pool, and pass over runs that others are busy with."""
         self._pool.submit(self._guarded, partial(self.execute, run_ids, skip_locked=True))
 
     def leave(self) -> None:
-        """Begin nothing new: what waits for a thread goes back at once. What runs goes on, and is recorded."""
+        """Begin nothing new: claims that wait for a thread go back at once. Steps that run go on, and are recorded."""
         self._stopping.set()
         batches = {running.batch for running in list(self._running.values()) if running.batch}
         returned = _returned(claim for batch in batches | set(self._spread_batches) for claim in _drain(batch.claims))
@@ -144,7 +144,7 @@ class Executor:
             self._writer.submit(returned, go_on=False)
 
     def stop(self, *, grace: float) -> None:
-        """Let what runs finish within `grace` seconds, hand the rest back, and end."""
+        """Give running steps `grace` seconds to finish, hand the rest back, and end."""
         self.leave()
         deadline = time.monotonic() + grace
         looking = threading.Event()
@@ -177,7 +177,7 @@ class Executor:
                 try:
                     self._begin(claim, batch, until)
                 except Exception as error:
-                    # Whatever kept this step from beginning, the other claims of the batch must not be lost with it.
+                    # Whatever kept this step from beginning must not cost us the other claims of the batch.
                     log.exception("step_not_begun", run_id=claim.run_id, step=claim.step)
                     batch.reports.append(Report(claim.run_id, _not_begun(claim, error)))
                     close_old_connections()
@@ -189,12 +189,12 @@ class Executor:
         try:
             return self._writer.submit(reports, go_on=not self._stopping.is_set()).result()
         except Exception as error:
-            # The writer has logged it with its cause. The other claims of the batch are not to suffer for it.
+            # The writer has logged it with its cause. It must not affect the other claims of the batch.
             log.error("report_refused", error=error, steps=[report.run_id for report in reports])
             return ()
 
     def _begin(self, claim: Claim, batch: _Batch, until: float) -> None:
-        """Run a claimed step; a `def` body here and now, its outcome going into the batch."""
+        """Run a claimed step. A `def` body runs here and now, and its outcome goes into the batch."""
         graph = graph_of(claim.version_id)
         if self._stopping.is_set():
             batch.reports.append(Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)))
@@ -225,7 +225,7 @@ class Executor:
             key, began = _key(claim), time.monotonic()
             work = _work(graph, claim)
             self._running[key] = _Running(claim, work, began, batch)
-            # In one go, or the watchdog could take the first half alone.
+            # Added in one go, or the watchdog could take the first half alone.
             batch.reports.extend(reports)
             happening = bodies.run_sync(claim, spec, work)
             if self._running.pop(key, None) is None:
@@ -250,9 +250,10 @@ class Executor:
                 happening = bodies.run_sync(claim, spec, work)
                 owned = self._running.pop(key, None) is not None
                 if owned and isinstance(happening, StepSucceeded):
-                    # Without a claimant: if this commit's answer were lost, so would be the claims that it made.
+                    # No claimant is given: if this commit's answer were lost, the claims that it made would be lost as
+                    # well.
                     applied = store.apply([Report(claim.run_id, happening)], graph_of=graph_of)
-                    # Discarded: someone else owns the step by now, and what this body wrote is undone.
+                    # Discarded: someone else owns the step by now, so this body's writes are undone.
                     transaction.set_rollback(bool(applied.discarded))
                 else:
                     applied = store.Applied()
@@ -261,7 +262,8 @@ class Executor:
             owned = self._running.pop(key, None) is not None or owned
             happening, applied = bodies.failed(claim, error), store.Applied()
         if isinstance(happening, StepFailed) and owned:
-            # Rolled back, or recorded as succeeded after all and then this report is discarded: certain either way.
+            # Either it was rolled back, or it was recorded as succeeded and this report is discarded: certain either
+            # way.
             batch.reports.append(Report(claim.run_id, replace(happening, certain=True)))
         elif not applied.discarded:
             dispatch.hint(applied.hints)
@@ -282,7 +284,7 @@ class Executor:
             self._hand_over([Report(claim.run_id, happening, time.monotonic())])
 
     def _hand_over(self, reports: Sequence[Report]) -> None:
-        """Without waiting; what follows goes on in the pool, or on the loop."""
+        """Hand the report over without waiting; what follows goes on in the pool, or on the loop."""
         self._writer.submit(reports, go_on=not self._stopping.is_set()).add_done_callback(self._go_on)
 
     def _go_on(self, done: "Future[tuple[Claim, ...]]") -> None:
@@ -318,7 +320,7 @@ class Executor:
                 self._hand_over([*before, timed_out])
 
     def _spread(self, batch: _Batch) -> None:
-        """Give what waits behind a slow body to other threads, and hand over what is done."""
+        """Give the claims that wait behind a slow body to other threads, and hand over the outcomes so far."""
         reports = _drain(batch.reports)
         if reports:
             self._hand_over(reports)
@@ -331,9 +333,10 @@ class Executor:
                 self._pool.submit(self._guarded, partial(self._work_spread, share))
 
     def _hand_back(self) -> None:
-        """What could not finish runs again elsewhere, if it may be repeated; else the lease makes it UNKNOWN."""
+        """A step that could not finish runs again elsewhere, if it may be repeated; otherwise the lease makes it
+        UNKNOWN."""
         begun = list(self._running.values())
-        # What was done before these steps in their strides is theirs to build on.
+        # These steps build on what was done before them in their strides.
         before = [report for running in begun if running.batch for report in _drain(running.batch.reports)]
         claims = [running.claim for running in begun if running.work.idempotent]
         for claim in self._async_running.values():
@@ -347,7 +350,7 @@ class Executor:
 
 
 def _work(graph: Graph, claim: Claim) -> Work:
-    """What is to be run for a claim. Raises LookupError for a step for which workers run nothing."""
+    """What a worker runs for a claim. Raises LookupError for a step for which workers run nothing."""
     work = graph.steps[claim.step].work
     if work is None:
         raise LookupError(f"step {claim.step} is a {graph.steps[claim.step].kind}: workers run nothing for it")

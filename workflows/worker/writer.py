@@ -7,9 +7,9 @@ wakes those who wait (`erip.foundation.process.group_commit`).
 Note [Ghost claims]
 When the connection breaks during a commit, nobody knows whether the group was recorded. The writer applies it again
 once PostgreSQL is back: reports that were recorded are discarded by their attempt. But a commit that did happen may
-have made claims for this worker that it never heard of, and it goes on beating, so that no lease would bring them
-back. Therefore the writer keeps the set of the claims that it knows of, and after a broken connection returns all
-others that stand under its name; their bodies never began.
+have made claims that this worker never heard of. The worker goes on beating, so no lease would bring them back.
+Therefore the writer keeps the set of the claims that it knows of, and after a broken connection returns all others
+under its name; their bodies never began.
 """
 
 import threading
@@ -66,11 +66,12 @@ class Writer:
         self._known: LRUCache[str, Known] = LRUCache(maxsize=KNOWN_RUNS)
         #: never set: to wait without sleeping through an interrupt
         self._away = threading.Event()
-        # Unhurried: a group that is cut off for its length would be written again, and cut off again, for ever.
+        # No time limit: a group that is cut off because it takes long would be written again, and cut off again, for
+        # ever.
         self._groups: GroupCommit[_Work] = GroupCommit("checkpoint-writer", self._write, unhurried=True)
 
     def submit(self, reports: Sequence[Report], *, go_on: bool = True) -> "Future[tuple[Claim, ...]]":
-        """Record what happened. The future gives the steps that the reporter now owns, once all is committed."""
+        """Record what happened. Once all is committed, the future gives the steps that the reporter now owns."""
         work = _Work(reports=tuple(reports), go_on=go_on)
         self._groups.put(work)
         return work.done
@@ -86,7 +87,7 @@ class Writer:
         self._groups.stop(5.0)
 
     def _write(self, group: list[_Work]) -> None:
-        # Steps that were begun before this commit are this worker's as soon as it has happened.
+        # Steps that began before this commit belong to this worker as soon as the commit has happened.
         self._held.update(
             _key_of(report) for work in group for report in work.reports if isinstance(report.happening, StepTaken)
         )
@@ -158,10 +159,10 @@ class Writer:
 
     @staticmethod
     def _share(made: Sequence[Claim], group: list[_Work], claims: list[list[Claim]], *, portion: int = 0) -> None:
-        """Give each claim to a piece of work that concerns its run, of a fan-out's items a fair share to each of them.
+        """Give each claim to a piece of work for its run; several such pieces get a fair share of a fan-out's items.
 
-        portion: how many items each is given that named the run; 0: the claims are for those that reported, each may
-        have one for each of its reports.
+        portion: how many items each piece that named the run gets. 0: the claims are for the pieces that reported, and
+        each may have one for each of its reports.
         """
         owners: dict[str, list[int]] = {}
         for index, work in enumerate(group):
@@ -202,14 +203,14 @@ class Writer:
         work.done.set_exception(error)
 
     def _isolate_reports(self, work: _Work) -> None:
-        """Run by run; a run of which one report is bad, report by report."""
+        """Write it run by run, and a run with a bad report report by report."""
         by_run: dict[str, list[Report]] = defaultdict(list)
         for report in work.reports:
             by_run[report.run_id].append(report)
         if len(by_run) > 1:
             pieces = [_Work(reports=tuple(own), go_on=work.go_on) for own in by_run.values()]
         else:
-            # Of a stride only the last report lets its reporter go on: the steps between were run already.
+            # Only the last report of a stride lets its reporter go on: the steps between have run already.
             pieces = [_Work(reports=(report,), go_on=False) for report in work.reports[:-1]]
             pieces.append(_Work(reports=work.reports[-1:], go_on=work.go_on))
         for piece in pieces:

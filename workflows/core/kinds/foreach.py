@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: items of one step
 MAX_ITEMS = 10_000
 DEFAULT_MAX_PARALLEL = 100
-#: Larger inputs of all items together are refused: a text that each item repeats grows with their number.
+#: Inputs of all items together that are larger are refused: a text that each item repeats grows with their number.
 MAX_INPUT_BYTES = 16 * 1024 * 1024
 #: failures listed in the step's output, and in its error
 MAX_FAILURES, MAX_FAILURES_IN_ERROR = 100, 3
@@ -36,7 +36,7 @@ MAX_FAILURES, MAX_FAILURES_IN_ERROR = 100, 3
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Over which list the work is done, and how."""
+    """The list that the work is done over, and how."""
 
     #: what renders to the list
     foreach: Template
@@ -89,7 +89,7 @@ class ForEach(Kind):
     work: Work
 
     @property
-    def places(self) -> int:  # type: ignore[override]  # of a frozen class: nobody writes it
+    def places(self) -> int:  # type: ignore[override]  # the class is frozen: nobody writes it
         return self.fan_out.max_parallel
 
     @classmethod
@@ -118,7 +118,7 @@ class ForEach(Kind):
             try:
                 input = with_.render(context) if with_ is not None else {}
             except BudgetExceeded:
-                raise  # it would be the same for all items after this one
+                raise  # all items after this one would fail the same way
             except ExpressionError as fault:
                 state, error = StepState.FAILED, {"code": "expression_error", "message": str(fault)}
             else:

@@ -3,10 +3,11 @@
 Note [Signals]
 A signal has a name, and a payload that must fit the schema of every step of the workflow that waits for that name. It
 is given to exactly one step: the first in the order of the graph that waits for it. One that comes before any step
-waits is kept, and the first step that waits for it later takes it; of several the one that was kept first. Giving,
-keeping and taking happen under the run's lock, so a step never waits beside a signal that was kept for it.
-A signal that does not come in time never counts as one that came: by default the step fails, and with
-`on_timeout: continue` its output says so.
+waits is kept, and the first step that waits for it later takes it; if there are several, it takes the one that was kept
+first. Giving, keeping and taking happen under the run's lock, so a step never waits beside a signal that was kept for
+it.
+A signal that does not come in time never counts as received: by default the step fails, and with `on_timeout: continue`
+its output says that the wait timed out.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 SIGNAL_NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
 #: a wait has one of these
 _WAYS = ("for", "until", "signal")
-#: and these only beside `signal`
+#: these go only with `signal`
 _OF_A_SIGNAL = ("schema", "timeout", "on_timeout")
 
 _WAIT: dict[str, Any] = {
@@ -94,7 +95,7 @@ class Wait(Kind):
     schema: Schema | None = None
     #: seconds to wait for the signal; None is no limit
     timeout: float | None = None
-    #: what becomes of the step after that: it fails, or goes on
+    #: what the step does after that: it fails, or goes on
     fails: bool = True
 
     @classmethod
@@ -188,11 +189,11 @@ _NOTHING = f"needs one of {', '.join(_WAYS)}"
 
 
 class _Unfit(ValueError):
-    """A value that is no duration, or no moment."""
+    """A value that is not a duration, or not a moment."""
 
 
 def seconds_of(value: Any) -> float:
-    """Seconds. Raises ValueError for what is no duration, or none that may be."""
+    """Seconds. Raises ValueError if it is not a duration, or not an allowed one."""
     try:
         seconds = parse_duration(value)
     except NotADuration as error:
@@ -203,7 +204,7 @@ def seconds_of(value: Any) -> float:
 
 
 def moment_of(value: Any) -> datetime:
-    """A moment in UTC. Raises ValueError for what is none; a date alone is not: it does not say where."""
+    """A moment in UTC; raises ValueError for anything else. A date alone is no moment, because it has no time zone."""
     try:
         if isinstance(value, str) and formats.holds("date-time", value):
             return formats.moment(value)

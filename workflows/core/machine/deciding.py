@@ -1,4 +1,4 @@
-"""One decision: a copy of the snapshot that takes happenings in turn, and the plan that comes of it."""
+"""One decision: a copy of the snapshot that takes happenings in turn, and the plan that results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ def decide(
 ) -> Plan:
     """What follows from `happenings`, in their order. Never raises for what users wrote: that becomes a failure.
 
-    budget: learns what the expressions took.
+    budget: is charged for the expressions.
     """
     deciding = Deciding(graph, snapshot, now, budget)
     for happening in happenings:
@@ -57,7 +57,7 @@ class Deciding:
         self.events: list[Event] = []
         self.discarded: list[Happening] = []
         self._context: dict[str, Any] | None = None
-        #: of running steps that have items: how these stand
+        #: for running steps that have items: the state of these items
         self.fans: dict[str, FanView] = {step: view.fan for (step, _), view in snapshot.steps.items() if view.fan}
         #: steps whose items the run's end stopped
         self.cancels: list[str] = []
@@ -70,13 +70,13 @@ class Deciding:
 
     @property
     def now(self) -> datetime:
-        """The moment of this decision. Whatever reads it is decided by the database's clock in the end."""
+        """The moment of this decision. A decision that reads it is made again by the database's clock."""
         self._timed = True
         return self._now
 
     def take(self, happening: Happening) -> None:
         """This happened next."""
-        # Each by itself: anyone who decides on some of them together decides the same as who decides one by one.
+        # One at a time, so that deciding on several together gives the same result as deciding one by one.
         self._budget.renew()
         if isinstance(happening, StepHappening):
             node = self.graph.steps.get(happening.step)
@@ -85,7 +85,7 @@ class Deciding:
             else:
                 node.how.happened(self, node, happening)
             if happening.item != NO_ITEM:
-                # Of one item alone nothing follows: its step goes on, or is joined, which is a happening of its own.
+                # Nothing follows from one item alone: its step goes on, or is joined, which is a happening of its own.
                 return
         else:
             self._happened(happening)
@@ -120,7 +120,7 @@ class Deciding:
         input: Any = None,
         items: int | None = None,
     ) -> None:
-        """This is how a step, or an item, is from now on. `input` and `items` count only for one that is new."""
+        """Set the state of a step, or an item. `input` and `items` count only for a new one."""
         key = (step, item)
         new = key not in self.known
         if new and (earlier := self.changes.get(key)):
@@ -148,7 +148,7 @@ class Deciding:
             self._context = None
 
     def again(self, step: str, item: int, view: StepView, error: Mapping[str, Any] | None = None) -> None:
-        """READY for another attempt; an item for which there is no place waits for one."""
+        """Make it READY for another attempt; an item for which there is no place waits for one."""
         state, fan = StepState.READY, self.fans.get(step)
         if item != NO_ITEM and fan is not None and view.state is not StepState.RUNNING and not self._room(step, fan):
             state = StepState.PENDING
@@ -182,15 +182,15 @@ class Deciding:
     # --- items of steps (Note [Items] in `items`) ---
 
     def begin_items(self, step: str, items: Sequence[StepChange]) -> None:
-        """The step is RUNNING from now on, and these are its items: new, and PENDING, READY or ended."""
+        """Make the step RUNNING with these items, which are new, and PENDING, READY or ended."""
         fan = FanView.of(_counted(items))
         self.begun[step] = list(items)
         self.fans[step] = fan
         self.set(step, NO_ITEM, StepView(StepState.RUNNING, fan=fan), items=len(items))
 
     def join_items(self, step: str) -> tuple[StepView, FanView] | None:
-        """A step whose items have all ended, once: its row is RUNNING until then. The row, and how the items stand;
-        from now on it has none. None: it is not such a step (any more)."""
+        """Take a step whose items have all ended. This works once, while its row is RUNNING. Returns the row and the
+        state of the items, which are then forgotten; None if it is not, or no longer, such a step."""
         view, fan = self.steps.get((step, NO_ITEM)), self.fans.get(step)
         if view is None or view.state is not StepState.RUNNING or fan is None or not fan.over:
             return None
@@ -213,8 +213,8 @@ class Deciding:
         return self.graph.steps[step].how.places - fan.active
 
     def _release(self) -> list[tuple[str, int]]:
-        """Fill the places that became free: with the items at hand first, which the store could not tell from those
-        that it finds, then with any others."""
+        """Fill the places that became free. The items at hand come first, because the store could not distinguish them
+        from those that it finds; then come any others."""
         releases: list[tuple[str, int]] = []
         for step in self.fans:
             for (other, item), change in list(self.changes.items()):
@@ -249,7 +249,7 @@ class Deciding:
         """Let a pending step begin, or skip it, once its needs have ended."""
         needs = [self.steps.get((need, NO_ITEM)) for need in node.needs]
         if self.state.ended:
-            # What an essential step will never give, a later step cannot wait for.
+            # A later step cannot wait for something that an essential step will never give.
             hopeless = any(
                 need is None and self.graph.steps[name].essential for name, need in zip(node.needs, needs, strict=True)
             )
@@ -313,7 +313,7 @@ class Deciding:
         self._finish(state, error={"code": state.lower(), "message": message, **detail})
 
     def _signalled(self, happening: RunSignalled) -> None:
-        """To exactly one step: the first that waits for it."""
+        """Give it to exactly one step: the first that waits for it."""
         signal = happening.signal
         for id, node in self.graph.steps.items():
             if node.how.signal == signal.name:
@@ -324,7 +324,7 @@ class Deciding:
         self.discarded.append(happening)
 
     def _finish(self, state: RunState, output: Any = None, error: Mapping[str, Any] | None = None) -> None:
-        """End the run. What becomes of each step that has not ended is for its kind to say."""
+        """End the run. The kind of each step that has not ended decides what becomes of it."""
         self.state = state
         self.run_change = RunChange(state, output, error)
         self._context = None
@@ -365,7 +365,7 @@ class Deciding:
         """RUNNING while something can go on by itself, WAITING while nothing can, PENDING before the first claim."""
         states = {view.state for (step, item), view in self.steps.items() if item == NO_ITEM and step not in self.fans}
         for fan in self.fans.values():
-            # One that is over is about to be joined.
+            # A step whose items are over is about to be joined.
             states.add(StepState.READY if fan.active or fan.over else StepState.WAITING)
         if states & {StepState.READY, StepState.RUNNING}:
             state = RunState.PENDING if self.state is RunState.PENDING else RunState.RUNNING
