@@ -1,8 +1,9 @@
 """Delivering events to webhooks: threads of a general worker claim what is due, post it, and record what came of it.
 
 Note [At least once]
-A delivery that succeeded but could not be recorded is made again, with the same webhook-id: receivers go by that. The
-order of deliveries is best effort: what failed is tried again later, and several are on their way at once.
+A delivery that succeeded but could not be recorded is made again, with the same webhook-id, by which receivers
+recognise it. The order of deliveries is best effort: a failed one is tried again later, and several are on their way at
+once.
 """
 
 import random
@@ -31,13 +32,13 @@ log = structlog.get_logger(__name__)
 
 #: seconds between an attempt and the next: what Standard Webhooks advises, three days in all
 SCHEDULE: Final = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
-#: the part of a pause by which it may be longer, so that what failed together does not come back together
+#: the fraction by which a pause may be longer, so that deliveries that failed together do not come back together
 JITTER: Final = 0.2
 #: seconds of failures without a success after which a subscription is disabled
 DISABLE_AFTER: Final = 5 * 86_400.0
 #: seconds between two looks for what is due
 EVERY: Final = 0.5
-#: a worker claims for so many seconds more than a request may take
+#: the lease of a claim is this many seconds longer than a request may take
 MARGIN: Final = 5.0
 #: failures in a row that open an endpoint's circuit in this process, and seconds until it is tried again
 TRIPS_AFTER: Final = 5
@@ -52,7 +53,7 @@ def message_id(delivery_id: int) -> str:
 
 
 def pause_after(tries: int, retry_after: float | None, *, draw: float) -> float | None:
-    """Seconds until the next attempt after so many; None if there is none. draw: in [0, 1)."""
+    """Seconds until the next attempt, after `tries` attempts; None if there is none. draw: in [0, 1)."""
     if tries > len(SCHEDULE):
         return None
     pause = SCHEDULE[tries - 1] * (1 + JITTER * draw)
@@ -104,7 +105,7 @@ class Breakers:
         self._circuits: LRUCache[str, Circuit] = LRUCache(maxsize=10_000)
 
     def limits(self) -> dict[str, int]:
-        """How many may be sent now to those that failed lately: none, or one to try."""
+        """How many deliveries may be sent now to each endpoint that failed lately: none, or one as a trial."""
         with self._lock:
             return {
                 subscription: int(circuit.may_try())
@@ -134,7 +135,7 @@ class Deliverer:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="webhook")
         self._room = threading.Semaphore(self._threads)
         self._service = database_service("deliverer", self._deliver, keeps=False, back_off=(EVERY, EVERY))
-        # Only now: its first turn uses it.
+        # Started only now, because its first turn uses it.
         self._service.start()
 
     def wake(self) -> None:
@@ -142,7 +143,7 @@ class Deliverer:
         self._service.wake()
 
     def stop(self) -> None:
-        """Claim nothing more, and record what is on its way."""
+        """Claim nothing more, and record the deliveries that are on their way."""
         self._service.stop()
         self._pool.shutdown(wait=True)
 
@@ -153,7 +154,7 @@ class Deliverer:
             self._service.rest(EVERY)
 
     def take(self) -> bool:
-        """Claim as much as there is room for, and have it sent. Returns whether there was anything."""
+        """Claim as many deliveries as there is room for, and send them. Returns whether there were any."""
         room = 0
         while room < self._threads and self._room.acquire(blocking=False):
             room += 1
@@ -185,11 +186,11 @@ class Deliverer:
                 subscription=claimed.subscription_id,
                 attempt=claimed.number,
                 status=outcome.status,
-                # Its error, which may quote the address, stands on the delivery.
+                # The error may quote the address, so it is kept on the delivery.
                 milliseconds=outcome.milliseconds,
             )
         except ERRORS as error:
-            # Its lease ends, and it is made again.
+            # Its lease will end, and then it is made again.
             log.warning("delivery_unrecorded", delivery=claimed.id, error=error)
             drop_connection()
         except Exception:

@@ -1,22 +1,22 @@
 """What becomes of a round that failed.
 
 Note [Poison]
-A round that fails says only that one of its events could not be done. So its partitions are tried one at a time, apart
-from those that are well, with ever fewer events, until the event stands alone. It is tried again, after a while that
-doubles; its partition waits for it meanwhile, because what comes after it may be of the same key. Then it is given up:
-it is logged, the dead letters have it, and the partition goes on, with more and more events again.
+A round that fails says only that one of its events failed. So its partitions are tried one at a time, apart from the
+healthy ones, with fewer and fewer events, until the failing event is alone. That event is tried again after a pause
+that doubles each time; its partition waits meanwhile, because later events may have the same key. In the end the event
+is given up: it is logged and goes to the dead letters, and the partition continues, with more and more events again.
 
 Note [Deaths]
 An event may end the process that takes it: by its size, or by what its effects do. Its round is rolled back with the
-process, and the next owner would take it again, and end as well. So a partition counts the owners that died on it
-since a round went well. After one death its rounds are small for a while (as many events as a round may have had); if
-that ends a process too, the events of such a small round are tried one at a time, and each is noted beforehand; if that
-ends a process, the event that was noted is given up without being tried: it is not logged, the dead letters have it.
-A worker that is killed for another reason costs no more than some small rounds.
+process; the next owner would take it again, and would end too. So a partition counts the owners that have died on it
+since its last successful round. After one death its rounds are small for a while (for as many events as a round may
+have had). If a small round ends a process too, its events are tried one at a time, and each is noted beforehand. If one
+of those ends a process, the noted event is given up without another try: it is not logged, and goes to the dead
+letters. A worker that is killed for another reason costs no more than some small rounds.
 
-Many events given up one after the other are no poison but a broken effect: a circuit breaker then holds the partitions,
-rather than move the whole journal to the dead letters. Effects that say that what they need is away (Unavailable) have
-a circuit breaker each, and nothing is given up for that.
+If many events are given up one after the other, the effect is broken, not the events: a circuit breaker then holds the
+partitions, so that the whole journal does not move to the dead letters. An effect can say that something it needs is
+away (Unavailable): each effect has a circuit breaker for that, and no event is given up for it.
 """
 
 import time
@@ -32,11 +32,11 @@ from workflows.events.rounds import LOG, Given, RoundFailed
 
 log = structlog.get_logger(__name__)
 
-#: seconds before an event that stands alone is tried again; each time twice as long
+#: seconds before an event that is alone in its round is tried again; twice as long each time
 FIRST_PAUSE = 0.2
-#: failures of what an effect needs, after which it is left alone for RESET seconds
+#: failures of what an effect needs, after which the effect is not tried for RESET seconds
 UNAVAILABLE_MAX, RESET = 3, 2.0
-#: events given up with no round in between that went well, after which the partitions wait for a while
+#: events given up without a successful round in between, after which the partitions wait for a while
 GIVEN_UP_MAX, GIVEN_UP_RESET = 20, 30.0
 #: a round that failed is tried with this fraction of its events
 SHRINK = 4
@@ -52,10 +52,10 @@ class _Care:
     failures: int = 0
     rest_until: float = 0.0
     given_up: dict[tuple[int, int, int], Given] = field(default_factory=dict)
-    #: owners that died on it, and events to go until that is behind us: Note [Deaths]
+    #: owners that died on it, and how many events must succeed before that is forgotten: Note [Deaths]
     deaths: int = 0
     to_go: int = 0
-    #: whether nothing was tried since the last owner died
+    #: whether nothing has been tried since the last owner died
     fresh: bool = False
 
     @property
@@ -65,10 +65,10 @@ class _Care:
 
 
 class Faults:
-    """What one consumer knows of trouble. Its thread alone."""
+    """What one consumer knows about its troubled partitions. Used by its thread only."""
 
     def __init__(self, *, attempts: int, whole: int) -> None:
-        """attempts: how often an event is tried. whole: events of a partition in a round that is well."""
+        """attempts: how often an event is tried. whole: events of a healthy partition in one round."""
         self._attempts = attempts
         self._whole = whole
         self._care: dict[int, _Care] = {}
@@ -77,16 +77,16 @@ class Faults:
 
     @property
     def troubled(self) -> set[int]:
-        """Partitions that take their rounds alone."""
+        """Partitions that have rounds of their own."""
         return set(self._care)
 
     def due(self, partition: int) -> tuple[int, dict[tuple[int, int, int], Given]] | None:
-        """How many events of a troubled partition may be tried now, and what is given up; None: it rests."""
+        """How many events of a troubled partition may be tried now, and which are given up; None: it rests."""
         care = self._care[partition]
         return None if time.monotonic() < care.rest_until else (care.limit, care.given_up)
 
     def died(self, partition: int, deaths: int) -> None:
-        """This consumer took a partition whose owners have died."""
+        """Record that this consumer took a partition whose owners have died."""
         small = max(1, self._whole // SMALL)
         if deaths == 1:
             self._care[partition] = _Care(small, deaths=deaths, to_go=2 * self._whole, fresh=True)
@@ -98,7 +98,7 @@ class Faults:
         return self._care[partition].alone
 
     def suspected(self, partition: int, block: int, offset: int, again: bool) -> None:
-        """The next event was noted. again: and before, too."""
+        """Record that the next event was noted. again: it had been noted before."""
         care = self._care[partition]
         if again and care.fresh:
             message = f"{care.deaths} processes ended while they tried it, the last one with nothing else"
@@ -107,7 +107,7 @@ class Faults:
         care.fresh = False
 
     def calmed(self, own: set[int], *, waiting: bool) -> list[int]:
-        """Of these partitions those on which owners have died, and that is behind us: since enough went well, or
+        """The partitions among these whose owners have died, but whose trouble is over: enough events went well, or
         nothing waits."""
         of_dead = [(number, care) for number, care in self._care.items() if care.deaths and number in own]
         calm = [number for number, care in of_dead if care.to_go <= 0 or not waiting]
@@ -116,7 +116,8 @@ class Faults:
         return calm
 
     def forget(self, partitions: set[int]) -> None:
-        """These are no longer this consumer's, as far as it knows: it may know late, so what others died on is kept."""
+        """Forget partitions that this consumer no longer owns. It may learn of that late, so deaths of owners are
+        kept."""
         for partition in partitions:
             if (care := self._care.get(partition)) is not None and not care.deaths:
                 del self._care[partition]
@@ -139,7 +140,7 @@ class Faults:
     def failed(self, partitions: set[int], failure: RoundFailed) -> None:
         """A round over these partitions failed."""
         if len(partitions) > 1:
-            # Which of them it was is seen when each stands alone.
+            # Which partition it was shows when each has a round of its own.
             for partition in partitions:
                 self._care.setdefault(partition, _Care(self._whole))
             return
@@ -173,7 +174,7 @@ class Faults:
         care.rest_until = 0.0
 
     def _may_give_up(self) -> bool:
-        """Count an event that is given up; False if too many were."""
+        """Count an event that is given up; False if there were too many."""
         if not self._poison.allows():
             return False
         self._poison.failed()

@@ -2,7 +2,7 @@
 
 It commits in groups (`erip.foundation.process.group_commit`), synchronously. Each is answered after that commit,
 and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
-judged here, so that anyone who waits for the answer needs neither a thread nor a connection.
+judged here, so that a request that waits for the answer needs neither a thread nor a connection.
 
 Note [Unknown outcome]
 When the connection breaks during a commit nobody knows whether it happened. The group is written again: events that
@@ -38,7 +38,7 @@ SURVEY_SECONDS = 0.25
 RETRY_AFTER = (0.05, 0.5)
 #: seconds between two announcements of a busy process: consumers that are at work look for themselves
 ANNOUNCE_EVERY = 0.02
-#: seconds after which anyone who waits gives up, beyond what the writer may take for it
+#: seconds that a caller waits beyond the time that the writer may take
 GIVE_UP_AFTER = 2.0
 
 
@@ -51,7 +51,7 @@ class _Piece:
     sources: Mapping[str, int]
     #: on the monotonic clock
     deadline: float
-    #: whether it is past the gate: it counts once, however often it is written
+    #: whether it has passed the gate: it counts only once there, however often it is written
     admitted: bool = False
     done: "Future[None]" = field(default_factory=Future)
 
@@ -64,7 +64,7 @@ class IngestWriter:
         self._pressure: Pressure | None = None
         self._surveyed_at = 0.0
         self._announced_at = 0.0
-        #: never set: to wait without sleeping through an interrupt
+        #: never set; waiting on it, unlike a sleep, can be interrupted
         self._away = threading.Event()
         self._groups: GroupCommit[_Piece] = GroupCommit("ingest-writer", self._write_or_fail)
 
@@ -77,8 +77,8 @@ class IngestWriter:
         return piece.done
 
     def knock(self, events: int) -> None:
-        """Raises JournalFull where the last survey left no room for (about) so many events: what is refused need not be
-        read, or a flood of refusals would take the time in which events are consumed."""
+        """Raises JournalFull where the last survey left no room for (about) this many events. So a request that will be
+        refused is not even read; otherwise a flood of refusals would take the time in which events are consumed."""
         pressure, surveyed_at = self._pressure, self._surveyed_at
         if pressure is not None and time.monotonic() - surveyed_at < SURVEY_SECONDS:
             seconds = retry_after(events, pressure, _policy())
@@ -130,7 +130,7 @@ class IngestWriter:
         return False
 
     def _admit(self, piece: _Piece) -> bool:
-        """Whether it may come in: Note [Back-pressure] in `core/pressure`, and its sources' quotas."""
+        """Whether it may come in, by Note [Back-pressure] in `core/pressure`, and its sources' quotas."""
         if piece.admitted or piece.done.done():
             return piece.admitted
         pressure = self._survey()
@@ -144,7 +144,7 @@ class IngestWriter:
         except Exception as refusal:
             piece.done.set_exception(refusal)
             return False
-        # What comes in until the next survey is counted here.
+        # Events that come in before the next survey are counted here.
         self._pressure = replace(pressure, waiting=pressure.waiting + piece.events)
         piece.admitted = True
         return True
@@ -198,7 +198,7 @@ def writer() -> IngestWriter:
 
 
 def knock(events: int) -> None:
-    """Before a request is read, which has about so many events. Raises JournalFull."""
+    """Call it before reading a request of about this many events. Raises JournalFull."""
     writer().knock(events)
 
 
@@ -207,7 +207,7 @@ def accept(batch: Batch) -> None:
     try:
         writer().submit(batch).result(timeout=conf().ingest_seconds + GIVE_UP_AFTER)
     except TimeoutError as error:
-        # The writer waits for PostgreSQL, which neither answers nor hangs up.
+        # The writer is waiting for PostgreSQL, which neither answers nor closes the connection.
         raise JournalUnavailable from error
 
 
@@ -218,7 +218,7 @@ def forget() -> None:
 
 
 def stop() -> None:
-    """Write what was handed over and end this process's writer, if there is one; the next event begins another."""
+    """Write what was handed over and end this process's writer, if there is one; the next event starts a new one."""
     global _writer
     with _lock:
         ended, _writer = _writer, None

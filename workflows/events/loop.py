@@ -2,14 +2,14 @@
 
 Note [Rounds]
 An idle loop is woken by PostgreSQL's NOTIFY and takes what is there at once. The more events come in, the longer it
-lets them gather (`flush` at the most, and never while more waits than a round takes): a round costs as much for ten
-events as for a hundred. It looks by itself as well, since busy producers do not announce each of their commits: soon
-after it found something, then less and less often, down to twice a second.
+lets them gather (for `flush` seconds at most, and never while more events wait than a round takes): a round costs as
+much for ten events as for a hundred. It looks by itself as well, since busy producers do not announce each of their
+commits: soon after it found something, then less and less often, down to twice a second.
 
 Note [Loops]
-A round is Python first and PostgreSQL then, and one waits for the other. So a consumer has several loops, each with a
-connection and a share of its partitions (by their number): while PostgreSQL writes one's round, Python reads the
-other's. What keeps two rounds apart is what keeps two consumers apart (Note [Owners] in `store/owners`).
+A round first works in Python and then in PostgreSQL, and each waits for the other. So a consumer has several loops,
+each with a connection and a share of its partitions (by their number): while PostgreSQL writes one loop's round, Python
+reads the next loop's. Rounds are kept apart as consumers are (Note [Owners] in `store/owners`).
 """
 
 import time
@@ -31,15 +31,15 @@ from workflows.events.store.owners import Owners
 
 log = structlog.get_logger(__name__)
 
-#: seconds until the first look of its own after the last event, doubled from look to look, and the most that becomes
+#: seconds from the last event to the loop's first look of its own; they double from look to look, up to this maximum
 LOOK_FIRST, LOOK_IDLE = 0.05, 0.5
-#: seconds before trying again: while PostgreSQL is away, while an effect is
+#: seconds before trying again: while PostgreSQL is away, and while what an effect needs is away
 AWAY, UNAVAILABLE = 0.2, 0.5
 
 
 class Loop:
-    """Number `index` of `count` loops of a worker's consumer. It alone changes who owns its partitions, between two of
-    its rounds."""
+    """Number `index` of `count` loops of a worker's consumer. Only the loop itself changes who owns its partitions, and
+    only between two of its rounds."""
 
     def __init__(self, worker_id: int, effects: Sequence[Effect], *, index: int, count: int) -> None:
         settings = conf()
@@ -53,14 +53,14 @@ class Loop:
         self._faults = Faults(attempts=settings.attempts, whole=settings.round)
         self._pace = Pace()
         self._own: set[int] = set()
-        #: what the heartbeat found out and the loop has not looked at; and how often the loop has changed anything
+        #: what the heartbeat found and the loop has not looked at yet; and how often the loop has changed anything
         self._found: Owners | None = None
         self._changes = 0
         self._named: object = None
         self._turned_at = time.monotonic()
         #: looks since the last event
         self._in_vain = 0
-        #: whether the partitions and the log's months are there
+        #: whether the partitions and the log's months exist
         self._prepared = False
         self._service = database_service(
             f"events-consumer-{index}", self._consume, keeps=True, clean=self._clean, back_off=(AWAY, AWAY)
@@ -70,7 +70,7 @@ class Loop:
         self._service.start()
 
     def stop(self) -> None:
-        """Finish the round, and no other."""
+        """Finish the current round, and start no other."""
         self._service.stop(0)
 
     def join(self, seconds: float) -> None:
@@ -92,7 +92,7 @@ class Loop:
 
     @property
     def changes(self) -> int:
-        """Raised by each change of what it owns: what was read before is out of date."""
+        """A counter that each change of ownership raises: what was read at a lower count is out of date."""
         return self._changes
 
     def idle_for(self) -> float:
@@ -100,14 +100,15 @@ class Loop:
         return time.monotonic() - self._turned_at
 
     def learn(self, found: Owners, changes: int) -> None:
-        """Who lives and who owns what, read when `changes` was the loop's. Called by the heartbeat."""
+        """Take in who lives and who owns what, as read when the loop's counter was `changes`. Called by the
+        heartbeat."""
         mine, owned = self._shares(found)
         if (mine != owned or owned != self._own or not found.owners) and changes == self._changes:
             self._found = found
             self._service.wake()
 
     def _shares(self, found: Owners) -> tuple[set[int], set[int]]:
-        """Which of its partitions this loop should own, and does."""
+        """Which of its partitions this loop should own, and which it does own."""
         mine = {
             number
             for number in share_of(self._worker_id, found.live, found.owners)
@@ -136,11 +137,11 @@ class Loop:
 
     def _clean(self) -> None:
         drop_connection()
-        # A month that is missing, partitions that were dropped: it looks again.
+        # A month may be missing, or partitions may have been dropped: it checks again.
         self._prepared = False
 
     def _turn(self) -> None:
-        """What has to be done about ownership, a round, and a rest."""
+        """One turn: settle ownership if needed, do a round, and rest."""
         found, self._found = self._found, None
         if found is not None:
             self._settle(found)
@@ -155,8 +156,8 @@ class Loop:
             self._service.rest(min(LOOK_IDLE, LOOK_FIRST * 2 ** min(self._in_vain - 1, 10)))
 
     def _take(self) -> tuple[bool, int]:
-        """A round over the partitions that are well, and one over each that is not. Returns whether more waits, and
-        how many events were taken."""
+        """Do one round over all healthy partitions, and one over each troubled partition. Returns whether more events
+        wait, and how many were taken."""
         expecting = self._in_vain == 0
         mine = self._own if expecting else set(rounds.waiting(self._own)) if self._own else set()
         troubled = self._faults.troubled & mine
@@ -196,7 +197,7 @@ class Loop:
         return done
 
     def _settle(self, found: Owners) -> None:
-        """Give up what others should own, take what nobody live owns."""
+        """Give up partitions that others should own, and take those that no live consumer owns."""
         self._changes += 1
         if not found.owners:
             owners.ensure_partitions(conf().partitions)
@@ -223,7 +224,7 @@ class Loop:
         self._changes += 1
 
     def _name_session(self) -> None:
-        """So that others can end it: Note [Owners]."""
+        """Name the database session, so that others can end it: Note [Owners]."""
         if connection.connection is None or connection.connection is not self._named:
             connection.ensure_connection()
             owners.name_session(self._worker_id)

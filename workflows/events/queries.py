@@ -1,4 +1,4 @@
-"""What can be read of the event bus: plain values, ready for JSON. Nothing here changes anything."""
+"""Everything that can be read from the event bus: plain values, ready for JSON. Nothing here changes anything."""
 
 import base64
 import re
@@ -53,8 +53,8 @@ def list_events(
 ) -> Page:
     """Events of the log, newest first unless asked otherwise.
 
-    id: with a source, the one event of this identity; alone, a filter like others. cursor: as the page before gave it;
-    raises ValueError for anything else.
+    id: with a source, it names exactly one event; alone, it is a filter like the others. cursor: the one that the
+    previous page gave; raises ValueError for anything else.
     """
     condition, parameters = wanted.sql()
     if id is not None:
@@ -67,7 +67,7 @@ def list_events(
                 parameters.append(at)
     sign, order = (">", "ASC") if oldest_first else ("<", "DESC")
     if cursor is not None:
-        # The second comparison is what an index serves, the first what is meant.
+        # The first comparison says what is meant; the second is there because an index serves it.
         condition += f" AND (logged_at, partition, position) {sign} (%s, %s, %s) AND logged_at {sign}= %s"
         at, partition, position = read_cursor(cursor)
         parameters += [at, partition, position, at]
@@ -136,7 +136,7 @@ def read_cursor(cursor: str) -> tuple[datetime, int, int]:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
         found = _CURSOR.fullmatch(text)
         place = (datetime.fromisoformat(found[1]), int(found[2]), int(found[3])) if found else None
-    except ValueError as error:  # binascii's and the codec's errors are some, too
+    except ValueError as error:  # binascii's and the codec's errors are ValueErrors too
         raise ValueError("is not the cursor of a page") from error
     if place is None or make_cursor(*place) != cursor:
         raise ValueError("is not the cursor of a page")
@@ -185,7 +185,7 @@ def status() -> dict[str, Any]:
     }
 
 
-# A rate is written when something is taken; of a partition from which nothing was taken lately it is none.
+# A rate is written when events are taken; a partition from which nothing was taken lately has none.
 _PARTITIONS = """
 SELECT p.number, coalesce(b.lag, 0), extract(epoch FROM clock_timestamp() - b.oldest)::float8,
        CASE WHEN p.consumed_at > clock_timestamp() - interval '5 s' THEN p.rate END, p.position,

@@ -1,7 +1,7 @@
-"""One round of a consumer: what waits in its partitions is logged and takes effect, in one transaction.
+"""One round of a consumer: the events that wait in its partitions are logged and take effect, in one transaction.
 
-The transaction is `run`'s own. What goes wrong in it is raised as RoundFailed, and `faults` decides what becomes of it;
-what is wrong with the database itself is raised as it is.
+`run` opens the transaction. A failure in it is raised as RoundFailed, and `faults` decides what happens next; an error
+of the database itself is raised unchanged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,8 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is given up on one event: `effect` is not tried again for it. attempts: how often it was."""
+    """An effect that is given up for one event: `effect` is not tried again for it. attempts: how often it was
+    tried."""
 
     effect: str
     code: str
@@ -52,12 +53,12 @@ class RoundFailed(Exception):
 
 @dataclass(slots=True)
 class Done:
-    """What a round came to. events: of each partition, duplicates and replays too."""
+    """The result of a round. events: how many were taken from each partition, duplicates and replays included."""
 
     events: dict[int, int] = field(default_factory=dict)
     logged: int = 0
     buried: int = 0
-    #: partitions in which more waits
+    #: partitions in which more events wait
     more: bool = False
 
 
@@ -71,7 +72,7 @@ class _Work:
     gone: list[tuple[int, int]] = field(default_factory=list)
     partly: list[tuple[int, int, int]] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
-    #: (effect, event) that is left out
+    #: (effect, event) pairs that are left out
     left_out: set[tuple[str, int]] = field(default_factory=set)
     heads: dict[int, Place] = field(default_factory=dict)
 
@@ -95,11 +96,11 @@ def run(
     guard: Guard,
     rates: Callable[[Mapping[int, int]], Mapping[int, float | None]],
 ) -> Done:
-    """Take what waits in these partitions, if they are this worker's. Raises RoundFailed, Unavailable, and errors of
-    the database.
+    """Take the events that wait in these partitions, if this worker owns them. Raises RoundFailed, Unavailable, and
+    errors of the database.
 
     limits: partition → events. given_up: (partition, block, offset) of events that are buried instead. guard: calls an
-    effect. rates: what the partitions' rates are, given what this round took of each.
+    effect. rates: gives the partitions' rates, from the number of events that this round took from each.
     """
     done = Done()
     after: list[AfterCommit] = []
@@ -138,12 +139,12 @@ def run(
 
 
 def _candidates(taken: Sequence[Taken], limits: Mapping[int, int], work: _Work, done: Done) -> list[_Candidate]:
-    """The events to take, in order; whole blocks where there is no reason not to."""
+    """The events to take, in order; whole blocks unless there is a reason to split them."""
     whole = conf().round
     found: list[_Candidate] = []
     for partition in taken:
         limit = limits[partition.number]
-        # A block in one piece is decoded once; one of unheard-of size is not taken in one transaction all the same.
+        # A block taken whole is decoded only once; but an extremely large one is not taken in one transaction.
         left = limit if limit < whole else 2 * whole
         count = 0
         work.positions[partition.number] = partition.position
@@ -251,7 +252,7 @@ def _apply(effect: Effect, work: _Work, worker_id: int, guard: Guard, events: in
         return None
     round_ = Round(concerned, worker_id)
     try:
-        # A savepoint of its own would cost two round trips: what fails, fails the round.
+        # A savepoint for each effect would cost two round trips: an effect that fails therefore fails the round.
         told = guard(effect, round_)
     except Unavailable:
         raise

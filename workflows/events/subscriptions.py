@@ -1,4 +1,4 @@
-"""Subscriptions: one function for each operation, and the effect by which their deliveries come about."""
+"""Subscriptions: one function for each operation, and the effect that creates their deliveries."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ from workflows.events.store.deliveries import NewDelivery, delete_subscription, 
 
 TEST_TYPE: Final = "erip.subscription.test"
 MAX_TYPES: Final = 50
-#: subscriptions there may be: each event is held against all of them
+#: the most subscriptions there may be: each event is compared with all of them
 MAX_SUBSCRIPTIONS: Final = 1_000
 #: seconds for which the effect trusts what it read
 TRUSTED: Final = 1.0
@@ -42,7 +42,7 @@ TRUSTED: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A subscription, with the secret that nobody is shown again."""
+    """A subscription, with its secret, which is never shown again."""
 
     subscription: Subscription
     secret: str
@@ -79,8 +79,8 @@ def subscribe(
 
 
 def change(id: UUID, changes: Mapping[str, Any]) -> Subscription:
-    """Change what `changes` names: url, types, source, subject, description, enabled. Anyone who enables one that was
-    disabled for its failures has it tried anew. Raises UnknownSubscription, InvalidInput."""
+    """Change what `changes` names: url, types, source, subject, description, enabled. Enabling a subscription that was
+    disabled for its failures lets it be tried afresh. Raises UnknownSubscription, InvalidInput."""
     found = subscription(id)
     check(**{name: changes.get(name, getattr(found, name)) for name in ("url", "types", "source", "subject")})
     values = dict(changes)
@@ -100,7 +100,7 @@ def unsubscribe(id: UUID) -> None:
 
 
 def rotate_secret(id: UUID) -> Made:
-    """A new secret. The former one signs too for a day. Raises UnknownSubscription, RotatedAlready."""
+    """Make a new secret. The former one also signs for a day. Raises UnknownSubscription, RotatedAlready."""
     subscription(id)
     settled = Subscription.objects.filter(pk=id).exclude(rotated_at__gt=datetime.now(UTC) - OVERLAP)
     if not settled.update(secret_version=F("secret_version") + 1, rotated_at=Now()):
@@ -110,7 +110,7 @@ def rotate_secret(id: UUID) -> Made:
 
 
 def send_test(id: UUID, *, principal: str) -> Delivery:
-    """Have an event delivered that says that it is a test. Raises UnknownSubscription, SubscriptionDisabled."""
+    """Deliver an event that says that it is a test. Raises UnknownSubscription, SubscriptionDisabled."""
     found = subscription(id)
     if not found.enabled:
         raise SubscriptionDisabled
@@ -133,7 +133,8 @@ def send_test(id: UUID, *, principal: str) -> Delivery:
 
 
 def redeliver(id: int) -> Delivery:
-    """Deliver once more, whatever came of it. Raises UnknownDelivery, DeliveryUnderWay, SubscriptionDisabled."""
+    """Deliver once more, whatever the last result was. Raises UnknownDelivery, DeliveryUnderWay,
+    SubscriptionDisabled."""
     found = delivery(id)
     if not found.subscription.enabled:
         raise SubscriptionDisabled
@@ -191,7 +192,7 @@ def _address_fault(host: str) -> str | None:
 
 
 class SubscriptionsEffect:
-    """Each subscription that an event is for gets a delivery of it. In the consumer's transaction."""
+    """Creates a delivery for each subscription that matches an event, in the consumer's transaction."""
 
     name = "subscriptions"
 
@@ -199,7 +200,7 @@ class SubscriptionsEffect:
         self._known: _Known | None = None
 
     def apply(self, round: Round) -> AfterCommit | None:
-        """Note: what was enabled within the last second may not be reported yet."""
+        """A subscription that was enabled within the last second may not get these events yet."""
         known = self._known
         if known is None or time.monotonic() - known.read_at > TRUSTED:
             known = self._known = _read()
@@ -232,7 +233,7 @@ class _Known:
 
     read_at: float
     active: list[Subscription]
-    #: most events are for nobody, which must cost next to nothing
+    #: most events match no subscription, and such an event must cost next to nothing
     by_type: dict[str, list[Subscription]] = field(default_factory=dict)
 
     def for_(self, event: LoggedEvent, only: str | None = None) -> Iterable[Subscription]:

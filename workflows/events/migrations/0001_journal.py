@@ -6,10 +6,11 @@ from django.db import migrations, models
 
 
 # By hand: Django makes no partitioned tables. Text is compared as bytes (COLLATE "C"): nobody sorts it for people, and
-# it is what each index entry costs. What the log costs PostgreSQL for 100,000 events of 360 bytes, in rounds of 1,000
-# (CPU seconds, COPY): the bare table 0.5, the key and (logged_at, …) 0.3 each, each of the others 0.2 to 0.3; in all 1.9.
-# The event as jsonb 2.4, as json 1.8 (it is checked for being JSON before it comes here); unnest in place of COPY 2.9.
-# An identity's entry costs 1.0 beside that. The journal needs no key but (partition, seq), in whose order it is read.
+# the comparison is what each index entry costs. What the log costs PostgreSQL for 100,000 events of 360 bytes, in
+# rounds of 1,000 (CPU seconds, COPY): the bare table 0.5, the key and (logged_at, …) 0.3 each, each of the others 0.2
+# to 0.3; in all 1.9. The event as jsonb 2.4, as json 1.8 (it is checked for being JSON before it comes here); unnest in
+# place of COPY 2.9. An identity's entry costs 1.0 beside that. The journal needs no key but (partition, seq), in whose
+# order it is read.
 TABLES = """
 CREATE TABLE events_event (
     partition int NOT NULL,

@@ -1,9 +1,9 @@
 """All SQL that changes deliveries.
 
 Note [Who delivers]
-A delivery is claimed by anyone who locks the row of its subscription: so no two workers count at the same time what is
-in flight to it, and the limit holds over all of them. A claim is a lease: it ends at `due_at`, and if nothing was
-recorded until then (the worker is gone) the delivery is due again. `attempts` is the claim's fencing token.
+A worker claims a delivery by locking the row of its subscription: so no two workers count at the same time what is in
+flight to it, and the limit holds over all workers. A claim is a lease: it ends at `due_at`, and if nothing was recorded
+by then (because the worker is gone) the delivery is due again. `attempts` is the claim's fencing token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that this worker makes."""
+    """A delivery that this worker has claimed and will make."""
 
     id: int
     #: counts the claims: the fencing token
     number: int
-    #: claims since it was last asked for, from 1
+    #: claims since the delivery was last requested, from 1
     tries: int
     subscription_id: str
     url: str
@@ -45,7 +45,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt. pause: seconds until the next one; None: there is none."""
+    """The result of an attempt. pause: seconds until the next one; None: there is none."""
 
     delivered: bool
     milliseconds: int
@@ -57,8 +57,8 @@ class Outcome:
 
 
 def insert_deliveries(new: Sequence[NewDelivery]) -> int:
-    """Events that subscriptions are to be reported of, in the caller's transaction. Those that were disabled meanwhile
-    are left out. Returns how many there are."""
+    """Insert deliveries of events to subscriptions, in the caller's transaction. Subscriptions that were disabled
+    meanwhile are left out. Returns how many deliveries were inserted."""
     columns = [
         to_array(column)
         for column in zip(
@@ -82,9 +82,10 @@ def insert_deliveries(new: Sequence[NewDelivery]) -> int:
 
 
 def claim_deliveries(*, limit: int, in_flight: int, lease: float, limits: Mapping[str, int]) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, in turn of the subscriptions, for `lease` seconds.
+    """Take up to `limit` deliveries that are due, one subscription after the other, for `lease` seconds.
 
-    in_flight: how many may be on their way to one subscription, from all workers; limits: how many to certain ones.
+    in_flight: how many may be on their way to one subscription, from all workers. limits: lower limits of certain
+    subscriptions.
     """
     blocked = [subscription for subscription, most in limits.items() if most == 0]
     with transaction.atomic(), connection.cursor() as cursor:
@@ -101,7 +102,7 @@ def claim_deliveries(*, limit: int, in_flight: int, lease: float, limits: Mappin
         subscriptions = [row[0] for row in cursor.fetchall()]
         if not subscriptions:
             return []
-        # A second statement: what others claimed before these locks must count.
+        # A second statement, because it must count what others claimed before these locks.
         cursor.execute(
             _CLAIM,
             {
@@ -147,7 +148,7 @@ ORDER BY t.id
 
 
 def record_outcome(claimed: Claimed, outcome: Outcome, *, disable_after: float) -> bool:
-    """Record what came of it. Returns whether it counts: not if another worker has taken the delivery meanwhile.
+    """Record the result. Returns whether it counts: it does not if another worker has taken the delivery meanwhile.
 
     disable_after: seconds of failures without a success after which the subscription is disabled.
     """
@@ -204,7 +205,7 @@ SELECT EXISTS (SELECT FROM recorded)
 
 
 def send_again(delivery_id: int) -> bool:
-    """Have it delivered now, and tried as often as a new one. False if it is on its way this moment, or gone."""
+    """Make it due now, to be tried as often as a new one. False if it is on its way this moment, or gone."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -217,7 +218,8 @@ def send_again(delivery_id: int) -> bool:
 
 
 def forget_deliveries(*, older_than: float, limit: int) -> int:
-    """Delete up to `limit` that ended more than `older_than` seconds ago, with their attempts. Returns how many."""
+    """Delete up to `limit` deliveries that ended more than `older_than` seconds ago, with their attempts. Returns how
+    many."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -234,9 +236,9 @@ def forget_deliveries(*, older_than: float, limit: int) -> int:
 
 
 def delete_subscription(subscription_id: str) -> bool:
-    """With all its deliveries, however many. Returns whether there was one."""
+    """Delete it with all its deliveries, however many. Returns whether there was one."""
     with transaction.atomic(), connection.cursor() as cursor:
-        # Locked first: a consumer that is about to add deliveries waits, and finds it gone.
+        # Lock it first: a consumer that is about to add deliveries then waits, and finds it gone.
         cursor.execute("SELECT 1 FROM events_subscription WHERE id = %s FOR UPDATE", [subscription_id])
         if cursor.fetchone() is None:
             return False

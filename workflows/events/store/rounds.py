@@ -1,13 +1,13 @@
-"""What a consumer does in one transaction. See Note [Once] in `workflows.events`.
+"""The statements of a consumer's transaction. See Note [Once] in `workflows.events`.
 
 All functions but `waiting` belong in one transaction, in this order: `read`, `take_fresh`, `log`, the effects,
 `finish`.
 
 Note [Rounds commit lazily]
-A round is committed with `synchronous_commit = off`. What a crash of PostgreSQL may lose of it, it loses whole: the
-events are in the journal again, and what they caused never was. And whatever was committed synchronously after it,
-such as the outcome of a run that it started, has carried it to the disk. So nothing is lost or done twice, and a round
-does not wait for the disk.
+A round is committed with `synchronous_commit = off`. If PostgreSQL crashes, it may lose a round, but only as a whole:
+the events are then in the journal again, and their effects never happened. And a later synchronous commit, such as the
+outcome of a run that the round started, also writes the round to the disk. So nothing is lost or done twice, and a
+round does not wait for the disk.
 """
 
 import io
@@ -36,7 +36,7 @@ class StoredBlock:
 
 @dataclass(slots=True)
 class Taken:
-    """A partition whose row this transaction has locked, and what waits in it."""
+    """A partition whose row this transaction has locked, and the blocks that wait in it."""
 
     number: int
     position: int
@@ -44,7 +44,7 @@ class Taken:
 
 
 def waiting(partitions: Collection[int]) -> list[int]:
-    """Those of these partitions in which something waits. Needs no transaction."""
+    """Which of these partitions have events waiting. Needs no transaction."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT p FROM unnest(%s::int[]) p WHERE EXISTS (SELECT FROM events_block WHERE partition = p)",
@@ -56,8 +56,8 @@ def waiting(partitions: Collection[int]) -> list[int]:
 def read(worker_id: int, limits: Mapping[int, int]) -> tuple[datetime, list[Taken]]:
     """Lock those of these partitions that are the worker's, and read what waits in them, oldest first.
 
-    limits: partition → how many events to read; whole blocks are read, so there may be more. Returns the database's
-    time too, after the locks: what is logged now is later than whatever was logged there before.
+    limits: partition → how many events to read; whole blocks are read, so there may be more. Also returns the
+    database's time after the locks, so that what is logged now is later than everything logged there before.
     """
     numbers = sorted(limits)
     with connection.cursor() as cursor:
@@ -73,7 +73,7 @@ def read(worker_id: int, limits: Mapping[int, int]) -> tuple[datetime, list[Take
         )
         rows = cursor.fetchall()
     taken: dict[int, Taken] = {}
-    now = datetime.now(UTC)  # of no consequence where nothing waits
+    now = datetime.now(UTC)  # does not matter where nothing waits
     for now, number, position, seq, events, done, accepted_at, body, replay in rows:  # noqa: B007
         partition = taken.get(number)
         if partition is None:
@@ -97,7 +97,7 @@ ORDER BY p.number, b.seq
 
 
 def take_fresh(digests: Sequence[str], at: datetime) -> set[str]:
-    """Remember these identities; those that were not known are returned. digests: 32 hexadecimal digits each."""
+    """Remember these identities, and return those that were not known. digests: 32 hexadecimal digits each."""
     if not digests:
         return set()
     with connection.cursor() as cursor:
@@ -112,7 +112,7 @@ def take_fresh(digests: Sequence[str], at: datetime) -> set[str]:
 
 
 def log(lines: Sequence[str]) -> None:
-    """Append to the log: lines as `log_line` makes them."""
+    """Append these lines, made by `log_line`, to the log."""
     if not lines:
         return
     with connection.cursor() as cursor:
@@ -171,7 +171,7 @@ def finish(
     partly: Sequence[tuple[int, int, int]],
     at: datetime,
 ) -> None:
-    """What was read has taken effect.
+    """Record that what was read has taken effect.
 
     positions: partition → its next position and its rate. gone: (partition, seq) of blocks that are done with.
     partly: (partition, seq, done) of those that are not.

@@ -1,4 +1,5 @@
-"""Who reads the log for all listeners of a process: a thread that lives while there are any, and a little longer."""
+"""The hub: a thread that reads the log for all listeners of a process. It lives while there are any, and a bit
+longer."""
 
 import threading
 import time
@@ -19,7 +20,7 @@ from workflows.events.streaming.mailbox import Filter, Mailbox
 
 #: what listening to the log needs, when a stream begins and while it lasts
 LISTEN: Final = Rule(Scope.VIEWER, ("events.view_logentry",))
-#: seconds between two looks without a word; at first more often, as consumers learn only then that somebody listens
+#: seconds between two looks when nothing is announced; shorter at first, until consumers learn that somebody listens
 LOOK_EVERY: Final = 1.0
 LOOK_AT_FIRST: Final = 0.1
 FIRST_SECONDS: Final = 3.0
@@ -27,12 +28,12 @@ FIRST_SECONDS: Final = 3.0
 LINGER: Final = 5.0
 #: events of a partition that are read at once
 PAGE: Final = 500
-#: seconds between two times that it says who listens to what, and that it asks whether they still may
+#: seconds between two reports of who listens to what, and between two checks that they still may
 SAY_EVERY: Final = 20.0
 ASK_EVERY: Final = 10.0
-#: seconds that a listener which is too slow has to take the rest
+#: seconds that a listener that is too slow gets to take the rest
 GRACE: Final = 30.0
-#: seconds that a first listener waits for the hub
+#: seconds that the first listener waits for the hub
 PATIENCE: Final = 5.0
 
 
@@ -87,18 +88,18 @@ class Hub:
                 self._open.pop(principal, None)
 
     def begin(self) -> None:
-        """Have it read. Blocks until it knows where it stands. Raises TooManyStreams if it cannot find out."""
+        """Start reading. Blocks until the hub knows its position. Raises TooManyStreams if it cannot find it."""
         self._service.start()
         if not self._ready.wait(PATIENCE):
             raise TooManyStreams("The log cannot be read at the moment. Connect again.", retry_after=2)
 
     def reached(self, cursor: Mapping[int, int]) -> bool:
-        """Whether it stands there or further: a listener from further on would be sent events twice."""
+        """Whether the hub is at this cursor or past it: a listener that is further on would be sent events twice."""
         with self._lock:
             return all(self._positions.get(number, 0) >= position for number, position in cursor.items())
 
     def join(self, wanted: Filter, principal: str) -> Mailbox:
-        """From now on what it reads comes into this mailbox. In the listener's event loop; after `begin`."""
+        """From now on, put what the hub reads into this mailbox. In the listener's event loop; after `begin`."""
         with self._lock:
             mailbox = Mailbox(wanted, principal, room=self._room, joined=self._positions)
             if self._closing:
@@ -112,15 +113,16 @@ class Hub:
             self._mailboxes.discard(mailbox)
 
     def cursor_of_idle(self, mailbox: Mailbox) -> str | None:
-        """Where the hub stands, if the listener has been sent all up to there."""
+        """The hub's position, if the listener has been sent everything before it."""
         with self._lock:
             return cursors.encode(self._positions) if mailbox.idle and mailbox in self._mailboxes else None
 
     # --- for the process
 
     def close(self, reason: str) -> None:
-        """End all streams. One that begins after that is given the same, and comes back: to another process, if the
-        load balancer has looked by then. (An error in its place would end a browser's EventSource for good.)"""
+        """End all streams. A stream that begins later ends at once too, and its client connects again: to another
+        process, if the load balancer has noticed by then. (An error instead would end a browser's EventSource for
+        good.)"""
         with self._lock:
             self._closing = reason
             for mailbox in self._mailboxes:
@@ -143,7 +145,7 @@ class Hub:
         if not self._ready.is_set():
             if not self._ear.wait_until_it_listens(PATIENCE):
                 return
-            # After LISTEN: what is logged from here on is either read or announced.
+            # This comes after LISTEN, so that what is logged from here on is either read or announced.
             self._positions = streams.ends()
             self._ready.set()
         self._catch_up()
@@ -152,7 +154,7 @@ class Hub:
         self._service.rest(LOOK_AT_FIRST if young else LOOK_EVERY)
 
     def _clean(self) -> None:
-        """After an error, and when nobody listens any more. After an error it goes on from where it stands."""
+        """Clean up after an error, and when nobody listens any more. After an error it continues at its position."""
         drop_connection()
         ear = None
         with self._lock:

@@ -62,10 +62,10 @@ def _with_secret(shown: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _need_the_owner(caller: Any, each: Subscription) -> None:
-    """Anyone who has the secret can forge what the receiver believes. Raises OthersSecret.
+    """The secret lets its holder forge messages that the receiver trusts. Raises OthersSecret for other callers.
 
-    Administrators may, and members of staff with the permission, who may do the same in the admin. What a command has
-    made, or a caller who may not come in any more, belongs to all operators.
+    Administrators may use any secret, and so may members of staff with the permission, who may do the same in the
+    admin. A subscription made by a command, or by a caller who has lost access, belongs to all operators.
     """
     below_admin = isinstance(caller, Principal) and caller.key_scope not in (None, Scope.ADMIN)
     if not below_admin or each.created_by == caller.name:
