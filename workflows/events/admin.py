@@ -29,7 +29,7 @@ class PartitionAdmin(ShowOnly):
     list_per_page = 200
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Partition]:
-        # Read together once for the page, and once again for the next.
+        # All are read together, once for each page.
         self._status = {one["partition"]: one for one in status()["partitions"]}
         rows: QuerySet[Partition] = super().get_queryset(request)
         return rows

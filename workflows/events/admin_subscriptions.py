@@ -98,7 +98,7 @@ class SubscriptionAdmin(ModelAdmin):
         return self._secrets(request, made) if made else None
 
     def _secrets(self, request: HttpRequest, made: list[subscriptions.Made]) -> HttpResponse:
-        # In the answer itself: a message would keep a secret in a cookie or a session until it is shown.
+        # The secret is shown in the answer itself: a message would keep it in a cookie or a session until it is shown.
         context = {
             **self.admin_site.each_context(request),
             "title": "The secret" if len(made) == 1 else "The secrets",

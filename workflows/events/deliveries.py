@@ -186,7 +186,7 @@ class Deliverer:
                 subscription=claimed.subscription_id,
                 attempt=claimed.number,
                 status=outcome.status,
-                # The error may quote the address, so it is kept on the delivery.
+                # The error is kept on the delivery, not logged: it may quote the address.
                 milliseconds=outcome.milliseconds,
             )
         except ERRORS as error:

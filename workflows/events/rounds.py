@@ -144,7 +144,8 @@ def _candidates(taken: Sequence[Taken], limits: Mapping[int, int], work: _Work, 
     found: list[_Candidate] = []
     for partition in taken:
         limit = limits[partition.number]
-        # A block taken whole is decoded only once; but an extremely large one is not taken in one transaction.
+        # A block is taken whole if possible, to decode it only once; an extremely large one is split over several
+        # rounds.
         left = limit if limit < whole else 2 * whole
         count = 0
         work.positions[partition.number] = partition.position

@@ -1,9 +1,10 @@
-"""The effect that starts runs: what the rules in force say about a round's events is done in the round's transaction.
+"""The effect that starts runs: it does what the rules in force say about a round's events, in the round's transaction.
 
-An event is asked about only if a rule is about its type. All runs of a round are inserted by one statement, after one
-that notes which event starts which; where rules have windows, the cases are locked by one and changed by another. The
-workers are notified after the commit, many runs in one message. Nothing is refused for load: the events were accepted,
-and what they start counts in the lanes' backlog like any other run (Note [Admission] in `core/lanes`).
+Rules are asked about an event only if one of them is about its type. All runs of a round are inserted by one statement,
+after one that notes which event starts which; where rules have windows, one statement locks the cases and another
+changes them. The workers are notified after the commit, many runs in one message. Load is no reason to refuse a run
+here: the events were accepted, and the runs that they start count in the lanes' backlog like all others (Note
+[Admission] in `core/lanes`).
 """
 
 from collections import Counter
@@ -67,7 +68,7 @@ class Triggers:
                     wanted.append(_Wanted(event, identity_of(event.source, event.id), one))
             _check_spent(budget, round)
         if any(event.replay is not None for event in round.events):
-            # What they have started they do not start again, and open no window for.
+            # A replayed event does not start the same run again, and opens no window for it.
             known = store.linked([(one.identity, one.start.rule.key) for one in wanted]) if wanted else set()
             wanted = [one for one in wanted if (one.identity, one.start.rule.key) not in known]
         wanted = _outside_of_windows(wanted)
@@ -77,9 +78,10 @@ class Triggers:
         return lambda: _tell(hints)
 
     def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
-        """How many of these events each rule would start a run for, drop, or fail on; windows are left out of account.
+        """For how many of these events each rule would start a run, drop the event, or fail; windows are not
+        considered.
 
-        Those that have started their run before count as `already started`.
+        Events that have started their run before count as `already started`.
         """
         workflow = _workflow_of(target)
         if workflow is not None and not WorkflowDefinition.objects.filter(name=workflow).exists():
@@ -101,7 +103,7 @@ class Triggers:
 
 
 def identity_of(source: str, id_: str) -> str:
-    """The event's identity as the journal has it: 32 hexadecimal digits."""
+    """The event's identity as it is in the journal: 32 hexadecimal digits."""
     return blake2b(f"{source}\0{id_}".encode(), digest_size=16).hexdigest()
 
 
@@ -134,7 +136,8 @@ def _asked(
         except DatabaseError:
             raise
         except Exception as error:
-            # What one workflow's rules cannot cope with is theirs: those of the others are asked all the same.
+            # If one workflow's rules fail on an event, that concerns them alone: the other workflows' rules are still
+            # asked.
             log.exception("rules_crashed", workflow=group[0].workflow, event=event.id)
             asked = Failed(group[0], "rule_failed", (Fault("", f"{type(error).__name__}: {str(error)[:300]}"),))
         if asked is not None:
@@ -161,7 +164,7 @@ def _outside_of_windows(wanted: list[_Wanted]) -> list[_Wanted]:
 
 
 def _linked(wanted: Sequence[_Wanted], rules: Active, round: Round, budget: Budget) -> list[NewRun]:
-    """Note which event starts which run; the runs of those that have not started theirs before."""
+    """Note which event starts which run. Returns the runs that their events have not started before."""
     links = [
         Link(
             event=one.identity,

@@ -1,8 +1,8 @@
-"""The registry of event types: what the data of a type's events is like, checked when they come in.
+"""The registry of event types: it describes the data of each type's events, which are checked when they come in.
 
-A type need not be registered: events of other types are accepted as they are. One that is has versions; each accepts
-all that the one before accepts (Note [Compatible schemas] in `core/compatibility`), so only the latest is checked
-against, and events of older sources pass. A new version is in force within CHECK_SECONDS everywhere.
+A type need not be registered: events of other types are accepted as they are. A registered type has versions; each
+accepts all that the one before accepts (Note [Compatible schemas] in `core/compatibility`), so events are checked
+against the latest only, and those of older sources pass. A new version is in force within CHECK_SECONDS everywhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
         if latest is not None:
             if latest.content_hash == digest:
                 return Registered(name, latest.number, False)
-            # A release may correct the platform's own types: what it refuses now started nothing before either.
+            # A release may correct the platform's own types: events that it now refuses started nothing before either.
             faults = [] if author == PLATFORM else incompatibilities(latest.schema, schema)
             if faults:
                 raise SchemaIncompatible(faults=faults)
@@ -88,10 +88,11 @@ def history(name: str) -> list[EventTypeVersion]:
 
 
 def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault]]:
-    """What finds the faults of an event whose type is registered: paths within the event, as `data.severity`.
+    """A function that finds the faults of an event whose type is registered: paths within the event, as
+    `data.severity`.
 
-    Ask for it once for each request: it looks at the registry at most every CHECK_SECONDS. The events' attributes are
-    sound, and they are not nested deeply. size: bytes of the request that they are all in.
+    Ask for it once for each request: it looks at the registry at most every CHECK_SECONDS. It expects events with valid
+    attributes that are not nested deeply. size: bytes of the request that contains them all.
     """
     schemas = _known.current()
 
@@ -119,13 +120,14 @@ def _load() -> Mapping[str, Schema]:
         try:
             found[name] = Schema.compile(schema)
         except Exception as error:
-            # Registered by a release that allowed more. Its events are accepted as those of unknown types are.
+            # A release that allowed more registered it. Its events are accepted like those of unknown types.
             log.error("event_type_not_loaded", type=name, error=error)
     return found
 
 
 def _away(error: BaseException) -> bool:
-    """The journal's writer outlasts a failover; what was registered a moment ago is good enough meanwhile."""
+    """Whether the database is away. The journal's writer outlasts a failover; until then the types read last will
+    do."""
     if not is_passing(error):
         return False
     drop_connection()
@@ -140,8 +142,8 @@ _known: Tokened[Mapping[str, Schema]] = Tokened(lambda: store.types_token(), _lo
 
 @at_bootstrap("event_types")
 def register_platform_types() -> int:
-    """Register the types of the platform, and their new versions; how many. One that somebody else has registered, or
-    has made a version of, is theirs and left alone."""
+    """Register the types of the platform, and their new versions. Returns how many. A type that somebody else has
+    registered, or added a version to, is left alone."""
     document = yaml.safe_load(FIXTURE.read_text(encoding="utf-8"))
     theirs = set(EventTypeVersion.objects.exclude(author=PLATFORM).values_list("type__name", flat=True))
     made = [

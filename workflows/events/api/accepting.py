@@ -37,7 +37,7 @@ NO_KEY = "is not kept here: an event is recognised by its source and id, so the 
 def accept(headers: Mapping[str, str], body: bytes, principal: Principal) -> dict[str, Any]:
     """Accept the events of a request: when this returns they are durable. Returns the answer's document.
 
-    principal: who sends them, which decides from where they may be (Note [Origins] in `erip.access.origins`)
+    principal: the sender, which decides what sources the events may come from (Note [Origins] in `erip.access.origins`)
 
     Raises APIException and WorkflowsError.
     """
@@ -57,14 +57,14 @@ def accept(headers: Mapping[str, str], body: bytes, principal: Principal) -> dic
 
 
 def caller_of(request: Incoming) -> Principal:
-    """Who sends the request: permissions let nobody else come as far as this."""
+    """The sender of the request: permissions let no other kind of caller get this far."""
     if not isinstance(request.user, Principal):
         raise NotAuthenticated
     return request.user
 
 
 def read(headers: Mapping[str, str], body: bytes, principal: Principal) -> Batch:
-    """The events of a request, in whichever of the three modes. Raises NotJson, Invalid, APIException."""
+    """The events of a request, in any of the three modes. Raises NotJson, Invalid, APIException."""
     check, sender = _checker(principal, len(body)), principal.name
     sent = headers.get("Content-Type", "")
     media = sent.partition(";")[0].strip().lower()
@@ -96,9 +96,9 @@ def _coding(sent: str) -> str:
 
 
 def _checker(principal: Principal, size: int) -> Check:
-    """What is wrong with an event from outside: with its data, and with who it says that it comes from."""
+    """A check of an event from outside: of its data, and of the source that it claims."""
     faults_of_type = types.checker(size)
-    # One request brings few sources and types, many times.
+    # One request repeats a few sources and types many times.
     refused_source, refused_type = cache(principal.origins.refuses_source), cache(principal.origins.refuses_type)
 
     def faults_of(event: Mapping[str, Any]) -> list[Fault]:

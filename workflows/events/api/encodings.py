@@ -2,11 +2,11 @@
 
 Note [Bounds of decompression]
 A body may be several members (gzip, RFC 1952 section 2.2) or frames (zstd, RFC 8878 section 3.1), one behind the other.
-Each costs the making of a decompressor, also when nothing is in it: 5 MiB hold 262,144 empty gzip members. So their
-number is bounded, and no byte is copied or read twice for the member after it: what a decompressor did not use only
-tells where the next member begins. What comes out is bounded by the body's limit while it comes out, whatever
-the ratio; there is no bound on the ratio itself, as events of one kind compress a hundredfold. A clock bounds the rest:
-the processor time of this thread, so that a busy machine refuses nothing that an idle one takes.
+Each needs a new decompressor, even if it is empty: 5 MiB hold 262,144 empty gzip members. So their number is bounded,
+and no byte is copied or read twice for the next member: the input that a decompressor did not use only shows where the
+next member begins. The output is checked against the body's limit while it is produced, whatever the ratio; the ratio
+itself has no bound, as events of one kind compress a hundredfold. A clock bounds the rest: the processor time of this
+thread, so that a busy machine refuses nothing that an idle one takes.
 """
 
 import time
@@ -18,7 +18,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 from erip.foundation.faults import Fault
 from erip.foundation.http.problems import BadRequest, PayloadTooLarge
 
-#: members or frames of one body; anyone who compresses in blocks of 64 KiB needs 80 for the largest body
+#: members or frames of one body; a client that compresses in blocks of 64 KiB needs 80 for the largest body
 MOST_PARTS = 1_024
 #: seconds of processor time; the largest body takes 0.02 s to 0.1 s
 MOST_SECONDS = 2.0
@@ -31,8 +31,9 @@ _ZSTD_WINDOW = 1 << 23
 
 
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its `Content-Encoding`. Raises PayloadTooLarge past `limit` bytes, BadRequest for what is not
-    so encoded or is in more than MOST_PARTS members, UnsupportedMediaType for encodings that are not read here."""
+    """The body without its `Content-Encoding`. Raises PayloadTooLarge past `limit` bytes, BadRequest for a body that is
+    not in this encoding or has more than MOST_PARTS members, UnsupportedMediaType for encodings that are not read
+    here."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
         if len(body) > limit:
@@ -83,7 +84,7 @@ def _unzstd(body: bytes, limit: int) -> bytes:
 
 
 class _Plain:
-    """What came out so far, within the bounds. Raises PayloadTooLarge and BadRequest past them."""
+    """The output so far, within the bounds. Raises PayloadTooLarge and BadRequest past them."""
 
     def __init__(self, encoding: str, limit: int) -> None:
         self.out = bytearray()
@@ -103,7 +104,7 @@ class _Plain:
             raise _not_encoded(self._encoding, f"it has more than {MOST_PARTS} members or frames")
 
     def add(self, plain: bytes, *, more: bool) -> None:
-        """`more`: there was input left to read it from."""
+        """more: whether there was input left to read."""
         self.out += plain
         if len(self.out) > self._limit:
             raise PayloadTooLarge(self._limit)

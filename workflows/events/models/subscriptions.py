@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 
 class Subscription(models.Model):
-    """A webhook that is notified of events. Its secret is derived, not stored: Note [Secrets] in `subscriptions`."""
+    """A webhook that is notified of events. Its secret is derived, not stored: Note [Secrets] in `secrets`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     url = models.CharField(max_length=2048)
@@ -64,7 +64,7 @@ class Delivery(models.Model):
     event_id = models.TextField()
     state = models.CharField(max_length=9, choices=DeliveryState.choices, default=DeliveryState.PENDING)
     attempts = models.PositiveIntegerField(db_default=0, default=0)
-    #: attempts since it was last asked for: what the pauses go by
+    #: attempts since the delivery was last requested; the pauses depend on it
     tries = models.PositiveIntegerField(db_default=0, default=0)
     created_at = models.DateTimeField(db_default=Now())
     #: by the database's clock
@@ -113,7 +113,7 @@ class DeliveryAttempt(models.Model):
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="log", db_index=False)
     number = models.PositiveIntegerField()
     at = models.DateTimeField(db_default=Now())
-    #: null while it goes on, or where its worker was lost
+    #: null while the attempt is under way, or if its worker was lost
     milliseconds = models.PositiveIntegerField(null=True)
     status = models.PositiveSmallIntegerField(null=True, help_text="Of the answer, if there was one.")
     error = models.CharField(max_length=500, blank=True, default="", db_default="")

@@ -1,14 +1,16 @@
 """Who consumes which partition.
 
 Note [Owners]
-`owner_id` is affinity: it says who looks after a partition, so that not all look after all. Live is who has beaten
-within its lease, by the database's clock; from that list everybody computes the same shares (`core/assignment`). Who
-has too much gives it up between two of its rounds; who has too little takes what nobody live owns. All changes are
-conditional and raise the epoch.
+`owner_id` is affinity: it says which consumer looks after a partition, so that not all of them look after all
+partitions. A consumer is live if it has sent a heartbeat within its lease, by the database's clock; from the list of
+live consumers each computes the same shares (`core/assignment`). A consumer that has too much gives it up between two
+of its rounds; one that has too little takes partitions that no live consumer owns. All changes are conditional and
+raise the epoch.
 
-What rules two owners out is the lock of the partition's row: a round begins by locking it under the condition that it
-is its owner's, and reads and writes under that lock. So a former owner, frozen and thawed, either finds its condition
-gone, or is in the middle of a round; then its session is ended before the partition is taken, and the round with it.
+The lock of the partition's row makes two owners impossible: a round begins by locking the row on condition that its
+consumer is still the owner, and reads and writes under that lock. So a former owner that was frozen and wakes up either
+finds that the condition no longer holds, or is in the middle of a round; in that case its session, and with it the
+round, is ended before the partition is taken.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +20,7 @@ from django.db import connection, transaction
 
 from workflows.journal.store import CHANNEL, OWNERS
 
-#: the name of a consumer's session in PostgreSQL, with its worker's id behind it: by which others end it
+#: the name of a consumer's session in PostgreSQL, followed by its worker's id: others find and end the session by it
 SESSION = "erip consumer "
 
 
@@ -31,7 +33,7 @@ class Owners:
 
 
 def beat(worker_id: int, *, rate: float | None, lease: float) -> Owners:
-    """The consumer lives. Returns who else does, and who owns what. Needs no transaction."""
+    """Record that the consumer lives. Returns who else lives, and who owns what. Needs no transaction."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -56,7 +58,7 @@ def beat(worker_id: int, *, rate: float | None, lease: float) -> Owners:
 
 
 def ensure_partitions(count: int) -> None:
-    """Make the partitions 0 to count - 1 that there are not."""
+    """Create those of the partitions 0 to count - 1 that do not exist."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO events_partition (number) SELECT generate_series(0, %s) ON CONFLICT DO NOTHING", [count - 1]
@@ -64,8 +66,8 @@ def ensure_partitions(count: int) -> None:
 
 
 def claim(worker_id: int, partitions: Collection[int], *, lease: float) -> dict[int, int]:
-    """Take those of these partitions that nobody live owns: partition → how many owners have died on it since a round
-    last went well. Needs no transaction.
+    """Take those of these partitions that no live consumer owns: partition → how many owners have died on it since a
+    round last went well. Needs no transaction.
 
     A partition whose row is locked right now is left for the next time.
     """
@@ -88,7 +90,7 @@ def claim(worker_id: int, partitions: Collection[int], *, lease: float) -> dict[
 
 
 def suspect(worker_id: int, partition: int) -> tuple[int, int, bool] | None:
-    """Note which event is tried alone next: (its block, its offset, whether it was noted before). None: nothing waits.
+    """Note which event is tried next, alone: (its block, its offset, whether it was noted before). None: nothing waits.
 
     Committed before the event is tried, so that it outlives the process.
     """
@@ -110,7 +112,7 @@ def suspect(worker_id: int, partition: int) -> tuple[int, int, bool] | None:
 
 
 def calm(worker_id: int, partition: int) -> None:
-    """What may have ended processes is behind us, or was no event."""
+    """Forget the deaths of this partition's owners: their cause has passed, or was not an event."""
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE events_partition SET deaths = 0, suspect_block = NULL, suspect_offset = NULL
@@ -120,7 +122,7 @@ def calm(worker_id: int, partition: int) -> None:
 
 
 def end_sessions(workers: Collection[int]) -> int:
-    """End what consumers that are taken for dead have open in PostgreSQL. Returns how many sessions."""
+    """End the PostgreSQL sessions of consumers that are taken for dead. Returns how many sessions."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -135,7 +137,8 @@ def end_sessions(workers: Collection[int]) -> int:
 
 
 def release(worker_id: int, partitions: Sequence[int]) -> None:
-    """Give partitions up, if they are this worker's, and tell the others. Call it outside of a round."""
+    """Give up these partitions, if this worker owns them, and notify the other consumers. Call it outside of a
+    round."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """UPDATE events_partition SET owner_id = NULL, epoch = epoch + 1, suspect_block = NULL
@@ -158,7 +161,7 @@ def leave(worker_id: int) -> None:
 
 
 def forget_consumers(*, older_than: float) -> int:
-    """Drop the rows of consumers that have been silent for so many seconds."""
+    """Drop the rows of consumers that have been silent for `older_than` seconds."""
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM events_consumer WHERE heartbeat_at < clock_timestamp() - make_interval(secs => %s)",
@@ -169,6 +172,6 @@ def forget_consumers(*, older_than: float) -> int:
 
 
 def name_session(worker_id: int) -> None:
-    """Let others find, and end, this session by its worker."""
+    """Name this session after its worker, so that others can find and end it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('application_name', %s, false)", [f"{SESSION}{worker_id}"])

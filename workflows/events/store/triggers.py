@@ -1,8 +1,8 @@
 """What triggers write, all in the consumer's transaction.
 
 Note [Lock order of triggers]
-A transaction that starts runs locks its cases in the order of their keys, after the partitions and the identities,
-and then only inserts. So two consumers whose events are of one case take turns, and never wait in a circle.
+A transaction that starts runs locks its cases in the order of their keys, after the partitions and the identities, and
+after that it only inserts. So two consumers with events of the same case take turns, and never wait in a circle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ class Link:
 
 
 def lock_cases(keys: Sequence[str]) -> tuple[datetime, dict[str, datetime]]:
-    """(the database's time once the cases are locked, until when their windows are open or were).
+    """Returns the database's time once the cases are locked, and until when the window of each case is or was open.
 
-    Until the transaction's end nobody else decides on these cases. One that is not known is not in the answer.
+    Until the transaction ends nobody else decides on these cases. A case that is not known is not in the answer.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_CASES, [to_array(sorted(set(keys)))])
@@ -41,8 +41,8 @@ def lock_cases(keys: Sequence[str]) -> tuple[datetime, dict[str, datetime]]:
     return now, {_hex(key): until for key, until, _ in rows if until is not None}
 
 
-# The row of a new case is made to be locked: the time at which it is read is after that of anyone who held it before.
-# Until it has a window it says -infinity, which Python has no word for.
+# A new case gets a row so that it can be locked: the time is then read after any earlier holder has let go of it.
+# Until the case has a window the row says -infinity, which Python cannot express.
 _LOCK_CASES = """
 INSERT INTO events_triggermark AS mark (key, until)
 SELECT key, '-infinity' FROM unnest(%s::uuid[]) AS k (key) ORDER BY key
@@ -52,7 +52,7 @@ RETURNING key, CASE WHEN isfinite(until) THEN until END, clock_timestamp()
 
 
 def open_windows(windows: Mapping[str, datetime]) -> None:
-    """Of cases that this transaction has locked."""
+    """Open the windows of cases that this transaction has locked."""
     with connection.cursor() as cursor:
         cursor.execute(
             """UPDATE events_triggermark m SET until = v.until
@@ -62,7 +62,7 @@ def open_windows(windows: Mapping[str, datetime]) -> None:
 
 
 def link(links: Sequence[Link]) -> tuple[datetime, set[tuple[str, str]]]:
-    """Note which event starts which run: (the database's time, those (event, rule) that are new).
+    """Note which event starts which run. Returns the database's time, and the (event, rule) pairs that are new.
 
     An event that has started a rule's run before starts none again.
     """
@@ -88,7 +88,7 @@ SELECT clock_timestamp(), linked.event, linked.rule FROM (SELECT) one LEFT JOIN 
 
 
 def linked(pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those (event, rule) that have started their run already."""
+    """The (event, rule) pairs that have started their run already."""
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT t.event, t.rule FROM events_triggeredrun t
@@ -99,7 +99,7 @@ def linked(pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def forget_closed_windows() -> int:
-    """Cases whose window has been closed for a while: they are as good as unknown."""
+    """Forget cases whose window has been closed for a while: they count as unknown from then on anyway."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM events_triggermark WHERE until < clock_timestamp() - interval '1 minute'")
         count: int = cursor.rowcount

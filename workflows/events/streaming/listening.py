@@ -20,12 +20,12 @@ from workflows.events.store import streams
 from workflows.events.streaming.hub import Hub, message
 from workflows.events.streaming.mailbox import Filter, Mailbox
 
-#: events of a partition that a listener which comes back reads at once
+#: events of a partition that a returning listener reads at once
 PAGE: Final = 200
 #: milliseconds after which a client that lost its connection comes back
 RETRY: Final = 1_000
 SLOW: Final = "too_slow"
-#: seconds between two looks whether the hub is as far as the listener that came
+#: seconds between two checks whether the hub has caught up with a new listener
 REACH_EVERY: Final = 0.05
 
 _hub: Hub | None = None
@@ -88,7 +88,7 @@ class Stream:
         self._cursor = cursor
         self._hub = hub()
         self._mailbox: Mailbox | None = None
-        # Also where nobody ever reads it.
+        # This also happens if nobody ever reads the stream.
         self._leave = weakref.finalize(self, self._hub.leave, principal)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class Stream:
             await _in_thread(self._hub.begin)
             at = self._cursor
             while at is not None and not self._hub.reached(at):
-                # It was served by another process, which is a moment ahead.
+                # Another process served this listener before, and is a moment ahead.
                 await asyncio.sleep(REACH_EVERY)
             mailbox = self._join()
             while at is not None:
@@ -114,7 +114,7 @@ class Stream:
                     yield page
                 if mailbox.full_since is None:
                     break
-                # It took so long that the mailbox is full. What was thrown away is in the log.
+                # That took so long that the mailbox is full. What it threw away is still in the log.
                 at = mailbox.joined
                 mailbox = self._join()
             async for piece in _live(self._hub, mailbox):
@@ -160,7 +160,7 @@ async def _live(here: Hub, mailbox: Mailbox) -> AsyncIterator[bytes]:
             yield _ending(mailbox.closed, "Connect again to go on, if you may.")
             return
         elif not await mailbox.news(heartbeat):
-            # An id without data moves the client's Last-Event-ID on past what is not for it.
+            # An id without data moves the client's Last-Event-ID past events that are not for it.
             cursor = here.cursor_of_idle(mailbox)
             yield b": heartbeat\n" + (f"id: {cursor}\n\n".encode() if cursor else b"\n")
 

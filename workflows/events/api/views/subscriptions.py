@@ -62,7 +62,8 @@ def _with_secret(shown: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _need_the_owner(caller: Any, each: Subscription) -> None:
-    """The secret lets its holder forge messages that the receiver trusts. Raises OthersSecret for other callers.
+    """Raises OthersSecret unless the caller may use the secret, whose holder can forge messages that the receiver
+    trusts.
 
     Administrators may use any secret, and so may members of staff with the permission, who may do the same in the
     admin. A subscription made by a command, or by a caller who has lost access, belongs to all operators.

@@ -11,7 +11,7 @@ from workflows.errors import WorkflowsError
 from workflows.events import letters, queries, replaying
 from workflows.events.queries import Filter
 
-#: what is recorded as the one who did it
+#: the name that is recorded for what this command does
 BY = "command:events"
 
 
