@@ -1,4 +1,4 @@
-"""What the tests share. Those outside tests/unit need real servers: `make test` starts them and names them."""
+"""Fixtures that all tests share. Tests outside tests/unit need real servers: `make test` starts and names them."""
 
 import os
 import sys
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says nothing on a machine that others use too.
+# On a machine that others also use, the time that an example takes means nothing.
 settings.register_profile("erip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("erip")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests outside tests/unit need servers. Said before the first of them fails on it."""
+    """Tests outside tests/unit need servers. This check says so before the first of them fails."""
     missing = [name for name in ("DATABASE_URL", "ERIP_BROKER_URL") if not os.environ.get(name)]
     if missing and any("unit" not in item.path.parts for item in items):
         pytest.exit(f"{' and '.join(missing)} not set: run `make test`, which starts private servers", returncode=4)
@@ -50,7 +50,7 @@ def nobody_listens() -> Iterator[None]:
     from workflows.events import interest
     from workflows.store import outbox
 
-    # An earlier test may have had something to tell, and with it a thread that looks for itself.
+    # An earlier test may have wanted events, and so may have started a thread that refreshes the interest by itself.
     interest.stop()
     outbox.set_interest(outbox.Interest())
     yield

@@ -47,5 +47,5 @@ def own_broker(settings: object) -> Iterator[Server]:
     """A Redis that a test may kill."""
     with private_servers(postgres=False) as (_, redis):
         assert redis is not None
-        settings.ERIP_BROKER_URL = redis.url  # what tests.workers hands to the processes it starts
+        settings.ERIP_BROKER_URL = redis.url  # the environment that tests.workers gives to the processes it starts
         yield redis

@@ -1,4 +1,4 @@
-"""Real workers, real signals: what was accepted finishes, and every step is recorded exactly once."""
+"""Real workers, real signals: every accepted run finishes, and every step is recorded exactly once."""
 
 import os
 import signal

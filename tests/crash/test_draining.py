@@ -1,4 +1,4 @@
-"""SIGTERM: what can finish in the grace period does, the rest is handed back, and nobody is left without an answer."""
+"""SIGTERM: what can finish in the grace period does, the rest is handed back, and every request gets its answer."""
 
 import http.client
 import json
@@ -109,7 +109,7 @@ def test_nothing_is_handed_over_to_a_worker_that_leaves(broker: redis.Redis, log
 
 def leads() -> int | None:
     with connection.cursor() as cursor:
-        # Of this database: tests that run beside this one have leaders on the same server.
+        # Only in this database: tests that run beside this one have leaders on the same server.
         cursor.execute(
             "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
             "WHERE locktype = 'advisory' AND granted AND objid = %s AND datname = current_database()",
@@ -141,7 +141,7 @@ def test_the_leader_ends_even_in_the_middle_of_a_duty(log: Path, transactional_d
             try:
 
                 def stuck() -> bool:
-                    # A transaction sees the activity as it was at its first look, otherwise.
+                    # Otherwise a transaction keeps seeing the activity as it was at its first look.
                     cursor.execute(f"SELECT pg_stat_clear_snapshot(); {blocked}")
                     return cursor.fetchone() is not None
 
@@ -240,7 +240,7 @@ def test_a_web_process_that_drains_says_so_serves_on_and_lets_waiting_callers_go
             assert headers["Location"].endswith(run["id"])
         assert time.monotonic() - told < 15, "nobody waits on"
         until(lambda: status(f"{serving.url}/health/ready") == 503, seconds=3)
-        # The load balancer has not noticed yet: new requests are served, and asked to go elsewhere next time.
+        # The load balancer has not noticed yet: new requests are served, and their connections are closed.
         code, headers, run = call(serving.url, token, "/api/v1/workflows/one/runs", {"input": {}}, Prefer="wait=50")
         assert (code, headers["Connection"]) == (202, "close")
         assert ended(serving.process, 20) == 0

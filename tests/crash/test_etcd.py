@@ -1,4 +1,4 @@
-"""Who may speak to etcd, what a certificate is good for, and what becomes of a store that is full.
+"""Who may speak to etcd, what a certificate permits, and what happens when the store is full.
 
 Three real etcds behind their doors, with Patroni and PostgreSQL; no platform.
 """
@@ -77,7 +77,7 @@ def home(trio):
 
 
 def holder(trio):
-    """As Patroni and the guard of a database node present themselves."""
+    """The TLS files that Patroni and the guard of a database node use."""
     bundle = home(trio) / "postgres-1" / "tls" / "postgres-1.pem"
     return Tls(bundle.with_name("ca.crt"), bundle, bundle)
 
@@ -198,10 +198,10 @@ def test_a_configuration_that_was_rewritten_in_etcd_runs_no_command(whole, tmp_p
     }
     try:
         etcd.put("/service/erip/config", json.dumps(evil), lease=0)
-        # Then what is harmless is obeyed, so the configuration has been read
+        # Then the harmless settings take effect, so the configuration has been read
         assert wait_until(lambda: asked(whole, "SHOW work_mem") == "5MB", 30)
         assert asked(whole, "SHOW archive_command") in ("", "(disabled)")
-        # And a reload and a switch of WAL, which would have run it, run nothing
+        # And a reload and a switch of WAL, which would have run the command, do not run it
         asked(whole, "SELECT pg_switch_wal()")
         time.sleep(3)
         assert not touched.exists()
@@ -211,36 +211,36 @@ def test_a_configuration_that_was_rewritten_in_etcd_runs_no_command(whole, tmp_p
 
 
 def test_a_store_that_is_full_is_healed_and_failover_works(whole):
-    # Given a store that somebody fills with keys of any name until it takes no more, faster than its keepers look
+    # Given a client that fills the store with keys of any name until it is full, faster than its keepers check
     value = base64.b64encode(os.urandom(600_000)).decode()
     keepers = [whole.child(f"etcd-{n}-keeper").process for n in THREE]
     for keeper in keepers:
         keeper.send_signal(signal.SIGSTOP)
     assert "database space exceeded" in filled(root(whole), value)
     assert root(whole).full() != []
-    # When the primary's node dies, and the keepers look again only after that
+    # When the primary's node dies, and the keepers check again only after that
     with writing(whole) as writer:
         before = whole.roles.postgres_primary()
         began = time.monotonic()
         look_again = threading.Timer(3.0, lambda: [keeper.send_signal(signal.SIGCONT) for keeper in keepers])
         look_again.start()
         gap = strike(whole, writer, FAULTS["node and its guard killed"], patience=HEALED_WITHIN)
-        # Then another one leads in time
+        # Then another node becomes the leader in time
         assert wait_until(lambda: whole.roles.postgres_primary() not in (None, before), 10)
     look_again.join()
     assert gap < HEALED_WITHIN
     assert writer.lost() == set()
-    # And the alarm is gone, with what filled the store
+    # And the alarm is gone, and so are the keys that filled the store
     assert wait_until(lambda: root(whole).full() == [], max(1.0, HEALED_WITHIN - (time.monotonic() - began)))
     print(f"gap {gap:.1f} s, healed after {time.monotonic() - began:.1f} s")
     assert not [name for name in root(whole).names() if name.startswith("/filler/")]
-    # And logins are asked for again
+    # And etcd requires logins again
     with pytest.raises(EtcdError):
         Etcd([(LOOPBACK, port(whole, "etcd-1"))], tls=holder(whole), timeout=3.0).under("/service/")
 
 
 def filled(etcd, value):
-    """What etcd says when it takes no more."""
+    """What etcd answers when the store is full."""
     for number in range(200):
         try:
             etcd.put(f"/filler/{number}", value, lease=0)
@@ -264,12 +264,12 @@ def test_a_history_that_fills_the_store_is_forgotten(whole):
 
 
 def test_a_door_whose_etcd_is_away_closes_the_connection(whole):
-    """Patroni takes an answer for an answer: only a connection that breaks makes it ask another etcd."""
+    """Patroni accepts any answer, also an error: it asks another etcd only when a connection breaks."""
     pid = whole.child("etcd-2").process.pid
     os.kill(pid, 9)
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError, ssl.SSLError, socket.timeout)):
         says(port(whole, "etcd-2"), with_certificate(holder(whole).certificate))
-    # And it comes back, whatever the killed one left behind
+    # And it starts again, whatever the killed process left behind
     etcd = Etcd([whole.roles.etcd_socket(2)], timeout=2.0)
     assert wait_until(lambda: whole.whole() and _healthy(etcd), 60)
 
@@ -282,7 +282,7 @@ def _healthy(etcd):
 
 
 def asked(trio, statement):
-    """Of the primary."""
+    """What the primary answers to the statement."""
     import psycopg2
 
     name = trio.roles.postgres_primary()

@@ -1,5 +1,5 @@
 """Consumers that are killed, frozen and added while events come in: nothing is lost, nothing is done twice, and each
-key keeps its order. What the log holds is the witness; so are the database's clock and the owners' epochs."""
+key keeps its order. The log's content shows it, with the database's clock and the owners' epochs."""
 
 import os
 import random
@@ -34,9 +34,9 @@ COLUMNS = ("partition", "position", "subject", "event_id")
 
 
 class Sender:
-    """Sends numbered events in batches, in a thread, and again whatever was refused for want of room.
+    """Sends numbered events in batches, in a thread, and sends again those refused for lack of room.
 
-    upto: how many it may send by now.
+    upto: how many it may have sent so far.
     """
 
     def __init__(self, count: int, keys: int, upto: int) -> None:

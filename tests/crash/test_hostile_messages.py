@@ -1,6 +1,6 @@
 """Nothing that a broker brings ends a worker or shows a traceback (Note [Messages] in `messages`).
 
-A real worker takes it from a real Redis, as anyone who may write to the broker could put it there.
+A real worker takes the messages from a real Redis, where any client that may write to the broker could put them.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Real workers and web processes, real signals: what is reported of runs goes out anyone who dies."""
+"""Real workers and web processes, real signals: the events of runs are sent, whichever process dies."""
 
 import http.client
 import signal
@@ -102,7 +102,7 @@ def test_a_web_process_that_is_told_to_end_ends_its_streams_and_then_itself(
         rest = answer.read()
         assert b"event: end\ndata: " in rest
         assert b"shutting_down" in rest
-        # Much less than it waits for connections that do not end.
+        # Much less than the time for which it waits for connections that do not end.
         assert web.wait(timeout=20) == 0
 
 

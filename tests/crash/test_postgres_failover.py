@@ -1,6 +1,6 @@
 """A PostgreSQL node dies under a client that writes all the time. Real Patroni, etcd, guards and HAProxy, real signals.
 
-The leader key of a dead node lives 20 s: anyone who takes writes before that owes it to the guards.
+The leader key of a dead node lives 20 s: a node that takes writes sooner can do so because of the guards.
 """
 
 import psutil

@@ -19,7 +19,7 @@ SETTINGS = {
     "ERIP_AUTOSCALE_UP_COOLDOWN_SECONDS": "2",
     "ERIP_AUTOSCALE_DOWN_COOLDOWN_SECONDS": "3",
     "ERIP_AUTOSCALE_EVERY_SECONDS": "0.3",
-    # Where the machine is busy with other things, that is none of this test's.
+    # A machine that is busy with other things must not fail this test.
     "ERIP_AUTOSCALE_CPU_TARGET": "1",
     "ERIP_LANE_BOUNDS": "critical=0.5,high=1,standard=4",
     "ERIP_WORKER_THREADS": "4",
@@ -39,7 +39,7 @@ def test_workers_come_with_a_flood_and_go_after_it_without_losing_a_run(
         until(lambda: alive() == 2, seconds=60, what="the fewest are there")
 
         def came_with_the_flood() -> bool:
-            # However long a worker takes to come here, the flood lasts until it has.
+            # However long a worker takes to start here, the flood lasts until then.
             if WorkflowRun.objects.exclude(state="SUCCEEDED").count() < 600:
                 engine.start_runs("one", [engine.StartRequest({})] * 600, principal="t")
             return alive() > 2

@@ -27,7 +27,7 @@ from workflows.starts import dispatch
 
 pytestmark = [pytest.mark.django_db(transaction=True), needs("redis-server", "redis-sentinel")]
 
-#: seconds after which a client gives a call up: far below what a stock publisher hangs for
+#: seconds after which a client gives up on a call: much less than a standard publisher hangs
 CLIENT_PATIENCE = 5
 
 
@@ -38,7 +38,7 @@ def broker_cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 class Client:
-    """Starts two runs at a time, again and again: such starts are announced by messages. Keeps every answer."""
+    """Starts two runs at a time, again and again, because messages announce such starts. Keeps every answer."""
 
     def __init__(self, url: str, token: str) -> None:
         self.answers: list[int | str] = []

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def consume_in_a_process(log, **settings: str) -> bool:
-    """Whether the process lived until nothing waited; else an event has killed it."""
+    """Whether the process lived until no event was waiting; otherwise an event has killed it."""
     with process(["-m", "tests.support.killed", "probe.poison"], log, **settings) as started:
         until(lambda: started.poll() is not None or not Block.objects.exists(), seconds=60, what=f"done; log: {log}")
         return started.poll() is None
@@ -31,7 +31,7 @@ def test_an_event_that_kills_consumers_is_set_aside_after_a_few_of_them(before: 
     # Then it is set aside with its reason, and all others are logged, in their order
     letter = DeadLetter.objects.get()
     assert (letter.event_id, letter.code) == (poison["id"], "process_lost")
-    # One more where an owner died before it knew what had been tried.
+    # One more if an owner died before it recorded what it had tried.
     assert 3 <= letter.attempts <= deaths
     assert "processes ended" in letter.message
     assert LogEntry.objects.count() == before + 46

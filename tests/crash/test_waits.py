@@ -1,4 +1,4 @@
-"""Waits outlive anyone who looked after them: no process holds a run that waits, and none is needed to keep it."""
+"""Waits outlive the processes that handled them: no process holds a waiting run, and none is needed to keep it."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def states(step: str, state: str) -> int:
 def test_workers_alone_end_waits_and_a_killed_one_takes_none_with_it(
     broker: redis.Redis, log: Path, transactional_db: None
 ) -> None:
-    """Without a leader. The first half of the signals comes before anybody waits for them."""
+    """Without a leader. The first half of the signals comes before a step waits for them."""
     publish(WAITS)
     runs = [run.id for run in engine.start_runs("waits", [engine.StartRequest({})] * 40, principal="t")]
     for number, run in enumerate(runs[:20]):

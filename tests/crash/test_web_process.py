@@ -1,4 +1,4 @@
-"""What only shows behind gunicorn itself: it takes a cancelled wait for the end of a connection, and it logs."""
+"""What shows only behind gunicorn itself: it reads a cancelled wait as the end of a connection, and it logs."""
 
 import http.client
 import json
@@ -58,7 +58,7 @@ def test_a_stream_that_ends_and_a_head_of_it_leave_nothing_in_the_log(tmp_path: 
                 while b"retry:" not in received:
                     received += link.recv(4096)
         head, _ = wire.exchange(port, wire.request("HEAD", "/api/v1/events/stream", [*lines, ("Connection", "close")]))
-        # The last of the five is over once a sixth is let in and out again.
+        # Once a sixth has been admitted and has ended, the last of the five is over.
         until(lambda: wire.exchange(port, wire.request("GET", "/health/live", lines[:1]), seconds=2)[0] == 200)
 
     written = log.read_text()[before:]

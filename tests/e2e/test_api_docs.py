@@ -34,7 +34,7 @@ def run_commands(page: str) -> list[str]:
     """Run the page's commands against a real server. Returns the statuses of the answers."""
     keys.forget_cached()
     blocks = re.findall(r"^```sh\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-    # Nothing runs the runs here; and what was answered is wanted with its status.
+    # No worker runs the runs here, and the test needs each answer's status.
     script = "\n".join(blocks).replace("wait=20", "wait=0").replace("curl -sS", "curl -sS -w '\\n%{http_code}\\n'")
     script = re.sub(r"(RUN=\$\(curl -sS) -w '\\n%\{http_code\}\\n'", r"\1", script)
 

@@ -33,10 +33,10 @@ from tests.support.server import serving
 from workflows import engine
 from workflows.events.streaming import listening
 
-# Only so that the database is set up; the web server's threads have connections of their own.
+# Needed only to set up the database; the web server's threads have connections of their own.
 pytestmark = pytest.mark.django_db
 
-#: for each operation, right ones and as many wrong ones. The same ones each time, unless more are asked for.
+#: for each operation, right ones and as many wrong ones. The same requests each time, unless the run asks for more.
 EXAMPLES = int(os.environ.get("ERIP_FUZZ_EXAMPLES", "40"))
 DOCUMENT: dict[str, Any] = orjson.loads(_document())
 OPERATIONS = [operation["operationId"] for item in DOCUMENT["paths"].values() for operation in item.values()]
@@ -127,12 +127,12 @@ def test_the_answers_are_what_the_document_says(site, schema, name, mode):
     @given(cases)
     def run(case):
         if "Prefer" in (case.headers or {}):
-            # Nothing runs the runs here: a wish to wait a minute would be granted.
+            # No worker runs the runs here: a request to wait a minute would really wait that long.
             case.headers["Prefer"] = "wait=0"
         if name == "startRuns" and mode is GenerationMode.POSITIVE:
             case.body["workflow"] = "anything"
         response = case.call(base_url=url, headers=headers)
-        # A wrong body may also be one that is too large to be looked at, which schemathesis does not expect.
+        # A wrong body may also be too large to be read, which schemathesis does not expect.
         checks = [check for check in CHECKS if response.status_code != 413 or check is not negative_data_rejection]
         case.validate_response(response, checks=checks, headers=headers)
 

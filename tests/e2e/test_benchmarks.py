@@ -32,7 +32,7 @@ def test_the_engine_is_measured_and_every_result_is_right(tmp_path):
     told, page = tmp_path / "out.json", tmp_path / "out.html"
     small = ("--runs", "200", "--count", "10", "--rate", "20", "--backlog", "100", "--waits", "10", "--fan-outs", "2")
     done = benchmark("engine", *small, "--json", str(told), "--html", str(page))
-    # How quick this machine is today is not under test; that the command works is.
+    # The test is whether the command works, not how quick this machine is today.
     assert done.returncode in (0, 3), done.stderr
     results = json.loads(told.read_text())
     loads = {load["name"]: load for load in results["loads"]}
@@ -80,7 +80,7 @@ def test_a_deployment_that_does_not_answer_is_a_missing_dependency():
 
 
 def status(*words: str) -> int:
-    """The exit status, in this process: a process that is only to refuse its arguments takes 2 s to start."""
+    """The exit status, from a call in this process: a new process takes 2 s to start, only to refuse its arguments."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit) as ended:
@@ -93,7 +93,7 @@ def status(*words: str) -> int:
 def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
     assert benchmark("engine", "--url", "http://127.0.0.1:8000").returncode == 2
     assert status("engine", "--url", "http://127.0.0.1:8000") == 2
-    # No worker of a deployment that others use is killed.
+    # A deployment that others use must not lose a worker.
     assert status("engine-crash", "--url", "http://127.0.0.1:8000", "--api-key", "k") == 2
     assert status("engine", "--fail-on-regression", "10%") == 2
     assert status("engine", "--baseline", str(tmp_path / "none.json")) == 2
@@ -117,7 +117,7 @@ def uptime(told: Path, *words: str) -> dict[str, Any]:
 
 
 def faults_of(results: dict[str, Any]) -> dict[str, str]:
-    """The victim of each fault that was carried out."""
+    """The process that each fault hit."""
     (grid,) = (one for one in results["loads"][0]["tables"] if one["title"] == "Faults")
     return {row[2]: row[3] for row in grid["rows"]}
 
@@ -135,7 +135,7 @@ def test_clients_are_promised_nothing_that_is_lost_when_single_servers_die(tmp_p
 @needs_ha_programs
 def test_clients_are_promised_nothing_that_is_lost_when_a_highly_available_server_dies(tmp_path):
     results = uptime(tmp_path / "out.json", "--duration", "25s", "--seed", "7", "--faults", "redis-kill")
-    # Who is hit is the one that Sentinel named.
+    # The fault hits the process that Sentinel named.
     assert faults_of(results)["redis-kill"] == "redis-1"
 
 

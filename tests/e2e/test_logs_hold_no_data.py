@@ -1,4 +1,4 @@
-"""Marked text goes through every door of a whole stack, and succeeds or fails there; no log has it afterwards."""
+"""Marked text goes through every door of a whole stack, and succeeds or fails there; no log contains it afterwards."""
 
 import http.cookiejar
 import json
@@ -110,7 +110,7 @@ def through_events(stack):
 
 
 def through_notifications(stack):
-    """A mail that is sent, and webhooks that fail with their address in the error."""
+    """Sends a mail, and webhooks that fail with their address in the error."""
     addresses = (
         f"{MARK}@example.org",
         f"https://{MARK}.invalid/{MARK}?token={MARK}",
@@ -214,7 +214,7 @@ def test_no_log_holds_what_users_sent(stack):
     token = through_reports(stack, run)
     through_the_admin(stack)
     through_the_broker(stack)
-    time.sleep(3)  # what works on it in the background has no end that could be waited for
+    time.sleep(3)  # the background work on it has no end that a test could wait for
     through_the_database(stack)
     server = stack.state.logs / "postgres.log"
     assert wait_until(lambda: "terminated by signal" in server.read_text(errors="replace"), 30)

@@ -134,7 +134,7 @@ def test_no_secret_stands_on_a_command_line_or_in_a_file_for_all(stack):
 
 
 def test_etcd_lets_nobody_in_without_a_certificate(stack):
-    """tests/crash/test_etcd.py has the rest."""
+    """The other cases are in tests/crash/test_etcd.py."""
     port = read_json(stack.state.ports)["etcd-1"]
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v3/kv/range", data=b'{"key":"YQ=="}')
     with pytest.raises(OSError, match="closed connection"):
@@ -155,7 +155,7 @@ def test_the_status_fits_into_80_columns_and_says_who_leads(stack, healthy, role
     assert max(len(line.rstrip()) for line in done.stdout.splitlines()) <= 80
     for name in (roles.postgres_primary(), roles.redis_master(), roles.etcd_leader(), roles.leader()):
         assert name in done.stdout.splitlines()[-1]
-    # a row a process, and three lines around them
+    # one row for each process, and three lines around them
     assert len(done.stdout.splitlines()) == len(control.status(stack.state).processes) + 3
 
 
@@ -200,7 +200,7 @@ def test_two_hundred_clients_that_drip_hold_no_place_of_others(healthy):
 
     seen, tally = asyncio.run(attack())
     assert tally.made >= 200
-    # How long it takes says benchmarks.front_door: here others use the machine, too.
+    # benchmarks.front_door measures how long it takes: here others use the machine, too.
     assert seen.wrong == {}
     assert len(seen.seconds) == 10 * RATE
     assert seen.grown < 3 * LARGEST_BODY

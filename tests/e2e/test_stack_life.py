@@ -28,7 +28,7 @@ class Stack:
         self.folder = folder
         self.env = {name: value for name, value in os.environ.items() if name not in OWN}
         self.env["ERIP_STATE_DIR"] = str(folder)
-        # The usual ports are whose stack starts first: between its choice and its bind another's may answer there.
+        # The first stack to start gets the usual ports: between its choice and its bind another stack may answer there.
         self.env["ERIP_WEB_PORT"], self.env["ERIP_FLOWER_PORT"] = str(any_free()), str(any_free())
 
     def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ def commands(page: str) -> list[str]:
 
 
 class Reader:
-    """Somebody who types what stands there."""
+    """A reader who types the commands on the page."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[Reader]:
-    # The platform may run as somebody else, who has to read the steps in there: pytest's own folders are closed to it.
+    # The platform may run as another user, who must be able to read the steps here: pytest's own folders are private.
     folder = Path(tempfile.mkdtemp(prefix="erip-tutorial-"))
     folder.chmod(0o755)
     reader = Reader(folder)
@@ -77,7 +77,7 @@ def test_the_first_run(reader: Reader) -> None:
 def test_the_first_definition(reader: Reader) -> None:
     write, publish, mistake, run = commands("2-first-definition.md")
     assert '"version":1' in reader.types(write, publish)
-    # A refusal is what the reader is to see there.
+    # The page means the reader to see a refusal here.
     refused = reader.types(mistake.replace("curl -sS", "curl -s"))
     assert "steps.look_up.uses" in refused
     assert "nexus.enrich_threat" in refused
@@ -95,7 +95,7 @@ def test_the_first_event(reader: Reader) -> None:
     trigger, send, look = commands("4-first-event.md")
     reader.types(*commands("2-first-definition.md")[:2])
     reader.types(trigger)
-    # A trigger is in force within a second: the event is sent until it has started a run, under an id of its own each.
+    # A trigger is in force within a second: the event is sent, each time with a new id, until it has started a run.
     again = "for n in $(seq 30); do " + send.replace("finding-1", "finding-'$n'") + f"found=$({look.strip()}); "
     again += 'case "$found" in *finding*) echo "$found"; exit 0;; esac; sleep 0.5; done; exit 1'
     reader.types(send)

@@ -1,4 +1,4 @@
-"""An executor in the test's own process, on the real database: what a worker is, without Celery around it."""
+"""An executor in the test's own process, on the real database: a worker without Celery around it."""
 
 from collections.abc import Callable, Iterator
 
@@ -49,7 +49,7 @@ def run_to_end(executor: Executor) -> Callable[..., WorkflowRun]:
 
 @pytest.fixture
 def lane_settings(settings: object) -> Iterator[Callable[..., None]]:
-    """Set settings of the lanes: what the engine and the admission know of the former ones is forgotten."""
+    """Set settings of the lanes, and clear what the engine and the admission have cached of the former ones."""
 
     def change(**values: object) -> None:
         for name, value in values.items():
@@ -64,7 +64,7 @@ def lane_settings(settings: object) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(autouse=True)
 def fresh_survey() -> None:
-    """The survey of the test before is none of this one's."""
+    """A test does not reuse the survey of the test before it."""
     admission.forget()
 
 

@@ -1,4 +1,4 @@
-"""What cannot be served in time is turned away, the least urgent first; on the real tables."""
+"""The platform refuses what it cannot serve in time, the least urgent first; on the real tables."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Whatever ends a run, somebody who waits for its end hears of it."""
+"""Whatever ends a run, the callers that wait for its end are notified."""
 
 from collections.abc import Callable
 

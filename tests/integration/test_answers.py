@@ -1,4 +1,4 @@
-"""What every answer has, no matter who made it: headers that tell browsers what they may do, and cookies with their
+"""What every answer has, whatever part made it: headers that tell browsers what they may do, and cookies with their
 flags.
 """
 
@@ -113,7 +113,7 @@ def test_the_cookies_have_their_flags(url: str, settings):
     for name, each in found.items():
         assert each["samesite"] == "Lax", name
         assert each["secure"], name
-        # The API's documentation reads the token, to send it along.
+        # The page of the API's documentation reads the token, to send it along.
         assert bool(each["httponly"]) == (name != "csrftoken"), name
 
 

@@ -1,4 +1,4 @@
-"""The admin's pages, and that what they change goes through the engine."""
+"""The admin's pages: they show the data, and change it only through the engine."""
 
 import re
 

@@ -19,7 +19,7 @@ LONG_AGO = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
 
 
 def age(run_id: str, created: datetime) -> str:
-    """Make the run one of that time, id and all. Returns its id then."""
+    """Move the run to that time, its id included. Returns the new id."""
     fresh = UUID(run_id).int
     aged = str(UUID(int=round(created.timestamp() * 1000) << 80 | fresh & (1 << 80) - 1))
     with connection.cursor() as cursor:

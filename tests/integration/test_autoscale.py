@@ -1,4 +1,4 @@
-"""The autoscaler on the real database: one decides, every change is recorded, and what cannot be done is said."""
+"""The autoscaler on the real database: one process decides; changes and failures are recorded."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""One stored row that cannot be used is left out and named, and keeps nothing else from going on."""
+"""One stored row that cannot be used is left out and named, and everything else goes on."""
 
 import json
 
@@ -31,7 +31,7 @@ HELD = "name: held\nsteps:\n  a: {uses: sample.echo, with: {value: 1}}\n"
 
 def spoil(table: str, column: str, value: object, where: str) -> None:
     with connection.cursor() as cursor:
-        # Past the triggers that keep versions as they are.
+        # With the triggers that protect versions disabled.
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(f"UPDATE {table} SET {column} = %s WHERE {where}", [value])
         assert cursor.rowcount == 1

@@ -99,7 +99,7 @@ def balanced(folder: Path, servers: list[Server], **rules: int) -> Iterator[Site
     nowhere = [PostgresPeer("postgres-1", "127.0.0.1", any_free(), any_free())]
     text = Balancer(webs, nowhere, web_port, rw, ro, Rules(maxconn_all=2000, **rules)).render()  # type: ignore[arg-type]
     file = folder / "haproxy.cfg"
-    # Its own patience with a client is ten seconds; a test has less.
+    # HAProxy itself waits ten seconds for a client; a test waits less.
     file.write_text(text.replace("timeout http-request 10s", "timeout http-request 3s"))
     program = shutil.which("haproxy", path=SYSTEM_FOLDERS)
     assert program
@@ -185,7 +185,7 @@ def test_clients_that_drip_reach_no_web_process_and_others_are_served(site):
                 client.send(request("POST", f"/good{number}", body=b"{}"))
                 assert client.status(2) == 200
         assert site.came(b"drip") == 0
-        # They are not waited for, either.
+        # HAProxy does not wait for them, either.
         assert {client.status(8) for client in slow} == {408}
 
 

@@ -1,4 +1,4 @@
-"""What callers say of themselves is not believed: whose subscription, key, run or request it is, is looked up."""
+"""The platform does not believe what callers say about themselves: it looks up who owns a subscription, key or run."""
 
 import pytest
 import structlog

@@ -1,4 +1,4 @@
-"""The benchmark's count of recordings: it must see one that should not be there."""
+"""The benchmark's count of recordings: it must notice a recording that should not be there."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""What expressions may do is bounded for a request and for a round of events: Note [Budgets] in `core/cost`."""
+"""A request, and a round of events, each has a budget for its expressions: Note [Budgets] in `core/cost`."""
 
 import time
 

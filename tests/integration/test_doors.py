@@ -1,4 +1,4 @@
-"""Every address, and who may come in: walked from the URL configuration itself, so that a new one without a rule fails.
+"""Every address, and who may use it. The list comes from the URL configuration, so a new address without a rule fails.
 
 A door of the API is a view's method. It is open to API keys of its scope, to members of staff with its permissions and
 to superusers; to nobody else. A door of the admin is a page or an action.
@@ -39,7 +39,7 @@ OPEN = {
     "reports/<str:token>.md": "the signed link is the permission",
     "reports/<str:token>": "the signed link is the permission",
 }
-#: what stands in an address for each converter
+#: the value that each converter gets in an address
 VALUES = {
     "uuid": "00000000-0000-0000-0000-000000000000",
     "id": "00000000-0000-0000-0000-000000000000",
@@ -200,7 +200,7 @@ def test_a_door_opens_to_staff_with_its_permissions_and_to_no_smaller_set(door):
     assert knock(staff(*needed), door) not in REFUSED
     for missing in needed:
         User.objects.all().delete()
-        # Who may change something may look at it, as in the admin.
+        # A user who may change something may also look at it, as in the admin.
         opening = {missing, missing.replace(".view_", ".change_", 1)}
         assert knock(staff(*(one for one in everything if one not in opening)), door) == 403
 
@@ -274,7 +274,7 @@ def test_staff_without_any_permission_see_no_page_of_the_admin(method):
     seen = {}
     for name, path in admin_pages().items():
         answer = getattr(client, method)(path)
-        # Of what is not there some pages lead back to the index.
+        # For a row that does not exist, some pages redirect to the index.
         back = answer.status_code == 302 and answer.headers["Location"] == reverse("admin:index")
         if answer.status_code != 403 and not back:
             seen[name] = answer.status_code

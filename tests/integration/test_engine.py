@@ -355,7 +355,7 @@ def test_the_claim_uses_its_indexes(transactional_db) -> None:
 
 def test_a_claim_that_was_planned_on_empty_tables_stays_on_its_indexes_as_they_fill(transactional_db) -> None:
     worker = store.register_worker("w", "here", 1, ["standard"])
-    for _ in range(10):  # the plan for all parameters is made at the sixth
+    for _ in range(10):  # PostgreSQL makes the generic plan at the sixth execution
         store.claim([str(uuid.uuid4())], worker_id=worker, lanes=["standard"])
     publish(one_step("sample.echo"))
     runs = engine.start_runs("one", [engine.StartRequest({})] * 2000, principal="t")
@@ -403,7 +403,7 @@ def end_the_connection_of_this_thread() -> None:
 
 def test_what_every_run_goes_through_is_planned_once_for_each_connection(executor) -> None:
     publish(one_step("sample.echo"))
-    for _ in range(10):  # left alone, PostgreSQL looks for the cheaper way from the sixth on
+    for _ in range(10):  # by default, PostgreSQL looks for a cheaper plan from the sixth execution on
         run = engine.start_runs("one", [engine.StartRequest({})], principal="t", notify=True)[0].id
         store.claim([], worker_id=executor.worker_id, lanes=["standard"])
         queries.run_detail(run)

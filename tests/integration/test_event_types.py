@@ -1,4 +1,4 @@
-"""The registry of event types: versions that only accept more, and what is checked when events come in."""
+"""The registry of event types: each version accepts all that the last one did; and the checks of incoming events."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -140,7 +140,7 @@ def test_a_version_cannot_be_changed_in_the_database(api: Api) -> None:
 
 def test_those_who_register_a_type_at_once_make_one_version_each() -> None:
     def register(number: int) -> int:
-        # Each of these accepts all that the others accept.
+        # Each of these accepts everything that the others accept.
         return types.register("acme.found", {"type": "object", "title": str(number)}, author="t").number
 
     numbers = together([partial(register, number) for number in range(4)])

@@ -1,4 +1,4 @@
-"""The event bus over HTTP: what is accepted, what is refused and how that is said."""
+"""The event bus over HTTP: what is accepted, what is refused, and how the answer says so."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""From the journal into the log: once, in order, whatever fails."""
+"""Events go from the journal into the log: once, in order, whatever fails."""
 
 import threading
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_rounds_of_one_consumer_overlap_and_each_partition_has_one_at_a_time() -
     both = threading.Barrier(2)
 
     class Waiting(Recorder):
-        """Goes on when another round is under way too."""
+        """Continues once another round is also under way."""
 
         def refuse(self, round: Round) -> None:
             if not self.rounds:
@@ -54,7 +54,7 @@ def test_rounds_of_one_consumer_overlap_and_each_partition_has_one_at_a_time() -
 
     recorder = Waiting()
     events = [event(id=f"{number}", subject=f"asset-{number % 50}") for number in range(400)]
-    accept(events)  # before anybody looks: the first round of each loop finds something
+    accept(events)  # before the consumer starts, so that the first round of each loop finds something
     with consuming(recorder):
         until(lambda: len(recorder.committed) == 400)
     one, other = recorder.rounds[:2]
@@ -126,7 +126,7 @@ def test_many_failures_in_a_row_are_a_broken_effect_and_hold_the_partition(
         accept([event() for _ in range(50)])
         until(lambda: DeadLetter.objects.count() == 3)
         calls = broken.calls
-        accept([event(subject="asset-2")])  # a fact to wait for: the consumer goes on turning
+        accept([event(subject="asset-2")])  # this can be waited for: the consumer goes on with its rounds
         until(lambda: broken.calls > calls)
     assert DeadLetter.objects.count() <= 4
     assert sum(block.events - block.done for block in Block.objects.all()) >= 46
@@ -152,7 +152,7 @@ def test_an_effect_that_is_unavailable_holds_its_events_and_loses_none() -> None
 
 
 def alive_for() -> float:
-    """Seconds for which the consumer has lived, by the database's clock."""
+    """How many seconds the consumer has been running, by the database's clock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT coalesce(extract(epoch FROM max(heartbeat_at - joined_at)), 0) FROM events_consumer")
         return float(cursor.fetchone()[0])

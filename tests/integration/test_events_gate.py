@@ -1,4 +1,4 @@
-"""What keeps too much from coming in: back-pressure and quotas; and what is said while the database is away."""
+"""What limits incoming events: back-pressure and quotas; and what callers are answered while the database is away."""
 
 import os
 from collections.abc import Callable
@@ -87,7 +87,7 @@ def test_while_the_database_is_away_the_answer_is_503_and_no_202(api: Api, event
     name = connection.settings_dict["NAME"]
     with closing(psycopg2.connect(os.environ["DATABASE_URL"])) as outside, outside.cursor() as cursor:
         outside.autocommit = True
-        # Nobody may connect any more, and all sessions are ended: what a lost server looks like.
+        # No new connections are allowed and all sessions are ended: so a lost server looks to its clients.
         cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         try:

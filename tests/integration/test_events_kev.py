@@ -34,7 +34,7 @@ def bootstrapped(settings: Any, tmp_path: Path) -> Iterator[None]:
     for forget in (active.forget, types.forget, cache.forget):
         forget()
     call_command("bootstrap", "--json", stdout=StringIO())
-    # Again: a thread of another test may have read them meanwhile, and what it read holds for a second.
+    # Once more: a thread of another test may have read them meanwhile, and its copy is kept for a second.
     for forget in (active.forget, types.forget, cache.forget):
         forget()
     yield
@@ -133,7 +133,7 @@ def test_the_whole_catalogue_is_logged_once_and_starts_as_many_runs() -> None:
     assert not DeadLetter.objects.exists()
     entries = {one["cveID"]: one["dueDate"] for one in json.loads(DATA.read_text())["vulnerabilities"]}
     assert {run.business_key: run.input["due_date"] for run in runs} == entries
-    # All its dates have passed: the runs have the time that the definition gives them.
+    # All its dates have passed: the runs get the time that the definition gives.
     assert not runs.filter(deadline_at__lt=datetime.now(UTC)).exists()
 
 

@@ -141,7 +141,7 @@ def test_nobody_says_what_the_platform_says_itself(attributes: dict[str, str], l
 
 def test_keys_from_before_send_what_is_not_the_platforms_own() -> None:
     made = keys.create(name="old", scope=Scope.OPERATOR)
-    # As the migration, and a process of the release before, leave them: nobody says anything of origins.
+    # As the migration and a process of the previous release leave the rows: without any origins.
     with connection.cursor() as cursor:
         cursor.execute("UPDATE access_apikey SET sources = DEFAULT, types = DEFAULT")
     keys.forget_cached()
@@ -161,7 +161,7 @@ def test_nobody_spends_the_quota_of_a_source_that_is_bound(event_settings: Calla
 
     assert sending(other, "https://feeds.example/nexus", 3) == 403
     assert sending(owner, "https://feeds.example/nexus", 2) == 202
-    # Another spelling spends the same quota.
+    # Another spelling uses up the same quota.
     assert sending(owner, "HTTPS://FEEDS.example:443/x/../nexus", 2) == 429
     assert SourceUsage.objects.get().source == "https://feeds.example/nexus"
 

@@ -32,7 +32,7 @@ def respond(*rules: str, name: str = "respond", schema: str = "{type: object}", 
 
 
 def take(*events: dict[str, Any]) -> None:
-    """Have these events take effect, one request each."""
+    """Send these events, one request each, and let them take effect."""
     active.forget()
     before = Event.objects.count()
     with consuming(Triggers()):
@@ -66,7 +66,7 @@ def test_an_event_that_is_sent_again_starts_nothing_again() -> None:
     one = event(type="acme.found")
     take(one, one, one)
     assert WorkflowRun.objects.count() == 1
-    # Not even when its identity was forgotten, as it is after ERIP_EVENT_DEDUPE_DAYS.
+    # Not even when the bus no longer knows the event's id, as after ERIP_EVENT_DEDUPE_DAYS.
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM events_identity")
     take(one)
@@ -107,7 +107,7 @@ def test_within_its_window_a_case_starts_one_run(kind: str) -> None:
     respond(f'{{event: acme.found, business_key: "${{{{ event.subject }}}}", {kind}: 10m}}')
     take(*[event(type="acme.found", subject=f"host-{n % 3}") for n in range(12)])
     assert sorted(run.business_key for run in WorkflowRun.objects.all()) == ["host-0", "host-1", "host-2"]
-    # When the windows have passed, each case starts one again.
+    # When the windows have passed, each case starts a run again.
     TriggerMark.objects.update(until=datetime.now(UTC) - timedelta(seconds=1))
     take(*[event(type="acme.found", subject=f"host-{n % 3}") for n in range(12)])
     assert WorkflowRun.objects.count() == 6

@@ -94,7 +94,7 @@ def test_a_transaction_survives_a_primary_that_is_killed_and_comes_back(database
     database.start()
     for thread in threads:
         thread.join(30)
-    # Then all have written, once
+    # Then each has written exactly once
     assert failures == []
     drop_connection()
     assert count("through") == 20
@@ -182,7 +182,7 @@ def test_a_read_only_answer_of_a_demoted_primary_drops_the_connection_and_the_po
             write("too early")
         assert is_read_only(refused.value)
         assert is_transient(refused.value)
-        # Then nothing of the pool is used again
+        # Then no connection of the pool is used again
         assert only_pool().generation == generation + 1
         first.close()
         assert backend() not in (first_pid, others)
@@ -224,7 +224,7 @@ def test_a_long_statement_on_a_server_that_lives_is_left_alone(database: Server,
 
 
 def test_a_commit_that_waits_for_ever_for_a_standby_is_cut(database: Server, settings: object) -> None:
-    """No limit of PostgreSQL's ends that wait."""
+    """No limit in PostgreSQL ends that wait."""
     settings.ERIP_DB_STATEMENT_TIMEOUT = 0.5
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -316,7 +316,7 @@ def test_a_listener_notices_that_its_server_is_frozen(database: Server, monkeypa
         until(lambda: ear.since is None, seconds=20)
     finally:
         thaw(database)
-    # It says that something may have been missed, and hears again.
+    # It reports that it may have missed something, and listens again.
     gaps.get(timeout=20)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify('somewhere', 'again')")

@@ -1,4 +1,4 @@
-"""What people ask of the platform while PostgreSQL fails over: answered once, done once, without an error."""
+"""Requests while PostgreSQL fails over: each is answered once and done once, without an error."""
 
 import threading
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def primary(servers: tuple[Server, Server], django_db_blocker: object) -> Iterat
 
 @contextmanager
 def commits_whose_answers_are_lost(server: Server, settings: object, *, seconds: float) -> Iterator[None]:
-    """Commits wait for a standby that does not exist: the client gives up, and later all of them happen after all."""
+    """Commits wait for a standby that does not exist: the client gives up, and later all take effect after all."""
     settings.ERIP_DB_STATEMENT_TIMEOUT = 0.5
     with closing(as_superuser(server.kind, "erip")) as root, root.cursor() as cursor:
         reconfigure(cursor, "synchronous_standby_names", "nobody")
@@ -109,7 +109,7 @@ def test_a_cancellation_whose_answer_was_lost_is_no_conflict(primary: Server, se
 
 @pytest.mark.parametrize("waits", [2, 0])
 def test_a_signal_whose_answer_was_lost_is_given_or_kept_once(primary: Server, settings: object, waits: int) -> None:
-    """Given, while a second step would take the second attempt's; kept, while a step has not begun to wait."""
+    """Given: a second attempt would reach the second wait. Kept: no step waits for the signal yet."""
     first = "one: {wait: {signal: go}}, two: {wait: {signal: go}}"
     later = "a: {uses: test.look_up, with: {cves: []}}, one: {needs: [a], wait: {signal: go}}"
     engine.publish(None, f"name: waits{waits}\nsteps: {{{first if waits else later}}}\n", "yaml", author="test")
@@ -130,7 +130,7 @@ def test_a_publication_whose_answer_was_lost_is_one_version(primary: Server, set
 
 
 def test_starts_and_reads_over_http_go_through_a_promotion(primary: Server, servers: tuple[Server, Server]) -> None:
-    """Last in this file: the primary is gone after it."""
+    """This test is the last in the file: it kills the primary."""
     # Given a synchronous standby, and callers with a key of the API
     with closing(as_superuser(primary.kind, "erip")) as root, root.cursor() as cursor:
         reconfigure(cursor, "synchronous_standby_names", "*")

@@ -76,7 +76,7 @@ def start(items: list[object]) -> str:
     return engine.start_runs("fan", [engine.StartRequest({"items": items})], principal="t")[0].id
 
 
-# --- the whole way ---
+# --- from start to end ---
 
 
 def test_every_item_is_done_once_and_the_join_has_the_outputs_in_order(run_to_end) -> None:
@@ -356,7 +356,7 @@ def test_claims_that_race_take_all_there_is_and_nothing_twice(hand: Hand) -> Non
 
 
 def together(works: list[Callable[[], list[Any]]]) -> list[Any]:
-    """Do these at the same moment, each on a connection of its own. Returns all that they gave."""
+    """Make these calls at the same moment, each on its own connection. Returns all their results."""
     barrier, given = threading.Barrier(len(works)), []
 
     def do(work: Callable[[], list[Any]]) -> None:
@@ -405,7 +405,7 @@ def test_those_who_report_together_get_as_many_items_as_each_reported(hand: Hand
     assert [[one.item for one in own] for own in claims] == [[6, 7], [8, 9, 10, 11]]
 
 
-# --- what PostgreSQL refuses, and how it reads ---
+# --- what PostgreSQL refuses, and how the message reads ---
 
 
 def test_only_the_row_of_a_fan_out_may_run_without_an_owner(hand: Hand) -> None:

@@ -1,4 +1,4 @@
-"""Flower shows, behind its login, and can do nothing: neither its pages nor the login that it has to Redis."""
+"""Flower, behind its login, only shows: neither its pages nor its Redis login can change anything."""
 
 import base64
 import os

@@ -37,7 +37,7 @@ DOORS = (
     ("TRACE", "/api/v1/runs"),
     ("PURGE", "/api/v1/runs"),
 )
-#: shorter than in production, as the tests wait for them
+#: shorter than in production, because the tests wait for these limits
 PATIENCE = {
     "ERIP_BODY_GRACE_SECONDS": "2",
     "ERIP_HEAD_SECONDS": "2",
@@ -64,7 +64,7 @@ def start_of_a_body(method: str, path: str, *lines: str) -> bytes:
 
 
 def good(url: str, token: str) -> int:
-    """The status of a run started the ordinary way."""
+    """The status of the answer when a run is started in the ordinary way."""
     body = json.dumps({"input": INPUT}).encode()
     lines = (f"Authorization: Bearer {token}", "Content-Type: application/json", f"Content-Length: {len(body)}")
     with Raw(url) as client:
@@ -78,7 +78,7 @@ def memory(served: Web) -> int:
 
 
 def connections(served: Web) -> int:
-    """Of clients, in all its processes."""
+    """Connections of clients, in all processes of the server."""
     workers = psutil.Process(served.process.pid).children()
     port = int(served.url.rpartition(":")[2])
     open_ones = [one for worker in workers for one in worker.net_connections("tcp") if one.status == "ESTABLISHED"]
@@ -116,7 +116,7 @@ def test_a_chunked_body_of_a_stranger_is_refused_unread_with_and_without_an_expe
 
 
 def test_the_answer_to_a_body_that_was_not_read_arrives(shared):
-    # All of it is on its way when the answer is given: a reset would take the answer with it.
+    # The whole body is already sent when the answer comes: a reset would destroy the answer.
     with Raw(shared.url) as client:
         client.send(head("POST", "/api/v1/events", "Content-Length: 3000000") + b"x" * 1_000_000)
         said = client.answer()
@@ -191,7 +191,7 @@ def test_idle_connections_beyond_the_limit_make_room_for_new_ones(served):
 
 def test_a_client_that_takes_no_answer_is_cut_off(shared):
     with Raw(shared.url, buffer=4096) as client:
-        # Many answers, none of which is read: more than the kernel holds.
+        # Many answers that the client does not read: more than the kernel buffers.
         client.send(head("GET", "/api/schema") * 40)
         until(lambda: connections(shared) == 0, seconds=15, what="a client that takes nothing is cut off")
     assert status(f"{shared.url}/health/live") == 200
@@ -204,7 +204,7 @@ def test_clients_that_fetch_a_file_and_do_not_take_it_cost_next_to_nothing(share
     with ExitStack() as stack:
         slow = [stack.enter_context(Raw(shared.url, buffer=4096)) for _ in range(60)]
         for client in slow:
-            # More of it than the kernel takes.
+            # More than the kernel buffers.
             client.send(head("GET", bundle) * 5)
         assert [status(f"{shared.url}/health/live") for _ in range(5)] == [200] * 5
         time.sleep(1)
@@ -269,7 +269,7 @@ def test_a_request_that_two_servers_could_read_in_two_ways_is_refused_and_its_co
         client.send(request_)
         said = client.answer(4)
     assert (int(said.split()[1]) if said else 0) in allowed, said
-    # Nothing behind it is taken for a request.
+    # Nothing that follows it is read as a request.
     assert b"\nHTTP/1.1 " not in said, said
 
 

@@ -1,4 +1,4 @@
-"""A run goes from its acceptance straight to a worker, from what the accepting process remembers of its workflow."""
+"""An accepted run goes straight to a worker: the accepting process remembers the workflow, and needs no look-up."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +47,7 @@ def ended(run: engine.StartedRun) -> bool:
 
 
 def a_worker_of(*lanes: str) -> int:
-    """A worker that has registered and beaten, and no more."""
+    """A worker that has registered and sent a heartbeat, and does nothing more."""
     return store.register_worker(f"of {lanes}", "here", 1, lanes)
 
 
@@ -106,7 +106,7 @@ def test_nobody_is_told_of_a_run_when_every_worker_is_silent() -> None:
         cursor.execute("UPDATE workflows_worker SET heartbeat_at = heartbeat_at - interval '10 s'")
     with listening(f"{WORKER_CHANNEL}{worker}") as channel:
         run = start()
-        # Something that is announced later comes in: so nothing was before.
+        # A later announcement arrives, so nothing was announced before it.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, 'end')", [f"{WORKER_CHANNEL}{worker}"])
         assert heard(channel, seconds=10) == ["end"]

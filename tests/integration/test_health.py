@@ -42,7 +42,7 @@ class Dependency:
 
 
 def look_at(probe: Probe) -> bool:
-    """After a question of its own."""
+    """Whether the probe is well, once it has asked again."""
     before = probe.questions
     until(lambda: probe.refresh() is not None or probe.questions > before)
     probe.look()
@@ -151,7 +151,7 @@ def test_ready_outlasts_a_failover_and_ends_with_a_database_that_stays_away(tmp_
         frozen = psutil.Process(postgres.pid).children(recursive=True)
         getattr(postgres, fault)()
         if fault == "pause":
-            # With its backends, as a node freezes.
+            # Together with its backends, as when a node freezes.
             for backend in frozen:
                 backend.suspend()
         failed = time.monotonic()

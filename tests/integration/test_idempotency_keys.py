@@ -1,6 +1,6 @@
 """`Idempotency-Key` on everything that makes something: done once and answered twice, or refused by name.
 
-The sweep goes over the OpenAPI document, so a new POST has to be added here, and is held to the same.
+The sweep goes over the OpenAPI document, so a new POST has to be added here, and the same rules apply to it.
 """
 
 import threading
@@ -21,14 +21,14 @@ from workflows.models import IdempotencyKey, WorkflowRun
 from workflows.models.runs import StepRun
 
 DOCUMENT = orjson.loads(_document())
-#: (method, path, operation id) of all that is neither read nor idempotent by its method
+#: (method, path, operation id) of every operation that changes something and whose method is not idempotent
 OPERATIONS = [
     (method.upper(), path, operation["operationId"])
     for path, item in DOCUMENT["paths"].items()
     for method, operation in item.items()
     if method in ("post", "patch")
 ]
-#: what needs no key, and says so
+#: operations that need no key, and say so
 REFUSING = {"acceptEvents", "validateWorkflow"}
 SUBSCRIPTION = {"url": "https://hooks.example.com/erip", "types": ["workflow.run.*"]}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/test", "type": "test.happened"}
@@ -74,7 +74,7 @@ def delivery(api) -> int:
     return made.pk
 
 
-#: of each operation: a path and a body that it takes, and another body (None: it takes one alone)
+#: for each operation: a path and a body that it accepts, and a second body (None: it accepts only one)
 REQUESTS = {
     "startRun": lambda api: ("/workflows/look-up/runs", {"input": INPUT}, {"input": {"cves": []}}),
     "startRuns": lambda api: (
@@ -115,7 +115,7 @@ def api(db) -> Api:
 
 
 def stored() -> dict[str, int]:
-    """How many rows there are, of everything but what a call writes by being made."""
+    """The number of rows in all tables, except those that every call writes to."""
     return {model.__name__: model._default_manager.count() for model in apps.get_models() if model._meta.managed}
 
 

@@ -1,4 +1,4 @@
-"""Order of urgency and ageing, with real workers."""
+"""Lanes in order of urgency, and ageing, with real workers."""
 
 import threading
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def seconds_to_start(run_id: str) -> float:
 
 @contextmanager
 def standing_flood(lane: str) -> Iterator[list[int]]:
-    """There are always about FLOOD ready steps in the lane. Yields how many there were, look by look."""
+    """Keeps about FLOOD ready steps in the lane. Yields the list of how many there were at each look."""
     over = threading.Event()
     seen: list[int] = []
 
@@ -56,7 +56,7 @@ def standing_flood(lane: str) -> Iterator[list[int]]:
         while not over.is_set():
             seen.append(waiting(lane))
             if seen[-1] < 2 * FLOOD:
-                # Refused while the lane is late: then enough of it stands.
+                # Refused because the lane is late: then enough of its steps are waiting.
                 with suppress(LaneFull):
                     start(lane, 2 * FLOOD)
             over.wait(0.1)
@@ -74,7 +74,7 @@ def standing_flood(lane: str) -> Iterator[list[int]]:
 
 @pytest.fixture(params=["messages", "postgresql"])
 def carried_by(request, settings, monkeypatch) -> str:
-    """What brings work to the worker: messages alone, or its own look into PostgreSQL alone."""
+    """How work reaches the worker: by messages alone, or by its own polling of PostgreSQL alone."""
     if request.param == "messages":
         monkeypatch.setenv("ERIP_STALE_READY_SECONDS", "300")
     else:

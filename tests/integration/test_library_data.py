@@ -187,7 +187,7 @@ def test_a_cached_value_is_loaded_once_and_renewed_after_any_write(monkeypatch: 
         for _ in range(50):
             atlas.assets()
     assert len(queries) == 0
-    # A second later the versions are looked at: by SQL that no signal would have seen.
+    # The change is made in SQL, which sends no signal; the versions are checked a second later.
     monkeypatch.setattr(cache, "CHECK_SECONDS", 0.0)
     with connection.cursor() as cursor:
         cursor.execute("UPDATE library_asset SET name = 'Renamed' WHERE name = 'Billing'")

@@ -1,4 +1,4 @@
-"""Reports end with their last link: the row, the links and the files."""
+"""A report is removed after its last link expires: the row, the links and the files."""
 
 import os
 from datetime import UTC, datetime, timedelta

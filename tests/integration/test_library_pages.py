@@ -82,7 +82,7 @@ def test_a_revoked_and_an_expired_link_are_gone(client: Client) -> None:
     assert page.status_code == 410
     assert b"The report" not in page.content
     assert "default-src 'none'" in page["Content-Security-Policy"]
-    # The step that runs again does not open it.
+    # Running the step again does not open it.
     shared()
     assert client.get(f"/reports/{token}").status_code == 410
 

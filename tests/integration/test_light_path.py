@@ -198,13 +198,13 @@ ORDINARY = [
 
 
 async def nobody(scope: Any, receive: Any, send: Any) -> None:
-    """What stands behind the light path where it has to answer itself."""
+    """Stands behind the light path in place of Django, where the light path has to answer by itself."""
     await send({"type": "http.response.start", "status": 599, "headers": []})
     await send({"type": "http.response.body", "body": b"null"})
 
 
 class Ways:
-    """One server for each way, and a client that compares."""
+    """One server for each path, and a client that compares their answers."""
 
     def __init__(self, urls: dict[str, str]) -> None:
         self.urls = urls
@@ -226,7 +226,7 @@ class Ways:
 
 
 def comparable(answer: tuple[int, dict[str, str], Any]) -> tuple[int, dict[str, str], Any]:
-    """Without what is another run's own."""
+    """Without what belongs to one run only."""
     status, headers, body = answer
     text = json.dumps([{name: value for name, value in headers.items() if name not in ("date", "server")}, body])
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", "(id)", text)
@@ -278,7 +278,7 @@ def test_the_door_refuses_a_stranger_with_a_body_as_the_view_refuses_one_without
     assert at_the_door[0] == 401
     said, says = ({n.lower(): v for n, v in one[1].items()} for one in (at_the_door, by_the_view))
     assert said.pop("connection") == "close"
-    # The view adds what it can do (Allow) and by what it varies.
+    # The view adds the headers Allow and Vary.
     assert {name: says[name] for name in said if name != "date"} == {n: v for n, v in said.items() if n != "date"}
     assert says.keys() - said.keys() <= {"allow", "vary"}
 
@@ -325,7 +325,7 @@ def fresh_django() -> Any:
 
 
 def test_an_error_that_nobody_foresaw_is_logged_with_the_requests_id_and_not_told(ways, caplog):
-    # Given a version whose source nobody can read any more
+    # Given a version whose source can no longer be read
     with pgtrigger.ignore():
         WorkflowVersion.objects.update(source="steps: [")
     graph_of.cache_clear()

@@ -120,7 +120,7 @@ def test_the_address_of_an_owner_is_no_place_to_guess_from_for_ever():
     stranger = Client()
     answers = [attempt(stranger) for _ in range(40)]
 
-    # The first pauses are short, and end while the test guesses on.
+    # The first pauses are short, and end while the test is still guessing.
     assert slowing.RECOGNISED.free <= answers.count(200) < len(answers) // 2
     later(seconds=31)
     assert attempt(Client(), password=PASSWORD) == 302
@@ -271,7 +271,7 @@ def balanced(folder: Path, url: str) -> Iterator[str]:
 
 
 class Browser:
-    """A browser at one of loopback's addresses, with its cookies. `headers` are sent with each request."""
+    """A browser at one of the loopback addresses, with its own cookies. `headers` are sent with each request."""
 
     def __init__(self, url: str, address: str = "127.0.0.2", **headers: str) -> None:
         self.netloc, self.address = urlsplit(url).netloc, address
@@ -314,7 +314,7 @@ def test_behind_the_balancer_the_address_that_counts_is_the_clients_own(tmp_path
     with serving() as url, balanced(tmp_path, url) as site:
         attacker = Browser(site, "127.0.0.66")
         guesses = [attacker.sign_in("wrong") for _ in range(7)]
-        # What a client writes into the header itself changes nothing.
+        # What a client itself writes into the header changes nothing.
         spoofed = [Browser(site, "127.0.0.66", X_Forwarded_For=f"192.0.2.{n}").sign_in("wrong") for n in range(3)]
 
         assert guesses == [200] * 5 + [429] * 2

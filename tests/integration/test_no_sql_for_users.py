@@ -1,4 +1,4 @@
-"""No text of PostgreSQL's reaches a user: not by a dead letter, the error of a run, a problem document or a command."""
+"""No message of PostgreSQL reaches a user: not in a dead letter, a run's error, a problem document or a command."""
 
 import io
 import re
@@ -23,7 +23,7 @@ from workflows.worker import bodies, executor, writer
 
 pytestmark = pytest.mark.django_db
 
-#: what PostgreSQL's errors have and ours have not
+#: text that PostgreSQL's errors contain and ours do not
 SQL = re.compile(
     r"LINE \d|DETAIL|HINT|CONTEXT|SELECT|INSERT|UPDATE|\brelation\b|column \"|syntax error|unnest|jsonb|psycopg"
 )
@@ -83,7 +83,7 @@ def test_every_place_that_keeps_an_errors_text_keeps_none_of_postgresqls():
 
 
 def _dead_letter(error: Exception) -> str:
-    """The message of the dead letter that an effect's error makes."""
+    """The message of the dead letter that results from an effect's error."""
     faults = Faults(attempts=1, whole=1)
     faults.failed({0}, RoundFailed("triggers", error, {0: (1, 0)}, 1))
     faults._care[0].rest_until = 0.0

@@ -186,7 +186,7 @@ def test_a_report_that_no_longer_counts_tells_nothing(everything: None, executor
 
 
 def test_a_decision_on_what_no_longer_holds_tells_nothing(everything: None) -> None:
-    """The statement's own condition: the row has changed since the plan was made."""
+    """The condition in the statement itself does not hold: the row has changed since the plan was made."""
     publish(one_step("sample.echo"))
     run_id = start("one")
     WorkflowRun.objects.filter(pk=run_id).update(seq=77)
@@ -280,7 +280,7 @@ def statements(do: Callable[[], object]) -> list[str]:
 
 
 def test_with_nobody_interested_the_engines_statements_are_as_they_were(settings: Any) -> None:
-    """Byte for byte what remains of the others once the outbox' own CTEs are taken out: no trace, no other plan."""
+    """Byte for byte what the other statements are without the outbox's CTEs: no trace of it, no other plan."""
     settings.ERIP_DB_PREPARE = False
     publish(CHAIN)
     worker = store.register_worker("test", "here", 1, ["standard"])
@@ -310,7 +310,7 @@ def test_with_nobody_interested_the_engines_statements_are_as_they_were(settings
 
 
 def taken_out(sql: str) -> str:
-    """The statement without what is reported, and without the column that this needs."""
+    """The statement without the part that reports, and without the column that only this part needs."""
     sql = sql.replace(f" RETURNING pg_notify('{outbox.EVENTS_CHANNEL}', '')", outbox.ANNOUNCE)
     of_one = outbox.TELL_NEW.replace(outbox.CONDITION, "WHERE v.run_id IN (SELECT id FROM run)")
     of_many = outbox.TELL_NEW.replace(outbox.CONDITION, "")
@@ -324,7 +324,7 @@ def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pyte
 
     publish(one_step("sample.echo"))
     assert outbox.EVENTS_CHANNEL == journal.CHANNEL
-    # One word for all that is notified within: on a busy machine a start may take longer than it usually is.
+    # At most one announcement in this time: on a busy machine a start may take longer than the usual interval.
     monkeypatch.setattr(outbox, "ANNOUNCE_EVERY", 3600.0)
     with listening(journal.CHANNEL) as raw:
         for begin in (start, lambda name: engine.start_runs(name, [engine.StartRequest({})] * 2, principal="t")):

@@ -1,4 +1,4 @@
-"""The webhook example of docs/reference/outgoing-events.md is accepted as it stands there."""
+"""The webhook example of docs/reference/outgoing-events.md is accepted exactly as written there."""
 
 import re
 from datetime import UTC, datetime

@@ -95,7 +95,7 @@ def test_the_limits_of_the_role_hold_as_none_can_be_sent(pooled: None, server: S
 
 
 def test_what_is_prepared_elsewhere_is_sent_as_it_is(pooled: None) -> None:
-    """Twenty threads over two connections of the server: a prepared statement would soon be missing."""
+    """Twenty threads share two server connections: a prepared statement would soon be missing on one of them."""
     failures = []
 
     def work() -> None:

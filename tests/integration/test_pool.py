@@ -1,4 +1,4 @@
-"""The pooled backend: connections are reused, broken ones are not, and who keeps one is found."""
+"""The pooled backend: connections are reused, broken ones are not, and a report names the code that keeps one."""
 
 import gc
 import os
@@ -27,7 +27,7 @@ def wrapper() -> BaseDatabaseWrapper:
 @pytest.fixture(autouse=True)
 def empty_pools() -> Iterator[None]:
     yield
-    # What ended threads held lies in circles of references.
+    # What ended threads held is kept alive by reference cycles.
     gc.collect()
     pool.close_all()
 
@@ -108,7 +108,7 @@ def test_one_broken_connection_saves_the_others_victims() -> None:
     with pytest.raises(OperationalError):
         backend(kept)
     kept.close()
-    # Then nobody is handed one of the others, though they are trusted without a ping
+    # Then the pool hands out none of the others, though it trusts them without a ping
     fresh = [wrapper() for _ in range(3)]
     assert not {backend(each) for each in fresh} & set(pids)
     for each in fresh:

@@ -118,7 +118,7 @@ def test_the_replica_that_is_behind_is_passed_over_and_serves_once_it_has_caught
 
 
 def test_a_race_of_writers_never_reads_what_is_older_than_its_own_write(both: None) -> None:
-    # Given eight callers, each with a row of its own, who write and read by turns, with one replica 5 s behind
+    # Given eight callers, each with a row of its own, who take turns to write and read, with one replica 5 s behind
     rounds, failures, served = 60, [], []
     barrier = threading.Barrier(8)
 
@@ -152,7 +152,7 @@ def test_a_race_of_writers_never_reads_what_is_older_than_its_own_write(both: No
 
 
 def test_without_tokens_the_same_reads_are_stale(both: None) -> None:
-    """So the race above can fail: this is what it would see."""
+    """Shows that the race above can fail: without the token, reads are stale."""
     stale = 0
     for value in range(20):
         a_write_of_its_own(1000 + value, key=500)
@@ -211,7 +211,7 @@ def test_without_a_primary_a_replica_that_is_behind_serves_and_the_answer_says_s
         request = RequestFactory().get("/", headers={HEADER: token})
         found = []
         response = Consistency(lambda _: found.append(read(900)) or HttpResponse())(request)
-        # Then it is served, and reported that this may be old
+        # Then it is served, and the answer says that it may be old
         assert found == [(None, "late")]
         assert response.headers[MARK] == "stale"
         assert metrics.READS.labels("stale replica")._value.get() == before + 1
@@ -295,7 +295,7 @@ def test_an_idle_primary_makes_no_replica_lag(both: None, settings: object) -> N
     def near_is_in() -> bool:
         looks.append(1)
         assert "near" in fleet.in_rotation()
-        return len(looks) > 100  # two seconds, and so two looks of the fleet's
+        return len(looks) > 100  # two seconds: the fleet checks twice
 
     write(1)
     until(lambda: fleet._all()[0].state.lag == 0 and "near" in fleet.in_rotation(), what="the write is replayed")

@@ -1,4 +1,4 @@
-"""Rules that are kept beside definitions: stored, changed, asked, deleted, and never forgotten."""
+"""Rules that are stored beside definitions: created, changed, queried, deleted, and kept on record."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -170,7 +170,7 @@ def test_the_admin_shows_triggers_and_types_and_switches_triggers_off_and_on(api
     shown = admin_client.get(f"/admin/events/trigger/{trigger.pk}/change/").content.decode()
     assert "For the night." in shown
     assert "acme.found" in shown
-    # Its workflow asks for something else by now: it can be switched off all the same, and not on again.
+    # Its workflow now needs other input: the rule can still be switched off, but not on again.
     publish(
         "name: respond\ninput: {type: object, required: [host]}\n"
         "steps:\n  only: {uses: sample.echo, with: {value: 1}}\n"

@@ -1,4 +1,4 @@
-"""Streams: what is logged is heard at once, nothing is missed and nothing comes twice, however often one comes back."""
+"""Streams: clients hear at once what is logged, miss nothing and hear nothing twice, however often they reconnect."""
 
 import http.client
 import random
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Listener:
-    """A client that keeps what it hears."""
+    """A client that keeps what it receives."""
 
     def __init__(self, url: str, token: str, last: str | None = None, **query: Any) -> None:
         self.web = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
@@ -180,7 +180,7 @@ def test_nothing_is_missed_and_nothing_comes_twice_however_often_the_connection_
             moment = time.monotonic() + 5
             while len(one.ids) < wanted and len(heard) + len(one.ids) < total and time.monotonic() < moment:
                 time.sleep(0.001)
-        # What it has not read to its end, it has not heard.
+        # A client has not received an event until it has read it to its end.
         heard += one.ids
         last = one.last
         cuts += 1
@@ -313,7 +313,7 @@ def test_a_listener_that_is_too_slow_is_told_and_can_go_on(bus: str, token: str,
         accept([event(id="first", type="big")])
         until(lambda: heard.ids)
         (mailbox,) = listening.hub()._mailboxes
-        # As many at once as do not fit: the listener's loop runs only after all of them have come.
+        # More at once than fit: the listener's loop runs only after all of them have arrived.
         with listening.hub()._lock:
             mailbox.send([hubs.message(line(n), cursors.encode({0: n})) for n in range(50)])
         until(lambda: heard.end)

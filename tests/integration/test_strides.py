@@ -1,4 +1,4 @@
-"""Note [Strides] in `executor`: what a worker does before it is recorded, and that nobody can tell but by the speed."""
+"""Note [Strides] in `executor`: a worker goes on before its results are recorded, and only the speed shows it."""
 
 import threading
 
@@ -42,7 +42,7 @@ def test_short_steps_are_recorded_together_each_with_its_own_row_and_times(execu
     run = start()
     executor.execute([run])
     assert states(run) == [("s0", "SUCCEEDED", 1), ("s1", "SUCCEEDED", 1), ("s2", "SUCCEEDED", 1)]
-    # One change for the claim, one for all that came of it.
+    # One change for the claim, one for all its results.
     assert WorkflowRun.objects.get(pk=run).seq == 2
     rows = list(StepRun.objects.filter(run=run).order_by("step"))
     moments = [moment for row in rows for moment in (row.started_at, row.finished_at)]

@@ -1,4 +1,4 @@
-"""The examples of docs/reference/triggers.md run as they stand there."""
+"""The examples of docs/reference/triggers.md run exactly as written there."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def fresh() -> Iterator[None]:
 
 
 def requests() -> dict[str, Any]:
-    """What the documentation sends, by its address."""
+    """The requests in the documentation, by their address."""
     found = re.findall(r"```http\nPUT /api/v1(/\S+)\n(.*?)```", DOCS, re.DOTALL)
     return {path: orjson.loads(body) for path, body in found}
 

@@ -19,7 +19,7 @@ from benchmarks.uptime.topology import Victim
 
 pytestmark = pytest.mark.skipif(not cut.possible(), reason="cutting a node off takes root, cgroup v2 and BPF")
 
-#: answers "pong" on its port; asked to "call PORT" it connects there and says what came of it
+#: answers "pong" on its port; on "call PORT" it connects there and reports the result
 NODE = """
 import socket, sys, threading
 def serve(connection):
@@ -63,7 +63,7 @@ class Node:
         self.port = int(self.process.stdout.readline())
 
     def call(self, port: int) -> str:
-        """What this node hears from that port."""
+        """What this node receives from that port."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{port}\n")
@@ -161,7 +161,7 @@ def test_a_cut_ends_with_the_process_that_made_it(nodes):
     while (heard := connect(node.port)) != "pong" and time.monotonic() < deadline:
         threading.Event().wait(0.05)
     assert heard == "pong"
-    # Its cgroup is left: empty, once the node has ended, and swept away by the next cut.
+    # Its cgroup remains. It is empty once the node has ended, and the next cut removes it.
     node.end()
     for left in cgroups():
         with suppress(OSError):

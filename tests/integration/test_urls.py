@@ -1,6 +1,6 @@
-"""No byte of any address is answered with a server error, and what cannot be read is refused with its name.
+"""No byte in any address causes a server error, and a refusal names the part that cannot be read.
 
-The sweep goes over every operation of the OpenAPI document and every page of the admin, so a new one is held to it.
+The sweep goes over every operation of the OpenAPI document and every page of the admin, so it also checks new ones.
 """
 
 import itertools
@@ -23,13 +23,13 @@ from workflows import engine
 pytestmark = pytest.mark.django_db
 DOCUMENT = orjson.loads(_document())
 READS = [(path, item["get"]) for path, item in DOCUMENT["paths"].items() if "get" in item and "/stream" not in path]
-#: lists: each with the query parameters that it takes
+#: the lists, each with the query parameters that it accepts
 LISTS = [
     (path, [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"])
     for path, operation in READS
     if any(each["in"] == "query" for each in operation.get("parameters", []))
 ]
-#: addresses that are tried of each operation and of each page: the fuzz goes on where these end
+#: how many addresses are tried for each operation and each page: the fuzz tries more
 ADDRESSES, ADMIN_ADDRESSES = 30, 10
 TEXTS = [
     "%00",
@@ -101,7 +101,7 @@ def get(api: Api, path: str) -> object:
 
 
 def refused(answer: object, name: str) -> bool:
-    """400, with the path of the fault; or 404 before the query is looked at."""
+    """400, with the path of the fault; or 404 if the view answers before it reads the query."""
     if answer.status_code == 404:
         return True
     return answer.status_code == 400 and name in {fault["path"] for fault in answer.json()["faults"]}
@@ -193,7 +193,7 @@ def staff() -> Client:
 
 
 def status_apart(client: Client, address: str) -> int:
-    """In a savepoint: what PostgreSQL refuses would end the test's transaction with it."""
+    """In a savepoint: otherwise an error of PostgreSQL would end the test's transaction, too."""
     with transaction.atomic():
         status = client.get(address).status_code
         transaction.set_rollback(True)

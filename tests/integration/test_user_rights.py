@@ -1,4 +1,4 @@
-"""Rights in the admin: nobody makes more of themselves, or of others, than they are."""
+"""Rights in the admin: no users can give themselves or others more rights than they hold."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User

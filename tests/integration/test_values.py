@@ -53,7 +53,7 @@ ODD = [
     *('"\\ud83d\\ude00"', '"\\ud800"', '"\\u0000"', '"\\ufffe"', '{"a":1,"a":2}', "[" * 50 + "]" * 50),
     *("[" * 65 + "]" * 65, '{"\\u0000":1}', '{"":{"\\\\":"\\""}}', "0.1234567890123456789012345", "1" * 400),
 ]
-#: written as people and programs write it, and as nobody should
+#: JSON as people and programs write it, and as nobody should
 texts = st.one_of(
     values.map(json.dumps),
     values.map(lambda value: orjson.dumps(value).decode()),
@@ -64,7 +64,7 @@ Door = Callable[["World", str], Any]
 
 
 class Refused(Exception):
-    """With a clear error."""
+    """Refused with a clear error."""
 
 
 class World:
@@ -236,7 +236,7 @@ def test_any_json_through_every_door_and_back_is_equal_or_refused(door: Door, ex
         try:
             found = door(world, text)
         except Refused:
-            # What every door but a definition's text, which is YAML, refuses is no value; nothing that is one may be.
+            # What a door refuses is not a JSON value, and no JSON value is refused. (A definition's text is YAML.)
             with pytest.raises((json_values.NotJson, json_values.NotAValue)):
                 json_values.read(f"[{text}]", deepest=64)
         else:

@@ -55,7 +55,7 @@ class Hand:
         self.known: dict[str, Known] = {}
 
     def work(self, run_id: str) -> store.Applied:
-        """Run what is ready, once."""
+        """Run once everything that is ready."""
         claims = store.claim([run_id], worker_id=self.id, lanes=LANES, known=self.known)
         reports = [Report(run_id, machine.StepSucceeded(one.step, one.attempt, {"value": one.input})) for one in claims]
         return store.apply(reports, graph_of=graph_of, reporter=self.id, known=self.known)
@@ -205,7 +205,7 @@ def test_a_run_that_this_release_cannot_read_holds_nobody_back(monkeypatch: Any)
     unreadable, readable = naps(1, "critical")[0], naps(2, "standard")
     StepRun.objects.filter(run_id=unreadable).update(due_at=timezone.now() - timedelta(days=1))
     strange = WorkflowRun.objects.get(pk=unreadable)
-    publish(waiting_text("{for: 2h}", name="nap"))  # another version, so that the two are distinguished
+    publish(waiting_text("{for: 2h}", name="nap"))  # another version, so that the test can tell the two apart
     other = WorkflowVersion.objects.exclude(pk=strange.version_id).get(definition__name="nap")
     WorkflowRun.objects.filter(pk=unreadable).update(version_id=other.pk)
 
@@ -376,7 +376,7 @@ def test_signals_timeouts_and_cancellations_at_once_leave_one_end_and_each_sende
 
 @pytest.mark.parametrize("turn", range(8))
 def test_a_signal_that_meets_the_step_before_its_wait_is_neither_lost_nor_given_twice(turn: int) -> None:
-    """The report that lets the step begin to wait, its moment and the signal, all at the same time."""
+    """The report that makes the step wait, its due time and the signal, all at the same time."""
     waiting("{signal: ok, timeout: 1h, on_timeout: continue}")
     run_id = start()
     hand = Hand()
@@ -430,7 +430,7 @@ def test_what_a_living_worker_of_an_earlier_release_cannot_read_is_not_published
     assert "cannot read this definition: old." in answer.json()["detail"]
     assert answer.headers["Retry-After"] == "10"
     assert not WorkflowVersion.objects.filter(definition__name="waits").exists()
-    publish(CHAIN)  # what it can read goes on as ever
+    publish(CHAIN)  # it runs what it can read as before
     store.stop_worker(old)
     waiting("{for: 1h}")
 

@@ -1,4 +1,4 @@
-"""Events go to webhooks: signed, at least once, with the same id at every attempt, and what came of it is recorded."""
+"""Events go to webhooks: signed, at least once, with the same id at every attempt; each outcome is recorded."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -224,7 +224,7 @@ def test_an_open_circuit_costs_no_attempts(receiver: Receiver) -> None:
 
     assert len(receiver.posts) == 2
     assert Delivery.objects.filter(attempts=0).count() == 4
-    # After its rest it is tried with one.
+    # After its pause, the endpoint is tried with one delivery.
     assert Breakers(trips_after=1, rest=0.0).limits() == {}
     tried = Breakers(trips_after=1, rest=0.0)
     tried.record("x", False)

@@ -1,4 +1,4 @@
-"""Private PostgreSQL servers in place of the suite's, with the pooled backend: for tests that kill and freeze them."""
+"""Private PostgreSQL servers in place of the suite's, with the pooled backend: for tests that kill or freeze them."""
 
 import secrets
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from tests.workers import until
 def in_place_of_ours(
     *, primary: str | list[str], replicas: dict[str, str] | None = None, limits: bool = True, **changed: object
 ) -> Iterator[None]:
-    """`primary` is "default" in here, in all threads that begin in here; `replicas` are {alias: URL}. As in production
-    they come with a pool. Nothing of the suite's own database is touched.
+    """`primary` is "default" in this block and in threads that begin in it; `replicas` is {alias: URL}. As in
+    production, each has a pool. Nothing of the suite's own database is touched.
 
-    primary: of several, libpq takes the one that can be written to.
+    primary: if it names several servers, libpq takes the one that accepts writes.
     """
     replicas = replicas or {}
     urls = {"default": primary, **replicas}
@@ -51,11 +51,11 @@ def in_place_of_ours(
 
 
 def reconfigure(root: Any, name: str, value: str) -> None:
-    """Set a setting of a server, and wait until all of its processes go by it. root: a superuser's cursor, in
+    """Set a setting of a server, and wait until all of its processes use it. root: a superuser's cursor, in
     autocommit. value: empty for the default, where that is empty.
 
-    pg_reload_conf answers before anybody has read anything. The postmaster tells the sessions first and then the
-    checkpointer, by which commits know whether to wait for a standby. It reads its settings before it checkpoints.
+    pg_reload_conf answers before any process has read the file. The postmaster signals the sessions first, then the
+    checkpointer, which lets commits know whether to wait for a standby. It reads its settings before it checkpoints.
     """
     root.execute(f"ALTER SYSTEM SET {name} = '{value}'" if value else f"ALTER SYSTEM RESET {name}")
     root.execute("SELECT pg_reload_conf()")

@@ -20,7 +20,7 @@ LANES = [str(lane) for lane in Lane]
 
 
 def event(**attributes: Any) -> dict[str, Any]:
-    """A CloudEvent; what is not said is made up."""
+    """A CloudEvent; attributes that are not given are made up."""
     return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),

@@ -24,7 +24,7 @@ class Cluster:
     cpu: str = "100m"
     memory: str = "64Mi"
     metrics: bool = True
-    #: the status with which changes are refused; 0: they are not
+    #: the status with which changes are refused; 0: changes are accepted
     refuse: int = 0
     patches: list[int] = field(default_factory=list)
 
@@ -106,7 +106,7 @@ def _scale(made: Cluster) -> dict[str, Any]:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {"name": made.deployment, "namespace": made.namespace},
-        # As the API does: a zero is left out.
+        # Like the real API, this leaves out a zero.
         "spec": {"replicas": made.replicas} if made.replicas else {},
         "status": {"replicas": made.replicas, "selector": "app=erip-worker"},
     }

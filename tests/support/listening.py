@@ -1,4 +1,4 @@
-"""A LISTEN of the test's own, past the platform's listener."""
+"""The test's own LISTEN, independent of the platform's listener."""
 
 import select
 import time
@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from erip.foundation.db.deadlines import Clock, watched_clock
 from erip.foundation.db.direct import connect
 
-#: seconds of silence after which the server is asked whether it still lives, and that it has for the answer
+#: seconds of silence after which the server is asked whether it still lives, and seconds it has for the answer
 ASK_AFTER, ANSWER_WITHIN = 5.0, 2.0
 
 #: by connection: its clock, and when it was last known to live
@@ -31,9 +31,9 @@ def listening(channel: str) -> Iterator[Any]:
 
 
 def heard(raw: Any, *, seconds: float) -> list[str]:
-    """The payloads that came in, after waiting for the first for `seconds` at most.
+    """The payloads that came in; waits at most `seconds` for the first.
 
-    Raises psycopg2.Error, also when the server does not answer any more: a silence that nobody breaks.
+    Raises psycopg2.Error, also when the server no longer answers, which a LISTEN alone would not notice.
     """
     readable, _, _ = select.select([raw], [], [], seconds)
     clock, lived = _known[raw]

@@ -12,7 +12,7 @@ from workflows.core.templates import Template
 
 @dataclass(frozen=True, init=False)
 class StepNode(graph.StepNode):
-    """A step that a worker runs, from the values that its laws speak of."""
+    """A step that a worker runs, made from the values that the tested laws need."""
 
     def __init__(
         self,

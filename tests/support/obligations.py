@@ -1,4 +1,4 @@
-"""The obligations that are shipped, as rules, without a database."""
+"""The shipped obligations, as rules, without a database."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Servers' programs that no wheel carries. Where one is missing its tests are skipped, and say why; with CI=true they
-fail instead, because there nobody reads what was skipped."""
+"""Server programs that no wheel contains. Where one is missing its tests are skipped, and say why; with CI=true they
+fail instead, because nobody reads the list of skipped tests there."""
 
 import os
 import shutil

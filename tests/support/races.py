@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What each gives, in the order of `calls`. Raises what one of them raised."""
+    """The result of each call, in the order of `calls`. If a call raised, raises its exception."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 class Raw:
-    """One connection. source: the address to call from, one of loopback's."""
+    """One connection. source: the loopback address to call from."""
 
     def __init__(self, url: str, *, source: str = "127.0.0.1", buffer: int = 0) -> None:
         parts = urlsplit(url)
@@ -28,7 +28,7 @@ class Raw:
         return True
 
     def drip(self, seconds: float, every: float = 0.1, byte: bytes = b"x") -> float:
-        """One byte after the other; the seconds until the server had enough, or all of them."""
+        """Sends one byte after the other. Returns the seconds until the server closed, or until all were sent."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             if not self.send(byte):
@@ -45,7 +45,7 @@ class Raw:
         return time.monotonic() - began
 
     def answer(self, seconds: float = 10) -> bytes:
-        """All that comes until the server closes the connection, or says nothing more for that long."""
+        """Everything that arrives until the server closes the connection or sends nothing for that long."""
         self._socket.settimeout(seconds)
         said = b""
         try:
@@ -56,7 +56,7 @@ class Raw:
         return said
 
     def status(self, seconds: float = 10) -> int:
-        """Of the next answer; 0 if the connection ends without one."""
+        """The status of the next answer; 0 if the connection ends without one."""
         self._socket.settimeout(seconds)
         said = b""
         try:
@@ -67,7 +67,7 @@ class Raw:
         return int(said.split()[1]) if said.startswith(b"HTTP/") else 0
 
     def closed(self, seconds: float = 10) -> bool:
-        """Whether the server closes the connection in that time. What it says before is thrown away."""
+        """Whether the server closes the connection in that time. Discards what it sends before."""
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
             self._socket.settimeout(left)

@@ -1,4 +1,4 @@
-"""Somebody who takes webhooks: a real HTTP server on a free port, which verifies what it gets."""
+"""A receiver of webhooks: a real HTTP server on a free port, which verifies what it gets."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ class Post:
 class Receiver:
     url: str = ""
     posts: list[Post] = field(default_factory=list)
-    #: (status, headers) of the answer to the post, the number-th one from 1
+    #: from the number of the post (the first is 1) to the (status, headers) of its answer
     answer: Callable[[int], tuple[int, dict[str, str]]] = lambda number: (204, {})
     #: an answer waits for it
     gate: threading.Event = field(default_factory=threading.Event)
@@ -51,7 +51,7 @@ def receiving() -> Iterator[Receiver]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             except OSError:
-                pass  # anyone who sent it is gone
+                pass  # the sender is gone
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,7 +1,7 @@
 """`@pytest.mark.retry_once(reason="…")`: such a test is tried once more when it fails. No other test is.
 
-A test that needs luck hides a race, so the reason has to say what is outside our hands. The report names each second
-try (`RERUN`). A second try without a reason, by whatever way, ends the session before the first test.
+A test that needs luck hides a race, so the reason has to say what is outside our hands. The report lists each second
+try (`RERUN`). A second try that is configured without a reason ends the session before the first test.
 """
 
 import pytest

@@ -113,7 +113,7 @@ class Cluster:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Environment variables of a process that is to use it."""
+        """Environment variables for a process that uses this cluster."""
         return {
             "ERIP_BROKER_URL": self.url,
             "ERIP_SENTINEL_MASTER": MASTER,
@@ -121,7 +121,7 @@ class Cluster:
         }
 
     def master(self) -> Node:
-        """Whom the Sentinels name, once it says so itself."""
+        """The master that the Sentinels name, once that server itself reports that it is the master."""
         found: list[Node] = []
 
         def named() -> bool:
@@ -155,7 +155,7 @@ class Cluster:
         return following == 2 and set(known) == {(2, 2)}
 
     def mend(self) -> None:
-        """All of them run, and the cluster is whole again."""
+        """Start all that do not run, and wait until the cluster is whole again."""
         for node in [*self.nodes, *self.sentinels]:
             node.thaw()
             node.start()

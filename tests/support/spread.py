@@ -1,8 +1,8 @@
-"""Spreading the suite over the cores: what each process of pytest-xdist has to itself, and which takes which test.
+"""Spreading the suite over the cores: what each process of pytest-xdist has for itself, and which tests it takes.
 
 Each has a PostgreSQL database (pytest-django makes it; locks, notifications and limits are a database's own) and a
-Redis, because some tests empty the whole of it. Whatever else a test needs it starts itself, on ports and in folders
-that nobody else has.
+Redis, because some tests empty the whole of it. A test itself starts all else that it needs, on ports and in folders
+that no other test uses.
 
 Loaded by `-p` in pyproject.toml: the settings read the environment before any conftest.py is loaded.
 """
@@ -42,7 +42,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits comes before what computes."""
+    """Tests that wait come before tests that compute."""
     items.sort(key=_place)
 
 
@@ -51,14 +51,14 @@ def _place(item: pytest.Item) -> int:
 
 
 class FromBothEnds(LoadFileScheduling):
-    """The first process takes the tests that wait, from the front; the second those that compute, from the back, and so
+    """The first process takes tests that wait, from the front; the second tests that compute, from the back; and so
     on. They meet.
 
-    So a failover runs beside something that computes for as long as there are both, and the cores are seldom idle.
+    So a failover runs beside a test that computes as long as there are both, and the cores are seldom idle.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        """A file's tests stay together, for what they share. Crash tests take long, and most share nothing."""
+        """Tests of one file stay together: they share fixtures. Crash tests take long, and most share nothing."""
         file = super()._split_scope(nodeid)
         return nodeid if file.startswith("tests/crash/") and file not in SHARED else file
 
@@ -72,5 +72,5 @@ class FromBothEnds(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FromBothEnds | None:
     if config.getoption("dist") != "loadfile":
         return None
-    config.option.loadscopereorder = False  # the order of collection says more than the number of tests
+    config.option.loadscopereorder = False  # keep the order of collection, and do not sort by the number of tests
     return FromBothEnds(config, log)

@@ -1,4 +1,4 @@
-"""The admin: definitions, runs and workers. What changes anything calls the engine, as the API does."""
+"""The admin: definitions, runs and workers. Every change goes through the engine, as in the API."""
 
 from .archive import ArchivedRunAdmin
 from .definitions import DefinitionAdmin, VersionAdmin

@@ -1,4 +1,4 @@
-"""Archived runs: the same page as any run, to look at."""
+"""Archived runs: the same page as for any run, read-only."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""What the pages share: they only show, and they show states, times and JSON in one way."""
+"""What the pages share: they are read-only, and show states, times and JSON in the same way."""
 
 from datetime import datetime
 from typing import Any
@@ -54,7 +54,7 @@ class ShowOnly(ModelAdmin):
 @reads_from_replica
 def _list(view: Any, request: HttpRequest, extra_context: dict[str, Any] | None) -> HttpResponse:
     response: HttpResponse = view(request, extra_context)
-    # Its rows are read while it is rendered.
+    # The page reads its rows while it is rendered.
     return response.render() if isinstance(response, TemplateResponse) else response
 
 
@@ -77,7 +77,7 @@ def moment(value: datetime | None) -> str:
 
 
 def clock(value: datetime | None) -> str:
-    """A time of the day, to the millisecond: what follows what."""
+    """A time of day to the millisecond, so that the order of events shows."""
     return timezone.localtime(value).strftime("%H:%M:%S.%f")[:-3] if value else "-"
 
 

@@ -142,7 +142,7 @@ class DefinitionAdmin(ShowOnly):
 
 
 def _number(object_id: str) -> int:
-    """The id in an address; one that nothing has, if it is no number."""
+    """The id in an address; if that is no number, an id that no row has."""
     return int(object_id) if object_id.isdecimal() and len(object_id) <= 18 else 0
 
 

@@ -226,7 +226,7 @@ class RunAdmin(ShowOnly):
 
 
 def _then_show(request: HttpRequest, run_id: str, call: Callable[[], str], done: str) -> HttpResponse:
-    """Make a call about a run and show the run that it names, or the fault."""
+    """Call the engine about a run, and show the run that the call returns, or the error."""
     try:
         run_id = call()
         messages.success(request, done)
@@ -294,7 +294,7 @@ def _steps_table(steps: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _items(items: dict[str, Any]) -> str:
-    """How a fan-out stands: "1,000 items: 990 SUCCEEDED, 10 RUNNING"."""
+    """The progress of a fan-out: "1,000 items: 990 SUCCEEDED, 10 RUNNING"."""
     states = ", ".join(f"{count:,} {state}" for state, count in items["by_status"].items())
     return f"{items['total']:,} items" + (f": {states}" if states else "")
 

@@ -24,6 +24,6 @@ class WorkerAdmin(ShowOnly):
     def status(self, worker: Worker) -> str:
         if worker.stopped_at is not None:
             return "stopped"
-        # A web server's clock may differ from the database's by a little; this is for people to look at.
+        # A web server's clock may differ a little from the database's; that is good enough for people.
         silent = timezone.now() - worker.heartbeat_at
         return "alive" if silent < timedelta(seconds=conf().lease) else "lost"

@@ -1,9 +1,9 @@
-"""Waiting for a run's end by notification, without a thread or a connection for each that waits.
+"""Waiting for a run's end by notification, without a thread or a connection for each waiter.
 
 Note [What an announcement is worth]
-The end of a run is announced by the transaction that records it, so anyone who hears of it need not look. And anyone
-who has listened without a gap since before the run was accepted need not look at first either: the end is announced to
-the waiter, or stands among the announcements that nobody waited for yet. Only a gap (the listener has just begun, or
+The transaction that records a run's end announces it, so a waiter who hears of it need not look. And a waiter
+who has listened without a gap since before the run was accepted need not look at first, either: the end is announced to
+the waiter, or is remembered for waiters who are still to come. Only a gap (the listener has just begun, or
 lost its connection) makes the waiters look for themselves.
 """
 
@@ -83,7 +83,7 @@ class _Ends:
             return since is not None and max(since, self._since) <= moment
 
     def _listen(self) -> None:
-        """After the waiter is known: the ear that closes for want of any does not close now."""
+        """Called after the waiter is registered: the listener closes only when there are no waiters."""
         ear = self._ear
         if ear is None or not ear.is_open:
             self._ear = listener.listen(
@@ -91,7 +91,7 @@ class _Ends:
             )
 
     def _look_all(self) -> None:
-        """Something may have been missed before now: all waiters look for themselves."""
+        """Announcements may have been missed before now: all waiters look for themselves."""
         with self._lock:
             self._ended.clear()
             for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
@@ -111,13 +111,13 @@ class _Ends:
                     waiter.wake(ended=True)
                 return
             if len(self._ended) == REMEMBERED:
-                # Some of them are forgotten: anyone who comes for one of those has to look.
+                # Some are forgotten: a waiter who comes for one of those has to look.
                 self._ended.clear()
                 self._since = time.monotonic()
             self._ended.add(run_id)
 
     def let_go(self) -> None:
-        """This process is about to end: nobody is kept waiting."""
+        """This process is about to end: all waiters go on."""
         with self._lock:
             for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
                 waiter.wake(ended=False)

@@ -1,4 +1,4 @@
-"""The endpoints of the light path. How to add one stands in the package's docstring."""
+"""The endpoints of the light path. The package's docstring says how to add one."""
 
 import re
 

@@ -1,9 +1,9 @@
 """`Idempotency-Key`: a request that is sent again is done once, and answered as it was the first time.
 
 Note [Once]
-The key is written in the transaction that does what was asked for, together with the answer. So both are there or
-neither is, whatever fails in between, and a transaction that is run again after a failover finds its own answer. A
-second request under the key waits in PostgreSQL until the first has ended; if that takes longer than a lock may take,
+The key is written together with the answer, in the transaction that does the work. So either both exist or
+neither does, whatever fails in between, and a transaction that is run again after a failover finds its own answer. A
+second request under the key waits in PostgreSQL until the first has ended; if that exceeds the limit for locks,
 it is answered with 409. A request that was refused (4xx, 5xx) leaves no key behind: nothing was done under it.
 Starting one run has a shorter way of its own, in the statement that inserts the run, and so has a bulk start.
 Secrets are not kept (they are derived, Note [Secrets] in `workflows.events.secrets`): the operation puts them back.
@@ -24,18 +24,18 @@ from erip.foundation.http.renderers import dumps
 from workflows import store
 from workflows.errors import IdempotencyMismatch, RequestUnderWay
 
-#: says of an answer that the request was done before
+#: marks an answer to a request that was done before
 REPLAYED = "Idempotent-Replayed"
-#: the field that is left out of what is kept
+#: the field that is removed before an answer is kept
 SECRET = "secret"  # noqa: S105  (the name of a field)
 #: puts SECRET back into an answer's document
 Restore = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def once(request: Incoming, key: str, do: Callable[[], Response], *, restore: Restore | None = None) -> Response:
-    """What `do` answers, or what it answered to the same request before.
+    """The answer of `do`, or the answer that it gave to the same request before.
 
-    restore: of an operation that answers with a secret. Raises IdempotencyMismatch, RequestUnderWay, and what `do`
+    restore: for an operation that answers with a secret. Raises IdempotencyMismatch, RequestUnderWay, and what `do`
     raises.
     """
     taken = store.StartKey(principal_of(request), key, request_hash(request))
@@ -50,7 +50,7 @@ def _once(key: store.StartKey, do: Callable[[], Response], restore: Restore | No
             return response
     found = store.answer_of_key(key.principal, key.key)
     if found is None:
-        raise RequestUnderWay  # the other request has just failed, and took the key with it
+        raise RequestUnderWay  # the other request has just failed, and its key was rolled back
     known_hash, answer = found
     if known_hash != key.request_hash or not answer:
         raise IdempotencyMismatch

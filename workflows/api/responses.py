@@ -1,4 +1,4 @@
-"""What the API answers with, for the OpenAPI document. The answers themselves come from workflows.queries."""
+"""The API's answers, described for the OpenAPI document. The answers themselves come from workflows.queries."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 """How operations describe themselves to OpenAPI: `operation` marks a view's method with its scope and its
-answers, and gives each that changes something what all of these share.
+answers, and adds to every operation that changes something what all of these share.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -97,14 +97,14 @@ def operation(
     no_key: str = "",
     restore: Restore | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Mark a view's method: who may call it, what it takes, what it answers with (in `media_type`).
+    """Mark a view's method: who may call it, its input, and its answers (in `media_type`).
 
-    scope: what an API key needs; None: anybody may call it. permissions: what a member of staff needs who calls it with
+    scope: what an API key needs; None: anybody may call it. permissions: what a staff member needs who calls it with
     their session, all of them; none: superusers only.
 
     The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
     A POST or PATCH keeps idempotency keys (`once`), unless it does so itself (own_key) or does not at all (no_key: why,
-    completing "Idempotency-Key …"). restore: see `once`. No change is made under a condition that is not looked at.
+    completing "Idempotency-Key …"). restore: see `once`. Conditional requests are refused.
     """
 
     def mark(handler: Handler) -> Handler:

@@ -52,7 +52,7 @@ def start_run(request: Incoming, name: str) -> Started:
 
 
 def plainly_right(data: Any) -> dict[str, Any] | None:
-    """`data` as StartRun would validate it; None if that has to look closer, and to say what is wrong."""
+    """`data` as StartRun would validate it; None if StartRun itself must look closer, and name what is wrong."""
     if type(data) is not dict or not data.keys() <= _KEYS or type(data.get("input")) is not dict:
         return None
     key, lane, version = data.get("business_key"), data.get("lane"), data.get("version")

@@ -2,7 +2,7 @@
 
 A view that started a run says so with `wait_for`; the waiting itself is done here, without a thread and
 without a database connection, so that a process can hold thousands of waiting callers. The middleware is
-asynchronous only and belongs first in MIDDLEWARE: what is after it then runs in one thread, with one hop for
+asynchronous only and must come first in MIDDLEWARE: everything after it then runs in one thread, with one hop for
 each request.
 """
 
@@ -34,7 +34,7 @@ class Wait:
 
     run_id: str
     until: float
-    #: before the run was accepted; None if it was there already
+    #: before the run was accepted; None if the run already existed
     accepted_after: float | None
 
     async def outcome(self, in_thread: InThread) -> bytes | None:
@@ -45,7 +45,7 @@ class Wait:
                 finished: bytes = await in_thread(_finished, self.run_id)
                 return finished
         except (OperationalError, InterfaceError) as error:
-            # The run was accepted, and that is the answer still.
+            # The run was accepted, and that is still the answer.
             log.warning("outcome_not_read", run=self.run_id, error=error)
         return None
 
@@ -71,7 +71,7 @@ class WaitMiddleware:
         wait: Wait | None = getattr(response, "erip_wait", None)
         if wait is None or not isinstance(response, HttpResponse):
             return response
-        # In the thread of the request, whose connections these are.
+        # In the request's thread, which owns these connections.
         await sync_to_async(release_connections)()
         if (body := await wait.outcome(_in_the_request_s_thread)) is not None:
             response.content = body

@@ -1,6 +1,6 @@
 """The risk library: the steps that ERIP's reference workflows are made of, and the data they reason about.
 
-Map (one area each; in every area the computation is plain Python, ORM loading stands apart in `data.py`):
+Map (one area each; in every area the computation is plain Python, and `data.py` alone uses the ORM):
 
     nexus/      threat intelligence: KEV catalogue, CVSS, similar past incidents
     atlas/      assets and controls: exposure and control gaps

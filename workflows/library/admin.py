@@ -1,4 +1,4 @@
-"""The library's data in the admin: what an admin edits, and what is there to be read."""
+"""The library's data in the admin: what an admin edits, and what an admin can only read."""
 
 from typing import Any
 
@@ -165,7 +165,7 @@ class NextVersionForm(forms.ModelForm):
 
     def clean_document(self) -> Any:
         document = self.cleaned_data["document"]
-        # The model's own check, so that its faults stand at the field.
+        # Calls the model's own check, so that the form shows its faults at the field.
         DecisionVersion._meta.get_field("document").run_validators(document)
         return document
 
@@ -194,7 +194,7 @@ class DecisionTableAdmin(ModelAdmin):
         return int(table.published)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # Definitions name a table: a new name would leave them without it.
+        # Definitions refer to a table by its name: after a rename they would not find it.
         return ["name"] if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,4 +1,4 @@
-"""Reference data held in the process, and never longer than it is true.
+"""Reference data cached in the process, and dropped when it changes.
 
 Every area has a row in `library_referenceversion` whose token a database trigger renews with each statement that writes
 to one of the area's tables, no matter who wrote it. A cached value carries the token it was read under. The tokens are
@@ -27,9 +27,9 @@ _checked_at = float("-inf")
 
 
 def cached(area: str, key: Hashable, load: Callable[[], T]) -> T:
-    """What `load` gives, from the cache while the area has not changed. The value is shared: do not change it.
+    """The result of `load`, from the cache while the area has not changed. The value is shared: do not change it.
 
-    Two threads may load the same value at once; both get a right one.
+    Two threads may load the same value at once; both get a correct one.
     """
     # The token is read before the data: data newer than its token is loaded once more, never kept too long.
     token = _token(area)
@@ -44,7 +44,7 @@ def cached(area: str, key: Hashable, load: Callable[[], T]) -> T:
 
 
 def of_this_second(key: Hashable, load: Callable[[], T]) -> T:
-    """What `load` gave at most CHECK_SECONDS ago: for figures over so many rows that one more changes nothing."""
+    """A result of `load` at most CHECK_SECONDS old: for figures over many rows, where one more row hardly matters."""
     with _lock:
         if key in _moments:
             return _moments[key]  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 """Django's PostgreSQL backend, with a quick way to empty the tables between two tests.
 
 Django truncates all of them, used or not, and then makes every content type and permission anew: 0.1 s a test. Here a
-table is truncated only when it has a file with something in it; one without is already as TRUNCATE would leave it. What
+table is truncated only when it has a file with something in it; a table without one is already empty. What
 belongs to the models and not to a test, their content types and permissions, stays.
 """
 
@@ -37,6 +37,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def keep_content_types_and_permissions() -> None:
-    """Once the database is made, nobody needs to look after every test whether they are still there."""
+    """After the database is made, there is no need to check after every test that they still exist."""
     post_migrate.disconnect(create_contenttypes)
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")

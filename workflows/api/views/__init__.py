@@ -1,1 +1,1 @@
-"""The views, by what they are about. Each reads the request, makes one call, and writes the answer."""
+"""The views, one file for each resource. Each reads the request, makes one call, and writes the answer."""

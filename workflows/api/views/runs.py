@@ -63,7 +63,7 @@ class WorkflowRuns(APIView):
         own_key=True,
     )
     def post(self, request: Request, name: str) -> Response:
-        # Requests with an API key mostly go by erip.foundation.http.light, which calls the same function.
+        # Most requests with an API key take erip.foundation.http.light, which calls the same function.
         started = start_run(request, name)
         response = Response(started.document, status=202, headers=started.headers)
         if started.wait is not None:
@@ -155,7 +155,7 @@ class RunEvents(APIView):
 
 
 def cancelled_run(request: Incoming, id: str) -> dict[str, Any]:
-    """Cancels a run, and how it stands then; on the light path too. Raises Unprocessable and WorkflowsError."""
+    """Cancels a run and returns its new state; on the light path too. Raises Unprocessable and WorkflowsError."""
     body = read_body(request, CancelRun, optional=True)
     engine.cancel_run(id, principal=principal_of(request), reason=body["reason"])
     return queries.run_detail(id)

@@ -70,7 +70,7 @@ def _load_controls() -> Sequence[ControlFacts]:
 
 
 def _load_organisation() -> OrganisationFacts | None:
-    # The organisation that a user entered comes before the sample.
+    # An organisation that a user entered takes precedence over the sample.
     row = Organisation.objects.order_by("sample", "id").first()
     if row is None:
         return None

@@ -4,7 +4,7 @@
     exposure(a)   = threat · reach(a) · (1 - protection(a))                reach: 1 facing the internet, else 0.6
     exposure      = 100 · Σ criticality_a · exposure(a) / Σ criticality_a  over the assets concerned
 
-threat is the threat score / 100, or 1 where no threat is given or its score is not known: the exposure then says how
+threat is the threat score / 100, or 1 if no threat is given or its score is not known: the exposure then says how
 open the organisation is to whatever comes. An asset is concerned when it is named; else when it runs a known exploited
 product; else when it holds the data concerned; and when none of these finds any, all are.
 """
@@ -62,14 +62,14 @@ def assess(assets: Sequence[AssetFacts], controls: Sequence[ControlFacts], threa
         ("incident type", INCIDENTS, threat.incident_type),
         ("attack vector", VECTORS, threat.attack_vector),
     ):
-        # A kind that nobody knows is as one not given: no control can be left out because of it.
+        # An unknown kind is treated like one that is not given: it can exclude no control.
         if kind and (kind in own or vocabulary.heads(kind)):
             kinds.add(kind)
         elif kind:
             assumptions += named(name, [vocabulary.read(kind)])
     # A control that names nothing works against everything; with no kind of threat given, all are considered.
     acting = [one for one in controls if not kinds or not one.mitigates or one.mitigates & kinds]
-    # A threat whose severity nobody knows is no weak threat: how open the assets are is all that can be said.
+    # A threat of unknown severity is not a weak threat: only the assets' openness can be stated.
     known = threat.threat is not None and threat.threat.threat_known
     force = threat.threat.threat_score / 100 if threat.threat is not None and known else 1.0
     total = sum(one.weight for one in acting)

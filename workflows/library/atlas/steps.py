@@ -16,7 +16,7 @@ from workflows.registry import StepContext, step
 def assess_posture(data: PostureInput, ctx: StepContext) -> PostureOutput:
     assets = store.assets()
     if not assets:
-        # That costs a critical run its exposure, not its answer.
+        # A critical run then lacks its exposure, but still gets its answer.
         return PostureOutput(
             known=False,
             exposure_score=None,

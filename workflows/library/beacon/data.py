@@ -47,7 +47,7 @@ class Saved:
 
 
 def save(*, key: str, run_id: str, workflow: str, title: str, html: str, markdown: str, expires_at: datetime) -> Saved:
-    """The report of that idempotency key: the first time it is made, later it is overwritten. So with its link."""
+    """The report of that idempotency key: made the first time, overwritten later. The same holds for its link."""
     sha256 = hashlib.sha256(html.encode()).hexdigest()
     values: dict[str, Any] = {
         "id": uuid4(),
@@ -65,7 +65,7 @@ def save(*, key: str, run_id: str, workflow: str, title: str, html: str, markdow
         cursor.execute(_SAVE, values)
         report, link, until = cursor.fetchone()
     if link is None:
-        # A link that was revoked stays the report's link: running a step again must not open what someone closed.
+        # A revoked link stays the report's link: running a step again must not restore access that someone revoked.
         kept = ReportLink.objects.filter(report_id=report).order_by("created_at").first()
         if kept is None:
             kept = ReportLink.objects.create(report_id=report, expires_at=expires_at)
@@ -78,20 +78,20 @@ def lifetime() -> timedelta:
 
 
 def revoke(links: "QuerySet[ReportLink] | Iterable[ReportLink]", *, by: str, now: datetime) -> int:
-    """Revoke those that are not yet; how many that were."""
+    """Revoke the links that are not yet revoked. Returns how many those were."""
     ids = [link.pk for link in links]
     return ReportLink.objects.filter(pk__in=ids, revoked_at__isnull=True).update(revoked_at=now, revoked_by=by)
 
 
 def files_of(run_id: str, step: str) -> tuple[Path, Path]:
-    """Where the copies of one report stand, the HTML and the Markdown."""
+    """The paths of a report's two copies, the HTML and the Markdown."""
     name = "report" if step == "report" else f"report-{step}"
     folder = Path(settings.ERIP_REPORT_DIR) / run_id
     return folder / f"{name}.html", folder / f"{name}.md"
 
 
 def write_files(run_id: str, step: str, html: str, markdown: str) -> tuple[Path, Path]:
-    """Copies under ERIP_REPORT_DIR/<run>/, replaced in one go each. Raises OSError."""
+    """Copies under ERIP_REPORT_DIR/<run>/, replaced each atomically. Raises OSError."""
     paths = files_of(run_id, step)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     for path, text in zip(paths, (html, markdown), strict=True):

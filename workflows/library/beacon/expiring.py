@@ -1,7 +1,7 @@
-"""Reports end: when the last link of a report is over, its row and its files go.
+"""Reports expire: when the last link of a report has expired, its row and its files are removed.
 
-The leader removes rows, and the files that stand on its own host. Files on other hosts are removed by the workers that
-wrote them: each sweeps its own ERIP_REPORT_DIR by the age of what stands there.
+The leader removes rows, and the files on its own host. Files on other hosts are removed by the workers that
+wrote them: each sweeps its own ERIP_REPORT_DIR by the age of its content.
 """
 
 import time
@@ -20,7 +20,7 @@ from workflows.library.models import Report, ReportLink
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks of the leader, and of a worker; reports removed in one look
+#: seconds between two checks of the leader, and of a worker; reports removed in one check
 LOOK_EVERY: Final = 600.0
 SWEEP_EVERY: Final = 3600.0
 AT_A_TIME: Final = 500
@@ -33,7 +33,7 @@ def kept_after_links() -> timedelta:
 
 @periodic_duty(LOOK_EVERY)
 def forget_reports() -> bool:
-    """Remove reports whose links are all over. Returns whether there are more."""
+    """Remove reports whose links have all expired. Returns whether there are more."""
     before = datetime.now(UTC) - kept_after_links()
     living = ReportLink.objects.filter(report=OuterRef("pk"), expires_at__gt=before)
     unlinked = ~Exists(ReportLink.objects.filter(report=OuterRef("pk")))
@@ -49,14 +49,14 @@ def forget_reports() -> bool:
 
 
 def sweep_files() -> int:
-    """Remove what was written here before any report of today can have been; how many folders that were."""
+    """Remove folders that are older than any report still kept. Returns how many those were."""
     oldest = time.time() - (store.lifetime() + kept_after_links()).total_seconds()
     root, removed = Path(settings.ERIP_REPORT_DIR), 0
     for folder in root.iterdir() if root.is_dir() else ():
         if not folder.is_dir() or folder.is_symlink():
             continue
         files = list(folder.iterdir())
-        # Something that is not a report was put there by somebody, who will have wanted it.
+        # Somebody put something other than a report there, and probably wants to keep it.
         reports = [file for file in files if file.is_file() and file.name.startswith(("report", ".report-"))]
         if reports and all(file.stat().st_mtime < oldest for file in reports):
             _unlink(reports)
@@ -76,13 +76,13 @@ _sweeper = Service("report-files", sweep_files, every=SWEEP_EVERY, delay=True)
 
 
 def _remove_files(run_id: str, key: str) -> None:
-    """Of one report. The key is `run:step:item`, the item empty for a step without any (`StepContext`)."""
+    """The files of one report. The key is `run:step:item`; the item is empty if the step has none (`StepContext`)."""
     step, _, item = key.removeprefix(f"{run_id}:").partition(":")
     _unlink(list(store.files_of(run_id, f"{step}-{item}" if item else step)))
 
 
 def _unlink(paths: list[Path]) -> None:
-    """And their folder, if nothing else stands there. What cannot be removed is swept up later."""
+    """Removes files, and their folder if it is then empty. A later sweep removes what cannot be removed now."""
     try:
         for path in paths:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Tokens of shareable links: signed, so that nobody makes one up; looked up, so that one can be revoked.
+"""Tokens of shareable links: signed, so that nobody can forge one; looked up, so that one can be revoked.
 
 A token carries the link's id and its expiry. It is made from these alone, so the same link has the same token.
 """
@@ -32,7 +32,7 @@ def write(link: UUID, expires_at: datetime) -> str:
 
 def read(text: str, now: datetime) -> Token:
     """Raises NoLink or Expired."""
-    # A token has about 120 characters; what is longer is not worth a signature's time.
+    # A token has about 120 characters; for a longer one the signature is not even checked.
     if len(text) > 400:
         raise NoLink
     try:

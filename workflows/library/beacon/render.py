@@ -1,4 +1,4 @@
-"""A report as HTML and as Markdown: Django templates, self-contained, nothing in them runs or loads anything."""
+"""A report as HTML and as Markdown: Django templates, self-contained, without scripts and without anything to load."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ def pages(report: ReportInput, origin: Origin) -> tuple[str, str]:
     context = _context(report, origin)
     html = get_template("library/report.html").render(context)
     markdown = get_template("library/report.md").render(context)
-    # Blocks that were left out leave blank lines behind.
+    # Omitted blocks leave blank lines behind.
     return str(html), _BLANK_LINES.sub("\n\n", str(markdown)).strip() + "\n"
 
 
@@ -70,7 +70,7 @@ def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
 
 
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values as a reader has them."""
+    """Names and values in a form that people read."""
     return [(label(str(name)), shown(value)) for name, value in facts.items() if value not in (None, "", [], {})]
 
 
@@ -113,7 +113,7 @@ def _parts(report: ReportInput) -> list[Any]:
 
 
 def _unsure(report: ReportInput) -> list[str]:
-    """What was not known and what was assumed, of all parts, each once."""
+    """What was not known and what was assumed in all parts, each named once."""
     lines = [line for part in _parts(report) for line in getattr(part, "assumptions", [])]
     if report.trust is not None and not report.trust.complete:
         none = ", ".join(part.dimension for part in report.trust.breakdown if part.score is None)

@@ -26,7 +26,7 @@ def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
         title=title,
         html=html,
         markdown=markdown,
-        # From the run's creation, so that a later attempt does not promise another day.
+        # Counted from the run's creation, so that a later attempt does not give another date.
         expires_at=ctx.run_created_at + store.lifetime(),
     )
     path = markdown_path = None
@@ -36,7 +36,7 @@ def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
         html_file, markdown_file = store.write_files(ctx.run_id, name, html, markdown)
         path, markdown_path = str(html_file), str(markdown_file)
     except OSError as error:
-        # The database has the report; a full disk is no reason to fail a breach response.
+        # The database already has the report; a full disk must not make a breach response fail.
         note = f"the report is stored, but its files could not be written: {error.strerror or error}"
     return ReportOutput(
         report_id=str(stored.report),
