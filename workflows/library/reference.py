@@ -66,7 +66,7 @@ def _load(name: str, rows: Sequence[Row], key: str, insert: Callable[[list[Row]]
 
 def _insert(model: type[models.Model]) -> Callable[[list[Row]], None]:
     def insert(rows: list[Row]) -> None:
-        # A row that an admin entered under the same name first stays theirs.
+        # If an admin entered a row under the same name first, that row stays as it is.
         model._default_manager.bulk_create([model(**row) for row in rows], ignore_conflicts=True)
 
     return insert

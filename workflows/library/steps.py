@@ -1,4 +1,4 @@
-"""Where the registry finds the library's steps, and a worker what they read from memory."""
+"""Here the registry finds the library's steps, and a worker finds the data that they read from memory."""
 
 from workflows.library import warm
 from workflows.library.atlas import steps as atlas

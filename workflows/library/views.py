@@ -31,7 +31,7 @@ def shared_report(request: HttpRequest, token: str, form: str = "html") -> HttpR
     link = ReportLink.objects.select_related("report").filter(pk=found.link).first()
     if link is None:
         return _problem(404)
-    # The row may have been given less time than the token says, never more.
+    # The row may give the link less time than the token says, never more.
     if link.revoked_at is not None or now >= link.expires_at:
         return _problem(410)
     if form == "markdown":
@@ -48,7 +48,7 @@ def _problem(status: int) -> HttpResponse:
 
 
 def _sealed(response: HttpResponse) -> HttpResponse:
-    """Nothing runs, nothing loads, nothing frames it, no cache keeps it, and no link away tells where it came from."""
+    """Nothing runs, nothing loads, nothing frames it, no cache keeps it, and links away from it send no referrer."""
     response["Content-Security-Policy"] = (
         f"default-src 'none'; style-src '{style_hash()}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

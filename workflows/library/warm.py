@@ -1,4 +1,4 @@
-"""The reference data that the risk steps read from memory: fetched at a worker's start."""
+"""The reference data that the risk steps read from memory: loaded when a worker starts."""
 
 from erip.foundation.hooks import at_worker_start
 from workflows.library.atlas import data as atlas

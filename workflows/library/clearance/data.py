@@ -37,7 +37,7 @@ def publish_table(name: str, document: Any, *, author: str, description: str = "
     """
     Table.of(document)
     table, _ = DecisionTable.objects.get_or_create(name=name, defaults={"description": description})
-    # Two authors at once: the second waits here, and then gets the number after the first one's.
+    # If two authors publish at once, the second waits here, and then gets the next number.
     DecisionTable.objects.select_for_update().get(pk=table.pk)
     last = table.versions.order_by("-number").first()
     if last is not None and last.document == document:

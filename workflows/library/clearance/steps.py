@@ -35,7 +35,7 @@ def route_decision(data: DecideInput, ctx: StepContext) -> DecideOutput:
         level=row.then.level,
         urgency=row.then.urgency,
         sla_hours=row.then.sla_hours,
-        # What is late already is due as soon as the table has it.
+        # A date that has already passed does not count: the table's time applies.
         due_at=min(due_at, given) if given is not None and not overdue else due_at,
         due_date=data.due_date,
         overdue=overdue,

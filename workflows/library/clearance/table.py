@@ -13,7 +13,7 @@
         when: {}
         then: {level: none, urgency: routine, sla_hours: 72, approvers: []}
 
-Conditions: numbers `{gt, gte, lt, lte, eq}` (together: and), words a word, `{in: [...]}`, `{at_least}`, `{at_most}`,
+Conditions: numbers `{gt, gte, lt, lte, eq}` (all must hold), words a word, `{in: [...]}`, `{at_least}`, `{at_most}`,
 flags true or false. A fact that is not known matches a row only if the row says nothing about it.
 
 Note [Cells]. Along each field only finitely many conditions can be distinguished: the thresholds that rows mention, and
@@ -33,7 +33,7 @@ Box = tuple[int, ...]
 
 MAX_ROWS: Final = 200
 MAX_FIELDS: Final = 20
-#: beyond so many pieces the check gives up, and says so
+#: beyond this number of pieces the check gives up, and says so
 MAX_PIECES: Final = 20_000
 _COMPARISONS: Final = ("gt", "gte", "lt", "lte", "eq")
 _OUTCOME: Final = ("level", "urgency", "sla_hours", "approvers")
@@ -79,7 +79,7 @@ class Field:
         return value
 
     def accepts(self, condition: Any, value: Value) -> bool:
-        """Whether a value, or not knowing one, fulfils a condition that was checked before."""
+        """Whether a value, or an unknown one (None), fulfils a condition that was checked before."""
         if value is None:
             return False
         if self.kind == "flag":
@@ -128,7 +128,7 @@ class Field:
         return None
 
     def cells(self, conditions: Sequence[Any]) -> list[Value]:
-        """One value for each set of values that the conditions cannot tell apart; None stands for not knowing."""
+        """One value for each set of values that the conditions cannot tell apart; None stands for an unknown value."""
         if self.kind == "flag":
             return [None, False, True]
         if self.kind == "word":
@@ -144,7 +144,7 @@ class Field:
             # Between two thresholds an integer field has a cell only if a whole number lies there.
             stands = _whole(marks)
         if self.least is not None:
-            # What reaches below the least value is stood for by the least value itself.
+            # For a cell that reaches below the least value, that value itself is the representative.
             least = self.least
             stands = sorted({value for value in [least, *stands] if value >= least})
         return [None, *stands]
@@ -215,9 +215,9 @@ class Table:
         raise AssertionError("a validated table decides every case")
 
     def could_be(self, facts: Mapping[str, Any], decided: Row) -> tuple[list[str], list[str]]:
-        """(rows before the deciding one that facts not known keep from deciding, these facts), by their names.
+        """(earlier rows that might decide if the unknown facts were known, the names of these facts).
 
-        A row is among them if no known fact speaks against it. Raises BadFact.
+        A row is among them if no known fact excludes it. Raises BadFact.
         """
         values = {field.name: field.read(facts.get(field.name)) for field in self.fields}
         rows: list[str] = []
@@ -252,7 +252,7 @@ class Table:
         return tuple(whole), [tuple(column[index] for column in columns) for index in range(len(self.rows))]
 
     def logic_faults(self) -> list[Fault]:
-        """Rows that nothing reaches, and cases that no row decides."""
+        """Rows that no case reaches, and cases that no row decides."""
         whole, boxes = self.boxes()
         faults: list[Fault] = []
         for index, (row, box) in enumerate(zip(self.rows, boxes, strict=True)):
@@ -277,7 +277,7 @@ class Table:
         return faults
 
     def overlaps(self) -> list[Overlap]:
-        """Pairs of rows that both match some case and decide it differently; a last row for the rest is none."""
+        """Pairs of rows that both match some case and decide it differently; a last row for the rest does not count."""
         _, boxes = self.boxes()
         found = []
         for second in range(len(self.rows)):
@@ -293,7 +293,7 @@ class Table:
         parts = []
         for field, bits in zip(self.fields, box, strict=True):
             cells = field.cells([row.when[field.name] for row in self.rows if field.name in row.when])
-            # A known value explains more than an unknown one, where both are undecided.
+            # If both a known and an unknown value are undecided, the known one is the better example.
             choices = [cell for bit, cell in enumerate(cells) if bits >> bit & 1]
             value = next((cell for cell in choices if cell is not None), None)
             parts.append(f"{field.name}={'unknown' if value is None else value}")
@@ -306,7 +306,7 @@ def _meet(a: Box, b: Box) -> Box | None:
 
 
 def _minus(pieces: list[Box], boxes: Sequence[Box]) -> list[Box] | None:
-    """What of the pieces lies in none of the boxes, as disjoint boxes; None when it breaks into too many."""
+    """The parts of the pieces that lie in none of the boxes, as disjoint boxes; None if there are too many."""
     for box in boxes:
         left: list[Box] = []
         for piece in pieces:

@@ -22,7 +22,7 @@ def last_weekday(year: int, month: int, weekday: int) -> date:
 
 
 def observed(day: date) -> date:
-    """A holiday on a Saturday is kept on the Friday before, one on a Sunday on the Monday after (5 U.S.C. 6103(b))."""
+    """A holiday on a Saturday is observed the Friday before, one on a Sunday the Monday after (5 U.S.C. 6103(b))."""
     if day.weekday() == SATURDAY:
         return day - _DAY
     return day + _DAY if day.weekday() == SUNDAY else day
@@ -68,8 +68,8 @@ CALENDARS: Final[dict[str, Callable[[date], bool]]] = {
 def add_business_days(day: date, amount: int, calendar: str) -> date:
     """The amount-th business day after `day`; `day` itself is never counted.
 
-    An event on a day that is no business day thus starts the count at the next one, as Form 8-K's General
-    Instruction B.1 has it.
+    So after an event on a non-business day, the count starts at the next business day, as in Form 8-K's General
+    Instruction B.1.
     """
     is_business_day = CALENDARS[calendar]
     while amount > 0:

@@ -1,4 +1,4 @@
-"""Legal clocks: from the moments of an incident to the moment a duty must be done.
+"""Legal clocks: from the moments of an incident to the moment when a duty is due.
 
 A clock is data: `{"trigger": "detected", "amount": 72, "unit": "hours"}`. Fields:
 
@@ -10,13 +10,13 @@ A clock is data: `{"trigger": "detected", "amount": 72, "unit": "hours"}`. Field
               months              the same date of a later month; the 31st becomes the month's last day
               business_days       by `calendar` (us_federal or weekdays); the day of the trigger is not counted
               days_after_year_end calendar days after 31 December of the trigger's year
-    timezone  IANA name: whose dates count. Default: the zones of the places whose law it is; the earliest deadline
+    timezone  IANA name: the zone whose dates count. Default: the zones of the places of that law; the earliest deadline
               of them, see `zones.py`
     cutoff    HH:MM: the deadline is that wall time of its last day. Default: the day's last second
     backstop  true: the deadline is not later than this one, unless the other clocks' trigger itself came after it
 
 Periods in days and months are dates, not multiples of 24 hours: they begin on the day after the trigger's and end with
-the last day's last second, in the zone whose law it is (Regulation (EEC, Euratom) 1182/71, Art. 3(1) and (2); for the
+the last day's last second, in the zone of that law (Regulation (EEC, Euratom) 1182/71, Art. 3(1) and (2); for the
 statutes of the US the same follows from counting "calendar days"). A day of 23 hours, when the clocks change, is one
 day. Hours are elapsed time. What a law may add at the end is left out, so that no deadline is later than the law allows
 in any reading: the hour of the event, and the next working day after a holiday or a weekend (1182/71, Art. 3(4)).
@@ -136,10 +136,10 @@ class Clock:
         return lambda day: date(day.year, 12, 31) + timedelta(days=amount)
 
     def _in_any_zone(self, start: datetime, last_day: Callable[[date], date]) -> datetime:
-        """What is not later than the end of the last day in any zone.
+        """A moment that is not later than the end of the last day in any zone.
 
-        The earliest is where the trigger comes just before midnight: whole days after it, less the hour that a change
-        of the clocks may take. The date there is UTC's, or the one before or after it.
+        The earliest end is in a zone where the trigger comes just before midnight: whole days after it, less the hour
+        of a change of the clocks. The date there is UTC's, or the one before or after it.
         """
         day = start.date()
         days = min(last_day(one) - one for one in (day - timedelta(days=1), day, day + timedelta(days=1)))
@@ -151,7 +151,7 @@ class Clock:
 
 @lru_cache(maxsize=600)
 def _zone(name: str) -> ZoneInfo:
-    """Kept: zoneinfo itself keeps eight, and reads the others from their files each time."""
+    """Cached here: zoneinfo itself caches eight zones, and reads the others from their files each time."""
     return ZoneInfo(name)
 
 
@@ -165,14 +165,14 @@ def add_months(day: date, months: int) -> date:
 @dataclass(frozen=True, slots=True)
 class Deadline:
     at: datetime
-    #: the trigger it was reckoned from
+    #: the trigger from which the deadline is counted
     trigger: str
     #: when that trigger happened
     since: datetime
 
 
 def deadline(clocks: Sequence[Clock], moments: Mapping[str, datetime], zones: Sequence[str] = ()) -> Deadline | None:
-    """The moment that the clocks together give; None while none of their triggers has happened."""
+    """The deadline from all the clocks together; None while none of their triggers has happened."""
     due = _earliest([clock for clock in clocks if not clock.backstop], moments, zones)
     limit = _earliest([clock for clock in clocks if clock.backstop], moments, zones)
     if due is None or limit is None:

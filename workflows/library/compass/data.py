@@ -25,7 +25,7 @@ def _load_rules() -> Sequence[Rule]:
 
 
 def rule_of(row: Obligation) -> Rule:
-    """The row as the computation sees it. One whose clocks cannot be read has none, and says why."""
+    """The row as the computation sees it. If its clocks cannot be read, the rule has none, and gives the reason."""
     broken = ""
     try:
         clocks = tuple(Clock.of(clock) for clock in row.clocks)
@@ -41,7 +41,7 @@ def rule_of(row: Obligation) -> Rule:
         wording=row.wording,
         clocks=clocks,
         broken=broken,
-        # The words that an admin typed are read as a user's are.
+        # An admin's words are read in the same way as a user's.
         jurisdictions=_read(PLACES, row.jurisdictions, jurisdiction),
         sectors=_read(SECTORS, row.sectors),
         data_categories=_read(CATEGORIES, row.data_categories),

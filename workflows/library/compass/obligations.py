@@ -1,4 +1,4 @@
-"""Which obligations an incident brings, and when each is due."""
+"""Which obligations an incident creates, and when each is due."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,19 +29,19 @@ class Rule:
     min_severity: str = ""
     min_records: int = 0
     max_records: int | None = None
-    #: the numbers are of the residents of one state of the country
+    #: the numbers count the residents of one state of the country
     per_state: bool = False
     in_force_from: date | None = None
     in_force_until: date | None = None
     note: str = ""
-    #: why its clocks cannot be read, if they cannot: it is then to be checked, and has no deadline
+    #: if its clocks cannot be read, the reason: the obligation must then be checked, and has no deadline
     broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     applies: bool
-    #: facts that are not known; with any of them an obligation that applies is to be checked
+    #: facts that are not known; if there are any, an obligation that applies must be checked
     missing: tuple[str, ...] = field(default=())
 
 
@@ -51,9 +51,9 @@ NO = Verdict(False)
 def applicability(
     rule: Rule, facts: ComplianceInput | Reading, on: date, given: ComplianceInput | None = None
 ) -> Verdict:
-    """Whether the rule binds. A known fact against it is final; an unknown one leaves it to be checked.
+    """Whether the rule binds. A known fact against it is final; with an unknown one, somebody must check it.
 
-    `facts` may be read already, for many rules; `given` is then what they were read from.
+    For many rules, `facts` may be read once in advance; `given` is then their source.
     """
     if isinstance(facts, Reading):
         assert given is not None
@@ -99,8 +99,8 @@ def applicability(
 def _counted(rule: Rule, read: Reading, given: ComplianceInput) -> bool | str:
     """Whether the number of people lies within the rule's bounds, or the name of the number that is missing.
 
-    The law of a state counts its own residents. Those of everywhere are as many or more: too few of them are too few
-    there, while enough of them are enough only where everybody is known to live in that state.
+    The law of a state counts its own residents. The total everywhere is at least that: a total that is too low is too
+    low there, too; one that is high enough suffices only if everybody is known to live in that state.
     """
     most = float("inf") if rule.max_records is None else rule.max_records
     states = frozenset(place for place in rule.jurisdictions if "-" in place)
@@ -119,7 +119,7 @@ def _counted(rule: Rule, read: Reading, given: ComplianceInput) -> bool | str:
 
 
 def _counted_in_a_state(rule: Rule, read: Reading, everywhere: int | None, most: float) -> bool | str:
-    """The same, where any one state of the country may bring the rule."""
+    """The same, where any one state of the country may make the rule apply."""
     counts = read.residents_of_parts(rule.jurisdictions)
     if any(rule.min_records <= count <= most for count in counts):
         return True
@@ -136,7 +136,7 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
     given = {name: getattr(facts, f"{name}_at") for name in ("confirmed", "classified", "material", "paid")}
     detected = facts.detected_at
     if detected is None:
-        # What was confirmed was detected before.
+        # An incident that is confirmed was detected earlier.
         first = min([moment for moment in given.values() if moment is not None], default=as_of)
         detected = min(first, as_of)
         taken = "the run's creation" if detected == as_of else "the earliest moment given"
@@ -209,7 +209,7 @@ def _deadlines(
             try:
                 found = deadline(rule.clocks, known, zones[rule.code])
             except OutOfRange as error:
-                # One moment of the year 9999 must not cost the others their deadlines.
+                # One moment in the year 9999 must not leave the other obligations without deadlines.
                 unreckoned.append(f"{rule.code}: {error}")
                 found = None
             if found is not None:
@@ -223,7 +223,7 @@ def _deadlines(
 
 def _due(rule: Rule, verdict: Verdict, due: Deadline | None, facts: ComplianceInput, as_of: datetime) -> ObligationDue:
     submitted = facts.submitted.get(rule.code)
-    # What follows a stage that was not met has not begun to run: its deadline is a forecast, and cannot have passed.
+    # A clock that follows an unmet stage has not begun to run: its deadline is a forecast, and cannot have passed.
     forecast = due is not None and due.trigger.startswith("after:") and due.trigger[6:] not in facts.submitted
     status: Status
     if submitted is not None:

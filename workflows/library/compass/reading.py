@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _own(words: Iterable[str]) -> dict[str, str]:
-    """Words that the organisation's own obligations use: known, whatever they mean."""
+    """Words that the organisation's own obligations use: these count as known, whatever they mean."""
     return {key(word): word for word in words}
 
 
@@ -34,7 +34,7 @@ class Reading:
     sector: Word | None
     categories: Sequence[Word] | None
     facts: Sequence[Word] | None
-    #: place → people concerned who live there
+    #: place → number of people concerned who live there
     residents: Mapping[str, int]
 
     @classmethod
@@ -64,13 +64,13 @@ class Reading:
         )
 
     def zones(self, rule: "Rule") -> tuple[str, ...]:
-        """The time zones of the places that bring the rule; () when one of them is not known."""
+        """The time zones of the places where the rule applies; () when one of them is not known."""
         if self.places is None:
             return ()
         found: list[str] = []
         for word in self.places:
             if not word.known and rule.jurisdictions:
-                # Where it is nobody knows: it may be in any of the rule's places.
+                # Nobody knows where this place is: it may be in any of the rule's places.
                 found.extend(sorted(rule.jurisdictions))
             for head, reading in zip(word.heads, word.readings, strict=True):
                 if not rule.jurisdictions or not reading.isdisjoint(rule.jurisdictions):
@@ -93,7 +93,7 @@ class Reading:
         return len(heads) == 1 and not heads & places and self.only_in(places)
 
     def assumptions(self, rules: Sequence["Rule"], given: ComplianceInput) -> list[str]:
-        """What was not known or could mean several things, in words."""
+        """Sentences about what was not known or could mean several things."""
         told: list[str] = []
         if self.places is None:
             told.append("jurisdictions are not given: every obligation that depends on the place is to be checked")

@@ -1,7 +1,7 @@
-"""The time zones in which the days of a place's law run, by the place's code.
+"""The time zones in which a place's law counts days, by the place's code.
 
-A place with several zones has them all: a deadline is then the earliest of them. What is not listed has no zone here,
-and `Clock` takes what is never later in any zone.
+A place with several zones has them all: a deadline is then the earliest of them. An unlisted place has no zone here,
+and `Clock` takes a moment that is not later in any zone.
 """
 
 from collections.abc import Iterable
@@ -58,12 +58,12 @@ ZONES: Final[dict[str, tuple[str, ...]]] = {
 
 
 def zones_of(place: str) -> tuple[str, ...]:
-    """Of a part of a country that is not listed, those of the country; () where none is known."""
+    """The place's zones. For an unlisted part of a country, those of the country; () if none is known."""
     return ZONES.get(place) or ZONES.get(place.split("-", 1)[0], ())
 
 
 def zones_of_all(places: Iterable[str]) -> tuple[str, ...]:
-    """The zones of the places together; () when one of them has none that is known."""
+    """The zones of all the places; () if one of them has no known zone."""
     found: dict[str, None] = {}
     for place in places:
         zones = zones_of(place)

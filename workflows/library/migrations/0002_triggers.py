@@ -1,4 +1,4 @@
-"""What the database itself sees to: versions of reference data, and decision versions that never change."""
+"""What the database itself enforces: versions of reference data, and decision versions that never change."""
 
 from django.db import migrations
 
@@ -30,7 +30,7 @@ CREATE TRIGGER decision_version_is_immutable BEFORE UPDATE OR DELETE ON library_
     FOR EACH ROW EXECUTE FUNCTION library_refuse_change();
 """
 
-# One statement, one renewal, however many rows it writes; no code path can forget it.
+# Each statement renews the token once, however many rows it writes; no code path can forget it.
 TRIGGERS = "".join(
     f"CREATE TRIGGER {table}_version AFTER INSERT OR UPDATE OR DELETE ON {table}"
     f" FOR EACH STATEMENT EXECUTE FUNCTION library_renew_version('{area}');\n"

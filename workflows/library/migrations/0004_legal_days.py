@@ -1,4 +1,4 @@
-"""Days and months of the shipped obligations end where their law is, and not in a zone that was written for all.
+"""Days and months of the shipped obligations end in the zone of their law, and no longer in one zone for all.
 
 Only clocks that nobody changed since they were shipped are renewed: they took one zone for all of the Union or the
 United States, or (Florida) the later of two triggers.

@@ -1,4 +1,4 @@
-"""The library's tables, one file an area."""
+"""The library's tables, one file per area."""
 
 from .atlas import Asset, Control, Organisation
 from .beacon import Report, ReportLink

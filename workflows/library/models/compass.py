@@ -48,7 +48,7 @@ class Obligation(models.Model):
     max_records = models.PositiveBigIntegerField(null=True, blank=True)
     per_state = models.BooleanField(
         default=False,
-        # A process of the release before writes rows without it.
+        # A process of the previous release writes rows without it.
         db_default=False,
         help_text="the numbers are of the residents of one state of the country, not of everybody",
     )

@@ -1,4 +1,4 @@
-"""Which state the reference data is in: what the in-process caches and the loader of shipped data go by."""
+"""Which state the reference data is in: the in-process caches and the loader of shipped data rely on it."""
 
 from django.db import models
 

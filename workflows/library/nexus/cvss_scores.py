@@ -8,9 +8,9 @@ A vector is scored by the metrics that it states, each score under its own name:
 `score` is the most specific of them. It is never the environmental formula of a vector that has only base metrics: in
 version 3.1 that formula gives other numbers than the base formula (specification section 7.3 against 7.1).
 
-A published vector is often a little wrong. What can be read is scored and the rest is named in `note`: stray slashes
+A published vector is often a little wrong. Readable parts are scored and the rest is named in `note`: stray slashes
 and spaces, parentheses, lower case, a metric given twice with one value, an optional metric or value that does not
-exist. A vector without one of its mandatory metrics has no score; it is a fault of its own, and the others are scored.
+exist. A vector that lacks a mandatory metric has no score; it is reported as a fault, and the others are scored.
 """
 
 import re
@@ -102,7 +102,7 @@ def score_readable(vectors: Sequence[str]) -> tuple[list[CvssScore], list[str]]:
         try:
             scores.append(_score(index, vector))
         except (CVSSError, ValueError) as error:
-            # A vector may be long and hostile: the message quotes a bounded part of it.
+            # A vector may be long and hostile: the message quotes only a bounded part of it.
             shown = vector if len(vector) <= 80 else vector[:77] + "..."
             faults.append(f"cvss_vectors[{index}]: {shown!r} is not a CVSS vector: {str(error)[:200]}")
     return scores, faults

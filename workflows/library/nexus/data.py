@@ -74,7 +74,7 @@ def _load_past() -> Sequence[Past]:
             reference=row.reference,
             title=row.title,
             traits=Traits(
-                # What an admin typed is read as a user's words are.
+                # An admin's words are read in the same way as a user's.
                 incident_type=incident_type(row.incident_type) or None,
                 attack_vector=attack_vector(row.attack_vector) or None,
                 data_categories=frozenset(data_categories(row.data_categories)),
@@ -124,10 +124,10 @@ _FIELDS = (
 def load_catalogue(catalogue: Catalogue, content: bytes, *, sample: bool = False, allow_older: bool = False) -> Loaded:
     """Make the table hold this catalogue, in sets and in one transaction. Loading it again changes nothing.
 
-    Entries that the catalogue does not have any more are marked as withdrawn and no longer matched.
+    Entries that are no longer in the catalogue are marked as withdrawn and no longer matched.
     Raises OlderCatalogue, unless allow_older, when a newer release is loaded (a sample is older than any release).
     """
-    # One loader at a time: two would each count the other's rows as their own.
+    # One loader at a time: otherwise each would count the other's rows as its own.
     list(KevCatalogue.objects.select_for_update().order_by("-id")[:1])
     newest = KevCatalogue.objects.order_by("-id").first()
     if newest and not newest.sample and not allow_older and (sample or catalogue.released_at < newest.released_at):

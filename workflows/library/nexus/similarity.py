@@ -8,7 +8,7 @@ The similarity is a weighted mean of four comparisons, over those that the new i
     CVEs              0.20   Jaccard index
 
 A trait that the new incident leaves out is left out of the mean: not knowing the vector makes two incidents neither
-more nor less alike. A trait it states and the past incident lacks counts as 0. The result lies in [0, 1], is 1 for
+more nor less alike. A trait that only the new incident states counts as 0. The result lies in [0, 1], is 1 for
 equal incidents, and does not depend on the order of any list.
 """
 

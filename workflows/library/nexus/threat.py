@@ -1,4 +1,4 @@
-"""From what is known of a threat to a score of 0 to 100 and a level.
+"""From the known facts about a threat to a score of 0 to 100 and a level.
 
     base        10 * the highest CVSS score; without vectors, the reporter's severity (25, 50, 75, 90); with a vector
                 that cannot be read, the higher of the two; a known exploited CVE counts as at least 70
@@ -17,7 +17,7 @@ from datetime import date
 from workflows.library.nexus.contract import CvssScore, EnrichOutput, KevMatch, SimilarIncident
 
 _SEVERITY_BASE = {"low": 25.0, "medium": 50.0, "high": 75.0, "critical": 90.0}
-# What an expression reads is bounded (64 KiB), and a list of 500 would not be read by anyone either.
+# An expression can read at most 64 KiB, and no person would read a list of 500 either.
 MOST_MATCHES = 40
 MOST_UNKNOWN = 200
 MOST_SCORES = 25
@@ -44,7 +44,7 @@ def summarise(
     assumptions += [f"cvss_vectors[{score.index}]: {score.note}" for score in scores if score.note][:MOST_SCORES]
     highest = max((score.score for score in scores), default=None)
     if highest is not None and unreadable and severity is not None and _SEVERITY_BASE[severity] > highest * 10:
-        # The vector that cannot be read may be the worst one: the reporter's rating is the best that is known of it.
+        # The vector that cannot be read may be the worst one: the reporter's rating is the best information about it.
         base = _SEVERITY_BASE[severity]
         reasons.append(f"a CVSS vector cannot be read, reported severity {severity}: {base:g}")
     elif highest is not None:

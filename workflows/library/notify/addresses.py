@@ -1,4 +1,4 @@
-"""Whether a recipient can be one at all: the same question in the admin and when a message is sent."""
+"""Whether an address can be a recipient at all: the same check in the admin and when a message is sent."""
 
 import re
 from typing import Final
@@ -35,7 +35,7 @@ def email_of(address: str) -> str:
 
 
 def fault(kind: str, address: str) -> str | None:
-    """Why nothing can be sent there, or None. Whether a webhook's host may be called is decided when it is."""
+    """Why nothing can be sent there, or None. Whether a webhook's host may be called is decided at the call."""
     try:
         if kind == "email":
             email_of(address)

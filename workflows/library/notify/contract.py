@@ -10,7 +10,7 @@ from workflows.library.vocabulary import StepInput, StepOutput
 class NotifyInput(StepInput):
     """A message. Without recipients of its own it goes to the notification targets that an admin entered."""
 
-    # An address that is none is an outcome of its own, and keeps nobody else from being reached.
+    # An invalid address is one outcome among others; the other recipients are still reached.
     email: list[Annotated[str, Field(max_length=1000)]] = Field(default=[], max_length=50)
     webhook: list[Annotated[str, Field(max_length=2000)]] = Field(default=[], max_length=10)
     subject: str = Field(

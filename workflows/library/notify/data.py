@@ -22,7 +22,7 @@ def _load() -> Sequence[tuple[str, str, tuple[str, ...]]]:
 
 
 def delivered(key: str) -> dict[str, str]:
-    """Target → detail of what earlier attempts delivered."""
+    """For each target that earlier attempts reached, the detail of that delivery."""
     return dict(Delivery.objects.filter(idempotency_key=key).values_list("target", "detail"))
 
 

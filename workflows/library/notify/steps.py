@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 #: (kind, address)
 Recipient = tuple[str, str]
-#: recipients that are sent to at a time, and the seconds for all of them: less than the step's timeout
+#: how many recipients are sent to at a time, and the seconds for all: less than the step's timeout
 AT_ONCE: Final = 8
 SECONDS: Final = 50.0
 
@@ -77,7 +77,7 @@ def send(data: NotifyInput, ctx: StepContext) -> NotifyOutput:
 
 
 def _key(kind: str, address: str) -> str:
-    """What is recorded of a recipient; a long address is cut, with a digest in place of its end."""
+    """The form in which a recipient is recorded: a long address is cut, with a digest in place of its end."""
     text = f"{kind}:{address}"
     return text if len(text) <= 500 else f"{text[:450]}…{hashlib.sha256(text.encode()).hexdigest()[:40]}"
 
@@ -85,7 +85,7 @@ def _key(kind: str, address: str) -> str:
 def _each(
     recipients: list[Recipient], data: NotifyInput, ctx: StepContext
 ) -> Iterator[tuple[Recipient, str | DeliveryFailed]]:
-    """(recipient, detail or failure), as they come in. A few at a time: a recipient that hangs holds up no other."""
+    """(recipient, detail or failure), as they come in. A few at a time: a recipient that hangs delays no other."""
     if not recipients:
         return
     pool = ThreadPoolExecutor(max_workers=min(AT_ONCE, len(recipients)), thread_name_prefix="notify")
@@ -108,8 +108,8 @@ def _one(recipient: Recipient, data: NotifyInput, ctx: StepContext) -> str | Del
     except DeliveryFailed as failure:
         return failure
     except Exception as error:
-        # Whatever a mail library does with one address, the others are still to be reached. Its text may quote the
-        # message: it goes into the outcome, and not into the log.
+        # Whatever a mail library does with one address, the others must still be reached. The error may quote the
+        # message, so it goes into the outcome, and not into the log.
         log.error("delivery_broke", kind=kind, error=type(error).__name__)
         return DeliveryFailed(f"{kind} {address[:200]}: {type(error).__name__}: {error}"[:500], retryable=False)
 
@@ -146,7 +146,7 @@ def _email(address: str, data: NotifyInput, ctx: StepContext) -> str:
         _subject(data, ctx),
         "\n".join(lines),
         to=[to],
-        # The same at every attempt, so that mail systems can tell a repetition.
+        # The id is the same at every attempt, so that mail systems recognise a repetition.
         headers={"Message-ID": f"<{local.strip('.')}@{domain}>", "Auto-Submitted": "auto-generated"},
     )
     try:

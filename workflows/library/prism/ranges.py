@@ -1,4 +1,4 @@
-"""Which ranges the simulation takes where the input gives none. Plain Python."""
+"""The ranges that the simulation uses where the input gives none. Plain Python."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -39,12 +39,12 @@ class NoBasis(ValueError):
 def without_unknown(
     data: QuantifyInput, factors: Sequence[FactorLike], past_kinds: Iterable[str]
 ) -> tuple[QuantifyInput, list[str]]:
-    """The input without words that nobody knows, and in words what is missing and what that leaves out."""
+    """The input without unknown words, and sentences that say what is missing and what this leaves out."""
     told: list[str] = []
     kinds = {kind for one in factors for kind in one.incident_types} | set(past_kinds)
     kind = data.incident_type
     if kind is not None and kind not in kinds and not INCIDENTS.heads(kind):
-        # As one not given: past incidents of a kind that does not exist would say that it never happens.
+        # Treated as not given: past incidents would say of a kind that does not exist that it never happens.
         told += named("incident type", [INCIDENTS.read(kind)])
         data = data.model_copy(update={"incident_type": None})
     own = {word for one in factors for word in one.data_categories}
@@ -73,7 +73,7 @@ def components_of(
     held = categories_in_force(data.data_categories)
     found = []
     for factor in factors:
-        # A loss that hangs on a kind of incident or of data is not assumed while these are not known.
+        # A loss that depends on a kind of incident or of data is not assumed while that kind is not known.
         if factor.incident_types and data.incident_type not in factor.incident_types:
             continue
         if factor.data_categories and not factor.data_categories & held:
@@ -91,7 +91,7 @@ def components_of(
 
 
 def _from_history(losses: Sequence[float]) -> tuple[list[LossComponent], str]:
-    """The PERT over what past events cost that has their least, greatest and, as far as it can, mean loss."""
+    """A PERT with the least and the greatest loss of past events and, as far as possible, their mean."""
     if len(losses) < 3:
         raise NoBasis(f"{len(losses)} past incidents are too few to derive losses from; 3 are the least")
     low, high, mean = min(losses), max(losses), sum(losses) / len(losses)
@@ -104,7 +104,7 @@ def _from_history(losses: Sequence[float]) -> tuple[list[LossComponent], str]:
 def frequency_of(
     data: QuantifyInput, past: Iterable[tuple[str, date]], observed_since: date | None, today: date
 ) -> tuple[PertRange, str]:
-    """Events a year, and where the figure comes from. `past` holds (incident type, day). Raises NoBasis."""
+    """Events per year, and where the figure comes from. `past` holds (incident type, day). Raises NoBasis."""
     if data.frequency is not None:
         return data.frequency, "frequency: given"
     if observed_since is None or observed_since >= today:

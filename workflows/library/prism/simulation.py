@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-#: so many events are drawn at a time: it bounds the memory (8 bytes each, a few arrays)
+#: how many events are drawn at a time: this bounds the memory (8 bytes each, a few arrays)
 CHUNK_EVENTS: Final = 1_000_000
-#: so many in all: it bounds the time
+#: how many events in all: this bounds the time
 MAX_EVENTS: Final = 50_000_000
 
 
@@ -112,7 +112,7 @@ class Result:
 
 def simulate(model: Model, iterations: int, seed: int) -> Result:
     """`iterations` simulated years, and as many single events. Raises TooManyEvents."""
-    # Far above the expected number, so that it bounds the draw and not the luck.
+    # This is far above the expected number, so the refusal depends on the model and not on luck.
     if model.frequency.high * model.vulnerability.high * iterations > MAX_EVENTS:
         raise TooManyEvents(
             f"{model.frequency.high:g} events a year in {iterations} simulated years are more than "
@@ -158,7 +158,7 @@ class Figures:
     def relative_error(self, expected: float, deviation: float, years: int) -> float:
         """The standard error of the ale in proportion to it, given the model's own mean and standard deviation.
 
-        The larger of what the years show and what the closed form says: a loss so rare that no year has it shows an
+        The larger of the years' own error and the closed form's: a loss so rare that no year has it shows an
         error of 0, and would look like the best of simulations.
         """
         if expected <= 0:
@@ -167,13 +167,13 @@ class Figures:
 
 
 def figures(annual: Floats) -> Figures:
-    """The figures of simulated losses, one a year. They hold for rare losses and for constant ones too.
+    """The figures of simulated losses, one loss per year. They hold for rare losses and for constant ones too.
 
-    A percentile is the least loss seen that is not exceeded in so many of the years (numpy's inverted_cdf): between two
+    A percentile is the least loss seen that is not exceeded in that share of years (numpy's inverted_cdf): between two
     years lies no loss that could have happened. So p95 is 0 where 95 % of the years have none.
     """
     p5, p50, p95 = (float(value) for value in np.percentile(annual, [5, 50, 95], method="inverted_cdf"))
-    # The sum of equal losses rounds: a mean outside of what was seen would be an error that users see.
+    # Adding equal losses rounds: without these bounds users could see a mean outside of the range of the losses.
     low, high = float(annual.min()), float(annual.max())
     return Figures(
         ale=min(high, max(low, float(annual.mean()))),
@@ -204,7 +204,7 @@ def seed_of(run_id: str, step: str) -> int:
 
 
 def rate_from_history(events: int, years: float) -> Pert:
-    """Events a year after `events` in `years`: n/T, within Garwood's 90 % interval for a Poisson mean.
+    """The rate of events per year after `events` in `years`: n/T, within Garwood's 90 % interval for a Poisson mean.
 
     The chi-square quantiles of the interval are Wilson and Hilferty's approximation (within 1 % from two events on).
     """

@@ -43,7 +43,7 @@ def quantify_risk(data: QuantifyInput, ctx: StepContext) -> QuantifyOutput:
             ctx.run_created_at.date(),
         )
     except NoBasis as error:
-        # One word that nobody knows may leave nothing to reckon with. A critical run then lacks its loss, and no more.
+        # One unknown word may leave no basis for a figure. A critical run then lacks its loss, and nothing else.
         return _not_known(company, [*assumptions, f"the loss is not known: {error}"])
     model = Model(
         frequency=_pert(frequency),

@@ -17,7 +17,7 @@ def money(value: float | None) -> str:
 
 @register.filter
 def percent(value: float | None) -> str:
-    """Of a share: 0.25 is 25 %."""
+    """A share as a percentage: 0.25 is 25 %."""
     return "-" if value is None else f"{100 * value:,.1f} %"
 
 

@@ -9,13 +9,13 @@ from workflows.library.cache import of_this_second
 from workflows.library.nexus.data import past_incidents
 from workflows.models import WorkflowRun
 
-# Cancelled ones are nobody's failure and not counted.
+# Cancelled runs are nobody's failure, and do not count.
 _ENDS = [str(end) for end in (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT)]
 
 
 def ended_runs(latest: int) -> tuple[int, int]:
     """(ended, succeeded) of the latest ended runs, as of at most a second ago."""
-    # A flood of trust scores asks once a second, and not each for itself: the answer is the same but for one run.
+    # A flood of trust scores causes one query a second, not one for each score: the answer hardly differs.
     return of_this_second(("ended_runs", latest), lambda: _ended_runs(latest))
 
 

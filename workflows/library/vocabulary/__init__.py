@@ -1,4 +1,4 @@
-"""The words incidents are described with, and which word lies within which.
+"""The words that describe incidents, and which word lies within which.
 
 A user may write `UK`, `finance` or `PHI`; the library compares `GB`, `financial_services` and `health`. A word that is
 not known is kept, in lower case: it matches rows that an admin wrote with the same word, and is otherwise unknown,
@@ -57,7 +57,7 @@ def slug(value: str) -> str:
 
 
 def _one(vocabulary: Vocabulary, value: str) -> str:
-    """What the word stands for if that is one thing, else the word itself."""
+    """The meaning of the word if there is exactly one, else the word itself."""
     heads = vocabulary.heads(value)
     return heads[0] if len(heads) == 1 else slug(value)
 
@@ -113,7 +113,7 @@ def _lower(value: object) -> object:
 
 
 def _moment(value: object) -> object:
-    """RFC 3339 as the door reads it; numbers are no moments."""
+    """RFC 3339, read as the API reads it; a number is not a moment."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str):
@@ -137,7 +137,7 @@ AttackVector = Annotated[str, Field(max_length=100), AfterValidator(attack_vecto
 DataCategories = Annotated[
     list[Annotated[str, Field(max_length=60)]], Field(max_length=100), AfterValidator(data_categories)
 ]
-# As they were given: COMPASS reads them with the words of its obligations, and names those that it does not know.
+# Kept as given: COMPASS reads them with the words of its obligations, and names those that it does not know.
 GivenJurisdictions = Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=300)]
 GivenCategories = Annotated[list[Annotated[str, Field(max_length=60)]], Field(max_length=100)]
 GivenFacts = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=50)]

@@ -26,7 +26,7 @@ PARENTS: Final = {
     "online_identifier": "personal",
 }
 
-# What is meant, then the ways to say it. The kinds from intellectual_property on are no data about people.
+# Each meaning, then the ways to say it. The kinds from intellectual_property on are not data about people.
 _CATEGORIES: Final = """\
 personal: personal data, pii, personally identifiable information, personal identifiable information, personal \
 information, customer data, customer, customers, client data, consumer data, consumer, user data, users, data \
@@ -105,7 +105,7 @@ _WIDE: Final = {
     "Payments": ("payment_card", "financial"),
     "Billing": ("payment_card", "financial", "contact"),
     "Billing information": ("payment_card", "financial", "contact"),
-    # "Special category" alone leaves open which of them it is.
+    # "Special category" alone does not say which of them is meant.
     "Special category": ("special_category", "health", "biometric", "genetic"),
     "Special categories": ("special_category", "health", "biometric", "genetic"),
     "Special categories of personal data": ("special_category", "health", "biometric", "genetic"),

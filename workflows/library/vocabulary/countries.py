@@ -1,6 +1,6 @@
-"""ISO 3166-1: alpha-2, alpha-3, and the names that people use, one country or territory a line (two where long).
+"""ISO 3166-1: alpha-2, alpha-3, and the names that people use, one country or territory per line (two where long).
 
-The codes and English names are those of the standard as of November 2026; names after the first are further ones.
+The codes and English names are those of the standard as of November 2026; names after the first are additional ones.
 `XK` and `XKX` for Kosovo are codes in use that the standard leaves to its users.
 """
 

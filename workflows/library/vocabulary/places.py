@@ -27,7 +27,7 @@ US_STATES: Final = {
     "WV": "West Virginia", "WI": "Wisconsin", "WY": "Wyoming", "DC": "District of Columbia",
 }  # fmt: skip
 
-# A group stands for one of its members, not for all: who writes "EEA" may mean Norway alone.
+# A group stands for one of its members, not for all: somebody who writes "EEA" may mean only Norway.
 _EEA: Final = ("EU", *EEA_ONLY)
 _EUROPE: Final = (
     *_EEA,
@@ -63,7 +63,7 @@ _GROUPS: Final = {
     "D.C.": ("US-DC",),
     "England and Wales": ("GB",), "Svalbard": ("SJ",), "Australia and New Zealand": ("AU", "NZ"), "S. Korea": ("KR",),
     "UK and Ireland": ("GB", "IE"), "Channel Islands": ("JE", "GG"), "ANZ": ("AU", "NZ"),
-    # Parts of a state that have no code in ISO 3166-1, or one that only this place bears.
+    # Parts of a state that have no code in ISO 3166-1, or a code that only this place has.
     "Azores": ("PT",), "Madeira": ("PT",), "Açores": ("PT",), "Canary Islands": ("ES",), "Canaries": ("ES",),
     "Canarias": ("ES",), "Ceuta": ("ES",), "Melilla": ("ES",), "Balearic Islands": ("ES",), "Corsica": ("FR",),
     "Åland": ("AX",),
@@ -97,7 +97,7 @@ def _subdivision(given: str) -> str | None:
     """`US-CA`, `us_ca`, `DE-BY`, `DEU-BY`: a country with one of its parts (ISO 3166-2). Only the parts of the US are
     known one by one: `US-ZZ` is none."""
     match = _SUBDIVISION.fullmatch(given.strip())
-    # "SE US" and "IN THE" are no codes: what is itself a word is not taken apart.
+    # "SE US" and "IN THE" are not codes: a text that is itself a known word is not taken apart.
     if match is None or key(given) in _BY_KEY:
         return None
     heads = _BY_KEY.get(key(match[1]), ())

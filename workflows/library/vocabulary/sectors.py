@@ -1,7 +1,7 @@
 """Sectors: NIS2's annexes, the sections of NACE Rev. 2, NAICS codes and headings, and everyday words.
 
 A heading that NIS2 covers in part stands for its parts: "Information and communication" may be digital infrastructure
-or a publisher, so what depends on it is to be checked.
+or a publisher, so a rule that depends on it must be checked.
 """
 
 import re
@@ -18,7 +18,7 @@ PARENTS: Final = {
     "financial_market": "financial_services",
 }
 
-# What is meant, then the ways to say it. Names after NIS2's annexes; below them the sectors that it does not name.
+# Each meaning, then the ways to say it. First the names from NIS2's annexes, then the sectors that it does not name.
 _SECTORS: Final = """\
 energy: utilities, electricity, electric power, power, district heating and cooling, oil, gas, oil and gas, \
 hydrogen, natural gas, electricity gas steam and air conditioning supply, nuclear, renewables, energy and utilities, \
@@ -112,7 +112,7 @@ household: households, private household, individual, activities of households a
 defence: defence, defense, military, armed forces
 """
 
-# Headings that hold several of the above.
+# Headings that include several of the above.
 _HEADINGS: Final = {
     "Agriculture, forestry and fishing": ("agriculture", "food"),
     "Agriculture, forestry, fishing and hunting": ("agriculture", "food"),

@@ -1,6 +1,6 @@
 """Reading the words that people describe incidents with: what a word stands for, and whether it is known at all.
 
-A word that is not known is unknown, and never "no": `holds` then answers None, and what hangs on it is to be checked.
+A word that is not known is unknown, and never "no": `holds` then answers None, and what depends on it must be checked.
 A known word may stand for several things (`Payment` is card data or other financial data): `holds` is True when each of
 them fits, None when only some do.
 """
@@ -13,13 +13,13 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
 
-#: words of a list for which near ones are looked up; comparing costs milliseconds a word
+#: for how many words of a list near ones are looked up; comparing costs milliseconds per word
 MOST_COMPARED: Final = 10
-#: words of a list that are named one by one
+#: how many words of a list are named one by one
 MOST_NAMED: Final = 20
 NEAR: Final = 3
 
-#: what people write when they do not know; it is not known, and nothing is near it
+#: what people write when they do not know; such a word is unknown, and no word is near it
 _NOTHING: Final = """\
 unknown not_known unclear undetermined unspecified tbd tba n_a na null undefined other others misc various any all
 pending see_description to_be_determined not_available not_specified unbekannt inconnu global worldwide international
@@ -40,9 +40,9 @@ class Word:
     """A word as it was given, and what it stands for."""
 
     given: str
-    #: one set for each thing that it may stand for, with everything that this lies within; () is unknown
+    #: one set for each possible meaning, with everything that this meaning lies within; () is unknown
     readings: tuple[frozenset[str], ...] = ()
-    #: the things themselves
+    #: the meanings themselves
     heads: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
 
@@ -84,7 +84,7 @@ class Vocabulary:
         reads: Callable[[str], str | None] = lambda given: None,
     ) -> None:
         """`words` gives, for each spelling, what it may stand for. `within` gives a thing and all that it lies within.
-        `generic` are last words that say nothing (`banking sector`). `plurals`: the word with and without its last s
+        `generic` are last words that add nothing (`banking sector`). `plurals`: the word with and without its last s
         are the same (names of places are not). `reads` knows further ways to write a thing."""
         self.kind = kind
         self._within = within
@@ -124,7 +124,7 @@ class Vocabulary:
             yield spelling + "s"
 
     def read(self, given: str, own: Mapping[str, str] | None = None, *, compare: bool = True) -> Word:
-        """The word, read. `own` are further words that the organisation made up, by their key."""
+        """The word, read. `own` are the organisation's own words, by their key."""
         heads = self.heads(given)
         if not heads and own and key(given) in own:
             heads = (own[key(given)],)

@@ -1,4 +1,4 @@
-"""Archives finished runs now, in place of waiting for the leader to do it."""
+"""Archives finished runs now, without waiting for the leader."""
 
 from typing import Any
 

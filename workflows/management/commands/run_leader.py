@@ -10,7 +10,7 @@ from erip.foundation.service import once
 from workflows.leader.loop import Leader
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: seconds that the duty under way gets to finish when the leader is asked to end
+#: seconds that the current duty gets to finish when the leader is asked to end
 PATIENCE = 1.0
 
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """The duties in a thread, which is asked to end; a signal's handler could interrupt them anywhere."""
+        """Runs the duties in a thread and asks it to end, because a signal handler could interrupt them anywhere."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         leader = Leader()
         duties = once("leader", leader.run)
@@ -29,11 +29,11 @@ class Command(BaseCommand):
         while duties.is_alive() and told is None:
             told = signal.sigtimedwait(SIGNALS, 1.0)
         if told is None:
-            # Its traceback is in the log. Anyone who watches over this process must not take it for an end in good
+            # Its traceback is in the log. A supervisor of this process must not take this for an end in good
             # order.
             raise SystemExit("the leader's duties ended by themselves")
         leader.stop()
         duties.join(PATIENCE)
         if duties.is_alive():
-            # The lock goes with the connection, and the other candidate takes it: whatever the duty did is undone.
+            # The lock ends with the connection, and the other candidate takes it: what the duty did is rolled back.
             os._exit(0)
