@@ -1,7 +1,7 @@
 """Probes for load balancers and Kubernetes, at /health/live, /health/ready and /health/startup.
 
-They are answered on the event loop, before Django: a probe needs no thread, names any host (kubelet names the address
-of the pod), and costs the database nothing (Note [Probing] in `probing`).
+They are answered on the event loop, before Django: a probe needs no thread, may send any Host header (kubelet sends the
+pod's address), and costs the database nothing (Note [Probing] in `probing`).
 """
 
 import asyncio
@@ -48,7 +48,7 @@ def _ask_broker() -> None:
 
 
 def _ask_whether_started() -> None:
-    """Raises NotStarted, or what the database says."""
+    """Raises NotStarted, or the database's error."""
     try:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -67,7 +67,7 @@ _started = False
 
 
 def forget() -> None:
-    """For tests: know nothing, and hold no connection."""
+    """For tests: forget everything, and hold no connection."""
     global _started
     _started = False
     for probe in (database_probe, broker_probe, startup_probe, *hooks.probe.all()):
@@ -85,8 +85,8 @@ Answer = tuple[int, dict[str, str]]
 def _live() -> Answer:
     """200: the process answers. Dependencies are not looked at: killing the process would not bring them back.
 
-    503: a thread that works in the background is gone (Note [Services] in `erip.foundation.service`): only a new
-    process brings it back.
+    503: a background thread has died (Note [Services] in `erip.foundation.service`), and only a new process brings it
+    back.
     """
     if gone := dead():
         return 503, {"status": "broken", "reason": f"background services have ended: {', '.join(gone)}"}
@@ -130,7 +130,7 @@ def _probes_of_ready() -> tuple[Probe, ...]:
     return () if draining.begun() else (database_probe, broker_probe, *hooks.probe.all())
 
 
-#: path → (what has to be known, what is said)
+#: path → (what has to be known, what is answered)
 _DOORS: dict[str, tuple[Callable[[], tuple[Probe, ...]], Callable[[], Answer]]] = {
     "/health/live": (tuple, _live),
     "/health/ready": (_probes_of_ready, _ready),
@@ -179,7 +179,7 @@ def _view(path: str) -> Callable[[HttpRequest], JsonResponse]:
     """The same behind Django, where no ASGI server is in front of it (`runserver`)."""
     needed, say = _DOORS[path]
 
-    @csrf_exempt  # so that what is not safe is answered with 405, as everywhere
+    @csrf_exempt  # so that unsafe methods are answered with 405, as everywhere
     @require_safe
     @never_cache
     def view(request: HttpRequest) -> JsonResponse:

@@ -1,4 +1,4 @@
-"""The admin's pages on who may come in: API keys, users and groups."""
+"""The admin's pages on who has access: API keys, users and groups."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    """Users. Nobody makes more of themselves, or of others, than they are: superusers alone give rights, and change
-    superusers.
+    """Users. Nobody can give themselves or others more rights than they have: only superusers give rights, and only
+    they change superusers.
     """
 
     form = UserChangeForm
@@ -58,7 +58,7 @@ def _may_touch(request: HttpRequest, user: Model | None) -> bool:
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    """Groups give rights, so superusers alone change them."""
+    """Groups give rights, so only superusers change them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
@@ -70,7 +70,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
         return request.user.is_superuser
 
 
-#: what can be changed of a key
+#: the fields of a key that can be changed
 _BOUND_BY = ("sources", "types")
 
 
@@ -165,7 +165,7 @@ class ApiKeyAdmin(ModelAdmin):
         return bool(request.user.has_perm("access.delete_apikey"))
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        # Nobody gives more than they have.
+        # Nobody can give more rights than they have.
         if db_field.name == "scope" and (caller := of_staff(request.user)) is not None:
             most = caller.scope
             kwargs["choices"] = [(s.value, s.label) for s in Scope if most is not None and most.includes(s)]

@@ -3,10 +3,9 @@
 A secret is 40 random letters and digits (238 bits), so one SHA-256 is a sufficient hash: there is nothing to
 guess and no need for a slow one at every request.
 
-Note [Key cache]: each process keeps what it read about a key for ERIP_API_KEY_CACHE_SECONDS, so that a busy
-caller costs one query in that time. A revocation therefore takes effect within it, in every process. What is
-kept is the stored row, never the secret; unknown keys are not kept, so that nobody can push the known ones
-out by guessing.
+Note [Key cache]: each process keeps what it read about a key for ERIP_API_KEY_CACHE_SECONDS, so that a busy caller
+costs one query in that time. A revocation therefore takes effect in every process within that time. The cache holds the
+stored row, never the secret; unknown keys are not cached, so that nobody can push the known ones out by guessing.
 """
 
 import hashlib
@@ -94,8 +93,8 @@ def create(
 
 
 def bind(prefix: str, *, sources: Sequence[str], types: Sequence[str]) -> bool:
-    """Have a key send events from these sources and of these types only. False if there is no such key. It takes effect
-    in every process within ERIP_API_KEY_CACHE_SECONDS. Raises NotBindable."""
+    """Allow a key to send events only from these sources and of these types. False if there is no such key. It takes
+    effect in every process within ERIP_API_KEY_CACHE_SECONDS. Raises NotBindable."""
     check_origins(sources, types)
     changed = ApiKey.objects.filter(prefix=prefix).update(sources=list(sources), types=list(types))
     with _cache_lock:
@@ -128,7 +127,7 @@ def revoke(prefix: str) -> bool:
 
 
 def authenticate(token: str) -> Principal | None:
-    """The caller that a key stands for; None if it is malformed, unknown, wrong, expired or revoked."""
+    """The caller to whom a key belongs; None if the key is malformed, unknown, wrong, expired or revoked."""
     parts = _parts(token)
     if parts is None:
         return None
@@ -146,8 +145,8 @@ def authenticate(token: str) -> Principal | None:
 
 
 def remembered(token: str) -> Principal | None:
-    """As `authenticate`, without the database: None also for a key that this process has not read lately, or whose use
-    is to be noted. Never waits."""
+    """Like `authenticate`, but without the database: also None for a key that this process has not read lately, or
+    whose use has to be recorded. Never waits."""
     parts = _parts(token)
     if parts is None:
         return None
@@ -191,7 +190,7 @@ def _stored(prefix: str) -> ApiKey | None:
 
 
 def _parts(token: str) -> tuple[str, str] | None:
-    """Prefix and secret; None for what is no key."""
+    """Prefix and secret; None for text that is not a key."""
     marker, _, rest = token.partition("_")
     prefix, _, secret = rest.partition("_")
     well_formed = (len(prefix), len(secret)) == (_PREFIX_LENGTH, _SECRET_LENGTH) and (prefix + secret).isalnum()
@@ -217,12 +216,12 @@ def _use_is_stale(row: ApiKey, now: datetime) -> bool:
 def _note_use(row: ApiKey, now: datetime) -> None:
     if not _use_is_stale(row, now):
         return
-    # Conditional, so that of many processes one writes.
+    # Conditional, so that only one of many processes writes.
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _LAST_USED_EVERY)
     try:
         ApiKey.objects.filter(stale, pk=row.pk).update(last_used_at=now)
     except Error as error:
-        # Nobody is turned away because the database fails over just now: the next use notes it.
+        # Nobody is turned away because the database is failing over: the next use records it.
         if connection.in_atomic_block or not is_transient(error):
             raise
         if must_drop(error):

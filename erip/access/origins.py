@@ -1,15 +1,15 @@
-"""As whom a caller may speak: the sources and types of the events that it may send.
+"""The sources and types of the events that a caller may send.
 
 Note [Origins]
-An API key is bound to patterns of sources and of types. `*` is any, but for
+An API key is bound to patterns of sources and of types. `*` matches any, except:
 
-- what the platform says itself (`reserve`): no key and no person may say it, whatever its patterns are;
-- a source that a key is bound to by name: it is closed to callers whose pattern is `*`. So who binds one key to a
-  source takes it from all keys that are bound to nothing; a quota of that source is then that key's alone. An expired
-  key keeps its sources, a revoked one lets them go.
+- the platform's own sources and types (`reserve`): no key and no person may use them, whatever their patterns are;
+- a source that a key is bound to by name: it is closed to callers whose pattern is `*`. So binding one key to a source
+  takes that source from all unbound keys, and a quota of that source then belongs to that key alone. An expired key
+  keeps its sources; a revoked one releases them.
 
-Sources are compared in their canonical form (`references`), so that another spelling of a source is no other source.
-Types are compared as they are: they have no other spelling.
+Sources are compared in their canonical form (`references`), so that another spelling is the same source. Types are
+compared as they are: they have only one spelling.
 """
 
 import threading
@@ -25,14 +25,14 @@ from django.db import InterfaceError, OperationalError
 from .models import ApiKey
 from .references import ANY, canonical, folded, matches, names, pattern_fault
 
-#: seconds for which a process trusts what it read of the sources that keys are bound to
+#: seconds for which a process trusts the list it read of the sources that keys are bound to
 CHECK_SECONDS = 1.0
 
 
 NOT_ITS_SOURCE = "is not one of the sources that this caller is bound to"
 OTHERS_SOURCE = "is a source that another API key is bound to"
 NOT_ITS_TYPE = "is not one of the types that this caller is bound to"
-#: what is said of an event that another caller might send
+#: the refusal of an event that another caller might send
 NOT_BOUND = frozenset({NOT_ITS_SOURCE, OTHERS_SOURCE, NOT_ITS_TYPE})
 
 
@@ -46,8 +46,8 @@ _reserved = _Reserved()
 
 
 def reserve(*, segment: str, types: Sequence[str]) -> None:
-    """Keep sources beneath `/segment/`, and types that begin with one of `types`, for the platform itself. In lower
-    case. For an app's `ready`."""
+    """Reserve sources beneath `/segment/`, and types that begin with one of `types`, for the platform itself. The
+    arguments are in lower case. An app calls this in its `ready`."""
     _reserved.segments.add(segment)
     _reserved.types.update(types)
 
@@ -94,7 +94,7 @@ def type_fault(pattern: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """What one caller may say of itself: patterns of sources and of types. None of them: nothing."""
+    """The patterns of sources and of types that one caller may use. No pattern: it may use nothing."""
 
     sources: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -121,9 +121,9 @@ class Origins:
         return NOT_ITS_TYPE
 
 
-#: of callers that may send nothing
+#: for callers that may send nothing
 NOTHING = Origins()
-#: of callers that are bound to nothing: staff, and keys of before
+#: for callers that are bound to nothing: staff, and keys from before bindings existed
 UNBOUND = Origins((ANY,), (ANY,))
 
 
@@ -135,7 +135,7 @@ _until = 0.0
 
 
 def forget() -> None:
-    """Read anew at the next look: for tests, and for a process that just bound a key."""
+    """Read again at the next use: for tests, and for a process that just bound a key."""
     global _patterns, _until
     with _lock:
         _patterns, _until = None, 0.0
@@ -151,7 +151,7 @@ def _bound() -> tuple[str, ...]:
                 rows = ApiKey.objects.filter(revoked_at=None).exclude(sources=[ANY]).values_list("sources", flat=True)
                 _patterns = tuple({pattern for row in rows for pattern in row if pattern != ANY})
             except (OperationalError, InterfaceError):
-                # Accepting events outlasts a failover; what was read a moment ago is good enough meanwhile.
+                # Events are accepted throughout a failover; the list read a moment ago is good enough meanwhile.
                 if _patterns is None:
                     raise
             _until = time.monotonic() + CHECK_SECONDS

@@ -1,6 +1,6 @@
-"""URI references (RFC 3986) in the one form in which they can be compared, and patterns of them.
+"""URI references (RFC 3986) in a canonical form in which they can be compared, and patterns of them.
 
-Nothing here raises: every text has a form. A reference that is no URI reference at all is somebody else's to refuse.
+Nothing here raises: every text has a canonical form. Other code refuses a text that is no URI reference at all.
 """
 
 import re
@@ -13,7 +13,7 @@ _PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(\?[^#]*)?(#.*)?",
 _ENCODED = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
-#: times that a text is percent-decoded to find what it may be read as
+#: how often a text is percent-decoded to find what a reader may take it for
 _DECODED = 8
 
 
@@ -34,7 +34,7 @@ def canonical(reference: str) -> str:
         authority = f"{user}{at}{host.removesuffix(':')}"
         path = _without_dots(path) or "/"
     elif scheme is None or path.startswith("/"):
-        # What is relative to a place that we do not know is compared by the place that it names from there.
+        # A reference relative to an unknown base is compared by the place that it names from that base.
         rooted = path.startswith("/")
         path = _without_dots(path if rooted else f"/{path}")
         path = path if rooted else path[1:]
@@ -51,7 +51,7 @@ def canonical(reference: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def names(reference: str, segment: str, hosts: frozenset[str]) -> bool:
-    """Whether somebody could take the reference for something beneath `/segment/` of this platform.
+    """Whether a reader could take the reference for something beneath `/segment/` of this platform.
 
     It errs on the safe side: other spellings (case, percent-encoding once or several times, dot segments, backslashes,
     doubled slashes, compatibility characters of Unicode), a scheme, URN namespace or host of that name, and absolute
@@ -61,7 +61,7 @@ def names(reference: str, segment: str, hosts: frozenset[str]) -> bool:
 
 
 def folded(text: str) -> str:
-    """What the most generous reader makes of a text: percent-decoded, in one case, without what is not seen."""
+    """A text as the most generous reader takes it: percent-decoded, in one case, without invisible characters."""
     for _ in range(_DECODED):
         decoded = unquote(text)
         if decoded == text:
@@ -88,7 +88,7 @@ def _names(text: str, segment: str, hosts: frozenset[str]) -> bool:
 
 
 def _host(authority: str) -> str:
-    # A port, or what else a generous reader takes for the end of a name.
+    # A port, or whatever else a generous reader takes for the end of a name.
     return re.split("[^a-z0-9._-]", authority.rpartition("@")[2].lower(), maxsplit=1)[0].rstrip(".")
 
 
@@ -99,7 +99,7 @@ def _split(reference: str) -> tuple[str | None, str | None, str, str | None, str
 
 
 def _percent(text: str) -> str:
-    """6.2.2.1 and 6.2.2.2: hexadecimal digits in upper case, and nothing encoded that need not be."""
+    """6.2.2.1 and 6.2.2.2: hexadecimal digits in upper case, and nothing encoded without need."""
     if "%" not in text:
         return text
 

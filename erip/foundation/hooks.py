@@ -1,8 +1,8 @@
-"""What an app adds to the platform. The app says so itself, in its module `hooks`; nobody else lists it.
+"""What an app adds to the platform. The app declares it in its own module `hooks`; no other place lists it.
 
 A hook is a list with a name. When all apps are loaded, the module `hooks` of each app in INSTALLED_APPS is imported, in
-that order, and adds what the app brings. The code that carries out what a hook stands for asks for everything that was
-added. So a new app is entered in INSTALLED_APPS and nowhere else:
+that order, and adds what the app brings. The code that uses a hook reads everything that was added to it. So a new app
+is entered in INSTALLED_APPS and nowhere else:
 
     # acme/risk/hooks.py
     from erip.foundation import hooks
@@ -29,10 +29,11 @@ Loader = TypeVar("Loader", bound=Callable[[], int])
 
 
 class Hook(Generic[Added]):
-    """A place where apps add things. Calling it adds one, and returns it, so that it serves as a decorator."""
+    """A place where apps add things. Calling it adds one thing and returns that thing, so it also works as a
+    decorator."""
 
     def __init__(self, meaning: str) -> None:
-        """meaning: what happens to that which was added, in one sentence."""
+        """meaning: what happens to the added things, in one sentence."""
         self.meaning = meaning
         self._added: list[Added] = []
 
@@ -63,10 +64,10 @@ at_worker_start: Hook[Callable[[], object]] = Hook(
 
 
 class Duty:
-    """Something the leader does now and then. Calling it does nothing until it is time again.
+    """A periodic duty of the leader. Calling it does nothing until the next time is due.
 
     do: does a portion, and returns whether there is more, which the next round then does.
-    every: seconds between two looks when there was no more.
+    every: seconds until the next call when there was no more.
     """
 
     def __init__(self, do: Callable[[], object], every: float) -> None:
@@ -77,13 +78,14 @@ class Duty:
     def __call__(self) -> None:
         if time.monotonic() < self._at:
             return
-        # Set before, too: a duty that fails every time must not fail in every round, and keep the others from theirs.
+        # Also set before the call: a duty that always fails must not fail in every round and keep the other duties
+        # waiting.
         self._at = time.monotonic() + self._every
         self._at = 0.0 if self.do() else time.monotonic() + self._every
 
 
 def periodic_duty(every: float) -> Callable[[Callable[[], object]], Duty]:
-    """Have the leader do this every so many seconds; True means that there is more to do at once."""
+    """Make the leader call this at the given interval; a result of True means that there is more to do at once."""
 
     def register(do: Callable[[], object]) -> Duty:
         duty = Duty(do, every)
@@ -102,7 +104,8 @@ class Pages:
     """Pages for people, under a prefix of their own.
 
     prefix: as `reports/`; urls: the dotted name of their URL module.
-    script_sources: what their Content-Security-Policy allows scripts beyond the platform's own, as "'unsafe-eval'".
+    script_sources: what their Content-Security-Policy allows for scripts beyond the platform's own, such as
+    "'unsafe-eval'".
     """
 
     prefix: str
@@ -118,7 +121,7 @@ light_routes: Hook[Callable[[], Any]] = Hook("The light path answers these addre
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One line of the admin's menu. url: the name of an address. permission: without it, the line is not shown."""
+    """One line of the admin's menu. url: the name of a URL. permission: a user without it does not see the line."""
 
     title: str
     icon: str
@@ -143,10 +146,10 @@ menu: Hook[Menu] = Hook("The admin's menu shows it.")
 #: `package.module:Class` of Celery bootsteps
 worker_step: Hook[str] = Hook("It starts and ends with each Celery worker.")
 
-#: objects as `workflows.events.effects.Effect`
+#: objects like `workflows.events.effects.Effect`
 event_effect: Hook[Any] = Hook("Consumers have it act on every event, in the order in which effects were added.")
 
-#: returns patterns of lifecycle events that are wanted at the moment; reads the database
+#: functions that return patterns of the lifecycle events wanted at the moment; they read the database
 interest: Hook[Callable[[], Any]] = Hook("About once a second it is asked which lifecycle events somebody wants.")
 
 #: `erip.foundation.process.probing.Probe`s
@@ -159,7 +162,8 @@ seeds: Hook[tuple[str, Callable[[], int]]] = Hook("`manage.py bootstrap` calls i
 
 
 def at_bootstrap(name: str) -> Callable[[Loader], Loader]:
-    """Have `manage.py bootstrap` call this function. It returns how much it loaded: 0 when all is there."""
+    """Make `manage.py bootstrap` call this function. It returns how much it loaded: 0 when everything was there
+    already."""
 
     def register(load: Loader) -> Loader:
         seeds((name, load))
@@ -169,12 +173,12 @@ def at_bootstrap(name: str) -> Callable[[Loader], Loader]:
 
 
 def load_seeds() -> Mapping[str, int]:
-    """Load what the apps bring. Returns how much each of them loaded."""
+    """Run the bootstrap functions of the apps. Returns how much each of them loaded."""
     return {name: load() for name, load in seeds.all()}
 
 
 def warm_up() -> None:
-    """Fill the caches of this worker. What cannot be read now is read when it is needed."""
+    """Fill the caches of this worker. Whatever cannot be read now is read when it is needed."""
     for load in at_worker_start.all():
         try:
             load()

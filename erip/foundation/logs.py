@@ -1,14 +1,15 @@
-"""What a log may say: what happened and where, never the data of users.
+"""What a log may contain: what happened and where, never users' data.
 
-Note [No data in logs]. Logs go to many places and many eyes, and stay. The text of an exception often quotes the value
-that was wrong; PostgreSQL's DETAIL has the row; an address has tokens in its path and its query. So:
+Note [No data in logs]. Logs go to many places, are read by many people, and stay. The text of an exception often quotes
+the value that was wrong; PostgreSQL's DETAIL contains the row; an address contains tokens in its path and query. So:
 
 - the text of an exception is shown if its class never quotes a value (`TELLING`), or PostgreSQL's SQLSTATE says that it
   is about the server and not about a value; otherwise the log has its class, the SQLSTATE, the names of the table and
-  the constraint, and the traceback with its lines of code. The text itself is on the run, the delivery or the dead
-  letter, for those who may read them. `ERIP_LOG_ERROR_TEXT=true` shows it all the same, for development;
+  the constraint, and the traceback with its lines of code. The text itself is stored with the run, the delivery or the
+  dead letter, for those who may read them. `ERIP_LOG_ERROR_TEXT=true` shows it in the log as well, for development;
 - an address is shown without its query, its login and the token of a report;
-- of libraries that put what callers sent into their messages only the message's pattern is shown (`PATTERN_ONLY`).
+- some libraries put what callers sent into their messages; of these only the message's pattern is shown
+  (`PATTERN_ONLY`).
 
 Code here passes the error itself to the log (`error=error`), and never its text.
 """
@@ -47,7 +48,7 @@ TELLING: tuple[type[BaseException], ...] = (
 _TELLING_PACKAGES: Final = ("redis.", "kombu.", "celery.", "amqp.", "billiard.", "gunicorn.")
 #: classes of SQLSTATE that are about the server: connection, transaction, rollback, resources, intervention, system
 _OF_THE_SERVER: Final = ("08", "25", "40", "53", "55", "57", "58", "F0", "XX")
-#: loggers whose messages hold what somebody sent
+#: loggers whose messages contain what callers sent
 PATTERN_ONLY: Final = ("axes", "django.security", "celery.worker.consumer.consumer", "celery.app.trace")
 
 _QUERY: Final = re.compile(r"\?[^\s\"'<>]*")
@@ -56,7 +57,7 @@ _REPORT: Final = re.compile(r"(/reports/)[^\s\"'?]+")
 
 
 def summary(error: BaseException) -> str:
-    """One line about an error that may stand in a log."""
+    """One line about an error, safe to log."""
     name = type(error).__name__
     if ERROR_TEXT:
         return f"{name}: {_first_line(error)}"
@@ -71,7 +72,7 @@ def summary(error: BaseException) -> str:
 
 
 def shown(text: str) -> str:
-    """A text with its addresses cut down to what a log may have."""
+    """A text with its addresses cut down to what a log may contain."""
     if "?" not in text and "@" not in text and "/reports/" not in text:
         return text
     return _QUERY.sub("?…", _LOGIN.sub("…@", _REPORT.sub(r"\1…", text)))
@@ -108,14 +109,14 @@ def without_data(_logger: object, _method: str, event: MutableMapping[str, Any])
 
 
 class WithoutData(logging.Filter):
-    """For handlers: what libraries log, before it is put together."""
+    """For handlers: what libraries log, before message and arguments are combined."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.msg, BaseException):
             record.msg, record.args = summary(record.msg), ()
         if record.name.startswith(PATTERN_ONLY):
             lines = [line for line in str(record.msg).splitlines() if line.strip()]
-            # Without arguments nothing is put in, and the pattern stands as it is.
+            # Without arguments nothing is filled in, and the pattern stays as it is.
             record.msg, record.args = lines[0].strip() if lines else "", ()
         elif isinstance(record.args, tuple):
             record.args = tuple(summary(one) if isinstance(one, BaseException) else one for one in record.args)
@@ -123,7 +124,7 @@ class WithoutData(logging.Filter):
 
 
 class Formatter(logging.Formatter):
-    """For logs that are no JSON."""
+    """For logs that are not JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         WithoutData().filter(record)
@@ -134,7 +135,7 @@ class Formatter(logging.Formatter):
 
 
 def install_hooks() -> None:
-    """What nobody catches is written down in the same way; at a terminal it is shown whole."""
+    """An uncaught error is logged in the same way; at a terminal it is shown whole."""
     if sys.stderr is None or sys.stderr.isatty():
         return
 
@@ -158,7 +159,7 @@ def _is_telling(error: BaseException) -> bool:
         return own
     if (type(error).__module__ + ".").startswith(_TELLING_PACKAGES):
         return True
-    # Without a SQLSTATE it is the client library's own word about a connection.
+    # Without a SQLSTATE it is the client library's own message about a connection.
     return isinstance(error, (*TELLING, psycopg2.OperationalError, django.db.OperationalError))
 
 
@@ -179,7 +180,7 @@ def _sqlstate(error: BaseException) -> str | None:
 
 
 def _names(error: BaseException) -> str:
-    """The table and the constraint that it is about, which are ours to name."""
+    """The table and the constraint that the error is about; their names are ours, so they may be shown."""
     for one in _chain(error):
         diagnosis = getattr(one, "diag", None)
         words = [getattr(diagnosis, name, None) for name in ("table_name", "column_name", "constraint_name")]

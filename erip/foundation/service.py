@@ -7,10 +7,10 @@ ends all the same (something raised SystemExit, or the interpreter is out of mem
 probes of the process fail.
 
 A service that is only needed now and then is given `needed`: it ends when it was not needed for a while, and `start`
-begins it again. Anyone who needs it says so first (puts work where `needed` sees it) and calls `start` afterwards,
-never while it holds a lock that `needed` takes.
+begins it again. A caller that needs it first puts work where `needed` sees it and then calls `start`, never while
+holding a lock that `needed` takes.
 
-After a fork no thread goes on in the child. Every service is then as it was before its first `start`.
+No thread survives a fork in the child. There, every service is as it was before its first `start`.
 """
 
 import os
@@ -23,9 +23,9 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-#: seconds to wait after a failed turn: at first, and at the most; doubled in between
+#: seconds to wait after a failed turn: the first wait and the longest; it doubles in between
 BACK_OFF = (0.2, 5.0)
-#: seconds in which a thread that is stopped ends, unless its turn takes longer
+#: seconds within which a stopped thread ends, unless its turn takes longer
 STOPS_WITHIN = 5.0
 
 
@@ -41,12 +41,12 @@ class Service:
     """A turn that is taken again and again. `start` and `stop` may be called from any thread, more than once.
 
     name: of the thread, and in logs.
-    turn: takes no arguments; what it returns is not looked at.
+    turn: takes no arguments; its return value is ignored.
     every: seconds between two turns; 0: the turn itself waits for what it works on.
     delay: whether the first turn, too, comes only after `every`.
     back_off: seconds after a failed turn, (first, most).
     expected: whether an error is an outage that the service sits out: it is logged in one line, without a traceback.
-    begin: is called in the thread before the first turn; clean: after each failed turn, and before the thread ends.
+    begin: called in the thread before the first turn. clean: called after each failed turn, and before the thread ends.
     needed: None: the service runs until it is stopped. Otherwise it also ends after `lingers` seconds of False.
     """
 
@@ -87,7 +87,7 @@ class Service:
     # --- for others
 
     def start(self) -> "Service":
-        """Have it run, if it does not yet."""
+        """Start the service unless it is running."""
         if self._thread is not None and self._needed is None and not self._stopping.is_set():
             return self
         with self._lock:
@@ -95,13 +95,14 @@ class Service:
                 self._stopping.clear()
                 self._woken.clear()
                 thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                # Only then is it ours: a process that may have no more threads can try again later.
+                # Recorded only now that the thread runs: a process that has reached its limit of threads can try again
+                # later.
                 thread.start()
                 self._thread = thread
         return self
 
     def stop(self, seconds: float | None = STOPS_WITHIN) -> bool:
-        """End it after the turn under way; wait for that, at most `seconds`. Returns whether it has ended.
+        """End it after the current turn; wait for that, at most `seconds`. Returns whether it has ended.
 
         seconds: 0: do not wait; None: as long as it takes.
         """
@@ -151,7 +152,7 @@ class Service:
         return woken
 
     def forget_wakes(self) -> None:
-        """Call it before looking for work: a `wake` from before is answered by that look."""
+        """Call this before looking for work: that look answers every earlier `wake`."""
         if not self._stopping.is_set():
             self._woken.clear()
 
@@ -218,7 +219,7 @@ class Service:
 
 
 def once(name: str, function: Callable[[], object]) -> threading.Thread:
-    """Call a function one time in a daemon thread of its own. An exception is logged with its traceback."""
+    """Call a function once in a daemon thread of its own. An exception is logged with its traceback."""
 
     def run() -> None:
         try:

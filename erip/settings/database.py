@@ -7,13 +7,13 @@ from .declared import Declarations
 _env = Declarations("Database")
 
 # --- how many connections -------------------------------------------------------------------------------
-# Of the whole deployment, divided over its processes (web workers, Celery workers, leaders).
+# For the whole deployment, divided over its processes (web workers, Celery workers, leaders).
 ERIP_PROCESSES = _env.whole(
     "ERIP_PROCESSES", 5, "Processes of one host that share the connections of ERIP_DB_MIN and ERIP_DB_MAX."
 )
 ERIP_DB_MIN = _env.whole("ERIP_DB_MIN", 20, "Connections to PostgreSQL that are kept open, over all processes.")
 ERIP_DB_MAX = _env.whole("ERIP_DB_MAX", 200, "Connections to PostgreSQL at the most, over all processes.")
-# Of one process; these win: kept open, and opened beyond that while there is need.
+# For one process; these take precedence: connections kept open, and further ones opened while they are needed.
 ERIP_DB_POOL_SIZE = _env.whole(
     "ERIP_DB_POOL_SIZE",
     max(1, ERIP_DB_MIN // max(1, ERIP_PROCESSES)),
@@ -40,13 +40,13 @@ ERIP_DB_LEAK_AFTER = _env.number(
 ERIP_DB_PREPARE = _env.flag(
     "ERIP_DB_PREPARE", True, "False behind a pooler that gives each transaction another connection."
 )
-# Past the pooler, for what belongs to a session: LISTEN, and the leader's advisory lock. Empty: DATABASE_URL.
+# Bypasses the pooler, for what belongs to a session: LISTEN, and the leader's advisory lock. Empty: DATABASE_URL.
 ERIP_DB_DIRECT_URL = _env.text(
     "ERIP_DB_DIRECT_URL", "", "PostgreSQL's own address, behind PgBouncer in transaction mode.", secret=True
 )
 
 # --- deadlines ------------------------------------------------------------------------------------------
-# 0 is no limit. They are PostgreSQL's own of these names.
+# 0 is no limit. They are PostgreSQL's settings of the same names.
 ERIP_DB_STATEMENT_TIMEOUT = _env.number("ERIP_DB_STATEMENT_TIMEOUT", 10.0, "Seconds that a statement may take.")
 ERIP_DB_LOCK_TIMEOUT = _env.number("ERIP_DB_LOCK_TIMEOUT", 3.0, "Seconds that a statement may wait for a lock.")
 ERIP_DB_IDLE_TRANSACTION_TIMEOUT = _env.number(
@@ -64,7 +64,7 @@ ERIP_DB_CONNECT_TIMEOUT = _env.whole(
 ERIP_DB_TCP_USER_TIMEOUT = _env.number(
     "ERIP_DB_TCP_USER_TIMEOUT", 5.0, "Seconds after which unacknowledged data ends a connection."
 )
-# After so long without any answer the server is asked, on a new connection, whether it still answers.
+# After this time without any answer the server is asked, on a new connection, whether it still answers.
 ERIP_DB_HUNG_AFTER = _env.number(
     "ERIP_DB_HUNG_AFTER", 1.5, "Seconds after which a server that answers nobody is given up."
 )
@@ -93,7 +93,8 @@ ERIP_REPLICA_URLS: list[str] = _env.items(
 )
 ERIP_REPLICA_POLICY = _env.text("ERIP_REPLICA_POLICY", "round-robin", "`round-robin` or `least-lag`.")
 ERIP_REPLICA_MAX_LAG = _env.number("ERIP_REPLICA_MAX_LAG", 30.0, "Seconds that a replica may be behind.")
-# `token`: only who says what it has seen (or has a session) reads from a replica. `all`: everybody.
+# `token`: only callers that send a token of what they have seen (or have a session) read from a replica. `all`: every
+# caller.
 ERIP_REPLICA_READS = _env.text(
     "ERIP_REPLICA_READS",
     "token",
@@ -115,7 +116,7 @@ def _database(url: dict[str, Any], application_name: str, *, limits: bool = True
     defaults: dict[str, Any] = {
         "connect_timeout": ERIP_DB_CONNECT_TIMEOUT,
         "application_name": application_name,
-        # A peer that vanished while we wait for its answer is noticed in 5 s; one that takes nothing any more as well.
+        # A peer that vanished while we wait for its answer is noticed in 5 s; so is one that accepts no data any more.
         "keepalives_idle": 2,
         "keepalives_interval": 1,
         "keepalives_count": 3,
@@ -153,5 +154,5 @@ for _alias, _url in zip(ERIP_REPLICAS, ERIP_REPLICA_URLS, strict=True):
         "TEST": {"MIRROR": "default"},
     }
 DATABASE_ROUTERS = ["erip.foundation.db.router.Router"]
-# For base.py, first of those that touch the database.
+# For base.py: the first of the middlewares that touch the database.
 DATABASE_MIDDLEWARE = ["erip.foundation.db.middleware.Consistency"]

@@ -1,10 +1,10 @@
-"""How a setting is declared: its name, type, default and meaning in one place, from which the reference is made.
+"""How a setting is declared: its name, type, default and meaning in one place, from which the reference is generated.
 
     env = Declarations("Workers")
     ERIP_WORKER_THREADS = env.whole("ERIP_WORKER_THREADS", 16, "Threads of one worker that run steps.")
 
-Values come from the environment. A value that cannot be read is noted, the default stands in, and `check` raises
-ImproperlyConfigured with everything that was noted: all at once, each with its name.
+Values come from the environment. If a value cannot be read, that is recorded and the default is used. `check` then
+raises ImproperlyConfigured with all such faults at once, each with its name.
 """
 
 import math
@@ -23,7 +23,7 @@ class Declared:
     """One setting.
 
     kind: text, whole number, number, yes or no, list, URL.
-    default: as a reader writes it; "" where there is none.
+    default: as a user would write it; "" if there is none.
     secret: its value is never shown.
     """
 
@@ -45,7 +45,7 @@ _PARSED: dict[str, Callable[[str], Any]] = {
     "database URL": environ.Env.db_url_config,
     "e-mail URL": environ.Env.email_url_config,
 }
-# Mail where no server is named; the library's own default prints it, and what is printed ends up in a log.
+# For mail when no server is named; the library's own default prints it, and printed mail ends up in a log.
 environ.Env.EMAIL_SCHEMES["nomail"] = "erip.foundation.outbound.nomail.NoMail"
 
 
@@ -56,7 +56,7 @@ class Declarations:
         self.section = section
 
     def text(self, name: str, default: str, about: str, *, shown: str | None = None, secret: bool = False) -> str:
-        """shown: what the reference says in place of the default."""
+        """shown: the text for the reference in place of the default."""
         return self._read(_environment.str, name, "text", default, about, shown, secret)  # type: ignore[no-any-return]
 
     def whole(self, name: str, default: _Optional, about: str, *, shown: str | None = None) -> _Optional:
@@ -79,7 +79,7 @@ class Declarations:
         return self._read(_environment.db_url, name, "database URL", default, about, shown, secret=True)  # type: ignore[no-any-return]
 
     def database_of(self, name: str, url: str) -> dict[str, Any]:
-        """What Django needs to know of the database of this URL, which came from the setting `name`."""
+        """Django's configuration for the database at this URL, which came from the setting `name`."""
         try:
             return environ.Env.db_url_config(url)  # type: ignore[no-any-return]
         except (ValueError, ImproperlyConfigured):
@@ -87,7 +87,7 @@ class Declarations:
             return environ.Env.db_url_config("postgres://127.0.0.1/erip")  # type: ignore[no-any-return]
 
     def mention(self, name: str, kind: str, default: str, about: str, *, secret: bool = False) -> None:
-        """A variable that is read elsewhere: by the local stack, gunicorn or a probe, which know no Django."""
+        """A variable that is read elsewhere: by the local stack, gunicorn or a probe, which do not load Django."""
         DECLARED[name] = Declared(name, self.section, kind, default, about, secret)
 
     def _read(

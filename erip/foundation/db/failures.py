@@ -1,9 +1,9 @@
-"""What a database error means for anyone who got it. By SQLSTATE: Django's class of an error says too little.
+"""What a database error means for the code that got it, judged by SQLSTATE: Django's error classes say too little.
 
 Note [By SQLSTATE]
 A primary that was demoted answers a write with 25006, which psycopg2 and Django raise as InternalError, a class that
 also stands for corrupted data. A statement that took too long (57014) and a server that shuts down (57P01) are both
-OperationalErrors. So nobody who retries looks at the class.
+OperationalErrors. So code that retries does not look at the class.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ import psycopg2
 ERRORS = (django.db.Error, psycopg2.Error)
 
 READ_ONLY = "25006"
-#: of the client's or the server's surroundings: away, starting, full, too slow, or hung up
+#: errors of the client's or the server's environment: away, starting, full, too slow, or disconnected
 _SURROUNDINGS = (
     django.db.OperationalError,
     django.db.InterfaceError,
@@ -27,12 +27,12 @@ _ROLLED_BACK = frozenset(
     {
         "40001",  # serialization failure, or a replica that had to cancel the query
         "40P01",  # deadlock
-        "55P03",  # a lock was not to be had in time
+        "55P03",  # a lock could not be taken in time
         READ_ONLY,
         "53300",  # too many connections
     }
 )
-#: the connection is gone with it
+#: the connection is gone as well
 _ENDED = frozenset(
     {
         "57P01",  # shut down, or ended by an administrator
@@ -42,7 +42,7 @@ _ENDED = frozenset(
         "25P03",  # idle in a transaction for too long
     }
 )
-#: libpq's own words for errors of connecting that no second try fixes; they carry no SQLSTATE
+#: libpq's messages for connection errors that no second try fixes; they carry no SQLSTATE
 _HOPELESS = ("password authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied")
 
 
@@ -59,7 +59,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether this server takes no writes: it is no primary, or not any more."""
+    """Whether this server takes no writes: it is not a primary, or no longer one."""
     return sqlstate(error) == READ_ONLY
 
 
@@ -75,7 +75,7 @@ def is_connection_lost(error: BaseException) -> bool:
         return "connection" in str(error)
     if isinstance(error, psycopg2.OperationalError | django.db.OperationalError):
         return not any(words in str(error) for words in _HOPELESS)
-    # What libpq says of a socket that was shut under it.
+    # libpq's message for a socket that was shut down under it.
     return isinstance(error, psycopg2.DatabaseError | django.db.DatabaseError) and "no message from the" in str(error)
 
 
@@ -88,14 +88,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def must_drop(error: BaseException) -> bool:
-    """Whether the connection must not be used again: it is broken, or leads to a server that is no primary."""
+    """Whether the connection must not be used again: it is broken, or leads to a server that is not a primary."""
     return is_connection_lost(error) or is_read_only(error)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether PostgreSQL is away, busy, full, or no primary at the moment: what runs in the background sits it out.
+    """Whether PostgreSQL is away, busy, full, or not a primary at the moment; background work waits until this passes.
 
-    More than `is_transient`: a statement that took too long counts, which a request would not run again.
+    Wider than `is_transient`: it includes a statement that took too long, which a request would not run again.
     """
     return isinstance(error, _SURROUNDINGS) or (isinstance(error, ERRORS) and is_transient(error))
 
@@ -106,10 +106,10 @@ def is_unfit(error: BaseException) -> bool:
 
 
 def said(error: BaseException) -> str:
-    """What may be said of an error to those who use ERIP, and kept where they read it.
+    """The text about an error that users of ERIP may see, and that may be stored where they read it.
 
     PostgreSQL's own words hold statements, names of columns and the values of others. They stay where they were raised:
-    of its errors the SQLSTATE is reported, and what that means. Of any other error its text.
+    for PostgreSQL's errors only the SQLSTATE and its meaning are reported, for any other error its text.
     """
     if not any(isinstance(each, psycopg2.Error | django.db.Error) for each in _chain(error)):
         return str(error).strip() or type(error).__name__
@@ -120,7 +120,7 @@ def said(error: BaseException) -> str:
     return f"{meaning} (SQLSTATE {code})"
 
 
-#: by the beginning of the SQLSTATE; the first holds
+#: by the beginning of the SQLSTATE; the first match applies
 _MEANINGS = (
     ("22021", "it holds a character that the database cannot keep"),
     ("22P05", "it holds a character that the database cannot keep"),

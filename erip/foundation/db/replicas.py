@@ -1,11 +1,12 @@
-"""The replicas, and which of them are in rotation: a thread for each asks it once a second.
+"""The replicas, and which of them are in rotation: one thread per replica checks it once a second.
 
 Note [In rotation]
 A replica is in rotation while it answers, streams from a primary and is no more than ERIP_REPLICA_MAX_LAG seconds
-behind. `now() - pg_last_xact_replay_timestamp()` alone would take every replica of an idle primary for one that lags;
-so one that has replayed all that it received does not lag. That alone would take a replica that has lost its primary
-for one without lag; so it must be `streaming`. An ordinary role sees that only with pg_monitor (or pg_read_all_stats).
-A replica that was promoted, or an address that leads to the primary when no replica is left, is in rotation too.
+behind. `now() - pg_last_xact_replay_timestamp()` alone would count every replica of an idle primary as lagging, so a
+replica that has replayed all that it received does not lag. That rule alone would count a replica that has lost its
+primary as up to date, so it must also be `streaming`. An ordinary role sees that only with pg_monitor (or
+pg_read_all_stats). A replica that was promoted, or an address that leads to the primary when no replica is left, is in
+rotation too.
 """
 
 import os
@@ -24,9 +25,9 @@ from erip.foundation.service import Service
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks
+#: seconds between two checks
 EVERY = 1.0
-#: seconds that a replica has for its answer
+#: seconds a replica has to answer
 WITHIN = 1.5
 
 _LOOK = """
@@ -39,7 +40,7 @@ SELECT pg_is_in_recovery(),
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was found at the last look."""
+    """The result of the last check."""
 
     reachable: bool = False
     in_rotation: bool = False
@@ -61,13 +62,13 @@ class Replica:
         self._service.start()
 
     def known(self) -> State:
-        """What was found last; waits for the first look, at most as long as that has."""
+        """The last result; waits for the first check, at most as long as that check may take."""
         if not self._looked.is_set():
             self._looked.wait(WITHIN)
         return self.state
 
     def failed(self, error: BaseException) -> None:
-        """A read has failed there: out of rotation until the next look finds it well."""
+        """A read has failed there: out of rotation until the next check finds it healthy."""
         self._found(State(why=_first_line(error)))
         self._service.wake()
 
@@ -150,7 +151,7 @@ class Fleet:
         self._replicas[alias].failed(error)
 
     def forget(self) -> None:
-        """Begin anew at the next use."""
+        """Start again at the next use."""
         with self._lock:
             replicas, self._replicas = self._replicas, {}
         for replica in replicas.values():
@@ -173,7 +174,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _after_fork() -> None:
-    """The threads are the parent's, and so are their connections, which are not closed."""
+    """The threads and their connections belong to the parent, so the connections are not closed."""
     global _inherited
     _inherited = (*_inherited, fleet._replicas)
     fleet.__init__()  # type: ignore[misc]  # imported by name elsewhere

@@ -1,15 +1,16 @@
-"""Who is calling: the client's own address, not that of the proxy in front of us.
+"""The client's own address, not that of the proxy in front of us.
 
 Note [Client address]
 A proxy appends the address that it saw to `X-Forwarded-For`; everything to the left of that came with the request, and
-anybody may have written it. So the header is read from the right, beginning with the peer of the connection, and for as
-long as the address just read is one of ERIP_TRUSTED_PROXIES. The first one that is not trusted is the client. Nothing
-is trusted by default: then the peer is the client, and the header is ignored.
+may be forged. So the addresses are read from right to left, beginning with the peer of the connection, as long as the
+address just read is one of ERIP_TRUSTED_PROXIES. The first address that is not trusted is the client. Nothing is
+trusted by
+default: then the peer is the client, and the header is ignored.
 
 `TrueClient` puts what it found into `scope["client"]`, from where Django takes REMOTE_ADDR, so whatever looks there is
-right as well. `client_address` is for everybody who wants to know; `address_group` is what limits are counted by. Where
-proxies are named, `X-Forwarded-Proto` is believed from them alone; where none are, from everybody, as before there was
-that setting: otherwise a platform behind TLS would send all its browsers in a circle.
+right as well. Other code calls `client_address`; limits are counted by `address_group`. If proxies are named,
+`X-Forwarded-Proto` is believed from them alone. If none are named, it is believed from every client, as it was before
+that setting existed: otherwise a platform behind TLS would redirect its browsers in a loop.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -25,13 +26,13 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Scope = MutableMapping[str, Any]
 
-#: what a client is called whose address nobody knows: a socket in the file system has none
+#: the name of a client without a known address, such as one on a Unix socket
 UNKNOWN = ""
-#: the key of an ASGI scope whose `client` is the client's own address already
+#: marks an ASGI scope whose `client` is already the client's own address
 _KEY = "erip.client"
-#: one side of IPv6 is a /64 at least: anyone who has one address of it has all
+#: one site of IPv6 is at least a /64: a client that has one address of it has all of them
 _IPV6_SITE = 64
-#: longer chains of proxies than anybody has; what is to the left is not read
+#: more proxies than any real chain has; entries further to the left are not read
 _LONGEST_CHAIN = 32
 
 
@@ -45,11 +46,11 @@ class TrueClient:
         if scope["type"] in ("http", "websocket"):
             address = _of_scope(scope)
             peer = scope.get("client")
-            # The port is the proxy's own unless there is none in between.
+            # If a proxy is in between, the port is the proxy's own.
             port = peer[1] if peer and _canonical(peer[0]) == address else 0
             scope = {**scope, "client": (address, port) if address else peer, _KEY: address}
             if settings.ERIP_TRUSTED_PROXIES and not (peer and is_trusted(peer[0])):
-                # Whether it came over TLS is for proxies to say, too.
+                # Only proxies may say whether it came over TLS, too.
                 scope["headers"] = [each for each in scope["headers"] if each[0] != b"x-forwarded-proto"]
         await self.app(scope, receive, send)
 
@@ -57,7 +58,7 @@ class TrueClient:
 def client_address(request: HttpRequest | Scope) -> str:
     """The address of the client that sent a Django request or an ASGI scope, in its canonical form.
 
-    IPv4 that arrives as IPv6 (`::ffff:192.0.2.1`) is IPv4. "" when there is none to know.
+    IPv4 that arrives as IPv6 (`::ffff:192.0.2.1`) is IPv4. "" if the address is unknown.
     """
     if not isinstance(request, HttpRequest):
         return _of_scope(request)
@@ -69,7 +70,8 @@ def client_address(request: HttpRequest | Scope) -> str:
 
 
 def address_group(address: str) -> str:
-    """By what limits are counted: an IPv4 address itself, of IPv6 the /64 that one customer has at least."""
+    """The key under which limits are counted: an IPv4 address itself, or the /64 of an IPv6 address, the least that one
+    customer has."""
     found = _parse(address)
     if isinstance(found, IPv6Address):
         return str(IPv6Network((int(found), _IPV6_SITE), strict=False))
@@ -85,7 +87,7 @@ def is_trusted(address: str) -> bool:
 def resolve(peer: str, forwarded: Iterable[str]) -> str:
     """The client behind the connection from `peer`, whose X-Forwarded-For headers are `forwarded`, in their order.
 
-    See Note [Client address]. An entry that is no address ends the walk: anyone who wrote it is the last one known.
+    See Note [Client address]. An entry that is no address ends the walk: the peer that wrote it is the last one known.
     """
     address = _parse(peer)
     if address is None:
@@ -124,7 +126,7 @@ def _canonical(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Address | None:
-    """An address as proxies write it: with a port or without, IPv6 in brackets or not, a zone cut off."""
+    """An address as proxies write it: with or without a port, with or without brackets for IPv6; a zone is cut off."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

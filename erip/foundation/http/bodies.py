@@ -1,9 +1,10 @@
-"""Reads the body of a request: within a limit, no slower than a pace, and within the memory that there is for bodies.
+"""Reads the body of a request: within a limit, no slower than a pace, and within the memory available for bodies.
 
 Note [The pace of a body]
-Anyone who sends one byte a second keeps a request open for as long as it likes, and costs itself nothing. So a body has
-some seconds to begin in, and must then arrive at a rate, counted from its start; and it has a longest time. What falls
-behind is ended with 408. The rate is far below that of a slow telephone, and far above that of a client that drips.
+A client that sends one byte a second could keep a request open for as long as it likes, at no cost to itself. So a body
+has some seconds to begin, must then arrive at a minimum rate, counted from its start, and has a maximum time. A body
+that falls behind is ended with 408. The rate is far below that of a slow telephone, and far above that of a client that
+deliberately sends slowly.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class ClientLeft(Exception):
 class Pace:
     """How fast a body must come in: see Note [The pace of a body].
 
-    grace: seconds for which nothing has to come
+    grace: seconds in which nothing has to arrive
     rate: bytes a second after that
     longest: seconds that it may take in all
     """
@@ -57,13 +58,13 @@ class Pace:
 
 
 class Memory:
-    """The bytes that all bodies of a process may hold at once, and one holder of them half as many.
+    """The bytes that all bodies of a process may hold at once; one holder may have half of them.
 
-    A small body always has room, whatever the large ones hold; it counts all the same. For one event loop: nothing here
+    A small body always has room, whatever the large ones hold, but it counts as well. For one event loop: nothing here
     is locked.
     """
 
-    #: bytes; as many as there may be connections of them are fewer than what large bodies may hold
+    #: bytes of a small body; even one on every connection together take less than the large bodies may hold
     SMALL = 16 * 1024
 
     def __init__(self, total: int) -> None:
@@ -73,7 +74,7 @@ class Memory:
 
     @contextmanager
     def share(self, holder: str) -> "Iterator[Share]":
-        """What `holder` takes in this block, given back at its end."""
+        """The memory that `holder` takes in this block; it is given back at the end."""
         share = Share(self, holder)
         try:
             yield share
@@ -96,7 +97,7 @@ class Memory:
 
 
 class Share:
-    """What one request holds of the memory."""
+    """The part of the memory that one request holds."""
 
     __slots__ = ("_holder", "_memory", "bytes")
 
@@ -130,7 +131,7 @@ async def read_body(
 
     limit: bytes that it may have
     share: takes what is read
-    crowd: where the client has to have a place, and which `group` it belongs to; None: it is known
+    crowd: the crowd in which the client needs a place, as one of `group`; None: the client needs none
 
     Raises BodyRefused and ClientLeft.
     """
@@ -150,7 +151,7 @@ async def read_body(
 
 
 class _Reading:
-    """When one body has to have come in."""
+    """The time by which one body must have arrived."""
 
     __slots__ = ("_began", "_ended", "_pace", "_timeout")
 
@@ -165,7 +166,7 @@ class _Reading:
             self._timeout.reschedule(self._began + self._pace.due(received))
 
     def end(self) -> None:
-        """Now, whatever has come in."""
+        """The time is up now, however much has arrived."""
         self._ended = True
         if not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time())
@@ -185,6 +186,6 @@ async def _read(receive: Receive, limit: int, share: Share, reading: _Reading) -
         received += len(piece)
         pieces.append(piece)
         if not message.get("more_body", False):
-            # As it came in, it is not copied.
+            # A body that arrived in one piece is not copied.
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         reading.progress(received)

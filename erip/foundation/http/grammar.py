@@ -23,7 +23,7 @@ _SF_PARAMETERS = re.compile(
     rf"|[A-Za-z*][{_TCHARS}:/]*"
     r"|:[A-Za-z0-9+/=]*:|\?[01]))?)*"
 )
-#: what stands bare where a string is asked for: printable ASCII without what would end or quote it
+#: a string without its quotes: printable ASCII without the characters that would end or quote it
 _BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")
 _DELTA_SECONDS = re.compile(r"[0-9]+")
 
@@ -55,7 +55,7 @@ class Preference:
 
 
 def media_type(text: str) -> MediaType:
-    """A `Content-Type`. Raises Malformed; also for a parameter that is there twice, which readers take differently."""
+    """A `Content-Type`. Raises Malformed, also for a duplicate parameter, which readers interpret differently."""
     at = _Reader(text.strip(" \t"))
     type_ = at.token()
     if not at.take("/"):
@@ -68,7 +68,7 @@ def media_type(text: str) -> MediaType:
             raise Malformed("must be a media type and its parameters, with a semicolon before each")
         at.space()
         if at.ended or at.next == ";":
-            continue  # an empty parameter, which the grammar has
+            continue  # an empty parameter, which the grammar allows
         name = at.token().lower()
         if not at.take("="):
             raise Malformed(f'has the parameter "{name}" without a value')
@@ -125,7 +125,7 @@ def delta_seconds(text: str) -> int | None:
 
 
 def tokens(text: str) -> list[str]:
-    """A list of tokens in lower case, as `Content-Encoding` is one (RFC 9110, sections 5.6.1 and 8.4): in its order,
+    """A list of tokens, such as `Content-Encoding` (RFC 9110, sections 5.6.1 and 8.4), in lower case and in order,
     without empty members. Raises Malformed."""
     found = []
     for member in text.split(","):
@@ -137,9 +137,9 @@ def tokens(text: str) -> list[str]:
 
 
 def string_or_bare(text: str) -> str:
-    """The value of a field that is a string of structured fields (RFC 8941, section 3.3.3).
+    """The value of a field that is a structured-field string (RFC 8941, section 3.3.3).
 
-    Many clients send the same text without quotes, which is read too. Parameters are left out. Raises Malformed.
+    Many clients send the same text without quotes, which is accepted too. Parameters are left out. Raises Malformed.
     """
     text = text.strip(" ")
     if text.startswith('"'):
@@ -156,7 +156,7 @@ def string_or_bare(text: str) -> str:
 
 
 class _Reader:
-    """A text and how far it was read."""
+    """A text and the position up to which it was read."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -171,7 +171,7 @@ class _Reader:
         return self._text[self._at]
 
     def take(self, character: str) -> bool:
-        """Whether `character` comes next; it is read then."""
+        """Whether `character` comes next; if so, it is consumed."""
         if self.ended or self.next != character:
             return False
         self._at += 1
@@ -209,7 +209,7 @@ class _Reader:
         return self.word()
 
     def skip_member(self) -> None:
-        """On to the next comma that stands outside of quotes."""
+        """Move to the next comma outside quotes."""
         while not self.ended and self.next != ",":
             quoted = _QUOTED.match(self._text, self._at)
             if quoted is None and self.next == '"':

@@ -102,9 +102,7 @@ class Problem:
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """REST framework's hook. None (the error is raised on, and answered as 500) only for what is not
-    foreseen.
-    """
+    """REST framework's hook. None only for an unforeseen error, which is raised again and answered as 500."""
     problem = problem_of(error)
     if problem is None:
         return None
@@ -141,7 +139,7 @@ def problem_of(error: Exception) -> Problem | None:
             {"Retry-After": f"{math.ceil(getattr(error, 'retry_after', 2))}"},
         )
     if is_unfit(error):
-        # Anyone who reads the request should have refused it; the caller cannot be helped by a 500.
+        # The code that read the request should have refused it; a 500 does not help the caller.
         return Problem(422, "cannot-be-kept", f"The request cannot be kept: {said(error)}.")
     return None
 
@@ -169,7 +167,7 @@ def page_not_found(request: HttpRequest) -> HttpResponse:
 
 
 def failure() -> Problem:
-    """What is said of an error that nobody foresaw."""
+    """The answer to an unforeseen error."""
     return Problem(500, "internal-error", "ERIP failed to answer; the failure was logged.")
 
 

@@ -1,8 +1,8 @@
-"""One signed POST, as Standard Webhooks has it (https://www.standardwebhooks.com), to an address that was checked.
+"""One signed POST, as Standard Webhooks defines it (https://www.standardwebhooks.com), to an address that was checked.
 
-The name is resolved once and the connection goes to that address; TLS (SNI, certificate) and the Host header keep the
-name. Redirects are not followed, proxies are not used, the answer is read up to a bound, and one deadline holds for all
-of it, however slowly the other side drips.
+The name is resolved once and the connection goes to that address; TLS (SNI, certificate) and the Host header use the
+name. Redirects are not followed, proxies are not used, the answer is read up to a bound, and one deadline covers all of
+it, however slowly the other side sends.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Target:
 
     @classmethod
     def of(cls, url: str, *, allow_private: bool) -> "Target":
-        """Raises Refused for a URL that is not called."""
+        """Raises Refused for a URL that must not be called."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -103,8 +103,8 @@ def post(
 ) -> str:
     """Deliver. Returns the status line. Raises Refused, Unresolved or DeliveryFailed.
 
-    now: aware, the signature's time. message_id: the same at every attempt; receivers go by it.
-    secret: of several, each signs: while a secret is exchanged, receivers take either.
+    now: aware, the signature's time. message_id: the same at every attempt; receivers recognise repeats by it.
+    secret: if there are several, each signs: while a secret is being replaced, receivers accept either.
     """
     target = Target.of(url, allow_private=allow_private)
     address = permitted(target.host, target.port, allow_private=allow_private, resolver=resolver)
@@ -163,7 +163,7 @@ def _retry_after(value: str | None, now: datetime) -> float | None:
 
 @contextlib.contextmanager
 def _deadline(seconds: float) -> Iterator[Callable[[socket.socket], None]]:
-    """Shuts every registered socket when the time is up: a socket's own timeout starts anew with each byte."""
+    """Shuts every registered socket when the time is up, because a socket's own timeout starts again with each byte."""
     sockets: list[socket.socket] = []
     over = threading.Event()
 

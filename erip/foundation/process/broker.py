@@ -27,7 +27,7 @@ class _LooksFirst:
     """Mixed into kombu's channels: what comes in is read as Note [Messages] says, and never ends the worker."""
 
     def _brpop_read(self, **options: Any) -> bool:
-        """As kombu's, but for what becomes of the message. Raises Empty, and connection errors."""
+        """Like kombu's, except for how the message is handled. Raises Empty, and connection errors."""
         try:
             try:
                 found = self.client.parse_response(self.client.connection, "BRPOP", **options)  # type: ignore[attr-defined]
@@ -58,7 +58,7 @@ class _LooksFirst:
         except (*self.connection_errors, *self.channel_errors):  # type: ignore[attr-defined]
             raise
         except Exception:
-            # The message is one that ERIP made: the fault is ours. The work is found without it.
+            # ERIP itself made this message, so the fault is ours. The work is found without it.
             log.exception("message_failed", queue=queue)
         return True
 
@@ -93,7 +93,7 @@ class _LooksFirst:
             super()._queue_bind(exchange, *arguments)  # type: ignore[misc]
 
     def get_table(self, exchange: str) -> list[tuple[str, ...]]:
-        """The bindings, without what is none."""
+        """The bindings, without entries that are not bindings."""
         return [binding for binding in super().get_table(exchange) if len(binding) == 3]  # type: ignore[misc]
 
 
@@ -109,12 +109,12 @@ class _SurvivesCollect:
         if connection is None or getattr(connection, "client", None) is None:
             raise RedisConnectionError("the connection was closed")
         parameters = super()._connparams(asynchronous)  # type: ignore[misc]
-        # redis-py's default is several tries with rests between, each as long as a timeout: seen from the consumer, one
-        # try to reach a frozen master would take the better part of a minute. Those who call try again themselves.
+        # redis-py's default is several tries with rests between, each as long as a timeout: for the consumer, one try
+        # to reach a frozen master would take most of a minute. The callers try again themselves.
         return {**parameters, "retry": Retry(NoBackoff(), 0)}
 
     def _brpop_start(self, *arguments: Any, **options: Any) -> Any:
-        """A worker asks for messages: that is what shows that its consumer lives."""
+        """A worker asks for messages, which shows that its consumer is alive."""
         started = super()._brpop_start(*arguments, **options)  # type: ignore[misc]
         if self._in_poll:  # type: ignore[attr-defined]
             pulse.polled()
@@ -154,16 +154,16 @@ def transport_options(url: str, *, master: str, sentinel_password: str) -> dict[
     options: dict[str, Any] = {
         # PostgreSQL is the guarantee: no `unacked` set, no visibility timeout, one round trip in place of three.
         "ack_emulation": False,
-        # Of the queues that have messages the one named first in -Q is served: by default they would take turns.
+        # Serve the first queue of -Q that has messages; by default the queues would take turns.
         "queue_order_strategy": "priority",
-        # By default none: anyone who asks a frozen master would wait for ever. Above the second that BRPOP itself
-        # waits.
+        # By default there is none, and a client of a frozen master would wait for ever. It is longer than the second
+        # that BRPOP itself waits.
         "socket_timeout": 3.0,
         # A host that is gone answers nothing at all.
         "socket_connect_timeout": 1.0,
-        # Finds out about a peer that vanished while nothing was said.
+        # Detects a peer that vanished while the connection was silent.
         "socket_keepalive": True,
-        # Seconds past BRPOP's own second after which a consumer gives its connection up: a frozen master, again.
+        # Seconds, beyond BRPOP's own second, after which a consumer gives up its connection: again for a frozen master.
         "health_check_interval": 2,
     }
     if url.startswith("sentinel"):
@@ -179,7 +179,7 @@ def transport_options(url: str, *, master: str, sentinel_password: str) -> dict[
 
 
 def publisher_options(worker_options: dict[str, Any]) -> dict[str, Any]:
-    """The same for a publisher, which must answer its own caller: about a second, then it gives up."""
+    """The same for a publisher, which must answer its own caller, so it gives up after about a second."""
     return {
         **worker_options,
         "socket_timeout": 1.0,

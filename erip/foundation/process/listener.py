@@ -1,8 +1,8 @@
-"""One LISTEN connection for a whole process, shared by all that wait for announcements.
+"""One LISTEN connection for a whole process, shared by all threads that wait for announcements.
 
-The connection belongs to no pool, to which it would go back listening, and goes past any pooler (`db.direct`). It is
-opened when the first asks for it, and closed when nobody has listened for a while. What is announced while it is down
-is lost: the owner of each `Ear` is called (`gap`), and looks for itself.
+The connection is not pooled, because it would go back to the pool still listening, and it bypasses any pooler
+(`db.direct`). It is opened for the first `Ear`, and closed when nobody has listened for a while. Announcements made
+while it is down are lost: the owner of each `Ear` is called (`gap`), and looks for itself.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from erip.foundation.service import Service
 
 log = structlog.get_logger(__name__)
 
-#: seconds of silence after which the server is asked whether it still lives, and that it has for the answer
+#: seconds of silence after which the server is asked whether it is still alive, and seconds it has to answer
 ASK_AFTER, ANSWER_WITHIN = 5.0, 2.0
-#: seconds that an ear which is not needed stays open, and that the connection does when there is none
+#: seconds for which an unneeded ear stays open, and for which the connection stays open without any ear
 EAR_LINGERS, LINGER = 5.0, 1.0
-#: seconds before a connection that was lost is opened again: at first, and at the most
+#: seconds before a lost connection is opened again: the first wait and the longest
 BACK_OFF = (0.2, 1.0)
 
 
@@ -50,7 +50,7 @@ class Ear:
         self.needed_at = time.monotonic()
         self.is_open = True
         self._listens = threading.Event()
-        #: on the monotonic clock: since when it has heard everything; None while it does not listen
+        #: the time on the monotonic clock since which it has heard everything; None while it does not listen
         self.since: float | None = None
 
     def wait_until_it_listens(self, seconds: float) -> bool:
@@ -69,11 +69,11 @@ class Ear:
 
 
 def _ignore() -> None:
-    """For those that need not know of gaps."""
+    """For owners that need not know of gaps."""
 
 
 class Listener:
-    """Any thread may ask. What is heard is passed on in the listener's own thread: be quick there."""
+    """Any thread may call it. Announcements are passed on in the listener's own thread, so callbacks must be quick."""
 
     def __init__(self) -> None:
         self._service = Service(
@@ -90,12 +90,12 @@ class Listener:
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._ears: list[Ear] = []
-        #: of the thread alone
+        #: used by the thread alone
         self._raw: Any = None
         self._clock: Clock | None = None
         self._listens_to: set[str] = set()
         self._lived = 0.0
-        #: a byte in it ends the wait for announcements
+        #: a byte written to it ends the wait for announcements
         self._bell, self._knocker = socket.socketpair()
         self._bell.setblocking(False)
         self._knocker.setblocking(False)
@@ -108,12 +108,12 @@ class Listener:
         gap: Callable[[], None] = _ignore,
         needed: Callable[[], bool] | None = None,
     ) -> Ear:
-        """Have `heard` called with the payloads that come in on a channel, in order.
+        """Call `heard` with each payload that arrives on a channel, in order.
 
-        gap: is called whenever something may have been missed before now: at the beginning, and after each loss of the
-            connection. Neither may take long, or raise; what they raise is logged.
-        needed: the ear closes by itself when this has been false for some seconds. Its owner makes it true first, then
-            looks whether the ear `is_open`, and asks for another one if not.
+        gap: called whenever something may have been missed before now: at the beginning, and after each loss of the
+            connection. Neither callback may take long, or raise; what they raise is logged.
+        needed: the ear closes by itself when this has been false for some seconds. Its owner first makes it true, then
+            checks whether the ear `is_open`, and asks for another one if not.
         """
         ear = Ear(self, channel, heard, gap, needed)
         with self._lock:
@@ -139,7 +139,7 @@ class Listener:
         return self._service.native_id
 
     def stop(self) -> None:
-        """Close the connection; it is opened again when somebody asks. For tests, whose databases are dropped."""
+        """Close the connection; it is opened again when it is needed. For tests, whose databases are dropped."""
         with self._lock:
             for ear in self._ears:
                 ear.is_open = False
@@ -155,7 +155,7 @@ class Listener:
             self._clock = watched_clock(self._raw)
             self._lived = time.monotonic()
         self._follow()
-        # What came in together with an answer lies there already.
+        # Notifications that arrived together with an answer are there already.
         readable, _, _ = select.select([self._raw, self._bell], [], [], 0.0 if self._raw.notifies else 1.0)
         if self._bell in readable:
             with contextlib.suppress(OSError):
@@ -169,7 +169,7 @@ class Listener:
         self._pass_on()
 
     def _follow(self) -> None:
-        """LISTEN and UNLISTEN as the ears ask for."""
+        """LISTEN and UNLISTEN as the ears require."""
         now = time.monotonic()
         with self._lock:
             for ear in list(self._ears):
@@ -178,7 +178,7 @@ class Listener:
                 elif now - ear.needed_at > EAR_LINGERS:
                     ear.is_open = False
                     if ear.needed():
-                        # Somebody came meanwhile, and saw it open.
+                        # Its owner came meanwhile, and saw the ear open.
                         ear.is_open, ear.needed_at = True, now
                     else:
                         self._ears.remove(ear)
@@ -222,7 +222,7 @@ class Listener:
             log.exception("announcement_lost", channel=ear.channel)
 
     def _close(self) -> None:
-        """After an error, and at the end: nobody hears anything any more."""
+        """After an error, and at the end: no ear hears anything any more."""
         raw, self._raw = self._raw, None
         self._listens_to = set()
         with self._lock:

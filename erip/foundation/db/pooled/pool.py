@@ -129,8 +129,8 @@ class Pool:
     def checkout(self, owner: Any, *, patience: float, kept: bool = False) -> Checkout:
         """A live connection. Raises PoolExhausted, CircuitOpen, psycopg2.Error.
 
-        owner: the wrapper that gets it. patience: seconds to wait for a database that may be failing over. kept: its
-        thread holds it for as long as it lives.
+        owner: the wrapper that gets it. patience: seconds to wait for a database that may be failing over.
+        kept: its thread holds it for as long as it lives.
         """
         began = time.monotonic()
         if self.breaker.is_open and not self._spare():

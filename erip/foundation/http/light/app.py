@@ -18,7 +18,7 @@ from erip.foundation.http.light.threads import in_thread
 from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope, Send, replay
 from erip.foundation.http.problems import Problem, failure, problem_of
 
-#: whose the value of an Authorization header is
+#: returns the caller to whom the value of an Authorization header belongs
 Authenticate = Callable[[bytes], Caller | None]
 
 log = structlog.get_logger(__name__)
@@ -28,8 +28,8 @@ class Light:
     """Stands in front of `app`, and behind `Door`."""
 
     def __init__(self, app: App, routes: Sequence[Route], authenticate: Authenticate) -> None:
-        """authenticate: whose the value of an Authorization header is; None: the ordinary way has to say. Raises
-        AuthenticationFailed.
+        """authenticate: returns the caller to whom the value of an Authorization header belongs, or None to let the
+        ordinary view decide. Raises AuthenticationFailed.
         """
         self.app = app
         self.authenticate = authenticate
@@ -68,7 +68,7 @@ class Light:
             if scope["method"] == route.method and (matched := route.path.fullmatch(scope["path"])):
                 headers = LightHeaders(scope["headers"])
                 scheme = middleware.scheme_of(headers, scope.get("scheme") or "http")
-                # Without a length REST framework sees no body; what only reads has none.
+                # Without a length REST framework sees no body; requests that only read have none.
                 measured = route.method == "GET" or headers.get("Content-Length", "").isdigit()
                 keyed = headers.get("Authorization", "")[:7].lower() == "bearer "
                 if measured and keyed and not headers.rare and middleware.served(headers, scheme):
@@ -87,7 +87,7 @@ def _answer(
 def _answer_consistently(
     authenticate: Authenticate, route: Route, request: LightRequest, parameters: dict[str, str]
 ) -> LightResponse:
-    """As `erip.foundation.db.middleware.Consistency`, for callers that are no browsers."""
+    """Like `erip.foundation.db.middleware.Consistency`, for callers that are not browsers."""
     brought = request.headers.get(HEADER)
     if brought is not None and not is_token(brought):
         raise NotLight
@@ -139,10 +139,10 @@ def _refusal(problem: Problem) -> LightResponse:
 async def _unless(
     left: "asyncio.Future[Message]", request: LightRequest, answering: Awaitable[LightResponse]
 ) -> LightResponse | None:
-    """What comes of `answering`; None as soon as the caller has left. Raises what it raises.
+    """The result of `answering`; None as soon as the caller has left. Raises what it raises.
 
-    A request that no thread has begun by then is never begun, and one that waits for the database ends: its caller
-    sends it again. A service that is behind would spend itself on answers that nobody waits for.
+    A request that no thread has started by then is never started, and one that waits for the database ends: its caller
+    sends it again. Otherwise a service that is behind would spend its time on answers that nobody waits for.
     """
     answer = asyncio.ensure_future(answering)
     try:
@@ -157,8 +157,8 @@ async def _unless(
 
 
 def _waiting(left: "asyncio.Future[Message]") -> Receive:
-    """A `receive` that waits for the caller to leave. It is one wait for all who ask: gunicorn takes a wait that was
-    cancelled for the end of the connection, and answers 500 to the next who waits."""
+    """A `receive` that waits for the caller to leave. All callers of it share one wait: gunicorn takes a cancelled wait
+    for the end of the connection, and answers 500 to the next one that waits."""
 
     async def receive() -> Message:
         return await asyncio.shield(left)

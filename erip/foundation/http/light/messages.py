@@ -18,14 +18,14 @@ from rest_framework.views import APIView
 from erip.foundation.http.headers import CONDITIONS
 from erip.foundation.http.renderers import dumps
 
-#: headers whose meaning the view's own decorator looks after
+#: headers that the view's own decorator handles
 _RARE = frozenset(name.lower().encode() for name in CONDITIONS)
-#: no media type is as long
+#: longer than any media type
 _LONG_MEDIA_TYPE = 200
 
 
 class Caller(Protocol):
-    """Who calls, as the permissions of the views see it."""
+    """The caller, as the views' permissions see it."""
 
     @property
     def pk(self) -> str: ...
@@ -58,7 +58,7 @@ class LightHeaders(Mapping[str, str]):
 
     @property
     def rare(self) -> bool:
-        """Whether there is one that only the ordinary way looks at."""
+        """Whether there is a header that only the ordinary view handles."""
         return not _RARE.isdisjoint(self._values)
 
     def __getitem__(self, name: str) -> str:
@@ -72,7 +72,7 @@ class LightHeaders(Mapping[str, str]):
 
 
 class LightRequest:
-    """A request that was received whole, of a caller who is known."""
+    """A completely received request of a known caller."""
 
     user: Caller
 
@@ -103,7 +103,7 @@ class LightRequest:
 
     @cached_property
     def data(self) -> Any:
-        """What the first of the view's parsers for the media type makes of the body; {} without a body."""
+        """The body, read by the first of the view's parsers for the media type; {} without a body."""
         media_type = self.content_type
         if len(media_type) > _LONG_MEDIA_TYPE:
             raise NotLight
@@ -122,7 +122,7 @@ class LightResponse:
     """An answer.
 
     headers: besides those of the view and of the middlewares, which are added
-    wait: answer with what this comes to instead, if it comes in time
+    wait: answer with its result instead, if that comes in time
     """
 
     status: int
@@ -142,7 +142,7 @@ class Route:
     """One endpoint of the light path.
 
     path: a regular expression of the whole path; its named groups become `handle`'s parameters
-    view: where the rest of the world finds the same endpoint; its parsers, permissions and headers hold here, too
+    view: the ordinary view of the same endpoint; its parsers, permissions and headers apply here, too
     method: of the view, which is marked with the scope it needs
     """
 
