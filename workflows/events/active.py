@@ -1,8 +1,9 @@
-"""The rules in force: of the latest version of every workflow, and stored ones. Compiled, held in the process.
+"""The rules in force: those of the latest version of every workflow, and stored ones. Compiled, and held in the
+process.
 
 Stored rules of a workflow are asked before those of its definition, in the order of their names: so a person can drop
-events, or have others start runs, without publishing a definition. What was published or stored is in force within
-CHECK_SECONDS everywhere.
+events, or let other events start runs, without publishing a definition. A published definition or a stored rule is in
+force everywhere within CHECK_SECONDS.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ class Active:
     """The rules in force at some moment."""
 
     book: RuleBook = field(default_factory=RuleBook)
-    #: the version that a workflow's runs are started with: its latest
+    #: the version with which each workflow's runs are started: its latest
     versions: Mapping[str, int] = field(default_factory=dict)
     #: stored rules and workflows that cannot be used, by name, and why: the others go on without them
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +56,7 @@ def forget() -> None:
 
 
 def trigger(name: str) -> str:
-    """What a stored rule is called among what is left out."""
+    """The name of a stored rule in `left_out`."""
     return f"trigger {name}"
 
 
@@ -81,7 +82,7 @@ def _compile_all() -> Active:
         except DatabaseError:
             raise
         except Exception as error:
-            # Published by a release that allowed more. Its runs cannot be started by anybody; the others go on.
+            # A release that allowed more published it. Nobody can start its runs; the other workflows go on.
             left_out[f"workflow {name}"] = str(error)[:500]
             log.error("rules_not_loaded", workflow=name, error=error)
             continue
@@ -91,11 +92,11 @@ def _compile_all() -> Active:
 
 
 def _stored(left_out: dict[str, str]) -> Iterator[Rule]:
-    """Those that can be used; the others are noted in `left_out`, with what is wrong with them."""
+    """The stored rules that can be used; the others are noted in `left_out`, each with its fault."""
     latest = TriggerVersion.objects.filter(number=F("trigger__latest"), enabled=True).select_related("trigger")
     for version in latest.order_by("trigger__name"):
         name = version.trigger.name
-        # Whether its input fits is seen at each event: the workflow may have another schema by now.
+        # Whether its input fits is checked at each event: the workflow may have another schema by then.
         try:
             rule, faults = compile_rule(version.rule, version.workflow, None, at="rule", label=trigger(name))
         except Exception as error:
@@ -103,7 +104,7 @@ def _stored(left_out: dict[str, str]) -> Iterator[Rule]:
             rule, faults = None, [Fault("rule", f"{type(error).__name__}: {error}")]
         if rule is None:
             left_out[trigger(name)] = "; ".join(map(str, faults))[:500]
-            # What is wrong with it, which may quote the rule, stands in `left_out` for those who may read it.
+            # The fault may quote the rule, so it is only in `left_out`, for those who may read it.
             log.error("rules_not_loaded", trigger=name, faulty=[fault.path for fault in faults][:10])
             continue
         yield rule

@@ -1,10 +1,10 @@
-"""The consumer's place in a Celery worker: it starts with it, before the broker is reached, and ends with it.
+"""The consumer's place in a Celery worker: it starts with the worker, before the broker is reached, and ends with it.
 
 Only general workers consume: a worker that serves `critical` alone is kept for that.
 
 Note [Who gives way]
 Where a general worker shares its cores with the critical worker and the web processes, its steps give way to them
-(ERIP_WORKER_NICE). Its consumer does not: what was accepted is to take effect before more is accepted.
+(ERIP_WORKER_NICE). Its consumer does not: accepted events must take effect before more are accepted.
 """
 
 from typing import Any

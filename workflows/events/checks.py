@@ -1,11 +1,11 @@
-"""Bad configuration of the event bus fails at start-up, with a number."""
+"""Checks that make a bad configuration of the event bus fail at start-up, with a number."""
 
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-#: the name of a setting, the least it may be, and the most
+#: a setting's name, its minimum and its maximum
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("ERIP_EVENT_PARTITIONS", 1, 1024),
     ("ERIP_EVENT_BODY_LIMIT", 1024, 64 * 1024 * 1024),

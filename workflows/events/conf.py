@@ -1,4 +1,4 @@
-"""The event bus' settings, typed: its one place that reads Django's settings."""
+"""The event bus' settings, typed: the only place in the event bus that reads Django's settings."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,11 +13,11 @@ class Conf:
     body_limit: int
     #: events in one request
     batch_limit: int
-    #: seconds that a request waits for a database that is away
+    #: seconds that a request waits while the database is away
     ingest_seconds: float
-    #: seconds within which all that waits must be served, or events are refused
+    #: seconds within which all waiting events must be served; otherwise new ones are refused
     bound: float
-    #: events a second that consumers are taken to serve at least
+    #: events a second that consumers are assumed to serve at least
     min_rate: float
     #: events that may wait, whatever the rate
     max_backlog: int

@@ -1,4 +1,4 @@
-"""The consumer of a general worker: loops that take what waits in its partitions, a heart, and an ear.
+"""The consumer of a general worker: loops that take the events in its partitions, a heartbeat, and a listener.
 
 The loops own partitions and transactions (Note [Loops] in `loop`); the heartbeat says that they all go on, and works
 out who should own what; the listener wakes them when something comes in. See Note [Owners] in `store/owners`.
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 BEAT_EVERY: Final = 0.5
 #: seconds without a turn of a loop after which the heart stops beating
 STUCK_AFTER: Final = 30.0
-#: seconds in which the threads that are asked to stop do
+#: seconds within which the threads stop when asked to
 STOPS_WITHIN: Final = 10.0
 
 
@@ -42,7 +42,7 @@ class Consumer:
         self._lease = settings.lease
         self._loops = [Loop(worker_id, effects, index=index, count=settings.loops) for index in range(settings.loops)]
         self._stop = threading.Event()
-        #: held while the heart beats: who has left must not come back by a last beat
+        #: held during a heartbeat: a consumer that has left must not come back through a last beat
         self._beating = threading.Lock()
         self._heart = database_service("events-heartbeat", self._beat, every=BEAT_EVERY, back_off=(AWAY, BEAT_EVERY))
         self._ear: Ear | None = None
@@ -93,13 +93,13 @@ class Consumer:
             loop.learn(found, before)
 
     def _capacity(self) -> float | None:
-        """Events a second that the loops can serve together; those that have not shown it yet are left out."""
+        """Events a second that the loops can serve together; those that have not measured it yet are left out."""
         measured = [loop.capacity for loop in self._loops if loop.capacity is not None]
         return sum(measured) if measured else None
 
     def _heard(self, payloads: Sequence[str]) -> None:
         if any(payloads):
-            # Somebody came or left: who owns what is worked out anew.
+            # A consumer came or left: work out again who owns what.
             self._heart.wake()
         self._wake()
 

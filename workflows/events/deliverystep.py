@@ -1,4 +1,4 @@
-"""Delivery to webhooks: its place in a Celery worker. General workers deliver, as they consume."""
+"""Delivery to webhooks: its place in a Celery worker. General workers deliver, just as they consume."""
 
 from typing import Any
 

@@ -1,13 +1,14 @@
-"""What events cause, and how a consumer has it done: the interface of triggers, deliveries and whatever comes.
+"""The effects of events, and how a consumer applies them: the interface of triggers, deliveries and later effects.
 
 A consumer takes a round of events, logs those that are fresh, and hands them to each effect in the same transaction.
-What an effect writes is committed with the log, or not at all: so it takes place once for each event. What must wait
-for the commit (messages, notifications) it hands back as a function.
+What an effect writes is committed with the log, or not at all: so it takes place once for each event. For work that
+must wait for the commit (messages, notifications) it returns a function.
 
-An effect that fails on an event (any exception) fails the round; the consumer splits it until the event stands alone,
-tries that again after a while, and in the end leaves it to the dead letters without this effect. What an effect knows
-will never work for one event it rejects: `round.reject(...)`; nothing is tried again, and the others go on.
-`Unavailable` says that nothing is wrong with the events: they wait until the effect's breaker lets it be tried again.
+An effect that fails on an event (any exception) fails the round; the consumer splits it until the event is alone, tries
+the event again after a while, and in the end moves it to the dead letters without this effect. If an effect knows that
+it will never work for an event, it rejects the event by `round.reject(...)`; nothing is tried again, and the others go
+on. `Unavailable` says that nothing is wrong with the events: they wait until the effect's breaker lets it be tried
+again.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ AfterCommit = Callable[[], None]
 
 
 class Unavailable(Exception):
-    """Raised by an effect: what it needs is away, whatever the events are. They wait."""
+    """Raised by an effect: something that it needs is away, whatever the events are. They wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,9 +41,9 @@ class LoggedEvent:
     id: str
     #: the whole CloudEvent in structured JSON (UTF-8)
     text: bytes
-    #: set if it came from the log again: for which target (an effect's name, and what it makes of the rest)
+    #: set if the event is replayed from the log: the target (an effect's name, and a part that the effect interprets)
     replay: str | None = None
-    #: the principal who sent it; None: the platform itself, or nobody knows any more
+    #: the principal who sent it; None: the platform itself, or the sender is no longer known
     sender: str | None = None
     _parsed: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -78,13 +79,13 @@ class Round:
     rejections: list[Rejection] = field(default_factory=list)
 
     def reject(self, event: LoggedEvent, *, effect: str, code: str, message: str, target: str | None = None) -> None:
-        """This event goes to the dead letters, in the same transaction. target: a trigger's name, for example."""
+        """Move this event to the dead letters, in the same transaction. target: a trigger's name, for example."""
         self.rejections.append(Rejection(event, effect, code, message, target))
 
 
 class Effect(Protocol):
-    """Something that events cause. One object per process, called by several loops at once, each with rounds of its own
-    partitions: what it remembers it shares."""
+    """Something that events cause. There is one object per process; several loops call it at once, each with rounds of
+    its own partitions, so they share what it remembers."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
-"""Which lifecycle events somebody wants: what Note [Interest] in `workflows.store.outbox` takes for granted.
+"""Which lifecycle events somebody wants: Note [Interest] in `workflows.store.outbox` relies on it.
 
-Somebody is: an active webhook subscription, a stream that is open or was within the last minutes (anyone who comes back
-with its Last-Event-ID then finds what it missed), an enabled trigger, and the setting ERIP_EVENTS_ALWAYS_LOG.
+"Somebody" is: an active webhook subscription, a stream that is open or was within the last minutes (a client that comes
+back with its Last-Event-ID then finds what it missed), an enabled trigger, and the setting ERIP_EVENTS_ALWAYS_LOG.
 """
 
 import os
@@ -39,7 +39,7 @@ def _of_settings() -> Iterable[str]:
     return conf().always_log
 
 
-#: the bus's own; each gives patterns of types, and reads the database
+#: the sources in the event bus; each reads the database and gives patterns of types
 SOURCES: tuple[Patterns, ...] = (_of_subscriptions, streamed_types, active.patterns, _of_settings)
 
 
@@ -55,7 +55,7 @@ def refresh() -> None:
 
 
 class _Reader:
-    """Looks about once a second, from when this process first has something to announce."""
+    """Looks about once a second, from the first time that this process has something to announce."""
 
     def __init__(self) -> None:
         self._known = threading.Event()
@@ -64,17 +64,17 @@ class _Reader:
     def begin(self) -> None:
         self._service.start()
         if not self._known.wait(PATIENCE):
-            # Better announced in vain than not at all.
+            # It is better to announce an event in vain than not at all.
             set_interest(Interest(lifecycle.TYPES, conf().partitions))
 
     def stop(self) -> None:
-        """Know nothing any more, until there is something to announce again."""
+        """Stop looking, and know nothing until there is something to announce again."""
         self._service.stop()
         self._known.clear()
         set_interest(None)
 
     def forget(self) -> None:
-        """In a child process: nobody reads there yet."""
+        """Start afresh in a child process, where no thread reads yet."""
         self._known = threading.Event()
 
     def _read(self) -> None:
@@ -86,7 +86,7 @@ _reader = _Reader()
 
 
 def begin() -> None:
-    """Have this process know what is wanted, from now on."""
+    """Keep this process informed of what is wanted, from now on."""
     _reader.begin()
 
 

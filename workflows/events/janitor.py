@@ -10,11 +10,11 @@ from workflows.events.store import deliveries, months, owners, triggers
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks; identities and deliveries forgotten at a time; months of the log that are made ahead
+#: seconds between two runs; identities and deliveries forgotten at a time; months of the log that are made ahead
 LOOK_EVERY, IDENTITIES, DELIVERIES, AHEAD = 60.0, 50_000, 5_000, 2
 #: seconds after which the row of a consumer that fell silent is dropped
 SILENT = 600.0
-#: seconds between two looks for windows of triggers that have closed
+#: seconds between two searches for trigger windows that have closed
 SWEEP_EVERY = 600.0
 
 

@@ -13,17 +13,17 @@ from workflows.events.errors import EventsInvalid, JournalFull, QuotaExceeded
 from workflows.library.nexus.kev import Catalogue, Entry
 
 TYPE: Final = "atlas.vulnerability.discovered"
-#: with the entry's CVE, the events' identity: an entry is reported once, whatever later releases say of it
+#: this and the entry's CVE identify the event: an entry is reported once, whatever later releases say about it
 SOURCE: Final = "/catalogues/known-exploited-vulnerabilities"
 #: events in one piece
 PIECE: Final = 200
-#: seconds that a piece waits in all for room in the journal
+#: seconds that a piece waits in total for room in the journal
 PATIENCE: Final = 600.0
 
 
 def tell_of(catalogue: Catalogue) -> int:
-    """Hand each entry to the bus; how many were accepted. They are durable when this returns, and no entry is reported
-    twice. Raises JournalFull, QuotaExceeded, JournalUnavailable; what was accepted by then stays so."""
+    """Hand each entry to the bus, and return how many were accepted. They are durable when this returns, and no entry
+    is reported twice. Raises JournalFull, QuotaExceeded, JournalUnavailable; what was accepted by then stays so."""
     told = 0
     for start in range(0, len(catalogue.entries), PIECE):
         batch = _batch(catalogue.entries[start : start + PIECE])
@@ -68,7 +68,7 @@ def _batch(entries: Sequence[Entry]) -> Batch:
 
 
 def _accept(batch: Batch) -> None:
-    """As a client that obeys Retry-After."""
+    """Send a batch as a client would that obeys Retry-After."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

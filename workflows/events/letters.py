@@ -1,4 +1,5 @@
-"""What people do with dead letters: have them tried again, or give them up. API, command and admin call these."""
+"""What people do with dead letters: retry them or give them up. The API, the command and the admin call these
+functions."""
 
 from django.db import transaction
 
@@ -9,7 +10,7 @@ from workflows.events.store import deadletters, replays
 
 
 def retry(letter_id: int, *, by: str) -> None:
-    """Have what failed tried again: it comes back as a new dead letter if it fails again. by: the principal.
+    """Try again what failed: it comes back as a new dead letter if it fails again. by: the principal.
 
     Raises UnknownDeadLetter, DeadLetterResolved.
     """
@@ -37,7 +38,7 @@ def target_of(letter: DeadLetter) -> str:
 def _logged(letter: DeadLetter, text: bytes) -> LoggedEvent:
     assert letter.position is not None
     assert letter.logged_at is not None
-    # When it was accepted is in the log; for a retry that makes no difference.
+    # The log has the time when it was accepted; for a retry that makes no difference.
     return LoggedEvent(
         letter.partition,
         letter.position,

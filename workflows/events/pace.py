@@ -4,16 +4,16 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-#: events a second from which a loop lets them gather for the whole of `flush`; with fewer, for less
+#: at this many events a second a loop lets them gather for all of `flush`; at fewer, for a shorter time
 GATHER_AT: Final = 2_000.0
-#: fewer than these are not waited for
+#: at fewer events a second than this a loop does not wait
 GATHER_FROM: Final = 100.0
-#: events in a round that tell how fast this loop is
+#: events that a round must have to show how fast this loop is
 TELLING: Final = 200
 
 
 class Pace:
-    """The loop's thread alone; `capacity` is read by others."""
+    """Used by the loop's thread only; other threads read `capacity`."""
 
     def __init__(self) -> None:
         #: events a second that it can serve, measured while it was busy; None: not yet
@@ -23,7 +23,7 @@ class Pace:
         self._rates: dict[int, tuple[float, float]] = {}
 
     def took(self, events: int, seconds: float) -> None:
-        """A round took so many events, in so many seconds."""
+        """Record that a round took this many events, in this many seconds."""
         now = time.monotonic()
         since, self._last = max(now - self._last, 0.001), now
         weight = min(1.0, since / 0.5)
@@ -37,7 +37,7 @@ class Pace:
         return 0.0 if self._inflow < GATHER_FROM else flush * min(1.0, self._inflow / GATHER_AT)
 
     def rates(self, events: Mapping[int, int]) -> dict[int, float | None]:
-        """What was taken of each partition, as events a second over the last seconds."""
+        """The rate at which events were taken from each partition: events a second, over the last seconds."""
         now = time.monotonic()
         rates: dict[int, float | None] = {}
         for partition, count in events.items():

@@ -5,7 +5,7 @@ from workflows.events.effects import Effect
 
 
 def effects() -> tuple[Effect, ...]:
-    """What the apps added (`hooks.event_effect`): one object each for the whole process."""
+    """The effects that the apps added (`hooks.event_effect`): one object each for the whole process."""
     return event_effect.all()
 
 

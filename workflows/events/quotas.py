@@ -1,7 +1,7 @@
-"""Quotas of sources: which there are, and whether a request is within them.
+"""Quotas of sources: which quotas exist, and whether a request is within them.
 
-The quotas are read once a second by each process that accepts events; what is left of them is in PostgreSQL, so all
-processes together keep them. A source without a quota costs nothing.
+The quotas are read once a second by each process that accepts events; the remaining amounts are in PostgreSQL, so the
+quotas hold for all processes together. A source without a quota costs nothing.
 """
 
 import math
@@ -23,17 +23,17 @@ CACHE_SECONDS = 1.0
 
 
 class Quotas:
-    """What this process knows of the quotas. Any thread."""
+    """What this process knows of the quotas. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._exact: dict[str, SourceQuota] = {}
-        #: those that end with `*`, the most specific first
+        #: quotas whose source ends with `*`, the most specific first
         self._prefixes: list[tuple[str, SourceQuota]] = []
         self._until = 0.0
 
     def forget(self) -> None:
-        """Read them anew at the next look."""
+        """Read the quotas again at the next use."""
         self._until = 0.0
 
     def take(self, sources: Mapping[str, int]) -> None:
@@ -43,7 +43,7 @@ class Quotas:
             return
         counted: Counter[str] = Counter()
         for source, events in sources.items():
-            # Another spelling of a source spends the same quota.
+            # A source in another spelling uses the same quota.
             counted[canonical(source)] += events
         demands = [demand for source, events in counted.items() if (demand := self._demand(source, events)) is not None]
         if not demands:

@@ -26,7 +26,7 @@ CHUNK = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """events: how many there are. effects: what they would cause, by trigger or subscription; of a dry run."""
+    """events: how many there are. effects: what they would cause, by trigger or subscription; only set by a dry run."""
 
     target: str
     events: int
@@ -34,7 +34,7 @@ class Replayed:
 
 
 def preview(wanted: Filter, target: str) -> Replayed:
-    """What a replay would do; it does nothing. Raises UnknownTarget, ReplayTooLarge."""
+    """Find out what a replay would do, without doing it. Raises UnknownTarget, ReplayTooLarge."""
     effect = _effect(target)
     events = _count(wanted)
     planned: Counter[str] = Counter()
@@ -49,7 +49,7 @@ def preview(wanted: Filter, target: str) -> Replayed:
 
 
 def replay(wanted: Filter, target: str, *, by: str) -> Replayed:
-    """Have these events take effect again. by: the principal. Raises UnknownTarget, ReplayTooLarge."""
+    """Make these events take effect again. by: the principal. Raises UnknownTarget, ReplayTooLarge."""
     effect = _effect(target)
     _count(wanted)
     where, parameters = wanted.sql()

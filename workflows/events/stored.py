@@ -1,4 +1,4 @@
-"""Stored rules: what can be done with them, and what can be read of them. Each change is a version that stays."""
+"""Stored rules: how to change them and how to read them. Each change is a version, which is kept."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +42,7 @@ def put(
         here = latest is not None and not latest.deleted
         if latest is not None and here and all(getattr(latest, key) == value for key, value in says.items()):
             return Stored(name, latest.number, False, False)
-        # What was sound when it was stored can be switched off whatever has become of its workflow.
+        # A rule that was valid when it was stored can be switched off, whatever has happened to its workflow since.
         same = latest is not None and here and (latest.workflow, latest.rule) == (workflow, rule)
         if enabled or not same:
             _check(workflow, rule)
@@ -52,7 +52,7 @@ def put(
 
 
 def delete(name: str, *, author: str) -> None:
-    """The rule says nothing any more; what it said stays to be read. Raises UnknownTrigger."""
+    """Delete the rule; its versions are kept. Raises UnknownTrigger."""
     with transaction.atomic():
         trigger = Trigger.objects.select_for_update().filter(name=name).first()
         latest = trigger.versions.get(number=trigger.latest) if trigger else None
@@ -64,13 +64,14 @@ def delete(name: str, *, author: str) -> None:
 
 
 def stored() -> list[TriggerVersion]:
-    """The rules that there are, by name: the latest version of each."""
+    """The stored rules, by name: the latest version of each."""
     latest = TriggerVersion.objects.filter(number=F("trigger__latest"), deleted=False).select_related("trigger")
     return list(latest.order_by("trigger__name"))
 
 
 def history(name: str) -> list[TriggerVersion]:
-    """What a rule says and said, newest first. Raises UnknownTrigger for one that is not there, or not any more."""
+    """All versions of a rule, newest first. Raises UnknownTrigger for a rule that does not exist, or no longer
+    exists."""
     versions = TriggerVersion.objects.filter(trigger__name=name).select_related("trigger").order_by("-number")
     found = list(versions[:VERSIONS_SHOWN])
     if not found or found[0].deleted:
@@ -79,7 +80,7 @@ def history(name: str) -> list[TriggerVersion]:
 
 
 def _check(workflow: str, rule: Any) -> None:
-    """Against the latest version of the workflow: a later one may ask for another input."""
+    """Check the rule against the latest version of the workflow: a later one may need another input."""
     latest = WorkflowVersion.objects.filter(definition__name=workflow, number=F("definition__latest")).first()
     faults: list[Fault] = []
     if latest is None:

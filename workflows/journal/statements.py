@@ -1,10 +1,10 @@
-"""Parts of statements that write blocks into the journal in the middle of somebody else's: the engine's outbox puts its
-lifecycle events there with the change that they report.
+"""Parts of SQL statements that write blocks into the journal, for use within larger statements: the engine's outbox
+writes its lifecycle events in the same statement as the change that they report.
 """
 
 
-# Blocks as `core/blocks` has them, one for each partition of the statement. PostgreSQL puts them together, because only
-# it knows for which runs the plan held. What is quoted here is made of letters, digits and `-_./:`.
+# Blocks in the format of `core/blocks`, one for each partition of the statement. PostgreSQL assembles them, because
+# only it knows for which runs the plan held. Quoted values consist of letters, digits and `-_./:`.
 def _quoted(column: str) -> str:
     return f"""'[' || string_agg('"' || {column} || '"', ',' ORDER BY place) || ']'"""
 

@@ -8,18 +8,18 @@ from django.db import connection
 
 from workflows.core.pressure import Pressure
 
-#: announces that something came in (empty), or that partitions have no owner (OWNERS)
+#: the channel that announces that events came in (empty payload), or that partitions have no owner (OWNERS)
 CHANNEL = "erip_events"
 OWNERS = "owners"
 
 
 def insert_blocks(blocks: Sequence[tuple[int, int, bytes]], *, notify: bool) -> None:
-    """Write (partition, events, body) down. Needs no transaction: it is one, and it is committed synchronously."""
+    """Insert rows of (partition, events, body). Needs no transaction: it is one itself, and commits synchronously."""
     values = ", ".join(["(%s, %s, %s)"] * len(blocks))
     parameters: list[Any] = [
         value for partition, events, body in blocks for value in (partition, events, psycopg2.Binary(body))
     ]
-    # Two statements in one string are one round trip and one transaction.
+    # Two statements in one string take one round trip and one transaction.
     told = f"; NOTIFY {CHANNEL}" if notify else ""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,8 +1,9 @@
-"""Who sent an event is recorded with it: in the log, and with its dead letters. Of events from before nobody knows."""
+"""Who sent an event is recorded with it: in the log, and with its dead letters. For older events the sender is
+unknown."""
 
 from django.db import migrations, models
 
-# A column that may be null costs no table a rewrite. `*` in a view is what it was when the view was made.
+# Adding a nullable column rewrites no table. `*` in a view keeps the meaning that it had when the view was made.
 COLUMN = """
 ALTER TABLE events_event ADD COLUMN sender text COLLATE "C";
 CREATE OR REPLACE VIEW events_logentry AS SELECT partition || '-' || position AS id, * FROM events_event;

@@ -1,4 +1,4 @@
-"""What a partition's owners died of: an event that ends one process after the other is set aside."""
+"""The deaths of a partition's owners are recorded: an event that ends one process after the other is set aside."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""Events that could not take effect: they are kept until somebody has them tried again or gives them up."""
+"""Events that could not take effect: they are kept until somebody retries them or gives them up."""
 
 from django.db import models
 from django.db.models.functions import Now

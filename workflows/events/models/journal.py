@@ -1,12 +1,12 @@
-"""What was accepted and has not taken effect yet, who is to see to it, and what was accepted before."""
+"""Events that were accepted and have not taken effect yet, their consumers, and the identities of earlier events."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class Partition(models.Model):
-    """Events of one key are in one partition, and in order there. The lock of its row is what makes two owners
-    impossible; `owner` is affinity (Note [Owners] in `workflows.events.store.owners`)."""
+    """Events of one key are in one partition, and in order there. The lock of its row makes two owners impossible;
+    `owner` is affinity (Note [Owners] in `workflows.events.store.owners`)."""
 
     number = models.PositiveIntegerField(primary_key=True)
     owner_id = models.BigIntegerField(null=True, help_text="The worker that consumes it.")
@@ -44,7 +44,7 @@ class Block(models.Model):
 
 
 class Identity(models.Model):
-    """(source, id) of an event that was accepted lately, as a hash."""
+    """The (source, id) of an event that was accepted lately, as a hash."""
 
     digest = models.UUIDField(primary_key=True)
     logged_at = models.DateTimeField(db_default=Now())

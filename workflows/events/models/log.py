@@ -1,4 +1,4 @@
-"""The log of events: each that was accepted, once, in the order of its partition.
+"""The log of events: each accepted event once, in the order of its partition.
 
 Partitioned by the month of `logged_at`; the table is made by hand in migration 0001, its months by
 `workflows.events.store.months`. Positions are gap-free within a partition and are given in the order of commits.
@@ -29,7 +29,7 @@ class Event(models.Model):
 
 
 class LogEntry(models.Model):
-    """The same rows with a key of one column, which the admin asks for: a view."""
+    """A view of the same rows with a single-column key, which the admin needs."""
 
     id = models.TextField(primary_key=True)
     partition = models.PositiveIntegerField()

@@ -32,7 +32,7 @@ class SourceQuota(models.Model):
 
 
 class SourceUsage(models.Model):
-    """What a source under a quota has left. By the database's clock."""
+    """What remains of a source's quota, by the database's clock."""
 
     source = models.TextField(primary_key=True)
     tokens = models.FloatField(help_text="Events that it might have sent at once, at `at`.")

@@ -1,4 +1,4 @@
-"""Rules that are kept beside definitions, what they and the definitions' own rules started, and open windows.
+"""Stored rules, which supplement those of definitions; the runs that both kinds have started; and open windows.
 
 events_trigger          a rule by name; changed by its next version only
 events_triggerversion   what it said, who said so and when: never changed
@@ -29,7 +29,7 @@ class Trigger(models.Model):
 
 
 class TriggerVersion(models.Model):
-    """What a stored rule says since then. Immutable: a change, even a deletion, is the next version."""
+    """One version of a stored rule. Immutable: a change, even a deletion, is the next version."""
 
     trigger = models.ForeignKey(Trigger, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -78,7 +78,7 @@ class TriggerMark(models.Model):
     """A case whose window is open."""
 
     key = models.UUIDField(primary_key=True, help_text="Of the rule and the business key.")
-    #: no index on it: a longer window is then an update in place, and the closed ones are swept once an hour
+    #: has no index: so making a window longer is an update in place; closed windows are swept once an hour
     until = models.DateTimeField()
 
     def __str__(self) -> str:

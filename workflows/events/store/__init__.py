@@ -1,6 +1,6 @@
 """All SQL that changes the tables of the event bus.
 
-One module an idea: `journal` (what comes in), `owners` (who consumes which partition), `rounds` (what a consumer does
+One idea per module: `journal` (what comes in), `owners` (who consumes which partition), `rounds` (what a consumer does
 in one transaction), `deadletters`, `quotas`, `replays`, `months` (the log's partitions, and what is forgotten).
 Each function says whether it needs a transaction around it.
 

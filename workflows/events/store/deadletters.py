@@ -36,7 +36,7 @@ class Dead:
 
 
 def bury(dead: Sequence[Dead]) -> None:
-    """In the transaction of the round."""
+    """Write the dead letters, in the transaction of the round."""
     DeadLetter.objects.bulk_create(
         DeadLetter(
             partition=one.partition,

@@ -1,4 +1,4 @@
-"""The log's partitions, one a month, and what is forgotten in the end."""
+"""The log's partitions, one for each month, and the deletion of what is old."""
 
 from datetime import UTC, datetime
 
@@ -23,13 +23,13 @@ def ensure_month(month: datetime) -> bool:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
         if cursor.fetchone()[0]:
             return False
-        # Two that make the same one at once would not both succeed, whatever IF NOT EXISTS says.
+        # If two sessions created the same partition at once, one would fail, despite IF NOT EXISTS.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [_TABLE])
         cursor.execute(
             f'CREATE TABLE IF NOT EXISTS "{name}" PARTITION OF {_TABLE} FOR VALUES FROM (%s) TO (%s)',
             [month, following(month)],
         )
-        # It is written once, and read by the few: what PostgreSQL would do by size is done by number (migration 0001).
+        # Rows are written once and read rarely: vacuuming goes by a fixed number of rows, not by size (migration 0001).
         cursor.execute(
             f'ALTER TABLE "{name}" SET (autovacuum_vacuum_insert_scale_factor = 0, '
             "autovacuum_vacuum_insert_threshold = 5000000, autovacuum_analyze_scale_factor = 0, "
@@ -39,7 +39,8 @@ def ensure_month(month: datetime) -> bool:
 
 
 def ensure_months_ahead(months: int) -> list[str]:
-    """The month that it is, by the database's clock, and so many after it. Returns those that were made."""
+    """Make the partitions of the current month, by the database's clock, and of `months` after it. Returns the new
+    ones."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         month = month_of(cursor.fetchone()[0])
@@ -52,8 +53,8 @@ def ensure_months_ahead(months: int) -> list[str]:
 
 
 def drop_months(*, before: datetime) -> list[str]:
-    """Drop the log of months that ended before this moment, and what says which runs its events started. Returns them,
-    as 2026_11."""
+    """Drop the log of months that ended before this moment, and the record of which runs its events started. Returns
+    the months, as 2026_11."""
     dropped: list[str] = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -71,7 +72,7 @@ def drop_months(*, before: datetime) -> list[str]:
 
 
 def forget_identities(*, older_than_days: int, limit: int) -> int:
-    """Forget identities that were logged so long ago, oldest first. Returns how many."""
+    """Forget up to `limit` identities logged more than `older_than_days` ago, oldest first. Returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

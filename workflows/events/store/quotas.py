@@ -1,4 +1,4 @@
-"""What sources under a quota have left: a token bucket and a day's count for each, by the database's clock."""
+"""What remains of the sources' quotas: a token bucket and a day's count for each, by the database's clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """daily: whether it is the day's quota. retry_after: seconds."""
+    """daily: whether the day's quota is used up. retry_after: seconds."""
 
     source: str
     daily: bool
@@ -27,10 +27,11 @@ class Refused:
 
 
 def take(demands: Sequence[Demand]) -> Refused | None:
-    """Take what is asked for, of all sources; or say who is over its quota. Needs a transaction, which the caller
-    rolls back if one is refused. Sources are locked in the order of their names.
+    """Take what is asked for, of all sources, or say which source is over its quota. Needs a transaction, which the
+    caller rolls back if a source is refused. Sources are locked in the order of their names.
 
-    A bucket may go into debt by one request that is larger than it, if it is full: otherwise that could never be sent.
+    A full bucket may go into debt for one request that is larger than the bucket: otherwise such a request could never
+    be sent.
     """
     for demand in sorted(demands, key=lambda demand: demand.source):
         size = demand.burst or max(1.0, demand.rate or 0.0)
@@ -54,7 +55,7 @@ def take(demands: Sequence[Demand]) -> Refused | None:
     return None
 
 
-# The row is made, then locked, refilled and judged; what is refused leaves it as it was.
+# The row is made, then locked, refilled and checked; a refusal leaves it unchanged.
 _TAKE = """
 INSERT INTO events_sourceusage (source, tokens, at, day, sent)
 VALUES (%(source)s, %(size)s, clock_timestamp(), (clock_timestamp() AT TIME ZONE 'UTC')::date, 0)

@@ -44,7 +44,7 @@ def insert_replays(events: Iterable[LoggedEvent], target: str) -> int:
 
 
 def insert_again(partition: int, entries: Sequence[Entry]) -> None:
-    """Journal events that could not even be logged, as if they came in now. Needs a transaction."""
+    """Journal events that could not even be logged, as if they had just come in. Needs a transaction."""
     _insert(partition, entries, None)
     _announce()
 
@@ -63,8 +63,8 @@ def _announce() -> None:
 
 
 def logged_events(where: str, parameters: Sequence[Any], *, chunk: int) -> Iterator[list[LoggedEvent]]:
-    """The events of the log for which `where` holds, by partition and position, so many at a time. Needs a transaction
-    (it reads with a cursor of the server's)."""
+    """The events of the log for which `where` holds, by partition and position, in chunks. Needs a transaction (it
+    reads with a server-side cursor)."""
     with connection.chunked_cursor() as cursor:
         cursor.execute(
             "SELECT partition, position, logged_at, accepted_at, type, source, subject, event_id, event, "  # noqa: S608

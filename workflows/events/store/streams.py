@@ -7,11 +7,11 @@ from django.db import connection
 
 from workflows.events.conf import conf
 
-#: seconds after which nobody is expected to come back
+#: seconds after which a listener is not expected to come back
 REMEMBERED = 600.0
-#: the row that says that anybody listens at all, to whatever
+#: the row that says that somebody listens at all, to any type
 ANYBODY = "(anybody)"
-#: what processes with listeners are notified by: that the log has grown
+#: the channel that notifies processes with listeners that the log has grown
 LOGGED_CHANNEL = "erip_logged"
 
 
@@ -29,7 +29,7 @@ class Line:
 
 
 def streamed_types() -> list[str]:
-    """Types of lifecycle events that somebody listens to, or did within the last minutes."""
+    """Types of lifecycle events that somebody listens to, or listened to within the last minutes."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT type FROM events_streamedtype WHERE seen_at > now() - make_interval(secs => %s)", [REMEMBERED]
@@ -38,9 +38,9 @@ def streamed_types() -> list[str]:
 
 
 def see_types(types: Collection[str]) -> None:
-    """Somebody listens to these now."""
+    """Record that somebody listens to these types now."""
     with connection.cursor() as cursor:
-        # In one order, or two processes could wait for each other.
+        # Always in the same order, or two processes could wait for each other.
         cursor.execute(
             """
             INSERT INTO events_streamedtype (type, seen_at) SELECT t, clock_timestamp() FROM unnest(%s::text[]) AS t
@@ -51,7 +51,7 @@ def see_types(types: Collection[str]) -> None:
 
 
 def anybody_listens(*, within: float) -> bool:
-    """Whether a process has said within so many seconds that it has listeners."""
+    """Whether a process has said within the last `within` seconds that it has listeners."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM events_streamedtype WHERE type = %s"
@@ -62,20 +62,21 @@ def anybody_listens(*, within: float) -> bool:
 
 
 def announce() -> None:
-    """Tell the processes with listeners that the log has grown."""
+    """Notify the processes with listeners that the log has grown."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [LOGGED_CHANNEL])
 
 
 def ends() -> dict[int, int]:
-    """The position that the next event gets, by partition; of those too that the first consumer will make."""
+    """The position that the next event gets, by partition; partitions that the first consumer has yet to create count
+    too."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT number, position FROM events_partition")
         return {**dict.fromkeys(range(conf().partitions), 0), **dict(cursor.fetchall())}
 
 
 def begins() -> dict[int, int]:
-    """The position of the first event that the log still has, by partition; where it has none, that of the next one."""
+    """The position of the first event that the log still has, by partition; of the next event, if it has none."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -88,8 +89,8 @@ def begins() -> dict[int, int]:
 
 
 def read(first: Mapping[int, int], until: Mapping[int, int] | None, *, most: int) -> list[Line]:
-    """Of each partition up to `most` events from `first` on, below `until` where that is given; those of a partition in
-    its order."""
+    """Up to `most` events of each partition, from `first` on, and below `until` if given; a partition's events in its
+    order."""
     numbers = sorted(first)
     bounds = [until.get(number, 0) if until is not None else None for number in numbers]
     with connection.cursor() as cursor:

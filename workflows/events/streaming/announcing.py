@@ -1,4 +1,4 @@
-"""Anyone who consumes tells those who stream that the log has grown: once for each round, while anybody listens."""
+"""Consumers notify the streams that the log has grown: once for each round, while anybody listens."""
 
 import time
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import Final
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
 from workflows.events.store import streams
 
-#: seconds for which it trusts what it read about listeners, and after which one that said nothing is gone
+#: seconds for which it trusts what it read about listeners, and after which a silent listener counts as gone
 TRUSTED: Final = 1.0
 SILENT: Final = 60.0
 
 
 class StreamsEffect:
-    """Writes nothing."""
+    """Notifies the streams. Writes nothing."""
 
     name = "streams"
 
@@ -29,5 +29,5 @@ class StreamsEffect:
         return streams.announce if self._anybody else None
 
     def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
-        """Anyone who streams reads the log from where he likes."""
+        """Streams have no replays: a client reads the log from any position."""
         raise LookupError("streams are not replayed to: connect with the Last-Event-ID to begin at")

@@ -1,4 +1,4 @@
-"""What waits for one listener of a stream, from the moment that it joined the hub."""
+"""The messages that wait for one listener of a stream, from the moment when it joined the hub."""
 
 import asyncio
 import contextlib
@@ -28,16 +28,16 @@ class Filter:
 
 
 class Mailbox:
-    """Belongs to the listener's event loop; the hub's thread calls `send`, `close` and `cancel` alone."""
+    """Belongs to the listener's event loop; the hub's thread calls only `send`, `close` and `cancel`."""
 
     def __init__(self, wanted: Filter, principal: str, *, room: int, joined: Mapping[int, int]) -> None:
-        """joined: where the hub stood: what it reads from there on comes in here."""
+        """joined: the hub's position at the start: what it reads from there on is put in here."""
         self.filter = wanted
         self.principal = principal
         self.joined = dict(joined)
         #: how many batches the hub has sent; under its lock
         self.sent = 0
-        #: of the monotonic clock: since when it is too full
+        #: since when the mailbox is too full, on the monotonic clock
         self.full_since: float | None = None
         self.closed = ""
         self._loop = asyncio.get_running_loop()
@@ -54,11 +54,11 @@ class Mailbox:
         self._call(self._receive, messages)
 
     def close(self, reason: str) -> None:
-        """Nothing more comes; the listener is given the reason."""
+        """Let nothing more in; the listener gets the reason."""
         self._call(self._close, reason)
 
     def cancel(self) -> None:
-        """Its connection takes nothing any more."""
+        """End the stream at once: its connection takes nothing any more."""
         if self._task is not None:
             self._call(self._task.cancel)
 
@@ -83,7 +83,7 @@ class Mailbox:
         self._news.set()
 
     def take(self) -> bytes:
-        """All that waits, as one piece; empty if nothing does."""
+        """Everything that waits, in one piece; empty if nothing waits."""
         self._news.clear()
         taken = b"".join(self._waiting)
         self._waiting.clear()
@@ -91,11 +91,11 @@ class Mailbox:
 
     @property
     def idle(self) -> bool:
-        """Whether everything that the hub has sent was taken. Under the hub's lock."""
+        """Whether everything that the hub has sent was taken. Called under the hub's lock."""
         return self._received == self.sent and not self._waiting
 
     async def news(self, seconds: float) -> bool:
-        """Wait until there is something to take, or to be reported, for so long at most. Returns whether there is."""
+        """Wait up to `seconds` until there is something to take or to report. Returns whether there is."""
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()

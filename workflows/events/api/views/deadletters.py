@@ -1,4 +1,4 @@
-"""Dead letters: list them, have them tried again, give them up."""
+"""Dead letters: list them, retry them, give them up."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
