@@ -1,15 +1,15 @@
-"""A small certificate authority for the servers around ERIP: who may speak to whom is what it has signed.
+"""A small certificate authority for the servers around ERIP: what it has signed decides who may speak to whom.
 
     authority = Authority(Path("/etc/erip/ca/etcd"), "etcd clients")
     issued = authority.issue(Path("/etc/erip/tls"), Leaf("etcd", "etcd-1", addresses=("10.0.0.11",), server=True))
 
-One authority for each circle of servers that may speak with each other: a certificate of it is what lets one in. Its
-key stands in `<folder>/ca.key` with mode 0600 and never leaves that folder; what others get is `ca.crt`.
+One authority for each circle of servers that may speak with each other: a certificate signed by it admits its holder.
+The authority's key stays in `<folder>/ca.key` with mode 0600 and never leaves that folder; the servers get `ca.crt`.
 
-A leaf names its holder by a URI, `spiffe://<domain>/<kind>/<name>` (SPIFFE ID, section 2), and the names and addresses
-under which it is reached; it lives for `LEAF_DAYS` days, and `issue` makes another one when a third of that is left, or
-when anything about it has changed. Keys are ECDSA on P-256: a handshake costs less than with RSA, and every server here
-takes them. Certificates follow RFC 5280.
+A leaf names its holder by a URI, `spiffe://<domain>/<kind>/<name>` (SPIFFE ID, section 2), and lists the names and
+addresses under which others reach the holder. It is valid for `LEAF_DAYS` days; `issue` makes a new one when a third of
+that time is left, or when anything in it has changed. Keys are ECDSA on P-256: a handshake costs less than with RSA,
+and every server here accepts them. Certificates follow RFC 5280.
 """
 
 import ipaddress
@@ -28,33 +28,33 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LEAF_DAYS: Final = 30
 CA_DAYS: Final = 3650
-#: clocks differ: a certificate is valid a little before it was made
+#: clocks differ, so a certificate is valid from a little before it was made
 _EARLIER: Final = timedelta(minutes=10)
 
 
 class AuthorityError(Exception):
-    """The authority's folder does not hold what it must; the message names the file."""
+    """A file in the authority's folder is missing or wrong; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """Whom a certificate is for. `addresses` are IP addresses or DNS names under which others reach it."""
+    """The holder of a certificate. `addresses` are the IP addresses or DNS names under which others reach it."""
 
     kind: str
     name: str
     addresses: tuple[str, ...] = ()
-    #: whether it may answer, and whether it may call
+    #: whether the holder may act as a server, and whether it may act as a client
     server: bool = False
     client: bool = False
 
 
 @dataclass(frozen=True)
 class Issued:
-    """The files of one certificate. `bundle` has it with its key, so that nobody reads the one without the other."""
+    """The files of one certificate. `bundle` holds the certificate with its key: they are always read together."""
 
     bundle: Path
     ca: Path
-    #: whether they were made just now: a server that has read the older ones must read these
+    #: whether they were just made: a server that has read the older files must read these
     fresh: bool
 
 
@@ -115,14 +115,14 @@ class Authority:
         return Issued(bundle, ca, fresh=True)
 
     def _stands(self, bundle: Path, ca: Path, leaf: Leaf, now: datetime) -> bool:
-        """Whether the one that is there says the same, was signed here, and has more than a third of its life left."""
+        """Whether the existing leaf says the same, was signed here, and has more than a third of its life left."""
         try:
             content, own = bundle.read_bytes(), self.certificate_file.read_bytes()
             found = x509.load_pem_x509_certificate(content)
             key = serialization.load_pem_private_key(content, None)
             found.verify_directly_issued_by(x509.load_pem_x509_certificate(own))
             same_ca = ca.read_bytes() == own
-        except (OSError, ValueError, TypeError, InvalidSignature):  # whatever is wrong with it, a new one is right
+        except (OSError, ValueError, TypeError, InvalidSignature):  # whatever is wrong with it, a new one replaces it
             return False
         return (
             same_ca

@@ -12,7 +12,7 @@ from erip.ops.deploy.inventory import certificates, files, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the files, mode 0600; 2 and a line for each fault when the description is no good."""
+    """Writes the files with mode 0600. For a bad description it prints one line per fault and returns 2."""
     parser = argparse.ArgumentParser(
         prog="erip.ops.deploy",
         description="Configuration files of Redis, Sentinel, etcd, Patroni and HAProxy for a site.",

@@ -1,16 +1,16 @@
-"""What HAProxy does: over which servers, by which rule, within which limits.
+"""What HAProxy does: which servers it balances over, by which rule, within which limits.
 
 ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
 ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
 ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
-ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait here
+ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait in HAProxy
 ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
-                     requests that wait (5,000), and for how long at the most (1): Note [Overload] in haproxy.cfg
+                     how many requests may wait (5,000), and for how many seconds (1): Note [Overload] in haproxy.cfg
 ERIP_LB_LARGE, ERIP_LB_FILES
-                     requests with a large body (64), and for files of anybody (200), at one web server at once
+                     requests with a large body (64), and requests for public files (200), at one web server at once
 ERIP_LB_MAXCONN, ERIP_LB_MAXCONN_ALL
                      streams and waiting callers of one web process (2,000); connections from all clients (20,000)
-ERIP_LB_PER_ADDRESS  connections from one of them (1,000)
+ERIP_LB_PER_ADDRESS  connections from one client address (1,000)
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Rules:
     #: by the name of the web process; 1 to 256
     weights: tuple[tuple[str, int], ...] = ()
     certificate: str = ""
-    #: requests at work in one web server; what only waits there (streams, `Prefer: wait`) has `maxconn`
+    #: requests at work in one web server; those that only wait there (streams, `Prefer: wait`) count against `maxconn`
     concurrency: int = 2 * PER_PROCESS
     queue: int = 5000
     queue_seconds: int = 1
@@ -45,7 +45,7 @@ class Rules:
     large: int = 64
     files: int = 200
     database_maxconn: int = 1000
-    #: a request or its answer may stand still for so long; longer than any wait that the API offers
+    #: how long a request or its answer may stand still; longer than any wait that the API offers
     timeout_seconds: int = 65
     drain_seconds: int = 30
     threads: int = 1
@@ -55,7 +55,7 @@ class Rules:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **defaults: object) -> "Rules":
-        """From ERIP_LB_…; `defaults` are the caller's own."""
+        """Reads ERIP_LB_…; `defaults` are the caller's own."""
         faults: list[str] = []
         found: dict[str, object] = dict(defaults)
         for name in ("balance", "certificate"):

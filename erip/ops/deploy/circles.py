@@ -1,7 +1,7 @@
-"""Who may speak with whom around etcd: two circles of certificates, each with an authority of its own.
+"""Which servers around etcd may speak with each other: two circles of certificates, each with its own authority.
 
-`etcd-peers`: the members of etcd, with each other. `etcd-clients`: the doors before them, and the database nodes, whose
-Patroni and guard come in. A database node cannot pass for a member of etcd, nor the other way round.
+`etcd-peers`: the members of etcd, among themselves. `etcd-clients`: the doors in front of them, and the database nodes,
+whose Patroni and guard connect to the doors. A database node cannot pass for a member of etcd, nor a member for a node.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ PEERS, CLIENTS = "etcd-peers", "etcd-clients"
 
 
 class Circles:
-    """Both, with their keys below `folder`."""
+    """Both authorities, with their keys below `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._peers = Authority(folder / PEERS, "etcd peers")
         self._clients = Authority(folder / CLIENTS, "etcd clients")
 
     def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
-        """For etcd itself, which is server and client of its peers."""
+        """For etcd itself, which is both server and client of its peers."""
         return self._peers.issue(folder, Leaf("etcd", peer.name, _reached(peer.host), server=True, client=True))
 
     def of_door(self, folder: Path, peer: EtcdPeer) -> Issued:
-        """For the HAProxy before it."""
+        """For the HAProxy in front of it."""
         return self._clients.issue(folder, Leaf("etcd-door", peer.name, _reached(peer.host), server=True))
 
     def of_database(self, folder: Path, node: PostgresPeer) -> Issued:
@@ -33,7 +33,7 @@ class Circles:
         return self._clients.issue(folder, Leaf("postgres", node.name, _reached(node.host), client=True))
 
     def of_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
-        """All of a site, under `<out>/<name of the node>/tls/`."""
+        """All certificates of a site, under `<out>/<name of the node>/tls/`."""
         made: list[Issued] = []
         for peer in etcd:
             made.append(self.of_peer(out / peer.name / "tls" / "peer", peer))

@@ -47,7 +47,7 @@ SECRETS = (
     *("POSTGRES_SUPERUSER", "POSTGRES_REPLICATION", "POSTGRES_REWIND"),
 )
 SAFE_SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,}")
-# How many there must be: of the first four a majority must survive the loss of one.
+# How many servers of each kind there must be: the first four kinds need a majority after the loss of one.
 KINDS: dict[str, tuple[int, dict[str, int]]] = {
     "redis": (3, {"port": 6379}),
     "sentinel": (3, {"port": 26379}),
@@ -158,7 +158,7 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
 
 
 def certificates(site: Mapping[str, Any], ca: Path, out: Path) -> list[Issued]:
-    """The certificates of a site that `files` has accepted, by authorities whose keys are kept in `ca`.
+    """Issues the certificates of a site that `files` has accepted; the authorities' keys are kept in `ca`.
 
     Raises AuthorityError and OSError.
     """
@@ -169,7 +169,7 @@ def certificates(site: Mapping[str, Any], ca: Path, out: Path) -> list[Issued]:
 
 
 class _Reader:
-    """Takes a site apart and collects every fault."""
+    """Reads the description of a site and collects every fault."""
 
     def __init__(self, site: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._site, self._environment = site, environment

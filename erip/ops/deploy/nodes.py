@@ -17,7 +17,7 @@ class Address:
 
 @dataclass(frozen=True)
 class RedisNode:
-    """One Redis. `master`: whom it follows at its first start, None for the first master itself."""
+    """One Redis. `master` is the server that it follows at its first start; None for the first master itself."""
 
     name: str
     host: str
@@ -69,7 +69,7 @@ QUOTA_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Identity:
-    """The files by which a server shows who it is and knows whom to believe: one of both parts, and the authority's."""
+    """The files with which a server proves its identity and checks others: certificate and key, and the authority's."""
 
     certificate: Path
     ca: Path
@@ -82,7 +82,7 @@ def identity(folder: Path, name: str) -> Identity:
 
 @dataclass(frozen=True)
 class EtcdNode:
-    """One etcd of a cluster of `peers` (which this one is among)."""
+    """One etcd of the cluster `peers`, which includes this one."""
 
     me: EtcdPeer
     peers: tuple[EtcdPeer, ...]
@@ -100,7 +100,7 @@ class EtcdNode:
 
 @dataclass(frozen=True)
 class EtcdDoor:
-    """The HAProxy before one etcd. `holders`: the names in the certificates of those who may come in."""
+    """The HAProxy in front of one etcd. `holders`: the names in the certificates that it admits."""
 
     me: EtcdPeer
     socket: Path

@@ -1,4 +1,4 @@
-"""Renders one file of `deploy/`. A name that a template uses and nobody gave is an error, never an empty string."""
+"""Renders one file of `deploy/`. A template that uses a name without a value is an error, never an empty string."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,8 @@ from erip.ops.deploy.errors import DeployError
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy"
 _MISSING = "\N{REPLACEMENT CHARACTER}missing:%s\N{REPLACEMENT CHARACTER}"
-# Values stand in quotes or between spaces of four formats: none of them may hold what ends a value in any of them.
+# The four formats put values in quotes or between spaces: no value may hold a character that ends a value in any
+# format.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"'\\#{}\N{REPLACEMENT CHARACTER}]")
 _ENGINE = Engine(autoescape=False, string_if_invalid=_MISSING)
 

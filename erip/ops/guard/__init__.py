@@ -9,11 +9,11 @@ dies as a whole is missed for 20 to 26 s. The guard decides no failover. It only
   others (Note [Cut off] in `outside`), the guard kills the local PostgreSQL, deletes the leader key if and only if it
   is still this node's (compare-and-delete), and starts Patroni again. The peers then run Patroni's ordinary race, in
   which a standby that lacks an acknowledged write cannot win.
-- **On the other nodes** (Note [Peer watch] in `peers`). When a whole node is lost, its guard too, the guards of all
-  synchronous standbys must agree before the key goes.
+- **On the other nodes** (Note [Peer watch] in `peers`). When a whole node is lost with its guard, the guards of all
+  synchronous standbys must agree before the key is deleted.
 
-What decides is pure: `judgement` on the own node, `suspicion` and `votes` on the others. The rest looks and acts:
-`node` (processes), `probes` (ports), `outside` (everybody else), `receiver` (the WAL receiver), `etcd`, `cluster` (what
-Patroni wrote there).
+The code that decides is pure: `judgement` for this node, `suspicion` and `votes` for the others. The rest observes and
+acts: `node` (processes), `probes` (ports), `outside` (everybody else), `receiver` (the WAL receiver), `etcd`, `cluster`
+(what Patroni wrote there).
 While the cluster is paused (`patronictl pause`) the guard restarts a dead Patroni and does nothing else.
 """

@@ -10,7 +10,7 @@ from erip.ops.guard.guard import Guard
 
 
 def main() -> int:
-    """Runs until a signal ends it; 2 when the configuration is no good."""
+    """Runs until a signal ends it; returns 2 when the configuration is invalid."""
     parser = argparse.ArgumentParser(prog="erip.ops.guard", description="Patroni, and the node guard above it.")
     parser.add_argument("configuration", type=Path, help="Patroni's own configuration file")
     file = parser.parse_args().configuration

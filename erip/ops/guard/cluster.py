@@ -1,4 +1,4 @@
-"""What Patroni keeps in etcd, read as of one moment."""
+"""What Patroni keeps in etcd, as it was at one moment."""
 
 import json
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """`leader` and `sync` as entries, so that what is decided by them can be made conditional on them."""
+    """`leader` and `sync` are entries, so that an action based on them can be made conditional on them."""
 
     leader: Entry | None
     sync: Entry | None
-    #: the standbys of which one (ANY 1) must confirm each commit
+    #: the standbys, one of which (ANY 1) must confirm each commit
     voters: frozenset[str] = frozenset()
     members: Mapping[str, Member] = field(default_factory=dict)
     paused: bool = False
@@ -34,11 +34,11 @@ class Cluster:
 
 
 def read(prefix: str, entries: Mapping[str, Entry]) -> Cluster:
-    """From all keys under `prefix`. What cannot be understood counts as absent, so nothing is decided by it."""
+    """Made from all keys under `prefix`. A value that cannot be understood counts as absent, so it decides nothing."""
     leader, sync = entries.get(f"{prefix}leader"), entries.get(f"{prefix}sync")
     config = entries.get(f"{prefix}config")
     state = _object(sync)
-    # Written for another leader than the present one, it says nothing about this one's commits.
+    # When it was written for an earlier leader, it says nothing about the commits of this one.
     standing = leader is not None and state.get("leader") == leader.value
     names = str(state.get("sync_standby") or "").split(",") if standing else []
     return Cluster(

@@ -27,7 +27,7 @@ class Configuration:
     etcd: tuple[Address, ...]
     etcd_user: str
     etcd_password: str = field(repr=False)
-    #: None where etcd is spoken to without certificates
+    #: None where etcd is used without certificates
     etcd_tls: Tls | None
     rest: Address
     postgres: Address
@@ -41,7 +41,7 @@ class Configuration:
 
     @property
     def votes_prefix(self) -> str:
-        """Beside Patroni's keys, which it watches."""
+        """Outside the prefix of Patroni's keys, because Patroni watches that."""
         return f"/guard{self.prefix}votes/"
 
 
@@ -85,6 +85,6 @@ def _hosts(etcd: Mapping[str, Any]) -> list[str]:
 
 
 def _address(text: str) -> Address:
-    """`10.0.0.1:5432`, `[::1]:5432`, with a scheme before it or not."""
+    """`10.0.0.1:5432`, `[::1]:5432`, with or without a scheme in front."""
     host, _, port = text.rpartition("//")[2].rpartition(":")
     return host.strip("[]"), int(port)

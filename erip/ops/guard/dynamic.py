@@ -1,12 +1,12 @@
-"""What of the cluster's configuration in etcd this node obeys.
+"""Which parts of the cluster's configuration in etcd this node obeys.
 
 Note [No commands from etcd]. Patroni takes most of its settings from etcd, and some of them are commands that it, or
-PostgreSQL, runs on each database host: callbacks, `archive_command`, methods that make a replica. So anyone who can
-write to etcd would own these hosts. Here a node obeys what tells how the cluster behaves, and nothing that names a
-command, a library, a file or who may log in. Those stand in the node's own file (`patroni.yml`), where its
-administrator writes them: `archive_command` for instance under `postgresql: parameters:`.
+PostgreSQL, runs on each database host: callbacks, `archive_command`, methods that make a replica. So a client that can
+write to etcd would own these hosts. Here a node obeys the settings that say how the cluster behaves, and none that
+names a command, a library, a file or who may log in. Those belong in the node's own file (`patroni.yml`), where its
+administrator writes them: `archive_command`, for instance, under `postgresql: parameters:`.
 
-What is obeyed is listed, and not what is refused: Patroni's next release may have another command.
+The lists name what is obeyed, not what is refused: Patroni's next release may add another command.
 """
 
 import re
@@ -29,13 +29,13 @@ _OBEYED_POSTGRESQL: Final = frozenset(
     }
 )
 _OBEYED_STANDBY: Final = frozenset({"host", "port", "primary_slot_name"})
-#: of extensions' settings only these: `plperl.on_init` for instance is code
+#: of the extensions' settings only these: `plperl.on_init`, for instance, is code
 _PARAMETER: Final = re.compile(r"(pg_stat_statements\.)?[a-z_][a-z0-9_]*")
-#: PostgreSQL's own way to name settings that hold commands, code or places, past and to come
+#: how PostgreSQL names its settings, present and future, that hold commands, code or places
 _POWERFUL: Final = re.compile(
     r"command|librar|preload|provider|_path$|path$|file$|filename$|file_mode$|director|^include|^log_|hba|ident"
 )
-#: of the settings of PostgreSQL's log those that neither name a place nor put values of users in it
+#: PostgreSQL's log settings that neither name a place nor put users' data into the log
 _LOGGED: Final = frozenset(
     {
         *("log_autovacuum_min_duration", "log_checkpoints", "log_connections", "log_disconnections", "log_timezone"),
@@ -47,7 +47,7 @@ _PLUGIN: Final = re.compile(r"\w+")
 
 
 def obeyed(configuration: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What of it is obeyed, and the names of what is not."""
+    """The part of it that is obeyed, and the names of the settings that are not."""
     refused: list[str] = []
     kept: dict[str, Any] = {}
     for name, value in configuration.items():
@@ -79,7 +79,7 @@ def _postgresql(section: Any, refused: list[str]) -> dict[str, Any]:
 
 
 def _is_harmless(name: object, value: object) -> bool:
-    """Of one of PostgreSQL's own settings; their names are the same in upper case."""
+    """Whether one of PostgreSQL's own settings may be obeyed. Their names are the same in upper case."""
     word = str(name).lower()
     named = _PARAMETER.fullmatch(word) is not None and (word in _LOGGED or _POWERFUL.search(word) is None)
     return named and not isinstance(value, Mapping | list)

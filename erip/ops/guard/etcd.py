@@ -1,9 +1,10 @@
-"""The little of etcd's v3 API (its JSON gateway) that the guard and the keeper need. No threads, no state but a login.
+"""The few calls of etcd's v3 API (its JSON gateway) that the guard and the keeper need. No threads; its state is a
+login.
 
 An endpoint is an address, reached by TLS when there is a `Tls`, or the path of a Unix socket.
 
-Every call is bounded: each endpoint gets `timeout` seconds (a login four times that), one after the other, until one
-answers.
+Every call is bounded: each endpoint gets `timeout` seconds (four times that for a login), and they are tried one after
+the other until one answers.
 """
 
 import base64
@@ -27,7 +28,7 @@ class EtcdError(Exception):
 
 @dataclass(frozen=True)
 class Tls:
-    """Who we are, and whom we believe: PEM files. They are read again when they have changed, as leaves are renewed."""
+    """Our certificate, and the authority that we trust: PEM files. They are read again after a renewal."""
 
     ca: Path
     certificate: Path
@@ -45,7 +46,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Entry:
-    """One key as it was read. `revision`: of its last change; `created`: of its creation; `lease` 0: none."""
+    """One key as it was read. `revision`: of its last change; `created`: of its creation; `lease`: 0 if it has none."""
 
     key: str
     value: str
@@ -101,7 +102,7 @@ class Etcd:
         self._call("/v3/kv/deleterange", {"key": _b64(key)})
 
     def grant(self, seconds: int) -> int:
-        """A lease: what is put under it goes after `seconds`."""
+        """Makes a lease: what is stored under it expires after `seconds`."""
         return int(self._call("/v3/lease/grant", {"TTL": str(seconds)})["ID"])
 
     # --- the cluster itself -----------------------------------------------------------------------------
@@ -112,13 +113,13 @@ class Etcd:
         return status == 200 and str(answer.get("health")).lower() == "true"
 
     def status(self) -> dict[str, Any]:
-        """Of the first endpoint that answers: `leader` and `header.member_id`, among others."""
+        """The status of the first endpoint that answers: `leader` and `header.member_id`, among others."""
         return self._send("/v3/maintenance/status", {})
 
     def require_login(self, users: Mapping[str, tuple[str, Sequence[str]]] | None = None) -> bool:
-        """Make `user` the root of this cluster, and let nobody in without a password. True when that is so.
+        """Make `user` the root of this cluster, and require a password for every access. True when that is so.
 
-        `users`: others that there are to be, each with a password and the prefixes that it may read and write.
+        `users`: the other users that must exist, each with a password and the prefixes that it may read and write.
         """
         wanted: list[tuple[str, dict[str, Any]]] = [
             ("/v3/auth/user/add", {"name": "root", "password": self._password}),
@@ -153,15 +154,15 @@ class Etcd:
     # --- room: Note [Full] in `keeper` ------------------------------------------------------------------
 
     def compact(self, revision: int) -> None:
-        """Forget what was before `revision`, on all members; done when it is so."""
+        """Forget the history before `revision` on all members; returns when that is done."""
         self._call("/v3/kv/compaction", {"revision": str(revision), "physical": True}, patience=20.0)
 
     def defragment(self) -> None:
-        """Give the room of what was forgotten back, on the first endpoint alone; it answers nobody else meanwhile."""
+        """Free the room of what was forgotten, on the first endpoint alone; it answers no other request meanwhile."""
         self._call("/v3/maintenance/defragment", {}, patience=60.0)
 
     def disarm(self, member: int) -> None:
-        """Take a member's alarm back that its store is full."""
+        """Clear a member's alarm that its store is full."""
         self._call("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": str(member), "alarm": "NOSPACE"})
 
     def names(self) -> list[str]:
@@ -186,14 +187,15 @@ class Etcd:
         except EtcdError:
             if not self._user:
                 raise
-            # Another endpoint answers now, which never saw this token; or it has expired.
+            # Another endpoint answers now and has never seen this token, or the token has expired.
             self._login()
             return self._send(path, body, patience=patience)
 
     def _login(self) -> None:
         self._token = None
         login = {"name": self._user, "password": self._password}
-        # It goes through the cluster's log, and many log in at once after a failover: giving up early makes that worse.
+        # A login goes through the cluster's log, and many log in at once after a failover: giving up early makes that
+        # worse.
         self._token = str(self._send("/v3/auth/authenticate", login, patience=4.0)["token"])
 
     def _send(self, path: str, body: dict[str, Any], *, patience: float = 1.0) -> dict[str, Any]:
@@ -205,7 +207,7 @@ class Etcd:
     def _request(
         self, method: str, path: str, body: dict[str, Any] | None, *, patience: float = 1.0
     ) -> tuple[int, dict[str, Any]]:
-        """From the first endpoint that answers within `patience` timeouts, which is asked first from then on."""
+        """The first answer that comes within `patience` timeouts; its endpoint is asked first from then on."""
         headers = {"Content-Type": "application/json", **({"Authorization": self._token} if self._token else {})}
         said: list[str] = []
         for _ in range(len(self._endpoints)):

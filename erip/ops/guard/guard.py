@@ -22,12 +22,12 @@ from erip.ops.guard.receiver import Receiver
 log = logging.getLogger(__name__)
 
 TICK = 0.1
-#: seconds for which a reading of etcd is believed
+#: how many seconds a reading of etcd is trusted
 READING_SECONDS = 3.0
-#: seconds to let go of the leader key; the peers wait for the key's own end otherwise
+#: how many seconds the guard tries to let go of the leader key; after that the peers wait until the key expires
 RELEASE_SECONDS = 3.0
-#: seconds between the end of a leader and the start of its Patroni, which are the others' time: to elect one of them,
-#: and to serve those who have waited for it
+#: seconds between the end of a leader and the start of its Patroni; the others use them to elect one of their own, and
+#: to serve the clients that have waited
 ELECTION_SECONDS = 3.0
 #: seconds for Patroni to end in good order
 STOP_SECONDS = 18.0
@@ -36,7 +36,7 @@ STEADY_SECONDS, LONGEST_BACKOFF = 10.0, 10.0
 
 
 class Guard:
-    """Of one node. `run` returns when a signal ends it."""
+    """The guard of one node. `run` returns when a signal ends it."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -93,7 +93,7 @@ class Guard:
         return reading[1] if reading and time.monotonic() - reading[0] < READING_SECONDS else None
 
     def _read_now(self) -> clusters.Cluster | None:
-        """For a verdict that hangs on who leads at this moment."""
+        """For a verdict that depends on who leads at this moment."""
         prefix = self._configuration.prefix
         try:
             return clusters.read(prefix, self._etcd.under(prefix))
@@ -118,7 +118,7 @@ class Guard:
             self._start_patroni()
 
     def _fence(self) -> None:
-        """In this order: nobody of this node may act on the key, or acknowledge a write, once it is free."""
+        """The order matters: no process of this node may act on the key or acknowledge a write once the key is free."""
         self._node.kill_patroni()
         if not self._node.kill_postgres():
             log.error("PostgreSQL cannot be killed: the leader key is kept")
@@ -138,7 +138,7 @@ class Guard:
             time.sleep(0.1)
 
     def _hold_patroni(self, held: bool) -> None:
-        """Stop it for a moment, or let it go on; its silence in between is not its own."""
+        """Stop Patroni for a moment, or let it go on; its silence in between does not count against it."""
         self._node.tell_patroni(signal.SIGSTOP if held else signal.SIGCONT)
         if self._patroni_heard is not None:
             self._patroni_heard = time.monotonic()
@@ -177,7 +177,7 @@ class Guard:
         service.start()
 
     def _read_cluster(self) -> float:
-        """Once a second, by a client of its own."""
+        """Once a second, with its own client."""
         prefix = self._configuration.prefix
         began = time.monotonic()
         try:
@@ -217,12 +217,12 @@ class Guard:
         self._stop = number
 
     def _rest(self, seconds: float) -> None:
-        """For `seconds`, whatever children do, or until we are asked to stop."""
+        """Wait for `seconds`, whatever children do, or until we are asked to stop."""
         until = time.monotonic() + seconds
         while self._stop is None and (left := until - time.monotonic()) > 0:
             self._pause(left)
 
     def _pause(self, seconds: float) -> None:
-        """Until a child ends or a signal comes, for `seconds` at most."""
+        """Wait until a child ends or a signal comes, for `seconds` at most."""
         if select.select([self._wakeup], [], [], seconds)[0]:
             os.read(self._wakeup, 512)

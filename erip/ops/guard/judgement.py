@@ -9,9 +9,9 @@ POSTMASTER_SILENCE = 2.5
 PATRONI_SILENCE = 4.0
 #: a frozen Patroni of a standby endangers nothing; it is started again all the same
 STANDBY_SILENCE = 30.0
-#: seconds in which the leader's node has heard nobody: Note [Cut off] in `outside`
+#: seconds without an answer from any other machine, on the leader's node: Note [Cut off] in `outside`
 CUT_OFF = 2.5
-#: a judge that was not given the processor for so long must not hold the silence against others
+#: a judge that got no processor time for so long must not hold the silence against others
 OWN_SLEEP = 1.0
 
 
@@ -24,7 +24,7 @@ class Postmaster(StrEnum):
 
 
 class Do(StrEnum):
-    """What follows."""
+    """What the guard does."""
 
     NOTHING = "nothing"
     RESTART = "restart"  # Patroni alone: PostgreSQL goes on, and Patroni takes it over
@@ -35,9 +35,9 @@ class Do(StrEnum):
 class Look:
     """One look at the node. Times are monotonic seconds.
 
-    `leads`: whether the leader key is this node's; None when etcd does not say. `led`: the same, as it said last.
-    `…_heard`: when it last answered. `patroni_heard` is None for a Patroni that has not answered since its start: that
-    one may be waiting for etcd. `outside_heard`: when anybody beyond this node did.
+    `leads`: whether this node holds the leader key; None when etcd does not say. `led`: the last answer that etcd gave
+    to this. `…_heard`: when it last answered. `patroni_heard` is None for a Patroni that has not answered since its
+    start: it may be waiting for etcd. `outside_heard`: when any other machine last answered.
     """
 
     now: float
@@ -58,14 +58,14 @@ class Verdict:
 
 
 class Judge:
-    """Remembers only when it last looked, and when it last was away itself."""
+    """Remembers only when it last looked, and when it was last held up itself."""
 
     def __init__(self, now: float) -> None:
         self._last = self._awake = now
 
     def judge(self, look: Look) -> Verdict:
-        """Without etcd nobody can be elected: then PostgreSQL is left alone, and only a dead Patroni started again.
-        Where nobody else at all is heard, the others may have elected one of them."""
+        """Without etcd nobody can be elected: then PostgreSQL is left alone, and only a dead Patroni is started again.
+        But if this node hears nobody else at all, the others may have elected one of them."""
         if look.now - self._last > OWN_SLEEP:
             self._awake = look.now
         self._last = look.now

@@ -4,8 +4,8 @@
 
 Note [Full]. A store that has reached its quota raises an alarm, and from then on no member takes a write: no leader can
 be elected, so the first failover after it never ends. In the release of Debian 12 (3.4.23) the alarm also switches
-etcd's authorization off. So the keeper asks its member each second (`status` is answered from memory); when an alarm
-stands, or three quarters of the quota are used, it
+etcd's authorization off. So the keeper asks its member each second (`status` is answered from memory). When an alarm is
+raised, or three quarters of the quota are used, it
 
 1. forgets the history of all keys (compaction): what Patroni needs is what its keys say now;
 2. gives the room back (defragmentation), on its own member alone: each member has its own keeper;
@@ -28,7 +28,7 @@ from erip.ops.guard.etcd import Etcd, EtcdError
 
 log = logging.getLogger(__name__)
 
-#: seconds between two looks, and between two tidyings that no alarm asked for
+#: seconds between two looks, and between two clean-ups that no alarm asked for
 EVERY: Final = 1.0
 TIDY_AGAIN: Final = 60.0
 #: of the quota: above the first the keeper tidies up in time, above the second keys that are not ours must go
@@ -45,7 +45,7 @@ class BadKeeper(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """One etcd member, and what there is to be in it."""
+    """One etcd member, and what it must contain."""
 
     socket: Path
     scope: str
@@ -85,12 +85,12 @@ def read(file: Path) -> Configuration:
 
 
 def require_login(configuration: Configuration, etcd: Etcd) -> bool:
-    """Have nobody come in without a password, and Patroni reach its own keys only. True when that is so."""
+    """Require a password for every access, and let Patroni reach its own keys only. True when that is so."""
     return etcd.require_login({"patroni": (configuration.patroni_password, configuration.prefixes)})
 
 
 class Keeper:
-    """Of one member."""
+    """The keeper of one member."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
@@ -133,7 +133,7 @@ class Keeper:
         return int(self._etcd.status().get("dbSize", 0)) / self._configuration.quota_bytes
 
     def _remove_strangers(self) -> bool:
-        """Delete what is neither Patroni's nor the guard's; whether there was any."""
+        """Delete what is neither Patroni's nor the guard's; returns whether there was any."""
         strangers = [key for key in self._etcd.names() if not is_ours(key, self._configuration)]
         for key in strangers:
             self._etcd.delete(key)
@@ -158,7 +158,7 @@ def is_ours(key: str, configuration: Configuration) -> bool:
 
 
 def main() -> int:
-    """Runs until a signal ends it; 2 when the configuration is no good."""
+    """Runs until a signal ends it; returns 2 when the configuration is invalid."""
     parser = argparse.ArgumentParser(prog="erip.ops.guard.keeper", description="Sees to one etcd's logins and room.")
     parser.add_argument("configuration", type=Path)
     file = parser.parse_args().configuration

@@ -1,4 +1,4 @@
-"""The processes of this node: Patroni, which is our child, and PostgreSQL, which Patroni has set free of the family."""
+"""The processes of this node: Patroni, which is our child, and PostgreSQL, which Patroni detaches from its own tree."""
 
 import ctypes
 import os
@@ -20,7 +20,7 @@ DEATH_SECONDS = 5.0
 
 
 class Node:
-    """Patroni as configured by `file`, PostgreSQL in `data`. One thread uses it; `tell_patroni` is for any."""
+    """Patroni as configured by `file`, PostgreSQL in `data`. For one thread; any thread may call `tell_patroni`."""
 
     def __init__(self, file: Path, data: Path) -> None:
         self._file = file
@@ -84,7 +84,7 @@ class Node:
     def kill_postgres(self) -> bool:
         """SIGKILL for all processes that work in the data directory, backends that outlived their postmaster too.
 
-        Whether all of them are gone.
+        Returns whether all of them are gone.
         """
         deadline = time.monotonic() + DEATH_SECONDS
         while found := list(self._processes()):

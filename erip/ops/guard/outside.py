@@ -4,8 +4,8 @@ Note [Cut off]. A leader that is cut off the network acknowledges nothing, as no
 a primary, with what was true when it was cut off; and when the network is back before Patroni has given up, there are
 two primaries for as long as Patroni takes to see that it was replaced: half of all connections went to the old one for
 one to two seconds. Therefore its guard stops it as soon as neither etcd nor any other member has been heard for CUT_OFF
-seconds (`judgement`), which is about when the others have elected another. Patroni would come to the same verdict, as
-`failsafe_mode` demands that all members be seen, only later. Anyone who hears one of them is not cut off.
+seconds (`judgement`), which is about when the others have elected another. Patroni would reach the same verdict, only
+later, as `failsafe_mode` demands that it sees all members. A node that hears one of them is not cut off.
 """
 
 import time
@@ -18,7 +18,7 @@ from erip.ops.guard.configuration import Address
 
 #: seconds between two rounds
 EVERY = 0.5
-#: seconds since the last reading of etcd after which the members are asked, and that each has for its answer
+#: seconds since the last reading of etcd after which the members are asked, and that each may take to answer
 ETCD_SILENCE, ANSWER_WITHIN = 1.2, 1.2
 
 
@@ -26,7 +26,7 @@ class Outside:
     """`heard`: when etcd or another member last answered (monotonic)."""
 
     def __init__(self, name: str, last_reading: Callable[[], tuple[float, Cluster] | None]) -> None:
-        """`last_reading` of etcd, however old: when it was asked for, and what it said."""
+        """`last_reading` of etcd, however old: when it was requested, and what it said."""
         self._name = name
         self._last_reading = last_reading
         self._member_heard = self._began = time.monotonic()
@@ -38,13 +38,13 @@ class Outside:
         return max(self._member_heard, reading[0] if reading else self._began)
 
     def round(self) -> float:
-        """Ask the members, if etcd is silent. Seconds until the next round."""
+        """Ask the members if etcd is silent. Returns the seconds until the next round."""
         reading = self._last_reading()
         if reading is not None and time.monotonic() - reading[0] > ETCD_SILENCE:
             others = [member.rest for name, member in reading[1].members.items() if name != self._name]
             if not others:
                 self._member_heard = time.monotonic()
-            # One that answers counts at once, whatever the others do.
+            # The first answer counts at once, whatever the others do.
             list(self._pool.map(self._ask, others))
         return EVERY
 

@@ -4,10 +4,10 @@ PATRONI.YML`.
 Of the configuration in etcd it sees what `dynamic` lets through: Note [No commands from etcd] there.
 
 Note [The race's patience]. Anyone who stands for election first asks every member that Patroni knows how far it is, and
-waits two seconds for the answers; that is fixed in Patroni's code. Of a leader that is frozen or cut off nothing comes,
-so each such failover would take two seconds more. A member that says nothing within PATIENCE counts as it would after
-those two seconds: as unknown. That decides nothing wrongly: an unknown member gives no vote. The leader that has just
-lost its key has less: nobody hopes for its vote, and it is the one that is dead.
+waits two seconds for the answers; that time is fixed in Patroni's code. A leader that is frozen or cut off does not
+answer, so each such failover would take two seconds more. A member that does not answer within PATIENCE counts as it
+would after those two seconds: as unknown. That makes no decision wrong: an unknown member gives no vote. The leader
+that has just lost its key gets less time: its vote is not needed, and it is the dead one.
 """
 
 import json
@@ -24,9 +24,9 @@ from erip.ops.guard.dynamic import obeyed
 
 log = logging.getLogger(__name__)
 
-#: seconds; an answer takes some milliseconds, on a busy machine some hundred
+#: seconds; an answer takes a few milliseconds, and a few hundred on a busy machine
 PATIENCE = 0.8
-#: the same of the former leader
+#: the same for the former leader
 PATIENCE_FORMER = 0.2
 
 
@@ -41,7 +41,7 @@ def impatient(kind: type[ha.Ha]) -> None:
 
 
 def wary(kind: type[ClusterConfig]) -> None:
-    """Have Patroni read of the cluster's configuration only what is obeyed here, wherever it looks at it."""
+    """Make Patroni see only the obeyed part of the cluster's configuration, wherever it reads it."""
     read = kind.from_node
     named: set[str] = set()
 
@@ -57,7 +57,7 @@ def wary(kind: type[ClusterConfig]) -> None:
 
 
 def former_leader(asking: ha.Ha) -> str | None:
-    """Who led last, while nobody does; None as long as somebody leads."""
+    """The last leader, while there is none; None as long as there is one."""
     if not asking.cluster.is_unlocked():
         return None
     return asking.cluster.sync.leader or (asking.old_cluster.leader.name if asking.old_cluster.leader else None)

@@ -3,15 +3,15 @@
 Note [Peer watch]. A guard that died with its node cannot let go of the key. Each standby's guard looks at the leader's
 two ports, Patroni's and PostgreSQL's. When it finds both dead again and again, it cuts its own WAL receiver (Note [The
 cut]), looks once more meanwhile, and puts its vote beside Patroni's keys. When every synchronous standby has voted
-against the same leadership, no matter who sees that first deletes the leader key, in one transaction that requires the
+against the same leadership, the first guard to see that deletes the leader key, in one transaction that requires the
 key, the list of synchronous standbys and all votes to be unchanged. A vote is withdrawn before its cut ends.
 
 It is safe if the verdict is wrong (a partition): without a synchronous standby the old leader can acknowledge nothing,
 and its Patroni steps down when it finds the key gone. What remains: a leader that comes back in the very moment between
 the deletion and the promotion may find a standby whose Patroni points it back, for one round, to the leader it knew.
 
-It is of no use if a synchronous standby is lost together with the leader: the key then lives as long as without a
-guard.
+It does not help if a synchronous standby is lost together with the leader: the key then lives as long as it would
+without a guard.
 """
 
 import logging
@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 CALM, ALERT = 0.2, 0.1
 #: seconds that the leader has for its answer, at the first look, and when there are votes to be counted meanwhile
 PROBE_SECONDS, PROBE_SECONDS_VOTED = 0.4, 0.1
-#: seconds for which a vote stands, and its Patroni is stopped; then, if the others disagree, a pause
+#: seconds for which a vote stands and its Patroni is stopped; and the pause after that, if the others disagree
 HOLD, REST = 3.0, 3.0
-#: seconds after which the vote of a dead guard goes by itself
+#: seconds after which the vote of a dead guard expires
 VOTE_SECONDS = 5
 
 
 class PeerWatch:
-    """One round after the other; `round` says how long to wait for the next."""
+    """Works in rounds; `round` returns how long to wait for the next."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class PeerWatch:
         self._pool = ThreadPoolExecutor(2, "peer-probe")
 
     def round(self) -> float:
-        """Look, and act on a suspicion that is ripe. Seconds until the next round."""
+        """Look, and act on a suspicion that is ripe. Returns the seconds until the next round."""
         cluster = self._cluster()
         leader = cluster.leader if cluster else None
         member = cluster.members.get(leader.value) if cluster and leader else None
@@ -98,8 +98,9 @@ class PeerWatch:
         )
 
     def _patience(self, now: float) -> float:
-        """Of a look at a leader that is suspected: all the time until the suspicion is ripe. One that is only slow
-        answers within it, which it would not within several short looks.
+        """How long a look at a suspected leader may take: all the time until the suspicion is ripe. A leader that is
+        only slow
+        answers within that time, but not within several short looks.
         """
         if self._voted_at is not None or self._held is None:
             return PROBE_SECONDS_VOTED
@@ -147,12 +148,12 @@ class PeerWatch:
         return False
 
     def _stands(self, leader: Entry) -> bool:
-        """Whether the leadership that we suspect is that of now: the common reading may be a second old."""
+        """Whether the leadership that we suspect is the current one: the common reading may be a second old."""
         now = self._etcd.get(self._configuration.leader_key)
         return self._still(leader, now)
 
     def _still(self, leader: Entry, now: Entry | None) -> bool:
-        """Whether `now` is that leadership. If not, our Patroni is wanted for the race, and goes on at once."""
+        """Whether `now` shows that leadership. If not, the race needs our Patroni, which goes on at once."""
         if now is not None and now.revision == leader.revision:
             return True
         self._over = leader.revision
@@ -160,7 +161,7 @@ class PeerWatch:
         return False
 
     def _release(self, leader: Entry) -> None:
-        """Delete the leader key if all agree, by a reading of now."""
+        """Delete the leader key if a fresh reading shows that all agree."""
         prefix = self._configuration.prefix
         cluster = clusters.read(prefix, self._etcd.under(prefix))
         if not self._still(leader, cluster.leader):
@@ -183,8 +184,9 @@ class PeerWatch:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Take the vote back, then let Patroni go on, which gives the receiver back. In this order: a vote must not
-        stand a moment longer than the receiver is cut. One that etcd does not let us take back goes with its lease.
+        """Take the vote back, then let Patroni go on, which restores the receiver. The order matters: a vote must not
+        stand a
+        moment longer than the receiver is cut. A vote that etcd does not let us take back expires with its lease.
         """
         if self._voted_at is not None:
             try:

@@ -1,4 +1,4 @@
-"""Whether somebody answers at a port. A probe sends something: the kernel accepts connections for the frozen too."""
+"""Whether a server answers at a port. A probe sends data: the kernel accepts connections for frozen processes too."""
 
 import http.client
 import socket

@@ -2,8 +2,8 @@
 
 Note [The cut]. `primary_conninfo` is set to nothing by ALTER SYSTEM, which outranks what Patroni wrote. PostgreSQL then
 ends its WAL receiver and starts no other. Patroni takes the setting away again, at its next round or when it follows a
-new leader. So nothing is left behind by a guard that dies half-way; and so this Patroni is stopped (SIGSTOP) for as
-long as the cut has to hold, a few seconds at the most. It dies with its guard, stopped or not.
+new leader. So a guard that dies half-way leaves nothing behind; and so it stops its Patroni (SIGSTOP) for as long as
+the cut has to hold, a few seconds at most. Patroni dies with its guard, stopped or not.
 """
 
 import time
@@ -26,7 +26,7 @@ _RECEIVER = (
 
 
 class Receiver:
-    """Of the PostgreSQL that `configuration` describes."""
+    """The receiver of the PostgreSQL that `configuration` describes."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration

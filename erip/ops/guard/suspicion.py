@@ -1,4 +1,4 @@
-"""When a standby's guard takes the leader's node for dead: pure, one look after the other."""
+"""When a standby's guard considers the leader's node dead: pure, one look after the other."""
 
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,7 @@ class Suspicion:
 
 
 def look(held: Suspicion | None, now: float, revision: int, patroni: Reach, postgres: Reach) -> Suspicion | None:
-    """What is held after one more look; None as soon as anybody answers, or another leadership has begun."""
+    """The suspicion after one more look; None as soon as a port answers, or another leadership has begun."""
     if Reach.ANSWERS in (patroni, postgres):
         return None
     silent = Reach.SILENT in (patroni, postgres)

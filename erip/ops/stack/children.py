@@ -43,7 +43,7 @@ class Server(Protocol):
     def stop_patience(self) -> float: ...
 
     def prepare(self) -> None:
-        """Write what it needs before a start, also before one after a crash."""
+        """Write what it needs before each start, also before one after a crash."""
 
     def ready(self) -> bool:
         """Whether it does its work."""
@@ -133,7 +133,7 @@ class Children:
                     print(f"{child.name} cannot be started: {error}", flush=True)
 
     def renew(self) -> None:
-        """Once an hour: certificates that are soon over, and who must be made to read theirs again."""
+        """Once an hour: renew certificates that expire soon, and make the servers read them again."""
         if time.monotonic() < self._renew_at:
             return
         self._renew_at = time.monotonic() + RENEW_EVERY

@@ -24,7 +24,7 @@ STOP_SECONDS = 60.0
 
 
 def is_running(state: State) -> bool:
-    """Whether a supervisor lives: it holds the lock, which the kernel takes back however it ends."""
+    """Whether a supervisor lives: it holds the lock, which the kernel releases however the supervisor ends."""
     try:
         with state.lock.open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -59,7 +59,7 @@ def up(state: State, *, names: tuple[str, ...] = services.ALL, ha: bool = False,
 
 
 def _provision(state: State, *, ha: bool) -> User | None:
-    """Do what takes the caller's rights, and say whom the supervisor runs as (None: as the caller).
+    """Do what needs the caller's rights, and return the user that the supervisor runs as (None: the caller).
 
     That is: hand the state directory over, and find or install the servers' programs.
     """
@@ -140,7 +140,7 @@ def _identity_of(user: User) -> dict[str, str]:
 
 
 def _wait_for_phase(state: State) -> None:
-    """Until a stack that someone else is starting (or ending) has come to a rest."""
+    """Wait until a stack that someone else is starting (or ending) has settled."""
     if read_json(state.supervisor).get("phase") == "running":
         return
     with progress.console.status("it is being started already …"):
@@ -174,7 +174,7 @@ def down(state: State) -> bool:
 
 
 def clean_up(state: State) -> int:
-    """End what a supervisor that was killed left behind; how many processes that were."""
+    """End what a killed supervisor left behind; returns how many processes that were."""
     known = read_json(state.supervisor)
     if not known:
         return 0
@@ -254,7 +254,7 @@ def _lives(process: dict[str, Any]) -> bool:
 
 @contextmanager
 def running(state: State) -> Iterator[Status]:
-    """A stack for the time of a command: the one that runs (of whatever layout), or one that ends with the command."""
+    """A stack for the duration of a command: the running one (of either layout), or one that ends with the command."""
     started = up(state, names=services.DEMO, tied=True)
     try:
         yield status(state)

@@ -23,7 +23,7 @@ SUCCEEDED, FAILED, BAD_INPUT = 0, 1, 2
 
 
 class BadInput(Exception):
-    """The incident is not what the workflow takes; one line for each fault."""
+    """The workflow does not accept the incident; one line for each fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -87,7 +87,7 @@ class Api:
 
 
 def run(state: State, path: Path | None, *, as_json: bool) -> int:
-    """Run the incident in `path` (default: the sample) and show what came of it; the exit status."""
+    """Run the incident in `path` (default: the sample) and show the result; returns the exit status."""
     try:
         incident = read_incident(path or SAMPLE)
         if path is None:

@@ -1,7 +1,7 @@
 """What the demo prints of a finished run: timeline, decision, losses, legal deadlines, report.
 
-The figures are found in the steps' outputs by what they hold (`ale`, `approvers`, `obligations`, `report_id`), so that
-a definition may name its steps as it likes.
+It finds the figures in the steps' outputs by their keys (`ale`, `approvers`, `obligations`, `report_id`), so that a
+definition may name its steps as it likes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-# Columns of the console from which there is room for a wide bar.
+# From this console width on there is room for a wide bar.
 WIDE = 100
 WIDE_BAR, NARROW_BAR = 28, 18
 COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "CANCELLED": "yellow", "UNKNOWN": "yellow"}
@@ -66,7 +66,7 @@ def _title(run: Mapping[str, Any]) -> RenderableType:
 
 
 def _timeline(run: Mapping[str, Any], width: int) -> RenderableType:
-    """A bar a step, from the moment the run was accepted; what runs after the outcome is dimmed."""
+    """One bar per step, from the moment the run was accepted; what runs after the outcome is dimmed."""
     start = _time(run["created_at"])
     steps = sorted(run["steps"], key=lambda step: step.get("started_at") or "~")
     whole = max([1.0, *(_milliseconds(start, step.get("finished_at")) or 0.0 for step in steps)])
@@ -176,7 +176,7 @@ def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
 
 
 def _report(run: Mapping[str, Any]) -> list[Text]:
-    """The files and the link that the report step gave, one a line, as they get copied."""
+    """The files and the link that the report step gave, one per line so that they are easy to copy."""
     found = _holding(run, "report_id") or {}
     lines = [Text(str(found[key])) for key in ("path", "markdown_path") if found.get(key)]
     if found.get("url"):
@@ -203,7 +203,7 @@ def _holding(run: Mapping[str, Any], *keys: str) -> Mapping[str, Any] | None:
 
 
 def money(amount: float) -> str:
-    """`1,234`, `56.7 k`, `8.90 M`, `1.23 bn`: three figures that count."""
+    """`1,234`, `56.7 k`, `8.90 M`, `1.23 bn`: three significant figures."""
     for limit, size, unit in ((1e9, 1e9, "bn"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(amount) >= limit:
             scaled = amount / size

@@ -1,9 +1,9 @@
 """What each process of the stack finds in its environment: what it needs, and nothing else.
 
 Note [Least environment]
-Every process can be made to show its environment, by a fault of its own or by /proc. So none inherits what happens to
-stand in the environment of anyone who started the stack (cloud keys, tokens of a build), and none gets a secret of the
-platform that it has no use for: PostgreSQL, Redis, etcd, HAProxy, the node guard and Flower get no setting of the
+Every process can leak its environment, through a fault of its own or through /proc. So no process inherits what happens
+to be in the environment of the caller that started the stack (cloud keys, tokens of a build), and none gets a secret of
+the platform that it does not use: PostgreSQL, Redis, etcd, HAProxy, the node guard and Flower get no setting of the
 platform at all, and of the platform's processes only workers send webhooks and mail.
 """
 
@@ -41,5 +41,5 @@ def of_platform(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_kind(environment: Mapping[str, str], kind: str) -> dict[str, str]:
-    """Of the platform's environment what a process of this kind (`web`, `worker`, `leader`) has a use for."""
+    """The part of the platform's environment that a process of this kind (`web`, `worker`, `leader`) uses."""
     return {name: value for name, value in environment.items() if kind in _FOR.get(name, (kind,))}

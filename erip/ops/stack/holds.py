@@ -1,7 +1,7 @@
 """A port is held from the moment it is chosen, so that of two stacks that start together each has its own.
 
 Between the choice of a port and the server's `listen` nobody can see that the port is taken, and that may be seconds: a
-database is brought up to date first. So anyone who chooses a port binds a Unix socket of the port's name in Linux's
+database is brought up to date first. So a process that chooses a port binds a Unix socket of the port's name in Linux's
 abstract namespace. The kernel gives a name to one process only, takes it back when that process ends, however it ends,
 and keeps one set of names for each network namespace, as it does with ports. A process may use what an ancestor of it
 holds: a test chooses a port, and the stack that it starts listens there.

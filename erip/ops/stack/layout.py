@@ -26,7 +26,7 @@ class Layout(Protocol):
         """Groups, each started when the one before it is ready, and ended in the reverse order."""
 
     def settings(self) -> dict[str, str]:
-        """What the platform is given, DATABASE_URL and ERIP_BROKER_URL among it, once the servers run."""
+        """What the platform gets once the servers run, DATABASE_URL and ERIP_BROKER_URL included."""
 
     def services(self, env: dict[str, str]) -> list[Service]:
         """The platform's processes, with the environment `env`."""

@@ -1,8 +1,8 @@
 """Flower that can only be read: `python -m erip.ops.stack.monitor --port=5555`.
 
-Flower as it comes sends any task and stops workers for anyone who has its login, shows the broker's address with its
+Flower by default lets a user with its login send any task and stop workers, shows the broker's address with its
 password where there are several (Sentinel), answers `/metrics` to everybody, and loads the platform, with every secret
-in its environment. So this starts its web application without the platform:
+in its environment. So this module starts Flower's web application without the platform:
 
 - it knows the broker alone (ERIP_FLOWER_BROKER_URL), as a user of Redis that receives events and reads the length of
   queues, and may send nothing (`redis.FLOWER_RULES`);
@@ -83,14 +83,14 @@ class Listening(Events):
 
 
 class Nothing:
-    """An answer that can be awaited, or not, and never holds anything."""
+    """An answer that works with or without `await`, and is always empty."""
 
     def __await__(self) -> Iterator[None]:
         yield from ()
 
 
 class Deaf:
-    """In place of Flower's inspector: no worker would answer it."""
+    """Replaces Flower's inspector: no worker would answer it."""
 
     inspect_methods = ()
 
@@ -140,7 +140,7 @@ def make_celery(broker: str) -> Celery:
 
 
 def main() -> int:
-    """Until a signal ends it; 2 without a login or a broker."""
+    """Runs until a signal ends it; returns 2 without a login or a broker."""
     broker = os.environ.get("ERIP_FLOWER_BROKER_URL", "")
     if not broker or not os.environ.get("FLOWER_BASIC_AUTH"):
         print("erip.ops.stack.monitor: set ERIP_FLOWER_BROKER_URL and FLOWER_BASIC_AUTH", file=sys.stderr)

@@ -10,7 +10,7 @@ HEAD = "# Server binaries for the local stack, for machines without a server. `m
 
 def main() -> int:
     """Compile everything; a failure of uv ends it."""
-    # Versions that requirements.txt has already are kept where nothing asks for others.
+    # A version that requirements.txt already has is kept, unless a requirement asks for another.
     _compile("requirements.in", "-o", "requirements.txt")
     for pin in sorted((ROOT / "erip" / "ops" / "stack" / "wheels").glob("*.txt")):
         wanted = next(line.split()[0] for line in pin.read_text().splitlines() if "==" in line)
@@ -20,7 +20,7 @@ def main() -> int:
 
 
 def _compile(name: str, *flags: str, source: str = "") -> str:
-    """What uv makes of the requirements in `name` (- is `source`): all versions, all hashes, for every platform."""
+    """uv's output for the requirements in `name` (- is `source`): all versions, all hashes, for every platform."""
     print(f"erip: compiling {source.strip() or name}", file=sys.stderr)
     uv = str(Path(sys.executable).with_name("uv"))
     command = [uv, "pip", "compile", "-q", "--universal", "--python-version", "3.11", "--generate-hashes"]

@@ -14,7 +14,7 @@ from erip.ops.stack.holds import hold, is_ours
 from erip.ops.stack.state import read_json, write_json
 
 LOOPBACK = "127.0.0.1"
-# What a user expects to type; 0: there is no custom, any free port will do.
+# The ports that a user expects to type; 0: none is usual, any free port will do.
 USUAL = {"web": 8000, "flower": 5555, "postgres": 0, "redis": 0}
 
 
@@ -32,8 +32,8 @@ def is_free(port: int) -> bool:
 def any_free() -> int:
     """A port that nobody listens on and nobody else holds; held by this process from now on.
 
-    Outside the range from which the kernel takes ports for connections: otherwise a connection may sit on a server's
-    port just when that server is to be started again.
+    It lies outside the range from which the kernel takes ports for connections: otherwise a connection may sit on a
+    server's port just when that server is to be started again.
     """
     return next(_free_ports(()))
 

@@ -26,8 +26,8 @@ from erip.ops.stack.processes import Identity, last_line, wait_until
 from erip.ops.stack.state import check_room, write_private
 
 SUPERUSER = "postgres"
-# No data of users in the log: no statement, no parameter, and of an error its first line alone, without the row or the
-# key that it is about. What the first line itself may quote is kept out by `make_role`.
+# No user data in the log: no statement, no parameter, and only the first line of an error, without the row or the key
+# that it is about. `make_role` keeps out what the first line itself may quote.
 QUIET = {
     "log_statement": "none",
     "log_min_duration_statement": "-1",
@@ -50,7 +50,8 @@ class Postgres:
     log: Path
     user: User | None = None
     may_create_databases: bool = False
-    #: False: what a power cut would lose is not written out at once. What a killed server has committed is still there.
+    #: False: data that only a power cut would lose is not written out at once. A killed server keeps what it has
+    #: committed.
     fsync: bool = True
     role: str = "erip"
     database: str = "erip"
@@ -104,7 +105,7 @@ class Postgres:
             self._initdb()
 
     def _initdb(self) -> None:
-        """Into a folder that gets its name only when it is whole: a start that was cut off is simply made again."""
+        """Make it in a folder that gets its name only when complete: an interrupted start is simply made again."""
         check_room(self.home)
         partial = self.home / "postgres.new"
         shutil.rmtree(partial, ignore_errors=True)
@@ -176,8 +177,9 @@ class Postgres:
 def make_role(
     cursor: "psycopg2.extensions.cursor", name: str, password: str, database: str, may_create_databases: bool
 ) -> None:
-    """The platform's role and its database. Says what is wanted, whatever is there: a first start that was cut off is
-    completed by the next.
+    """Make the platform's role and its database. It states the wanted result, whatever is there: the next start
+    completes
+    one that was interrupted.
     """
     role = sql.Identifier(name)
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
@@ -185,8 +187,9 @@ def make_role(
         cursor.execute(sql.SQL("CREATE ROLE {}").format(role))
     may = sql.SQL("CREATEDB" if may_create_databases else "NOCREATEDB")
     cursor.execute(sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD %s").format(role, may), [password])
-    # Its errors are answered to it, and it logs them without their values; the server's line may quote one ("invalid
-    # input syntax for type integer: ..."). What the server has to say of itself is a LOG or FATAL, or another role's.
+    # The role's errors go to its client, which logs them without their values; the server's line may quote one
+    # ("invalid input syntax for type integer: ..."). Messages of the server about itself are LOG or FATAL, or another
+    # role's.
     cursor.execute(sql.SQL("ALTER ROLE {} SET log_min_messages = 'log'").format(role))
     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database])
     if cursor.fetchone() is None:

@@ -45,9 +45,9 @@ def is_root() -> bool:
 
 
 def choose_user(state: State) -> User | None:
-    """Whom to run as; None when this is an ordinary user already.
+    """The user to run as; None when this is an ordinary user already.
 
-    In this order: ERIP_STACK_USER, who called sudo, who owns the checkout, a service account.
+    The order is: ERIP_STACK_USER, the user who called sudo, the owner of the checkout, a service account.
     """
     if not is_root():
         return None
@@ -68,7 +68,7 @@ def choose_user(state: State) -> User | None:
 
 
 def server_home(state: State, user: User | None) -> Path:
-    """The folder for the servers' data, made for anyone who runs them; remembered in the file `home`."""
+    """The folder for the servers' data, made for the user that runs them; remembered in the file `home`."""
     if (elsewhere := state.root / "home").is_file():
         return _private_folder(Path(elsewhere.read_text().strip()), user)
     if user is None or user_can(user, lambda: _enterable(state.root.parent)):

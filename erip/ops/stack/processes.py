@@ -1,8 +1,8 @@
 """Starting, knowing and ending processes.
 
 A process is known by its pid and its start time, so that a pid that the kernel gave to another program meanwhile is
-never signalled. Every process of a stack carries ERIP_STACK_ID in its environment: what is left over after a crash
-is found by it.
+never signalled. Every process of a stack carries ERIP_STACK_ID in its environment, by which the stack finds what is
+left over after a crash.
 """
 
 # ruff: noqa: S603 (programs are started from lists; no word of them comes from a request)
@@ -140,7 +140,7 @@ def end_all(identities: Iterable[Identity], stack_id: str, *, patience: float = 
     found.pop(os.getpid(), None)
     for process in found.values():
         _signal(process, signal.SIGINT if _name(process).startswith("postgres") else signal.SIGTERM)
-    # Not psutil's wait: it would wait for anyone who has to reap them, too.
+    # Not psutil's wait: it would also wait until their parents reap them.
     if not wait_until(lambda: not any(_runs(process) for process in found.values()), patience):
         for process in found.values():
             _signal(process, signal.SIGKILL)

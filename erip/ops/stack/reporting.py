@@ -1,4 +1,4 @@
-"""What a supervisor says: its progress to anyone who started it, and who runs to everybody who may read the state."""
+"""What a supervisor reports: progress to the process that started it, and what runs to all who may read the state."""
 
 import json
 import os
@@ -22,7 +22,7 @@ class Progress:
         if self._pipe is not None:
             try:
                 print(json.dumps(what), file=self._pipe, flush=True)
-            except OSError:  # anyone who started us does not listen any more
+            except OSError:  # the process that started us no longer listens
                 self._pipe = None
 
     def done(self, title: str, seconds: float) -> None:

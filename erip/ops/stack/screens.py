@@ -32,7 +32,7 @@ def show_access(state: State, status: Status, credentials: dict[str, Any]) -> No
 
 
 def show_status(status: Status, leading: dict[str, str | None]) -> None:
-    """One line a process; below them who leads, where there are several to choose from."""
+    """One line per process; below them who leads, where there are several candidates."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title, justify in (("process", "left"), ("pid", "right"), ("up", "right"), ("restarts", "right")):
         table.add_column(title, justify=justify)  # type: ignore[arg-type]

@@ -146,7 +146,7 @@ def private_redis(folder: Path, state: State, user: User | None) -> Server:
 
 @contextmanager
 def _temporary_folder(user: User | None) -> Iterator[Path]:
-    """Where `user` may enter, which the caller's TMPDIR need not be."""
+    """A folder that `user` may enter, which the caller's TMPDIR need not be."""
     parent = Path(tempfile.gettempdir())
     if user and not user_can(user, lambda: _reachable(parent)):
         parent = Path("/var/tmp")  # noqa: S108  # nosec B108 (a folder of a random name is made in it)

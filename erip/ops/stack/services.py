@@ -132,7 +132,7 @@ def settings(state: State, secrets: dict[str, str], *, database: str, broker: st
         "ERIP_WEBHOOK_SECRET": webhook_secret(secrets["webhook"]),
         "ERIP_PUBLIC_URL": f"http://{LOOPBACK}:{web_port}",
         "ERIP_STATE_DIR": str(state.root),
-        # Into files, for nobody but the stack's user: what is printed ends up in a log.
+        # Into files that only the stack's user may read: what is printed ends up in a log.
         "ERIP_EMAIL_URL": f"filemail:///{state.mail}",
     }
     return {name: os.environ.get(name) or value for name, value in told.items()}

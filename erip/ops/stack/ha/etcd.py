@@ -1,5 +1,5 @@
-"""Three etcd: who may write here decides who leads PostgreSQL. Each listens on a Unix socket, and has a door (HAProxy,
-which asks for a certificate) and a keeper (logins, room).
+"""Three etcd. A client that may write to them decides who leads PostgreSQL. Each listens on a Unix socket, and has a
+door (HAProxy, which asks for a certificate) and a keeper (logins, room).
 """
 
 import signal
@@ -22,7 +22,7 @@ SOCKET_LENGTH = 107
 
 @dataclass
 class Etcd(Node):
-    """One etcd of `peers`. Any of them, once a majority answers, sees to it that logging in is required."""
+    """One etcd of `peers`. Once a majority answers, any of them makes sure that a login is required."""
 
     me: EtcdPeer
     peers: tuple[EtcdPeer, ...]
@@ -34,7 +34,7 @@ class Etcd(Node):
     quota_bytes: int
 
     file = "etcd.yml"
-    # A leader that ends hands over first, and there may be nobody left to take it. What it has is on disk.
+    # A leader that ends hands over first, and there may be no member left to take over. Its data is on disk.
     stop_patience = 1.5
 
     @property
@@ -77,7 +77,7 @@ class Etcd(Node):
 
 @dataclass
 class Door(Node):
-    """The HAProxy before one etcd. `holders` are the names in the certificates that it takes."""
+    """The HAProxy in front of one etcd. `holders` are the names in the certificates that it accepts."""
 
     me: EtcdPeer
     socket: Path
@@ -85,7 +85,7 @@ class Door(Node):
     circles: Circles
 
     file = "door.cfg"
-    # Certificates are read again by a new worker, while the old one ends its connections.
+    # A new HAProxy worker reads the certificates again, while the old one finishes its connections.
     reload_signal = signal.SIGUSR2
 
     @property
@@ -99,7 +99,7 @@ class Door(Node):
         return self.circles.of_door(self.tls, self.me).fresh
 
     def ready(self) -> bool:
-        """Whether it asks for a certificate: only a TLS server has something to say against one that is missing."""
+        """Whether it asks for a certificate: only a TLS server objects to a missing one."""
         probe = Client([(self.me.host, self.me.client_port)], tls=Tls(self.tls / "ca.crt", *self._files), timeout=1.0)
         try:
             probe.healthy()
@@ -109,7 +109,7 @@ class Door(Node):
 
     @property
     def _files(self) -> tuple[Path, Path]:
-        # Its own certificate is no client's: the answer is an alert of TLS, which is an answer.
+        # Its own certificate is not a client's, so it answers with a TLS alert, which is an answer.
         return (self.tls / f"{self.me.name}.pem",) * 2
 
 

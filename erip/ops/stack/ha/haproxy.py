@@ -1,4 +1,4 @@
-"""One HAProxy, before the web processes and PostgreSQL."""
+"""One HAProxy, in front of the web processes and PostgreSQL."""
 
 import resource
 from dataclasses import dataclass, field, replace

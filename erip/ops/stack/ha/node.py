@@ -16,7 +16,7 @@ from erip.ops.stack.state import write_private
 
 @dataclass
 class Node(ABC):
-    """One server; `folder` holds its configuration and data, for nobody but `user` (None: anyone who runs this)."""
+    """One server; `folder` holds its configuration and data, which only `user` may read (None: the caller)."""
 
     name: str
     binary: Binary
@@ -28,9 +28,10 @@ class Node(ABC):
     file: ClassVar[str] = "server.conf"
     stop_signal: ClassVar[int] = signal.SIGTERM
     stop_patience: ClassVar[float] = 10.0
-    #: the server writes its own changes into the file: an older start's is kept, unless what is wanted has changed
+    #: the server writes its own changes into the file: it is kept from an older start, unless the wanted text has
+    #: changed
     rewrites: ClassVar[bool] = False
-    #: what makes it read its certificate again; None: it does so by itself, at each new connection
+    #: the signal that makes it read its certificate again; None: it does so by itself, at each new connection
     reload_signal: ClassVar[int | None] = None
 
     @property
@@ -70,11 +71,11 @@ class Node(ABC):
     def ready(self) -> bool: ...
 
     def certify(self) -> bool:
-        """Have its certificate made, if it is due; whether it was."""
+        """Have its certificate made if that is due; returns whether it was."""
         return False
 
     def renew(self) -> bool:
-        """The same while it runs; whether it must be made to read it (`reload_signal`)."""
+        """The same while it runs; returns whether the server must be made to read it (`reload_signal`)."""
         fresh = self.certify()
         self._give_to_user()
         return fresh

@@ -30,7 +30,7 @@ class Patroni(Node):
 
     @property
     def env(self) -> dict[str, str]:
-        # Patroni is a module of this Python, the guard one of this checkout, and neither is looked for elsewhere.
+        # Patroni is a module of this Python and the guard one of this checkout; neither is looked for elsewhere.
         return {**super().env, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
     @property

@@ -19,7 +19,7 @@ SERVICE = "erip"
 
 @dataclass
 class Redis(Node):
-    """One Redis. `master`: whom it follows before Sentinel says otherwise; None for the first master."""
+    """One Redis. `master` is the server that it follows before Sentinel says otherwise; None for the first master."""
 
     password: str = field(repr=False)
     master: Address | None

@@ -1,4 +1,4 @@
-"""Who leads: asked anew each time, as roles move. For `status`, and for anyone who injects faults."""
+"""Who leads: asked anew each time, as roles move. For `status`, and for code that injects faults."""
 
 import json
 import urllib.request
@@ -26,7 +26,7 @@ _LEADER = """
 
 
 class Roles:
-    """Of the stack under `state`. Each answer is a name of supervisor.json, or None while nobody leads."""
+    """The roles in the stack under `state`. Each answer is a name in supervisor.json, or None while nobody leads."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -41,7 +41,7 @@ class Roles:
         }
 
     def redis_master(self) -> str | None:
-        """As any Sentinel says."""
+        """The master, as any Sentinel reports it."""
         ports, password = self._ports, self._secret("sentinel")
         for n in THREE:
             if found := master_state(ports[f"sentinel-{n}"], password).get("port"):
@@ -49,7 +49,7 @@ class Roles:
         return None
 
     def postgres_primary(self) -> str | None:
-        """The node whose Patroni says so of itself."""
+        """The node whose Patroni says that it is the primary."""
         return next((f"postgres-{n}" for n in THREE if self._patroni(n).get("role") in ("primary", "master")), None)
 
     def postgres_replicas(self) -> list[str]:
@@ -57,7 +57,7 @@ class Roles:
         return [f"postgres-{n}" for n in THREE if self._patroni(n).get("replication_state") == "streaming"]
 
     def postgres_members(self) -> list[dict[str, object]]:
-        """Patroni's members with their roles and states, as the first of them tells."""
+        """Patroni's members with their roles and states, as the first of them reports them."""
         for n in THREE:
             members = self._ask_patroni(n, "cluster").get("members")
             if isinstance(members, list):
@@ -84,7 +84,7 @@ class Roles:
         return None
 
     def leader(self) -> str | None:
-        """Of the platform's candidates the one that does the leader's duties."""
+        """The platform's candidate that does the leader's duties."""
         try:
             connection = psycopg2.connect(read_env(self._state.env)["DATABASE_URL"], connect_timeout=2)
         except (psycopg2.Error, OSError, KeyError):
@@ -99,7 +99,7 @@ class Roles:
         return next((process["pid"] for process in processes if process["name"] == name), None)
 
     def postmaster(self, name: str) -> int | None:
-        """The postmaster of a PostgreSQL node, which Patroni has set free of the family."""
+        """The postmaster of a PostgreSQL node, which Patroni detaches from its own process tree."""
         try:
             with open(f"{self._home}/ha/{name}/data/postmaster.pid") as file:
                 pid = int(file.readline())
@@ -144,8 +144,8 @@ class Roles:
 
 
 def voters(members: Sequence[Mapping[str, object]]) -> list[str]:
-    """Of Patroni's members the standbys that stream and are of the quorum: until both are, a failover could lose a
-    write, and Patroni would refuse it.
+    """Patroni's standbys that stream and are in the quorum: until both are, a failover could lose a write, and Patroni
+    would refuse it.
     """
     return [
         str(one["name"]) for one in members if one.get("role") == "quorum_standby" and one.get("state") == "streaming"
