@@ -1,4 +1,4 @@
-"""Delivering events to webhooks: threads of a general worker claim what is due, post it, and record what came of it.
+"""Delivering events to webhooks: threads of a general worker claim what is due, post it, and record the result.
 
 Note [At least once]
 A delivery that succeeded but could not be recorded is made again, with the same webhook-id, by which receivers

@@ -1,4 +1,4 @@
-"""What becomes of a round that failed.
+"""What happens after a round has failed.
 
 Note [Poison]
 A round that fails says only that one of its events failed. So its partitions are tried one at a time, apart from the
@@ -193,7 +193,7 @@ class Faults:
             circuit.failed()
             raise
         except BaseException:
-            # That says nothing about whether what the effect needs is there.
+            # Such an error does not show whether what the effect needs is available.
             circuit.not_tried()
             raise
         circuit.succeeded()

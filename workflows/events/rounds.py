@@ -178,7 +178,7 @@ def _log(
     done: Done,
     given_up: Mapping[tuple[int, int, int], Given],
 ) -> None:
-    """Tell the fresh events from those that were here before, and write them into the log."""
+    """Separate the fresh events from those that were logged before, and write the fresh ones into the log."""
     digests = [
         None
         if one.block.replay is not None or (given_up and _given(one, given_up, LOG))

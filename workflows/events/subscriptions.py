@@ -179,7 +179,7 @@ def check(*, url: str, types: Sequence[str], source: str | None, subject: str | 
 
 
 def _address_fault(host: str) -> str | None:
-    """What is wrong with a host that is an address. A name is looked up at each delivery, and held to the same rule."""
+    """What is wrong with a host that is an address. A host name is looked up at each delivery, under the same rule."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:
@@ -229,7 +229,7 @@ class SubscriptionsEffect:
 
 @dataclass(slots=True)
 class _Known:
-    """The enabled subscriptions at one moment. Replaced as a whole: several loops use it at once."""
+    """The enabled subscriptions at one moment. It is replaced as a whole, because several loops use it at once."""
 
     read_at: float
     active: list[Subscription]
@@ -237,7 +237,7 @@ class _Known:
     by_type: dict[str, list[Subscription]] = field(default_factory=dict)
 
     def for_(self, event: LoggedEvent, only: str | None = None) -> Iterable[Subscription]:
-        """Those that get this event. only: one of them, by its id."""
+        """The subscriptions that get this event. only: the id of one, to leave out the others."""
         only = only or (_named(event.replay) if event.replay else None)
         of_type = self.by_type.get(event.type)
         if of_type is None:
@@ -252,7 +252,7 @@ def _read() -> _Known:
 
 
 def _named(target: str) -> str | None:
-    """The subscription that a replay is for; None: all of them."""
+    """The subscription that a replay is for; None: all subscriptions."""
     return target.partition(":")[2] or None
 
 

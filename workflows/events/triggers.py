@@ -34,7 +34,7 @@ from workflows.store import NewRun, insert_runs
 log = structlog.get_logger(__name__)
 
 NAME = "triggers"
-#: what the expressions of one round may do, in units of `core/cost` (1 s), and how many bytes they may give
+#: what the expressions of one round may cost, in units of `core/cost` (1 s), and how many bytes they may produce
 ROUND_UNITS, ROUND_BYTES = 200_000_000, 64 * 1024 * 1024
 
 

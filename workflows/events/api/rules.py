@@ -9,7 +9,7 @@ from erip.foundation.http.fields import Flag, JsonObject, StrictSerializer, Text
 Answer = serializers.Serializer[Any]
 
 TRIGGER = r"[a-z][a-z0-9-]{0,62}"
-#: what a type may be called to be registered: it stands in an address
+#: the names that a registered type may have: the name is part of a URL
 EVENT_TYPE = r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*"
 MAX_EVENT_TYPE = 250
 

@@ -38,7 +38,7 @@ PATIENCE: Final = 5.0
 
 
 def message(line: Line, cursor: str) -> bytes:
-    """An event as server-sent events have it. The id is what to go on with."""
+    """An event in the format of server-sent events. Its id is the cursor to continue from."""
     data = "\ndata: ".join(line.text.splitlines())
     return f"id: {cursor}\ndata: {data}\n\n".encode()
 
@@ -63,7 +63,7 @@ class Hub:
         self._begun = 0.0
         self._ready = threading.Event()
         self._closing = ""
-        #: by partition: where it stands
+        #: by partition: the hub's position
         self._positions: dict[int, int] = {}
         self._say_at = 0.0
         self._ask_at = 0.0

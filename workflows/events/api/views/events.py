@@ -62,7 +62,7 @@ class Events(APIView):
                 "Content-Encoding",
                 OpenApiTypes.STR,
                 OpenApiParameter.HEADER,
-                # In any case, and empty is identity (RFC 9110, 8.4): no enum says that.
+                # Any letter case is allowed, and empty means identity (RFC 9110, 8.4): an enum cannot say that.
                 description="`gzip`, `zstd` or `identity`.",
             ),
             *(

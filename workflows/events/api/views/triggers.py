@@ -55,7 +55,7 @@ def _says(version: TriggerVersion) -> dict[str, Any]:
 
 
 def _problem(version: TriggerVersion, left_out: Mapping[str, str]) -> str | None:
-    """Why the rule is not asked though it is enabled."""
+    """Why the rule is not used although it is enabled."""
     return left_out.get(active.trigger(version.trigger.name)) or left_out.get(f"workflow {version.workflow}")
 
 
