@@ -1,4 +1,4 @@
-"""The commands in docs/reference/api.md and docs/reference/events.md run as they stand."""
+"""The commands in docs/reference/api.md and docs/reference/events.md run exactly as written."""
 
 import os
 import re

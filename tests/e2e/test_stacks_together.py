@@ -35,7 +35,7 @@ def test_stacks_that_start_together_all_come_up_each_on_ports_of_its_own(folders
     # Then each runs
     assert [process.returncode for process in starting] == [0, 0, 0], [errors for _, errors in said]
     answers = [json.loads(output) for output, _ in said]
-    # And each answers to its own key, so behind each address stands its own web process
+    # And each accepts its own key, so each address leads to its own web process
     assert len({answer["url"] for answer in answers}) == len({answer["addresses"]["flower"] for answer in answers}) == 3
     for answer in answers:
         key = {"Authorization": f"Bearer {answer['api_key']}"}

@@ -167,7 +167,7 @@ def test_the_budget_ends_the_tries(database: Server) -> None:
 def test_a_read_only_answer_of_a_demoted_primary_drops_the_connection_and_the_pools_others(
     server: Server, django_db_blocker: object
 ) -> None:
-    # Given an address behind which a standby stands, as after a demotion, and two connections to it
+    # Given an address that leads to a standby, as after a demotion, and two connections to it
     with standby_of(server) as standby, django_db_blocker.unblock(), in_place_of_ours(primary=standby.url):
         other = connections.create_connection("default")
         with other.cursor() as cursor:

@@ -29,7 +29,7 @@ def nothing_known() -> Iterator[None]:
 
 
 class Dependency:
-    """Something that answers, or not, and counts how often it is asked."""
+    """A service that answers, or does not, and counts how often it is asked."""
 
     def __init__(self) -> None:
         self.well = True

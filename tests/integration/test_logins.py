@@ -1,4 +1,4 @@
-"""Signing in to the admin: guesses are slowed by account, address and network, and nobody keeps an owner out.
+"""Signing in to the admin: guesses are slowed by account, address and network, and no attacker can lock an owner out.
 
 Some of it through HAProxy, with the file that is rendered for it, before the real ASGI application: the balancer's
 address is nobody's.
@@ -341,6 +341,6 @@ def test_wrong_keys_are_slowed_by_the_clients_address_and_good_keys_are_not(tmp_
         assert client.request("GET", "/api/v1/runs", **good) == 200
         assert client.request("POST", "/api/v1/events", "{}", **wrong[0]) == 429
         assert client.request("GET", "/api/v1/events/stream", **wrong[0]) == 429
-        # Elsewhere nobody notices, and a key that this process has not read yet is let in as soon as a wrong one is.
+        # Other addresses are not affected. A key that this process has not read yet works once wrong keys give 401 again.
         assert Browser(site, "127.0.0.2").request("GET", "/api/v1/runs", **wrong[0]) == 401
         until(lambda: client.request("GET", "/api/v1/runs", **fresh) == 200, what="the fresh key is let in")

@@ -111,7 +111,7 @@ def connect(port: int) -> str:
 def test_a_node_that_is_cut_off_hears_nobody_and_nobody_hears_it_until_it_is_healed(nodes, fault):
     node, other = nodes
     before = cgroups()
-    # Given: everybody talks to everybody, and a connection that stands
+    # Given: everybody talks to everybody, and a connection that is open
     assert (node.call(other.port), other.call(node.port), node.call(node.port)) == ("pong", "pong", "pong")
     standing = socket.create_connection(("127.0.0.1", node.port))
     assert hears(standing) == "pong"

@@ -1,4 +1,4 @@
-"""Steps of a run: the items of one, and a person says what became of one whose outcome was lost."""
+"""Steps of a run: list the items of a step, and record what a person knows about a step whose outcome was lost."""
 
 from uuid import UUID
 

@@ -199,7 +199,7 @@ class Table:
         return table
 
     def decide(self, facts: Mapping[str, Any]) -> Row:
-        """The first row that matches. Raises BadFact for a fact of the wrong kind, or one that no field stands for."""
+        """The first row that matches. Raises BadFact for a fact of the wrong kind, or one that has no field."""
         known = {field.name for field in self.fields}
         unknown = sorted(set(facts) - known)
         if unknown:

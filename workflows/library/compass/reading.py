@@ -1,4 +1,4 @@
-"""The facts of an incident, read once for all obligations: what each word stands for, and what is not known."""
+"""The facts of an incident, read once for all obligations: the meaning of each word, and what is not known."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

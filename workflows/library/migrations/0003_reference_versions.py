@@ -1,4 +1,4 @@
-"""A version for every area from the start: an area that nobody has written to yet is held in the caches, too."""
+"""Every area has a version from the start, so that the caches also hold an area that has never been written to."""
 
 from django.db import migrations
 

@@ -6,7 +6,7 @@ from erip.foundation.db.json import JsonField
 
 
 class ReferenceVersion(models.Model):
-    """One row an area; `token` changes with every write to one of the area's tables (by trigger, see the migration).
+    """One row per area; `token` changes with every write to one of the area's tables (by trigger, see the migration).
 
     The token is random and not a counter: a value that a rolled-back transaction has seen never comes again.
     """

@@ -104,7 +104,7 @@ def categories_in_force(words: Iterable[str]) -> frozenset[str]:
 
 
 def severity_rank(value: str) -> int:
-    """0 for low … 3 for critical; -1 for a word that is none of them."""
+    """0 for low … 3 for critical; -1 for any other word."""
     return SEVERITIES.index(value) if value in SEVERITIES else -1
 
 

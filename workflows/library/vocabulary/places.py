@@ -95,7 +95,7 @@ _SUBDIVISION: Final = re.compile(r"([A-Za-z]{2,3}) ?[-_./ ] ?([A-Za-z0-9]{1,3})"
 
 def _subdivision(given: str) -> str | None:
     """`US-CA`, `us_ca`, `DE-BY`, `DEU-BY`: a country with one of its parts (ISO 3166-2). Only the parts of the US are
-    known one by one: `US-ZZ` is none."""
+    known one by one: `US-ZZ` gives None."""
     match = _SUBDIVISION.fullmatch(given.strip())
     # "SE US" and "IN THE" are not codes: a text that is itself a known word is not taken apart.
     if match is None or key(given) in _BY_KEY:
