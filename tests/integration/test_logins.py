@@ -341,6 +341,6 @@ def test_wrong_keys_are_slowed_by_the_clients_address_and_good_keys_are_not(tmp_
         assert client.request("GET", "/api/v1/runs", **good) == 200
         assert client.request("POST", "/api/v1/events", "{}", **wrong[0]) == 429
         assert client.request("GET", "/api/v1/events/stream", **wrong[0]) == 429
-        # Other addresses are not affected. A key that this process has not read yet works once wrong keys give 401 again.
+        # Other addresses are not affected. A key not yet read by this process works once wrong keys give 401 again.
         assert Browser(site, "127.0.0.2").request("GET", "/api/v1/runs", **wrong[0]) == 401
         until(lambda: client.request("GET", "/api/v1/runs", **fresh) == 200, what="the fresh key is let in")
