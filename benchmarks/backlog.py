@@ -10,7 +10,7 @@ from .workloads import Workload
 
 #: seconds between two looks
 LOOK_EVERY = 0.1
-#: times its size to which the backlog is filled, so that it does not sink below its size while more is on its way
+#: the backlog is filled to so many times its size, so that it does not sink below its size while more is on its way
 FILLED = 1.5
 #: the backlog is filled up again when this share of that is gone
 GONE = 0.1
@@ -37,7 +37,7 @@ async def standing_backlog(session: Session, workload: Workload, size: int, lane
     try:
         yield backlog
     finally:
-        # Not cancelled: runs that were accepted must be known, or they could not be checked.
+        # Not cancelled: the runs that were accepted must be known, or they could not be checked.
         stop.set()
         await feeder
 
@@ -46,8 +46,8 @@ async def _feed(
     session: Session, workload: Workload, full: int, lane: str, backlog: Backlog, stop: asyncio.Event
 ) -> None:
     while not stop.is_set():
-        # They end about in the order in which they came. A straggler is not counted; to look for it in all there ever
-        # were would weigh on what is measured.
+        # They end about in the order in which they came. A straggler is not counted; a search for it among all runs
+        # would weigh on what is measured.
         waiting = await session.truth.unfinished(backlog.ids[-2 * full :])
         backlog.sizes.append(waiting)
         if waiting < full * (1 - GONE):

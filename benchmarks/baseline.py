@@ -34,7 +34,7 @@ def read(path: Path) -> dict[str, float]:
 
 
 def compare(before: Mapping[str, float], figures: Sequence[Figure]) -> list[Change]:
-    """Every figure that both have and of which one direction is better."""
+    """Every figure that both runs have and for which one direction is better."""
     changes = []
     for figure in figures:
         then = before.get(figure.name)

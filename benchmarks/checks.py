@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from .records import RunRecord
 from .workloads import Workload
 
-#: faults that are named; the rest is counted
+#: how many faults are named; the rest is only counted
 NAMED = 10
 
 
@@ -15,7 +15,7 @@ NAMED = 10
 class Correctness:
     """What the check of some runs found."""
 
-    #: runs that were to be there
+    #: runs that were expected
     expected: int
     succeeded: int
     #: step records with an outcome

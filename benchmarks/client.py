@@ -98,7 +98,7 @@ class _Connection(asyncio.Protocol):
 
 
 class Client:
-    """Requests to one service. As many connections as there are requests at a time; they are kept."""
+    """Requests to one service. It opens as many connections as there are requests at a time, and keeps them."""
 
     def __init__(self, url: str, key: str) -> None:
         parts = urlsplit(url)

@@ -16,7 +16,7 @@ __all__ = ["Deployment", "private_stack", "read_env"]
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where it is and what can be reached of it beside the API."""
+    """Where it is, and which parts of it can be reached beside the API."""
 
     url: str
     key: str

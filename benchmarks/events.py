@@ -14,7 +14,7 @@ from .workloads import EVENT
 
 BATCH_MEDIA = "application/cloudevents-batch+json"
 PLAIN, STARTING = "benchmark.measured", "benchmark.starts"
-#: a source for each load: what it sent is distinguished from all else in the log
+#: one source for each load, which tells its events apart from all others in the log
 SOURCE = "/benchmarks/"
 #: about what a scanner's finding weighs
 _DETAIL = "The service answers with a version that a published advisory names; a fixed one is there."
@@ -30,7 +30,7 @@ class Kind:
     name: str
     #: keys that order is kept for
     keys: int = 1_000
-    #: one event in so many starts a workflow; 0: none
+    #: one event in this many starts a workflow; 0: none
     starting: int = 100
 
     @property
@@ -38,8 +38,9 @@ class Kind:
         return SOURCE + self.name
 
     def batch(self, numbers: Sequence[int]) -> bytes:
-        """The events of these numbers, as a request's body. Formatted, not serialised: the client's time is the
-        service's."""
+        """The events of these numbers, as a request's body. Formatted, not serialised: the client's CPU time is taken
+        from the
+        service."""
         return ("[" + ",".join(map(self._event, numbers)) + "]").encode()
 
     def starts(self, number: int) -> bool:
@@ -57,7 +58,7 @@ class Kind:
 
 @dataclass
 class Sent:
-    """What came of the requests of one load. Times are time.perf_counter()."""
+    """The outcome of one load's requests. Times are time.perf_counter()."""
 
     accepted: int = 0
     refused: int = 0
@@ -110,7 +111,7 @@ async def open_loop(
 async def closed_loop(
     client: Client, kind: Kind, *, senders: int, seconds: float, batch: int, done: Callable[[int], None]
 ) -> Sent:
-    """As much as goes through: each sender sends its next batch when the last was answered."""
+    """As much as the service accepts: each sender sends its next batch when the last was answered."""
     sent = Sent(began=time.perf_counter())
     until = sent.began + seconds
     following = iter(range(1 << 40))
@@ -156,10 +157,10 @@ class Log:
         self._connection.close()
 
     async def wait_for(self, kind: Kind, count: int, *, seconds: float, done: Callable[[int], None]) -> float:
-        """Until the log holds `count` events of this kind; when that was seen. Raises BenchmarkError."""
+        """Wait until the log holds `count` events of this kind; returns when that was seen. Raises BenchmarkError."""
         deadline = time.perf_counter() + seconds
         while True:
-            # While blocks wait nothing needs to be counted, which takes long.
+            # While blocks wait there is no need to count, which takes long.
             waiting = await self._one("SELECT coalesce(sum(events - done), 0) FROM events_block")
             now = time.perf_counter()
             done(max(0, count - int(waiting)))
@@ -181,7 +182,7 @@ class Log:
         return Logged(events, different, mean, p50, p95, p99, most)
 
     async def disordered(self, kind: Kind) -> int:
-        """Events that the log holds before one of the same key that was sent, and answered, earlier."""
+        """How many events the log holds before one of the same key that was sent, and answered, earlier."""
         return int(
             await self._one(
                 "SELECT count(*) FROM (SELECT event_id::bigint AS number, lag(event_id::bigint) OVER ("
@@ -192,7 +193,7 @@ class Log:
         )
 
     async def runs(self, *, but: Collection[str] = ()) -> tuple[list[str], int]:
-        """Ids of the runs that there are beside these, and how many of them have an input that another one has."""
+        """Ids of all other runs, and how many of them have the same input as another one."""
         asked = "SELECT id::text, input->>'value' FROM workflows_workflowrun WHERE workflow = %s"
         rows = await asyncio.to_thread(self._run, asked, (EVENT.workflow,))
         found = {run_id: value for run_id, value in rows if run_id not in but}

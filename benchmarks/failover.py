@@ -86,7 +86,7 @@ class Trio:
 
 
 class Writer(threading.Thread):
-    """Inserts one number after the other, a connection after the other; `acknowledged` has the time of each."""
+    """Inserts one number after the other, on one connection after the other; `acknowledged` has the time of each."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -117,7 +117,7 @@ class Writer(threading.Thread):
         self.join(10)
 
     def lost(self) -> set[int]:
-        """Acknowledged, and not there."""
+        """Numbers that were acknowledged and are not in the table."""
         with psycopg2.connect(self._url) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT number FROM written")
             return set(self.acknowledged) - {row[0] for row in cursor.fetchall()}
@@ -174,14 +174,14 @@ def node_and_guard_killed(trio: Trio, name: str) -> None:
 
 
 def node_and_guard_frozen(trio: Trio, name: str) -> None:
-    """For 12 s, less than the leader key lives."""
+    """For 12 s, which is less than the leader key lives."""
     pids = trio.roles.tree(name)
     kill(pids, signal.SIGSTOP)
     threading.Timer(12, kill, [pids, signal.SIGCONT]).start()
 
 
 def cut_off(trio: Trio, name: str) -> Cut:
-    """From the network, its guard too, until that is healed."""
+    """Cut off from the network, its guard too, until that is healed."""
     ports = read_json(trio.state.ports)
     top = [pid for pid in (trio.roles.pid(name), trio.roles.postmaster(name)) if pid]
     victim = Victim(name, tuple(top), (ports[name], ports[f"{name}-rest"]))
@@ -209,7 +209,7 @@ FAULTS: dict[str, Callable[[Trio, str], None]] = {
 
 @contextmanager
 def running_trio() -> Iterator[Trio]:
-    """In a temporary folder, which goes with it."""
+    """In a temporary folder, which is deleted with it."""
     state = State(Path(tempfile.gettempdir()) / f"erip-trio-{token_hex(6)}")
     trio = Trio(state)
     state.make()

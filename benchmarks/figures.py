@@ -42,7 +42,7 @@ class Figure:
     title: str
     value: float
     unit: str
-    #: whether less is better; None where neither is
+    #: whether less is better; None where neither direction is
     lower_is_better: bool | None = None
     target: Target | None = None
     #: e.g. the share of what `limits` measured on this machine
@@ -61,7 +61,7 @@ class Grid:
 
     title: str
     heads: list[str]
-    #: as many cells each as there are heads
+    #: rows with as many cells as there are heads
     rows: list[list[str]]
 
 
@@ -95,7 +95,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Load:
-    """One load that was put on, and what came of it."""
+    """One load, and its results."""
 
     name: str
     title: str
@@ -103,7 +103,7 @@ class Load:
     method: str
     figures: list[Figure]
     correctness: Correctness
-    #: by what was timed ("request", or a step)
+    #: by what was timed ("request", or the name of a step)
     latencies: dict[str, Summary] = field(default_factory=dict)
     #: (percentile, milliseconds) by the same names, for charts
     distributions: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Results:
-    """Of one call of the command."""
+    """The results of one call of the command."""
 
     environment: dict[str, Any]
     loads: list[Load]

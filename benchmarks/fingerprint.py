@@ -22,7 +22,7 @@ PACKAGES = ("django", "celery", "psycopg2-binary", "redis", "gunicorn", "uvloop"
 
 
 def environment(deployment: Deployment) -> dict[str, Any]:
-    """Plain values, ready for JSON. `load_before`: of the machine in the last minute; above 0.5 others were at work."""
+    """Plain values, ready for JSON. `load_before`: the machine's in the last minute; above 0.5 others were at work."""
     found: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),

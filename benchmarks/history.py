@@ -1,4 +1,4 @@
-"""Finished runs in their millions, written straight into the tables: what a platform looks like after a busy month."""
+"""Millions of finished runs, written straight into the tables: what a platform looks like after a busy month."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -11,7 +11,7 @@ PORTION = 100_000
 #: days over which their ends are spread: less than the time after which runs are archived
 DAYS = 25
 
-# Each is a copy of a run that was really run, at another time and under another id (a UUIDv7 of that time).
+# Each is a copy of a real run, at another time and under another id (a UUIDv7 of that time).
 _ID = """
 (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
  || '7' || substr(noise, 1, 3) || '8' || substr(noise, 4, 15))::uuid
@@ -37,7 +37,7 @@ def fill(url: str, template: str, count: int, done: Callable[[int], None]) -> No
             cursor.execute("SET synchronous_commit = off")
             references = _references(cursor, "workflows_steprun")
             for name, _ in references:
-                # Checked one by one they take most of the time. The rows are copies: what they refer to is there.
+                # Checking them one by one takes most of the time. The rows are copies: what they refer to is there.
                 cursor.execute(f'ALTER TABLE workflows_steprun DROP CONSTRAINT "{name}"')
             for first in range(1, count + 1, PORTION):
                 last = min(first + PORTION - 1, count)

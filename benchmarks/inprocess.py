@@ -1,7 +1,7 @@
 """Idle latency in process: a program that calls `engine.start_runs` and waits for the recorded outcome.
 
-Run as `python -m benchmarks.inprocess COUNT RATE` with the settings of the stack that is measured; prints one JSON
-object. A program of its own, because it must be set up for that stack's database.
+Run as `python -m benchmarks.inprocess COUNT RATE` with the settings of the measured stack; prints one JSON object. It
+is a program of its own because Django must be set up for that stack's database.
 """
 
 import json
@@ -14,7 +14,7 @@ import django
 
 
 def main(count: int, rate: float) -> None:
-    """Prints {"seconds": [...], "ids": [...]}: from when a start was due until its outcome was announced."""
+    """Prints {"seconds": [...], "ids": [...]}: the time from when a start was due until its outcome was announced."""
     django.setup()
     from django.db import connection
 

@@ -37,7 +37,7 @@ CONNECTIONS = 16
 
 
 def measure(database: str | None, broker: str | None, phase: Callable[[str], object]) -> list[Figure]:
-    """All that can be measured with what there is."""
+    """Every limit that can be measured with the servers at hand."""
     found = []
     phase("limits: fsync")
     found.append(_figure("fsync", "fsync of 8 KiB", fsyncs(), "1/s"))
@@ -64,7 +64,7 @@ def _figure(name: str, title: str, value: float, unit: str) -> Figure:
 
 
 def _rate(one: Callable[[], int]) -> float:
-    """What `one` gives per second: it says how much it did."""
+    """What `one` does per second; each call returns how much it did."""
     count, began = 0, time.perf_counter()
     while (lasted := time.perf_counter() - began) < SECONDS:
         count += one()

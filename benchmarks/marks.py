@@ -1,4 +1,4 @@
-"""Notes when a run passes which place, in whatever process that is: for `benchmarks.where`, and only when asked.
+"""Notes when a run passes each place, in whatever process: for `benchmarks.where`, and only on request.
 
 With ERIP_BENCHMARKS_MARKS=DIRECTORY each process appends `nanoseconds place` lines to a file of its own there, on the
 monotonic clock, which the processes of one machine share. Nothing is wrapped without it.

@@ -134,7 +134,7 @@ def _work(key: int, end: float, seen: _Seen) -> None:
 
 
 def _left_over() -> tuple[int, float]:
-    """Connections that are out although nobody works any more, and leaks that were reported."""
+    """Connections that are out although no thread works any more, and leaks that were reported."""
     from erip.foundation.db import metrics
 
     def value(name: str) -> float:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-#: a bar may cost what it measures: it is drawn twice a second
+#: drawing a bar may slow down what is measured, so it is drawn only twice a second
 PER_SECOND = 2
 
 

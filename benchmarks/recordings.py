@@ -35,12 +35,12 @@ class Counted:
 
     @property
     def twice(self) -> int:
-        """Recordings of a step that was recorded already."""
+        """Recordings of a step that had been recorded already."""
         return self.recordings - self.steps
 
 
 class Recordings:
-    """While the block of `counted` runs; it also answers what a worker holds."""
+    """Can be read while the block of `counted` runs; also says which runs a worker holds."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection

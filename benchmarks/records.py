@@ -39,5 +39,5 @@ class RunRecord:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing of it goes on, not even a step beside the outcome (a notification)."""
+        """Whether no part of it is still running, not even a step beside the outcome (a notification)."""
         return self.state in RUN_ENDS and all(step.state in STEP_ENDS for step in self.steps)

@@ -20,10 +20,10 @@ class Usage:
 
 
 def usage(supervisor: int, names: dict[int, str]) -> Usage:
-    """Of the supervisor and its descendants. `names`: of the processes that it started; descendants count to them.
+    """Of the supervisor and its descendants. `names`: the processes that it started; their descendants count as theirs.
 
-    A process that ended counts to its parent, whose `children_*` times grow when it is reaped; so short-lived server
-    processes are not lost, and none is counted twice.
+    A process that ended counts as its parent's: the parent's `children_*` times grow when it is reaped. So short-lived
+    server processes are not lost, and none is counted twice.
     """
     root = psutil.Process(supervisor)
     by_name: dict[str, float] = {}
@@ -40,7 +40,7 @@ def usage(supervisor: int, names: dict[int, str]) -> Usage:
 
 
 def spent(before: Usage, after: Usage) -> dict[str, float]:
-    """CPU seconds between two readings, by name, most first."""
+    """CPU seconds between two readings, by name, largest first."""
     grown = {name: after.cpu_by_name[name] - before.cpu_by_name.get(name, 0.0) for name in after.cpu_by_name}
     return dict(sorted(grown.items(), key=lambda item: -item[1]))
 

@@ -1,8 +1,8 @@
 """Requests on an open-loop schedule.
 
 Note [Coordinated omission]: request i is due at start + i / rate, whether or not those before it were answered, and its
-latency counts from when it was due. A service (or a client) that stalls for a second is so charged with that second by
-every request that fell into it, as its users would be. See Gil Tene, "How NOT to Measure Latency" (2015).
+latency counts from when it was due. When a service (or a client) stalls for a second, every request that fell into that
+second counts the delay, as its users would. See Gil Tene, "How NOT to Measure Latency" (2015).
 """
 
 import asyncio

@@ -39,13 +39,13 @@ class Options:
     #: uptime: seconds of load, and operations per second
     duration: float = 300.0
     fleet: float = 20.0
-    #: uptime, event-crash: decides which faults come when; None: anew
+    #: uptime, event-crash: decides which faults come when; None: a new seed
     seed: int | None = None
-    #: uptime: the kinds of faults; None: all that the deployment has a victim for
+    #: uptime: the kinds of faults; None: all for which the deployment has a victim
     faults: tuple[str, ...] | None = None
     #: uptime: one of each server in place of the topology that fails over
     single: bool = False
-    #: events per second, for so many seconds
+    #: events per second, and for how many seconds
     event_rate: float = 10_200.0
     event_seconds: float = 60.0
     #: seconds of the claim's own load
@@ -117,7 +117,7 @@ class Session:
     async def start_many(
         self, workload: Workload, numbers: Sequence[int], *, lane: str | None = None, seconds: float = 300.0
     ) -> list[str]:
-        """Start runs by bulk requests; their ids. What is refused for load is sent again when the answer says so."""
+        """Start runs by bulk requests; returns their ids. Runs refused for load are sent again when the answer says."""
         ids: list[str] = []
         for first in range(0, len(numbers), BULK):
             inputs = [workload.input(number) for number in numbers[first : first + BULK]]

@@ -1,4 +1,4 @@
-"""What was recorded, asked of the database where it can be reached, and of the API otherwise."""
+"""What was recorded: read from the database where it can be reached, and from the API otherwise."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ class Truth(Protocol):
 
     #: for the report
     name: str
-    #: seconds between two looks while runs are awaited: also how exactly their end is known
+    #: seconds between two looks while runs are awaited: also the accuracy of the end that is noted for them
     interval: float
 
     async def unfinished(self, ids: Sequence[str]) -> int:
@@ -113,8 +113,9 @@ class ApiTruth:
         return any(run.state in RUN_ENDS for run in await self.records([run_id]))
 
     async def _estimate(self, ids: Sequence[str]) -> int:
-        """How many have not ended if they end in their order, as they about do: a dozen questions, not thousands, so
-        that asking does not slow down what is measured."""
+        """How many have not ended, if they end in their order, as they roughly do: a dozen questions, not thousands, so
+        that
+        asking does not slow down what is measured."""
         low, high = 0, len(ids) - 1  # ids[high] has not ended
         while low < high:
             middle = (low + high) // 2
@@ -165,7 +166,7 @@ def record_of(told: dict[str, Any]) -> RunRecord:
 
 
 async def wait_for_ends(truth: Truth, ids: Sequence[str], *, seconds: float, left: Callable[[int], None]) -> float:
-    """Until all have ended; time.perf_counter() when that was seen. `left(n)`: n have not. Raises BenchmarkError."""
+    """Wait until all have ended; returns when that was seen. `left(n)`: n have not ended. Raises BenchmarkError."""
     deadline = time.monotonic() + seconds
     while unfinished := await truth.unfinished(ids):
         left(unfinished)
@@ -178,7 +179,7 @@ async def wait_for_ends(truth: Truth, ids: Sequence[str], *, seconds: float, lef
 
 
 async def settled(truth: Truth, ids: Sequence[str], *, seconds: float = 60.0) -> list[RunRecord]:
-    """The records, once the steps beside the outcome have ended too; as they are when `seconds` have passed."""
+    """The records, once the steps beside the outcome have ended too; after `seconds`, the records as they are."""
     deadline = time.monotonic() + seconds
     while True:
         runs = await truth.records(ids)

@@ -1,8 +1,8 @@
 """Where the milliseconds of one run go: `python -m benchmarks.where [--count N] [--rate R] [--lane LANE]`.
 
-Starts a private stack whose processes note when a run passes which place (`marks`), sends W4 runs over HTTP one after
-the other, and prints for each place the median of the milliseconds since the request was sent. The notes cost some
-microseconds each, so this says where the time goes; how much there is of it, `run_benchmarks engine` says.
+Starts a private stack whose processes note when a run passes each place (`marks`), sends W4 runs over HTTP one after
+the other, and prints for each place the median of the milliseconds since the request was sent. Each note costs a few
+microseconds, so this shows where the time goes; `run_benchmarks engine` measures how much time there is.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from workflows import library
 from .records import RunRecord
 
 SAMPLE = Path(library.__file__).parent / "samples" / "incident.json"
-#: with a seed, runs of the same input must come to the same loss to the last digit
+#: with a seed, runs with the same input must produce the same loss to the last digit
 SEED = 20260101
 
 

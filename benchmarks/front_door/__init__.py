@@ -1,1 +1,1 @@
-"""What others notice of clients that mean ill: `python -m benchmarks.front_door`."""
+"""What other clients notice of hostile ones: `python -m benchmarks.front_door`."""

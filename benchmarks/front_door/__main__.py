@@ -3,10 +3,10 @@
     python -m benchmarks.front_door                    the highly available stack, behind its HAProxy
     python -m benchmarks.front_door --single           one web process, without a balancer
 
-A stack of its own is started, and 20 operations a second are asked for by a client that means well: first alone,
-then while 200 clients drip, while 40 send bodies without end and without a key, and while four with a key send what is
-hard to decompress. Prints for each phase how long the answers took, what was wrong, the longest silence of an event
-loop and the growth of the web processes' memory. Exit status 1 when an aim is missed.
+It starts a stack of its own. A well-behaved client asks for 20 operations a second: first alone, then while 200 clients
+drip, while 40 send endless bodies without a key, and while four with a key send what is hard to decompress. For each
+phase it prints how long the answers took, what was wrong, the longest silence of an event loop and the growth of the
+web processes' memory. Exit status 1 when an aim is missed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from .watching import DEFINITION, LARGEST_BODY, NAME, Seen, watch, webs_of
 DRIPPERS = 200
 FLOODERS = 40
 BOMBERS = 4
-#: seconds: of the others' operations at the 99th percentile, and of the longest silence
+#: aims, in seconds: for the others' operations at the 99th percentile, and for the longest silence
 AIM = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Clients that mean ill. Each opens a connection, sends something, goes on as slowly or as fast as it likes, and comes
+"""Hostile clients. Each opens a connection, sends something, goes on as slowly or as fast as it likes, and connects
 again as soon as it is thrown out."""
 
 import asyncio
@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import zstandard
 
-#: seconds between two bytes of one that drips
+#: seconds between two bytes of a client that drips
 DRIP_SECONDS = 0.5
-#: seconds before one comes again
+#: seconds before a client connects again
 AGAIN_SECONDS = 0.1
 _JSON = "Content-Type: application/json"
 _JUNK = f"Authorization: Bearer erip_abcdefgh_{'x' * 40}"
@@ -23,7 +23,7 @@ _BUNDLE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 @dataclass
 class Tally:
-    """What became of them: connections that were made, and that the service closed."""
+    """How many connections were made, and how many of them the service closed."""
 
     made: int = 0
     closed: int = 0
@@ -37,7 +37,7 @@ def _post(path: str, *lines: str) -> bytes:
     return head("POST", path, _JSON, *lines)
 
 
-#: what one that drips begins with, and what it goes on with
+#: what a dripping client begins with, and what it goes on with
 DRIPS: tuple[tuple[bytes, bytes], ...] = (
     (_post("/api/v1/workflows/breach-response/runs", "Content-Length: 1000") + b"{", b" "),
     (_post("/api/v1/workflows/breach-response/runs", "Content-Length: 1000", "Prefer: wait=60") + b"{", b" "),
@@ -69,7 +69,7 @@ async def drip(url: str, which: int, tally: Tally) -> None:
 
 
 async def flood(url: str, tally: Tally) -> None:
-    """For ever: a chunked body without a key, as fast as it is taken."""
+    """For ever: a chunked body without a key, as fast as the service takes it."""
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     while True:
         with suppress(OSError):
@@ -132,7 +132,7 @@ class _connection:
 
 @contextmanager
 def attacking(attackers: int, attack: Callable[[int], Awaitable[None]]) -> Iterator[None]:
-    """As many of them at once, until the block ends."""
+    """Run that many of them at once, until the block ends."""
     tasks = [asyncio.ensure_future(attack(number)) for number, _ in zip(count(), range(attackers), strict=False)]
     try:
         yield

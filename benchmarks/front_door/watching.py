@@ -1,4 +1,4 @@
-"""What the service is like meanwhile: for its other clients, in memory, and on its event loops."""
+"""How the service does meanwhile: for its other clients, in memory, and on its event loops."""
 
 import asyncio
 import time
@@ -12,22 +12,22 @@ from erip.ops.stack.control import Status
 
 from ..client import Answer, Client
 
-#: operations of the others in a second
+#: operations of the other clients per second
 RATE = 20
 #: bytes: ERIP_API_BULK_BODY_LIMIT
 LARGEST_BODY = 16 * 1024 * 1024
-#: seconds that one of them waits
+#: seconds that another client waits for an answer
 PATIENCE = 5.0
 NAME = "front-door"
 _STEP = {"uses": "nexus.enrich_threat", "with": {"cvss_vectors": []}}
-#: as little work as there is, which is never refused for load: what is measured is the way in
+#: the smallest piece of work, which is never refused for load: the way in is what is measured
 DEFINITION = {"name": NAME, "lane": "critical", "input": {"type": "object"}, "steps": {"enrich": _STEP}}
 
 
 @dataclass
 class Seen:
-    """seconds: of each operation that was right
-    wrong: what the others were answered otherwise
+    """seconds: how long each operation took that was answered rightly
+    wrong: the wrong answers that the other clients got
     silent: the longest time that a web process's event loop took for its simplest answer
     grown: bytes of the web server that grew most, over the start of the phase
     """
@@ -57,13 +57,13 @@ def webs_of(status: Status) -> Webs:
 
 
 async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
-    """Be the others for so long."""
+    """Act as the other clients for that long."""
     seen = Seen()
     before = webs.memory()
     loop = asyncio.get_running_loop()
     began = loop.time()
     running: set[asyncio.Task[None]] = set()
-    # In threads of their own: what this process's loop is late with is not theirs.
+    # In threads of their own: a delay of this process's loop must not count against theirs.
     with ThreadPoolExecutor(len(webs.urls) + 1) as pool:
         ends = time.monotonic() + seconds
         asked = [loop.run_in_executor(pool, _longest_silence, url, ends) for url in webs.urls]

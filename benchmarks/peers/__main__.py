@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     cores = os.cpu_count() or 1
     peers = [peer for peer in CATALOGUE if not options.only or peer.name in options.only]
     measured: dict[str, list[table.Outcome]] = {peer.name: [] for peer in peers}
-    # Round after round, not peer after peer: what disturbs for minutes then disturbs no peer in all its rounds.
+    # Round after round, not peer after peer: a disturbance of some minutes then spoils no peer in all its rounds.
     for _ in range(options.rounds):
         for peer in peers:
             print(f"{peer.title}: {peer.configuration}", file=sys.stderr, flush=True)

@@ -9,13 +9,13 @@ class Entry:
 
     name: str
     title: str
-    #: what it is called on PyPI; None is this project itself
+    #: its name on PyPI; None is this project itself
     package: str | None
     #: its configuration in one line
     configuration: str
-    #: what is on disk when an outcome is recorded, and what a crash of a server or a worker may lose
+    #: what is on disk when an outcome is recorded, and what may be lost in a crash of a server or a worker
     durability: str
-    #: the folder under `benchmarks/peers` where it is a second configuration
+    #: the folder under `benchmarks/peers`, given for a second configuration
     folder: str = ""
     #: divides the number of workflows, for peers that would take minutes
     fewer: int = 1

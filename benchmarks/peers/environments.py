@@ -31,7 +31,7 @@ def python_of(peer: Entry) -> str:
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     place = State.from_environment().root / "peers" / f"{peer.name}-{digest}"
     python = place / "bin" / "python"
-    # The marker is written last: an installation that was cut off is made anew.
+    # The marker is written last: an interrupted installation is made anew.
     marker = place / "complete"
     if not marker.exists():
         shutil.rmtree(place, ignore_errors=True)

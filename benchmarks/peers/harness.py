@@ -44,7 +44,7 @@ class Plan:
     samples: int
     #: seconds that any one phase may take
     seconds: float
-    #: processes that run steps; one a core
+    #: processes that run steps; one per core
     processes: int
 
     @classmethod
@@ -65,11 +65,11 @@ class Peer(Protocol):
         """Start W4 on each number, at once; when all outcomes are recorded, give them. Raises TimeoutError."""
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close connections."""
 
 
 class Process:
-    """A process of a peer's, which dies with this one. With `talks`, it takes and gives lines of JSON."""
+    """A process of a peer, which dies with this one. With `talks`, it exchanges lines of JSON with us."""
 
     def __init__(self, arguments: Sequence[str], *, talks: bool = False, env: dict[str, str] | None = None) -> None:
         self._popen = subprocess.Popen(  # noqa: S603 (from a list; no word of it comes from a request)
@@ -88,7 +88,7 @@ class Process:
         self._popen.stdin.flush()
 
     def answer(self) -> Any:
-        """Its next line. That it comes in time is the parent's business."""
+        """Its next line. The parent makes sure that it comes in time."""
         line = self._popen.stdout.readline()
         if not line:
             raise RuntimeError(f"a process of the peer ended with status {self._popen.wait()}")
@@ -99,7 +99,7 @@ class Process:
             raise RuntimeError(f"a process of the peer ended with status {self._popen.returncode}")
 
     def end(self) -> None:
-        """Without patience: nothing that is measured happens any more."""
+        """End it without patience: nothing is measured any more."""
         self._popen.kill()
         self._popen.wait()
 
@@ -117,7 +117,7 @@ class Talkers:
             process.answer()
 
     def run(self, numbers: list[int]) -> dict[int, int]:
-        """Each takes its share."""
+        """Give each process its share."""
         count = len(self.processes)
         shares = [(process, numbers[index::count]) for index, process in enumerate(self.processes)]
         busy = [(process, share) for process, share in shares if share]
@@ -129,14 +129,14 @@ class Talkers:
 def talk(run: Callable[[list[int]], list[tuple[int, int]]]) -> None:
     """The other end of `Talkers`: runs in its process until standard input ends. `run` gives [(number, output)]."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed is log
+    os.dup2(2, 1)  # everything else that is printed goes to the log
     print(json.dumps("ready"), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), file=answers, flush=True)
 
 
 def poll(count: Callable[[], int], wanted: int, seconds: float) -> None:
-    """Until `count` outcomes are recorded: every 2 ms for a single workflow, else every 50 ms, which costs little."""
+    """Wait until `count` outcomes are recorded: looks every 2 ms for one workflow, else every 50 ms, which is cheap."""
     pause = 0.002 if wanted == 1 else 0.05
     deadline = time.monotonic() + seconds
     while (done := count()) < wanted:
@@ -146,7 +146,7 @@ def poll(count: Callable[[], int], wanted: int, seconds: float) -> None:
 
 
 def main(peer: Peer) -> None:
-    """Measure, and tell the parent."""
+    """Measure, and report to the parent."""
     events = os.fdopen(int(os.environ["PEER_EVENTS"]), "w")
     acknowledgements = os.fdopen(int(os.environ["PEER_ACKS"]))
 
@@ -177,7 +177,7 @@ def _measure(peer: Peer, plan: Plan, barrier: Callable[[str], None]) -> dict[str
 
     peer.prepare()
     with _running(peer, plan.processes):
-        checked_run(1)  # loads what is loaded late
+        checked_run(1)  # triggers what is loaded late
         checked_run(min(50, plan.workflows))
         barrier("idle")
         latencies = []
@@ -191,7 +191,7 @@ def _measure(peer: Peer, plan: Plan, barrier: Callable[[str], None]) -> dict[str
 
 
 def check_outputs(numbers: Sequence[int], outputs: dict[int, int]) -> None:
-    """Raise WrongOutput unless there is exactly the right output for each number."""
+    """Raise WrongOutput unless each number has exactly the right output."""
     wanted = {number: expected(number) for number in numbers}
     if outputs != wanted:
         wrong = [number for number in wanted if outputs.get(number) != wanted[number]]

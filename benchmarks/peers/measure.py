@@ -24,7 +24,7 @@ from erip.ops.stack.state import State
 
 #: between two looks at the memory
 SAMPLE_SECONDS = 1.0
-#: cores in use on a machine that is quiet; the peer's own idle processes take part of it
+#: cores in use on a quiet machine; the peer's own idle processes take part of them
 QUIET_CORES = 0.3
 #: phases of a measurement, each of which may take Plan.seconds: start-up, two warm-ups and the samples, the workflows
 PHASES = 4
@@ -35,7 +35,7 @@ class Failed(Exception):
 
 
 def measure(peer: Entry, plan: Plan, patience: float = 0.0) -> Outcome:
-    """Figures, or the reason why there are none. Never raises for a fault of the peer's.
+    """Figures, or the reason why there are none. Never raises for a fault of the peer.
 
     patience: seconds to wait, before each of the two phases that count, for other programs to leave the cores alone.
     """
@@ -69,7 +69,7 @@ def _measure(peer: Entry, plan: Plan, patience: float) -> Figures:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Ours without what would lead a peer to other servers, or to another configuration than the one written down."""
+    """Our environment, without what would lead a peer to servers or configurations other than the pinned ones."""
     foreign = ("DJANGO_", "DATABASE_", "ERIP_", "CELERY_", "PREFECT_", "DBOS_", "PROCRASTINATE_", "DRAMATIQ_", "PG")
     kept = {"ERIP_STATE_DIR"}
     return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(foreign)}
@@ -122,7 +122,7 @@ class Meter:
         self.peak_memory = 0
 
     def cpu_seconds(self) -> float:
-        """User and system time so far. What was reaped counts in its parent: nothing is lost or doubled."""
+        """User and system time so far. A reaped process counts in its parent: nothing is lost or counted twice."""
         total = 0.0
         for process in self._all():
             try:
@@ -145,7 +145,7 @@ class Meter:
 
 
 def wait_for_quiet(patience: float) -> bool:
-    """Whether there was a second in which the machine's cores were nearly unused, within `patience` seconds."""
+    """Whether the machine's cores were nearly unused for one second within `patience` seconds."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         before, start = busy_seconds(), time.monotonic()

@@ -8,7 +8,7 @@ from benchmarks.peers.environments import FOLDER, uv
 
 
 def main() -> int:
-    """Compile all; a failure of uv ends it. Versions that are pinned already are kept where nothing asks for others."""
+    """Compile all; a failure of uv ends it. Pinned versions are kept where no requirement asks for others."""
     for peer in CATALOGUE:
         folder = FOLDER / peer.module
         if not (folder / "requirements.in").exists():

@@ -25,7 +25,7 @@ class Figures:
     cpu_seconds: float
     #: the highest sum over all processes and servers
     memory_bytes: int
-    #: cores that other programs of the machine used meanwhile, on average: figures are comparable where it is small
+    #: cores that other programs of the machine used meanwhile, on average: only figures with few of them are comparable
     other_cores: float = 0.0
 
     @property
@@ -62,9 +62,9 @@ class Outcome:
 
 
 def settle(rounds: Sequence[Outcome]) -> Outcome:
-    """What counts of several rounds: the one that others disturbed least, or the first that failed.
+    """The round that counts: the one that others disturbed least, or the first that failed.
 
-    The choice does not look at the result, and a failure is not made good by a round that went well.
+    The choice does not look at the result, and a good round does not make up for a failure.
     """
     failed = [outcome for outcome in rounds if outcome.figures is None]
     if failed:
@@ -98,7 +98,7 @@ def ratios(reference: Figures, peer: Figures) -> Ratios:
 
 
 def reference_of(outcomes: Sequence[Outcome]) -> Figures | None:
-    """ERIP's figures of the same run, if it ran and came through."""
+    """ERIP's figures of the same run, if it was measured without a failure."""
     return next((outcome.figures for outcome in outcomes if outcome.name == REFERENCE), None)
 
 
@@ -118,7 +118,7 @@ HEAD = (
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[tuple[str, ...]]:
-    """The table's cells. A peer without figures has its reason in the second one, and no others."""
+    """The table's cells. A peer without figures has only the reason, in the second cell."""
     reference = reference_of(outcomes)
     return [_row(outcome, reference) for outcome in outcomes]
 
@@ -145,7 +145,7 @@ def _row(outcome: Outcome, reference: Figures | None) -> tuple[str, ...]:
 
 
 def number(value: float) -> str:
-    """Three significant digits, as far as they are before or one behind the point."""
+    """No decimals from 100 on, one from 1 on, two below."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"

@@ -1,8 +1,8 @@
 """`python -m benchmarks.profiling`: a load on a private stack, and where the time of one of its workers goes.
 
-The load is put on twice: once every sample that holds the interpreter is taken (what Python computes), once all threads
-are (what the checkpoint writer waits for). py-spy stops the process for every sample, so the rates shown are lower than
-those of `run_benchmarks`.
+It puts the load on twice: the first time it takes every sample that holds the interpreter (what Python computes), the
+second time it takes all threads (what the checkpoint writer waits for). py-spy stops the process for every sample, so
+the rates shown are lower than those of `run_benchmarks`.
 """
 
 import argparse

@@ -17,8 +17,9 @@ PATIENCE = 30
 def recording(pid: int, file: Path, *, rate: int, holding_interpreter: bool) -> Iterator[None]:
     """Write the stacks of the process to `file`, `rate` times a second.
 
-    holding_interpreter: only those that compute in Python; otherwise all, read without stopping the process: to stop it
-    for each of its threads would slow it down several times. Raises Missing where py-spy may not look into the process.
+    holding_interpreter: only the threads that compute in Python; otherwise all, read without stopping the process: a
+    stop for each of its threads would slow it down several times. Raises Missing where py-spy may not look into the
+    process.
     """
     program = str(Path(sys.executable).with_name("py-spy"))
     command = [program, "record", "--pid", str(pid), "--rate", str(rate), "--format", "raw", "--output", str(file)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 _FRAME = re.compile(r"(.*) \((.*?)(?::\d+)?\)$")
 
-#: what a frame belongs to: the first whose file begins with one of the paths. A frame of no group (the standard
-#: library, a dataclass's own code) counts to anyone who called it.
+#: what a frame belongs to: the first group in which its file begins with one of the paths. A frame of no group (the
+#: standard library, a dataclass's own code) counts towards its caller.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "machine: decides": ("workflows/core/machine/", "workflows/core/kinds/"),
     "definitions, expressions": ("workflows/core/", "workflows/graphs.py", "common_expression_language"),
@@ -29,9 +29,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "logs": ("structlog/", "logging/", "django_structlog/"),
 }
 OTHER = "other"
-#: C functions are no frames: these of ours do nothing but call orjson
+#: C functions are no frames: these functions of ours do nothing but call orjson
 _JSON = frozenset({("to_json", "workflows/store/values.py")})
-#: where a thread of the writer or of a batch stands when its innermost frame does not compute
+#: where a thread of the writer or of a batch is when its innermost frame does not compute
 _IN_POSTGRES = ("django/db/backends/", "psycopg2/", "django/db/utils.py", "sqlalchemy/")
 
 
@@ -64,7 +64,7 @@ def _frame(text: str) -> Frame:
 
 
 def by_module(stacks: Iterable[Stack]) -> dict[str, float]:
-    """The share of the samples in percent, by group of the innermost frame that belongs to one; most first."""
+    """The share of the samples in percent, by group of the innermost frame that belongs to one; largest first."""
     counts: Counter[str] = Counter()
     for stack in stacks:
         counts[next((group for frame in reversed(stack.frames) if (group := _group(frame))), OTHER)] += stack.count
@@ -89,7 +89,7 @@ def by_function(stacks: Iterable[Stack], most: int) -> dict[str, float]:
 
 
 def of_writer(stacks: Iterable[Stack]) -> dict[str, float]:
-    """What the checkpoint writer's thread does, in percent of its time; most first."""
+    """What the checkpoint writer's thread does, in percent of its time; largest first."""
     counts: Counter[str] = Counter()
     for stack in stacks:
         functions = {frame.function for frame in stack.frames if frame.file == "workflows/worker/writer.py"}

@@ -6,7 +6,7 @@ from typing import Any
 from ..baseline import Change
 from ..figures import Figure, Load, Results
 
-#: of this layout; raised when a reader would have to change
+#: the version of this layout; raised when a reader would have to change
 FORMAT = 1
 
 

@@ -1,4 +1,4 @@
-"""The results as one page that needs nothing else: no script, no font, no address."""
+"""The results as one page that loads nothing else: no script, no font, no address."""
 
 from collections.abc import Sequence
 from html import escape

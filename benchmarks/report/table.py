@@ -84,7 +84,7 @@ def _figures(figures: Sequence[Figure]) -> Table:
 def _grid(grid: Grid) -> Table:
     table = Table(box=None, pad_edge=False)
     for place, head in enumerate(grid.heads):
-        # What is a number in the first row is a number in all.
+        # A column that has a number in the first row has numbers in all.
         numeric = bool(grid.rows) and grid.rows[0][place][:1].isdigit()
         table.add_column(head, justify="right" if numeric else "left")
     for row in grid.rows:

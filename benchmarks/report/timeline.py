@@ -10,7 +10,7 @@ LINE = 60
 WIDTH, LEFT, RIGHT, TOP = 720.0, 40.0, 8.0, 26.0
 #: heights of the two parts and the space between them, in pixels
 SHARE, LATENCY, BETWEEN = 60.0, 70.0, 24.0
-#: seconds that the chart of latencies reaches to: the clients' budget
+#: the top of the latency chart, in seconds: the clients' budget
 MOST = 5.0
 
 
@@ -37,7 +37,8 @@ def _sign(moment: Moment) -> str:
 
 
 def chart(timeline: Timeline) -> str:
-    """Above: the share of each second's operations that was answered: green at once, amber with retries, red not.
+    """Above: the share of each second's operations that was answered; green at once, amber with retries, red not at
+    all.
 
     Below: the slowest of them. Bands: faults, while they last.
     """

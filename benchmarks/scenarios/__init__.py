@@ -1,4 +1,4 @@
-"""The scenarios by name. Each is one function: it puts loads on a session's deployment and gives what came of them."""
+"""The scenarios by name. Each is one function: it puts loads on a session's deployment and returns the results."""
 
 from collections.abc import Awaitable, Callable
 
@@ -29,7 +29,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 #: those that `all` leaves out: they take many minutes
 LONG = frozenset({"size", "uptime"})
-#: what a deployment that others use must not be put through
+#: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "size"})
-#: those to which the machine's ceiling means nothing: they are no test of speed
+#: those for which the machine's ceiling means nothing: they do not test speed
 WITHOUT_LIMITS = frozenset({"event-crash", "uptime"})

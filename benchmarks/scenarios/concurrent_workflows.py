@@ -15,7 +15,7 @@ from ..truth import DatabaseTruth, settled, wait_for_ends
 from ..workloads import MIXED, Workload
 from .cost import memory_figures, service_usage
 
-#: so many callers can wait at once, each on a connection of its own; more are started in bulk
+#: this many callers can wait at once, each on a connection of its own; more are started in bulk
 WAITING_CALLERS = 500
 CLAIMED = 150
 #: seconds; 150 at once
@@ -32,7 +32,7 @@ async def run(session: Session) -> list[Load]:
 
 
 async def _with_callers(session: Session, count: int) -> Load:
-    """A caller for each, who waits for the outcome."""
+    """One caller for each run, who waits for the outcome."""
     kinds = [MIXED[number % len(MIXED)] for number in range(count)]
     await session.client.open_connections(count)
     done = session.show.phase(f"{count} workflows at once", count)
@@ -47,7 +47,7 @@ async def _with_callers(session: Session, count: int) -> Load:
         seconds[kind.workflow].append(sample.seconds)
         ids[kind.workflow].append(sample.answer.json()["id"])
     correctness = await _check(session, ids)
-    # Who got no answer in time counts as not succeeded, whatever became of the run.
+    # A caller that got no answer in time counts as not succeeded, whatever happened to the run.
     correctness += Correctness(count - len(right), 0, 0, 0, 0)
     return _load(
         session,
@@ -61,7 +61,7 @@ async def _with_callers(session: Session, count: int) -> Load:
 
 
 async def _in_bulk(session: Session, count: int) -> Load:
-    """Too many for a waiting caller each: accepted by one request for each kind; ends as they were recorded."""
+    """Too many for a waiting caller each: one request per kind starts them; their ends are read from the records."""
     shares = {kind: range(place, count, len(MIXED)) for place, kind in enumerate(MIXED)}
     truth = session.truth
     began = time.perf_counter()
@@ -121,7 +121,7 @@ def _load(
     count = session.options.in_flight
     latencies: dict[str, Summary] = {name: summarise(values) for name, values in sorted(seconds.items()) if values}
     name = f"concurrent-workflows.{count}"
-    # What is claimed is claimed of 150 and fewer; above it, the aim is that each and every one succeeds.
+    # The claim covers 150 and fewer; above that, our aim is that every single one succeeds.
     success = Target(">", 95, claim=True) if count <= CLAIMED else Target(">=", 100)
     figures = [Figure(f"{name}.success", f"{count} in flight: succeeded", correctness.success, "%", False, success)]
     if overall := latencies.get("request"):

@@ -68,7 +68,7 @@ async def run(session: Session) -> list[Load]:
 
 
 async def _throughput(session: Session) -> Load:
-    """a) so many at once, and f) what they cost."""
+    """a) this many at once, and f) what they cost."""
     count = session.options.runs
     before, own = service_usage(session), time.process_time()
     seconds, load = await at_once(session, W4, count, "engine.throughput", f"{count:,} W4 at once")
@@ -144,7 +144,7 @@ async def at_once(session: Session, workload: Workload, count: int, name: str, t
     seconds = ended - began
     seen = f"until all had ended, says the database (looked every {1000 * session.truth.interval:.0f} ms)."
     if not isinstance(session.truth, DatabaseTruth):
-        # To ask the API for thousands of runs takes longer than to run them.
+        # Asking the API for thousands of runs takes longer than running them.
         seconds, seen = _recorded_span(runs), "until the last end that is recorded, by the deployment's clock."
     load = Load(
         name=name,

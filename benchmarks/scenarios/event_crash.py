@@ -26,12 +26,12 @@ from ..truth import settled, wait_for_ends
 from ..workloads import EVENT
 
 BATCH = 50
-#: callers, each of which sends its own keys' events one batch after the other: only so is there an order to hold
+#: callers, each of which sends its own keys' events one batch after the other: without that there is no order to keep
 CALLERS = 10
 KEYS = 1_000
 #: consumers beside the stack's own
 MOST_ADDED = 3
-#: seconds between two deeds, about
+#: seconds, about, between two acts of disturbance
 EVERY = 1.5
 
 
@@ -46,7 +46,7 @@ class Consumers:
     deeds: list[str] = field(default_factory=list)
 
     async def churn(self, stop: asyncio.Event) -> None:
-        """Until `stop`: one is added, ended, killed, or frozen for longer than its lease."""
+        """Until `stop`: adds a worker, ends one, kills one, or freezes one for longer than its lease."""
         while not stop.is_set():
             await self._deed()
             try:
@@ -124,7 +124,7 @@ async def run(session: Session) -> list[Load]:
         async with asyncio.TaskGroup() as tasks:
             for caller in range(CALLERS):
                 tasks.create_task(_send_own(session, kind, sent, caller, options.events, done))
-        # The churn goes on while what was accepted is worked off.
+        # The churn goes on while the accepted events are worked off.
         reading = session.show.phase("the log", sent.accepted)
         waiting = asyncio.create_task(log.wait_for(kind, sent.accepted, seconds=options.patience, done=reading))
         await asyncio.wait([waiting], timeout=10)

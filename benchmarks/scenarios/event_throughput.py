@@ -18,14 +18,15 @@ from .cost import service_usage
 CLAIM_RATE = 200.0
 CLAIM_BATCH = 10
 BATCH = 100
-#: what of the offered rate must be in the log per second, until the last event is: the usual 10,200 make 10,000
+#: events per second that must be in the log, as a share of the offered rate, until the last event is: the usual 10,200
+#: make 10,000
 SUSTAINED = 10 / 10.2
 #: connections of the load that has no schedule
 SENDERS = 8
 
 
 async def run(session: Session) -> list[Load]:
-    """The claim's load, our own rate for a minute, and as much as goes through."""
+    """The claim's load, our own rate for a minute, and as much as the service accepts."""
     database = session.deployment.database
     if database is None:
         raise BenchmarkError("event-throughput reads the log in the database.")

@@ -13,7 +13,7 @@ from ..truth import wait_for_ends
 from ..workloads import W4
 from .engine import WARM, at_once
 
-#: turns of each of the two
+#: how often each of the two has its turn
 ROUNDS = 5
 
 

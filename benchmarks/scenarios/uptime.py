@@ -38,7 +38,7 @@ EVENTS_WEIGHT = 6
 
 @dataclass
 class Run:
-    """One run of the scenario, as it comes about."""
+    """One run of the scenario, as it goes on."""
 
     seed: int
     samples: list[Sample]
@@ -105,7 +105,7 @@ async def _put_on(
 
 
 def _topology(session: Session) -> Topology | None:
-    """Whom faults can hit; None: a deployment that others use."""
+    """The servers that faults can hit; None: a deployment that others use."""
     if session.deployment.state is None:
         session.left_out.append("uptime: the faults, and the count of recordings: need a private stack.")
         return None
@@ -113,7 +113,7 @@ def _topology(session: Session) -> Topology | None:
 
 
 def refuse(options: Options, *, private: bool) -> None:
-    """Raises Usage for faults that cannot be, before anything is started."""
+    """Raises Usage for impossible faults, before anything is started."""
     if options.faults and not private:
         raise Usage("--faults are for a private stack: without --url.")
     missing = [name for name in options.faults or () if options.single and not on_single(KINDS[name])]
@@ -122,7 +122,7 @@ def refuse(options: Options, *, private: bool) -> None:
 
 
 def _kinds(session: Session, topology: Topology | None) -> list[str]:
-    """The kinds on the schedule. Raises Usage for one that was asked for and has no victim here."""
+    """The kinds on the schedule. Raises Usage for a requested kind that has no victim here."""
     asked = session.options.faults
     if topology is None:
         return []
@@ -157,7 +157,7 @@ def _ledger() -> Iterator[tuple[Ledger, Path]]:
 
 @contextmanager
 def _counting(recorded: Recorded | None) -> Iterator[Callable[[], Counted] | None]:
-    """Recordings are counted on a private stack only: the trigger is in everybody's way."""
+    """Recordings are counted on a private stack only: the trigger would slow down a deployment that others use."""
     if recorded is None:
         yield None
         return
@@ -167,7 +167,7 @@ def _counting(recorded: Recorded | None) -> Iterator[Callable[[], Counted] | Non
 
 @contextmanager
 def _truth(session: Session) -> Iterator[Truth]:
-    """On a fresh connection to the database: that of before may have been to a primary that is gone."""
+    """On a fresh connection to the database: the old one may lead to a primary that is gone."""
     if session.deployment.database is None:
         yield session.truth
         return

@@ -1,4 +1,4 @@
-"""How much of what was asked was answered rightly: by operation, and second by second."""
+"""The share of the operations that were answered rightly: by operation, and second by second."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def by_operation(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def errors(samples: Sequence[Sample]) -> dict[str, int]:
-    """What went wrong in the end, most first."""
+    """What went wrong in the end, most frequent first."""
     return dict(Counter(sample.error for sample in samples if sample.error is not None).most_common())
 
 

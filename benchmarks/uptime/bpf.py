@@ -80,7 +80,7 @@ def drop_across(ports: Collection[int], cgroup: int, mark: int) -> bytes:
         _op(0x69, dst=8, src=10, off=_STACK + 22),
         _op(0xDC, dst=8, imm=16),  # r8 = receiver's port
     ]
-    # What is not TCP over IPv4, or cannot be read, goes on. Distances are to the last two instructions.
+    # Packets that are not TCP over IPv4, or cannot be read, pass. Distances are to the last two instructions.
     left = len(sender) + len(receiver) + len(verdict) - 2
     other = [_op(0x55, dst=2, off=left + 1, imm=_IPV4), _op(0x55, dst=3, off=left, imm=_TCP)]
     unread = [_op(0x55, dst=0, off=len(body) + len(other) + left, imm=0)]

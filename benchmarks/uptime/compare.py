@@ -28,11 +28,11 @@ class FoundEvent:
 
 @dataclass(frozen=True)
 class Findings:
-    """Broken promises, each by what identifies it. All empty: every promise was kept."""
+    """Broken promises, each by its key or id. When all are empty, every promise was kept."""
 
-    #: accepted, and not there
+    #: accepted, and not recorded
     lost: list[str] = field(default_factory=list)
-    #: there, but not ended within the time for recovery
+    #: recorded, but not ended within the time for recovery
     unended: list[str] = field(default_factory=list)
     #: ended, but neither SUCCEEDED nor cancelled
     failed: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Findings:
     events_twice: list[str] = field(default_factory=list)
     #: keys whose events are not in the order of their acceptance
     disordered: list[str] = field(default_factory=list)
-    #: runs and events that are recorded though their client never had an answer: allowed, and counted
+    #: runs and events that are recorded although their client never got an answer: allowed, and counted
     unanswered: int = 0
 
     @property
@@ -79,7 +79,7 @@ def compare_runs(ledger: Ledger, found: Iterable[FoundRun]) -> Findings:
         for run_id, status in ledger.cancels.items()
         if status == 200 and run_id in known and known[run_id].state in RUN_ENDS and known[run_id].state != "CANCELLED"
     ]
-    # A client that had no answer to its cancel may find the run cancelled all the same.
+    # A client that got no answer to its cancel may find the run cancelled all the same.
     allowed = {run_id for run_id in known if run_id in ledger.cancels}
     return Findings(
         lost=lost,

@@ -1,7 +1,7 @@
 """A network partition of one node on a machine where all nodes talk over the loopback: its packets are dropped.
 
 Note [Which packets]: a node is a few processes. To the world outside belongs every packet with one end in them and one
-end elsewhere; what they say to each other goes on, as on a machine whose cable was pulled. Whose an end is:
+end elsewhere; what they say to each other goes on, as on a machine whose cable was pulled. The owner of an end:
 
 - its listening ports and the ports of connections that exist when the cut begins are known by number;
 - sockets made later belong to a cgroup into which the processes are moved before (a socket belongs to the cgroup in
@@ -28,12 +28,12 @@ from .topology import Victim
 #: of the packets of a node that is cut off
 MARK = 0x45524950
 PREFIX = "erip-cut-"
-#: seconds after which an empty cgroup is surely nobody's who is just beginning
+#: seconds after which an empty cgroup surely does not belong to a benchmark that is just beginning
 OLD = 60.0
 
 
 def possible() -> bool:
-    """Whether this process may do it, found out by doing it to nobody."""
+    """Whether this process may do it; it finds out by loading a program that it never attaches."""
     root = _root()
     if root is None or os.geteuid() != 0:
         return False
@@ -93,7 +93,7 @@ class Cut:
                 self._cgroup = None
 
     def _leave(self, cgroup: Path) -> None:
-        """Everybody back to where they were; who was born meanwhile goes to the parent's."""
+        """Move every process back to where it was; those born meanwhile go to their parent's cgroup."""
         back = {identity.pid: path for identity, path in self._before.items()}
         usual = next(iter(back.values()), cgroup.parent)
         for _ in range(3):

@@ -1,6 +1,6 @@
 """Puts a fault in and takes it out again, with real signals and real commands.
 
-A fault knows how to heal before it is put in, so that anyone who ends the benchmark in between can take it out.
+A fault knows how to heal before it is put in, so that it can be taken out whenever the benchmark ends.
 """
 
 import signal
@@ -47,7 +47,7 @@ def fault(kind: Kind, topology: Topology, victim: Victim) -> Fault:
 
 
 class _Kill:
-    """Healed by anyone who restarts what was killed."""
+    """Healed by the process that restarts what was killed."""
 
     def __init__(self, owner: processes.Owner, victim: Victim) -> None:
         self._owner, self._victim = owner, victim

@@ -1,4 +1,4 @@
-"""The figures of a run, with what is promised and what we aim at."""
+"""The figures of a run, with what ERIP promises and what we aim at."""
 
 from collections.abc import Sequence
 

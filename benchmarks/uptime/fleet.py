@@ -21,10 +21,10 @@ async def put_on(
     samples: list[Sample],
     done: Callable[[int], None],
 ) -> tuple[float, float]:
-    """Ask `rate` operations per second for `seconds`, chosen by their weights; when it began and ended.
+    """Ask `rate` operations per second for `seconds`, chosen by their weights; returns when it began and ended.
 
-    Each sample is added when its operation has ended. What an operation raises other than OSError is a defect of the
-    benchmark and ends it.
+    Each sample is added when its operation has ended. An exception of an operation other than OSError is a defect of
+    the benchmark and ends it.
     """
     names, weights = list(operations), list(operations.values())
 
@@ -40,7 +40,7 @@ async def put_on(
             ready = [(name, weight) for name, weight in zip(names, weights, strict=True) if name.ready()]
             (operation,) = random.choices([name for name, _ in ready], [weight for _, weight in ready])
             tasks.create_task(one(operation, due))
-            # It takes what it needs (a key, a run to cancel) before the next is chosen by what is left.
+            # It takes what it needs (a key, a run to cancel) before the next operation is chosen from what is left.
             await asyncio.sleep(0)
             if number % max(1, int(rate)) == 0:
                 done(int(due - begin))

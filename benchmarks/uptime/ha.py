@@ -1,4 +1,4 @@
-"""The highly available stack: who has which role now, and whether every node is at its place."""
+"""The highly available stack: which server has which role now, and whether every node is in its place."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,8 +83,9 @@ class HighlyAvailable:
                 return leader if leader in LEADERS else None
 
     def _pids(self, role: Role, name: str) -> tuple[int, ...]:
-        """The topmost processes of the victim. PostgreSQL has left Patroni's family, and its guard stays out of it
-        unless the whole node is meant."""
+        """The topmost processes of the victim. PostgreSQL is detached from Patroni's process tree; the node's guard is
+        left
+        out unless the whole node is meant."""
         top = pid_of(self.state, name)
         if not name.startswith("postgres-"):
             return (top,)

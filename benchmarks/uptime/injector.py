@@ -1,7 +1,7 @@
 """Carries out the schedule: each fault at its time, healed after its hold, marked with its times.
 
-Whatever ends the benchmark (Ctrl-C, SIGTERM, an exception) heals what is in: `finally` here, and where the benchmark
-itself is killed, its private stack ends with it.
+However the benchmark ends (Ctrl-C, SIGTERM, an exception), `finally` here heals the fault that is in; where the
+benchmark itself is killed, its private stack ends with it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from .outages import Mark
 from .schedule import Planned
 from .topology import Topology
 
-#: seconds that everything may take to be at its place again after a fault
+#: seconds that everything may take to be in its place again after a fault
 WHOLE_WITHIN = 60.0
 #: seconds between two looks
 LOOK_EVERY = 0.25
@@ -39,7 +39,7 @@ class Injector:
     async def run(self, duration: float) -> None:
         """Until the schedule is over, with no fault after `duration` seconds, when the load ends.
 
-        A fault waits until everything is at its place after the one before: one fault at a time is what is promised.
+        A fault waits until everything is in its place after the one before: what is promised is one fault at a time.
         """
         begin = time.perf_counter()
         try:
@@ -83,7 +83,7 @@ class Injector:
             self.marks[-1] = replace(mark, whole=time.perf_counter() - at)
 
     async def _whole(self, deadline: float) -> bool:
-        """Whether everything came to its place before the deadline."""
+        """Whether everything was in its place again before the deadline."""
         while time.perf_counter() < deadline:
             self._missing = await asyncio.to_thread(self._topology.missing)
             if not self._missing:

@@ -1,11 +1,11 @@
-"""The kinds of faults: who is hit, in which role, how, and for how long."""
+"""The kinds of faults: which role is hit, how, and for how long."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Whom a fault hits; who has the role is looked up when the fault is due."""
+    """The role that a fault hits; its holder is looked up when the fault is due."""
 
     REDIS_MASTER = "Redis master"
     REDIS_REPLICA = "Redis replica"
@@ -43,7 +43,7 @@ class Kind:
     name: str
     role: Role
     action: Action
-    #: seconds until it is healed; 0: at once, or by anyone who restarts what was killed
+    #: seconds until it is healed; 0: at once, or when the killed process is restarted
     hold: float = 0.0
 
     @property

@@ -1,6 +1,6 @@
 """What the clients were promised: kept in memory, and appended to a file that outlives the benchmark.
 
-The file holds one JSON object a line, in the order in which the promises were made:
+The file holds one JSON object per line, in the order in which the promises were made:
 
 {"asked": key, "workflow": …, "number": …}     a start was sent; it may have been carried out even without an answer
 {"run": id, "key": key}                         202: this run is accepted
@@ -42,7 +42,7 @@ class Ledger:
     asked: dict[str, Start] = field(default_factory=dict)
     #: the run that each key was promised
     runs: dict[str, str] = field(default_factory=dict)
-    #: the status that the last cancel of a run was answered with
+    #: the status in the answer to the last cancel of a run
     cancels: dict[str, int] = field(default_factory=dict)
     #: in the order of acceptance
     events: list[Event] = field(default_factory=list)

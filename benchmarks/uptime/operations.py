@@ -12,9 +12,9 @@ from .ledger import Ledger, Start
 from .retries import persist
 from .samples import Try
 
-#: rows of a page that is asked for
+#: rows of a requested page
 PAGE = 50
-#: accepted runs that are still asked after
+#: how many accepted runs the clients still ask after
 REMEMBERED = 300
 STATES = RUN_ENDS | {"PENDING", "RUNNING", "WAITING", "PAUSED", "COMPENSATING"}
 
@@ -54,7 +54,7 @@ class Runs:
 class StartRun:
     """Starts a run under an idempotency key that nobody else has. Right: 202 with this run.
 
-    It may be an existing one at the first try too: HAProxy sends such a request again when a web process dies over it.
+    The run may exist already at the first try too: HAProxy sends such a request again when a web process dies over it.
     """
 
     def __init__(self, runs: Runs, name: str, workload: Workload, lane: str, *, cancellable: bool = False) -> None:

@@ -13,7 +13,7 @@ Definitions, as benchmarks/README.md gives them to readers:
   fault: the longest of all operations and outages.
 
 The start of a try counts, and not the moment at which it failed: a request that hangs until its time is over has waited
-from its start. What stays away to the end of the load is counted to the end of the load.
+from its start. An operation that is not right again by the end of the load counts to the end of the load.
 """
 
 from bisect import bisect_right
@@ -37,7 +37,7 @@ class Mark:
     at: float
     #: when it was healed; for a kill, the moment of the kill
     healed: float
-    #: seconds from the injection until every node was at its place again; None: not seen within the time for it
+    #: seconds from the injection until every node was in its place again; None: not seen within the time for it
     whole: float | None = None
 
 
@@ -52,7 +52,7 @@ class Outage:
     #: tries without a right answer, and right ones that took longer than NORMAL
     failed_tries: int
     slow_tries: int
-    #: operations that failed with all their tries
+    #: operations of which every try failed
     failed: int
     #: the failover of each operation that was disturbed
     by_operation: dict[str, float] = field(default_factory=dict)

@@ -22,7 +22,7 @@ def operations(found: Mapping[str, Sequence[Sample]]) -> Grid:
 
 
 def faults(found: Sequence[Outage], begin: float) -> Grid:
-    """One row a fault, lettered as on the timeline. begin: of the load."""
+    """One row per fault, with the same letters as on the timeline. begin: of the load."""
     rows = []
     for place, one in enumerate(found):
         mark = one.mark
@@ -59,7 +59,7 @@ def faults(found: Sequence[Outage], begin: float) -> Grid:
 
 
 def latencies(found: Mapping[str, Sequence[Sample]]) -> dict[str, Summary]:
-    """Of what was answered rightly, from when it was due: with retries, and where the first try was right."""
+    """Latency of right answers, from when they were due: with retries, and where the first try was right."""
     told = {}
     for name, samples in found.items():
         for what, some in (

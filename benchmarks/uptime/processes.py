@@ -1,8 +1,7 @@
 """Signals to processes of the benchmark's own stack, and to nobody else.
 
 Every process is known by its pid and start time (`erip.ops.stack.processes.Identity`), and is signalled only if it
-descends
-from the stack's supervisor, carries its ERIP_STACK_ID, or works on a file below its state directories.
+descends from the stack's supervisor, carries its ERIP_STACK_ID, or works on a file below its state directories.
 """
 
 import signal
@@ -54,7 +53,7 @@ def family(owner: Owner, pids: Iterable[int]) -> list[Identity]:
 
 
 def _tree(root: psutil.Process) -> dict[int, Identity]:
-    """By pid. What an own process started is our own, whatever it calls itself: PostgreSQL's backends are renamed."""
+    """By pid. A process started by one of ours is ours, whatever it calls itself: PostgreSQL's backends are renamed."""
     found: dict[int, Identity] = {}
     with suppress(psutil.NoSuchProcess):
         for process in [root, *root.children(recursive=True)]:
@@ -64,7 +63,7 @@ def _tree(root: psutil.Process) -> dict[int, Identity]:
 
 
 def send(identities: Sequence[Identity], number: signal.Signals) -> int:
-    """Signal those that still live; how many did."""
+    """Signal those that still live; returns how many did."""
     sent = 0
     for identity in identities:
         process = identity.process()
@@ -76,9 +75,9 @@ def send(identities: Sequence[Identity], number: signal.Signals) -> int:
 
 
 def kill(owner: Owner, pids: Sequence[int]) -> None:
-    """SIGKILL them with all that they started, what was started meanwhile too.
+    """SIGKILL them with all that they started, including what they start meanwhile.
 
-    They are stopped first: so none restarts another of them, and no client is served by half of a dead node.
+    They are stopped first: so none restarts another, and no client is served by half of a dead node.
     """
     victims = family(owner, pids)
     send(victims, signal.SIGSTOP)
@@ -90,5 +89,5 @@ def kill(owner: Owner, pids: Sequence[int]) -> None:
     finally:
         # Whatever happens: nobody stays frozen.
         send(list(doomed.values()), signal.SIGKILL)
-    # On a busy machine the kernel takes its time; anyone who looks for what is missing must not find them alive.
+    # On a busy machine the kernel takes its time; a check for what is missing must not find them alive.
     wait_until(lambda: not any(one.alive for one in doomed.values()), DEATH)

@@ -1,4 +1,4 @@
-"""What is recorded in the end, read on a fresh connection: those of before were lost with a primary."""
+"""What is recorded in the end, read on a fresh connection: the old ones were lost with a primary."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 class Recorded:
-    """Asks the database of the deployment; each question bears a failover."""
+    """Asks the database of the deployment; each question survives a failover."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -39,7 +39,7 @@ class Recorded:
         return Counted(*self._all(COUNT)[0])
 
     def runs(self, prefix: str) -> list[FoundRun]:
-        """Every run whose business key begins so."""
+        """Every run whose business key begins with this prefix."""
         rows = self._all(
             "SELECT id::text, business_key, state FROM workflows_workflowrun WHERE business_key LIKE %s ORDER BY id",
             prefix + "%",

@@ -1,8 +1,8 @@
-"""The retries of an ordinary HTTP client: a few tries within a budget of time, each with a time of its own.
+"""The retries of an ordinary HTTP client: a few tries within a time budget, each with a time limit of its own.
 
 The tries are spread over the budget: the second starts 0.6 s after the first one started, the third 2.5 s after that
-(± 20 %), and never sooner than 0.1 s after the failure. So an outage of three seconds is survived whether requests fail
-at once or hang. `Retry-After` is waited for where it fits into what is left; otherwise the client gives up.
+(± 20 %), and never sooner than 0.1 s after the failure. So the client survives an outage of three seconds whether
+requests fail at once or hang. It waits for `Retry-After` where that fits into what is left; otherwise it gives up.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ async def persist(
 ) -> tuple[Try, ...]:
     """Send until an answer is judged or the client gives up. `send(seconds)`: one request within that time.
 
-    `judge` says what is wrong with an answer that is not retried (None: nothing). An answer that is wrong is not asked
-    for again: it is the service's answer.
+    `judge` says what is wrong with an answer that is not retried (None: nothing). The client does not ask again after a
+    wrong answer: it is the service's answer.
     """
     start = time.perf_counter()
     tries: list[Try] = []

@@ -1,4 +1,4 @@
-"""When which fault comes: decided by a seed alone, so that a run can be repeated."""
+"""Which fault comes when: decided by a seed alone, so that a run can be repeated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from random import Random
 CALM = 8.0
 #: seconds after the last fault, to see the recovery
 TAIL = 20.0
-#: seconds between two faults, at least; less would be two faults at once, which three nodes do not promise to bear
+#: seconds between two faults, at least; less would be two faults at once, which three nodes do not promise to survive
 SPACING = 12.0
 #: the share of the space between two faults by which a fault may be moved
 JITTER = 0.4
@@ -25,7 +25,7 @@ class Planned:
 
 
 def plan(seed: int, kinds: Sequence[str], duration: float) -> list[Planned]:
-    """Faults over `duration` seconds: each kind once in random order, then again, as many as find room.
+    """Faults over `duration` seconds: each kind once in random order, then again, as many as fit.
 
     Where there is room, rounds are added; where there is too little, the last of the order are left out.
     """

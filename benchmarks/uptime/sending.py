@@ -1,7 +1,8 @@
 """Events as the fleet sends them: batches of one key with numbers that count up, so that their order can be checked.
 
 Order is promised to a client that waits for an answer before it sends the next event of a key. So a key has one batch
-under way at a time, and is given up for a new one when a batch got no answer: it may still be recorded, at any time.
+under way at a time. When a batch gets no answer, the client gives its key up for a new one: the batch may still be
+recorded, at any time.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""After the load: wait until everything that was accepted has ended, then hold the ledger against what is recorded."""
+"""After the load: wait until everything that was accepted has ended, then compare the ledger with what is recorded."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ LOOK_EVERY = 0.25
 
 @dataclass(frozen=True)
 class Settled:
-    """What came of the promises."""
+    """Which promises were kept."""
 
     findings: Findings
     correctness: Correctness
@@ -33,7 +33,7 @@ async def settle(
     ledger: Ledger, *, prefix: str, source: str | None, recorded: Recorded | None, truth: Truth
 ) -> Settled:
     """prefix: of the fleet's business keys; source: of its events, None without events. Without the database (recorded:
-    None) what was promised is asked of the API, and what nobody was promised cannot be seen."""
+    None) the API is asked for what was promised, and what was promised to nobody cannot be seen."""
     began = time.perf_counter()
     runs = await _ended(ledger, prefix, recorded, truth)
     drained = time.perf_counter() - began
@@ -88,6 +88,6 @@ async def _correctness(ledger: Ledger, findings: Findings, runs: Sequence[FoundR
     for workload in (W4, WAITS, THREAT):
         ids = promised[workload.workflow]
         found += check(workload, ids, await settled(truth, ids, seconds=30))
-    # What is lost, unended or failed is among the wrong results already.
+    # What is lost, unfinished or failed is among the wrong results already.
     others = [*ledger.broken, *(fault for fault in findings.faults if not fault.startswith(("run ", "runs ")))]
     return replace(found, wrong=found.wrong + len(others), faults=[*found.faults, *others][: 2 * NAMED])

@@ -1,4 +1,4 @@
-"""Who has which role now: asked of the servers themselves, because after a failover no list is right any more."""
+"""Which server has which role now: the servers themselves are asked, because no list is right after a failover."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -34,7 +34,7 @@ class Redis:
 
 @dataclass(frozen=True)
 class Victim:
-    """Whom a fault hits."""
+    """The target of a fault."""
 
     #: for the report
     name: str
@@ -55,11 +55,11 @@ class Topology(Protocol):
         ...
 
     def find(self, role: Role, choice: float) -> Victim:
-        """Who has the role now; where several have, `choice` (0 to 1) says which. Raises BenchmarkError for nobody."""
+        """The holder of the role now; `choice` (0 to 1) picks one of several. Raises BenchmarkError for nobody."""
         ...
 
     def missing(self) -> list[str]:
-        """What is not as it should be before the next fault; empty: every node is at its place."""
+        """What is still missing before the next fault; empty: every node is in its place."""
         ...
 
 
@@ -114,7 +114,7 @@ def owner_of(state: State) -> Owner:
 
 
 def names_of(state: State) -> list[str]:
-    """The processes that the supervisor runs, or would."""
+    """The processes that the supervisor runs or should run."""
     return [str(one["name"]) for one in _processes(state)]
 
 
@@ -147,7 +147,7 @@ def pick(names: Sequence[str], choice: float) -> str:
 
 
 def database_faults(url: str) -> list[str]:
-    """What keeps work from going on: no database, no living worker, nobody who leads."""
+    """What stops the work: no database, no living worker, no leader."""
     try:
         with closing(psycopg2.connect(url, connect_timeout=2, application_name="erip-benchmarks")) as connection:
             connection.autocommit = True

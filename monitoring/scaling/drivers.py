@@ -1,4 +1,4 @@
-"""What an autoscaler needs of whatever runs the workers."""
+"""What an autoscaler needs from the system that runs the workers."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ class ScalingFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Shares (0 to 1 and beyond) of what a replica may use, on the average. None: nobody knows."""
+    """Shares (0 to 1 and above) of what a replica may use, on average. None: unknown."""
 
     cpu: float | None = None
     memory: float | None = None
@@ -23,13 +23,13 @@ class Driver(Protocol):
     target: str
 
     def replicas(self) -> int:
-        """How many there should be so far. Raises ScalingFailed."""
+        """The number of replicas that is set now. Raises ScalingFailed."""
 
     def scale(self, replicas: int) -> None:
-        """Have so many from now on; does not wait for them. Raises ScalingFailed."""
+        """Set the number of replicas; does not wait for them. Raises ScalingFailed."""
 
     def usage(self) -> Usage:
-        """What the replicas use. Knows nothing rather than raise."""
+        """What the replicas use. Reports it as unknown rather than raise."""
 
     def close(self) -> None:
         """The autoscaler ends."""

@@ -56,7 +56,7 @@ class KubernetesDriver:
         self._ask("PATCH", f"{self._path}/scale", {"spec": {"replicas": replicas}})
 
     def usage(self) -> Usage:
-        """Against what the Deployment requests; a cluster without metrics knows nothing."""
+        """Usage relative to what the Deployment requests; unknown in a cluster without metrics."""
         try:
             spec = self._ask("GET", self._path)["spec"]
             requested = [container.get("resources", {}) for container in spec["template"]["spec"]["containers"]]
@@ -99,7 +99,7 @@ class KubernetesDriver:
 
 
 def _total(containers: Iterable[Mapping[str, Any]], kind: str, name: str) -> float:
-    """What one pod requests, or is limited to; 0 if that is not said."""
+    """What one pod requests, or is limited to; 0 if the pod does not say."""
     return sum(quantity(resources.get(kind, {}).get(name, "0")) for resources in containers)
 
 

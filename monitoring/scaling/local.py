@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 LANES = "critical,high,standard,bulk"
-#: share of the machine's memory in use above which no worker is added: another one would not make it less
+#: share of the machine's memory in use above which no worker is added: another one would not lower it
 MEMORY_FULL = 0.80
 
 
@@ -28,12 +28,12 @@ class _Child:
     #: CPU seconds and the moment at which they were read
     cpu: float = 0.0
     read_at: float | None = None
-    #: monotonic; when it is killed if it has not ended. None: it is to stay
+    #: monotonic; when it is killed if it has not ended. None: it stays
     leaves_by: float | None = None
 
 
 class LocalDriver:
-    """Starts workers, and ends the newest with SIGTERM: they finish or hand back what they do.
+    """Starts workers, and ends the newest with SIGTERM: they finish their work or hand it back.
 
     They end with the autoscaler, however that ends. A worker that died is started again.
     """
@@ -77,7 +77,7 @@ class LocalDriver:
         return [child for child in self._children if child.leaves_by is None]
 
     def _tend(self) -> None:
-        """Forget who has ended, have the newest leave, start who is missing, kill who does not go."""
+        """Forget those that have ended, end the newest if too many, start missing ones, kill those that do not end."""
         now = time.monotonic()
         for child in list(self._children):
             if child.process.poll() is not None:

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class Autoscaler:
-    """Run as many as you like; one of them decides. Call `run` in one thread."""
+    """Any number of them may run; one of them decides. Call `run` in one thread."""
 
     def __init__(self, driver: Driver, policy: ScalingPolicy, *, every: float) -> None:
         """every: seconds between two rounds."""

@@ -4,13 +4,13 @@ Note [Scaling]
 Each measure says by itself how many replicas it wants, and the largest wins:
 - backlog: what waits in a lane and in those before it, times the service time of a step (one over a replica's measured
   rate), over the seconds in which it has to be gone so that nothing ages (Note [Ageing] in `lanes`);
-- response: the replicas that there are, times how long the oldest work has waited over when it ages, twice at the most;
+- response: the replicas that there are, times the wait of the oldest work over the time when it ages, twice at most;
 - cpu and memory: the replicas that there are, times the share in use over the share aimed at.
 
-Fewer replicas must do with SPARE to spare, so that a load that wavers by less than that never moves them to and fro;
-and a change needs rest since the last one: `up_cooldown` for more, `down_cooldown` for fewer, whichever way that went.
-Critical work that ages is an emergency: it gets another replica in spite of the rest, every EMERGENCY_PAUSE seconds,
-but never more than `most`.
+Fewer replicas must leave SPARE unused, so that a load that wavers by less than that never moves them to and fro. A
+change also needs a rest since the last one, whichever way that went: `up_cooldown` before more, `down_cooldown` before
+fewer. Critical work that ages is an emergency: it gets another replica in spite of the rest, every EMERGENCY_PAUSE
+seconds, but never more than `most`.
 """
 
 import math
@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from workflows.core.lanes import LaneLoad, LanePolicy
 from workflows.core.states import Lane
 
-#: what fewer replicas must be able to take on top of what there is
+#: the extra load that fewer replicas must be able to take
 SPARE = 0.15
-#: seconds between two replicas that an emergency brings: about what one needs to start
+#: seconds between two replicas that an emergency adds: about what one needs to start
 EMERGENCY_PAUSE = 5.0
-#: at one time replicas are doubled at the most, but this many may always be added: one wrong measure is not to bring 50
+#: one change at most doubles the replicas, but may always add this many: one wrong measure must not bring 50
 ALWAYS_ADDED = 4
-#: the response asks for so many times the replicas at the most
+#: the response asks for at most this many times the replicas
 LONGEST_RESPONSE = 2.0
-#: ready steps per second of a replica, at the least: it divides
+#: the lowest rate, in ready steps per second of a replica: it is a divisor
 SLOWEST = 0.01
 
 
@@ -37,7 +37,7 @@ class ScalingPolicy:
     """Raises ValueError for limits that exclude each other."""
 
     lanes: LanePolicy
-    #: replicas, at the least and at the most
+    #: the least and the most replicas
     fewest: int = 2
     most: int = 50
     #: seconds
@@ -58,14 +58,14 @@ class ScalingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was measured. None: nobody knows, and it says nothing."""
+    """What was measured. None: unknown, and ignored."""
 
     lanes: Mapping[str, LaneLoad] = field(default_factory=dict)
     #: ready steps that one replica takes in a second
     rate: float | None = None
-    #: share of its CPU that a replica uses, on the average
+    #: share of its CPU that a replica uses, on average
     cpu: float | None = None
-    #: share of its memory that a replica uses, on the average
+    #: share of its memory that a replica uses, on average
     memory: float | None = None
     #: whether the machine has no memory for another replica
     full: bool = False
@@ -91,7 +91,7 @@ def decide(current: int, load: Load, changes: Changes, policy: ScalingPolicy, *,
 
     current: replicas that there should be so far. now: seconds, on the clock of `changes`.
     """
-    # Limits first: somebody changed them, or the replicas by hand.
+    # Limits first: a user may have changed them, or the replicas by hand.
     if current < policy.fewest:
         return Decision(policy.fewest, f"there must be {policy.fewest} at the least")
     if current > policy.most:
@@ -147,7 +147,7 @@ def _wants(current: int, load: Load, policy: ScalingPolicy) -> list[tuple[float,
 
 
 def _whole(replicas: float) -> int:
-    """Up to a whole one; a rounding error is none."""
+    """Rounds up to a whole number, but ignores a rounding error."""
     return math.ceil(replicas - 1e-6)
 
 

@@ -29,7 +29,7 @@ def lane_loads() -> Mapping[str, LaneLoad]:
 
 
 def rate_of_a_worker() -> float | None:
-    """Ready steps that a living general worker takes in a second, on the average of those that were seen at work."""
+    """Ready steps that a living general worker takes per second, on average over those that were seen at work."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT avg(rate) FROM workflows_worker"

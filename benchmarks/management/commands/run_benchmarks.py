@@ -37,7 +37,7 @@ class Command(BaseCommand):
         "Runs the benchmarks against a running deployment (--url, --api-key) or a private stack. Exit status: 0 all "
         "thresholds met, 2 called wrongly, 3 a threshold missed, 4 something that is needed is missing, 1 otherwise."
     )
-    # A private stack has its own database; that of the settings need not be there.
+    # A private stack has its own database; the one in the settings need not exist.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: Any) -> None:
@@ -180,6 +180,6 @@ def _rate(text: str) -> float:
 
 
 def _console() -> Console:
-    """As wide as the terminal; a file or a pipe has room for whole words."""
+    """As wide as the terminal; a file or a pipe gets room for whole words."""
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=120)

@@ -10,7 +10,7 @@ from benchmarks.peers import harness, workflow
 
 #: threads that start workflows: each start is a commit, and commits are shared only when they come at once
 STARTERS = 4
-#: threads that run workflows; without a bound each workflow gets one, and they only wait for each other
+#: threads that run workflows; without a bound each workflow gets one, and the threads only wait for each other
 EXECUTORS = 16
 
 MODULE = "benchmarks.peers.dbos.peer"
@@ -62,7 +62,7 @@ def run(numbers: list[int]) -> list[tuple[int, int]]:
 
 class DbosPeer:
     def prepare(self) -> None:
-        launch()  # makes the schema before two processes would
+        launch()  # makes the schema before two processes try to
         DBOS.destroy()
 
     def processes(self, count: int) -> list[harness.Process]:

@@ -12,9 +12,9 @@ from benchmarks.peers import harness, workflow
 REDIS = os.environ["PEER_REDIS"]
 #: threads of one process
 THREADS = 8
-#: Dramatiq reads these when it is imported. The usual prefetch, two messages a thread, starves the threads of steps
-#: this short. An idle consumer sleeps up to the timeout (ms) between two looks, and each of the four steps would
-#: wait for it: the usual second makes W4 slow on an idle system.
+#: Dramatiq reads these when it is imported. The usual prefetch, two messages per thread, starves the threads with steps
+#: this short. An idle consumer sleeps up to the timeout (ms) between two looks, and each of the four steps would wait
+#: for it: the usual second makes W4 slow on an idle system.
 TUNING = {"dramatiq_queue_prefetch": "64", "dramatiq_worker_timeout": "10"}
 
 if "dramatiq_queue_prefetch" in os.environ:

@@ -10,7 +10,7 @@ from benchmarks.peers import harness, workflow
 
 MODULE = "benchmarks.peers.prefect.peer"
 PORT = int(os.environ["PEER_PORT"])
-#: flows of one process at once: more of them only lengthen the server's queue
+#: flows that one process runs at once: more of them only lengthen the server's queue
 CONCURRENCY = 20
 
 # Prefect reads its settings when it is imported.

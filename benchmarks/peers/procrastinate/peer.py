@@ -9,7 +9,7 @@ import psycopg
 from benchmarks.peers import harness, workflow
 
 POSTGRES = os.environ["PEER_POSTGRES"]
-#: jobs of one process at once: so many that PostgreSQL's commits are shared; more gained nothing
+#: jobs that one process runs at once: enough for PostgreSQL to share its commits; more gained nothing
 CONCURRENCY = 10
 
 IS_WORKER = "worker" in sys.argv
@@ -24,7 +24,7 @@ def connector() -> procrastinate.BaseConnector:
 app = procrastinate.App(connector=connector())
 
 
-# Procrastinate keeps no results: what a step makes is an argument of the next job.
+# Procrastinate keeps no results: the result of a step is an argument of the next job.
 @app.task(name="double")
 async def double(key: int, number: int) -> None:
     await add.defer_async(key=key, number=workflow.double(number))
@@ -54,7 +54,7 @@ class ProcrastinatePeer:
     def prepare(self) -> None:
         app.open()
         app.schema_manager.apply_schema()
-        # No primary key: a job that ran twice has to show.
+        # No primary key: a job that ran twice must be visible.
         self._reader.execute("CREATE TABLE outcome (key bigint, value bigint)")
 
     def processes(self, count: int) -> list[harness.Process]:
