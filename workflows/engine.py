@@ -399,7 +399,7 @@ def new_run(
 ) -> NewRun:
     """A run with what its start decides, ready to be inserted; its input is known to fit.
 
-    budget: learns what its expressions took.
+    budget: is charged for its expressions.
 
     deadline: when the run is given up, in place of the definition's timeout; a deadline that has passed is ignored.
     """

@@ -23,7 +23,7 @@ Body = typing.TypeVar("Body", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a step's body may know of where it runs."""
+    """What a step's body may know about the run and attempt that it belongs to."""
 
     run_id: str
     step: str
@@ -31,7 +31,7 @@ class StepContext:
     item: int | None
     #: 1 for the first attempt
     attempt: int
-    #: `run_id:step:item`, the same at every attempt: hand it to whatever must not happen twice
+    #: `run_id:step:item`, the same at every attempt: pass it on as a key wherever something must not happen twice
     idempotency_key: str
     workflow: str
     business_key: str | None
@@ -98,7 +98,7 @@ def step(
 
 
 def withdraw(name: str) -> StepSpec:
-    """Forget a step, as a release does that has it no more; gives what `restore` takes. Raises UnknownStep."""
+    """Forget a step, like a release that no longer has it. Returns the argument for `restore`. Raises UnknownStep."""
     spec = get(name)
     del _steps[name]
     return spec

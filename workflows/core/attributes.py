@@ -1,6 +1,6 @@
 """The rules of CloudEvents' context attributes: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md §3.
 
-Called for each event, so what is in order is recognised quickly, and what repeats (types, sources) is remembered.
+Called for each event, so valid values are recognised quickly, and repeated ones (types, sources) are remembered.
 """
 
 import binascii
@@ -56,7 +56,7 @@ def faults_of(event: Any) -> list[Fault]:
     return _all_faults(event)
 
 
-#: what the quick look has looked at, or needs no look
+#: attributes that the quick check covers, or that need no check
 _PLAIN = frozenset(("specversion", "id", "source", "type", "data"))
 
 
@@ -171,7 +171,7 @@ def _media_is_good(media: str) -> bool:
 
 
 def _is_reference(text: str) -> bool:
-    """RFC 3986, 4.1: a URI, or what is relative to one."""
+    """RFC 3986, 4.1: a URI or a relative reference."""
     if not _REFERENCE.fullmatch(text):
         return False
     # In a relative reference a colon may not stand in the first segment: it would be a scheme.
@@ -180,7 +180,7 @@ def _is_reference(text: str) -> bool:
 
 
 def _time_is_good(text: str) -> bool:
-    """RFC 3339. Most times are written one way, which is looked at without the pattern (5 times faster)."""
+    """RFC 3339. Most times are written in one way, which is checked without the pattern (5 times faster)."""
     if text[4:5] == text[7:8] == "-" and text[10:11] == "T" and text[13:14] == text[16:17] == ":" and text[-1:] == "Z":
         fraction = text[19:-1]
         if not fraction or (fraction[0] == "." and fraction[1:].isdecimal() and fraction.isascii()):

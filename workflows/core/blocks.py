@@ -1,10 +1,10 @@
-"""Blocks: how the events of one partition that were accepted together are written down.
+"""Blocks: the stored form of the events of one partition that were accepted together.
 
 The first byte says how the rest is written: 0 as it is, 1 compressed with zstd. The rest is a line of JSON, the arrays
-[types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. Anyone who logs events
-needs to parse the first line alone. `past` is null but in blocks of events that come from the log again. Where the
-senders are known there is one more line: the name of the one who sent all of them, or an array with one for each
-event. (It is the last line because a release from before reads as many lines as there are events.)
+[types, sources, subjects, ids, past], and then a line for each event, the CloudEvent in JSON. The event log needs to
+parse only the first line. `past` is null except in blocks of events that come from the log again. Where the senders are
+known there is one more line: the name of the one who sent all of them, or an array with one for each
+event. (It is the last line because older releases read only as many lines as there are events.)
 """
 
 import threading
@@ -19,14 +19,14 @@ import zstandard
 COMPRESS_FROM = 512
 _PLAIN, _ZSTD = b"\0", b"\1"
 _LEVEL = 1
-#: bytes that a block may have: as many as a request, and then some
+#: bytes that a block may have: somewhat more than a request
 _MAX = 256 * 1024 * 1024
 
 _local = threading.local()
 
 
 class Entry(NamedTuple):
-    """An event and what is looked at without parsing it."""
+    """An event and the parts of it that are needed without parsing it."""
 
     type: str
     source: str
@@ -36,12 +36,12 @@ class Entry(NamedTuple):
     text: bytes
     #: of an event from the log: its partition, position, and when it was logged and accepted (RFC 3339)
     past: tuple[int, int, str, str] | None = None
-    #: the principal who sent it; None: the platform itself, or nobody knows any more
+    #: the principal who sent it; None: the platform itself, or no longer known
     sender: str | None = None
 
 
 def encode(entries: Sequence[Entry]) -> bytes:
-    """The block's body. Compressed where that pays."""
+    """The block's body, compressed if that pays off."""
     head = orjson.dumps(
         [
             [entry.type for entry in entries],
@@ -67,7 +67,7 @@ def encode(entries: Sequence[Entry]) -> bytes:
 
 
 def decode(body: bytes) -> list[Entry]:
-    """The events of a block. Raises ValueError for what `encode` did not make."""
+    """The events of a block. Raises ValueError if `encode` did not make the block."""
     if body[:1] == _ZSTD:
         decompressor = getattr(_local, "decompressor", None)
         if decompressor is None:

@@ -85,7 +85,7 @@ class Budget:
             raise BudgetSpent("all expressions of this decision together would take too long; do it in steps")
 
     def begin_value(self, size: int) -> None:
-        """Begin a value, of which `size` bytes are in the template already."""
+        """Begin a value whose template alone has `size` bytes."""
         self._value = MAX_VALUE_BYTES
         self._take(size)
 

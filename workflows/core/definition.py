@@ -1,7 +1,7 @@
 """From the text of a definition to a Graph that is fit to run, or every fault at once.
 
-`parse` reads the text, `validate` checks the document and compiles it. Both report all that they find. What depends on
-other parts being right (what a step may refer to, given a graph without cycles) is checked once those are.
+`parse` reads the text, `validate` checks the document and compiles it. Both report all that they find. Some checks
+depend on other parts (what a step may refer to depends on a graph without cycles); they run once those parts are right.
 """
 
 import sys
@@ -22,7 +22,7 @@ from workflows.core.templates import Template
 
 __all__ = ["DefinitionInvalid", "content_hash", "parse", "schema", "validate"]
 
-#: more than an author reads at once
+#: more faults than an author reads at once
 MAX_FAULTS = 200
 
 
@@ -66,7 +66,7 @@ class _Check(Reading):
 
     def __init__(self, document: Any, registered: Mapping[str, StepInfo]) -> None:
         schema, compiled = _format(kinds.registered())
-        violations = compiled.violations(document, limit=sys.maxsize)  # all: what is not broken is relied on
+        violations = compiled.violations(document, limit=sys.maxsize)  # all: we rely on the unbroken parts
         faults = [fault_of(violation, schema) for violation in violations]
         super().__init__(document, registered, {violation.location for violation in violations}, faults)
 
@@ -101,14 +101,14 @@ class _Check(Reading):
     # --- the graph
 
     def _needs(self, id: str, step: dict[str, Any]) -> tuple[str, ...]:
-        """The steps that `id` needs, as far as they exist."""
+        """The steps that `id` needs, without those that do not exist."""
         needs, found = step.get("needs", []), []
         if not isinstance(needs, list):
             return ()
         for index, need in enumerate(needs):
             at = f"steps.{id}.needs[{index}]"
             if not isinstance(need, str):
-                continue  # the structure's fault
+                continue  # the structure check reports it
             if need not in self.steps:
                 self.fault(at, f'no step "{need}"{did_you_mean(need, self.steps)}')
             elif need == id:

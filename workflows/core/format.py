@@ -1,4 +1,5 @@
-"""The definition format as a JSON Schema; served at /api/v1/schemas/workflow, so that editors can check as one types.
+"""The definition format as a JSON Schema; served at /api/v1/schemas/workflow, so that editors can check while an author
+types.
 
 `title`s are worded to complete "… is not", because the checks put them into their messages.
 """

@@ -48,7 +48,7 @@ class Work:
 
     #: name of the registered step
     uses: str
-    #: what renders to its input; None gives it {}
+    #: the template of its input; None means {}
     with_: Template | None
     #: seconds that one attempt may take
     timeout: float
@@ -65,7 +65,7 @@ class Work:
 
 @dataclass(frozen=True)
 class StepNode:
-    """One step of a workflow: what all steps have, and how a step of its kind is done."""
+    """One step of a workflow: what all steps have, and its kind's configuration."""
 
     id: str
     #: ids of the steps that must end before this one starts, in the order written
@@ -84,7 +84,7 @@ class StepNode:
 
     @property
     def work(self) -> Work | None:
-        """What workers run for it; None: nothing."""
+        """What workers run for it; None if they run nothing."""
         return self.how.work
 
     @property
@@ -96,16 +96,16 @@ class StepNode:
 
 @dataclass(frozen=True)
 class Graph:
-    """A workflow that is fit to run. Made by `definition.validate` only, which checks what is promised here."""
+    """A workflow that is ready to run. Only `definition.validate` makes it, and checks what is promised here."""
 
     name: str
     lane: str
     #: seconds that a run may take from its creation to its end; None is no limit
     timeout: float | None
     input_schema: dict[str, Any] | None
-    #: by id, topological: always the first step of the definition whose needs are all there comes next
+    #: by id, in topological order: next is always the definition's first step whose needs all came before
     steps: Mapping[str, StepNode]
-    #: what renders to the run's output; None gives the run no output
+    #: the template of the run's output; None: the run has no output
     output: Template | None
     #: step id -> ids of the steps that need it, in the order of `steps`; every step has an entry
     dependents: Mapping[str, tuple[str, ...]]
@@ -116,7 +116,7 @@ class Graph:
     rules: tuple[Rule, ...] = ()
 
     def input_faults(self, data: Any) -> list[Fault]:
-        """Everything that keeps `data` from being this workflow's input; paths like `input.cves[0]`."""
+        """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
         return self.input_check.faults(data, at="input") if self.input_check else []
 
     @property
@@ -125,5 +125,5 @@ class Graph:
         return max((node.how.level for node in self.steps.values()), default=1)
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:
-        """The steps that wait for a signal of this name at some time, in their order."""
+        """The steps that can wait for a signal of this name, in their order."""
         return {id: node for id, node in self.steps.items() if node.how.signal == signal}

@@ -1,9 +1,9 @@
-"""What is asked to the outside of a run and its steps: types, identities and contents of their CloudEvents.
+"""What the outside learns about a run and its steps: types, ids and contents of their CloudEvents.
 
 Note [Lifecycle events]
 An event reports a state that a run or a step has reached. Its id is made of what it reports (run, step, item,
-attempt, state), so that anyone who hears of the same thing twice sees the same (source, id). It holds no input and no
-output: these may hold secrets and personal data; who may read them reads the run.
+attempt, state), so a consumer that gets the same report twice sees the same (source, id). It holds no input and no
+output, because these may hold secrets and personal data; a reader with access gets them from the run.
 """
 
 import re
@@ -27,7 +27,7 @@ RUN_ENDED: Final[Mapping[RunState, str]] = {
     RunState.CANCELLED: "workflow.run.cancelled",
     RunState.TIMED_OUT: "workflow.run.timed_out",
 }
-#: of steps; what was skipped or cancelled is not reported
+#: of steps; skipped and cancelled steps are not reported
 STEP: Final[Mapping[StepState, str]] = {
     StepState.RUNNING: STEP_STARTED,
     StepState.SUCCEEDED: "workflow.step.completed",
@@ -44,8 +44,8 @@ DEPTH_PATTERN: Final = "#([0-9]{1,3})$"
 def depth_of(started_by: str) -> int:
     """How many events led to a run, one after the other; 0 where none did. See `triggers.started_by`.
 
-    It stands in a column that every run has anyway, and that nobody else can write: the names of other principals begin
-    with `key:` or `user:`.
+    It is kept in a column that every run has anyway, and nobody else can write such a value: the names of other
+    principals begin with `key:` or `user:`.
     """
     if not started_by.startswith(STARTED_BY_EVENT):
         return 0
@@ -53,9 +53,9 @@ def depth_of(started_by: str) -> int:
     return int(found[1]) if found else 1
 
 
-#: what the source of every event of this platform's own begins with: nobody else's does
+#: the beginning of the source of the platform's own events; no other source begins with it
 OWN_SOURCES = "/erip/"
-#: what the types of the platform's own events begin with, today's and those to come
+#: the beginning of the types of the platform's own events, today's and future ones
 OWN_TYPES = ("workflow.", "erip.")
 
 
@@ -74,7 +74,7 @@ class Told:
 def run_event(
     run: RunView, version: int, state: RunState | None, at: datetime, *, error: Any = None, depth: int = 0
 ) -> Told:
-    """That a run was accepted (state is None) or has ended."""
+    """The event that a run was accepted (state is None) or has ended."""
     data: dict[str, Any] = {
         **_run_data(run, version),
         "state": state or RunState.PENDING,
@@ -98,7 +98,7 @@ def step_event(
     error: Any = None,
     depth: int = 0,
 ) -> Told:
-    """That a step, or an item of a fan-out, began, succeeded or failed for good."""
+    """The event that a step, or an item of a fan-out, began, succeeded or failed for good."""
     data = {
         "item": None if item == NO_ITEM else item,
         "attempt": attempt,
@@ -111,7 +111,8 @@ def step_event(
 
 
 def item_started_template(run: RunView, version: int, step: str, at: datetime) -> tuple[str, str]:
-    """What stands before and after the item's numbers in `step_event` of an item that begins: PostgreSQL chooses them.
+    """The text before and after the item's numbers in the `step_event` of an item that begins: PostgreSQL fills them
+    in.
 
     The whole is before + ITEM:ATTEMPT + :RUNNING","data":{"item":ITEM,"attempt":ATTEMPT, + after.
     """

@@ -40,7 +40,7 @@ class Reading:
         return not any(place[: len(location)] == location for place in self.broken)
 
     def duration(self, location: tuple[str, ...], value: Any) -> float | None:
-        """Seconds; None where there is no duration, or none that may be."""
+        """Seconds; None where there is no duration, or not an allowed one."""
         if value is None or not self.sound(*location):
             return None
         try:
@@ -68,7 +68,7 @@ class StepReading:
     """One step of a document. Keys are those of the step: `template("wait", "until")` is `steps.<id>.wait.until`."""
 
     def __init__(self, reading: Reading, id: str, known: frozenset[str] | None) -> None:
-        """known: the steps that have ended when this one begins; None: unknown, as the graph has cycles."""
+        """known: the steps that have ended when this one begins; None: unknown, because the graph has cycles."""
         self._reading = reading
         self._known = known
         self.id = id
@@ -78,7 +78,7 @@ class StepReading:
         self.faults = reading.faults
 
     def fault(self, key: str, message: str) -> None:
-        """key: where in the step, as `retry.backoff`."""
+        """key: where in the step, for example `retry.backoff`."""
         self.faults.append(Fault(f"{self.at}.{key}" if key else self.at, message))
 
     def sound(self, *keys: str | int) -> bool:
@@ -86,11 +86,11 @@ class StepReading:
         return self._reading.sound("steps", self.id, *keys)
 
     def duration(self, *keys: str) -> float | None:
-        """Seconds; None where there is no duration, or none that may be."""
+        """Seconds; None where there is no duration, or not an allowed one."""
         return self._reading.duration(("steps", self.id, *keys), self._value(keys))
 
     def template(self, *keys: str, roots: tuple[str, ...] = ROOTS) -> Template | None:
-        """What renders the value there; None after its faults were added. roots: the names that it may read."""
+        """The template of the value there; None after its faults were added. roots: the names that it may read."""
         at = place(self.at, keys)
         template, expressions = self._reading.template(self._value(keys), at, roots)
         for location, expression in expressions:
@@ -119,7 +119,7 @@ class StepReading:
         return value
 
     def _references(self, expression: Expression, at: str) -> None:
-        """Only what has ended can be read. In a graph with cycles nobody can tell what that is."""
+        """A step can read only steps that have ended. In a graph with cycles nobody can say which these are."""
         if self._known is None:
             return
         steps = self._reading.steps
@@ -134,7 +134,7 @@ class StepReading:
 
 
 def _ruled_out(schema: Any, path: Path) -> str | None:
-    """The first part of `path` that a schema of closed objects does not have; None when all may be there."""
+    """The first part of `path` that a schema of closed objects does not have; None if all of it may exist."""
     for depth, key in enumerate(path[1:], start=1):
         if not isinstance(schema, dict) or schema.get("additionalProperties") is not False:
             return None

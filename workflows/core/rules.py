@@ -177,8 +177,7 @@ class _Check:
 
     def _template(self, key: str, default: Any = None) -> Template | None:
         value = self.document.get(key, default)
-        # A path within the rule for faults found when it is rendered, and within the definition for faults reported
-        # now.
+        # Faults found while rendering have a path within the rule; faults found now have one within the definition.
         template, faults, _ = Template.check(value, at=key, roots=EVENT_ROOTS)
         for fault in faults:
             self._fault(fault.path, fault.message)

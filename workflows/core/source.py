@@ -51,7 +51,7 @@ def read(source: str | bytes, media: Media) -> dict[str, Any]:
     document = _read_json(text) if media == "json" or _is_json(text) else _Yaml().read(text)
     if not isinstance(document, dict):
         raise SourceInvalid([Fault("", "a definition is an object with name and steps")])
-    # What YAML defines and `json_values` did not read.
+    # Documents in YAML were not read by `json_values`, so they are checked here.
     if unfit := json_values.faults(document, deepest=MAX_DEPTH):
         raise SourceInvalid(unfit)
     return document

@@ -21,7 +21,7 @@ OPEN, ESCAPED = "${{", "$${{"
 
 Context = Mapping[str, Any]
 Location = tuple[str | int, ...]
-#: where in a value an expression stands, and the expression
+#: the place of an expression in a value, and the expression
 Expressions = tuple[tuple[Location, Expression], ...]
 
 
@@ -64,13 +64,13 @@ class Template:
 
     @property
     def constant(self) -> bool:
-        """Whether it holds no expression: it renders to one and the same value, which callers must not change."""
+        """Whether it holds no expression. Then it always renders to the same value, which callers must not change."""
         return self._render is None
 
     def render(self, context: Context) -> Any:
         """The value in `context`; raises ExpressionError, with the place in the template.
 
-        What it takes is taken from the context's budget, if there is one (Note [Budgets] in `cost`).
+        The context's budget, if there is one, is charged for it (Note [Budgets] in `cost`).
         """
         budget: Budget | None = context.get(BUDGET_KEY)
         if budget is not None:
@@ -85,7 +85,7 @@ class _Builder:
         self.found: list[tuple[Location, Expression]] = []
 
     def build(self, value: Any, at: str, where: Location) -> "tuple[Any, Callable[[Context], Any] | None]":
-        """(the constant, None), or (None, what renders it)."""
+        """(the constant, None), or (None, the function that renders the value)."""
         if isinstance(value, str):
             return self._string(value, at, where)
         if isinstance(value, dict):
@@ -161,7 +161,7 @@ def unwrap(source: str) -> str:
 
 
 def is_one_expression(text: str) -> bool:
-    """Whether a text, that is known to be sound, is one ${{ }} and nothing else."""
+    """Whether a text that is known to be valid is one ${{ }} and nothing else."""
     parts = split(text)
     return len(parts) == 1 and parts[0][0]
 
@@ -204,7 +204,7 @@ def _text(part: Expression | str, context: Context) -> str:
 
 
 def _given(part: Expression, context: Context) -> Any:
-    """What an expression gives, if there is room for it."""
+    """An expression's value, if the budget has room for it."""
     value = part.evaluate(context)
     budget: Budget | None = context.get(BUDGET_KEY)
     if budget is not None:

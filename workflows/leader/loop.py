@@ -1,4 +1,5 @@
-"""The leader's duties: what must be done by one process at a time. Any number of candidates, one advisory lock.
+"""The leader's duties: what only one process may do at a time. There may be any number of candidates; an advisory lock
+picks one.
 
 Recovery makes work claimable again and never executes it: it goes through the same door as every other happening.
 """
@@ -30,7 +31,7 @@ LOCK = 0x45524950
 EVERY = 0.25
 #: rows of one duty in one round
 LIMIT = 1_000
-#: runs whose due steps go on in one transaction; what is locked by it, workers pass over
+#: runs whose due steps go on in one transaction; workers pass over the runs that it locks
 DUE_LIMIT = 500
 #: seconds before the reconciler publishes the same ready step again
 HINT_AGAIN_AFTER = 10.0
@@ -54,8 +55,8 @@ class Leader:
         self._stop.set()
 
     def run(self) -> None:
-        """Until `stop`. A lost connection loses the lock with it, and the candidate stands again."""
-        # What takes long, as archiving may, would begin anew in each round if it were cut off.
+        """Run until `stop`. A lost connection also loses the lock, and then the process is a candidate again."""
+        # A long duty, such as archiving, would start again in each round if it were cut off.
         keep_connection(unhurried=True)
         while not self._stop.is_set():
             try:
@@ -65,7 +66,7 @@ class Leader:
                     log.warning("leader_interrupted", error=error)
                 else:
                     log.exception("leader_round_failed")
-                # Whatever it was, the next round begins with connections and a lock of its own.
+                # Whatever the error was, the next round begins with new connections and a new lock.
                 self._stand_down()
             except Exception:
                 log.exception("leader_round_failed")
@@ -79,7 +80,8 @@ class Leader:
         drop_connection()
 
     def _touch(self) -> None:
-        """Leads or waits, but turns: for the liveness probe (`python -m erip.foundation.process.alive leader`)."""
+        """Note that the loop still turns, whether it leads or waits: for the liveness probe (`python -m
+        erip.foundation.process.alive leader`)."""
         if time.monotonic() - self._touched_at >= alive.EVERY:
             self._touched_at = time.monotonic()
             try:
@@ -107,11 +109,11 @@ class Leader:
             except ERRORS:
                 raise
             except Exception:
-                # What one duty cannot cope with is no reason to leave the others undone.
+                # A duty that fails is no reason to leave the others undone.
                 log.exception("duty_failed", duty=getattr(duty, "__qualname__", repr(duty)))
 
     def _lead(self) -> bool:
-        """Whether this process is the leader: the lock is asked for in each round, on a connection of its own."""
+        """Whether this process is the leader. It asks for the lock in each round, on a separate connection."""
         if not self._lock.acquire():
             self._leading_since = None
             return False
@@ -124,7 +126,7 @@ class Leader:
         """Steps of silent workers run again."""
         settings = conf()
         if self._leading_since is None or time.monotonic() - self._leading_since < settings.lease:
-            # PostgreSQL may just have been away for everyone: the workers get one lease to be heard again.
+            # PostgreSQL may just have been away for everyone: the workers get one lease to report again.
             return
         for name in store.bury_silent_workers(lease=settings.lease):
             log.warning("worker_lost", worker=name)
@@ -136,7 +138,7 @@ class Leader:
             log.warning("steps_recovered", steps=len(lost) - _report(lost))
 
     def _release_due(self) -> None:
-        """All of them, the most urgent lane first, and not only one portion for each round."""
+        """Let all due steps go on, the most urgent lane first, and not only one portion for each round."""
         while not self._stop.is_set():
             released = engine.release_due(list(Lane), limit=DUE_LIMIT)
             dispatch.hint(released.hints)
@@ -150,7 +152,7 @@ class Leader:
             log.warning("runs_timed_out", runs=len(overdue))
 
     def _hint_stale(self) -> None:
-        """Ready work that nobody picked up is the outbox: publish it again."""
+        """Ready work that nobody picked up serves as the outbox: publish it again."""
         hints = store.rehint_stale_ready(older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT)
         if hints:
             dispatch.hint(hints)
@@ -163,7 +165,8 @@ class Leader:
 
 
 def _report(reports: Sequence[Report]) -> int:
-    """Returns how many no longer counted. A run that cannot be decided on is named, and keeps none of the others."""
+    """Returns how many no longer counted. A run that cannot be decided on is logged, and does not hold up the
+    others."""
     try:
         return len(engine.report(reports).discarded)
     except Exception as error:

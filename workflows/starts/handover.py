@@ -1,19 +1,19 @@
 """From an accepted run straight to a worker that can take it: both ends.
 
 Note [Hand-over]
-A message takes its way through this process's publisher, the broker, Celery's consumer and a thread of its pool. A run
-that is started alone is therefore announced to one worker in the statement that inserts it: PostgreSQL wakes that
-worker when the run is committed, with or without a broker. The worker is one that has beaten lately and serves the
-fewest lanes: for `critical` the reserved one. It claims the run as ever, so an announcement that is lost, repeated or
-forged does no harm.
+A message goes through this process's publisher, the broker, Celery's consumer and a thread of its pool. A run that is
+started alone is therefore announced to one worker in the statement that inserts it: PostgreSQL wakes that worker when
+the run is committed, with or without a broker. The chosen worker had a heartbeat lately and serves the fewest lanes:
+for `critical` it is the reserved one. It claims the run as usual, so an announcement that is lost, repeated or forged
+does no harm.
 
-Announced are critical runs; others only where no work as urgent as theirs waits, or they would overtake it, and only
-while this process has no other start under way: NOTIFY makes commits take turns.
+Critical runs are always announced. Other runs are announced only if no equally urgent work waits, which they would
+overtake, and only if this process has no other start under way, because NOTIFY makes commits take turns.
 
-No message is sent beside it, which the same worker would have to take and find empty. A worker without room publishes
-one when it is handed a run. Who handed over looks once, LOOK_AFTER later, unless it has heard of the run's end by then,
-and publishes what still waits: the worker may have died a moment before. If both are gone, workers and reconciler find
-the run, as they find all forgotten work.
+No message is sent as well: the same worker would have to take it and find nothing to do. A worker without room
+publishes a message when it is handed a run. The process that handed the run over looks once, LOOK_AFTER later, unless
+it has heard of the run's end by then, and publishes a run that still waits: the worker may have died a moment before.
+If both are gone, the workers and the reconciler find the run, as they find all forgotten work.
 """
 
 import os
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 #: seconds after which a run that was handed over should have been taken
 LOOK_AFTER = 0.1
-#: seconds that the looking thread stays when there is nothing to look at
+#: seconds that the checking thread stays alive when it has nothing to check
 LINGER = 2.0
 #: seconds that a worker waits for its listener before it begins
 LISTENS_WITHIN = 5.0
@@ -45,7 +45,7 @@ LISTENS_WITHIN = 5.0
 
 
 class _Watch:
-    """The runs that this process handed over and has not looked after yet."""
+    """The runs that this process handed over and has not checked yet."""
 
     def __init__(self) -> None:
         self._forget_all()
@@ -55,7 +55,7 @@ class _Watch:
 
     def _forget_all(self) -> None:
         self._changed = threading.Condition()
-        #: when to look at which, the first first
+        #: when to check which run, earliest first
         self._given: dict[str, float] = {}
 
     def add(self, run_id: str) -> None:
@@ -79,7 +79,7 @@ class _Watch:
             dispatch.hint(waiting)
 
     def _due(self) -> list[str]:
-        """Wait for runs to look at, for a while; none if there were none."""
+        """Wait a while for runs to check; returns none if there are none."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._given, LINGER):
                 return []
@@ -97,12 +97,12 @@ os.register_at_fork(after_in_child=_watch._forget_all)
 
 
 def handed_over(run_id: str) -> None:
-    """Once the current transaction is committed, see to it that the run which was announced does not lie about."""
+    """Once the current transaction is committed, make sure that the announced run is not left lying."""
     transaction.on_commit(lambda: _watch.add(run_id), robust=True)
 
 
 def has_ended(run_id: str) -> None:
-    """Nobody need look after this run any more."""
+    """This run need not be checked any more."""
     _watch.forget(run_id)
 
 
@@ -113,12 +113,12 @@ class Inbox:
     """Listens for what is handed over to a worker, until `stop`."""
 
     def __init__(self, worker_id: int, take: Callable[[Sequence[str]], bool]) -> None:
-        """take: begins to work on these runs in other threads, or returns False for want of room."""
+        """take: begins to work on these runs in other threads, or returns False if there is no room."""
         self._take = take
         self._ear = listener.listen(f"{WORKER_CHANNEL}{worker_id}", self._received)
 
     def wait_until_it_listens(self) -> None:
-        """For a few seconds at most: without it, runs come by message."""
+        """Wait a few seconds at most: without the listener, runs still come by message."""
         self._ear.wait_until_it_listens(LISTENS_WITHIN)
 
     def stop(self) -> None:
@@ -128,5 +128,5 @@ class Inbox:
         """Each is a lane and a run's id."""
         hints = [(lane, run_id) for lane, _, run_id in (payload.partition(" ") for payload in payloads)]
         if not self._take([run_id for _, run_id in hints]):
-            # Not here: while the broker is slow, all that the process listens for would wait behind it.
+            # Not in this thread: while the broker is slow, all other notifications of the process would wait behind it.
             once("hint", lambda: dispatch.hint(hints))

@@ -1,4 +1,4 @@
-"""Moving runs that ended long ago out of the hot tables, by months. See `workflows.models.archive`."""
+"""Moves runs that ended long ago out of the hot tables, by months. See `workflows.models.archive`."""
 
 import time
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ _MOVES: tuple[tuple[type[Model], type[Model], str], ...] = (
 def archive_runs(*, older_than: float, limit: int) -> int:
     """Move up to `limit` runs that ended more than `older_than` seconds ago, oldest first. Returns how many.
 
-    Runs with a step that can still change stay: an UNKNOWN one may be resolved, one that is not essential may run.
+    Runs with a step that can still change stay: an UNKNOWN step may be resolved, and one that is not essential may run.
     """
     with transaction.atomic(), unhurried(), connection.cursor() as cursor:
         # What ended long ago was created before that, so the search ends at an id: the rest of the table is not read.
@@ -41,7 +41,7 @@ def archive_runs(*, older_than: float, limit: int) -> int:
             return 0
         for month in sorted({_month_of(id_) for id_ in ids}):
             _make_partitions(month)
-        # What was kept for a run that has ended nobody takes any more; that it came is among the run's events.
+        # Nobody takes signals that were kept for a run that has ended; the run's events still record them.
         cursor.execute("DELETE FROM workflows_runsignal WHERE run_id = ANY(%s::uuid[])", [ids])
         for hot, archive, key in _MOVES:
             columns = ", ".join(f'"{field.column}"' for field in hot._meta.concrete_fields)
@@ -108,5 +108,5 @@ def _following(month: datetime) -> datetime:
 
 
 def _first_id(moment: datetime) -> str:
-    """What all UUIDv7 of this millisecond and later are not less than."""
+    """The smallest UUIDv7 of this millisecond."""
     return str(UUID(int=round(moment.timestamp() * 1000) << 80))

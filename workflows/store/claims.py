@@ -65,7 +65,7 @@ def claim(
 
     Of the items of fan-outs it takes a portion of each run, as often as the run is named.
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
-    known: gets the runs that have no other steps than these claims.
+    known: what the worker knows of runs; these claims bring it up to date.
     """
     wanted = outbox.interest()
     tell = lifecycle.STEP_STARTED in wanted.types

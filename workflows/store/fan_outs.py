@@ -15,13 +15,13 @@ PORTION = 50
 
 
 def portions(items: int) -> int:
-    """How many looks it takes to claim so many ready items."""
+    """How many looks it takes to claim this many ready items."""
     return -(-items // PORTION)
 
 
-# Which of the pending items is the database's choice: the first ones. Gated by `won`: while `seq` of the run is what
-# the decision was made on, so are the items' states, and as many are pending as the decision counted on.
-# Materialised, or a planner that expects one item may choose anew for each.
+# The database chooses which pending items are released: the first ones. `won` is the condition: while the run's `seq`
+# is unchanged since the decision, so are the items' states, and as many are pending as the decision counted on. It is
+# materialised because a planner that expects one item may choose anew for each.
 RELEASE = """ chosen AS MATERIALIZED (
 SELECT v.run_id, v.step, p.item, p.place <= v.claimed AS claimed, v.worker
 FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::bigint[]) AS v (run_id, step, count, claimed, worker)
@@ -49,8 +49,8 @@ SELECT run_id::text, step, item, attempt, failures, lost, input::text, NULL FROM
 
 
 def cancel_items(fan_outs: Sequence[tuple[str, str, bool]]) -> None:
-    """Cancel what has not begun of each (run id, step, whether a running item can be repeated), and what can be
-    repeated. In the transaction that ended the runs."""
+    """Cancel the items that have not begun, and those that can be repeated, of each (run id, step, whether a running
+    item can be repeated). Needs the transaction that ended the runs."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -65,7 +65,7 @@ def cancel_items(fan_outs: Sequence[tuple[str, str, bool]]) -> None:
 
 
 def items_ended(run_id: str, step: str) -> ItemsEnded:
-    """What the items came to, unless it is too much to be read. Under the run's lock."""
+    """The results of the items, unless they are too large to be read. Needs the run's lock."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -97,8 +97,8 @@ def load(
     touched: Sequence[tuple[str, str, int]],
     worker_id: int | None,
 ) -> None:
-    """Complete what was loaded of runs with (run id, step) fan-outs that go on: how many items are in which state, the
-    items that are `touched`, and those that run on this worker, which will be reported on next."""
+    """Complete the loaded runs that have (run id, step) fan-outs in progress: add how many items are in each state, the
+    items that are `touched`, and those that run on this worker, which it will report on next."""
     fan_outs = list(fan_outs)
     if fan_outs:
         cursor.execute(

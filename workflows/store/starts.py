@@ -19,10 +19,11 @@ def start_run(
 ) -> tuple[datetime, list[tuple[str, str]], bool] | None:
     """Insert one run with its first steps and its key, in one round trip and one transaction. Needs none around it.
 
-    unsure: only if its version is the latest of its workflow (or is there at all, if pinned) and its time is right:
-    Note [Known versions] in `versions`. hand_over: announce it to a worker, see Note [Hand-over] in `handover`.
-    Returns the database's time, the hints to publish and whether it was announced; None if nothing was inserted: the
-    key is taken, or what was unsure does not hold. While another transaction holds the key, this waits for its end.
+    unsure: insert only if its version is its workflow's latest (or exists, if pinned) and its time is right: Note
+    [Known versions] in `versions`. hand_over: announce it to a worker (Note [Hand-over] in `handover`).
+    Returns the database's time, the hints to publish and whether it was announced; None if nothing was inserted,
+    because the key is taken or an unsure assumption was wrong. While another transaction holds the key, this waits for
+    its end.
     """
     writes = Writes()
     hints = [(lane, run.id) for lane in sorted(writes.add_new(run))]
@@ -50,7 +51,7 @@ def start_run(
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
         parameters += [WORKER_CHANNEL, run.view.lane, run.view.lane, to_array(_not_to_overtake(run.view.lane))]
-    # A run may end in its own start: all its steps are skipped, or an expression fails.
+    # A run may end as it starts: all its steps are skipped, or an expression fails.
     ended = f", pg_notify('{RUN_ENDED_CHANNEL}', id::text)" if _end_is_awaited(run) else ""
     with connection.cursor() as cursor:
         statement = f"WITH {', '.join(parts)} SELECT clock_timestamp(), {announced}{ended} FROM run"  # noqa: S608
@@ -75,7 +76,8 @@ SELECT %s, %s, %s, %s::uuid WHERE {condition} ON CONFLICT (principal, key) DO NO
 )"""
 
 
-# To the worker with the fewest lanes: a reserved one. What is not critical overtakes nothing as urgent as itself.
+# It goes to the worker with the fewest lanes: a reserved one. A run that is not critical never overtakes equally urgent
+# work.
 _HAND_OVER = """coalesce((
 SELECT pg_notify(%s || w.id, %s || ' ' || run.id) IS NOT NULL
 FROM (SELECT id FROM workflows_worker
@@ -87,7 +89,7 @@ WHERE NOT EXISTS (SELECT FROM workflows_steprun s WHERE s.state = 'READY' AND s.
 
 
 def _not_to_overtake(lane: str) -> list[str]:
-    """The lanes whose waiting work forbids to hand a run of this lane over."""
+    """The lanes whose waiting work forbids handing over a run of this lane."""
     order = [str(each) for each in Lane]
     return [] if lane == Lane.CRITICAL else order[: order.index(lane) + 1]
 
@@ -128,7 +130,7 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
 
 
 def _end_is_awaited(run: NewRun) -> bool:
-    """Whether its start has ended it, and somebody may wait for its end."""
+    """Whether it ended as it started, and somebody may wait for its end."""
     return run.notify and run.plan.run is not None and run.plan.run.state.ended
 
 

@@ -8,7 +8,7 @@ from workflows.core import kinds
 
 
 def next_worker_id() -> int:
-    """An id for `register_worker`: a worker listens under it before anybody knows of it."""
+    """An id for `register_worker`: a worker listens under this id before anybody knows of the worker."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('workflows_worker', 'id'))")
         worker_id: int = cursor.fetchone()[0]
@@ -16,7 +16,7 @@ def next_worker_id() -> int:
 
 
 def register_worker(name: str, host: str, pid: int, lanes: Sequence[str], *, worker_id: int | None = None) -> int:
-    """A new life of a worker. Returns its id: `worker_id`, or else a new one."""
+    """Register a new life of a worker. Returns its id: `worker_id`, or a new one if that is not given."""
     worker_id = next_worker_id() if worker_id is None else worker_id
     with connection.cursor() as cursor:
         cursor.execute(
@@ -36,7 +36,8 @@ def workers_below(level: int) -> list[str]:
 
 
 def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
-    """The worker lives, also if it was taken for dead; but what others claimed meanwhile is not its own any more.
+    """Record that the worker is alive, even if it was taken for dead. Steps that others claimed meanwhile are no longer
+    its own.
 
     rate: ready steps per second that it takes, for `lane_loads`.
     """
@@ -48,13 +49,13 @@ def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
 
 
 def retire_worker(worker_id: int) -> None:
-    """The worker finishes what it has and serves no lane any more: nothing is handed over to it."""
+    """The worker finishes what it has and no longer serves any lane: nothing is handed over to it."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE workflows_worker SET lanes = '', rate = NULL WHERE id = %s", [worker_id])
 
 
 def stop_worker(worker_id: int) -> None:
-    """The worker ends and claims nothing any more."""
+    """The worker ends and makes no more claims."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE workflows_worker SET stopped_at = clock_timestamp() WHERE id = %s", [worker_id])
 
@@ -73,7 +74,7 @@ def bury_silent_workers(*, lease: float) -> list[str]:
 
 
 def orphaned_steps(*, limit: int) -> list[tuple[str, str, int, int]]:
-    """(run id, step, item, attempt) of running steps whose worker is not alive, whyever it is not."""
+    """(run id, step, item, attempt) of running steps whose worker is not alive, for whatever reason."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -88,7 +89,7 @@ def orphaned_steps(*, limit: int) -> list[tuple[str, str, int, int]]:
 
 
 def steps_of_worker(worker_id: int) -> list[tuple[str, str, int, int]]:
-    """(run id, step, item, attempt) of what runs under this worker's name."""
+    """(run id, step, item, attempt) of everything that runs under this worker's name."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT run_id, step, item, attempt FROM workflows_steprun WHERE state = 'RUNNING' AND worker_id = %s",

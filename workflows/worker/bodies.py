@@ -1,4 +1,4 @@
-"""Runs the body of one claimed step and turns whatever comes of it into a report. Never raises."""
+"""Runs the body of one claimed step and turns any outcome into a report. Never raises."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ from workflows.store import Claim
 
 log = structlog.get_logger(__name__)
 
-#: A larger output is refused: what a step passes on is kept in PostgreSQL and read by the steps after it.
+#: A larger output is refused: a step's output is kept in PostgreSQL and read by the steps after it.
 MAX_OUTPUT_BYTES = 1024 * 1024
 
 #: backoff jitter needs no secrecy
@@ -45,7 +45,7 @@ async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
 
 
 def succeeded(claim: Claim, result: Any) -> Happening:
-    """The report of a body that returned. Raises TypeError for a result that is no output."""
+    """The report of a body that returned. Raises TypeError for a result that cannot be an output."""
     if inspect.isawaitable(result):
         raise TypeError("the body returned an awaitable: declare it `async def`")
     if not isinstance(result, BaseModel):
@@ -61,7 +61,7 @@ def succeeded(claim: Claim, result: Any) -> Happening:
 
 
 def _refused(claim: Claim, message: str) -> Happening:
-    """The body ran, and would return the same again."""
+    """Fails for good: the body ran, and would return the same again."""
     fault = {"code": "output_refused", "message": message[:2000]}
     return StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item)
 

@@ -22,15 +22,15 @@ from workflows.worker.hints import Hints
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks for ready work that nobody was notified of
+#: seconds between two looks for ready work whose message is missing
 DRAIN_EVERY = 0.5
 #: runs taken at one look
 DRAIN_LIMIT = 50
-#: seconds between two looks for steps whose moment has come, and runs at one look. The leader looks too, and takes all;
-#: beyond what it can do alone, and while there is no leader, the workers take their share.
+#: seconds between two looks for steps whose moment has come, and runs at one look. The leader looks too, and takes all.
+#: The workers take a share when there is more than it can do alone, or no leader.
 DUE_EVERY = 0.5
 DUE_LIMIT = 100
-#: runs taken before a message when it is the turn of aged work: about what a message brings
+#: runs taken before a message when it is the turn of aged work: about as many as a message brings
 AGED_LIMIT = 20
 
 
@@ -39,7 +39,7 @@ class WorkerProcess:
 
     def __init__(self, name: str, lanes: Sequence[str]) -> None:
         settings = conf()
-        # Before anybody knows of this worker, so that no run waits for it meanwhile.
+        # This is done before anybody knows of this worker, so that no run waits for it meanwhile.
         warm_up()
         self.worker_id = store.next_worker_id()
         self._lanes = list(lanes)
@@ -48,12 +48,12 @@ class WorkerProcess:
         self.executor = Executor(self.worker_id, lanes, threads=settings.worker_threads, took=self._watch.took)
         self._inbox = Inbox(self.worker_id, self._take_over)
         self._leaving = False
-        # Anyone who sees this worker may hand a run over to it.
+        # Once this worker is registered, any process may hand a run over to it.
         self._inbox.wait_until_it_listens()
         store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id)
         self._duties = [
-            # A failed turn is repeated as soon as a good one: after an outage the leader gives the workers one lease
-            # to be heard again.
+            # After a failed beat the next one comes as soon as after a good one, because the leader gives the workers
+            # only one lease to report again after an outage.
             database_service(
                 "heartbeat",
                 self._beat,
@@ -71,9 +71,10 @@ class WorkerProcess:
         log.info("worker_registered", worker=name, worker_id=self.worker_id, lanes=list(lanes))
 
     def take(self, run_ids: Sequence[str]) -> None:
-        """Look at the runs of a message; work that has waited for too long goes first when it has the turn.
+        """Look at the runs of a message. When it is the turn of aged work, work that has waited for too long goes
+        first.
 
-        run_ids: those that this thread was called for; if a more urgent message came in since, that one is taken.
+        run_ids: the runs that this thread was called for. If a more urgent message came in since, it is taken instead.
         """
         if self._leaving:
             dispatch.hint(self.hints.all())
@@ -85,7 +86,7 @@ class WorkerProcess:
         self.executor.execute(self.hints.take(run_ids))
 
     def _take_over(self, run_ids: Sequence[str]) -> bool:
-        """What is handed over to this worker (Note [Hand-over] in `handover`)."""
+        """Take runs that were handed over to this worker (Note [Hand-over] in `handover`)."""
         if not self.executor.has_room():
             return False
         self.executor.take_in_background(run_ids)
@@ -105,7 +106,7 @@ class WorkerProcess:
             self.executor.take_in_background(stale)
 
     def _release_due(self) -> None:
-        """Let steps go on whose moment has come, and go on with them; those for which there is no room go to others."""
+        """Let due steps go on, and work on them here; those for which there is no room go to other workers."""
         while not self._leaving:
             released = engine.release_due(self._lanes, limit=DUE_LIMIT)
             mine = [run_id for lane, run_id in released.hints if lane in self._lanes]
@@ -118,11 +119,11 @@ class WorkerProcess:
                 return
 
     def leave(self) -> None:
-        """Begin nothing new: what runs goes on. Messages that were fetched and not begun go to the other workers."""
+        """Begin nothing new; running steps go on. Messages that were fetched but not begun go to the other workers."""
         self._leaving = True
         self.executor.leave()
         try:
-            # First, so that nobody hands a run over to a worker that does not listen any more.
+            # This comes first, so that nobody hands a run over to a worker that no longer listens.
             store.retire_worker(self.worker_id)
         except DatabaseError as error:
             log.warning("worker_not_retired", error=error)
@@ -131,11 +132,11 @@ class WorkerProcess:
         log.info("worker_leaves", worker_id=self.worker_id)
 
     def stop(self, *, grace: float) -> None:
-        """Let what runs finish within `grace` seconds, hand the rest back, and be no worker any more."""
+        """Give running steps `grace` seconds to finish, hand the rest back, and stop being a worker."""
         if not self._leaving:
             self.leave()
         self.executor.stop(grace=grace)
-        # All of them first, so that they end side by side.
+        # Ask all of them first, so that they end side by side.
         for duty in self._duties:
             duty.stop(0)
         for duty in self._duties:
@@ -145,7 +146,7 @@ class WorkerProcess:
 
 _current: WorkerProcess | None = None
 _ending = threading.Lock()
-#: on the monotonic clock: when the grace ends of a worker that was asked to leave
+#: on the monotonic clock: when the grace period of a worker that was asked to leave ends
 _leave_until: float | None = None
 
 
@@ -170,10 +171,10 @@ def received(lane: str, run_ids: Sequence[str]) -> None:
 
 
 def leave(*, grace: float, give_up: Callable[[], None]) -> None:
-    """The process is asked to end: begin nothing new, and see to it that it ends.
+    """The process is asked to end: begin nothing new, and make sure that it ends.
 
-    Celery waits for its threads for ever. If they are not through in `grace` seconds, what they do is handed back and
-    `give_up` is called: it has to end the process, since a thread cannot be stopped.
+    Celery waits for its threads for ever. If they have not finished within `grace` seconds, their steps are handed back
+    and `give_up` is called. It has to end the process, because a thread cannot be stopped.
     """
     global _leave_until
     if _current is None:
@@ -191,7 +192,7 @@ def leave(*, grace: float, give_up: Callable[[], None]) -> None:
 
 
 def end(*, grace: float) -> None:
-    """Stop working: what runs may finish within `grace` seconds."""
+    """Stop working: running steps may finish within `grace` seconds."""
     global _current
     with _ending:
         if _current is not None:

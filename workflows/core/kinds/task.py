@@ -93,7 +93,7 @@ class Task(Kind):
 
 
 def check_work(reading: "StepReading", roots: tuple[str, ...] = ROOTS) -> Work | None:
-    """What a worker is to run for a step. roots: what its `with` may read."""
+    """What a worker runs for a step. roots: the names that its `with` may read."""
     step = reading.step
     info = _uses(reading)
     template: Template | None = None

@@ -34,8 +34,9 @@ def happened(deciding: "Deciding", work: Work, happening: StepHappening) -> None
 
 
 def stop(deciding: "Deciding", node: StepNode, work: Work, view: StepView) -> None:
-    """The run has ended without this step. What has not begun is cancelled, and so is what runs and can be repeated:
-    its late result is discarded. One that cannot keeps its row, so that its outcome is still recorded."""
+    """The run has ended without this step. A step that has not begun is cancelled, and so is a running one that can be
+    repeated: its late result is discarded. A running one that cannot be repeated keeps its row, so that its outcome is
+    still recorded."""
     idle = view.state is StepState.READY or view.state is StepState.WAITING
     if idle or (view.state is StepState.RUNNING and work.repeatable):
         deciding.set(node.id, NO_ITEM, replace(view, state=StepState.CANCELLED))
@@ -82,7 +83,7 @@ def _owned(deciding: "Deciding", happening: StepSucceeded | StepFailed | StepLos
 
 
 def _taken(deciding: "Deciding", work: Work, happening: StepTaken) -> None:
-    """Only a step that this decision made ready: of any other the reporter cannot know that nobody has it."""
+    """Take only a step that this decision made ready: another worker may already have any other step."""
     key = (happening.step, happening.item)
     view = deciding.steps.get(key)
     if key in deciding.known or view is None or view.state is not StepState.READY:
@@ -139,7 +140,7 @@ def _returned(deciding: "Deciding", work: Work, happening: StepReturned) -> None
 
 
 def _due(deciding: "Deciding", work: Work, happening: StepDue) -> None:
-    """The rest before the next attempt is over."""
+    """The step has rested long enough for its next attempt."""
     view = deciding.steps.get((happening.step, happening.item))
     if view is None or view.state is not StepState.WAITING:
         deciding.discarded.append(happening)

@@ -26,7 +26,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepTaken(StepHappening):
-    """The reporter went on by itself with a step that its own report made ready (Note [Strides] in `executor`)."""
+    """The reporter went straight on to a step that its own report made ready (Note [Strides] in `executor`)."""
 
     step: str
     item: int = NO_ITEM
@@ -76,7 +76,7 @@ class StepReturned(StepHappening):
 
 @dataclass(frozen=True, slots=True)
 class StepDue(StepHappening):
-    """The moment has come until which the step waits."""
+    """The moment that the step waits for has come."""
 
     step: str
     item: int = NO_ITEM
@@ -96,9 +96,9 @@ class StepResolved(StepHappening):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What somebody sends to a run."""
+    """A message that somebody sends to a run."""
 
-    #: made by the sender's request: it is found again by it
+    #: made by the sender's request; a later attempt finds the signal by it
     id: str
     name: str
     payload: Any
@@ -132,7 +132,7 @@ class RunCancelled:
 
 @dataclass(frozen=True, slots=True)
 class RunSignalled:
-    """A signal was sent to the run. Discarded if no step waits for it: then it is to be kept."""
+    """A signal was sent to the run. Discarded if no step waits for it; the caller then keeps it."""
 
     signal: Signal
 

@@ -1,4 +1,4 @@
-"""What the machine decides on (a snapshot of a run), and what it decides (a plan of what is to be written)."""
+"""What the machine reads (a snapshot of a run), and what it decides (a plan of what to write)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,13 +38,13 @@ class StepView:
     #: attempts whose worker was lost
     lost: int = 0
     output: Any = None
-    #: of a running step that has items: how these stand
+    #: for a running step that has items: the state of these items
     fan: FanView | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A run and its steps; of the items of steps at least those that the happenings are about."""
+    """A run and its steps; from the items, at least those that the happenings are about."""
 
     run: RunView
     steps: Mapping[StepKey, StepView]
@@ -52,7 +52,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """A step's row as it is to be. `input` counts only where `new`; the rest is the row's whole state."""
+    """A step's row after the plan is written. `input` counts only if `new`; the rest is the row's whole state."""
 
     step: str
     item: int
@@ -65,7 +65,7 @@ class StepChange:
     output: Any = None
     error: Mapping[str, Any] | None = None
     due_at: datetime | None = None
-    #: of the row of a step that has items: how many; counts only where `new`
+    #: for the row of a step that has items: how many; counts only if `new`
     items: int | None = None
 
 
@@ -78,7 +78,7 @@ class RunChange:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the rows cannot tell by themselves; the ordinary life of steps is read from their rows."""
+    """What the rows do not show by themselves; the ordinary life of steps is read from their rows."""
 
     type: str
     step: str | None = None
@@ -96,18 +96,18 @@ class Plan:
     events: tuple[Event, ...] = ()
     #: happenings that no longer count (a former owner's result, a run that has ended)
     discarded: tuple[Happening, ...] = ()
-    #: of steps whose items go on: how these stand once `releases` are done
+    #: for steps whose items go on: the state of the items once `releases` are done
     fans: Mapping[str, FanView] = field(default_factory=dict)
     #: (step, how many): pending items to be made READY, the first ones of those that `steps` does not name
     releases: tuple[tuple[str, int], ...] = ()
-    #: steps whose items have all ended: the results are to be read and handed in as ItemsEnded
+    #: steps whose items have all ended: the store reads the results and hands them in as ItemsEnded
     joins: tuple[str, ...] = ()
-    #: steps that ended with the run before their items did: what of these has not begun, or can be repeated, is to be
-    #: cancelled
+    #: steps that ended with the run before their items did: the items that have not begun, or can be repeated, are to
+    #: be cancelled
     cancels: tuple[str, ...] = ()
-    #: (step, signal) of steps that wait for a signal from now on: the first one that was kept for each is to be handed
-    #: in as StepSignalled
+    #: (step, signal) of steps that wait for a signal from now on: the store hands in the first signal kept for each as
+    #: StepSignalled
     asks: tuple[tuple[str, str], ...] = ()
-    #: whether it holds only under the run's lock and with the database's clock: what was decided elsewhere is decided
-    #: again there
+    #: whether it holds only under the run's lock and with the database's clock: a decision made elsewhere is made again
+    #: there
     locked: bool = False
