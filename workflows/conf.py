@@ -16,9 +16,9 @@ class Conf:
     heartbeat: float
     #: seconds without a heartbeat after which a worker's steps are run again
     lease: float
-    #: seconds that ready work may lie before a worker with time takes it without a message
+    #: seconds that ready work may wait before an idle worker takes it without a message
     stale_ready: float
-    #: how often a step may lose its worker before it fails for good: a step that kills its worker must end
+    #: how often a step may lose its worker before it fails for good: a step that kills its workers must end some time
     max_lost_attempts: int
     #: seconds after its end at which a run is moved to the archive
     archive_after: float

@@ -64,8 +64,8 @@ def graph_of(version_id: int) -> Graph:
     try:
         return definition.validate(document, _StoredSteps())
     except definition.DefinitionInvalid as error:
-        # Published by a release that allowed more of its schema or its rules? Then its runs go on and can be read, and
-        # it starts no others.
+        # If a release that allowed more in schemas or rules published it, its runs go on and can be read, but it starts
+        # no new ones.
         graph = definition.validate({**_without_its_start(document), "input": _NOTHING}, _StoredSteps())
         log.error("version_starts_no_runs", workflow=graph.name, version_id=version_id, error=error)
         return graph
@@ -80,7 +80,7 @@ def _without_its_start(document: dict[str, Any]) -> dict[str, Any]:
 
 @at_worker_start
 def load_latest_graphs() -> None:
-    """The latest version of each workflow; of very many, those published last."""
+    """The latest version of each workflow; if there are very many, only those published last."""
     latest = WorkflowVersion.objects.filter(number=F("definition__latest"))
     for version_id in latest.order_by("-id").values_list("id", flat=True)[:CACHED]:
         graph_of(version_id)

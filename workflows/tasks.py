@@ -24,7 +24,7 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def _run_ids(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """What `execute` is called with. What else another release may send is for that release."""
+    """The arguments of `execute`. Other arguments that another release may send are meant for that release."""
     run_ids = keywords.get("run_ids")
     if not isinstance(run_ids, list) or not 1 <= len(run_ids) <= MOST_RUNS:
         raise messages.Refused(f"run_ids is not a list of 1 to {MOST_RUNS} ids")
@@ -57,15 +57,16 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
 
 
 class Leaving(bootsteps.StartStopStep):
-    """Hears that the worker is to end before Celery waits for its threads. Not in the signal's handler, which may come
-    in the middle of anything."""
+    """Learns that the worker is to end before Celery waits for its threads. This is not done in the signal's handler,
+    which may interrupt anything."""
 
     def close(self, worker_: Any) -> None:
         worker.leave(grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS, give_up=_give_up)
 
 
 def _give_up() -> None:
-    """The grace is over and what ran was handed back: threads that still run must not keep the process."""
+    """The grace period is over and running steps were handed back: threads that still run must not keep the process
+    alive."""
     log.warning("worker_gave_up_waiting", grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS)
     logging.shutdown()
     os._exit(0)
@@ -78,7 +79,7 @@ def hear_of_the_end(sender: Any, **_: Any) -> None:
 
 @signals.task_received.connect
 def received(request: Any, **_: Any) -> None:
-    """Keep what comes in by lane, so that a thread begins with the most urgent (see `hints`)."""
+    """Keep incoming messages by lane, so that a thread begins with the most urgent one (see `hints`)."""
     run_ids = request.kwargs.get("run_ids")
     if request.name == execute.name and isinstance(run_ids, list):
         worker.received((request.delivery_info or {}).get("routing_key", ""), run_ids)
@@ -86,5 +87,6 @@ def received(request: Any, **_: Any) -> None:
 
 @signals.worker_shutdown.connect
 def end(**_: Any) -> None:
-    """Celery has waited for its tasks; let what they began in the background finish, and hand back the rest."""
+    """Celery has waited for its tasks; let the steps that they began in the background finish, and hand back the
+    rest."""
     worker.end(grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS)

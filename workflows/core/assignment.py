@@ -1,7 +1,7 @@
 """Which consumer owns which partition: rendezvous hashing (Thaler and Ravishankar, 1998).
 
-Every consumer computes the same from the same list, without asking the others. When one joins it takes its share from
-each of the others; when one leaves only what it had moves.
+Every consumer computes the same result from the same list, without asking the others. A consumer that joins takes its
+share from each of the others; when one leaves, only its own partitions move.
 """
 
 from collections.abc import Collection, Iterable

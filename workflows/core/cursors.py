@@ -1,4 +1,4 @@
-"""Where a reader of the event log stands: for each partition the position of the next event that it has not seen.
+"""Where a reader of the event log stands: for each partition, the position of the first event that it has not seen.
 
 As text it is opaque: base64url of a version byte and a varint (LEB128) for each partition, by their numbers.
 """
@@ -24,7 +24,7 @@ def encode(positions: Mapping[int, int]) -> str:
 
 
 def decode(text: str) -> dict[int, int]:
-    """Raises ValueError for what `encode` did not make."""
+    """Raises ValueError if `encode` did not make the text."""
     if len(text) > _MAX_BYTES or not text.isascii():
         raise ValueError("is not the id of an event of a stream")
     try:

@@ -9,7 +9,7 @@ _PART = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
 PATTERN = rf"^(?:{_PART}d)?(?:{_PART}h)?(?:{_PART}m)?(?:{_PART}s)?(?:{_PART}ms)?$"
 _FORM = re.compile(rf"(?:({_PART})d)?(?:({_PART})h)?(?:({_PART})m)?(?:({_PART})s)?(?:({_PART})ms)?", re.ASCII)
 
-#: bounds of a duration in a definition, and what to say beyond them
+#: bounds of a duration in a definition, and the message beyond them
 MIN_SECONDS, MAX_SECONDS = 0.001, 3660 * 86_400.0
 OUT_OF_BOUNDS = "a duration must be at least 1ms and at most ten years"
 

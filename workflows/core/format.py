@@ -111,9 +111,9 @@ RULE: dict[str, Any] = {
 
 
 def step_schema(kinds: Sequence[type[Kind]], default: type[Kind]) -> dict[str, Any]:
-    """The format of one step, whatever its kind. default: what a step is that has the marker of no kind.
+    """The format of one step, whatever its kind. default: the kind of a step without any kind's marker.
 
-    Which keys do not go together is left to the check: its words are better.
+    The check reports keys that do not go together, because its messages are better.
     """
     keys = {key: schema for kind in (default, *kinds) for key, schema in kind.keys.items()}
     others = [kind for kind in kinds if not set(default.required) <= set(kind.required)]

@@ -1,9 +1,10 @@
-"""What the `format`s of a JSON Schema accept: asserted wherever a schema is, and by one reading of moments.
+"""What the `format`s of a JSON Schema accept: they are checked wherever a schema is, and moments are read in one way
+everywhere.
 
 The validator knows the formats of JSON Schema 2020-12 (date-time, date, time, duration, email, idn-email, hostname,
 idn-hostname, ipv4, ipv6, uri, uri-reference, iri, iri-reference, uuid, regex, json-pointer, relative-json-pointer,
-uri-template) by their RFCs. Here stand those that must hold more: a moment or a date that was accepted can be reckoned
-with and stored. A format that is not known asserts nothing, as the specification has it.
+uri-template) by their RFCs. This module has the stricter ones: a moment or a date that was accepted can be computed
+with and stored. An unknown format checks nothing, as the specification says.
 """
 
 import re
@@ -34,10 +35,10 @@ def _is(read: Callable[[str], object]) -> Callable[[str], bool]:
     return holds
 
 
-#: what the validator asks in place of its own check
+#: the checks that the validator calls in place of its own
 FORMATS: Final[dict[str, Callable[[str], bool]]] = {"date-time": _is(moment), "date": _is(day)}
 
 
 def holds(name: str, text: str) -> bool:
-    """Whether `text` is one of that format; of those in FORMATS."""
+    """Whether `text` has that format, which is one of FORMATS."""
     return FORMATS[name](text)

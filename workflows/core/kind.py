@@ -1,4 +1,4 @@
-"""What a kind of step is. All that is special about one kind is in one class: see `workflows.core.kinds`."""
+"""What a kind of step is. Everything special about one kind is in one class: see `workflows.core.kinds`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Kind(ABC):
     """One kind of step. A subclass is a frozen dataclass: an instance is the configuration of one step of a definition.
 
-    The machine calls it and knows nothing else of it. It decides by `deciding.set`, and must be as pure as the machine:
-    `deciding.now` is its only clock.
+    The machine calls these methods and knows nothing else about the kind. A kind decides by calling `deciding.set`, and
+    must be as pure as the machine: `deciding.now` is its only clock.
     """
 
     #: as users read it: one word
@@ -30,15 +30,15 @@ class Kind(ABC):
     required: ClassVar[tuple[str, ...]]
     #: the format level that came with this kind (Note [Format levels] in `kinds`)
     level: ClassVar[int] = 1
-    #: whether a worker that ran a step before it may go on with it at once (Note [Strides] in `executor`): it begins
-    #: READY, and its work is done once
+    #: whether a worker that ran the step before may go on with this one at once (Note [Strides] in `executor`): it
+    #: begins READY, and its work is done once
     strides: ClassVar[bool] = False
-    #: whether losing a checkpoint of such a step could lose more than a repetition; with work, its work decides
+    #: whether losing a checkpoint of such a step could cost more than a repetition; if it has work, its work decides
     durable: ClassVar[bool] = True
 
-    #: what workers run for the step, or for each of its items; None: nothing
+    #: what workers run for the step, or for each of its items; None if they run nothing
     work: "Work | None" = None
-    #: the name of the signal that it waits for; None: none
+    #: the name of the signal that it waits for, or None
     signal: str | None = None
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
@@ -46,16 +46,17 @@ class Kind(ABC):
     @classmethod
     @abstractmethod
     def check(cls, reading: "StepReading") -> Self | None:
-        """The configuration that a step of a definition describes; None after `reading.fault` said what is wrong."""
+        """The configuration that a step of a definition describes; None after `reading.fault` reported what is
+        wrong."""
 
     @abstractmethod
     def begin(self, deciding: "Deciding", node: "StepNode") -> None:
-        """What the step needs has ended well, and its `if` holds. Gives the step a row: `deciding.set` or
+        """The steps that it needs have ended well, and its `if` holds. Gives the step a row, by `deciding.set` or
         `deciding.begin_items`. Raises ExpressionError, which fails the step."""
 
     @abstractmethod
     def happened(self, deciding: "Deciding", node: "StepNode", happening: "StepHappening") -> None:
-        """Something happened to the step or to one of its items. What does not count is appended to
+        """Something happened to the step or to one of its items. A happening that does not count is appended to
         `deciding.discarded`."""
 
     @abstractmethod
@@ -63,12 +64,12 @@ class Kind(ABC):
         """The run has ended (it was cancelled, failed, or missed its deadline) before this step, which has a row."""
 
     def signal_faults(self, payload: Any) -> list[Fault]:
-        """What keeps `payload` from being that of the signal that the step waits for; paths like `payload.by`."""
+        """What is wrong with `payload` for the signal that the step waits for; paths like `payload.by`."""
         return []
 
     @abstractmethod
     def explain(self, view: "StepView", due_at: datetime | None) -> str:
-        """What the step waits for, in one sentence without a full stop. It has a row and has not ended.
+        """What the step waits for, in one sentence without a full stop. The step has a row and has not ended.
 
         due_at: when it goes on by itself, UTC.
         """

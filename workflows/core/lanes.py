@@ -1,16 +1,16 @@
 """Who goes first, and who is turned away: the lanes' policy. Pure; `worker`, `ageing` and `admission` carry it out.
 
 Note [Ageing]
-Workers take lanes in order of urgency. Strict order alone would starve: a standing flood of `high` would hold `bulk`
+Workers take lanes in order of urgency. Strict order alone would starve: a constant flood of `high` would hold `bulk`
 back for ever. So each lane has a bound, and work that has waited for a share of it (`ageing_at`) is aged: one turn in
-`AGED_TURN` takes aged work before anything else; lanes with aged work share these turns. The share is bounded the other
-way round, too: a heap of aged bulk work takes at most that part of the workers from urgent work.
+`AGED_TURN` takes aged work before anything else; lanes with aged work share these turns. The share is also an upper
+bound: a heap of aged bulk work takes at most that part of the workers from urgent work.
 
 Note [Admission]
 A lane takes more while all that waits in it, and in the lanes before it, can be served within its bound at the rate
-that the workers showed lately, and while its oldest work is within the bound. Once its work ages, it lives on its share
-of the turns, and only what that share can serve in the rest of the bound is let in. What is turned away is always the
-least urgent: while a lane refuses even a single run, every lane behind it refuses too. `critical` never refuses.
+that the workers showed lately, and while its oldest work is within the bound. Once its work ages, the lane has only its
+share of the turns, and admits only what that share can serve in the rest of the bound. The least urgent work is always
+turned away first: while a lane refuses even a single run, every lane behind it refuses too. `critical` never refuses.
 """
 
 import math
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 from workflows.core.states import Lane
 
-#: one turn in so many goes to aged work first
+#: one turn in this many goes to aged work first
 AGED_TURN = 3
-#: the part of the workers that aged work gets, at the least and at the most: a turn of it beside AGED_TURN others
+#: the part of the workers that aged work gets, no less and no more: one turn beside AGED_TURN others
 AGED_SHARE = 1 / (AGED_TURN + 1)
 #: weight of the newest observation in a worker's measured rate
 RATE_WEIGHT = 0.2
@@ -29,25 +29,25 @@ RATE_WEIGHT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class LaneLoad:
-    """What waits in a lane, and what serves it."""
+    """What waits in a lane, and how fast it is served."""
 
     #: steps that are ready and claimed by nobody
     waiting: int = 0
     #: seconds that the oldest of them has waited
     oldest: float = 0.0
-    #: ready steps per second that its workers took lately; None: nobody has measured
+    #: ready steps per second that its workers took lately; None: not measured yet
     rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
-    #: seconds within which work that was let in starts, by lane
+    #: by lane: seconds within which admitted work starts
     bounds: Mapping[str, float]
     #: share of the bound after which waiting work is aged
     ageing_at: float
-    #: ready steps per second that the workers are credited with at the least, also before anything was measured
+    #: ready steps per second that the workers are assumed to take at least, even before anything was measured
     min_rate: float
-    #: steps that may wait in a lane at the most, however fast the workers are
+    #: steps that may wait in a lane at most, however fast the workers are
     max_backlog: int
 
     def ages_after(self, lane: str) -> float:
@@ -85,15 +85,15 @@ def aged(lanes: Sequence[str], oldest: Mapping[str, float], policy: LanePolicy) 
 
 
 def aged_first(turn: int, late: Sequence[str]) -> str | None:
-    """The aged lane that goes first at the turn of this number (0, 1, …), if any does: they rotate, no matter who is
-    latest, so that a lane that is hopelessly late holds no other one back."""
+    """The aged lane that goes first at the turn with this number (0, 1, …), if any does. The lanes rotate, no matter
+    which is latest, so a lane that is hopelessly late holds no other lane back."""
     if not late or turn % AGED_TURN:
         return None
     return late[turn // AGED_TURN % len(late)]
 
 
 def portions(lanes: Sequence[str], oldest: Mapping[str, float], policy: LanePolicy, room: int) -> list[tuple[str, int]]:
-    """(lane, how many at most), in the order to take from, until `room` is full: aged lanes' share, then by urgency."""
+    """(lane, limit) in the order to take from, until `room` is full: the aged lanes' share, then by urgency."""
     late = aged(lanes, oldest, policy)
     each = math.ceil(room * AGED_SHARE / len(late)) if late else 0
     return [(lane, each) for lane in late] + [(lane, room) for lane in urgency(lanes)]
@@ -122,7 +122,7 @@ def refusal(lane: str, runs: int, loads: Mapping[str, LaneLoad], policy: LanePol
         load = loads.get(other, LaneLoad())
         ahead += load.waiting
         wanted = runs if other == lane else 1
-        # Where nothing waits, one request may be as large as a request can be: it could never be sent otherwise.
+        # Where nothing waits, a request of any allowed size is admitted: otherwise it could never be sent.
         always = other is Lane.CRITICAL or ahead == 0
         room = wanted if always else _room(other, ahead, load, late, policy)
         if room < wanted:
@@ -137,7 +137,8 @@ def _rate(load: LaneLoad, policy: LanePolicy) -> float:
 
 
 def _room(lane: str, ahead: int, load: LaneLoad, late: int, policy: LanePolicy) -> int:
-    """Runs that fit in. ahead: all that waits in this lane and in those before it. late: how many lanes are aged."""
+    """How many runs fit in. ahead: all that waits in this lane and the lanes before it. late: how many lanes are
+    aged."""
     bound = policy.bounds[lane]
     if load.oldest > bound:
         return 0
@@ -149,7 +150,8 @@ def _room(lane: str, ahead: int, load: LaneLoad, late: int, policy: LanePolicy) 
 
 
 def _rest(lane: str, excess: int, load: LaneLoad, policy: LanePolicy) -> int:
-    """Seconds: the time to serve what is too much; at least 1, and not longer than the bound, when all has changed."""
+    """Seconds: the time to serve the excess; at least 1, and at most the bound, because by then everything has
+    changed."""
     bound = policy.bounds[lane]
     longest = max(1, math.ceil(bound))
     if load.oldest > bound:

@@ -6,9 +6,9 @@ Needs = Mapping[str, Sequence[str]]
 
 
 def cycles(needs: Needs) -> list[tuple[str, ...]]:
-    """The cycles, each as (a, b, …, a) where a needs b and so on; none shares its way with another that is listed.
+    """The cycles, each as (a, b, …, a) where a needs b and so on; no two listed cycles share a path.
 
-    The last but one is the step whose `needs` closes the circle.
+    The last but one is the step whose `needs` closes the cycle.
     """
     found: list[tuple[str, ...]] = []
     state: dict[str, int] = {}  # 1: on the way, 2: done
@@ -33,7 +33,7 @@ def cycles(needs: Needs) -> list[tuple[str, ...]]:
 
 
 def topological(needs: Needs) -> list[str]:
-    """The steps, each after all that it needs: always the first in the order given that can come next.
+    """The steps, each after all that it needs: next is always the first possible one in the order given.
 
     `needs` has no cycle.
     """
@@ -49,7 +49,8 @@ def topological(needs: Needs) -> list[str]:
 
 
 def ancestors(needs: Needs, order: Sequence[str]) -> dict[str, frozenset[str]]:
-    """For each step all that ended before it starts: what it needs, and what those need. `order` is topological."""
+    """For each step, all steps that end before it starts: those that it needs, and those that they need. `order` is
+    topological."""
     found: dict[str, frozenset[str]] = {}
     for step in order:
         direct = needs[step]

@@ -1,10 +1,10 @@
 """Whether more events may come in.
 
 Note [Back-pressure]
-The journal is bounded by what can be served in time, and anyone who is past it is given the time when to come again:
-nothing that was accepted is ever trimmed. Events are taken as long as all that wait, and these, can be served within
-`bound` at the rate that the consumers showed lately while they were busy. A rate that was not measured yet, or was
-measured with little to do, is taken for `min_rate`. Where nothing waits, one request is let in whatever its size.
+The journal holds no more than can be served in time. A sender over the limit is refused and learns when to try again;
+nothing that was accepted is ever trimmed. Events are accepted as long as they and all that already wait can be served
+within `bound`, at the rate that the consumers showed lately while they were busy. If the rate was not measured yet, or
+only with little to do, `min_rate` is used. Where nothing waits, one request is let in whatever its size.
 """
 
 import math
@@ -32,7 +32,7 @@ class PressurePolicy:
 
 
 def retry_after(events: int, pressure: Pressure, policy: PressurePolicy) -> int | None:
-    """None: they may come in. Otherwise the seconds after which there should be room for them."""
+    """None if they may come in; otherwise the seconds after which there should be room for them."""
     if not events or not pressure.waiting:
         return None
     rate = max(pressure.rate or 0.0, policy.min_rate)
@@ -40,5 +40,5 @@ def retry_after(events: int, pressure: Pressure, policy: PressurePolicy) -> int 
     excess = pressure.waiting + events - room
     if excess <= 0:
         return None
-    # More than fits at once: as soon as nothing waits any more.
+    # More than ever fits at once: they may come in as soon as nothing waits.
     return max(1, math.ceil(min(excess, pressure.waiting) / rate))

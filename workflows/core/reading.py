@@ -16,12 +16,12 @@ from workflows.core.templates import Expressions, Template, unwrap
 
 
 class Reading:
-    """A document in the making. Each part that is read adds what is wrong with it to `faults`."""
+    """A document while it is being read. Each part that is read adds its faults to `faults`."""
 
     def __init__(
         self, document: Any, registered: Mapping[str, StepInfo], broken: set[tuple[str | int, ...]], faults: list[Fault]
     ) -> None:
-        """broken: places where the structure is not as the format wants it, whose faults are known."""
+        """broken: places whose structure breaks the format, and whose faults are already reported."""
         self.registered = registered
         self.broken = broken
         self.faults = faults
@@ -58,7 +58,7 @@ class Reading:
         return template, expressions
 
     def input_paths(self, expression: Expression, at: str) -> None:
-        """A path into the input that the input's schema rules out is a slip of the pen."""
+        """Report a path into the input that the input's schema rules out: it is a typo."""
         for path in expression.paths:
             if path[0] == "input" and (unknown := _ruled_out(self.document.get("input"), path)):
                 self.fault(at, f"the input has no {unknown}: its schema allows no such key")

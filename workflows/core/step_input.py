@@ -1,8 +1,7 @@
 """What can be known at publish time about the input that a step's `with` will render to.
 
-A `with` without expressions is judged wholly. Otherwise a placeholder stands where an expression will, and of what the
-schema then finds wrong only that counts which holds whatever the expressions give: unknown and missing keys, and wrong
-constants.
+A `with` without expressions is checked completely. Otherwise a placeholder takes the place of each expression, and of
+the violations only those count that hold whatever the expressions give: unknown and missing keys, and wrong constants.
 """
 
 from typing import Any
@@ -11,7 +10,7 @@ from erip.foundation.faults import Fault
 from workflows.core.schema import Schema, Violation, place
 from workflows.core.templates import Location, Template
 
-#: keywords that judge an object by its keys, or a list by its length, whatever is in them
+#: keywords that check an object by its keys, or a list by its length, whatever is in them
 _BY_SHAPE = frozenset(
     {"required", "additionalProperties", "minItems", "maxItems", "minProperties", "maxProperties"}
     | {"dependentRequired", "type", "additionalItems"}
@@ -40,7 +39,7 @@ def _certain(violation: Violation, dynamic: list[Location]) -> bool:
     if violation.keyword in ("required", "additionalProperties"):
         where = where[:-1]
     if any(where[: len(location)] == location for location in dynamic):
-        # The key itself may be unknown though its value is an expression: that is judged at its parent, above.
+        # The key itself may be unknown even if its value is an expression: its parent reports that, above.
         return False
     if any(location[: len(where)] == where for location in dynamic):
         return violation.keyword in _BY_SHAPE and _CONDITIONAL.isdisjoint(violation.schema_path)

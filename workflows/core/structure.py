@@ -1,4 +1,4 @@
-"""What a violation of one of our own formats is called: in words for its author, from the `title`s of the format."""
+"""Words a violation of one of our own formats for its author, using the `title`s of the format."""
 
 import difflib
 from collections.abc import Iterable
@@ -32,6 +32,6 @@ def fault_of(violation: Violation, schema: dict[str, Any], *, at: str = "") -> F
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` (did you mean "…"?)`, or nothing where nothing known is close."""
+    """` (did you mean "…"?)`, or nothing if no known key is close."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""

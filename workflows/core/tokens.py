@@ -1,7 +1,7 @@
 """The tokens of a CEL expression.
 
-The guard in `expressions` judges tokens, never substrings, and CEL is given the tokens written out anew: what was
-judged is what runs, even where this lexer and CEL's would read a source differently.
+The guard in `expressions` judges tokens, never substrings, and CEL gets the tokens written out anew: CEL runs exactly
+what was judged, even if this lexer and CEL's would read a source differently.
 
 Left out on purpose: bytes literals and triple-quoted strings (nothing in JSON needs them), and backquoted names.
 """
@@ -22,9 +22,9 @@ class TokenError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Token:
     kind: Kind
-    #: as CEL is given it
+    #: the text that CEL gets
     text: str
-    #: what a string literal stands for; of other tokens the text
+    #: the value of a string literal; for other tokens the text
     value: str
     #: where it starts in what was read
     at: int
@@ -51,7 +51,7 @@ _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 
 
 def scan(text: str, start: int = 0) -> Iterator[Token]:
-    """The tokens of `text` from `start`, lazily; raises TokenError at what is none."""
+    """The tokens of `text` from `start`, lazily; raises TokenError at the first text that is not a token."""
     at = start
     while at < len(text):
         match = _TOKEN.match(text, at)

@@ -1,1 +1,1 @@
-"""The leader: what must be done by one process at a time."""
+"""The leader: duties that only one process may perform at a time."""

@@ -1,4 +1,5 @@
-"""The archive's duty: finished runs leave the hot tables in time, and the archive in the end, if that is asked for."""
+"""The archive's duty: finished runs leave the hot tables after a while, and later the archive too, if the settings ask
+for it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ LOOK_EVERY = 60.0
 
 
 def tidy() -> bool:
-    """Move the next runs, and drop months that nobody wants to keep. Returns whether there is more."""
+    """Move the next runs, and drop months past their retention. Returns whether there is more."""
     settings = conf()
     moved = store.archive_runs(older_than=settings.archive_after, limit=RUNS_AT_A_TIME)
     if moved:
@@ -32,5 +33,5 @@ def tidy() -> bool:
 
 
 def archivist() -> Duty:
-    """The duty, as a leader that begins has it: it looks at once."""
+    """The duty of a new leader: its first look is at once."""
     return Duty(tidy, LOOK_EVERY)

@@ -1,4 +1,4 @@
-"""The tables. Only `workflows.store` changes the rows of runs and steps."""
+"""The tables. Only `workflows.store` changes rows of runs and steps."""
 
 from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, find_run
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion

@@ -1,4 +1,4 @@
-"""Runs that ended long ago, out of the way of those that go on: the same columns, in tables partitioned by month.
+"""Runs that ended long ago, kept apart from active ones: the same columns, in tables partitioned by month.
 
 The month of a run is that of its id (UUIDv7), so that a look-up by id reads one partition. `workflows.store.archive`
 moves rows here and makes the partitions; the tables themselves are made by hand in migration 0004.
@@ -37,7 +37,7 @@ class ArchivedRunEvent(EventColumns):
 
 
 def find_run(run_id: Any) -> WorkflowRun | ArchivedRun | None:
-    """The run, wherever it is kept. Its `steps` and `events` are read alike. run_id: a UUID."""
+    """The run, wherever it is kept. Its `steps` and `events` are read in the same way. run_id: a UUID."""
     # In this order: a run that is moved between the two looks is found by the second.
     for kept in (WorkflowRun, ArchivedRun):
         run = kept.objects.select_related("version").filter(pk=run_id).first()

@@ -11,10 +11,10 @@ class IdempotencyKey(models.Model):
     key = models.CharField(max_length=255)
     #: SHA-256 (hex) of the request; another request under the same key is refused
     request_hash = models.CharField(max_length=64)
-    #: of a request that starts one run. No foreign key: the key is written before the run, to let a second request wait
-    #: for the first
+    #: only for a request that starts one run. No foreign key: the key is written before the run, so that a second
+    #: request waits for the first
     run_id = models.UUIDField(null=True)
-    #: of any other: what was answered, as JSON; "" while the transaction that makes the answer is under way
+    #: for any other request: the answer as JSON; "" while the transaction that makes the answer is under way
     answer = models.TextField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 

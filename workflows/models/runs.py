@@ -1,4 +1,4 @@
-"""Runs and their steps: the hot tables. Every index is paid at every step, so each says what it is for."""
+"""Runs and their steps: the hot tables. Every step pays for every index, so each index says what it is for."""
 
 import uuid
 from typing import Any
@@ -29,7 +29,7 @@ class RunColumns(models.Model):
     output = JsonField(null=True)
     error = JsonField(null=True)
     started_by = models.CharField(max_length=200)
-    #: whether someone waits for its end: only then is the end announced with NOTIFY, which is not free
+    #: whether someone waits for its end. Only then is the end announced with NOTIFY, which is not free.
     notify = models.BooleanField(default=False, db_default=False)
     #: raised by every change of the run or its steps (see Note [What a worker knows] in `store`)
     seq = models.BigIntegerField(default=0, db_default=0)
@@ -111,7 +111,7 @@ class StepColumns(models.Model):
 
 
 class StepRun(StepColumns):
-    """One step of one run, or one item of a fan-out, from the moment that it may run.
+    """One step of one run, or one item of a fan-out, from the moment when it may run.
 
     A step without a row is PENDING. An item that waits for a place has a row, with its input, and is PENDING.
     """
@@ -120,11 +120,11 @@ class StepRun(StepColumns):
 
     class Meta:
         indexes = [
-            # what may be claimed, lane by lane, oldest first
+            # steps that may be claimed, lane by lane, oldest first
             models.Index(fields=["lane", "ready_at"], name="step_ready", condition=Q(state="READY")),
-            # what a lost worker left behind
+            # steps that a lost worker left behind
             models.Index(fields=["worker"], name="step_running", condition=Q(state="RUNNING")),
-            # whose moment has come; one that waits for a signal may have none
+            # steps that are due; one that waits for a signal may have no due time
             models.Index(fields=["lane", "due_at"], name="step_due", condition=Q(state="WAITING")),
             # which items come next; a step that is no fan-out is never in it
             models.Index(

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class RunSignal(models.Model):
-    """One that was kept. The step that takes it deletes the row, in the transaction that records what it did then."""
+    """A kept signal. The step that takes it deletes the row, in the transaction that records what the step did then."""
 
     run = models.ForeignKey("WorkflowRun", models.CASCADE, related_name="signals", db_index=False)
     #: made by the request that sent it
@@ -17,7 +17,7 @@ class RunSignal(models.Model):
 
     class Meta:
         ordering = ["id"]
-        # which one was kept first for a step that begins to wait
+        # finds the signal that was kept first, for a step that begins to wait
         indexes = [models.Index(fields=["run", "name", "id"], name="signal_kept")]
 
     def __str__(self) -> str:

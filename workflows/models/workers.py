@@ -1,4 +1,4 @@
-"""Worker processes and their heartbeats. Leases are per worker: a silent worker's steps are claimed anew."""
+"""Worker processes and their heartbeats. Leases are per worker: the steps of a silent worker are claimed anew."""
 
 from django.db import models
 from django.db.models.functions import Now

@@ -1,8 +1,8 @@
-"""Turns runs away that could not be served in time: Note [Admission] in `core/lanes`, on what PostgreSQL knows.
+"""Turns away runs that could not be served in time: applies Note [Admission] in `core/lanes` to what PostgreSQL knows.
 
-One survey of all lanes serves every request of this process for CACHE_SECONDS; what the process itself lets in
-meanwhile is added to it. Other processes' starts of the last moment are not seen: with N web processes a limit may be
-passed by what they let in within CACHE_SECONDS.
+One survey of all lanes serves every request of this process for CACHE_SECONDS; runs that the process itself admits
+meanwhile are added to it. It does not see the latest starts of other processes: with N web processes a limit may be
+exceeded by what they admit within CACHE_SECONDS.
 """
 
 import threading
@@ -21,12 +21,12 @@ from workflows.errors import LaneFull
 
 log = structlog.get_logger(__name__)
 
-#: seconds for which one survey is good
+#: seconds for which one survey is used
 CACHE_SECONDS = 0.5
 
 
 class Admission:
-    """What this process knows of the lanes' load. One per process; any thread."""
+    """What this process knows of the lanes' load. One per process; callable from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

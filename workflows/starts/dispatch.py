@@ -1,9 +1,10 @@
 """The one place that publishes to the broker. A message is a hint: if it cannot be sent, the work is found anyway.
 
 Note [Publishing]
-Anyone who publishes waits for it, but never longer than PATIENCE: a request that started a run must be answered, also
-while the master of the broker is frozen, or a name server is. No sum of socket timeouts says that (each Sentinel has
-its own, and so has the master), so a thread of its own sends the messages, and its callers wait with a deadline.
+The caller waits until its messages are sent, but never longer than PATIENCE: a request that started a run must be
+answered, even while the broker's master or a name server is frozen. Socket timeouts cannot guarantee that (each
+Sentinel has its own, and so has the master), so a separate thread sends the messages, and its callers wait with a
+deadline.
 
 When sending has failed FAILURES times the circuit breaker opens: from then on nobody waits at all. Every RETRY_AFTER
 seconds one message is a trial, in the background; when it has been sent the breaker closes. What is not sent meanwhile
@@ -34,9 +35,9 @@ log = structlog.get_logger(__name__)
 
 #: run ids in one message, at most: enough to share a message's cost, few enough to spread over workers
 RUNS_PER_MESSAGE = 20
-#: seconds that somebody waits for his messages to be sent, at the most
+#: seconds that a caller waits for its messages to be sent, at most
 PATIENCE = 0.5
-#: failures in a row after which the broker is taken for away
+#: failures in a row after which the broker counts as away
 FAILURES = 2
 #: seconds between two trials while it is away
 RETRY_AFTER = 2.0
@@ -56,8 +57,8 @@ def hint_after_commit(hints: Iterable[tuple[str, str]]) -> None:
 def hint(hints: Iterable[tuple[str, str]]) -> bool:
     """Tell the workers of each lane to look at these runs. Never raises, and never takes longer than PATIENCE.
 
-    A run that is named several times has work for as many, and gets a message of its own for each time but the first.
-    Returns whether all is known to be sent.
+    A run that is named several times has work for several workers, and gets its own message for each time but the
+    first. Returns whether all messages are known to be sent.
     """
     by_lane: dict[str, Counter[str]] = defaultdict(Counter)
     for lane, run_id in hints:
@@ -80,14 +81,14 @@ class _Message:
 
 
 class Publisher:
-    """The thread that sends, and those who wait for it. One per process; any thread. See Note [Publishing]."""
+    """The sending thread and its waiting callers. One per process; callable from any thread. See Note [Publishing]."""
 
     def __init__(self) -> None:
         self._service = Service("publisher", self._send_next)
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, in a process that was forked: it has neither the thread nor the right to the connection."""
+        """Start afresh in a forked process: it has no sending thread, and must not use its parent's connection."""
         self._waiting: queue.PriorityQueue[_Message] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._connection: Connection | None = None

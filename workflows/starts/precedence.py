@@ -1,8 +1,8 @@
 """Urgency inside one process: a large start gives way to more urgent ones that came meanwhile.
 
 Note [Giving way]
-Python runs one thread at a time and hands over every 5 ms, so a bulk start that checks and plans thousands of runs
-would cost an urgent start in the next thread 5 ms at each of its waits for PostgreSQL. Therefore the large start pauses
+Python runs one thread at a time and switches every 5 ms, so a bulk start that checks and plans thousands of runs would
+cost an urgent start in the next thread 5 ms at each of its waits for PostgreSQL. Therefore the large start pauses
 between its pieces while a more urgent start is under way. A pause is bounded: a stream of urgent starts slows a bulk
 start down and never stops it. It never pauses inside a transaction, so it holds no lock meanwhile.
 """
@@ -37,7 +37,7 @@ def starting(lane: str) -> Iterator[None]:
 
 
 def give_way(lane: str) -> bool:
-    """Wait while starts more urgent than `lane` are under way, LONGEST_PAUSE at most. Returns whether it is clear."""
+    """Wait while starts more urgent than `lane` are under way, LONGEST_PAUSE at most. Returns whether none is left."""
     place = _ORDER[lane]
     with _changed:
         return _changed.wait_for(lambda: not any(_under_way[other] for other in range(place)), LONGEST_PAUSE)

@@ -1,10 +1,10 @@
 """Which version a start takes, and what time it is: mostly from memory, so that a start is one round trip.
 
 Note [Known versions]
-A version never changes, but which one is the latest does, and so does time. A process remembers what it read of a
-workflow and how the database's clock stands to its own, and a single start inserts its run under the condition that
-both are still right (`store.start_run`). If they are not, nothing was inserted, and it is read anew. So nobody who has
-published a version gets a run of the one before, and no run is dated by a clock that strayed.
+A version never changes, but which one is the latest does, and so does time. A process remembers what it read about a
+workflow and how far the database's clock is from its own, and a single start inserts its run on the condition that both
+are still right (`store.start_run`). If they are not, nothing was inserted, and both are read anew. So a client that has
+published a version never gets a run of the one before, and no run is dated by a clock that has drifted.
 """
 
 import threading
@@ -17,7 +17,7 @@ from django.db import connection
 
 from workflows.errors import UnknownVersion, UnknownWorkflow
 
-#: seconds for which the database's clock is reckoned on: two clocks part by some 10 ms in an hour
+#: seconds for which the database's clock is extrapolated: two clocks drift apart by some 10 ms in an hour
 CLOCK_GOOD_FOR = 60.0
 
 
@@ -27,9 +27,9 @@ class Version:
 
     id: int
     number: int
-    #: the database's, never ahead of it
+    #: the database's time, never ahead of it
     now: datetime
-    #: whether it was asked for by number; otherwise it is the latest
+    #: whether the request named its number; otherwise it is the latest
     pinned: bool
     #: whether it comes from memory
     remembered: bool = False
@@ -37,12 +37,12 @@ class Version:
 
 _lock = threading.Lock()
 _ids: LRUCache[tuple[str, int | None], tuple[int, int]] = LRUCache(maxsize=1_000)
-#: (the database's time, ours when we heard of it)
+#: (the database's time, our time when we read it)
 _clock: tuple[datetime, float] | None = None
 
 
 def remembered(workflow: str, number: int | None) -> Version | None:
-    """What is known without asking; it has yet to be confirmed."""
+    """The version as this process remembers it; it has yet to be confirmed."""
     with _lock:
         known, clock = _ids.get((workflow, number)), _clock
     if known is None or clock is None:
@@ -84,7 +84,7 @@ def learn_clock(now: datetime) -> None:
 
 
 def forget() -> None:
-    """Read all anew: for tests."""
+    """Forget everything, so that it is read anew: for tests."""
     global _clock
     with _lock:
         _ids.clear()

@@ -6,15 +6,15 @@ steps. The row lock makes decisions about one run take turns (a join fires once)
 `FOR NO KEY UPDATE`, because a plain `FOR UPDATE` would also block the foreign-key checks of new steps.
 
 Note [What a worker knows]
-A worker that goes on with a run knows its steps: it claimed them and applied what came of them. `seq` of the run's row
-is raised by every change of the run or its steps, so what a worker knows is right exactly as long as `seq` is. `apply`
+A worker that goes on with a run knows its steps: it claimed them and applied their outcomes. Every change of the run or
+its steps raises `seq` in the run's row, so what a worker knows is right exactly as long as `seq` is unchanged. `apply`
 then decides without reading anything, and writes under the condition that `seq` is unchanged: one round trip, and no
 lock held while deciding. A run for which the condition fails is taken again the slow way: lock, load, decide, write.
 
-The functions here run in the caller's transaction; each says whether it needs one. A statement that needs none is a
-transaction of its own in autocommit; several of them in one string are one round trip and one transaction.
+The functions here run in the caller's transaction; each says whether it needs one. In autocommit, a statement that
+needs none is its own transaction; several in one string are one round trip and one transaction.
 
-One module an idea: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
+One idea per module: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
 `signals`, `workers`, `searches`.
 """
 

@@ -1,7 +1,7 @@
 """Idempotency keys, and what they led to: a run, or an answer.
 
-A key is written in the transaction that does what was asked for. So it is there exactly if that was done, and a second
-request under the same key waits at the primary key until the first has ended, either way.
+A key is written in the transaction that does what was asked for. So the key exists exactly if the work was done. A
+second request under the same key waits at the primary key until the first has committed or failed.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 
 @dataclass(frozen=True, slots=True)
 class StartKey:
-    """The idempotency key of a request. request_hash: what tells it from another request under the same key."""
+    """The idempotency key of a request. request_hash: distinguishes it from other requests under the same key."""
 
     principal: str
     key: str
@@ -24,7 +24,7 @@ class StartKey:
 
 
 def run_of_key(principal: str, key: str) -> tuple[str, str] | None:
-    """(run id, request hash) of what was done under this key. The id is "" where that was no start of one run."""
+    """(run id, request hash) of what was done under this key. The id is "" if it was not the start of one run."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT run_id, request_hash FROM workflows_idempotencykey WHERE principal = %s AND key = %s",
@@ -35,7 +35,7 @@ def run_of_key(principal: str, key: str) -> tuple[str, str] | None:
 
 
 def take_key(key: StartKey) -> bool:
-    """Take the key for the current transaction, which has to `keep_answer`. False if it was taken before.
+    """Take the key for the current transaction, which must then call `keep_answer`. False if it was taken before.
 
     Waits for another transaction that has taken it. Raises RequestUnderWay if that takes too long.
     """
@@ -54,7 +54,7 @@ def take_key(key: StartKey) -> bool:
 
 
 def keep_answer(key: StartKey, answer: str) -> None:
-    """What the request under this key is answered with, from now on. Needs the transaction that took the key."""
+    """Keep the answer that requests under this key get from now on. Needs the transaction that took the key."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE workflows_idempotencykey SET answer = %s WHERE principal = %s AND key = %s",
@@ -63,7 +63,7 @@ def keep_answer(key: StartKey, answer: str) -> None:
 
 
 def answer_of_key(principal: str, key: str) -> tuple[str, str] | None:
-    """(request hash, answer) of what was done under this key. The answer is "" where that was the start of one run."""
+    """(request hash, answer) of what was done under this key. The answer is "" if it was the start of one run."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT request_hash, coalesce(answer, '') FROM workflows_idempotencykey WHERE principal = %s AND key = %s",

@@ -1,4 +1,4 @@
-"""What has come due."""
+"""Finds what is due."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,8 +9,8 @@ from workflows.store.values import to_array
 
 
 def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
-    """(run id, step, item) of steps whose moment has come: by lane in the order given, in each the longest due first.
-    In a transaction, in which nobody else sees them as due: their runs are locked, and those that are busy passed over.
+    """(run id, step, item) of due steps: lane by lane in the order given, and in each lane the longest due first. Needs
+    a transaction; it locks their runs, so that nobody else sees them as due, and passes over busy ones.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -24,7 +24,7 @@ def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
         )
         found: dict[UUID, None] = {}
         for (lane,) in cursor.fetchall():
-            # Lane by lane, so that what others have locked is passed over before it is counted.
+            # Lane by lane, so that runs locked by others are passed over before they are counted.
             cursor.execute(
                 """
                 SELECT r.id FROM workflows_steprun s JOIN workflows_workflowrun r ON r.id = s.run_id
@@ -39,7 +39,7 @@ def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
         runs = list(found)
         if not runs:
             return []
-        # Only now, under the locks: what was due may have gone on, and rest again until a later moment.
+        # Read only now, under the locks: a step that was due may have gone on, and may rest again until a later moment.
         cursor.execute(
             """
             SELECT s.run_id, s.step, s.item FROM unnest(%s::uuid[]) WITH ORDINALITY AS r (id, place)
@@ -52,7 +52,7 @@ def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
 
 
 def put_off(steps: Sequence[tuple[str, str, int]], *, seconds: float) -> None:
-    """Let steps be due later, that cannot be released now. In the transaction that locked their runs."""
+    """Postpone steps that cannot be released now. Needs the transaction that locked their runs."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -7,7 +7,7 @@ from workflows.store.values import from_json, to_json
 
 
 def lock_run(run_id: str) -> None:
-    """Wait until nobody else decides about the run. In a transaction."""
+    """Wait until nobody else decides about the run. Needs a transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM workflows_workflowrun WHERE id = %s FOR NO KEY UPDATE", [run_id])
 
@@ -36,7 +36,7 @@ def keep_signal(run_id: str, signal: Signal) -> None:
 
 
 def take_signal(run_id: str, name: str) -> Signal | None:
-    """The first signal of that name that was kept, which from now on is not."""
+    """Take the first signal of that name that was kept, and keep it no longer."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

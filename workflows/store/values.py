@@ -12,13 +12,13 @@ from workflows.core.graph import Graph
 from workflows.core.machine import Happening, Plan, RunView, Snapshot, StepTaken
 
 RUN_ENDED_CHANNEL = "erip_run_ended"
-#: with the worker's id behind it: runs that are handed over to this worker
+#: followed by the worker's id: the channel for runs that are handed over to this worker
 WORKER_CHANNEL = "erip_worker_"
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to be inserted, with what its start decided."""
+    """A run to be inserted, with the plan of its start."""
 
     id: str
     version_id: int
@@ -45,17 +45,17 @@ class Claim:
     lane: str
     deadline_at: datetime | None
     run_created_at: datetime
-    #: the run right after this claim, where the claimant knows it
+    #: the run right after this claim, if the claimant knows it
     snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a reporter decided on its own reports: right as long as `snapshot` is all that is known of the run."""
+    """What a reporter decided on its own reports: right as long as nothing beyond `snapshot` is known of the run."""
 
     snapshot: Snapshot
     plan: Plan
-    #: of how many reports
+    #: how many reports were decided on
     reports: int
 
 
@@ -65,15 +65,15 @@ class Report:
 
     run_id: str
     happening: Happening
-    #: of a step's body or its outcome: when it was, by `time.monotonic` of this process; None is now
+    #: for a step's body or its outcome: when it happened, by this process's `time.monotonic`; None means now
     at: float | None = None
-    #: with the last report on a run: what follows from all of them
+    #: only with the last report on a run: what follows from all of them
     decided: Decided | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All there is to know of a run, as of `seq`."""
+    """Everything about a run, as of `seq`."""
 
     snapshot: Snapshot
     seq: int
@@ -83,11 +83,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What came of a group of reports."""
+    """The outcome of a group of reports."""
 
     #: steps that the claimant goes on with
     claims: tuple[Claim, ...] = ()
-    #: (lane, run id) that some worker should look at, once the transaction is committed
+    #: (lane, run id) pairs that some worker should look at, once the transaction is committed
     hints: tuple[tuple[str, str], ...] = ()
     #: reports that no longer counted
     discarded: tuple[Report, ...] = ()
@@ -96,7 +96,8 @@ class Applied:
 
 
 def claimable(reports: Sequence[Report]) -> int:
-    """How many steps a reporter that goes on may claim: one for each report, but those it went on from already."""
+    """How many steps a reporter that goes on may claim: one for each report, except those from which it went on
+    already."""
     return sum(-1 if isinstance(report.happening, StepTaken) else 1 for report in reports)
 
 
@@ -110,7 +111,7 @@ def from_json(text: str | None) -> Any:
 
 
 def to_array(values: Iterable[Any]) -> str:
-    """A column as PostgreSQL's array literal: one string to escape in place of one for each value (2 times faster)."""
+    """A column as PostgreSQL's array literal: it escapes one string in place of one for each value (2 times faster)."""
     return "{" + ",".join(map(_element, values)) + "}"
 
 

@@ -1,1 +1,1 @@
-"""The worker: claims steps, runs their bodies, and records what came of them."""
+"""The worker: claims steps, runs their bodies, and records their outcomes."""

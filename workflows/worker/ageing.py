@@ -1,5 +1,5 @@
-"""What a worker knows of the lanes it serves: which have waited too long (Note [Ageing] in `core/lanes`), and how fast
-it serves them itself."""
+"""What a worker knows of the lanes it serves: which lanes have waited too long (Note [Ageing] in `core/lanes`), and how
+fast the worker serves them."""
 
 import itertools
 import threading
@@ -12,7 +12,7 @@ from workflows.core.lanes import aged, aged_first, measured_rate, portions
 
 
 class LaneWatch:
-    """One per worker process. `look` is called every now and then by one thread, the others from any."""
+    """One per worker process. One thread calls `look` every now and then; any thread may call the other methods."""
 
     def __init__(self, lanes: Sequence[str]) -> None:
         self._lanes = list(lanes)
@@ -25,7 +25,7 @@ class LaneWatch:
         self.rate: float | None = None
 
     def look(self) -> None:
-        """See what waits in the lanes, and reckon how much was taken since the last look."""
+        """See what waits in the lanes, and compute the rate since the last look."""
         loads = store.lane_loads(self._lanes, count_to=1)
         self._oldest = {lane: load.oldest for lane, load in loads.items() if load.waiting}
         with self._lock:
@@ -36,7 +36,7 @@ class LaneWatch:
         self.rate = measured_rate(self.rate, taken, seconds, busy=busy)
 
     def took(self, steps: int) -> None:
-        """This worker claimed so many ready steps."""
+        """Count ready steps that this worker claimed."""
         with self._lock:
             self._taken += steps
 

@@ -1,8 +1,8 @@
 """The messages that this worker has fetched and not yet begun, most urgent first.
 
-Celery hands a message to its threads as it comes in, and they begin in that order: a critical one would wait behind
-all that were fetched before it. A message is a hint; it need not be the one that a thread was called for. Each is put
-here as it comes in, and a thread that begins takes the most urgent that there is. One in, one out.
+Celery hands a message to its threads as it comes in, and they begin in that order: a critical one would wait behind all
+that were fetched before it. A message is a hint, so a thread need not take the one that it was called for. Each message
+is put here as it comes in, and a thread that begins takes the most urgent one. One in, one out.
 (Celery's `worker_disable_prefetch` would do without this, but its loop notices that a thread is free only after up to a
 second and a half: measured.)
 """
@@ -15,7 +15,7 @@ from workflows.core.states import Lane
 
 
 class Hints:
-    """Any thread."""
+    """May be used from any thread."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[list[str]]] = {str(lane): deque() for lane in Lane}
@@ -39,7 +39,7 @@ class Hints:
         return list(otherwise)
 
     def all(self) -> list[tuple[str, str]]:
-        """(lane, run id) of every message that nobody has begun; none of them is here any more."""
+        """Remove every message that nobody has begun, and return its (lane, run id) pairs."""
         found: list[tuple[str, str]] = []
         for lane, waiting in self._waiting.items():
             with suppress(IndexError):

@@ -11,7 +11,7 @@ from workflows.store import Claim, Decided
 
 
 class Stride:
-    """One run, as the thread sees it that goes on with it."""
+    """One run, as seen by the thread that goes on with it."""
 
     def __init__(self, graph: Graph, claim: Claim) -> None:
         self._graph = graph
@@ -21,7 +21,8 @@ class Stride:
         self._last: Happening | None = None
 
     def follow(self, claim: Claim, happening: Happening) -> tuple[Claim, registry.StepSpec] | None:
-        """What to go on with after `claim` came to `happening`: the one step that follows it, if it may be repeated."""
+        """What to go on with after `claim` ended in `happening`: the one step that follows it, if it may be
+        repeated."""
         if self._snapshot is None or not isinstance(happening, StepSucceeded) or claim.item != NO_ITEM:
             return None
         following = self._graph.dependents[claim.step]
@@ -45,8 +46,8 @@ class Stride:
         return taken, spec
 
     def end(self, happening: Happening) -> Decided | None:
-        """What follows from all of it, `happening` being the last. Decided here, the writer need not do it: it is what
-        all threads of a worker wait for."""
+        """What follows from all happenings, of which `happening` is the last. It is decided here to save the writer
+        work, because all threads of a worker wait for the writer."""
         if self._snapshot is None or not isinstance(happening, StepSucceeded):
             return None
         if self._last is not happening:
@@ -56,7 +57,7 @@ class Stride:
 
     def _take(self, snapshot: Snapshot, happening: Happening) -> Deciding:
         if self._deciding is None:
-            # Its clock counts for failures only, and those the store decides on.
+            # The clock matters only for failures, and the store decides on those.
             self._deciding = Deciding(self._graph, snapshot, datetime.now(UTC))
         self._deciding.take(happening)
         self._last = happening
@@ -65,5 +66,5 @@ class Stride:
 
 
 def _repeatable(node: StepNode) -> bool:
-    """Whether it may run once more than is recorded."""
+    """Whether it may run once more than the record shows."""
     return node.work is not None and node.work.idempotent and not node.work.transactional

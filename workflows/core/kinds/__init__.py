@@ -7,9 +7,9 @@ kind is such a file and a call of `register`: here, or in `ready` of a Django ap
 
 # Note [Format levels]
 # During an upgrade processes of two releases work side by side. A worker records the highest level of the kinds that it
-# knows (`level()`); a definition needs the highest level of the kinds that it uses (`Graph.level`). One that a living
-# worker cannot read is not published: that worker would claim steps of its runs and could do nothing with them. A kind
-# that is added, or read differently by a new release, gets the next level.
+# knows (`level()`); a definition needs the highest level of the kinds that it uses (`Graph.level`). A definition that a
+# living worker cannot read is not published: that worker would claim steps of its runs and could do nothing with them.
+# A kind that a new release adds, or reads differently, gets the next level.
 
 from collections.abc import Iterable
 
@@ -24,8 +24,8 @@ _registered: dict[str, type[Kind]] = {}
 
 
 def register(kind: type[Kind]) -> type[Kind]:
-    """Let definitions use a kind of step. Raises ValueError for one whose marker is a key of another kind, or whose
-    keys have another schema there."""
+    """Let definitions use a kind of step. Raises ValueError if its marker is a key of another kind, or if another kind
+    has one of its keys with a different schema."""
     for other in _registered.values():
         if other is kind:
             return kind
@@ -39,7 +39,7 @@ def register(kind: type[Kind]) -> type[Kind]:
 
 
 def unregister(kind: type[Kind]) -> None:
-    """Take a kind back that was registered for a while, as tests do."""
+    """Remove a kind that was registered for a while, as tests do."""
     _registered.pop(kind.name, None)
 
 
@@ -54,13 +54,13 @@ def level() -> int:
 
 
 def default() -> type[Kind]:
-    """What a step is that has the marker of no kind."""
+    """The kind of a step without any kind's marker."""
     return Task
 
 
 def of(keys: Iterable[str]) -> type[Kind] | list[str]:
-    """The kind of a step that has these keys: the one with which all markers among them go, as `foreach` with `uses`.
-    If there is none: the markers."""
+    """The kind of a step that has these keys: the kind that allows all markers among them, as `foreach` allows `uses`.
+    If there is none, the markers."""
     markers = [kind for kind in _registered.values() if kind.marker in keys]
     if not markers:
         return default()

@@ -4,13 +4,13 @@ The store calls it under the run's lock, and then writes many plans, of many run
 randomness: `now` and each failure's `jitter` are handed in, so that a stored history decides the same plan again.
 
 happenings  what can happen to a run and its steps
-plan        what is decided on, and what is decided
+plan        the input of a decision, and its result
 deciding    one decision: the run, the order of its steps, and what all kinds of steps have in common
 attempts    the life of a step, or an item, that workers run
 items       how the items of a step stand
 
-It names no kind of step. What a step does when it begins, when something happens to it, and when the run ends without
-it, is the matter of its kind (`workflows.core.kind`).
+The machine names no kind of step. The kind (`workflows.core.kind`) decides what a step does when it begins, when
+something happens to it, and when the run ends without it.
 """
 
 from workflows.core.machine.attempts import repeatable, rest

@@ -1,13 +1,13 @@
-"""How the items of a step stand, and what each comes to.
+"""The state of a step's items, and their results.
 
 Note [Items]
 A step that has items has a row of its own (item -1), which is RUNNING while its items go on, and a row for each item.
-Deciding needs of the items only how many are in which state, and those that the happenings at hand touch: a checkpoint
-of 50 items of 10,000 reads and writes 50 rows. At most `Kind.places` items are active (READY or RUNNING); as some end,
-as many others are released, and the store chooses which. An item that rests before its next attempt, or whose outcome
-is unknown, takes no place; when it may go on and there is none, it is PENDING again.
+A decision needs only how many items are in each state, and the items that its happenings touch: a checkpoint of 50
+items of 10,000 reads and writes 50 rows. At most `Kind.places` items are active (READY or RUNNING); as some end, as
+many others are released, and the store chooses which. An item that rests before its next attempt, or whose outcome is
+unknown, takes no place; if none is free when it may go on, it is PENDING again.
 When no item is left the step is joined: the store reads the results in the transaction that recorded the last one,
-under the run's lock, and so exactly once.
+under the run's lock, so this happens exactly once.
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class FanView:
         return not (self.pending or self.active or self.resting)
 
     def moved(self, before: StepState, after: StepState, count: int = 1) -> "FanView":
-        """With `count` items gone from one state to another."""
+        """The same, with `count` items moved from one state to another."""
         source, target = _COUNTED_AS[before], _COUNTED_AS[after]
         if source == target:
             return self
@@ -70,7 +70,7 @@ class FanView:
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What an item came to."""
+    """The result of an item."""
 
     item: int
     state: StepState
