@@ -3,8 +3,9 @@
 Note [Draining a web process]
 SIGTERM, in this order:
 1. `/health/ready` answers 503 at once, callers of `Prefer: wait` get their 202, and every answer says
-   `Connection: close`. The listener stays open: the load balancer has not looked yet, and still sends requests.
-2. After `ERIP_DRAIN_SECONDS` (above two of its checks) the listener closes, and so do connections without a request.
+   `Connection: close`. The listener stays open, because the load balancer has not checked yet and still sends requests.
+2. After `ERIP_DRAIN_SECONDS` (longer than two of its checks) the listener closes, and so do connections without a
+   request.
 3. What is in flight has the rest of ERIP_WEB_GRACE_SECONDS to finish.
 gunicorn's own worker closes the listener within a second and waits for idle keep-alive connections until the end.
 """
@@ -33,9 +34,9 @@ wsgi_app = "erip.asgi:application"
 worker_class = "erip.gunicorn.Worker"
 workers = int(os.environ.get("ERIP_WEB_WORKERS", "2"))
 keepalive = 30
-# The master's patience, above that of the workers.
+# How long the master waits, longer than the workers do.
 graceful_timeout = int(GRACE_SECONDS) + 2
-# Loaded once and forked: starting is mostly loading.
+# Load once, then fork: most of starting is loading.
 preload_app = True
 control_socket_disable = True
 
@@ -57,8 +58,8 @@ class _Protocol(GuardedProtocol):
         return draining.begun() or super()._will_close(request, response_requires_close)
 
 
-# Whether HTTP can be parsed in C is looked up on the class that asks, and read from the base: asked of the subclass
-# first, it would never be.
+# gunicorn caches on the asking class whether HTTP can be parsed in C, but reads the answer from the base class: if the
+# subclass asked first, HTTP would never be parsed in C.
 ASGIProtocol._check_h1c_protocol_available()
 # The worker's factory names it by this global.
 gasgi.ASGIProtocol = _Protocol
@@ -73,7 +74,7 @@ class Worker(gasgi.ASGIWorker):
         self._told_at: float | None = None
 
     def init_process(self) -> None:
-        # Each connection is a file: as many as the system lets us have, whatever the shell's own limit is.
+        # Each connection is a file: raise the limit to what the system allows, whatever the shell's own limit is.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
         if soft != resource.RLIM_INFINITY and soft < wanted:

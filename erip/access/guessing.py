@@ -1,10 +1,10 @@
-"""API keys that open nothing, limited by the address that they come from.
+"""Limits how many invalid API keys an address may send.
 
 Nobody guesses a key of 238 bits. But each wrong one costs a query, and a client with a revoked key sends it for ever.
-So each process gives an address a number of wrong keys, and one more every few seconds; what comes beyond that is
-answered with 429 before anything is looked up. Keys that have opened something in this process are let through all the
-same, however long ago that was, and the others as often as wrong ones are: so nobody keeps the owners of good keys out
-who share an address with them.
+So each process allows an address a number of wrong keys, and one more every few seconds; further ones are answered with
+429 before anything is looked up. Keys that have been valid in this process before are always let through, however long
+ago that was; other keys count against the limit of wrong ones. So a client with wrong keys cannot shut out owners of
+good keys who share its address.
 """
 
 import time
@@ -33,12 +33,12 @@ App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 class WrongKeys:
-    """ASGI middleware, behind `TrueClient`. In the event loop alone."""
+    """ASGI middleware, behind `TrueClient`. It runs in the event loop alone."""
 
     def __init__(self, app: App, clock: Callable[[], float] = time.monotonic) -> None:
         self.app = app
         self._clock = clock
-        #: by address: what is left, and as of when. An address that sent no wrong key is not here.
+        #: by address: how many wrong keys are left, and as of when. An address that sent no wrong key is not here.
         self._left: LRUCache[str, tuple[float, float]] = LRUCache(maxsize=REMEMBERED)
         #: digests of the keys that opened something. What `keys` remembers is forgotten within seconds, and the key
         #: would have to be lucky then to be looked up again.
@@ -72,12 +72,12 @@ class WrongKeys:
         digest = keys.digest_of(bearer)
         if refused:
             self._good.pop(digest, None)
-        # An answer may have needed no key, as one that there is nothing at the address.
+        # An answer may have needed no key, such as a 404.
         elif digest not in self._good and keys.remembered(bearer) is not None:
             self._good[digest] = True
 
     def _take(self, group: str) -> float:
-        """Count a wrong key. Seconds until the next one may come, if that is none too many: 0."""
+        """Count a wrong key. Returns the seconds until the next one may come; 0 if there are not too many."""
         now = self._clock()
         left, at = self._left.get(group, (float(BURST), now))
         left = min(float(BURST), left + (now - at) / EVERY)
@@ -97,7 +97,7 @@ class WrongKeys:
 def _bearer(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"authorization":
-            # What is no ASCII is no key, and is not found.
+            # Text that is not ASCII is no key, and is not found.
             return value[7:].strip().decode("latin-1") if value[:7].lower() == b"bearer " else None
     return None
 
@@ -110,7 +110,7 @@ async def _refuse(send: Any, seconds: float) -> None:
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(max(1, ceil(seconds))).encode()),
-        # What there is of a body is not read.
+        # The body, if any, is not read.
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": 429, "headers": headers})

@@ -24,8 +24,8 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 class OneThread:
     """Belongs last in MIDDLEWARE: being synchronous only, it has Django run every middleware before it that
-    can be synchronous in the request's one thread. Without it each hook of each of them is a hop into that
-    thread and back.
+    can be synchronous in the request's one thread. Without it each hook of each middleware is a hop into that thread
+    and back.
     """
 
     sync_capable = True
@@ -39,8 +39,8 @@ class OneThread:
 
 
 class AdminContentPolicy:
-    """Lets the admin's own script library (Alpine.js, which evaluates attributes) work, only there, and gives the pages
-    of the apps what they ask for (`hooks.pages`)."""
+    """Lets the admin's own script library (Alpine.js, which evaluates attributes) work, only there, and allows the
+    pages of the apps what they ask for (`hooks.pages`)."""
 
     sync_capable = True
     async_capable = False
@@ -67,7 +67,8 @@ class AdminContentPolicy:
 
 
 class Logins:
-    """Answers an attempt to sign in that came too soon with 429, and has the browser of a successful one recognised."""
+    """Answers an attempt to sign in that came too soon with 429, and makes the browser of a successful one
+    recognisable."""
 
     sync_capable = True
     async_capable = False
@@ -88,18 +89,18 @@ class Logins:
 
 
 class AdminAddresses:
-    """An address of the admin that cannot be read is the reader's mistake (400), not ours (500): a year 0 in a filter,
-    a number that no column holds, a character that PostgreSQL does not keep. Django finds out about many of these only
-    in the query. What only reads changes nothing, so nothing is lost by answering so; the log says where it happened.
+    """A malformed URL of the admin is the reader's mistake (400), not ours (500): a year 0 in a filter, a number too
+    large for any column, a character that PostgreSQL cannot store. Django notices many of these only in the query. A
+    request that only reads changes nothing, so this answer loses nothing; the log says where it happened.
     """
 
     sync_capable = True
     async_capable = False
 
-    #: what Python, Django and PostgreSQL say of a value that cannot be one
+    #: errors of Python, Django and PostgreSQL about an impossible value
     UNREADABLE = (ValueError, TypeError, OverflowError, DataError, FieldDoesNotExist, FieldError, ValidationError)
 
-    #: of PostgreSQL: no such comparison of these types
+    #: PostgreSQL's error: these types cannot be compared
     UNFIT = frozenset({"42883", "42804"})
 
     def __init__(self, get_response: GetResponse) -> None:

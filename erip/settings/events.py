@@ -4,14 +4,14 @@ from .declared import Declarations
 
 env = Declarations("Events")
 
-# More partitions than consumers there will ever be. Lower or raise it only while no event waits: a key may then belong
-# to another partition, whose events are not in order with those of the former.
+# More partitions than there will ever be consumers. Lower or raise it only while no event waits: a key may then belong
+# to another partition, whose events are not ordered with those of the old one.
 ERIP_EVENT_PARTITIONS = env.whole(
     "ERIP_EVENT_PARTITIONS",
     16,
     "Order is kept within a partition. The same number in every process; change it only while nothing waits.",
 )
-# One request, as it is sent and as it is after decompression.
+# The size of one request, as sent and after decompression.
 ERIP_EVENT_BODY_LIMIT = env.whole(
     "ERIP_EVENT_BODY_LIMIT",
     5 * 1024 * 1024,
@@ -26,7 +26,7 @@ ERIP_EVENT_INGEST_SECONDS = env.number(
     "Seconds for which a request waits for a database that is away, before it is answered with 503.",
 )
 
-# Events are taken as long as all that wait can be served within this bound, at the rate that was measured.
+# Events are accepted as long as all waiting ones can be served within this bound, at the measured rate.
 ERIP_EVENT_BOUND_SECONDS = env.number(
     "ERIP_EVENT_BOUND_SECONDS", 10.0, "Events that could not be served within this many seconds are refused with 429."
 )
@@ -35,9 +35,9 @@ ERIP_EVENT_MIN_RATE = env.number(
 )
 ERIP_EVENT_MAX_BACKLOG = env.whole("ERIP_EVENT_MAX_BACKLOG", 1_000_000, "Events that may wait at the most.")
 
-# Whether general workers consume, and in how many threads each: while PostgreSQL writes one's round, another is read.
-# Events of one partition in one transaction, at most; and how long a thread under load may wait for more of them (1 s
-# at the most).
+# Whether general workers consume, and in how many threads each: while PostgreSQL writes the round of one thread,
+# another thread reads its own. Events of one partition in one transaction, at most; and how long a thread under load
+# may wait for more of them (1 s at the most).
 ERIP_EVENT_CONSUME = env.flag("ERIP_EVENT_CONSUME", True, "Whether general workers consume events.")
 ERIP_EVENT_LOOPS = env.whole("ERIP_EVENT_LOOPS", 2, "Threads in which a worker consumes.")
 ERIP_EVENT_ROUND = env.whole("ERIP_EVENT_ROUND", 200, "Events of one partition in one round.")
@@ -49,7 +49,8 @@ ERIP_EVENT_LEASE_SECONDS = env.number(
 # How often an event's effects are tried before it goes to the dead letters.
 ERIP_EVENT_ATTEMPTS = env.whole("ERIP_EVENT_ATTEMPTS", 4, "Attempts before an event becomes a dead letter.")
 
-# For how long a re-send is recognised by its identity. The log is a record: nothing is dropped unless somebody says so.
+# For how long a repeated event is recognised by its source and id. The log is a record: nothing is dropped unless the
+# operator configures it.
 ERIP_EVENT_DEDUPE_DAYS = env.whole("ERIP_EVENT_DEDUPE_DAYS", 30, "Days for which a repeated event is recognised.")
 ERIP_KEEP_EVENT_MONTHS: int | None = env.whole(
     "ERIP_KEEP_EVENT_MONTHS", None, "Months of the log that are kept; without it, all."
@@ -69,7 +70,7 @@ ERIP_EVENT_KEEP_DELIVERY_DAYS = env.number(
     "ERIP_EVENT_KEEP_DELIVERY_DAYS", 30.0, "Days for which the delivery log is kept."
 )
 
-# Streams (server-sent events) that one process serves at once, and one caller of it; events that wait for a slow one.
+# Streams (server-sent events) that one process serves at once, and to one caller; events that wait for a slow stream.
 ERIP_EVENT_STREAMS = env.whole("ERIP_EVENT_STREAMS", 1_000, "Open event streams of one web process.")
 ERIP_EVENT_STREAMS_PER_CALLER = env.whole("ERIP_EVENT_STREAMS_PER_CALLER", 20, "Open event streams of one caller.")
 ERIP_EVENT_STREAM_BUFFER = env.whole("ERIP_EVENT_STREAM_BUFFER", 1_000, "Events that a slow listener may be behind.")

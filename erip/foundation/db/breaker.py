@@ -1,4 +1,4 @@
-"""A circuit breaker round connecting: while the database is away, requests fail at once in place of piling up.
+"""A circuit breaker for connecting: while the database is away, requests fail at once instead of piling up.
 
 Note [Breaker and failover]
 Three failures to connect within 10 s open the breaker, and a failover of the primary, which takes 0.5 to 3.5 s, brings
@@ -6,12 +6,13 @@ them about in a moment. A breaker that then stayed open for its 5 s would turn a
 of five. Therefore:
 
 - While it is open, one thread tries to connect, ten times a second at first and once a second later (the half-open
-  trial: one at a time, whatever the load). Its success closes the breaker at once, and wakes all who wait.
+  trial: one at a time, whatever the load). Its success closes the breaker at once, and wakes all callers that wait.
 - In the first period (5 s) this may be a failover: callers wait for the trial, as long as their own patience lasts, and
-  go on the moment that it succeeds. They hold no connection and no place in the pool meanwhile.
-- A connect that began before another one succeeded says nothing when it fails: it was caught by what is over.
-- After it this is an outage: callers fail at once with CircuitOpen, which the API answers with 503 and Retry-After. The
-  period doubles up to 60 s; it only bounds what Retry-After says, as the trials go on.
+  go on the moment it succeeds. They hold no connection and no place in the pool meanwhile.
+- If a connect fails that began before another one succeeded, the failure does not count: it belongs to an outage that
+  is over.
+- After the first period this is an outage: callers fail at once with CircuitOpen, which the API answers with 503 and
+  Retry-After. The period doubles up to 60 s; it only bounds what Retry-After says, as the trials go on.
 """
 
 import threading
@@ -27,14 +28,14 @@ from erip.foundation.service import once
 
 log = structlog.get_logger(__name__)
 
-#: failures within so many seconds that open it
+#: the number of failures that opens it, and the seconds within which they must fall
 FAILURES, WITHIN = 3, 10.0
 #: seconds between two trials: in the first period, and later
 TRY_EVERY = (0.1, 1.0)
 
 
 class Breaker:
-    """One for each database and process; any thread."""
+    """One for each database and process. Any thread may call it."""
 
     def __init__(self, name: str, trial: Callable[[], None], *, period: float, longest: float) -> None:
         """trial: connects and closes; raises if that fails. period: seconds, doubled up to `longest`."""
@@ -54,7 +55,7 @@ class Breaker:
         return self._opened_at is not None
 
     def admit(self, patience: float) -> None:
-        """Return if the database may be tried; wait for that where it helps. Raises CircuitOpen.
+        """Return once the database may be tried; wait for that if it helps. Raises CircuitOpen.
 
         patience: seconds that the caller can wait.
         """
@@ -84,7 +85,7 @@ class Breaker:
         log.warning("database_away", database=self._name, error=error)
 
     def succeeded(self) -> None:
-        """Somebody has connected."""
+        """A connect has succeeded."""
         self._succeeded_at = time.monotonic()
         if self._circuit.is_untroubled and self._opened_at is None:
             return

@@ -1,12 +1,12 @@
-"""Statements that nobody answers: a clock for each connection, and one thread that looks at them.
+"""Cuts statements that get no answer: a clock for each connection, and one thread that checks the clocks.
 
 Note [Cut by shutdown]
 A server that is stopped (SIGSTOP), or a path that swallows packets, is invisible to libpq: the kernel at the other end
 goes on acknowledging, so neither keepalive nor tcp_user_timeout notices, and statement_timeout is the frozen server's
 own. psycopg2 offers a wait callback for this, at the price of a Python loop for each statement and of COPY, which it
-forbids. So a thread of its own looks at the clocks and shuts the socket of a statement that is overdue: the thread that
-waits in libpq gets a lost connection at once. Only a statement in flight is cut, under a lock that its end takes too: a
-socket that was closed and given to somebody else meanwhile is never touched.
+forbids. So a separate thread checks the clocks and shuts the socket of an overdue statement: the thread that waits in
+libpq gets a lost connection at once. Only a statement in flight is cut, under a lock that its end takes too, so a
+socket that was closed and reused meanwhile is never touched.
 """
 
 import contextlib
@@ -24,12 +24,13 @@ from erip.foundation.service import Service
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks
+#: seconds between two checks
 EVERY = 0.25
 
 
 class Clock:
-    """When the statement that is under way on a connection began. One thread works on the connection, another looks."""
+    """Records when the current statement of a connection began. One thread works on the connection, another checks the
+    clock."""
 
     __slots__ = ("__weakref__", "_lock", "_real", "ended", "limit", "since")
 
@@ -63,7 +64,7 @@ class Clock:
             self.end()
 
     def cut(self, since: float) -> bool:
-        """Shut the connection if the statement that began at `since` is still under way. Returns whether it was."""
+        """Shut the connection if the statement that began at `since` is still running. Returns whether it was."""
         with self._lock:
             if self.since != since:
                 return False
@@ -76,7 +77,7 @@ class Clock:
 
 
 class Watcher:
-    """Calls what was added, again and again, in a daemon thread that the first of them starts."""
+    """Calls the added functions again and again, in a daemon thread that the first of them starts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -103,13 +104,13 @@ class Watcher:
 
 watcher = Watcher()
 
-#: clocks of connections that stand outside of any pool
+#: clocks of connections outside any pool
 _alone: "WeakSet[Clock]" = WeakSet()
 _alone_lock = threading.Lock()
 
 
 def watched_clock(real: Any) -> Clock:
-    """A clock for a connection of its own: its statements are cut at their limits."""
+    """A clock for a connection outside any pool: its statements are cut at their limits."""
     clock = Clock(real)
     with _alone_lock:
         if not _alone:
@@ -129,7 +130,7 @@ def _look_at_those_alone(now: float) -> None:
 
 
 def _forget() -> None:
-    """In a child process, where no thread but the forking one goes on."""
+    """In a child process, where only the forking thread goes on."""
     global watcher, _alone_lock
     watcher.__init__()  # type: ignore[misc]  # imported by name elsewhere
     _alone_lock = threading.Lock()

@@ -1,13 +1,13 @@
-"""A transaction is run again when that can help: a failover of the primary is a delay then, and not an error.
+"""Runs a transaction again when that can help, so that a failover of the primary is a delay and not an error.
 
 Note [Retry]
 What is run again is the whole outermost transaction, by SQLSTATE (Note [By SQLSTATE] in `failures`), with full jitter,
-within a budget: of the request where there is one, else ERIP_DB_RETRY_SECONDS. A call inside of a transaction is never
-run again by itself: what came before it in that transaction would be missing.
+within a budget: the request's if there is one, else ERIP_DB_RETRY_SECONDS. A call inside a transaction is never run
+again by itself: the earlier part of that transaction would be missing.
 
-A connection that breaks during COMMIT leaves the outcome unknown, so only what may happen twice is run again: what
-changes nothing the second time, or carries an id of its own by which it is found. `Attempt.unknown` tells anyone who
-has to know that an earlier attempt may have been recorded.
+A connection that breaks during COMMIT leaves the outcome unknown, so only work that may happen twice is run again: it
+changes nothing the second time, or carries an id of its own by which it is found. `Attempt.unknown` says that an
+earlier attempt may have been committed.
 """
 
 import contextlib
@@ -33,18 +33,19 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: seconds of the pause before the second attempt, doubled for each further one, and at most; less by chance
+#: seconds of the pause before the second attempt, doubled for each further one, and the longest pause; jitter shortens
+#: them
 PAUSE = (0.05, 1.0)
 
-#: on the monotonic clock: until when what is done now may be tried again
+#: on the monotonic clock: until when the current work may be tried again
 _until: ContextVar[float | None] = ContextVar("erip_db_retry_until", default=None)
-#: says that nobody waits for what is done now any more
+#: set when nobody waits for the current work any more
 _left: ContextVar[threading.Event | None] = ContextVar("erip_db_retry_left", default=None)
 
 
 @dataclass(slots=True)
 class Attempt:
-    """Which attempt this is."""
+    """The current attempt."""
 
     number: int = 0
     #: an earlier one may have been committed
@@ -53,9 +54,9 @@ class Attempt:
 
 @contextlib.contextmanager
 def within(seconds: float, left: threading.Event | None = None) -> Iterator[None]:
-    """All that is run again in here has these seconds, together.
+    """All retries within this block share these seconds.
 
-    left: set when nobody waits for it any more: it is not tried again then, and waits for no database
+    left: set when nobody waits for the work any more: it is then not tried again, and does not wait for a database
     """
     token, token_left = _until.set(time.monotonic() + seconds), _left.set(left)
     try:
@@ -66,7 +67,7 @@ def within(seconds: float, left: threading.Event | None = None) -> Iterator[None
 
 
 def abandoned() -> bool:
-    """Whether nobody waits for what is done now any more."""
+    """Whether nobody waits for the current work any more."""
     left = _left.get()
     return left is not None and left.is_set()
 
@@ -78,9 +79,9 @@ def remaining() -> float:
 
 
 def run(call: Callable[[Attempt], T], *, using: str = DEFAULT_DB_ALIAS) -> T:
-    """What `call` returns, run again while that can help. Raises what it raised last.
+    """The result of `call`, which is run again while that can help. Raises its last error.
 
-    call: one transaction, or several of which each may happen twice. Inside of a transaction it is called once.
+    call: one transaction, or several that may each happen twice. Inside a transaction it is called once.
     """
     attempt = Attempt()
     if connections[using].in_atomic_block:

@@ -30,14 +30,14 @@ T = TypeVar("T")
 #: the replica that the current function reads from
 _reading: ContextVar[str | None] = ContextVar("erip_db_reading", default=None)
 
-# A server that is no replica any more serves what it has written itself.
+# A server that is no longer a replica can serve what it has written itself.
 _HAS_SEEN = """
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END >= %s::pg_lsn
 """
 
 
 class Router:
-    """Django's: reads of the ORM follow `reads_from_replica`, everything else is the primary's."""
+    """Django's router: reads of the ORM follow `reads_from_replica`, everything else goes to the primary."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         return _reading.get() or DEFAULT_DB_ALIAS
@@ -53,16 +53,16 @@ class Router:
 
 
 def reading_alias() -> str:
-    """Whose connection the current function reads on, for SQL that is written by hand."""
+    """The alias of the database that the current function reads from, for SQL that is written by hand."""
     return _reading.get() or DEFAULT_DB_ALIAS
 
 
 def reads_from_replica(function: Callable[P, T]) -> Callable[P, T]:
-    """For a function that only reads, and reads all that it returns before it returns. It may be called again.
+    """For a function that only reads, and has read all of its result before it returns. It may be called again.
 
-    A replica serves it if it has all that the caller has written or seen; else the primary does. Inside of a
-    transaction and outside of any scope it is the primary. While that is away, a replica that is behind serves it, and
-    the scope is marked as stale.
+    A replica serves it if it has all that the caller has written or seen; else the primary does. Inside a transaction,
+    and outside any scope, the primary does. While the primary is away, a replica that is behind serves it, and the
+    scope is marked as stale.
     """
 
     @functools.wraps(function)
@@ -136,7 +136,8 @@ def _reading_from(alias: str) -> Iterator[None]:
         if settings.ERIP_DB_PREPARE:
             yield
         else:
-            # A pooler may give each transaction another connection: what has replayed the token must serve the rest.
+            # A pooler may give each transaction another connection: the one that has replayed the token must serve the
+            # rest.
             with transaction.atomic(using=alias):
                 yield
     finally:

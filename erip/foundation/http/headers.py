@@ -12,10 +12,10 @@ from erip.foundation.http.problems import BadRequest, UnsupportedMedia
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 MAX_KEY = 255
-#: conditions on a representation (RFC 9110, section 13.1). No answer has an ETag, so none of them can be kept; a caller
-#: that sends one relies on it.
+#: conditions on a representation (RFC 9110, section 13.1). No answer has an ETag, so none of them can be checked; a
+#: caller that sends one relies on it.
 CONDITIONS = ("If-Match", "If-None-Match", "If-Unmodified-Since")
-#: media types sent with these are UTF-8 without more ado; US-ASCII is a part of it
+#: a body in these charsets can be read as UTF-8 as it is; US-ASCII is a part of it
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -36,13 +36,14 @@ def idempotency_key(request: Incoming) -> str | None:
 
 
 def refuse_idempotency_key(request: Incoming, why: str) -> None:
-    """For an operation that does not keep keys: a caller that sends one relies on it. Raises BadRequest."""
+    """For an operation that does not store idempotency keys: a caller that sends one relies on it. Raises
+    BadRequest."""
     if IDEMPOTENCY_KEY in request.headers:
         raise BadRequest([Fault(IDEMPOTENCY_KEY, why)])
 
 
 def refuse_conditions(request: Incoming) -> None:
-    """Raises BadRequest where a change is asked for under a condition that cannot be kept."""
+    """Raises BadRequest if a change is requested under a condition that cannot be checked."""
     faults = [
         Fault(name, "is not read here: answers have no ETag, and this change would be made whatever it says")
         for name in CONDITIONS

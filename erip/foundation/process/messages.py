@@ -1,12 +1,12 @@
-"""What a broker brings is looked at before Celery sees it.
+"""Messages from the broker are checked before Celery sees them.
 
 Note [Messages]
 Celery trusts its broker: one message that is no JSON ends every worker that takes it, and one with wrong headers or
-arguments is logged with a traceback and its whole content. Here a message is a hint and nothing more, so nothing has to
-be believed. `read` takes what is needed out of it: the task's name, its id, and the arguments, which are checked by the
-module that defines the task (`expect`). From these it makes a new message, as ERIP would have sent it; whatever else
-there was (callbacks, an ETA, another content type) reaches nobody. What cannot be read is dropped, with a line in the
-log that says why, but not what was in it: the work is found without it.
+arguments is logged with a traceback and its whole content. Here a message is a hint and nothing more, so nothing in it
+has to be trusted. `read` takes out what is needed: the task's name, its id, and the arguments, which are checked by the
+module that defines the task (`expect`). From these it makes a new message, as ERIP would have sent it; everything else
+(callbacks, an ETA, another content type) is dropped. An unreadable message is dropped too, with a line in the log that
+gives the reason but not the content: the work is found without it.
 """
 
 import base64
@@ -20,11 +20,11 @@ import orjson
 
 #: bytes of a message, at most: far above what ERIP sends
 MOST_BYTES = 2 * 1024 * 1024
-#: headers that go on with the message: texts of ERIP's own
+#: headers that stay on the message: texts written by ERIP
 _OWN = re.compile(r"erip_[a-z_]{1,40}")
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
-#: takes a task's keyword arguments and returns those that it is called with. Raises Refused
+#: takes the keyword arguments of a message and returns those for the task. Raises Refused
 Check = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 _expected: dict[str, Check] = {}
@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 def expect(task: str, check: Check) -> None:
-    """Messages for this task are taken. To be called where the task is defined."""
+    """Accept messages for this task. Call it where the task is defined."""
     _expected[task] = check
 
 

@@ -1,4 +1,5 @@
-"""The backend: Django's own, but for where a connection comes from, where it goes, and how long it is waited for."""
+"""The backend: Django's own, except for where a connection comes from, where it goes, and how long a caller waits for
+it."""
 
 from functools import cached_property
 from typing import Any
@@ -17,12 +18,12 @@ from erip.foundation.db.pooled.checkouts import Checkout
 from erip.foundation.db.pooled.cursors import WatchedCursor
 from erip.foundation.db.pooled.pool import Pool, pool_of
 
-#: seconds between PostgreSQL's own limit and the moment at which we do not believe in it any more
+#: seconds after PostgreSQL's own limit at which we stop relying on it
 GRACE = 2.0
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Tells the pool of connections that are of no use any more."""
+    """Reports unusable connections to the pool."""
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type is not None and issubclass(exc_type, psycopg2.Error):
@@ -31,9 +32,9 @@ class _Errors(DatabaseErrorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    #: where its connections come from; Django's own `pool` is psycopg3's
+    #: where its connections come from; Django's own `pool` needs psycopg3
     source: Pool
-    #: what is held now
+    #: the connection held now
     checkout: Checkout | None = None
     #: see `erip.foundation.db.connections`
     kept = False
@@ -41,12 +42,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @cached_property
     def notes_writes(self) -> bool:
-        """Whether its writes are to be known, so that reads of replicas follow them."""
+        """Whether its writes are recorded, so that reads from replicas see them."""
         return self.alias == DEFAULT_DB_ALIAS and bool(settings.ERIP_REPLICAS)
 
     @property
     def patience(self) -> float | None:
-        """Seconds after which an answer is not waited for any longer."""
+        """Seconds after which we stop waiting for an answer."""
         limit: float = settings.ERIP_DB_STATEMENT_TIMEOUT
         return None if self.unhurried or not limit else limit + GRACE
 
@@ -72,12 +73,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         primary = self.alias == DEFAULT_DB_ALIAS
         self.checkout = taken = self.source.checkout(self, patience=retry.remaining() if primary else 0, kept=self.kept)
         if primary and retry.abandoned():
-            # It waited, for a failover or for others, and its caller sends it again: there is enough to do.
+            # This work has waited, for a failover or for other work, and its caller sends it again: the process is busy
+            # enough.
             self.checkout = None
             self.source.give_back(taken)
             raise Abandoned("the caller has left")
         if self.unhurried and settings.ERIP_DB_PREPARE:
-            # For a thread's life; the connection does not go back to the others.
+            # Kept for the thread's life; the connection does not go back to the pool.
             taken.broken = True
             with taken.real.cursor() as cursor:
                 cursor.execute("SET statement_timeout = 0")
@@ -99,7 +101,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return _Errors(self)
 
     def note_error(self, error: BaseException) -> None:
-        """What an error says about the connection that it came through."""
+        """Draws the conclusions from an error for the connection that raised it."""
         taken = self.checkout
         if taken is None:
             return
@@ -109,7 +111,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.source.invalidate(taken.generation, str(error).strip().split("\n")[0] or "the connection broke")
 
     def forget(self) -> None:
-        """In a child process: what is held is the parent's."""
+        """In a child process: the connection belongs to the parent."""
         self.connection = None
         self.checkout = None
         self.in_atomic_block = False

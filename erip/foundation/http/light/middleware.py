@@ -1,9 +1,10 @@
 """What Django's middleware does for a request with an API key, without running it for each.
 
 Note [Middleware of the light path]
-Every middleware of MIDDLEWARE is named in COVERED with the reason why the light path does without it. Headers that a
-middleware adds to each answer are learnt from the middleware itself, so the settings hold. One that is not named here
-turns the light path off: a rule that somebody adds must not be passed by. Add it here once you know that it holds.
+COVERED names every middleware of MIDDLEWARE with the reason why the light path does not need it. Headers that a
+middleware adds to each answer are learnt from the middleware itself, so the settings hold. A middleware that is not
+named here turns the light path off, because the light path must not bypass a new rule. Add it here once you know that
+the light path obeys it.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from django.utils.module_loading import import_string
 
 from erip.foundation.http.light.messages import LightHeaders
 
-#: adds headers to each answer, the same to all over one scheme
+#: adds the same headers to every answer over one scheme
 _HEADERS = "adds headers"
 
 COVERED = {
@@ -42,7 +43,7 @@ COVERED = {
 
 
 def unknown() -> list[str]:
-    """The installed middlewares for which the light path does not stand."""
+    """The installed middlewares that the light path does not cover."""
     return [name for name in settings.MIDDLEWARE if name not in COVERED]
 
 
@@ -62,7 +63,7 @@ def served(headers: LightHeaders, scheme: str) -> bool:
 
 
 def scheme_of(headers: LightHeaders, scope_scheme: str) -> str:
-    """As HttpRequest.scheme, see there."""
+    """Like HttpRequest.scheme."""
     if settings.SECURE_PROXY_SSL_HEADER:
         variable, secure = settings.SECURE_PROXY_SSL_HEADER
         value = headers.get(variable.removeprefix("HTTP_").replace("_", "-"))
