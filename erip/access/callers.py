@@ -1,7 +1,7 @@
-"""Who calls, by the headers alone: asked before anything of a request's body is read.
+"""Finds the caller from the headers alone, before any of the request's body is read.
 
-A key that this process has read lately is known at once, on the event loop; every other one, and a session, is looked
-up in the database, in a thread (`look_up`). What is found here decides only whether the body is read; the view
+A key that this process has read lately is known at once, on the event loop; any other key, or a session, is looked up
+in the database, in a thread (`look_up`). What is found here decides only whether the body is read; the view
 authenticates the request again, and says what is wrong with it.
 """
 
@@ -18,16 +18,16 @@ from . import keys
 from .authentication import CHALLENGE, principal_of_bearer, unknown_key
 from .principals import Principal
 
-#: no cookie of ours comes among more
+#: a request of ours never carries more cookies
 _LONGEST_COOKIES = 8_192
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who is known.
+    """A known caller.
 
-    name: by which what it uses is counted
-    principal: of a key; None for the session of somebody who is signed in to the admin
+    name: what it uses is counted under this name
+    principal: the key's; None for the session of a user who is signed in to the admin
     """
 
     name: str
@@ -36,9 +36,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request brings to show who sends it.
+    """The credentials that a request brings.
 
-    authorization: the header, if it is a bearer's
+    authorization: the header, if it holds a bearer token
     session: the session's key
     """
 
@@ -47,7 +47,7 @@ class Credentials:
 
 
 def credentials_of(headers: Iterable[tuple[bytes, bytes]]) -> Credentials | None:
-    """What ASGI's `headers` bring; None if they bring nothing."""
+    """The credentials in ASGI's `headers`; None if there are none."""
     session = None
     for name, value in headers:
         if name == b"authorization":
@@ -59,7 +59,8 @@ def credentials_of(headers: Iterable[tuple[bytes, bytes]]) -> Credentials | None
 
 
 def known_at_once(credentials: Credentials) -> Caller | None:
-    """The caller, if its key was read lately and is good; None says nothing, and asks nobody."""
+    """The caller, if its key was read lately and is good. None means that it is not known; the database is not
+    asked."""
     if credentials.authorization is None:
         return None
     principal = keys.remembered(_token(credentials.authorization))
@@ -67,7 +68,7 @@ def known_at_once(credentials: Credentials) -> Caller | None:
 
 
 def stranger(headers: Iterable[tuple[bytes, bytes]]) -> APIException:
-    """What a caller who is not known is refused with, as the views do it."""
+    """The error with which an unknown caller is refused, the same as in the views."""
     if any(name == b"authorization" and value[:7].lower() == b"bearer " for name, value in headers):
         return unknown_key()
     error = NotAuthenticated()

@@ -3,8 +3,8 @@
 Nobody guesses a key of 238 bits. But each wrong one costs a query, and a client with a revoked key sends it for ever.
 So each process allows an address a number of wrong keys, and one more every few seconds; further ones are answered with
 429 before anything is looked up. Keys that have been valid in this process before are always let through, however long
-ago that was; other keys count against the limit of wrong ones. So a client with wrong keys cannot shut out owners of
-good keys who share its address.
+ago that was; other keys are let through only as often as wrong ones. So a client with wrong keys cannot shut out owners
+of good keys who share its address.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Who is calling, in the one shape that permissions and the engine's audit fields see."""
+"""The caller, in the one form that permissions and the engine's audit fields use."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ class Principal:
     key_scope: the most that an API key may do; None for a person
     permissions: Django's permissions of a member of staff (`app.codename`)
     superuser: a member of staff who may do everything
-    origins: as whom the caller may send events
+    origins: the sources and types of the events that the caller may send
     """
 
     name: str
@@ -39,7 +39,8 @@ class Principal:
 
     @cached_property
     def scope(self) -> Scope | None:
-        """The most that the caller may do, as a scope. For a member of staff it is what they may hand on in a key."""
+        """The most that the caller may do, as a scope. For a member of staff it is the scope that they may give to a
+        key."""
         if self.key_scope is not None:
             return self.key_scope
         return Scope.ADMIN if self.superuser else scope_of(self.permissions)

@@ -1,7 +1,7 @@
-"""What each operation needs: of an API key a scope, of a member of staff the permissions of Django.
+"""What each operation needs: a scope for an API key, Django's permissions for a member of staff.
 
-Apps state their rules where their operations are (`permissions.requires`); this package knows none of their words. A
-rule is registered when it is stated, so the four scopes can be compared with the permissions of a person.
+Apps state their rules where their operations are (`permissions.requires`); this package knows nothing of their domain.
+A rule is registered when it is stated, so the four scopes can be compared with the permissions of a person.
 """
 
 from collections.abc import Collection

@@ -1,14 +1,14 @@
-"""How failures slow the next attempt down: plain functions, which know no clock and no database.
+"""How failures slow down the next attempt: pure functions, which use no clock and no database.
 
 Note [Slowing logins]
 Three things are limited at once: guesses at one account from one address, guesses from one address at whatever
 accounts, and guesses from one network. Nothing is ever locked: each failure beyond a free number doubles the seconds
-until the next attempt counts, up to a bound, and what was quiet for long enough is forgotten.
+until the next attempt counts, up to a bound, and a counter that was quiet for long enough is forgotten.
 
 A stranger must not be able to keep an owner out. So nothing is slowed by the account alone; guesses at one account from
-everywhere (`ACCOUNT`) only take free attempts away from addresses that are new to it, and even those keep one. And an
-owner who is recognised, by a cookie that a former login left in the browser or by the address of one, is not measured
-by what others did from the same address or network, and waits half a minute at the most.
+everywhere (`ACCOUNT`) only take free attempts away from addresses that are new to it, and even those keep one. An owner
+is recognised by the cookie or the address of an earlier login. A recognised owner is not affected by what others did
+from the same address or network, and waits half a minute at the most.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,11 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How one counter slows down.
+    """How one counter slows attempts down.
 
     free: failures that cost nothing
-    first, most: seconds until the next attempt, after the first failure that costs, and at the most; each doubles them
+    first, most: seconds until the next attempt after the first failure that costs, doubled by each further one; the
+    bound
     forget: seconds without an attempt after which the failures are forgotten
     """
 
@@ -44,11 +45,11 @@ PAIR = Limit(free=5, first=60, most=3_600, forget=86_400)
 PAIR_UNDER_ATTACK = Limit(free=1, first=60, most=3_600, forget=86_400)
 #: one account from an address that it was signed in from, or from a browser that it was signed in with
 RECOGNISED = Limit(free=10, first=1, most=30, forget=3_600)
-#: one address, at whatever accounts; a site of IPv6 (/64) is one
+#: one address, at any accounts; an IPv6 site (/64) counts as one address
 ADDRESS = Limit(free=20, first=2, most=900, forget=21_600)
 #: a network of IPv4 (/24) or IPv6 (/48)
 NETWORK = Limit(free=100, first=1, most=60, forget=3_600)
-#: failures at one account, from addresses that are new to it, from which on it counts as under attack. Slows nothing.
+#: once an account has this many failures from addresses new to it, it counts as under attack. Slows nothing.
 ACCOUNT = Limit(free=50, first=0, most=0, forget=3_600)
 
 
@@ -62,7 +63,7 @@ class Counter:
 
 
 def lasting(counter: Counter, limit: Limit, now: datetime) -> Counter:
-    """The counter as it is now: without what is forgotten."""
+    """The counter as it is now, without forgotten failures."""
     if now - counter.at >= timedelta(seconds=limit.forget):
         return Counter(0, now, now)
     return counter

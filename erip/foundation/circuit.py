@@ -34,7 +34,7 @@ class Circuit:
         return not self._failed_at and self._opened_at is None
 
     def may_try(self) -> bool:
-        """Whether it is worth a look: closed, or the rest is over. Promises nothing; `allows` does."""
+        """Whether it is worth a look: closed, or the rest is over. This is only a hint; `allows` decides."""
         opened = self._opened_at
         return opened is None or (not self._trying and time.monotonic() - opened >= self._rest)
 
@@ -53,7 +53,7 @@ class Circuit:
             return True
 
     def not_tried(self) -> None:
-        """The trial said nothing about what may have failed."""
+        """The trial was not made, so it says nothing about whether the failure is over."""
         with self._lock:
             self._trying = False
 

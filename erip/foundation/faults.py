@@ -1,7 +1,7 @@
 """One thing that is wrong with a document, and where.
 
 Note [Short paths]
-Anyone who sends a document chooses its keys: a key of 4,000 characters, in the path of each of 250,000 faults, is a
+The sender of a document chooses its keys: a key of 4,000 characters, in the path of each of 250,000 faults, is a
 gigabyte. So a key is shortened where it becomes part of a path, a path has a length that it does not exceed, it is made
 only for what is really wrong, and faults are counted while they are collected, not afterwards.
 """
@@ -58,7 +58,8 @@ def bounded(path: str) -> str:
 
 
 def first(faults: Iterable[Any], most: int = MAX_FAULTS) -> list[Fault]:
-    """At most so many of them, and how many more there are if that can be said; what is lazy is not read to its end."""
+    """The first ones up to a limit, and how many more there are if that is known; a lazy sequence is not read to its
+    end."""
     if isinstance(faults, list):
         if len(faults) <= most:
             return faults

@@ -1,4 +1,4 @@
-"""A value held in the process for as long as a token in the database says that it is true.
+"""A value cached in the process for as long as a token in the database is unchanged.
 
 The token is read at most once in `every` seconds, in one small query; the value is loaded anew when the token changed.
 So a change is seen by every process within that time, and an unchanged value costs nothing.
@@ -56,6 +56,6 @@ class Tokened(Generic[Value]):
             return self._value
 
     def forget(self) -> None:
-        """Read anew at the next use: for tests, and for a process that just changed something."""
+        """Read again at the next use: for tests, and for a process that just changed something."""
         with self._lock:
             self._token, self._checked_at = None, float("-inf")

@@ -2,12 +2,12 @@
 PostgreSQL's log (LSN).
 
 Note [Read your writes]
-- A scope is one request or task. What is written in it is noted by the statement itself; from then on the scope reads
-  from the primary.
+- A scope is one request or task. A statement that writes marks the scope; from then on the scope reads from the
+  primary.
 - At its end the primary's insert position is taken as the caller's token: the commit stands before it. The token goes
   to the caller (response header, cookie) and comes back with its next request, or goes on with the tasks of the scope.
 - A replica serves a scope only if the very connection that it reads on has replayed the token. Another connection may
-  lead to another replica behind the same address, and one replica that has caught up says nothing of the others.
+  lead to another replica behind the same address, and one replica that has caught up says nothing about the others.
 - A caller that brings no token may have written anything: it reads from the primary. Where the position could not be
   learnt (the primary went away after the commit), the token is `primary` and says just that.
 """
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 
-#: the token of who must read from the primary
+#: the token of a caller that must read from the primary
 PRIMARY = "primary"
-#: of who has seen nothing yet, and may read from any replica
+#: the token of a caller that has seen nothing yet, and may read from any replica
 NOTHING = "0/0"
 _LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 
@@ -31,7 +31,7 @@ _LSN = re.compile(r"[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 class Scope:
     """One request or task."""
 
-    #: what the caller has seen, as it was brought; None: it did not say
+    #: the token that the caller brought; None: it brought none
     token: str | None = None
     #: something was written in this scope
     wrote: bool = False
@@ -63,7 +63,7 @@ def wrote() -> None:
 
 @contextlib.contextmanager
 def scope(token: str | None = None) -> Iterator[Scope]:
-    """All in here is one caller's, who has seen `token`."""
+    """This block is a scope of one caller, which has seen `token`."""
     made = Scope(token)
     reset = _current.set(made)
     try:

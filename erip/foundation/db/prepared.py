@@ -1,19 +1,19 @@
 """Statements that PostgreSQL parses and plans once for each connection.
 
 Note [Prepared statements]
-The statements through which each run goes are long, and planning one takes longer than doing it: a tenth of a lone
-run's time from request to outcome. psycopg2 prepares nothing by itself, so PREPARE and EXECUTE are sent as SQL. What is
-prepared belongs to the connection and outlives a rollback. Behind a pooler that gives each transaction another
-connection (PgBouncer in transaction mode) it must be off: ERIP_DB_PREPARE=false.
+The statements that each run executes are long, and planning one takes longer than executing it: a tenth of a lone
+run's time from request to outcome. psycopg2 prepares nothing by itself, so PREPARE and EXECUTE are sent as SQL. A
+prepared statement belongs to the connection and outlives a rollback. Behind a pooler that gives each transaction
+another connection (PgBouncer in transaction mode) it must be off: ERIP_DB_PREPARE=false.
 
-To prepare is not enough: as long as plans for the parameters at hand look cheaper, PostgreSQL makes one each time, and
+Preparing is not enough: as long as plans for the current parameters look cheaper, PostgreSQL makes one each time, and
 these do, because it cannot tell how long an array will be (measured: 299 plans for 299 claims, 300 for 300 starts; in
-one run of both, a lone run's median fell by a tenth and PostgreSQL's CPU time by a fifth without them). Therefore it is
-asked to keep to the general plan.
+one run of both, a lone run's median fell by a tenth and PostgreSQL's CPU time by a fifth without them). Therefore
+PostgreSQL is made to use the generic plan.
 
-A plan outlives the size of the tables that it was made for: one made while they were empty reads them from end to end,
-and goes on so while they grow (measured: a fifth of the throughput). Therefore it is made without sequential scans,
-which no statement that is worth preparing wants.
+A plan stays as it is while its tables grow: one made when they were empty reads them from end to end, and goes on doing
+so (measured: a fifth of the throughput). Therefore plans are made without sequential scans, which no statement worth
+preparing needs.
 
 Every parameter needs a type that PostgreSQL can tell from its place, so arrays are handed in as text and cast.
 """

@@ -1,5 +1,4 @@
-"""Headers that every answer has, no matter who made it: a probe, the front door, the light path, Django, or nobody in
-time.
+"""Headers that every answer has, whatever made it: a probe, the front door, the light path, Django, or a timeout.
 
 Django's middlewares set them on what passes through them. What they did not set is added here, at its strictest: a
 browser may not guess the type, frame, run or load anything of an answer that says nothing about it, and answers of the

@@ -7,14 +7,14 @@ class Member(Protocol):
     """Takes part in a crowd."""
 
     def end(self) -> None:
-        """It was displaced, and is no member any more."""
+        """It was displaced, and is no longer a member."""
 
 
 class Crowd:
     """As many members as there is room for, each of a group (an address).
 
-    When it is full, the oldest one of the group that has the most goes: a client that does at once what it came for is
-    never the oldest, those of one address that linger displace each other, and nobody else is hurt by them.
+    When it is full, the oldest one of the group that has the most goes: a client that finishes quickly is never the
+    oldest, and slow clients of one address displace each other and nobody else.
     """
 
     def __init__(self, most: int, most_of_one: int | None = None) -> None:

@@ -4,9 +4,9 @@ Note [Request threads]
 Django gives each request a thread of its own, and asgiref starts another one to join it. `Thread.start` blocks the
 event loop until the new thread has run for the first time: on a busy machine that takes tens of milliseconds for each
 of them. After a failover of the database, when all clients came again at once, a third of py-spy's samples of the event
-loop stood there (2 cores, a load of 15 to 20). So threads are kept and lent, to one request at a time. One comes back
-when all that it was given is done, which may be after its request: a client that leaves does not end what its thread
-does.
+loop stood there (2 cores, a load of 15 to 20). So threads are kept, and each is lent to one request at a time. A thread
+comes back when all its work is done, which may be after its request: a client that leaves does not end the work of its
+thread.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ from django import setup
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 
-#: threads that are kept while nobody needs them
+#: threads that are kept while they are idle
 KEPT = 40
 
 #: last in, first out: the rest get no processor time
@@ -27,7 +27,7 @@ _free: deque[ThreadPoolExecutor] = deque()
 
 
 class _Loan:
-    """A thread that a request has. It comes back once, however often that is asked for."""
+    """A thread lent to a request. It is given back once, however often that is requested."""
 
     def __init__(self) -> None:
         self.thread = _lend()
@@ -36,7 +36,7 @@ class _Loan:
     def end(self) -> None:
         if self._lent:
             self._lent = False
-            # Behind whatever it still does.
+            # Queued behind the work it still has to do.
             self.thread.submit(_release_connections).add_done_callback(lambda _: _take_back(self.thread))
 
 
@@ -44,7 +44,7 @@ _loan: ContextVar[_Loan | None] = ContextVar("erip_request_thread", default=None
 
 
 class Handler(ASGIHandler):
-    """Django's, but for Note [Request threads]."""
+    """Django's handler, changed as Note [Request threads] says."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         loan = _Loan()
@@ -57,7 +57,8 @@ class Handler(ASGIHandler):
 
 
 def give_back() -> None:
-    """The current request goes on for long without its thread: a stream. What it still does in one gets another."""
+    """The current request goes on for long without its thread: a stream. Any further work that it does in a thread gets
+    another one."""
     context = SyncToAsync.thread_sensitive_context.get(None)
     loan = _loan.get()
     if context is not None and loan is not None:

@@ -58,10 +58,11 @@ def resolve(host: str, port: int) -> Sequence[str]:
 
 
 def permitted(host: str, port: int, *, allow_private: bool, resolver: Resolver = resolve) -> str:
-    """The one address to connect to. Resolved here once: anyone who connects uses the address and not the name.
+    """The one address to connect to. The name is resolved only here: the caller connects to the address and not to the
+    name.
 
-    Raises Refused if any of the name's addresses is not to be called: a name with a public and a private address is a
-    trick or a mistake.
+    Raises Refused if any address of the name must not be called: a name with a public and a private address is a trick
+    or a mistake.
     """
     addresses = resolver(host, port)
     if not addresses:

@@ -1,4 +1,4 @@
-"""Heartbeat files: a process that lives touches one, and a probe looks how old it is. Imports nothing of Django's.
+"""Heartbeat files: a live process touches one, and a probe checks how old it is. Imports nothing from Django.
 
     python -m erip.foundation.process.alive general@host      exit status 0: alive; 1: silent for too long, or never
     heard of python -m erip.foundation.process.alive leader
@@ -23,7 +23,7 @@ SILENT_AFTER = 10.0
 
 
 def directory() -> Path:
-    """Where the files stand."""
+    """The directory of the files."""
     state = os.environ.get("ERIP_STATE_DIR") or Path(__file__).resolve().parents[3] / ".erip"
     return Path(os.environ.get("ERIP_ALIVE_DIR") or Path(state) / "alive")
 
@@ -36,7 +36,7 @@ def path_of(name: str) -> Path:
 
 
 def touch(name: str) -> None:
-    """This process lives. Raises OSError if the file cannot be written."""
+    """Report that this process is alive. Raises OSError if the file cannot be written."""
     path = path_of(name)
     try:
         os.utime(path)

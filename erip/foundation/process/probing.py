@@ -1,4 +1,4 @@
-"""A question to a dependency, asked by one thread for everybody: hundreds of probes a second cost one query."""
+"""A question to a dependency, asked by one thread for all callers: hundreds of probes a second cost one query."""
 
 import os
 import threading
@@ -10,14 +10,14 @@ from erip.foundation.service import once
 
 
 class Probe:
-    """What is known of a dependency. Any thread.
+    """What is known about a dependency. Any thread may use it.
 
     Note [Probing]
-    An answer is good for `known_for` seconds; anyone who comes after that starts one question, in a thread, and all who
-    come meanwhile wait for the same one. A dependency that fails keeps the time since which it has: one failed question
-    in the middle of a failover, which is over in a second or three, must not take every process out of the load
-    balancer's rotation at once, so `ok_within` forgives a failure for a while. A dependency that never answered since
-    the process began is forgiven nothing.
+    An answer is good for `known_for` seconds. The first caller after that starts one question, in a thread, and all
+    callers that arrive meanwhile wait for the same one. For a failing dependency the time of its first failure is kept.
+    A failover takes one to three seconds, and one failed question during it must not take every process out of the load
+    balancer's rotation at once, so `ok_within` tolerates a failure for a while. A dependency that has not answered
+    since the process began is not tolerated.
     """
 
     def __init__(self, name: str, ask: Callable[[], None], *, known_for: float, patience: float) -> None:
@@ -30,10 +30,11 @@ class Probe:
         os.register_at_fork(after_in_child=self.forget)
 
     def forget(self) -> None:
-        """Know nothing, in a process that was forked."""
+        """Forget everything, in a forked process."""
         self._lock = threading.Lock()
         self._asking: Future[None] | None = None
-        #: on the monotonic clock: when the question under way began, when the last one ended, since when they fail
+        #: on the monotonic clock: when the current question began, when the last one ended, since when questions have
+        #: failed
         self._asking_since = self._asked_at = 0.0
         self._failing_since: float | None = None
         self._answered = False
@@ -42,7 +43,7 @@ class Probe:
         self.questions = 0
 
     def refresh(self) -> "Future[None] | None":
-        """The question under way, or begun now since too little is known; None if enough is known."""
+        """The current question, started now if there was none; None if the last answer is still good."""
         with self._lock:
             if self._asking is not None:
                 return self._asking
@@ -73,7 +74,7 @@ class Probe:
         asking.set_result(None)
 
     def look(self) -> None:
-        """Wait until enough is known, for `patience` seconds at most."""
+        """Wait until the last answer is recent enough, for `patience` seconds at most."""
         asking = self.refresh()
         if asking is not None:
             try:
@@ -86,7 +87,7 @@ class Probe:
         return self.ok_within(0.0)
 
     def ok_within(self, grace: float) -> bool:
-        """Whether it answers, or did and has failed for no longer than `grace` seconds."""
+        """Whether it answers, or did answer and has failed for no longer than `grace` seconds."""
         with self._lock:
             now = time.monotonic()
             since = self._failing_since
@@ -96,5 +97,5 @@ class Probe:
 
     @property
     def error(self) -> str:
-        """What the last question failed with; empty if it was answered."""
+        """The error of the last question; empty if it was answered."""
         return self._error

@@ -1,8 +1,8 @@
 """What shows that a worker does its work, for the heartbeat file (`liveness`).
 
 Note [What is alive]
-A worker whose process runs and whose consumer hangs takes no messages, and nobody would notice: it goes on beating in
-PostgreSQL. So the file is touched by what the consumer shows:
+A worker whose process runs but whose consumer hangs takes no messages, and nobody would notice, because its heartbeats
+in PostgreSQL go on. So the file is touched only when the consumer shows one of these:
 - it asks the broker for messages (BRPOP goes out, at least every second), or
 - it holds as many messages as it may, and its loop turns, or
 - it tries to reach a broker that is away, and the worker looks into PostgreSQL for work meanwhile.
@@ -20,7 +20,7 @@ LOOKED_WITHIN = 30.0
 
 
 class Pulse:
-    """What a worker's parts showed last. Any thread."""
+    """What a worker's parts showed last. Any thread may use it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

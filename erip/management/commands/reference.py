@@ -1,4 +1,4 @@
-"""manage.py reference errors|notes|metrics: the pages of docs/ that are made from the code."""
+"""manage.py reference errors|notes|metrics: the pages of docs/ that are generated from the code."""
 
 import re
 from collections.abc import Iterator

@@ -1,17 +1,17 @@
-"""Who gets the next connection: anyone who has waited longest.
+"""Who gets the next connection: the thread that has waited longest.
 
 Note [In turn]
-SQLAlchemy's queue wakes a waiter when a connection comes back, but anyone who asks first then takes it, and that is
-mostly the thread that has just returned one: it still runs. Of 50 threads on 20 connections some waited for as long as
-the others worked. So a connection that comes back while somebody waits is handed over to that one, before anybody else
-can ask; the queue behind never has to make anybody wait.
+SQLAlchemy's queue wakes a waiter when a connection comes back, but the first thread to ask takes it, and that is mostly
+the thread that has just returned one, because it is still running. Of 50 threads on 20 connections some waited for as
+long as the others worked. So a connection that comes back while a thread waits is handed to that thread before any
+other can ask; the queue behind never has to make a thread wait.
 
 Note [Growing]
 Opening a connection costs PostgreSQL many times what a short statement does: a process, a login, caches, and the plans
-of the statements that are prepared. After a failover all who waited for it come at once, and where each of them opened
+of the statements that are prepared. After a failover all waiting threads come at once, and where each of them opened
 a connection of its own, the new primary did nothing else for seconds (measured on 2 cores: back after 3.2 s, requests
-of one second and more for another 9 s). So not more places are out than there are open connections and a few that are
-being opened: the others wait for one that comes back, and are served by it in milliseconds.
+of one second and more for another 9 s). So there are only as many places as open connections, plus a few that are being
+opened: the other threads wait for a connection that comes back, and get one within milliseconds.
 """
 
 import threading
@@ -30,7 +30,7 @@ class Turns:
         self._waiting: deque[threading.Lock] = deque()
 
     def take(self, timeout: float) -> bool:
-        """Whether a place was to be had within `timeout` seconds."""
+        """Take a place; returns whether one was free within `timeout` seconds."""
         with self._lock:
             if self._to_be_had and not self._waiting:
                 self._free -= 1
@@ -48,13 +48,13 @@ class Turns:
         return True
 
     def give(self) -> None:
-        """The place is free again."""
+        """Give a place back."""
         with self._lock:
             self._free += 1
             self._wake()
 
     def allow(self, places: int) -> None:
-        """Have no more than so many out from now on: Note [Growing]. Those that are out stay so."""
+        """Allow no more than this many places from now on: Note [Growing]. Places already taken stay taken."""
         with self._lock:
             self._allowed = max(1, min(places, self._places))
             self._wake()
