@@ -28,7 +28,7 @@ def principal_of_bearer(header: bytes) -> Principal | None:
 
 
 def unknown_key() -> AuthenticationFailed:
-    """What a key that opens nothing is answered with."""
+    """The answer to an invalid key."""
     error = AuthenticationFailed("The API key is unknown, expired or revoked.")
     # REST framework's views add it themselves; the light path and the front door answer without them.
     error.auth_header = CHALLENGE  # type: ignore[attr-defined]

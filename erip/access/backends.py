@@ -1,4 +1,4 @@
-"""How the admin learns who signs in: by a password, of which not too many may be tried."""
+"""How the admin authenticates users: by password, with a limit on attempts."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from . import logins
 
-#: where a request keeps what became of its attempt: see `middleware.Logins`
+#: where a request stores the result of its attempt: see `middleware.Logins`
 TOO_SOON, SIGNED_IN = "erip_too_soon", "erip_signed_in"
 
 

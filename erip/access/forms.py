@@ -10,7 +10,8 @@ from .backends import TOO_SOON
 
 
 class LoginForm(AuthenticationForm):
-    """Says so where an attempt came too soon, rather than that the password is wrong: nobody looked at it."""
+    """Says that an attempt came too soon, rather than that the password is wrong, because the password was not
+    checked."""
 
     def get_invalid_login_error(self) -> Any:
         seconds: float | None = getattr(self.request, TOO_SOON, None)

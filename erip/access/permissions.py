@@ -11,16 +11,16 @@ from .rules import NOBODY_ELSE, Rule, register
 from .scopes import Scope
 
 if TYPE_CHECKING:
-    # Which imports this module, as the settings say.
+    # It imports this module, as the settings say.
     from rest_framework.views import APIView
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def requires(scope: Scope, *permissions: str) -> Callable[[Handler], Handler]:
-    """Mark a view's method with what it needs: of an API key the scope, of a member of staff all of the permissions
-    (`app.codename`), those that open its counterpart in the admin. A method that is not marked is open to keys of scope
-    `admin` and to superusers alone.
+    """Mark a view's method with what it needs: the scope of an API key, and all the permissions (`app.codename`) of a
+    member of staff, the same that open its counterpart in the admin. A method that is not marked is open to keys of
+    scope `admin` and to superusers alone.
     """
     rule = register(Rule(scope, permissions))
 

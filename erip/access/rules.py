@@ -29,14 +29,14 @@ class Rule:
         return bool(self.permissions) and all(holds(permissions, one) for one in self.permissions)
 
 
-#: what holds where no rule is stated
+#: the rule that applies where none is stated
 NOBODY_ELSE = Rule(Scope.ADMIN)
 
 _rules: set[Rule] = set()
 
 
 def holds(permissions: Collection[str], needed: str) -> bool:
-    """As the admin sees it: who may change something may also look at it."""
+    """As in the admin: a user who may change something may also look at it."""
     return needed in permissions or (".view_" in needed and needed.replace(".view_", ".change_", 1) in permissions)
 
 
@@ -46,8 +46,8 @@ def register(rule: Rule) -> Rule:
 
 
 def scope_of(permissions: Collection[str]) -> Scope | None:
-    """The largest scope all of whose operations these permissions open; None if there is none. It is what a member of
-    staff may hand on in an API key. `admin` is open to superusers alone.
+    """The largest scope all of whose operations these permissions open; None if there is none. It is the most that a
+    member of staff may give to an API key. `admin` is open to superusers alone.
     """
     # The rules are stated in the views, which a process without the URLs has not imported.
     import_module(settings.ROOT_URLCONF)

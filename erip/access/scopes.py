@@ -1,4 +1,5 @@
-"""The four scopes of an API key. Each includes those before it. Which operation needs which, the apps say (`rules`)."""
+"""The four scopes of an API key. Each includes those before it. The apps say which operation needs which scope
+(`rules`)."""
 
 from django.db.models import TextChoices
 

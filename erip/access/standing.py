@@ -1,4 +1,4 @@
-"""Whether callers that came in a while ago would still be let in: for what lasts longer than a request."""
+"""Whether callers that were admitted a while ago would still be admitted: for work that lasts longer than a request."""
 
 from collections.abc import Collection
 

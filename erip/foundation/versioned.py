@@ -1,4 +1,4 @@
-"""Things that change by versions which never change: publishers take turns, and each gets the next number.
+"""Things with immutable versions: publishers take turns, and each gets the next number.
 
 A versioned thing is two models. The owner has `name` and `latest` (the number of its latest version, 0 at first); its
 versions are `owner.versions`, numbered from 1. All of it happens in the caller's transaction.

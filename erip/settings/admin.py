@@ -3,7 +3,7 @@
 from csp.constants import NONE, SELF
 from django.templatetags.static import static
 
-# Unfold replaces templates of django.contrib.admin, so it stands before it.
+# Unfold replaces templates of django.contrib.admin, so it comes first.
 ADMIN_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -13,11 +13,11 @@ ADMIN_APPS = [
 
 AUTHENTICATION_BACKENDS = [
     "erip.access.backends.SlowedBackend",
-    # It is never asked about a password; it knows the users of sessions that it began.
+    # It never checks a password; it resolves the users of sessions that it started.
     "django.contrib.auth.backends.ModelBackend",
 ]
 
-# Where people are led who come from nowhere, or say that they come from another site.
+# After signing in, users go here if `next` is missing or names another site.
 LOGIN_REDIRECT_URL = "admin:index"
 
 FORMAT_MODULE_PATH = ["erip.access.formats"]

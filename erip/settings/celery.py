@@ -17,8 +17,8 @@ CELERY_RESULT_SERIALIZER = "json"
 
 # Results are in PostgreSQL.
 CELERY_TASK_IGNORE_RESULT = True
-# Celery's own backend, which keeps nothing, is looked for once in a process and not in each thread that publishes: it
-# reads the metadata of every installed package for that (a tenth of a second, in the middle of a failover).
+# Celery's null backend is looked up once per process and not in each publishing thread: the lookup reads the metadata
+# of every installed package (a tenth of a second, in the middle of a failover).
 CELERY_RESULT_BACKEND_THREAD_SAFE = True
 # Early: a lost hint costs a re-dispatch, nothing else.
 CELERY_TASK_ACKS_LATE = False
@@ -33,8 +33,8 @@ CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 # A master without its replica refuses writes (NOREPLICAS), which would otherwise end the worker.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 
-# Anyone who may write to the broker could stop workers or change their pool. Nothing here uses it: a worker's life is seen
-# by its heartbeats (docs/how-to/health.md), and it is ended by signals.
+# A client that may write to the broker could stop workers or change their pool. Nothing here uses it: heartbeats show
+# whether a worker is alive (docs/how-to/health.md), and signals end it.
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 
 # Logs are Django's.

@@ -9,7 +9,7 @@ from pathlib import Path
 import environ
 
 _state = Path(os.environ.get("ERIP_STATE_DIR") or Path(__file__).resolve().parent.parent.parent / ".erip")
-# A process that the stack started has been given what it needs: reading the file would give it the rest too.
+# A process that the stack started already has what it needs: reading the file would give it everything else as well.
 if "ERIP_STACK_ID" not in os.environ and os.access(_state / "env", os.R_OK):
     environ.Env.read_env(str(_state / "env"))
 

@@ -14,13 +14,13 @@ def drop_connection(using: str = DEFAULT_DB_ALIAS) -> None:
     if connection.connection is not None:
         with contextlib.suppress(Exception):
             connection.connection.close()
-    # Anyone who drops it does so because it is broken: what closing says of that is no news, and would end its caller.
+    # It is dropped because it is broken, so an error from closing it is no news, and would only stop the caller.
     with contextlib.suppress(Error):
         connection.close()
 
 
 def release_connections() -> None:
-    """Hold no connection while waiting: the database has fewer of them than there may be callers."""
+    """Hold no connection while waiting: the database has fewer connections than there may be callers."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
@@ -29,8 +29,8 @@ def release_connections() -> None:
 def keep_connection(using: str = DEFAULT_DB_ALIAS, *, unhurried: bool = False) -> None:
     """This thread keeps its connection for as long as it lives, and that is no leak. Call it before the first query.
 
-    unhurried: its statements may take as long as they need, for what would be lost or begun anew without end if it were
-    cut off. A server that hangs is still noticed. Behind a transaction pooler the limits of the role hold.
+    unhurried: its statements may take as long as they need; for work that would be lost, or restarted without end, if
+    it were cut off. A hung server is still noticed. Behind a transaction pooler the limits of the role apply.
     """
     connection: Any = connections[using]
     connection.kept = True
@@ -39,7 +39,7 @@ def keep_connection(using: str = DEFAULT_DB_ALIAS, *, unhurried: bool = False) -
 
 @contextlib.contextmanager
 def unhurried(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
-    """In a transaction of the caller's: its statements may take as long as they need, and wait for locks so long."""
+    """Within the caller's transaction: its statements may run, and wait for locks, as long as they need."""
     connection: Any = connections[using]
     before = getattr(connection, "unhurried", False)
     with connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from django.db.utils import load_backend
 
 from erip.foundation.db.deadlines import watched_clock
 
-#: seconds that the server has to say whether a lock is still held
+#: seconds the server has to answer whether a lock is still held
 ANSWER_WITHIN = 3.0
 
 
@@ -33,7 +33,8 @@ class SessionLock:
         self._held = False
 
     def acquire(self) -> bool:
-        """Whether this process holds it: asked of the server each time, as a lock is worth no more than its session.
+        """Whether this process holds it. The server is asked each time, because a lock lasts only as long as its
+        session.
 
         Raises psycopg2.Error; the lock is lost then.
         """
@@ -53,7 +54,7 @@ class SessionLock:
         return self._held
 
     def release(self) -> None:
-        """Give it up with its connection."""
+        """Release it by closing its connection."""
         raw, self._raw, self._held = self._raw, None, False
         if raw is not None:
             raw.close()

@@ -10,7 +10,7 @@ from erip.foundation import json_values
 
 
 class JsonText(forms.JSONField):
-    """A form's field with JSON in it. Its faults are named, each with its path."""
+    """A form field that holds JSON. It names each fault with its path."""
 
     def to_python(self, value: Any) -> Any:
         if self.disabled or value in self.empty_values or not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What the database layer counts, in a registry of its own: anyone who exposes metrics reads REGISTRY.
+"""The metrics of the database layer, in a registry of their own: code that exposes metrics reads REGISTRY.
 
 Names and labels are a contract (docs/explanation/database.md). `database` is Django's alias.
 """

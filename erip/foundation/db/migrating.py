@@ -1,4 +1,5 @@
-"""Migrations take as long as they take. They do give up on a lock: all who come later would wait behind them."""
+"""Migrations take as long as they take. But they give up on a lock, because all later statements would wait behind
+them."""
 
 from typing import Any
 

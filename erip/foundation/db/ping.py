@@ -1,7 +1,7 @@
 """Whether PostgreSQL answers, asked on a connection of its own and never for longer than a deadline.
 
-Not a pooled connection: a pool that is empty says nothing of the database. And with a deadline over everything, since a
-frozen server keeps its connections open and answers nothing, which no timeout of libpq's ends.
+The connection is not pooled, because an empty pool says nothing about the database. A deadline covers everything,
+because a frozen server keeps its connections open and answers nothing, and no timeout of libpq ends that.
 """
 
 import select
@@ -41,7 +41,7 @@ class Pinger:
 
 
 def _wait(raw: Any, deadline: float) -> None:
-    """Until the connection has done what it was asked for."""
+    """Wait until the connection has finished its operation."""
     while (state := raw.poll()) != POLL_OK:
         left = deadline - time.monotonic()
         if left <= 0:

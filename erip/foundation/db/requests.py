@@ -17,7 +17,7 @@ MARK = "ERIP-Consistency"
 
 @contextmanager
 def serving(token: str | None, left: threading.Event | None = None) -> Iterator[Scope]:
-    """All in here serves one request, whose caller has brought `token` (a checked one, or None).
+    """This block serves one request, whose caller sent `token` (a checked one, or None).
 
     left: is set when the caller has left
     """
@@ -26,7 +26,7 @@ def serving(token: str | None, left: threading.Event | None = None) -> Iterator[
 
 
 def answer_headers(scope: Scope) -> dict[str, str]:
-    """What the answer has to say. Call it inside of `serving`, after all that the request writes is committed."""
+    """The headers for the answer. Call it inside `serving`, after everything the request writes is committed."""
     headers: dict[str, str] = {}
     if settings.ERIP_REPLICAS and scope.wrote:
         headers[HEADER] = consistency.token_after_writing()

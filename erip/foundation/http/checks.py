@@ -44,7 +44,8 @@ def door_settings(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def proxies_are_named(**_: Any) -> list[CheckMessage]:
-    """door.W002: behind a proxy that is not named all clients are one address, and anybody says that it uses TLS."""
+    """door.W002: behind a proxy that is not named, all clients have one address, and any client can claim to use
+    TLS."""
     if settings.ERIP_TRUSTED_PROXIES or not settings.SECURE_PROXY_SSL_HEADER:
         return []
     return [

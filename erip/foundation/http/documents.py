@@ -23,6 +23,6 @@ class Docs(SpectacularSwaggerSplitView):
 
 @cache
 def _document() -> bytes:
-    # Made once: it follows from the code alone, and making it takes a good part of a second.
+    # Built once: it depends on the code alone, and building it takes a good part of a second.
     generator = SchemaGenerator()  # type: ignore[no-untyped-call]
     return orjson.dumps(generator.get_schema(request=None, public=True))  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ def body_limit(path: str) -> int:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that hands out `body` first, which was read already, and lets go of it."""
+    """A `receive` that first hands out `body`, which was already read, and then releases it."""
     left: bytes | None = body
     del body
 

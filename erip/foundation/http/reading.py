@@ -1,4 +1,4 @@
-"""Read a request into plain values; whatever is wrong with it is raised as one problem with every fault."""
+"""Read a request into plain values; all its faults are raised together as one problem."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional
 
 
 def read_query(request: Incoming, serializer: type[StrictSerializer]) -> dict[str, Any]:
-    """The validated query string. Nothing in it may be there twice: readers would take one or the other."""
+    """The validated query string. No parameter may occur twice, because readers would pick different ones."""
     query = request.query_params
     faults = [Fault(name[:_SHOWN], "is there more than once") for name in query if len(query.getlist(name)) > 1]
     checked = serializer(data=query.dict())

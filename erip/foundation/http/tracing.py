@@ -1,5 +1,5 @@
-"""The client's address beside what is logged of its request: what the header says of an untrusted caller is not logged
-as if it were known (Note [Client address] in `addresses`)."""
+"""Logs the client's address with its request: an address that only an untrusted caller's header claims is not logged as
+if it were known (Note [Client address] in `addresses`)."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 Python's own codec (`str.encode("idna")`, which `socket` applies too) is IDNA 2003: it turns `straße.de` into
 `strasse.de`, which may be another owner's host. Here it is `xn--strae-oqa.de` (RFC 5891, with the mapping of Unicode TS
-46, non-transitional), as browsers have it. Whatever calls a host, or compares one, takes it from here.
+46, non-transitional), as browsers have it. All code that calls or compares a host gets the name from here.
 """
 
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ class BadHost(ValueError):
 def ascii_host(host: str) -> str:
     """The name as it is looked up: ASCII, in lower case. Raises BadHost.
 
-    What is ASCII stays as it is (names of machines within a network need not be names of the DNS). An address of IPv6
+    An ASCII name stays as it is (names of machines within a network need not be DNS names). An address of IPv6
     has no brackets.
     """
     if host.isascii():
@@ -35,7 +35,7 @@ def ascii_email(address: str) -> str:
 
 
 def host_fault(name: str, url: str) -> str | None:
-    """What is wrong with the host of a setting, a URL or a bare name, or None: it must be in ASCII already.
+    """What is wrong with the host in a setting (a URL or a bare name), or None. The host must already be ASCII.
 
     The libraries that read such a setting would look its host up by IDNA 2003.
     """

@@ -7,7 +7,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 
 class NoMail(BaseEmailBackend):
-    """Says so at each message: one that was printed or thrown away would count as sent."""
+    """Raises for each message: one that was printed or thrown away would count as sent."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Raises OSError, as a mail server does that cannot be reached."""

@@ -1,4 +1,4 @@
-"""Whether this process has been asked to end and only finishes what it has begun. Said once; never taken back."""
+"""Whether this process has been asked to end and only finishes what it has begun. It is set once and never reset."""
 
 import threading
 from collections.abc import Callable

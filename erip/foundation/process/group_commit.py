@@ -19,18 +19,18 @@ class GroupCommit(Generic[Work]):
     def __init__(
         self, name: str, write: Callable[[list[Work]], None], *, keeps: bool = True, unhurried: bool = False
     ) -> None:
-        """write: gets at least one piece, in the service's thread. It answers for each of them, also when it fails.
+        """write: gets at least one piece, in the service's thread. It settles each of them, also when it fails.
 
         keeps, unhurried: as in `database_service`.
         """
         self._write = write
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        # No rest after a group that failed: the next one is somebody else's.
+        # No rest after a failed group: the next group belongs to other callers.
         self._service = database_service(name, self._turn, keeps=keeps, unhurried=unhurried, back_off=(0.0, 0.0))
         self._service.start()
 
     def put(self, work: Work) -> None:
-        """Have it written with the next group."""
+        """Add it to the next group to be written."""
         self._queue.put(work)
 
     def stop(self, seconds: float) -> None:
@@ -48,7 +48,7 @@ class GroupCommit(Generic[Work]):
                 self._service.stop(0)
 
     def _take(self) -> tuple[list[Work], bool]:
-        """All that is there; waits for the first. The second value: whether nothing comes after it."""
+        """All the pieces that are there; waits for the first. The second value: whether this is the last group."""
         group: list[Work] = []
         work = self._queue.get()
         while work is not None:

@@ -42,7 +42,7 @@ class Heartbeat(bootsteps.StartStopStep):
 
 
 class Turns(bootsteps.StartStopStep):
-    """In the consumer's own loop: says that it turns, when the worker holds all the messages it may."""
+    """Runs in the consumer's own loop: shows that the loop turns while the worker holds all the messages it may."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 

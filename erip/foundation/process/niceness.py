@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def give_way(by: int, *, but: Collection[int]) -> None:
-    """Add `by` to the niceness of this process's threads, but those with these native ids; threads that they start
+    """Add `by` to the niceness of this process's threads, except those with these native ids; threads that they start
     later inherit it. Once given, niceness cannot be taken back without privileges. Elsewhere than on Linux, where
     threads have none of their own, nothing is done."""
     if by <= 0 or not sys.platform.startswith("linux"):

@@ -1,4 +1,4 @@
-"""Cursors that tell the time: each statement has its place on the connection's clock, and slow ones are logged.
+"""Cursors that time statements: each runs on the connection's clock, and slow ones are logged.
 
 Never with its parameters, which may be secret; literals in the text are left out too.
 """
@@ -53,5 +53,5 @@ class WatchedCursor(CursorWrapper):
 def shown(sql: Any) -> str:
     """A statement as it may be logged."""
     if not isinstance(sql, str):
-        return f"<{type(sql).__name__}>"  # composed, with who knows what in it
+        return f"<{type(sql).__name__}>"  # composed, so it may contain anything
     return " ".join(_LITERAL.sub("'…'", sql).split())[:SHOWN]
