@@ -180,8 +180,8 @@ def start_runs(
     `notify`).
     many: the caller sent a list, and its faults are named `inputs[0].…`, not `input.…`.
     Either all runs are admitted to their lanes or none. A key that already has its run is always answered with that
-    run. Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, RequestUnderWay,
-    LaneFull.
+    run.
+    Raises UnknownWorkflow, UnknownVersion, UnknownLane, InvalidInput, IdempotencyMismatch, RequestUnderWay, LaneFull.
     """
     _check_lanes(requests)
     key = store.StartKey(principal, idempotency_key, request_hash or "") if idempotency_key is not None else None
@@ -400,7 +400,6 @@ def new_run(
     """A run with what its start decides, ready to be inserted; its input is known to fit.
 
     budget: is charged for its expressions.
-
     deadline: when the run is given up, in place of the definition's timeout; a deadline that has passed is ignored.
     """
     view = RunView(

@@ -73,7 +73,7 @@ class Batch:
 
 
 def partition_of(event: Mapping[str, Any], count: int) -> int:
-    """The partition, of `count`, that the event belongs to: events of one key stand in one.
+    """The partition, of `count`, that the event belongs to: events of one key go to the same one.
 
     The key is the extension `partitionkey`, else `subject`, else the event's identity. Stored data depends on this
     function: the same key must give the same partition in every process and release.

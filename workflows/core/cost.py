@@ -46,7 +46,7 @@ MAX_VALUE_BYTES, MAX_DECISION_BYTES = 16 * 1024 * 1024, 32 * 1024 * 1024
 MAX_VALUE_DEPTH = MAX_DEPTH_INSIDE - MAX_DEPTH - 2
 #: errors of one decision that suggest near keys, which takes a millisecond
 _HINTS = 20
-#: where a context has its budget
+#: the key of a context's budget
 BUDGET_KEY = "\0budget"
 
 #: characters of a text that is as good as nothing

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from workflows.core.reading import StepReading
 
 SIGNAL_NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
-#: a wait has one of these
+#: a wait has exactly one of these
 _WAYS = ("for", "until", "signal")
 #: these go only with `signal`
 _OF_A_SIGNAL = ("schema", "timeout", "on_timeout")

@@ -75,7 +75,7 @@ class Deciding:
         return self._now
 
     def take(self, happening: Happening) -> None:
-        """This happened next."""
+        """Take in the next happening."""
         # One at a time, so that deciding on several together gives the same result as deciding one by one.
         self._budget.renew()
         if isinstance(happening, StepHappening):
