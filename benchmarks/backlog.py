@@ -10,7 +10,7 @@ from .workloads import Workload
 
 #: seconds between two looks
 LOOK_EVERY = 0.1
-#: the backlog is filled to so many times its size, so that it does not sink below its size while more is on its way
+#: the backlog is filled to this many times its size, so that it does not sink below its size while more is on its way
 FILLED = 1.5
 #: the backlog is filled up again when this share of that is gone
 GONE = 0.1

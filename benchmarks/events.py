@@ -39,8 +39,7 @@ class Kind:
 
     def batch(self, numbers: Sequence[int]) -> bytes:
         """The events of these numbers, as a request's body. Formatted, not serialised: the client's CPU time is taken
-        from the
-        service."""
+        from the service."""
         return ("[" + ",".join(map(self._event, numbers)) + "]").encode()
 
     def starts(self, number: int) -> bool:

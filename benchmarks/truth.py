@@ -114,8 +114,7 @@ class ApiTruth:
 
     async def _estimate(self, ids: Sequence[str]) -> int:
         """How many have not ended, if they end in their order, as they roughly do: a dozen questions, not thousands, so
-        that
-        asking does not slow down what is measured."""
+        that asking does not slow down what is measured."""
         low, high = 0, len(ids) - 1  # ids[high] has not ended
         while low < high:
             middle = (low + high) // 2

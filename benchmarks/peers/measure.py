@@ -69,7 +69,7 @@ def _measure(peer: Entry, plan: Plan, patience: float) -> Figures:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Our environment, without what would lead a peer to servers or configurations other than the pinned ones."""
+    """Our environment, without what would lead a peer to servers or a configuration other than those written down."""
     foreign = ("DJANGO_", "DATABASE_", "ERIP_", "CELERY_", "PREFECT_", "DBOS_", "PROCRASTINATE_", "DRAMATIQ_", "PG")
     kept = {"ERIP_STATE_DIR"}
     return {name: value for name, value in os.environ.items() if name in kept or not name.startswith(foreign)}

@@ -37,8 +37,7 @@ def _sign(moment: Moment) -> str:
 
 
 def chart(timeline: Timeline) -> str:
-    """Above: the share of each second's operations that was answered; green at once, amber with retries, red not at
-    all.
+    """Above: the share of each second's operations that was answered; green at once, amber with retries, red not.
 
     Below: the slowest of them. Bands: faults, while they last.
     """

@@ -124,7 +124,7 @@ def _load(ids: Sequence[str], runs: Sequence[RunRecord], kills: Sequence[Kill], 
 
 
 def _recovery(runs: Sequence[RunRecord], kills: Sequence[Kill]) -> tuple[float, float]:
-    """Seconds, by the database's clock: the longest from a kill to the next end of a run, and of all held runs."""
+    """Seconds, by the database's clock: the longest from a kill until a run ended, and until all held runs had."""
     ends = {run.id: run.finished_at for run in runs if run.finished_at}
     gap = back = 0.0
     for kill in kills:

@@ -167,7 +167,7 @@ async def _measured(
 async def _check(
     session: Session, log: Log, kind: Kind, sent: Sent, logged: Logged, known: set[str]
 ) -> tuple[Correctness, int]:
-    """Every accepted event is in the log once, and one in so many has started its one workflow, which is right."""
+    """Every accepted event is in the log once; each that must start a workflow started one, with a right result."""
     started, twice = await log.runs(but=known)
     await wait_for_ends(session.truth, started, seconds=session.options.patience, left=lambda _: None)
     runs = check(EVENT, started, await settled(session.truth, started)) if started else NOTHING

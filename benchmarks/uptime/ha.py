@@ -84,8 +84,7 @@ class HighlyAvailable:
 
     def _pids(self, role: Role, name: str) -> tuple[int, ...]:
         """The topmost processes of the victim. PostgreSQL is detached from Patroni's process tree; the node's guard is
-        left
-        out unless the whole node is meant."""
+        left out unless the whole node is meant."""
         top = pid_of(self.state, name)
         if not name.startswith("postgres-"):
             return (top,)

@@ -7,10 +7,10 @@ Each measure says by itself how many replicas it wants, and the largest wins:
 - response: the replicas that there are, times the wait of the oldest work over the time when it ages, twice at most;
 - cpu and memory: the replicas that there are, times the share in use over the share aimed at.
 
-Fewer replicas must leave SPARE unused, so that a load that wavers by less than that never moves them to and fro. A
-change also needs a rest since the last one, whichever way that went: `up_cooldown` before more, `down_cooldown` before
-fewer. Critical work that ages is an emergency: it gets another replica in spite of the rest, every EMERGENCY_PAUSE
-seconds, but never more than `most`.
+Fewer replicas must be able to take SPARE more, so that a load that wavers by less never moves them to and fro.
+A change also needs a rest since the last one, whichever way that went: `up_cooldown` before more, `down_cooldown`
+before fewer. Critical work that ages is an emergency: it gets another replica in spite of the rest, every
+EMERGENCY_PAUSE seconds, but never more than `most`.
 """
 
 import math

@@ -10,8 +10,7 @@ from erip.ops.deploy.errors import DeployError
 
 FOLDER = Path(__file__).resolve().parents[3] / "deploy"
 _MISSING = "\N{REPLACEMENT CHARACTER}missing:%s\N{REPLACEMENT CHARACTER}"
-# The four formats put values in quotes or between spaces: no value may hold a character that ends a value in any
-# format.
+# The four formats put values in quotes or between spaces: no value may hold a character that ends one.
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"'\\#{}\N{REPLACEMENT CHARACTER}]")
 _ENGINE = Engine(autoescape=False, string_if_invalid=_MISSING)
 

@@ -1,5 +1,4 @@
-"""The few calls of etcd's v3 API (its JSON gateway) that the guard and the keeper need. No threads; its state is a
-login.
+"""The few calls of etcd's v3 API (JSON gateway) that the guard and the keeper need. No threads, no state but a login.
 
 An endpoint is an address, reached by TLS when there is a `Tls`, or the path of a Unix socket.
 
@@ -194,8 +193,8 @@ class Etcd:
     def _login(self) -> None:
         self._token = None
         login = {"name": self._user, "password": self._password}
-        # A login goes through the cluster's log, and many log in at once after a failover: giving up early makes that
-        # worse.
+        # A login goes through the cluster's log, and many log in at once after a failover: giving up early adds
+        # to that.
         self._token = str(self._send("/v3/auth/authenticate", login, patience=4.0)["token"])
 
     def _send(self, path: str, body: dict[str, Any], *, patience: float = 1.0) -> dict[str, Any]:

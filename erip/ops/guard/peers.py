@@ -99,8 +99,7 @@ class PeerWatch:
 
     def _patience(self, now: float) -> float:
         """How long a look at a suspected leader may take: all the time until the suspicion is ripe. A leader that is
-        only slow
-        answers within that time, but not within several short looks.
+        only slow answers within that time, but not within several short looks.
         """
         if self._voted_at is not None or self._held is None:
             return PROBE_SECONDS_VOTED
@@ -185,8 +184,7 @@ class PeerWatch:
 
     def _let_go(self) -> None:
         """Take the vote back, then let Patroni go on, which restores the receiver. The order matters: a vote must not
-        stand a
-        moment longer than the receiver is cut. A vote that etcd does not let us take back expires with its lease.
+        stand a moment longer than the receiver is cut. A vote that etcd does not let us take back ends with its lease.
         """
         if self._voted_at is not None:
             try:

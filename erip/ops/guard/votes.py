@@ -14,8 +14,7 @@ def ballot(leader: Entry) -> str:
 
 def unanimous(cluster: Cluster, votes: Mapping[str, Entry]) -> list[Entry] | None:
     """The entries that must be unchanged when the leader key is deleted: the list of synchronous standbys, and the vote
-    of
-    each. None when one of them has not voted, or when there is no synchronous standby at all.
+    of each. None when one of them has not voted, or when there is no synchronous standby at all.
 
     With quorum `ANY 1` a commit needs one of the standbys. Each that votes has cut its WAL receiver, so once all have
     voted the old leader can acknowledge nothing more, dead or not.

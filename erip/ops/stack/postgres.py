@@ -50,8 +50,7 @@ class Postgres:
     log: Path
     user: User | None = None
     may_create_databases: bool = False
-    #: False: data that only a power cut would lose is not written out at once. A killed server keeps what it has
-    #: committed.
+    #: False: data that only a power cut would lose is not written out at once. What is committed survives a kill.
     fsync: bool = True
     role: str = "erip"
     database: str = "erip"
@@ -178,8 +177,7 @@ def make_role(
     cursor: "psycopg2.extensions.cursor", name: str, password: str, database: str, may_create_databases: bool
 ) -> None:
     """Make the platform's role and its database. It states the wanted result, whatever is there: the next start
-    completes
-    one that was interrupted.
+    completes one that was interrupted.
     """
     role = sql.Identifier(name)
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])

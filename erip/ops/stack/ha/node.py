@@ -28,8 +28,7 @@ class Node(ABC):
     file: ClassVar[str] = "server.conf"
     stop_signal: ClassVar[int] = signal.SIGTERM
     stop_patience: ClassVar[float] = 10.0
-    #: the server writes its own changes into the file: it is kept from an older start, unless the wanted text has
-    #: changed
+    #: the server writes its own changes into the file: it is kept from an older start, unless the wanted text differs
     rewrites: ClassVar[bool] = False
     #: the signal that makes it read its certificate again; None: it does so by itself, at each new connection
     reload_signal: ClassVar[int | None] = None

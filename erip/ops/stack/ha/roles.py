@@ -57,7 +57,7 @@ class Roles:
         return [f"postgres-{n}" for n in THREE if self._patroni(n).get("replication_state") == "streaming"]
 
     def postgres_members(self) -> list[dict[str, object]]:
-        """Patroni's members with their roles and states, as the first of them reports them."""
+        """Patroni's members with their roles and states, as the first of them to answer reports them."""
         for n in THREE:
             members = self._ask_patroni(n, "cluster").get("members")
             if isinstance(members, list):
