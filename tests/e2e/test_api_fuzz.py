@@ -97,7 +97,7 @@ def site(django_db_setup, django_db_blocker):
         with serving(cutting_streams) as url:
             yield url, headers, known
         listening.forget()
-        call_command("flush", interactive=False, verbosity=0)
+        call_command("flush", interactive=False, verbosity=0, reset_sequences=False)
 
 
 @pytest.fixture(scope="module")
