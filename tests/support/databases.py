@@ -12,6 +12,9 @@ from django.test import override_settings
 from erip.foundation.db.pooled import pool
 from erip.foundation.db.replicas import fleet
 from tests.workers import until
+from workflows.graphs import graph_of
+from workflows.starts import versions
+from workflows.store.outbox import version_number
 
 
 @contextmanager
@@ -28,6 +31,7 @@ def in_place_of_ours(
     described = {alias: _described([url] if isinstance(url, str) else url, limits) for alias, url in urls.items()}
     before = {alias: connections.settings.get(alias) for alias in described}
     ours = {one.alias: one for one in connections.all(initialized_only=True)}
+    _forget_what_ids_stand_for()
     try:
         for alias, each in described.items():
             connections.settings[alias] = each
@@ -40,6 +44,7 @@ def in_place_of_ours(
                 connections.close_all()
                 pool.close_all()
     finally:
+        _forget_what_ids_stand_for()
         for alias, each in before.items():
             _forget_wrapper(alias)
             if each is None:
@@ -48,6 +53,14 @@ def in_place_of_ours(
                 connections.settings[alias] = each
             if alias in ours:
                 connections[alias] = ours[alias]
+
+
+def _forget_what_ids_stand_for() -> None:
+    """The engine keeps what belongs to an id for good, as versions never change. In another database the same id stands
+    for something else."""
+    graph_of.cache.clear()
+    version_number.cache.clear()
+    versions.forget()
 
 
 def reconfigure(root: Any, name: str, value: str) -> None:
