@@ -58,8 +58,12 @@ def nobody_listens() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_load_is_known() -> None:
-    """What an earlier test left waiting is gone, but admission would believe in it for half a second more."""
+def nothing_is_known_of_an_earlier_test() -> None:
+    """A process remembers its settings, and for half a second the load of its lanes. A fixture that changes settings
+    cannot always forget them last: another one may read them once more before they are restored."""
+    for name in ("workflows.conf", "workflows.events.conf"):
+        if (module := sys.modules.get(name)) is not None:
+            module.conf.cache_clear()
     admission = sys.modules.get("workflows.starts.admission")
     if admission is not None:
         admission.forget()
