@@ -1,9 +1,11 @@
 """What the pages share: they are read-only, and show states, times and JSON in the same way."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 import orjson
+from django.contrib import messages
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -15,6 +17,7 @@ from unfold.admin import ModelAdmin
 
 from erip.foundation.db.router import reads_from_replica
 from workflows.core.states import RunState, StepState
+from workflows.errors import WorkflowsError
 
 #: the colour of a state's label
 COLOURS: dict[str, str] = {
@@ -91,3 +94,37 @@ def span(started: datetime | None, finished: datetime | None) -> str:
     if seconds < 120:
         return f"{seconds:.1f}\u00a0s"
     return f"{seconds / 60:.0f}\u00a0min"
+
+
+#: refusals that are shown one by one
+_SHOWN = 5
+
+
+def for_each(
+    request: HttpRequest,
+    chosen: Iterable[Any],
+    do: Callable[[Any], Any],
+    done: Callable[[int], str] | None = None,
+    *,
+    named: bool = False,
+) -> list[Any]:
+    """Do something with each of the chosen rows. Returns the results.
+
+    What an operation refuses is shown as a warning and does not stop the others (the first few one by one, the rest as
+    a number).
+
+    done: the sentence about so many of them; None: nothing is said. named: a warning names the row.
+    """
+    results, refused = [], 0
+    for one in list(chosen):
+        try:
+            results.append(do(one))
+        except WorkflowsError as error:
+            refused += 1
+            if refused <= _SHOWN:
+                messages.warning(request, f"{one}: {error}" if named else str(error))
+    if refused > _SHOWN:
+        messages.warning(request, f"{refused - _SHOWN} more were refused.")
+    if results and done:
+        messages.success(request, done(len(results)))
+    return results

@@ -23,7 +23,7 @@ from workflows import engine, queries
 from workflows.errors import UnknownRun, WorkflowsError
 from workflows.models import WorkflowDefinition, WorkflowRun
 
-from .base import COLOURS, ShowOnly, clock, json_block, moment, principal_of, span
+from .base import COLOURS, ShowOnly, clock, for_each, json_block, moment, principal_of, span
 
 
 class WorkflowFilter(DropdownFilter):
@@ -208,20 +208,24 @@ class RunAdmin(ShowOnly):
 
     @action(description="Cancel selected runs", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
-        _each(
+        principal = principal_of(request)
+        for_each(
             request,
-            runs,
-            lambda run: engine.cancel_run(str(run.pk), principal=principal_of(request)),
-            "cancelled",
+            _ids(runs),
+            lambda run: engine.cancel_run(run, principal=principal),
+            _count("cancelled"),
+            named=True,
         )
 
     @action(description="Run selected runs again", permissions=["operate"])
     def retry_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
-        _each(
+        principal = principal_of(request)
+        for_each(
             request,
-            runs,
-            lambda run: engine.retry_run(str(run.pk), principal=principal_of(request)),
-            "started again",
+            _ids(runs),
+            lambda run: engine.retry_run(run, principal=principal),
+            _count("started again"),
+            named=True,
         )
 
 
@@ -237,18 +241,13 @@ def _then_show(request: HttpRequest, run_id: str, call: Callable[[], str], done:
     return HttpResponse(headers={"HX-Redirect": address})
 
 
-def _each(request: HttpRequest, runs: QuerySet[WorkflowRun], call: Callable[[WorkflowRun], Any], done: str) -> None:
-    count, refused = 0, 0
-    for run in runs:
-        try:
-            call(run)
-            count += 1
-        except WorkflowsError as error:
-            refused += 1
-            if refused <= 5:
-                messages.warning(request, f"{run.pk}: {error.message}")
-    if count:
-        messages.success(request, f"{count} {'run was' if count == 1 else 'runs were'} {done}.")
+def _ids(runs: QuerySet[WorkflowRun]) -> list[str]:
+    return [str(run_id) for run_id in runs.values_list("pk", flat=True)]
+
+
+def _count(done: str) -> Callable[[int], str]:
+    """The sentence about so many runs."""
+    return lambda count: f"{count} {'run was' if count == 1 else 'runs were'} {done}."
 
 
 def _ended(run_id: Any) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -15,8 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from workflows.admin.base import ShowOnly, json_block, principal_of
-from workflows.errors import WorkflowsError
+from workflows.admin.base import ShowOnly, for_each, json_block, principal_of
 from workflows.events import admin_rules, admin_subscriptions, letters  # noqa: F401  (registers its pages)
 from workflows.events.models import Consumer, DeadLetter, LogEntry, Partition, SourceQuota, SourceUsage
 from workflows.events.queries import status
@@ -90,16 +89,13 @@ class DeadLetterAdmin(ShowOnly):
 
     @staticmethod
     def _resolve(request: HttpRequest, chosen: QuerySet[DeadLetter], resolve: Any, done: str) -> None:
-        count = 0
-        for letter_id in chosen.values_list("pk", flat=True):
-            try:
-                resolve(letter_id, by=principal_of(request))
-            except WorkflowsError as error:
-                messages.warning(request, str(error))
-            else:
-                count += 1
-        if count:
-            messages.success(request, f"{count} {done}.")
+        by = principal_of(request)
+        for_each(
+            request,
+            chosen.values_list("pk", flat=True),
+            lambda letter_id: resolve(letter_id, by=by),
+            lambda count: f"{count} {done}.",
+        )
 
 
 class QuotaForm(ModelForm):

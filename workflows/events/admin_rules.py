@@ -1,15 +1,15 @@
 """Event types and stored rules in the admin. They are changed over REST; a rule can be switched off and on here."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from workflows.admin.base import ShowOnly, json_block, moment, principal_of
-from workflows.errors import WorkflowsError
+from workflows.admin.base import ShowOnly, for_each, json_block, moment, principal_of
 from workflows.events import stored
 from workflows.events.models import EventType, EventTypeVersion, Trigger, TriggerVersion
 
@@ -133,7 +133,10 @@ class TriggerAdmin(ShowOnly):
 
     @action(description="Delete", permissions=["store"])
     def remove(self, request: HttpRequest, queryset: QuerySet[Trigger]) -> None:
-        self._each(request, queryset, lambda name: stored.delete(name, author=principal_of(request)), "deleted")
+        author = principal_of(request)
+        for_each(
+            request, _names(queryset), lambda name: stored.delete(name, author=author), _count("deleted"), named=True
+        )
 
     def has_store_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         return bool(request.user.has_perm("events.add_triggerversion"))
@@ -150,22 +153,17 @@ class TriggerAdmin(ShowOnly):
                 author=principal_of(request),
             )
 
-        self._each(request, chosen, put, f"switched {'on' if enabled else 'off'}")
-
-    @staticmethod
-    def _each(request: HttpRequest, chosen: QuerySet[Trigger], do: Any, done: str) -> None:
-        count = 0
-        for name in list(chosen.values_list("name", flat=True)):
-            try:
-                do(name)
-            except WorkflowsError as error:
-                messages.warning(request, f"{name}: {error}")
-            else:
-                count += 1
-        if count:
-            messages.success(request, f"{count} {done}.")
+        for_each(request, _names(chosen), put, _count(f"switched {'on' if enabled else 'off'}"), named=True)
 
     @staticmethod
     def _of(trigger: Trigger) -> TriggerVersion:
         found: TriggerVersion = trigger.versions.get(number=trigger.latest)
         return found
+
+
+def _names(chosen: QuerySet[Trigger]) -> Iterable[str]:
+    return chosen.values_list("name", flat=True)
+
+
+def _count(done: str) -> Callable[[int], str]:
+    return lambda count: f"{count} {done}."

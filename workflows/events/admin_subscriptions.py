@@ -1,6 +1,6 @@
 """Subscriptions and their deliveries in the admin. What it changes goes through `subscriptions`, as in the API."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -17,8 +17,8 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from workflows.admin.base import ShowOnly, clock, json_block, principal_of
-from workflows.errors import InvalidInput, WorkflowsError
+from workflows.admin.base import ShowOnly, clock, for_each, json_block, principal_of
+from workflows.errors import InvalidInput
 from workflows.events import subscriptions
 from workflows.events.models import Delivery, Event, Subscription
 
@@ -87,14 +87,13 @@ class SubscriptionAdmin(ModelAdmin):
 
     @action(description="Send a test", permissions=["change"])
     def send_test(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
-        for each in queryset:
-            _try(request, lambda: subscriptions.send_test(each.pk, principal=principal_of(request)))  # noqa: B023
+        principal = principal_of(request)
+        for_each(request, queryset, lambda one: subscriptions.send_test(one.pk, principal=principal))
         messages.info(request, "What came of it stands under Deliveries.")
 
     @action(description="Exchange the secret", permissions=["change"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> HttpResponse | None:
-        tried = [_try(request, lambda: subscriptions.rotate_secret(each.pk)) for each in queryset]  # noqa: B023
-        made = [one for one in tried if one is not None]
+        made = for_each(request, queryset, lambda one: subscriptions.rotate_secret(one.pk))
         return self._secrets(request, made) if made else None
 
     def _secrets(self, request: HttpRequest, made: list[subscriptions.Made]) -> HttpResponse:
@@ -159,13 +158,4 @@ class DeliveryAdmin(ShowOnly):
 
     @action(description="Deliver again", permissions=["again"])
     def again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        for each in queryset.order_by("id"):
-            _try(request, lambda: subscriptions.redeliver(each.pk))  # noqa: B023
-
-
-def _try(request: HttpRequest, do: Callable[[], Any]) -> Any:
-    try:
-        return do()
-    except WorkflowsError as error:
-        messages.warning(request, str(error))
-        return None
+        for_each(request, queryset.order_by("id"), lambda one: subscriptions.redeliver(one.pk))
