@@ -24,7 +24,8 @@ from erip.health import Health  # noqa: E402
 
 routes = [route for routes in light_routes.all() for route in routes()]
 _light = Light(cast(App, django), routes, principal_of_bearer)
-application = TrueClient(SafeAnswers(Health(WrongKeys(Door(_light, callers)))))
+guessing = WrongKeys(Door(_light, callers))
+application = TrueClient(SafeAnswers(Health(guessing)))
 # Read now, before gunicorn forks, and not while the first client waits, or the first message to the broker.
 import_module("erip.urls")
 _ = celery.backend

@@ -51,7 +51,7 @@ class WrongKeys:
         counted = False
         if self._left:
             group = address_group(client_address(scope))
-            counted = group in self._left and keys.digest_of(bearer) not in self._good
+            counted = self._is_suspect(group) and keys.digest_of(bearer) not in self._good
             if counted and (seconds := self._take(group)) > 0:
                 return await _refuse(send, seconds)
 
@@ -67,6 +67,21 @@ class WrongKeys:
             await send(message)
 
         return await self.app(scope, receive, watching)
+
+    def forget(self) -> None:
+        """Know no address and no key: for tests."""
+        self._left.clear()
+        self._good.clear()
+
+    def _is_suspect(self, group: str) -> bool:
+        """Whether the address sent wrong keys lately. Once all of its chances are back, it is like any other."""
+        found = self._left.get(group)
+        if found is None:
+            return False
+        if found[0] + (self._clock() - found[1]) / EVERY >= BURST:
+            del self._left[group]
+            return False
+        return True
 
     def _learn(self, bearer: str, *, refused: bool) -> None:
         digest = keys.digest_of(bearer)
