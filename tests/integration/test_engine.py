@@ -5,7 +5,7 @@ import uuid
 
 import psycopg2
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,10 +160,10 @@ def test_a_late_result_of_a_former_owner_is_discarded(transactional_db) -> None:
     publish(one_step("sample.echo"))
     run = engine.start_runs("one", [engine.StartRequest({})], principal="t")[0]
     first, second = (store.register_worker(name, "h", 1, ["standard"]) for name in ("first", "second"))
-    with engine.transaction.atomic():
+    with transaction.atomic():
         old = store.claim([run.id], worker_id=first, lanes=["standard"])[0]
     engine.report([Report(run.id, machine.StepLost("only", old.attempt, 5))])
-    with engine.transaction.atomic():
+    with transaction.atomic():
         new = store.claim([run.id], worker_id=second, lanes=["standard"])[0]
     assert new.attempt == old.attempt + 1
     late = engine.report([Report(run.id, machine.StepSucceeded("only", old.attempt, {"value": "old"}))])
@@ -176,7 +176,7 @@ def test_a_lost_step_that_is_not_idempotent_waits_for_a_person(transactional_db)
     publish(one_step("sample.block_once"))
     run = engine.start_runs("one", [engine.StartRequest({})], principal="t")[0]
     worker = store.register_worker("w", "h", 1, ["standard"])
-    with engine.transaction.atomic():
+    with transaction.atomic():
         claim = store.claim([run.id], worker_id=worker, lanes=["standard"])[0]
     engine.report([Report(run.id, machine.StepLost("only", claim.attempt, 5))])
     assert queries.run_detail(run.id)["status"] == "WAITING"
@@ -275,7 +275,7 @@ def test_two_workers_that_race_for_the_same_runs_never_own_the_same_step(transac
     def race(worker: int) -> None:
         barrier.wait()
         try:
-            with engine.transaction.atomic():
+            with transaction.atomic():
                 claimed.extend((c.run_id, c.step) for c in store.claim(runs, worker_id=worker, lanes=["standard"]))
         finally:
             connections.close_all()
@@ -293,10 +293,10 @@ def test_branches_that_end_at_the_same_moment_fire_the_join_once(transactional_d
     worker = store.register_worker("w", "h", 1, ["standard"])
     for _ in range(10):
         run = engine.start_runs("diamond", [engine.StartRequest({})], principal="t")[0].id
-        with engine.transaction.atomic():
+        with transaction.atomic():
             top = store.claim([run], worker_id=worker, lanes=["standard"])[0]
         engine.report([Report(run, machine.StepSucceeded("top", top.attempt, {"value": 1}))])
-        with engine.transaction.atomic():
+        with transaction.atomic():
             branches = store.claim([run], worker_id=worker, lanes=["standard"])
         barrier = threading.Barrier(len(branches))
         became_ready: list[tuple[str, str]] = []

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from tests.definitions import CHAIN, FAN_OUT, one_step, publish
 from tests.workers import until
 from workflows import engine, store
-from workflows.core import blocks, lifecycle, triggers
+from workflows.core import blocks, lifecycle, machine, triggers
 from workflows.core.machine import RunTimedOut, StepFailed
 from workflows.events import active, interest
 from workflows.events.conf import conf
@@ -290,7 +290,7 @@ def test_with_nobody_interested_the_engines_statements_are_as_they_were(settings
             run_id = start("chain", {"times": 1})
             engine.start_runs("chain", [engine.StartRequest({"times": 1})] * 2, principal="key:test")
             (claim,) = store.claim([run_id], worker_id=worker, lanes=["standard"])
-            succeeded = engine.machine.StepSucceeded(claim.step, claim.attempt, {"value": 1})
+            succeeded = machine.StepSucceeded(claim.step, claim.attempt, {"value": 1})
             store.apply([Report(run_id, succeeded)], graph_of=graph_of, reporter=worker, go_on=True)
             engine.cancel_run(run_id, principal="user:ann")
 

@@ -19,6 +19,7 @@ from tests.workers import until
 from workflows import engine, errors, queries, store
 from workflows.core import definition, kinds, machine
 from workflows.core.kinds import Wait
+from workflows.engine import duties
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, RunSignal, StepRun, Worker, WorkflowRun, WorkflowVersion
 from workflows.store import Known, Report, checkpoints
@@ -214,7 +215,7 @@ def test_a_run_that_this_release_cannot_read_holds_nobody_back(monkeypatch: Any)
             raise definition.DefinitionInvalid([Fault("steps.x.teleport", "unknown key")])
         return graph_of(version_id)
 
-    monkeypatch.setattr(engine, "graph_of", graph_of_this_release)
+    monkeypatch.setattr(duties, "graph_of", graph_of_this_release)
     released = engine.release_due(LANES, limit=10)
     assert sorted(run_id for _, run_id in released.hints) == sorted(readable)
     assert row(unreadable).state == "WAITING"

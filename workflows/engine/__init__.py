@@ -1,0 +1,44 @@
+"""What can be done with workflows: one function for each operation, called by API, admin, commands and workers alike.
+
+Each function owns its transaction. Hints to the workers are published after its commit.
+
+Note [Operations through a failover]
+Each transaction is run again when PostgreSQL fails over (Note [Retry] in `erip.foundation.db.retry`). When a
+connection is lost during a commit, nobody knows whether it happened. This is how the next attempt finds out:
+- a start: by the run's id, which is made before the first attempt. A run with this id is this start's run, with or
+  without an Idempotency-Key. If the lost attempt is committed only later, the primary key refuses the second one.
+- a publication: by the content, which is a no-op the second time.
+- a cancellation or resolution: by the event that it recorded, which names the person who asked for it.
+- a signal: by the event that it recorded, which has the signal's id. It is looked up under the run's lock.
+
+definitions  check and publish
+starting     start one run or many
+control      cancel, run again, resolve a step
+signals      send a signal to a run
+duties       what workers and the leader found
+finding      a run by its id
+"""
+
+from workflows.engine.control import cancel_run, resolve_step, retry_run
+from workflows.engine.definitions import Published, publish, validate
+from workflows.engine.duties import Released, release_due, report
+from workflows.engine.signals import Signalled, signal_run
+from workflows.engine.starting import StartedRun, StartRequest, new_run, start_runs
+
+__all__ = [
+    "Published",
+    "Released",
+    "Signalled",
+    "StartRequest",
+    "StartedRun",
+    "cancel_run",
+    "new_run",
+    "publish",
+    "release_due",
+    "report",
+    "resolve_step",
+    "retry_run",
+    "signal_run",
+    "start_runs",
+    "validate",
+]

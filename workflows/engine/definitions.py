@@ -1,0 +1,71 @@
+"""Checking and publishing definitions."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.db import transaction
+
+from erip.foundation.db.retry import retry_transaction
+from erip.foundation.faults import Fault
+from erip.foundation.versioned import add_version, take_turn
+from workflows import registry, store
+from workflows.core import definition
+from workflows.core.graph import Graph
+from workflows.errors import DefinitionInvalid, NameMismatch, NotYetReadable
+from workflows.models import WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    name: str
+    number: int
+    hash: str
+    #: False where the latest version already had this content
+    created: bool
+    version_id: int
+
+
+def validate(source: str | bytes, media: str) -> Graph:
+    """Check a definition without storing it. Raises DefinitionInvalid."""
+    return _check(source, media)[1]
+
+
+def publish(name: str | None, source: str | bytes, media: str, *, author: str) -> Published:
+    """Store a definition as its workflow's next version; the same content again is a no-op.
+
+    name: the name that the definition must have; None accepts any. media: "yaml" or "json".
+    Raises DefinitionInvalid, NameMismatch, NotYetReadable.
+    """
+    document, graph = _check(source, media)
+    if name is not None and graph.name != name:
+        raise NameMismatch(faults=[Fault("name", f'is "{graph.name}", but it is published as "{name}"')])
+    text = source.decode() if isinstance(source, bytes) else source
+    return _publish(document, graph, text, media, author)
+
+
+@retry_transaction
+def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, author: str) -> Published:
+    content_hash = definition.content_hash(document)
+    if graph.level > 1 and (behind := store.workers_below(graph.level)):
+        raise NotYetReadable(behind)
+    with transaction.atomic():
+        workflow, latest = take_turn(WorkflowDefinition, graph.name)
+        if latest and latest.content_hash == content_hash:
+            return Published(graph.name, latest.number, content_hash, False, latest.pk)
+        version = add_version(
+            workflow,
+            content_hash=content_hash,
+            source=text,
+            media=media,
+            document=document,
+            author=author,
+        )
+    return Published(graph.name, version.number, content_hash, True, version.pk)
+
+
+def _check(source: str | bytes, media: str) -> tuple[dict[str, Any], Graph]:
+    try:
+        document = definition.parse(source, cast(Any, media))
+        return document, definition.validate(document, registry.all())
+    except definition.DefinitionInvalid as error:
+        raise DefinitionInvalid(faults=error.faults) from None

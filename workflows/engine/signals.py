@@ -1,0 +1,79 @@
+"""Sending signals to runs. See Note [Signals] in `core/kinds/wait`."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from erip.foundation.db import retry
+from erip.foundation.db.retry import Attempt
+from erip.foundation.faults import Fault
+from workflows import store
+from workflows.core.graph import Graph
+from workflows.core.machine import RunSignalled, Signal
+from workflows.core.states import RunState
+from workflows.engine.finding import run_of
+from workflows.errors import InvalidInput, RunAlreadyEnded, SignalNotWanted
+from workflows.graphs import graph_of
+from workflows.models import RunEvent
+from workflows.starts import dispatch
+from workflows.store import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    #: the step that was given the signal; None: it is kept for the first step that waits for it
+    step: str | None
+
+
+def signal_run(run_id: str, name: str, payload: Any, *, principal: str) -> Signalled:
+    """Send a signal to a run. When this returns it is durable, and given to exactly one step or kept for one.
+
+    payload: any JSON value. Raises UnknownRun, RunAlreadyEnded, InvalidInput (no step of the workflow waits for it, or
+    the payload does not fit), SignalNotWanted.
+    """
+    run = retry.run(lambda _: run_of(run_id))
+    _check_signal(graph_of(run.version_id), name, payload)
+    signal = Signal(str(uuid4()), name, payload, principal)
+    return retry.run(partial(_signal_run, str(run.pk), run.version_id, signal))
+
+
+def _signal_run(run_id: str, version_id: int, signal: Signal, attempt: Attempt) -> Signalled:
+    with transaction.atomic():
+        if attempt.unknown:
+            # The lost attempt holds the lock until it is committed or gone. Without it, both could be given.
+            store.lock_run(run_id)
+            sent = RunEvent.objects.filter(run=UUID(run_id), detail__id=signal.id).order_by("id").first()
+            if sent is not None:
+                return Signalled(sent.step)
+        applied = store.apply([Report(run_id, RunSignalled(signal))], graph_of=graph_of)
+        if not applied.discarded:
+            dispatch.hint_after_commit(applied.hints)
+            return Signalled(_taker(run_id, signal))
+        # No step waits for it now. The run's lock is held, so none can begin to before this is committed.
+        if RunState(run_of(run_id).state).ended:
+            raise RunAlreadyEnded
+        open_steps = graph_of(version_id).waiting_for(signal.name).keys() - store.ended_steps(run_id)
+        if store.signals_kept(run_id, signal.name) >= len(open_steps):
+            raise SignalNotWanted
+        store.keep_signal(run_id, signal)
+        return Signalled(None)
+
+
+def _taker(run_id: str, signal: Signal) -> str | None:
+    taken = RunEvent.objects.filter(run=UUID(run_id), type="step.signalled", detail__id=signal.id)
+    return taken.values_list("step", flat=True).first()
+
+
+def _check_signal(graph: Graph, name: str, payload: Any) -> None:
+    """Raises InvalidInput for a signal that no step of the workflow waits for, or that does not fit each that does."""
+    steps = graph.waiting_for(name)
+    if not steps:
+        known = {node.how.signal for node in graph.steps.values() if node.how.signal}
+        hint = f"it waits for {', '.join(sorted(known))}" if known else "it waits for none"
+        raise InvalidInput(faults=[Fault("name", f'no step of {graph.name} waits for the signal "{name}": {hint}')])
+    faults = [fault for node in steps.values() for fault in node.how.signal_faults(payload)]
+    if faults:
+        raise InvalidInput(faults=list(dict.fromkeys(faults)))
