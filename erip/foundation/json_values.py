@@ -54,6 +54,11 @@ class NotAValue(ValueError):
         self.faults = faults
 
 
+def storable(text: str) -> str:
+    """The text as a value: U+0000 as its symbol, and half a surrogate pair written out (`\\ud800`)."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "backslashreplace").decode()
+
+
 def read(text: bytes | str, *, at: str = "", deepest: int = MAX_DEPTH) -> Any:
     """The value in a text from outside. at: the path of it. Raises NotJson, NotAValue."""
     value, found = look(text, at=at, deepest=deepest)

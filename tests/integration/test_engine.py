@@ -466,3 +466,23 @@ def test_what_a_worker_knows_is_not_believed_once_somebody_else_has_changed_the_
     assert applied.claims == ()
     assert run not in known
     assert queries.run_detail(run)["status"] == "CANCELLED"
+
+
+def test_a_failed_attempt_keeps_its_traceback_and_its_lines_and_the_runs_error_stays_short(run_to_end) -> None:
+    publish(one_step("sample.grumble", "{value: 7}"))
+    run = run_to_end("one")
+
+    trace = RunEvent.objects.get(run=run, type="step.attempt_failed").detail["trace"]
+    assert "in grumble" in trace["traceback"]
+    assert trace["lines"][0].endswith("sample: about to fail value=7")
+    assert "trace" not in str(run.error)
+    assert "trace" not in str(StepRun.objects.get(run=run).error)
+
+
+def test_a_step_that_is_stuck_says_where(run_to_end) -> None:
+    publish(one_step("sample.block", "{seconds: 3}", ", retry: {max_attempts: 1}, timeout: 0.2"))
+    run = run_to_end("one")
+
+    trace = RunEvent.objects.get(run=run, type="step.attempt_failed").detail["trace"]
+    assert run.error["cause"]["code"] == "step_timed_out"
+    assert "threading.Event().wait(data.seconds)" in trace["traceback"]

@@ -5,6 +5,7 @@ import hashlib
 import threading
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ConfigDict
 
 from tests.sample.models import Effect
@@ -98,3 +99,10 @@ def nul(data: Value) -> Seen:
 @step("sample.boom", retry=Retry(max_attempts=1))
 def boom(data: Value) -> Seen:
     raise RuntimeError("boom")
+
+
+@step("sample.grumble", retry=Retry(max_attempts=1))
+def grumble(data: Value) -> Seen:
+    """Logs what it is about, and fails."""
+    structlog.get_logger("sample").warning("about to fail", value=data.value)
+    raise RuntimeError("the service is away")

@@ -15,6 +15,7 @@ from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
 from workflows.store import Claim
+from workflows.worker import traces
 
 log = structlog.get_logger(__name__)
 
@@ -25,23 +26,31 @@ MAX_OUTPUT_BYTES = 1024 * 1024
 _random = random.Random()  # noqa: S311
 
 
-def run_sync(claim: Claim, spec: StepSpec, work: Work) -> Happening:
-    """Run a `def` body in this thread."""
+def run_sync(claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None) -> Happening:
+    """Run a `def` body in this thread. lines: takes what it logs (Note [Traces])."""
+    lines = lines or traces.Lines()
+    taken = traces.current.set(lines)
     try:
         return succeeded(claim, spec.body(*_arguments(claim, spec)))
     except Exception as error:
-        return failed(claim, error)
+        return failed(claim, error, lines)
+    finally:
+        traces.current.reset(taken)
 
 
 async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
     """Run an `async def` body on this event loop, within its timeout."""
+    lines = traces.Lines()
+    taken = traces.current.set(lines)
     try:
         async with asyncio.timeout(work.timeout):
             return succeeded(claim, await spec.body(*_arguments(claim, spec)))
-    except TimeoutError:
-        return timed_out(claim, work)
+    except TimeoutError as error:
+        return timed_out(claim, work, traces.of_error(claim, error, lines))
     except Exception as error:
-        return failed(claim, error)
+        return failed(claim, error, lines)
+    finally:
+        traces.current.reset(taken)
 
 
 def succeeded(claim: Claim, result: Any) -> Happening:
@@ -66,25 +75,39 @@ def _refused(claim: Claim, message: str) -> Happening:
     return StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item)
 
 
-def failed(claim: Claim, error: Exception) -> Happening:
-    """The report of a body that raised. See docs/reference/definitions.md for which errors are tried again."""
+def failed(claim: Claim, error: Exception, lines: traces.Lines | None = None) -> Happening:
+    """The report of a body that raised. See docs/reference/definitions.md for which errors are tried again.
+
+    lines: what the body logged.
+    """
+    # First of all, so that what is logged here is not taken for the body's.
+    trace = traces.of_error(claim, error, lines)
     retryable, retry_after, code, certain = True, None, "step_raised", False
     match error:
         case StepError():
-            retryable, retry_after, code, certain = error.retryable, error.retry_after, error.code, True
+            retryable, retry_after, certain = error.retryable, error.retry_after, True
+            code = json_values.storable(str(error.code))
         case ValidationError():
             retryable, code, certain = False, "invalid_input", True
     if not isinstance(error, StepError | ValidationError):
         log.warning("step_raised", run_id=claim.run_id, step=claim.step, attempt=claim.attempt, exc_info=error)
     fault = {"code": code, "type": type(error).__name__, "message": _message(error)}
     return StepFailed(
-        claim.step, claim.attempt, fault, retryable, jitter(), retry_after, certain=certain, item=claim.item
+        claim.step,
+        claim.attempt,
+        fault,
+        retryable,
+        jitter(),
+        retry_after,
+        certain=certain,
+        item=claim.item,
+        trace=trace,
     )
 
 
-def timed_out(claim: Claim, work: Work) -> Happening:
+def timed_out(claim: Claim, work: Work, trace: traces.Trace | None) -> Happening:
     fault = {"code": "step_timed_out", "message": f"attempt {claim.attempt} took longer than {work.timeout:g} s"}
-    return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item)
+    return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item, trace=trace)
 
 
 def _arguments(claim: Claim, spec: StepSpec) -> list[Any]:
@@ -114,8 +137,11 @@ def _message(error: Exception) -> str:
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             for fault in error.errors(include_url=False, include_input=False, include_context=False)
         )
-        return "; ".join(faults)[:2000]
-    return said(error).replace("\0", "\N{SYMBOL FOR NULL}")[:2000]
+        return json_values.storable("; ".join(faults)[:2000])
+    try:
+        return json_values.storable(said(error)[:2000])
+    except Exception:  # what it says of itself is the body's code
+        return f"a {type(error).__name__} that cannot be shown"
 
 
 def jitter() -> float:

@@ -43,7 +43,7 @@ from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
 from workflows.store import Claim, Report
-from workflows.worker import bodies
+from workflows.worker import bodies, traces
 from workflows.worker.strides import Stride
 from workflows.worker.writer import Writer
 
@@ -69,6 +69,8 @@ class _Running:
     work: Work
     began: float
     batch: "_Batch | None"
+    #: what it logs
+    lines: traces.Lines
 
 
 @dataclass(eq=False)
@@ -104,6 +106,7 @@ class Executor:
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
         self._stopping = threading.Event()
         self._loop = asyncio.new_event_loop()
+        traces.listen()
         once("async-steps", self._loop.run_forever)
         self._watchdog = Service("watchdog", self._watch, every=WATCH_EVERY, delay=True).start()
 
@@ -212,8 +215,9 @@ class Executor:
             self._begin_async(claim, spec, work)
             return
         if work.transactional:
-            self._running[_key(claim)] = _Running(claim, work, time.monotonic(), batch)
-            self._run_transactional(claim, spec, work, batch)
+            lines = traces.Lines()
+            self._running[_key(claim)] = _Running(claim, work, time.monotonic(), batch, lines)
+            self._run_transactional(claim, spec, work, batch, lines)
             return
         self._stride(claim, spec, graph, batch, until)
 
@@ -223,11 +227,11 @@ class Executor:
         reports: list[Report] = []
         while True:
             key, began = _key(claim), time.monotonic()
-            work = _work(graph, claim)
-            self._running[key] = _Running(claim, work, began, batch)
+            work, lines = _work(graph, claim), traces.Lines()
+            self._running[key] = _Running(claim, work, began, batch, lines)
             # Added in one go, or the watchdog could take the first half alone.
             batch.reports.extend(reports)
-            happening = bodies.run_sync(claim, spec, work)
+            happening = bodies.run_sync(claim, spec, work, lines)
             if self._running.pop(key, None) is None:
                 return
             ended = time.monotonic()
@@ -241,13 +245,15 @@ class Executor:
                 Report(claim.run_id, StepTaken(claim.step), time.monotonic()),
             ]
 
-    def _run_transactional(self, claim: Claim, spec: registry.StepSpec, work: Work, batch: _Batch) -> None:
+    def _run_transactional(
+        self, claim: Claim, spec: registry.StepSpec, work: Work, batch: _Batch, lines: traces.Lines
+    ) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
         key = _key(claim)
         owned = False
         try:
             with transaction.atomic():
-                happening = bodies.run_sync(claim, spec, work)
+                happening = bodies.run_sync(claim, spec, work, lines)
                 owned = self._running.pop(key, None) is not None
                 if owned and isinstance(happening, StepSucceeded):
                     # No claimant is given: if this commit's answer were lost, the claims that it made would be lost as
@@ -260,7 +266,7 @@ class Executor:
                     transaction.set_rollback(True)
         except ERRORS as error:
             owned = self._running.pop(key, None) is not None or owned
-            happening, applied = bodies.failed(claim, error), store.Applied()
+            happening, applied = bodies.failed(claim, error, lines), store.Applied()
         if isinstance(happening, StepFailed) and owned:
             # Either it was rolled back, or it was recorded as succeeded and this report is discarded: certain either
             # way.
@@ -316,8 +322,9 @@ class Executor:
                 # The thread cannot be stopped; whatever it returns no longer counts.
                 log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
                 before = _drain(batch.reports) if batch else []
-                timed_out = Report(running.claim.run_id, bodies.timed_out(running.claim, running.work))
-                self._hand_over([*before, timed_out])
+                trace = traces.of_stuck(running.claim, running.lines)
+                timed_out = bodies.timed_out(running.claim, running.work, trace)
+                self._hand_over([*before, Report(running.claim.run_id, timed_out)])
 
     def _spread(self, batch: _Batch) -> None:
         """Give the claims that wait behind a slow body to other threads, and hand over the outcomes so far."""

@@ -104,17 +104,18 @@ def _failed(deciding: "Deciding", work: Work, happening: StepFailed) -> None:
         return
     step, item, error = happening.step, happening.item, happening.error
     view = replace(view, failures=view.failures + 1)
+    told = {"error": error} if happening.trace is None else {"error": error, "trace": happening.trace}
     if not happening.certain and not work.repeatable:
         deciding.set(step, item, replace(view, state=StepState.UNKNOWN), error)
-        _record(deciding, "step.unknown", happening, {"error": error})
+        _record(deciding, "step.unknown", happening, told)
         return
     if not happening.retryable or view.failures >= work.retry.max_attempts:
         deciding.set(step, item, replace(view, state=StepState.FAILED), error)
-        _record(deciding, "step.attempt_failed", happening, {"error": error, "retry_at": None})
+        _record(deciding, "step.attempt_failed", happening, {**told, "retry_at": None})
         return
     due_at = deciding.now + timedelta(seconds=rest(work, view.failures, happening.jitter, happening.retry_after))
     deciding.set(step, item, replace(view, state=StepState.WAITING), error, due_at)
-    _record(deciding, "step.attempt_failed", happening, {"error": error, "retry_at": due_at.isoformat()})
+    _record(deciding, "step.attempt_failed", happening, {**told, "retry_at": due_at.isoformat()})
 
 
 def _lost(deciding: "Deciding", work: Work, happening: StepLost) -> None:

@@ -42,7 +42,10 @@ class StepSucceeded(StepHappening):
 
 @dataclass(frozen=True, slots=True)
 class StepFailed(StepHappening):
-    """An attempt failed. jitter: in [0, 1), drawn by the caller. certain: False where the effect may have happened."""
+    """An attempt failed. jitter: in [0, 1), drawn by the caller. certain: False where the effect may have happened.
+
+    trace: what is recorded with it to explain it, and decides nothing.
+    """
 
     step: str
     attempt: int
@@ -52,6 +55,7 @@ class StepFailed(StepHappening):
     retry_after: float | None = None
     certain: bool = True
     item: int = NO_ITEM
+    trace: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
