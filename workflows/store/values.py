@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from erip.foundation import json_values
+from workflows.core.claim import Claim as Claim
 from workflows.core.graph import Graph
 from workflows.core.machine import Happening, Plan, RunView, Snapshot, StepTaken
 
@@ -28,25 +29,6 @@ class NewRun:
     notify: bool
     plan: Plan
     graph: Graph
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A step that this worker owns until it reports on `attempt`."""
-
-    run_id: str
-    step: str
-    item: int
-    attempt: int
-    input: Any
-    version_id: int
-    workflow: str
-    business_key: str | None
-    lane: str
-    deadline_at: datetime | None
-    run_created_at: datetime
-    #: the run right after this claim, if the claimant knows it
-    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from erip.foundation import json_values
 from erip.foundation.db.failures import said
+from workflows.core.claim import Claim
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
-from workflows.store import Claim
 from workflows.worker import traces
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ def run_sync(claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | Non
     lines = lines or traces.Lines()
     taken = traces.current.set(lines)
     try:
-        return succeeded(claim, spec.body(*_arguments(claim, spec)))
+        return succeeded(claim, spec.body(*arguments(claim, spec)))
     except Exception as error:
         return failed(claim, error, lines)
     finally:
@@ -44,7 +44,7 @@ async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
     taken = traces.current.set(lines)
     try:
         async with asyncio.timeout(work.timeout):
-            return succeeded(claim, await spec.body(*_arguments(claim, spec)))
+            return succeeded(claim, await spec.body(*arguments(claim, spec)))
     except TimeoutError as error:
         return timed_out(claim, work, traces.of_error(claim, error, lines))
     except Exception as error:
@@ -110,11 +110,12 @@ def timed_out(claim: Claim, work: Work, trace: traces.Trace | None) -> Happening
     return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item, trace=trace)
 
 
-def _arguments(claim: Claim, spec: StepSpec) -> list[Any]:
-    arguments: list[Any] = [spec.input_model.model_validate(claim.input)]
+def arguments(claim: Claim, spec: StepSpec) -> list[Any]:
+    """What a body is called with. Raises ValidationError for an input that does not fit its model."""
+    given: list[Any] = [spec.input_model.model_validate(claim.input)]
     if spec.takes_context:
         item = None if claim.item == NO_ITEM else claim.item
-        arguments.append(
+        given.append(
             StepContext(
                 run_id=claim.run_id,
                 step=claim.step,
@@ -128,7 +129,7 @@ def _arguments(claim: Claim, spec: StepSpec) -> list[Any]:
                 run_created_at=claim.run_created_at,
             )
         )
-    return arguments
+    return given
 
 
 def _message(error: Exception) -> str:

@@ -23,8 +23,8 @@ import structlog
 from cachetools import LRUCache
 
 from erip.foundation.json_values import storable
+from workflows.core.claim import Claim
 from workflows.core.machine import NO_ITEM
-from workflows.store import Claim
 
 MAX_TRACEBACK: Final = 8_000
 #: innermost frames of each exception in it

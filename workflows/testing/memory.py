@@ -1,0 +1,413 @@
+"""`run_workflow`: one run, decided by `core/machine`, with a store, workers and a clock that are only objects.
+
+The clock stands still while anything can happen, and then jumps to the next moment at which something does: the end of
+an attempt, of a rest or of a wait, a signal, the deadline. So a wait of 72 hours takes no time, and the same test gives
+the same history each time.
+
+What is as in production: the check of the definition and of the input, every decision, the input and output models, the
+limits of outputs. What is not: there is always a free worker, nothing is lost unless a stub says so, and the rests
+between attempts have no jitter.
+"""
+
+import heapq
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from erip.foundation.faults import Fault
+from workflows import registry
+from workflows.core import definition as definitions
+from workflows.core import machine
+from workflows.core.claim import Claim
+from workflows.core.durations import parse_duration
+from workflows.core.graph import Graph, StepNode, Work
+from workflows.core.machine import (
+    NO_ITEM,
+    Event,
+    Happening,
+    ItemsEnded,
+    Plan,
+    RunChange,
+    RunStarted,
+    RunTimedOut,
+    RunView,
+    Signal,
+    Snapshot,
+    StepChange,
+    StepDue,
+    StepFailed,
+    StepKey,
+    StepLost,
+    StepSignalled,
+    StepView,
+)
+from workflows.core.machine.items import MAX_OUTPUT_BYTES, FanView, ItemResult
+from workflows.core.states import RunState, StepState
+from workflows.errors import DefinitionInvalid, InvalidInput
+from workflows.testing.moments import Moment
+from workflows.testing.one_step import MOMENT, RUN_ID, finished
+from workflows.testing.results import Entry, Result, StepResult
+from workflows.testing.steps_of import know
+from workflows.testing.stubs import Escape, Stubs
+from workflows.worker import bodies
+
+#: lost attempts after which a step fails, as ERIP_MAX_LOST_ATTEMPTS has it by default
+MAX_LOST = 5
+#: as an exact rest: `rest` halves the delay and adds jitter times the other half
+_NO_JITTER = 1.0
+_TOLD_AS = {"run.cancelled": "run.cancel_requested", "run.timed_out": "run.deadline_missed"}
+
+
+def run_workflow(
+    definition: str | bytes | Path | Mapping[str, Any],
+    input: Mapping[str, Any] | None = None,
+    stubs: Mapping[str, Any] | None = None,
+    *,
+    during: Sequence[Moment] = (),
+    business_key: str | None = None,
+    lane: str | None = None,
+    deadline: str | float | datetime | None = None,
+    starts_at: datetime = MOMENT,
+) -> Result:
+    """Run a definition until nothing more can happen to the run, and return what became of it.
+
+    definition: its text (YAML or JSON), the path of a file, or the document. stubs: what stands in for a step, by the
+    step's id or by the name of the registered step: a value (a dict, or the step's output model), a function of the
+    input, of (input, context) or of nothing, an exception, or `in_turn`, `takes` and `lost`. A step without a stub runs
+    its body.
+    during: what happens from outside: `signal`, `cancel`, `resolve`. deadline: in place of the definition's `timeout`:
+    a duration after the start, or a moment.
+    Raises DefinitionInvalid, InvalidInput (the input, or a signal, is not what the workflow asks for), StubUnfit, and
+    what a stub asserts.
+    """
+    graph, specs = _read(definition)
+    given = {} if input is None else dict(input)
+    faults = graph.input_faults(given) + _signal_faults(graph, during)
+    if faults:
+        raise InvalidInput(faults=faults)
+    if isinstance(deadline, str | int | float):
+        deadline = starts_at + timedelta(seconds=parse_duration(deadline))
+    if deadline is None and graph.timeout is not None:
+        deadline = starts_at + timedelta(seconds=graph.timeout)
+    view = RunView(RUN_ID, graph.name, business_key, lane or graph.lane, RunState.PENDING, given, starts_at)
+    return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).run(during)
+
+
+def _read(source: str | bytes | Path | Mapping[str, Any]) -> tuple[Graph, Mapping[str, registry.StepSpec]]:
+    media: Literal["yaml", "json"] = "yaml"
+    if isinstance(source, Path):
+        media = "json" if source.suffix == ".json" else "yaml"
+        source = source.read_bytes()
+    elif isinstance(source, Mapping):
+        media, source = "json", orjson.dumps(dict(source))
+    try:
+        document = definitions.parse(source, media)
+        steps = document.get("steps")
+        uses = (
+            [step.get("uses") for step in steps.values() if isinstance(step, dict)] if isinstance(steps, dict) else ()
+        )
+        know(name for name in uses if isinstance(name, str))
+        specs = registry.all()
+        return definitions.validate(document, specs), specs
+    except definitions.DefinitionInvalid as error:
+        raise DefinitionInvalid(faults=error.faults) from None
+
+
+def _signal_faults(graph: Graph, during: Sequence[Moment]) -> list[Fault]:
+    """Signals that the API would refuse, whenever they came."""
+    faults: list[Fault] = []
+    for signal in [moment.signal for moment in during if moment.signal]:
+        steps = graph.waiting_for(signal.name)
+        if not steps:
+            known = ", ".join(sorted({node.how.signal for node in graph.steps.values() if node.how.signal})) or "none"
+            faults.append(Fault(f"signal {signal.name}", f"no step waits for it; {graph.name} waits for {known}"))
+        for node in steps.values():
+            faults.extend(
+                Fault(f"signal {signal.name}: {fault.path}", fault.message)
+                for fault in node.how.signal_faults(signal.payload)
+            )
+    return list(dict.fromkeys(faults))
+
+
+class _Memory:
+    """The rows of one run, and what is still to happen to it."""
+
+    def __init__(self, graph: Graph, run: RunView, stubs: Stubs, deadline: datetime | None) -> None:
+        self.graph = graph
+        self.run_view = run
+        self.stubs = stubs
+        self.deadline = deadline
+        self.start = self.now = run.created_at
+        #: rows of steps, and rows of items
+        self.steps: dict[StepKey, StepView] = {}
+        self.items: dict[str, dict[int, StepView]] = defaultdict(dict)
+        #: heaps of items that wait for a place; some may have got one meanwhile
+        self.pending: dict[str, list[int]] = defaultdict(list)
+        self.inputs: dict[StepKey, Any] = {}
+        self.errors: dict[StepKey, Mapping[str, Any] | None] = {}
+        self.dues: dict[StepKey, datetime] = {}
+        self.outcome = RunChange(run.state)
+        #: whether a worker took a step of it
+        self.began = False
+        self.ended_at: datetime | None = None
+        self.kept: list[Signal] = []
+        self.history: list[Entry] = []
+        self.refused: list[tuple[str, str]] = []
+        self._todo: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._count = itertools.count()
+
+    def run(self, during: Sequence[Moment]) -> Result:
+        """Let everything happen, in the order of its time."""
+        self._tell("run.accepted")
+        if self.deadline is not None:
+            self._at(self.deadline, lambda: self._report(RunTimedOut()))
+        self._apply([RunStarted()])
+        for moment in during:
+            self._at(moment.at(self.start), lambda moment=moment: self._from_outside(moment))  # type: ignore[misc]
+        while self._todo:
+            at, _, happen = heapq.heappop(self._todo)
+            self.now = max(self.now, at)
+            happen()
+        return self._result()
+
+    def _at(self, moment: datetime, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._todo, (moment, next(self._count), happen))
+
+    # --- the store ---
+
+    def _apply(self, happenings: Sequence[Happening]) -> bool:
+        """Decide and write, with all that follows at once. Returns whether every happening counted."""
+        touched = {
+            (one.step, one.item): self.items[one.step][one.item]  # type: ignore[union-attr]  # it has an item
+            for one in happenings
+            if getattr(one, "item", NO_ITEM) != NO_ITEM and one.item in self.items[one.step]  # type: ignore[union-attr]
+        }
+        plan = machine.decide(self.graph, Snapshot(self.run_view, {**self.steps, **touched}), happenings, self.now)
+        self._write(plan)
+        for step in plan.joins:
+            if not self.run_view.state.ended:
+                self._apply([ItemsEnded(step, self._results(step))])
+        for step, name in plan.asks:
+            signal = next((one for one in self.kept if one.name == name), None)
+            if signal is not None and self.steps[step, NO_ITEM].state is StepState.WAITING:
+                self.kept.remove(signal)
+                self._apply([StepSignalled(step, signal)])
+        return not plan.discarded
+
+    def _write(self, plan: Plan) -> None:
+        named: dict[str, set[int]] = defaultdict(set)
+        for event in plan.events:
+            self._tell_event(event)
+        for change in plan.steps:
+            if change.item != NO_ITEM:
+                named[change.step].add(change.item)
+            self._write_step(change, plan.fans.get(change.step) if change.item == NO_ITEM else None)
+        for step, fan in plan.fans.items():
+            self.steps[step, NO_ITEM] = replace(self.steps[step, NO_ITEM], fan=fan)
+        for step, count in plan.releases:
+            for item in self._first_pending(step, count, but=named[step]):
+                self.items[step][item] = replace(self.items[step][item], state=StepState.READY)
+                self._ready((step, item))
+        for step in plan.cancels:
+            self._cancel_items(self.graph.steps[step])
+        if plan.run is not None:
+            self.outcome = plan.run
+            self.run_view = replace(self.run_view, state=plan.run.state)
+            if plan.run.state.ended:
+                self.ended_at = self.now
+                detail = {"error": plan.run.error} if plan.run.error else {}
+                self._tell(f"run.{plan.run.state.lower()}", detail=detail)
+
+    def _write_step(self, change: StepChange, fan: FanView | None) -> None:
+        key = (change.step, change.item)
+        known = change.item in self.items[change.step] if change.item != NO_ITEM else key in self.steps
+        if not known:
+            self.inputs[key] = change.input
+        self.errors[key] = change.error
+        view = StepView(change.state, change.attempt, change.failures, change.lost, change.output, fan)
+        if change.item == NO_ITEM:
+            self.steps[key] = view
+        else:
+            self.items[change.step][change.item] = view
+            if change.state is StepState.PENDING:
+                heapq.heappush(self.pending[change.step], change.item)
+        if change.state is StepState.READY:
+            self._ready(key)
+        elif change.state is StepState.WAITING:
+            if not known:
+                self._tell("step.started", key)
+            if change.due_at is not None:
+                self.dues[key] = change.due_at
+                self._at(change.due_at, lambda: self._due(key, change.due_at))
+        elif change.state is StepState.RUNNING and change.items is not None:
+            self._tell("step.started", key)
+        elif change.state.ended:
+            detail = {"error": change.error} if change.error else {}
+            self._tell(f"step.{change.state.lower()}", key, change.attempt or None, detail)
+
+    def _first_pending(self, step: str, count: int, *, but: set[int]) -> list[int]:
+        """The first `count` items that wait for a place."""
+        found: list[int] = []
+        passed: list[int] = []
+        while len(found) < count:
+            item = heapq.heappop(self.pending[step])
+            if self.items[step][item].state is StepState.PENDING:
+                (passed if item in but else found).append(item)
+        for item in passed:
+            heapq.heappush(self.pending[step], item)
+        return found
+
+    def _cancel_items(self, node: StepNode) -> None:
+        idle = {StepState.PENDING, StepState.READY, StepState.WAITING}
+        if machine.repeatable(node):
+            idle.add(StepState.RUNNING)
+        for item, view in self.items[node.id].items():
+            if view.state in idle:
+                self.items[node.id][item] = replace(view, state=StepState.CANCELLED)
+
+    def _results(self, step: str) -> tuple[ItemResult, ...] | None:
+        items = sorted(self.items[step].items())
+        if sum(len(orjson.dumps(view.output)) for _, view in items) > MAX_OUTPUT_BYTES:
+            return None
+        return tuple(ItemResult(item, view.state, view.output, self.errors.get((step, item))) for item, view in items)
+
+    # --- the workers ---
+
+    def _view(self, key: StepKey) -> StepView:
+        step, item = key
+        return self.steps[key] if item == NO_ITEM else self.items[step][item]
+
+    def _ready(self, key: StepKey) -> None:
+        self._at(self.now, lambda: self._claim(key))
+
+    def _claim(self, key: StepKey) -> None:
+        """Begin an attempt; what it gives becomes known when it ends."""
+        (step, item), view = key, self._view(key)
+        work = self.graph.steps[step].work
+        if view.state is not StepState.READY or work is None:
+            return
+        view = replace(view, state=StepState.RUNNING, attempt=view.attempt + 1)
+        if item == NO_ITEM:
+            self.steps[key] = view
+        else:
+            self.items[step][item] = view
+        if self.run_view.state is RunState.PENDING:
+            self.run_view = replace(self.run_view, state=RunState.RUNNING)
+        if not self.began:
+            self.began = True
+            self._tell("run.started")
+        self._tell("step.started", key, view.attempt)
+        run = self.run_view
+        claim = Claim(
+            run.id, step, item, view.attempt, self.inputs[key], 0, run.workflow, run.business_key, run.lane,
+            self.deadline, run.created_at,
+        )  # fmt: skip
+        seconds, happening = self._attempt(claim, work)
+        self._at(self.now + timedelta(seconds=seconds), lambda: self._report(happening))
+
+    def _report(self, happening: Happening) -> None:
+        self._apply([happening])
+
+    def _attempt(self, claim: Claim, work: Work) -> tuple[float, Happening]:
+        """(seconds that it takes on the run's clock, what it gives)."""
+        call = self.stubs.call(claim.step, claim.attempt, registry.get(work.uses))
+        if call.lost:
+            return call.seconds, StepLost(claim.step, claim.attempt, MAX_LOST, claim.item)
+        began = time.monotonic()
+        try:
+            if call.spec.is_async:
+                happening = finished(bodies.run_async(claim, call.spec, work))
+            else:
+                happening = bodies.run_sync(claim, call.spec, work)
+        except Escape as escape:
+            raise escape.error from None
+        if call.seconds > work.timeout or time.monotonic() - began > work.timeout:
+            happening = bodies.timed_out(claim, work, None)
+        if isinstance(happening, StepFailed):
+            # As in production: what a transactional step wrote was rolled back with its failure.
+            certain = happening.certain or work.transactional
+            # Nor is its trace kept: it differs from one test run to the next, and pytest shows what was logged.
+            happening = replace(happening, jitter=_NO_JITTER, certain=certain, trace=None)
+        return min(call.seconds, work.timeout), happening
+
+    # --- what comes from outside ---
+
+    def _due(self, key: StepKey, due_at: datetime | None) -> None:
+        if self._view(key).state is StepState.WAITING and self.dues.get(key) == due_at:
+            self._apply([StepDue(*key)])
+
+    def _from_outside(self, moment: Moment) -> None:
+        if self._apply([moment.happening()]):
+            return
+        signal = moment.signal
+        if self.run_view.state.ended and not moment.what.startswith("resolve"):
+            self.refused.append((moment.what, f"the run had ended {self._ago()} before"))
+        elif signal is not None:
+            waits = self.graph.waiting_for(signal.name)
+            still = [id for id in waits if (view := self.steps.get((id, NO_ITEM))) is None or not view.state.ended]
+            if len([one for one in self.kept if one.name == signal.name]) >= len(still):
+                self.refused.append((moment.what, "every step that waits for it has had one, or has ended"))
+            else:
+                self.kept.append(signal)
+                self._tell("signal.kept", detail={"signal": signal.name, "by": signal.by})
+        else:
+            self.refused.append((moment.what, "the step was not UNKNOWN"))
+
+    def _ago(self) -> str:
+        return f"{(self.now - (self.ended_at or self.now)).total_seconds():g} s"
+
+    # --- the record ---
+
+    def _tell(
+        self,
+        type: str,
+        key: StepKey | None = None,
+        attempt: int | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        step, item = key or (None, NO_ITEM)
+        after = (self.now - self.start).total_seconds()
+        shown = None if item == NO_ITEM else item
+        self.history.append(Entry(self.now, after, type, step, shown, attempt, detail or {}))
+
+    def _tell_event(self, event: Event) -> None:
+        key = (event.step, event.item) if event.step is not None else None
+        self._tell(_TOLD_AS.get(event.type, event.type), key, event.attempt, event.detail)
+
+    def _result(self) -> Result:
+        run = self.run_view
+        return Result(
+            workflow=run.workflow,
+            state=run.state,
+            output=self.outcome.output,
+            error=self.outcome.error,
+            steps={id: self._step((id, NO_ITEM)) for id in self.graph.steps},
+            history=tuple(self.history),
+            started_at=self.start,
+            ended_at=self.ended_at,
+            refused=tuple(self.refused),
+        )
+
+    def _step(self, key: StepKey) -> StepResult:
+        step, item = key
+        if item == NO_ITEM and key not in self.steps:
+            return StepResult(StepState.CANCELLED if self.run_view.state.ended else StepState.PENDING)
+        view = self._view(key)
+        open_ = item == NO_ITEM and not view.state.ended
+        return StepResult(
+            state=view.state,
+            attempts=view.attempt,
+            failures=view.failures,
+            input=self.inputs.get(key),
+            output=view.output,
+            error=self.errors.get(key),
+            waits_for=self.graph.steps[step].how.explain(view, self.dues.get(key)) if open_ else None,
+            items=tuple(self._step((step, index)) for index in sorted(self.items[step])) if item == NO_ITEM else (),
+        )
