@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from workflows import engine, queries
 from workflows.errors import UnknownRun, WorkflowsError
+from workflows.explain import explain_run
 from workflows.models import WorkflowDefinition, WorkflowRun
 
 from .base import COLOURS, ShowOnly, clock, for_each, json_block, moment, principal_of, span
@@ -153,6 +154,7 @@ class RunAdmin(ShowOnly):
         try:
             run_id = str(uuid.UUID(object_id))
             context["steps"] = _steps_table(queries.run_detail(run_id)["steps"])
+            context["waiting"] = explain_run(run_id)
             context["events"] = _events_table(queries.run_events(run_id))
         except (ValueError, UnknownRun):
             pass  # the page says itself that there is no such run

@@ -174,6 +174,42 @@ class Run(RunListed):
     steps = Step(many=True, help_text="In the order of the definition.")
 
 
+class Waits(Answer):
+    step = serializers.CharField()
+    item = serializers.IntegerField(allow_null=True)
+    status = StepStatus()
+    waits_for = serializers.ChoiceField(
+        ["steps", "worker", "attempt", "retry", "time", "signal", "items", "person"], help_text="What it waits for."
+    )
+    sentence = serializers.CharField(help_text="All of it, in one sentence.")
+    since = serializers.DateTimeField(allow_null=True)
+    until = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When it goes on by itself: at the latest, or for a queue as estimated; null: unknown, or never.",
+    )
+    lane = LaneName(allow_null=True)
+    ahead = serializers.IntegerField(
+        allow_null=True, help_text="Of a queue: how many steps are served before it. Each queue is counted up to 1,000."
+    )
+    limit = serializers.CharField(allow_null=True, help_text="The limit that holds, in words.")
+    worker = serializers.CharField(allow_null=True)
+
+
+class Explanation(Answer):
+    id = serializers.UUIDField()
+    status = RunStatus()
+    lane = LaneName()
+    summary = serializers.CharField(help_text="The run's state and deadline, in a sentence or two.")
+    deadline_at = serializers.DateTimeField(allow_null=True)
+    waits = Waits(
+        many=True,
+        help_text=(
+            "Every step that has not ended, in the order of the definition. Of a step with `foreach` also the first 10 "
+            "items that run, rest or are unclear, and the first that is ready."
+        ),
+    )
+
+
 class Signalled(Answer):
     status = serializers.ChoiceField(
         ["given", "kept"], help_text="given: a step waited for it and goes on. kept: the first that will wait takes it."

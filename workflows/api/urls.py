@@ -47,6 +47,7 @@ urlpatterns = [
     path("runs/<id:id>/cancel", runs.RunCancel.as_view()),
     path("runs/<id:id>/retry", runs.RunRetry.as_view()),
     path("runs/<id:id>/events", runs.RunEvents.as_view()),
+    path("runs/<id:id>/explain", runs.RunExplain.as_view()),
     path("runs/<id:id>/signals/<signal:name>", runs.RunSignal.as_view()),
     path("runs/<id:id>/steps/<step:step>/items", steps.StepItems.as_view()),
     path("runs/<id:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),

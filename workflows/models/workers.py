@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from erip.foundation.db.json import JsonField
+
 
 class Worker(models.Model):
     """One life of one worker process: a restarted worker is a new row."""
@@ -19,6 +21,10 @@ class Worker(models.Model):
 
     level = models.PositiveSmallIntegerField(
         default=1, db_default=1, help_text="The format level of definitions that it reads."
+    )
+
+    steps = JsonField(
+        null=True, help_text="The registered steps that it knows, by name; null: a release that does not say it."
     )
 
     class Meta:

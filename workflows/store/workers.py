@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db import connection
 
 from workflows.core import kinds
+from workflows.store.values import to_json
 
 
 def next_worker_id() -> int:
@@ -15,13 +16,27 @@ def next_worker_id() -> int:
         return worker_id
 
 
-def register_worker(name: str, host: str, pid: int, lanes: Sequence[str], *, worker_id: int | None = None) -> int:
-    """Register a new life of a worker. Returns its id: `worker_id`, or a new one if that is not given."""
+def register_worker(
+    name: str,
+    host: str,
+    pid: int,
+    lanes: Sequence[str],
+    *,
+    worker_id: int | None = None,
+    steps: Sequence[str] | None = None,
+) -> int:
+    """Register a new life of a worker. Returns its id: `worker_id`, or a new one if that is not given.
+
+    steps: the registered steps that it knows; None: it does not say.
+    """
     worker_id = next_worker_id() if worker_id is None else worker_id
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO workflows_worker (id, name, host, pid, lanes, level) VALUES (%s, %s, %s, %s, %s, %s)",
-            [worker_id, name, host, pid, ",".join(lanes), kinds.level()],
+            """
+            INSERT INTO workflows_worker (id, name, host, pid, lanes, level, steps)
+            VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb)
+            """,
+            [worker_id, name, host, pid, ",".join(lanes), kinds.level(), to_json(steps)],
         )
     return worker_id
 

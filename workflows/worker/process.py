@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from erip.foundation.hooks import warm_up
 from erip.foundation.process.background import database_service
 from erip.foundation.process.vitals import pulse
-from workflows import engine, store
+from workflows import engine, registry, store
 from workflows.conf import conf
 from workflows.starts import dispatch
 from workflows.starts.handover import Inbox
@@ -50,7 +50,8 @@ class WorkerProcess:
         self._leaving = False
         # Once this worker is registered, any process may hand a run over to it.
         self._inbox.wait_until_it_listens()
-        store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id)
+        steps = sorted(registry.all())
+        store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id, steps=steps)
         self._duties = [
             # After a failed beat the next one comes as soon as after a good one, because the leader gives the workers
             # only one lease to report again after an outage.

@@ -13,6 +13,7 @@ from erip.foundation.http.headers import idempotency_key, request_hash
 from erip.foundation.http.incoming import Incoming
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows import engine, queries
+from workflows.explain import explain_run
 
 from .. import responses
 from ..schema import (
@@ -152,6 +153,24 @@ class RunEvents(APIView):
     )
     def get(self, request: Request, id: UUID) -> Response:
         return Response({"items": queries.run_events(str(id))})
+
+
+class RunExplain(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowrun"],
+        tag="runs",
+        id="explainRun",
+        summary="What a run waits for",
+        description=(
+            "One sentence for every step that has not ended: for what it waits, since when, behind how many, in which "
+            "lane, which limit holds, and when it is expected to go on."
+        ),
+        parameters=[RUN_PARAMETER],
+        answers={200: responses.Explanation},
+    )
+    def get(self, request: Request, id: UUID) -> Response:
+        return Response(explain_run(str(id)))
 
 
 def cancelled_run(request: Incoming, id: str) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Wait(Kind):
     def explain(self, view: StepView, due_at: datetime | None) -> str:
         moment = due_at.isoformat() if due_at is not None else None
         if self.signal is None:
-            return f"waits until {moment}"
+            return f"waits until {moment}" if moment else "waits for its moment"
         return f'waits for the signal "{self.signal}", {f"until {moment}" if moment else "without a time limit"}'
 
     def signal_faults(self, payload: Any) -> list[Fault]:
