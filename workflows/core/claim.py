@@ -24,3 +24,20 @@ class Claim:
     run_created_at: datetime
     #: the run right after this claim, if the claimant knows it
     snapshot: Snapshot | None = None
+
+    def following(self, step: str, attempt: int, input: Any) -> "Claim":
+        """The claim of the step that the same worker takes next in the same run. It is made for almost every step, and
+        `dataclasses.replace` takes three times as long."""
+        return Claim(
+            self.run_id,
+            step,
+            self.item,
+            attempt,
+            input,
+            self.version_id,
+            self.workflow,
+            self.business_key,
+            self.lane,
+            self.deadline_at,
+            self.run_created_at,
+        )

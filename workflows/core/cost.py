@@ -65,17 +65,22 @@ class BudgetSpent(TooCostly):
 class Budget:
     """What a decision has left, and what was spent in all. Not safe for several threads at once."""
 
+    __slots__ = ("_bytes", "_hints", "_sizes", "_units", "_value", "bytes", "units")
+
     def __init__(self) -> None:
         #: spent in all
         self.units = self.bytes = 0
-        self.renew()
+        self._units, self._bytes, self._hints = DECISION_UNITS, MAX_DECISION_BYTES, _HINTS
+        self._value = MAX_VALUE_BYTES
+        #: measured values by id; they are kept so that no other value gets the same id
+        self._sizes: dict[int, tuple[Any, int]] = {}
 
     def renew(self) -> None:
         """The next decision begins."""
         self._units, self._bytes, self._hints = DECISION_UNITS, MAX_DECISION_BYTES, _HINTS
         self._value = MAX_VALUE_BYTES
-        #: measured values by id; they are kept so that no other value gets the same id
-        self._sizes: dict[int, tuple[Any, int]] = {}
+        if self._sizes:
+            self._sizes = {}
 
     def work(self, units: int) -> None:
         """Charge for what an expression is about to do. Raises BudgetSpent."""
@@ -90,15 +95,17 @@ class Budget:
         self._take(size)
 
     def give(self, value: Any) -> None:
-        """Count what an expression gives as a part of the value. Raises TooCostly."""
+        """Count what an expression gives as a part of the value. Raises TooCostly.
+
+        A number, a boolean or null costs nothing here: it is hardly longer than the expression that gave it, which
+        `begin_value` counted.
+        """
         kind = type(value)
         if kind is str:
             # One character may become six (a control character), but most are one byte.
             self._take(len(value) if value.isascii() and value.isprintable() else len(pack(value)))
         elif kind is dict or kind is list:
             self._take(self._size(value))
-        else:
-            self._take(8)
 
     def _size(self, value: Any) -> int:
         known = self._sizes.get(id(value))
@@ -125,6 +132,9 @@ class Budget:
         self._hints -= 1
         return self._hints >= 0
 
+
+#: what a budget need not be asked about: see `Budget.give`
+FREE: frozenset[type] = frozenset((int, float, bool, type(None)))
 
 _REFERENCES = "hand on references in place of data"
 

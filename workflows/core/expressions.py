@@ -111,9 +111,9 @@ class Expression:
 
     def evaluate(self, context: Mapping[str, Any]) -> Any:
         """Its value in `context` ({"input": …, "steps": …, "run": …}), as plain JSON. Raises ExpressionError."""
-        budget: Budget | None = context.get(BUDGET_KEY)
         if self._program is None:
-            return _look_up(self.paths[0], context, budget)
+            return _look_up(self.paths[0], context)
+        budget: Budget | None = context.get(BUDGET_KEY)
         given: dict[str, Any] = {}
         for variable in self._variables:
             value = _find(variable.path, context)
@@ -452,10 +452,10 @@ def _find(path: Path, context: Any) -> Any:
     return value
 
 
-def _look_up(path: Path, context: Mapping[str, Any], budget: Budget | None) -> Any:
+def _look_up(path: Path, context: Mapping[str, Any]) -> Any:
     value = _find(path, context)
     if value is _MISSING:
-        raise ExpressionError(_why_missing(path, context, budget))
+        raise ExpressionError(_why_missing(path, context, context.get(BUDGET_KEY)))
     kind = type(value)
     if kind is int or kind is float:
         return _plain(value, write_path(path))

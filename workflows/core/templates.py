@@ -7,13 +7,12 @@ put into the text: null as nothing, true and false, numbers and structures as JS
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import orjson
 
 from erip.foundation.faults import Fault, join
-from workflows.core.cost import BUDGET_KEY, Budget, BudgetSpent, TooCostly
+from workflows.core.cost import BUDGET_KEY, FREE, Budget, BudgetSpent, TooCostly
 from workflows.core.expressions import ROOTS, BudgetExceeded, Expression, ExpressionError
 from workflows.core.tokens import TokenError, scan
 
@@ -74,7 +73,10 @@ class Template:
         """
         budget: Budget | None = context.get(BUDGET_KEY)
         if budget is not None:
-            _within(budget.begin_value, self.size)
+            try:
+                budget.begin_value(self.size)
+            except TooCostly as error:
+                raise _expression_error(error) from error
         return self._constant if self._render is None else self._render(context)
 
 
@@ -123,7 +125,7 @@ class _Builder:
         if all(isinstance(part, str) for part in compiled):
             return "".join(str(part) for part in compiled), None
         if len(compiled) == 1 and isinstance(compiled[0], Expression):
-            return None, _located(partial(_given, compiled[0]), at)
+            return None, _located(_giving(compiled[0]), at)
         return None, _located(lambda context: "".join(_text(part, context) for part in compiled), at)
 
 
@@ -203,19 +205,26 @@ def _text(part: Expression | str, context: Context) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
+def _giving(part: Expression) -> Callable[[Context], Any]:
+    def giving(context: Context) -> Any:
+        return _given(part, context)
+
+    return giving
+
+
 def _given(part: Expression, context: Context) -> Any:
     """An expression's value, if the budget has room for it."""
     value = part.evaluate(context)
+    if type(value) in FREE:
+        return value
     budget: Budget | None = context.get(BUDGET_KEY)
     if budget is not None:
-        _within(budget.give, value)
+        try:
+            budget.give(value)
+        except TooCostly as error:
+            raise _expression_error(error) from error
     return value
 
 
-def _within(take: Callable[[Any], None], what: Any) -> None:
-    try:
-        take(what)
-    except BudgetSpent as error:
-        raise BudgetExceeded(str(error)) from error
-    except TooCostly as error:
-        raise ExpressionError(str(error)) from error
+def _expression_error(error: TooCostly) -> ExpressionError:
+    return BudgetExceeded(str(error)) if isinstance(error, BudgetSpent) else ExpressionError(str(error))

@@ -103,9 +103,9 @@ def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Seq
         if was is not None and was.seq == seq - 1:
             run = was.snapshot.run
             if run.state is RunState.PENDING:
-                run = replace(run, state=RunState.RUNNING)
+                run = run.in_state(RunState.RUNNING)
             snapshot = Snapshot(run, {**was.snapshot.steps, **claimed[one.run_id]})
-            known[one.run_id] = replace(was, snapshot=snapshot, seq=seq)
+            known[one.run_id] = Known(snapshot, seq, was.version_id, was.deadline_at)
         elif state == RunState.PENDING and steps == len(claimed[one.run_id]):
             view = RunView(
                 one.run_id,

@@ -66,7 +66,7 @@ class Writes:
         view = run.snapshot.run
         change = plan.run
         steps = dict(run.snapshot.steps)
-        snapshot = Snapshot(replace(view, state=change.state) if change else view, steps)
+        snapshot = Snapshot(view.in_state(change.state) if change else view, steps)
         after = Known(snapshot, run.seq + 1, run.version_id, run.deadline_at)
         ages = _ages(reports)
         claimed = len(self.claims)

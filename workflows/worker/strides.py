@@ -1,6 +1,5 @@
 """Which step a worker may go on with before the last one is recorded. See Note [Strides] in `executor`."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from workflows import registry
@@ -42,7 +41,7 @@ class Stride:
         if [change.step for change in ready] != [node.id]:
             return None
         self._take(self._snapshot, StepTaken(node.id))
-        taken = replace(claim, step=node.id, attempt=ready[0].attempt + 1, input=ready[0].input, snapshot=None)
+        taken = claim.following(node.id, ready[0].attempt + 1, ready[0].input)
         return taken, spec
 
     def end(self, happening: Happening) -> Decided | None:

