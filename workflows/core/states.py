@@ -14,9 +14,8 @@ class RunState(StrEnum):
     CANCELLED = "CANCELLED"  # stopped by a person                     (end)
     TIMED_OUT = "TIMED_OUT"  # not finished by its deadline            (end)
 
-    @property
-    def ended(self) -> bool:
-        return self in RUN_ENDS
+    #: whether it is an end; set below, because a property would be asked many times in each decision
+    ended: bool
 
 
 class StepState(StrEnum):
@@ -33,9 +32,8 @@ class StepState(StrEnum):
     SKIPPED = "SKIPPED"  # its `if` was false, or what it needs was skipped (end)
     CANCELLED = "CANCELLED"  # the run ended without it                (end)
 
-    @property
-    def ended(self) -> bool:
-        return self in STEP_ENDS
+    #: whether it is an end; set below, because a property would be asked many times in each decision
+    ended: bool
 
 
 class Lane(StrEnum):
@@ -49,3 +47,8 @@ class Lane(StrEnum):
 
 RUN_ENDS = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.TIMED_OUT})
 STEP_ENDS = frozenset({StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED})
+
+for run_state in RunState:
+    run_state.ended = run_state in RUN_ENDS
+for step_state in StepState:
+    step_state.ended = step_state in STEP_ENDS

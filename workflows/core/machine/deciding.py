@@ -251,18 +251,15 @@ class Deciding:
 
     def _begin(self, node: StepNode) -> None:
         """Let a pending step begin, or skip it, once its needs have ended."""
-        needs = [self.steps.get((need, NO_ITEM)) for need in node.needs]
-        if self.state.ended:
-            # A later step cannot wait for something that an essential step will never give.
-            hopeless = any(
-                need is None and self.graph.steps[name].essential for name, need in zip(node.needs, needs, strict=True)
-            )
-            if hopeless:
-                self.set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
-                return
-        if any(need is None or not need.state.ended for need in needs):
+        if self.state.ended and self._hopeless(node):
+            self.set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
             return
-        states = {need.state for need in needs if need is not None}
+        states: set[StepState] = set()
+        for need in node.needs:
+            view = self.steps.get((need, NO_ITEM))
+            if view is None or not view.state.ended:
+                return
+            states.add(view.state)
         if states & {StepState.FAILED, StepState.CANCELLED}:
             self.set(node.id, NO_ITEM, StepView(StepState.SKIPPED))
             return
@@ -277,6 +274,10 @@ class Deciding:
         except ExpressionError as error:
             fault = {"code": "expression_error", "message": str(error)}
             self.set(node.id, NO_ITEM, StepView(StepState.FAILED), fault)
+
+    def _hopeless(self, node: StepNode) -> bool:
+        """Whether a later step waits for an essential one, which no longer begins since the run has ended."""
+        return any((need, NO_ITEM) not in self.steps and self.graph.steps[need].essential for need in node.needs)
 
     def _fails(self, step: str, item: int, view: StepView) -> bool:
         return view.state is StepState.FAILED and item == NO_ITEM and self.graph.steps[step].essential
