@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INPUT ?=
 HA ?=
+CARRY ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
 # Three, for two cores: half of the time a test waits for something.
@@ -14,27 +15,27 @@ CHECKS := lint format types imports migrations security test
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up ha-deps down status logs check $(CHECKS) test-unit fix requirements venv clean
+.PHONY: help demo up ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: venv ## run breach-response on a sample incident, or on INPUT=file.json; leaves nothing running
 	@$(BIN)/python -m erip.ops.stack demo $(if $(INPUT),"$(INPUT)")
 
-up: venv ## start the platform; it stays up. HA=1: several of everything, any of which may die
-	@$(BIN)/python -m erip.ops.stack up $(if $(HA),--ha)
+up: venv ## start the platform; it stays up. HA=1: several of everything, any of which may die (CARRY=1: with the data)
+	@$(BIN)/python -m erip.ops.stack up $(if $(HA),--ha) $(if $(CARRY),--carry)
 
 ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); starts no service
 	@sh deploy/ha-deps.sh
 
-down: venv ## end the platform and its servers
+down: venv-as-is ## end the platform and its servers
 	@$(BIN)/python -m erip.ops.stack down
 
-status: venv ## what runs, with addresses
+status: venv-as-is ## what runs, with addresses
 	@$(BIN)/python -m erip.ops.stack status
 
-logs: venv ## the end of the logs
+logs: venv-as-is ## the end of the logs
 	@$(BIN)/python -m erip.ops.stack logs
 
 check: venv ## everything that must hold before a commit: all the checks below
@@ -80,6 +81,10 @@ requirements: venv ## compile the pins, with hashes, from requirements.in and th
 
 venv:
 	@$(PYTHON) -I erip/ops/stack/bootstrap.py --venv $(VENV)
+
+# What runs was started from the environment as it is; that is also what ends it.
+venv-as-is:
+	@$(PYTHON) -I erip/ops/stack/bootstrap.py --venv $(VENV) --keep
 
 clean: down ## end everything, and remove the virtual environment and the stack's data
 	@if [ -f .erip/home ]; then rm -rf "$$(cat .erip/home)"; fi

@@ -1,6 +1,7 @@
 """What the engine adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, light_routes, menu
+from erip.foundation.hooks import Link, Menu, api_urls, light_routes, menu, shipped
+from workflows.management import reference_definitions
 
 
 @light_routes
@@ -11,6 +12,7 @@ def routes() -> object:
 
 
 api_urls("workflows.api.urls")
+shipped(reference_definitions.SOURCE)
 menu(
     Menu(
         "Work",

@@ -22,6 +22,8 @@ import structlog
 from django.db import DatabaseError
 from django.utils.module_loading import autodiscover_modules
 
+from erip.foundation.shipped import Source
+
 log = structlog.get_logger(__name__)
 
 Added = TypeVar("Added")
@@ -157,6 +159,8 @@ probe: Hook[Any] = Hook("/health/ready asks it, and reports it by its name; a fa
 
 #: prometheus_client registries
 metrics: Hook[Any] = Hook("Its metrics are collected with the platform's.")
+
+shipped: Hook[Source] = Hook("`manage.py shipped` shows what it ships, and bootstrap says what it leaves alone.")
 
 seeds: Hook[tuple[str, Callable[[], int]]] = Hook("`manage.py bootstrap` calls it.")
 

@@ -1,5 +1,6 @@
 """A whole stack, as a user starts, watches, breaks and ends it. One stack serves the tests, in their order."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from erip.ops.stack import releases
 from erip.ops.stack.ports import any_free
 from erip.ops.stack.processes import Identity, marked, wait_until
 from erip.ops.stack.state import ROOT
@@ -109,6 +111,26 @@ def test_up_again_says_that_it_runs(up):
     assert done.returncode == 0
     assert "runs already" in done.stderr
     assert up.json("status")["pid"] == before
+
+
+def test_up_over_an_older_version_says_what_to_do_and_replaces_nothing(up):
+    file = up.folder / "supervisor.json"
+    known = json.loads(file.read_text())
+    assert up.json("up")["outdated"] is False
+    file.write_text(json.dumps({**known, "code": "of another release"}))
+    done = up.run("up")
+    file.write_text(json.dumps(known))
+    assert done.returncode == 0
+    assert "make down, then make up" in done.stderr.replace("\n", " ")
+    assert up.json("status")["pid"] == known["pid"]
+
+
+def test_a_running_stack_holds_its_environment(up):
+    in_use = Path(sys.prefix) / releases.IN_USE
+    if not in_use.exists():
+        pytest.skip("this environment was not made by make")
+    with in_use.open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("name", ["worker-critical", "postgres", "web"])

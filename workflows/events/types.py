@@ -19,6 +19,8 @@ from erip.foundation.db.connections import drop_connection
 from erip.foundation.db.failures import is_passing
 from erip.foundation.faults import Fault
 from erip.foundation.hooks import at_bootstrap
+from erip.foundation.hooks import shipped as shipped_types
+from erip.foundation.shipped import Article, Source, Standing
 from erip.foundation.tokens import Tokened
 from erip.foundation.versioned import add_version, take_turn
 from workflows.core.compatibility import incompatibilities
@@ -142,13 +144,48 @@ _known: Tokened[Mapping[str, Schema]] = Tokened(lambda: store.types_token(), _lo
 
 @at_bootstrap("event_types")
 def register_platform_types() -> int:
-    """Register the types of the platform, and their new versions. Returns how many. A type that somebody else has
-    registered, or added a version to, is left alone."""
-    document = yaml.safe_load(FIXTURE.read_text(encoding="utf-8"))
-    theirs = set(EventTypeVersion.objects.exclude(author=PLATFORM).values_list("type__name", flat=True))
-    made = [
-        register(name, entry["schema"], description=entry["description"], author=PLATFORM)
-        for name, entry in document.items()
-        if name not in theirs
-    ]
+    """Register the types of the platform, and their new versions. Returns how many. A type whose latest version is
+    somebody else's is left alone."""
+    shipped = _shipped()
+    left = {one.name for one in articles() if one.is_left_alone}
+    made = [_register_shipped(name, entry) for name, entry in shipped.items() if name not in left]
     return sum(one.created for one in made)
+
+
+def articles() -> list[Article]:
+    """How the platform's types stand to those in the registry."""
+    shipped = _shipped()
+    here = {version.type.name: version for version in latest() if version.type.name in shipped}
+    return [_article(name, entry, here.get(name)) for name, entry in shipped.items()]
+
+
+def take(name: str) -> str:
+    """Put the shipped version of a type in force, in place of somebody's."""
+    return f"registered as version {_register_shipped(name, _shipped()[name]).number}, in force within a second"
+
+
+def _shipped() -> dict[str, Any]:
+    return dict(yaml.safe_load(FIXTURE.read_text(encoding="utf-8")))
+
+
+def _register_shipped(name: str, entry: Mapping[str, Any]) -> Registered:
+    return register(name, entry["schema"], description=entry["description"], author=PLATFORM)
+
+
+def _article(name: str, entry: Mapping[str, Any], here: EventTypeVersion | None) -> Article:
+    shipped = _text(entry["description"], entry["schema"])
+    if here is None:
+        return Article("event-type", name, Standing.NEW, shipped, None)
+    if here.content_hash == content_hash({"description": entry["description"], "schema": entry["schema"]}):
+        standing = Standing.SAME
+    else:
+        standing = Standing.OLDER if here.author == PLATFORM else Standing.YOURS
+    by = f"version {here.number} by {here.author or 'somebody unnamed'}, {here.created_at:%Y-%m-%d}"
+    return Article("event-type", name, standing, shipped, _text(here.description, here.schema), by)
+
+
+def _text(description: str, schema: Any) -> str:
+    return str(yaml.safe_dump({"description": description, "schema": schema}, allow_unicode=True, width=10_000))
+
+
+shipped_types(Source("event-type", articles, take))

@@ -1,9 +1,12 @@
 """What the risk library adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, Pages, menu, pages
+from erip.foundation.hooks import Link, Menu, Pages, menu, pages, shipped
 from workflows.library import warm  # noqa: F401  (its own hook)
 from workflows.library.beacon import expiring  # noqa: F401  (its own hooks)
+from workflows.library.shipping import obligations, tables
 
+for source in (tables.SOURCE, obligations.SOURCE):
+    shipped(source)
 pages(Pages("reports/", "workflows.library.urls"))
 menu(
     Menu(

@@ -5,25 +5,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from django.db import models, transaction
 
 from workflows.library import cache
-from workflows.library.clearance.data import publish_table
 from workflows.library.models import (
     Asset,
     Control,
-    DecisionTable,
     KevCatalogue,
     LoadedReference,
     LossFactor,
-    Obligation,
     Organisation,
     PastIncident,
     Requirement,
 )
 from workflows.library.nexus.data import load_catalogue
 from workflows.library.nexus.kev import parse_catalogue
+from workflows.library.shipping import obligations, tables
+from workflows.library.shipping.files import fixture
 
 FIXTURES: Final = Path(__file__).parent / "fixtures"
 Row = dict[str, Any]
@@ -31,11 +29,13 @@ Row = dict[str, Any]
 
 @transaction.atomic
 def load_reference_data() -> dict[str, int]:
-    """Rows added, by kind. Idempotent: rows that were ever loaded are neither changed nor brought back."""
-    organisation = _read("sample-organisation.yaml")
+    """Rows added or brought up to date, by kind. Idempotent. Nothing that somebody changed or deleted is touched; the
+    sample organisation's rows, once loaded, never are.
+    """
+    organisation = fixture("sample-organisation.yaml")
     added = {
-        "obligations": _load("obligations", _read("obligations.yaml"), "code", _insert(Obligation)),
-        "decision_tables": _load("decision_tables", _read("decision-tables.yaml"), "name", _publish),
+        "obligations": obligations.bring_up_to_date(),
+        "decision_tables": tables.bring_up_to_date(),
         "organisations": _load("organisations", organisation["organisation"], "name", _insert(Organisation)),
         "assets": _load("assets", organisation["assets"], "name", _insert(Asset)),
         "controls": _load("controls", organisation["controls"], "code", _insert_controls),
@@ -46,10 +46,6 @@ def load_reference_data() -> dict[str, int]:
     }
     transaction.on_commit(cache.forget)
     return added
-
-
-def _read(name: str) -> Any:
-    return yaml.safe_load((FIXTURES / name).read_text(encoding="utf-8"))
 
 
 def _load(name: str, rows: Sequence[Row], key: str, insert: Callable[[list[Row]], None]) -> int:
@@ -93,12 +89,6 @@ def _insert_controls(rows: list[Row]) -> None:
 
 def _insert_requirements(rows: list[Row]) -> None:
     _insert(Requirement)([{name: value for name, value in row.items() if name != "key"} for row in rows])
-
-
-def _publish(rows: list[Row]) -> None:
-    for row in rows:
-        if not DecisionTable.objects.filter(name=row["name"]).exists():
-            publish_table(row["name"], row["table"], author="ERIP", description=row["description"])
 
 
 def _load_kev_sample() -> int:

@@ -19,6 +19,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (this line is for the Python that 
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -29,6 +30,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "requirements.txt"
+#: as `erip.ops.stack.releases` has it, which cannot be imported here: it needs the environment
+IN_USE = ".in-use"
 NO_PIP = (
     "This Python ({python}) can make no virtual environment: it has neither ensurepip nor pip. "
     "Install the package python3-venv (Debian, Ubuntu) or uv, then run make again."
@@ -43,16 +46,21 @@ def main() -> int:
     """Bring the environment up to date; 0 when it is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
-    venv: Path = parser.parse_args().venv.absolute()
+    parser.add_argument("--keep", action="store_true", help="take the environment as it is, if it works")
+    options = parser.parse_args()
+    venv: Path = options.venv.absolute()
     stamp = venv / ".requirements.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    if _current(stamp, wanted):
-        return 0
     try:
+        if _current(stamp, wanted) or (options.keep and _works(venv / "bin" / "python")):
+            if not (venv / IN_USE).exists():
+                (venv / IN_USE).touch()
+            return 0
         # Two `make` at once must not build the same environment; the lock goes with the process.
         with REQUIREMENTS.open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _current(stamp, wanted):
+                _keep_from_replacing_what_runs(venv)
                 build(venv)
                 stamp.write_text(wanted + "\n")
     except BootstrapError as error:
@@ -80,7 +88,46 @@ def build(venv: Path) -> None:
     if uv is None or not _sync(uv, python):
         _say("uv could not install them; trying pip, which takes longer")
         _run([*_pip(python), "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS)])
+    (venv / IN_USE).touch()
     _say(f"the virtual environment is ready ({time.monotonic() - started:.0f} s)")
+
+
+def _keep_from_replacing_what_runs(venv: Path) -> None:
+    """Raise when a stack runs from this environment: its processes would find other files all of a sudden."""
+    if runs(venv, Path(os.environ.get("ERIP_STATE_DIR") or ROOT / ".erip").expanduser().absolute()):
+        raise BootstrapError(
+            f"ERIP runs from {venv}, and requirements.txt has changed since. Nothing was replaced underneath it. To "
+            "upgrade: make down, then make up. Its data stays, and its database is brought up to date."
+        )
+
+
+def runs(venv: Path, state: Path) -> bool:
+    """Whether a stack runs from this environment.
+
+    Each supervisor shares a lock on a file of its environment. One of a release that did not is found by the lock of
+    the state directory.
+    """
+    return _is_locked(venv / IN_USE) or (_is_locked(state / "lock") and _runs_from(state / "supervisor.json", venv))
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether a process holds a lock on it."""
+    try:
+        with file.open() as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _runs_from(status: Path, venv: Path) -> bool:
+    """Whether the stack with this supervisor.json runs from `venv`; one that does not say may do so."""
+    try:
+        return bool(json.loads(status.read_text()).get("python", str(venv)) == str(venv))
+    except (OSError, ValueError):
+        return True
 
 
 def choose_python() -> str:

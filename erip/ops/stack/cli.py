@@ -8,13 +8,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from erip.ops.stack import control, progress, services
+from erip.ops.stack import control, progress, releases, services
 from erip.ops.stack.errors import NotRunning, StackError, from_os_error
+from erip.ops.stack.postgres import Postgres
 from erip.ops.stack.single import SingleLayout
 from erip.ops.stack.state import State, read_json
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     up = command("up", _up, "Start the platform; it stays up.")
     up.add_argument("--ha", action="store_true", help="three of each server, two or more of each process")
+    up.add_argument("--carry", action="store_true", help="with --ha: first take over what the single stack holds")
     command("down", _down, "End the platform and its servers.")
     command("status", _status, "Show what runs: process ids, uptime, restarts, addresses.")
     demo = command("demo", _demo, "Run the breach-response workflow on an incident and show what came of it.")
@@ -67,15 +69,18 @@ def _parser() -> argparse.ArgumentParser:
     supervise = command("supervise", _supervise, "(started by up)", answers_json=False)
     supervise.add_argument("--report", type=int, default=-1)
     supervise.add_argument("--ha", action="store_true")
+    supervise.add_argument("--carry", action="store_true")
     supervise.add_argument("names", nargs="*", default=services.ALL)
     return parser
 
 
 def _up(state: State, options: argparse.Namespace) -> int:
-    started = control.up(state, ha=options.ha)
+    started = control.up(state, ha=options.ha, carry=options.carry)
     now = control.status(state)
     if options.json:
-        _print_json({"started": started, **_answer(state, now)})
+        _print_json(
+            {"started": started, "outdated": not started and releases.is_outdated(state), **_answer(state, now)}
+        )
         return OK
     from erip.ops.stack.screens import show_access
 
@@ -176,8 +181,12 @@ def _supervise(state: State, options: argparse.Namespace) -> int:
     if options.ha:
         from erip.ops.stack.ha.layout import HaLayout
 
-        return Supervisor(state, HaLayout(state), report).run()
+        return Supervisor(state, HaLayout(state), report, _single_postgres(state) if options.carry else None).run()
     return Supervisor(state, SingleLayout(state, tuple(options.names)), report).run()
+
+
+def _single_postgres(state: State) -> Callable[[], Postgres]:
+    return SingleLayout(state, ()).postgres
 
 
 def _answer(state: State, now: control.Status) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from erip.ops.stack import progress, services
+from erip.ops.stack import carrying, progress, releases, services
 from erip.ops.stack.binaries import find_postgres, find_redis
 from erip.ops.stack.errors import NotRunning, ServerFailed, StackError
 from erip.ops.stack.postgres import data_major
@@ -38,10 +38,13 @@ def is_running(state: State) -> bool:
 # --- up ---------------------------------------------------------------------------------------------------
 
 
-def up(state: State, *, names: tuple[str, ...] = services.ALL, ha: bool = False, tied: bool = False) -> bool:
+def up(
+    state: State, *, names: tuple[str, ...] = services.ALL, ha: bool = False, carry: bool = False, tied: bool = False
+) -> bool:
     """Start the stack and wait until it serves; False when it ran already.
 
     `ha`: several of everything (`erip.ops.stack.ha`), and `names` does not matter.
+    `carry`: into an `ha` stack that is still empty, take the single stack's data over first (`carrying`).
     `tied`: it ends when the caller ends, however that happens. Otherwise it stays.
     """
     check_owner(state)
@@ -49,11 +52,21 @@ def up(state: State, *, names: tuple[str, ...] = services.ALL, ha: bool = False,
         _wait_for_phase(state)
         if ha and read_json(state.supervisor).get("layout") != "ha":
             raise StackError("The stack that runs has one server of each kind: end it first (make down).")
+        if carry:
+            raise StackError("CARRY=1 takes data over before the platform starts: end the stack first (make down).")
+        if releases.is_outdated(state):
+            progress.warn(releases.OUTDATED)
         return False
+    if carry and not ha:
+        raise StackError("CARRY=1 takes the single stack's data over into a highly available one: add HA=1.")
     began = time.monotonic()
     clean_up(state)
     state.make()
-    _start(state, _provision(state, ha=ha), ["--ha"] if ha else list(names), tied=tied)
+    user = _provision(state, ha=ha)
+    if message := carrying.notice(server_home(state, user), ha=ha, carry=carry):
+        progress.warn(message)
+    words = ["--ha", *(["--carry"] if carry else [])] if ha else list(names)
+    _start(state, user, words, tied=tied)
     progress.done("ready", time.monotonic() - began)
     return True
 
@@ -127,6 +140,8 @@ def _follow(report: Any) -> None:
                 status.update(f"{said['step']} …")
             elif "done" in said:
                 progress.done(said["done"], said["seconds"])
+            elif "warning" in said:
+                progress.warn(said["warning"])
             elif "failed" in said:
                 raise ServerFailed(said["failed"])
             elif "ready" in said:

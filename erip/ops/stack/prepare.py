@@ -2,7 +2,7 @@
 
 `python -m erip.ops.stack.prepare` runs Django's commands in one process, as Django takes longer to start than they take
 to run. It reads `{"admin_password": …, "new_database": …}` and writes one JSON object a line: `{"done": title,
-"seconds": …}` after each command, `{"api_key": …}` if it made one.
+"seconds": …}` after each command, `{"warning": …}` for what somebody should know, `{"api_key": …}` if it made one.
 """
 
 import io
@@ -10,9 +10,13 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import django
+
+#: how many things a line names
+SHOWN: Final = 3
 
 
 def main() -> int:
@@ -20,7 +24,9 @@ def main() -> int:
     order = json.loads(sys.stdin.readline())
     django.setup()
     _call("tables up to date", "migrate", interactive=False, verbosity=0)
-    _call("reference definitions and data loaded", "bootstrap")
+    loaded = json.loads(_call("reference definitions and data loaded", "bootstrap", json=True))
+    if message := left_alone(loaded["left_alone"]):
+        _tell(warning=message)
     if order["new_database"]:
         # ensure_admin reads a password of one line from its standard input.
         sys.stdin = io.StringIO(order["admin_password"] + "\n")
@@ -30,6 +36,21 @@ def main() -> int:
         )
         _tell(api_key=json.loads(made)["key"])
     return 0
+
+
+def left_alone(articles: Sequence[Mapping[str, str]]) -> str:
+    """One line on what was left as a user made it, though this release ships something else; empty if nothing was.
+
+    articles: each with `kind`, `name` and `by`, as `bootstrap --json` lists them.
+    """
+    if not articles:
+        return ""
+    named = [f"{one['kind']} {one['name']} ({one['by']})" for one in articles[:SHOWN]]
+    more = [f"{len(articles) - SHOWN} more"] if len(articles) > SHOWN else []
+    return (
+        f"Left as you made it: {', '.join([*named, *more])}. This release ships another: `.venv/bin/python manage.py "
+        f"shipped diff {articles[0]['name']}` shows the difference, `shipped take` puts the shipped one in force."
+    )
 
 
 def _call(title: str, command: str, **options: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -28,14 +29,20 @@ class Progress:
     def done(self, title: str, seconds: float) -> None:
         self.tell(done=title, seconds=round(seconds, 2))
 
+    def warn(self, message: str) -> None:
+        self.tell(warning=message)
+
     def close(self) -> None:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
 
 
-def write_status(state: State, children: Children, *, phase: str, layout: str, addresses: Mapping[str, str]) -> None:
-    """supervisor.json: each process with what identifies it, and where users find the platform."""
+def write_status(
+    state: State, children: Children, *, phase: str, layout: str, addresses: Mapping[str, str], code: str
+) -> None:
+    """supervisor.json: each process with what identifies it, where users find the platform, and which code it is
+    (`releases.fingerprint`)."""
     me = Identity.of(os.getpid())
     write_json(
         state.supervisor,
@@ -43,6 +50,8 @@ def write_status(state: State, children: Children, *, phase: str, layout: str, a
             "id": children.stack_id,
             "phase": phase,
             "layout": layout,
+            "code": code,
+            "python": sys.prefix,
             "addresses": dict(addresses),
             "pid": os.getpid(),
             "started": me.started if me else 0,

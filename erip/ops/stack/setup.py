@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import psycopg2
 
 from erip.ops.stack.errors import ServerFailed
 from erip.ops.stack.processes import last_line
+from erip.ops.stack.reporting import Progress
 from erip.ops.stack.state import ROOT, State, read_json, write_json
 
 # What tables and reference data are made from. A change in any of these files makes the next start do it again.
@@ -27,10 +27,9 @@ WHICH = """
     SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid
     FROM pg_database WHERE datname = current_database()
 """
-Report = Callable[[str, float], None]
 
 
-def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, report: Report) -> None:
+def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, report: Progress) -> None:
     """Run `prepare` unless nothing changed since it last ran on this database."""
     files = fingerprint(ROOT)
     known = read_json(state.setup)
@@ -78,7 +77,7 @@ def inspect(url: str) -> tuple[str | None, int]:
         connection.close()
 
 
-def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: Report) -> str | None:
+def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: Progress) -> str | None:
     """The API key that was made, if one was."""
     log = state.logs / "setup.log"
     api_key = None
@@ -103,7 +102,9 @@ def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: R
                 except ValueError:
                     continue  # a library's print
                 if "done" in said:
-                    report(said["done"], said["seconds"])
+                    report.done(said["done"], said["seconds"])
+                if "warning" in said:
+                    report.warn(said["warning"])
                 api_key = said.get("api_key", api_key)
     if process.returncode != 0:
         raise ServerFailed(f"The database could not be brought up to date: {last_line(log)} (the whole log: {log})")

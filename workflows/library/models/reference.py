@@ -30,6 +30,9 @@ class LoadedReference(models.Model):
 
     name = models.CharField(max_length=60, primary_key=True)
     keys = JsonField(default=list)
+    #: key → SHA-256 of the row as it was loaded, for files whose unchanged rows follow the releases. A process of the
+    #: previous release writes rows without it.
+    contents = JsonField(default=dict, db_default=models.Value({}, output_field=models.JSONField()))
     loaded_at = models.DateTimeField(auto_now=True)
 
     class Meta:

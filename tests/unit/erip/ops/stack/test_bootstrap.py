@@ -1,12 +1,14 @@
 """The script that makes the virtual environment, as far as it goes without making one."""
 
+import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 
 import pytest
 
-from erip.ops.stack import bootstrap
+from erip.ops.stack import bootstrap, releases
 
 
 def test_uv_is_pinned_with_hashes_in_the_requirements():
@@ -32,6 +34,61 @@ def test_an_environment_that_is_up_to_date_is_left_alone(tmp_path):
         [sys.executable, "-I", bootstrap.__file__, "--venv", str(venv)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.fixture
+def outdated(tmp_path):
+    """An environment of another requirements.txt, and what `make` says to it."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    (venv / ".requirements.sha256").write_text("of another release\n")
+    (venv / bootstrap.IN_USE).touch()
+    env = {**os.environ, "ERIP_STATE_DIR": str(tmp_path / "state")}
+    (tmp_path / "state").mkdir()
+
+    def make(*words):
+        return subprocess.run(
+            [sys.executable, "-I", bootstrap.__file__, "--venv", str(venv), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=env,
+        )
+
+    return venv, tmp_path / "state", make
+
+
+def test_the_environment_of_a_running_stack_is_not_replaced_and_what_to_do_is_said(outdated):
+    venv, _, make = outdated
+    with (venv / bootstrap.IN_USE).open() as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        done = make()
+    assert done.returncode == 1
+    assert "Nothing was replaced underneath it" in done.stderr
+    assert "make down, then make up" in done.stderr
+    assert (venv / ".requirements.sha256").read_text() == "of another release\n"
+
+
+@pytest.mark.parametrize(("status", "refused"), [("{}", True), ('{"python": "/elsewhere"}', False), (None, True)])
+def test_a_stack_of_a_release_that_held_no_such_lock_is_found_by_its_state(outdated, status, refused):
+    venv, state, _ = outdated
+    if status is not None:
+        (state / "supervisor.json").write_text(status)
+    with (state / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert bootstrap.runs(venv, state) is refused
+    assert not bootstrap.runs(venv, state)
+
+
+def test_what_ends_or_shows_a_stack_takes_the_environment_as_it_is(outdated):
+    _, _, make = outdated
+    done = make("--keep")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_lock_is_the_one_that_supervisors_hold():
+    assert bootstrap.IN_USE == releases.IN_USE
 
 
 def test_an_old_python_is_told_which_one_is_needed(tmp_path):

@@ -1,0 +1,59 @@
+"""The reference definitions, as workflows and their versions."""
+
+from typing import Final
+
+from django.db import transaction
+from django.db.models import F
+
+from erip.foundation.shipped import Article, Source, Standing
+from workflows import engine
+from workflows.core.definition import content_hash, parse
+from workflows.library.shipping import files
+from workflows.models import WorkflowDefinition, WorkflowVersion
+
+#: who published the shipped ones. People and keys have a prefix (`user:`, `key:`), so none of them has this name.
+AUTHOR: Final = "bootstrap"
+
+
+def articles() -> list[Article]:
+    sources = files.definitions()
+    found = WorkflowVersion.objects.filter(definition__name__in=sources, number=F("definition__latest"))
+    latest = {version.definition.name: version for version in found.select_related("definition")}
+    return [_article(name, source, latest.get(name)) for name, source in sources.items()]
+
+
+def bring_up_to_date() -> list[engine.Published]:
+    """Publish what is new, and the next version of what nobody else has published a version of. A workflow whose latest
+    version is somebody's stays as it is. Returns all that are now as shipped."""
+    published = []
+    for name, source in files.definitions().items():
+        with transaction.atomic():
+            # Whoever publishes the same workflow meanwhile waits, so that nobody's version is covered unseen.
+            owner = WorkflowDefinition.objects.select_for_update().filter(name=name).first()
+            latest = owner.versions.filter(number=owner.latest).select_related("definition").first() if owner else None
+            if not _article(name, source, latest).is_left_alone:
+                published.append(_publish(name, source))
+    return published
+
+
+def take(name: str) -> str:
+    version = _publish(name, files.definitions()[name])
+    return f"published as version {version.number}: new runs take it, runs that have begun keep theirs"
+
+
+def _publish(name: str, source: str) -> engine.Published:
+    return engine.publish(name, source, "yaml", author=AUTHOR)
+
+
+def _article(name: str, source: str, latest: WorkflowVersion | None) -> Article:
+    if latest is None:
+        return Article("definition", name, Standing.NEW, source, None)
+    if latest.content_hash == content_hash(parse(source, "yaml")):
+        standing = Standing.SAME
+    else:
+        standing = Standing.OLDER if latest.author == AUTHOR else Standing.YOURS
+    by = f"version {latest.number} by {latest.author or 'somebody unnamed'}, {latest.created_at:%Y-%m-%d}"
+    return Article("definition", name, standing, source, latest.source, by)
+
+
+SOURCE: Final = Source("definition", articles, take)
