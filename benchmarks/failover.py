@@ -82,7 +82,7 @@ class Trio:
                     os.kill(pid, signal.SIGKILL)
 
     def _changed(self) -> None:
-        write_status(self.state, self.children, phase="running", layout="ha", addresses={})
+        write_status(self.state, self.children, phase="running", layout="ha", addresses={}, code="")
 
 
 class Writer(threading.Thread):

@@ -1,4 +1,5 @@
-"""What the demo prints of a finished run: timeline, decision, losses, legal deadlines, report.
+"""What the demo prints of a finished run: what is late and what was not known, then timeline, decision, losses, legal
+deadlines, report.
 
 It finds the figures in the steps' outputs by their keys (`ale`, `approvers`, `obligations`, `report_id`), so that a
 definition may name its steps as it likes.
@@ -17,6 +18,8 @@ from rich.text import Text
 # From this console width on there is room for a wide bar.
 WIDE = 100
 WIDE_BAR, NARROW_BAR = 28, 18
+# Lines on what was not known; the report has all.
+UNSURE_SHOWN = 6
 COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "TIMED_OUT": "red", "CANCELLED": "yellow", "UNKNOWN": "yellow"}
 LEVELS = {"none": "green", "team": "green", "manager": "yellow"}
 
@@ -27,6 +30,8 @@ def show(run: Mapping[str, Any], console: Console | None = None) -> None:
     console.print()
     console.print(_title(run))
     parts: list[tuple[str, RenderableType | None]] = [
+        ("Overdue", _overdue(_holding(run, "obligations"))),
+        ("Not known, or assumed", _unsure(run)),
         ("Timeline", _timeline(run, console.width)),
         ("Decision", _decision(_holding(run, "approvers", "level"))),
         ("Loss", _loss(_holding(run, "ale", "p95"))),
@@ -63,6 +68,34 @@ def _title(run: Mapping[str, Any]) -> RenderableType:
     details = Text(f"{run.get('business_key') or ''}  run {run['id']}  {run['lane']} lane".strip(), "dim")
     error = run.get("error")
     return Group(head, details, *([Text(_sentence(error), "red")] if error else []))
+
+
+def _overdue(found: Mapping[str, Any] | None) -> RenderableType | None:
+    """A deadline that has passed is the headline, whatever else there is to say."""
+    late = [one for one in (found or {}).get("obligations", []) if one.get("status") == "overdue"]
+    if not late:
+        return None
+    lines = []
+    for one in sorted(late, key=lambda one: str(one.get("deadline") or "~")):
+        check = ", to be checked" if one.get("applicability", "applies") != "applies" else ""
+        lines.append(Text(f"{one.get('regime', '')}: {one.get('title', '')}", "bold red"))
+        lines[-1].append(f", was due {_moment(one['deadline'])} UTC, {_left(one.get('hours_left'))}{check}", "red")
+    return Group(*lines)
+
+
+def _unsure(run: Mapping[str, Any]) -> RenderableType | None:
+    """Invented data, unknown names and words, and what was taken in their place: what the figures rest on."""
+    sample = list(dict.fromkeys(name for output in _outputs(run) for name in output.get("sample_data") or []))
+    unsure = list(dict.fromkeys(str(line) for output in _outputs(run) for line in output.get("assumptions") or []))
+    if not sample and not unsure:
+        return None
+    lines = (
+        [Text(f"Sample data of an invented organisation: {', '.join(map(str, sample))}", "yellow")] if sample else []
+    )
+    lines += [Text(f"- {line}") for line in unsure[:UNSURE_SHOWN]]
+    if len(unsure) > UNSURE_SHOWN:
+        lines.append(Text(f"{len(unsure) - UNSURE_SHOWN} more in the report", "dim"))
+    return Group(*lines)
 
 
 def _timeline(run: Mapping[str, Any], width: int) -> RenderableType:

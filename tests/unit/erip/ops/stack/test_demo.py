@@ -1,14 +1,17 @@
 """What the demo reads and prints."""
 
 import io
+import json
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 from rich.console import Console
 
 from erip.ops.stack.demo import SAMPLE, BadInput, Refused, just_now, read_incident
 from erip.ops.stack.demo_screen import money, show
 from erip.ops.stack.screens import duration
+from erip.ops.stack.state import ROOT
 
 RUN = {
     "id": "019abc00-0000-7000-8000-000000000001",
@@ -192,3 +195,42 @@ def test_every_fault_of_the_api_is_one_line():
     faults = [{"path": "input.cves[0]", "message": "is not a CVE"}, {"path": "input", "message": "lacks severity"}]
     assert Refused(422, {"faults": faults}).faults == ["input.cves[0]: is not a CVE", "input: lacks severity"]
     assert Refused(413, {"detail": "The body is too large."}).faults == ["The API answered 413: The body is too large."]
+
+
+def test_what_is_late_and_what_was_not_known_comes_before_everything_else():
+    late = {
+        "regime": "NIS2",
+        "title": "Early warning",
+        "deadline": "2026-11-20T20:00:00Z",
+        "hours_left": -72.0,
+        "applicability": "applies",
+        "status": "overdue",
+    }
+    told = {"assumptions": [f"assets: no asset is called number {n}" for n in range(8)], "sample_data": ["assets"]}
+    steps = [{**step, "output": {**(step["output"] or {}), **told}} for step in RUN["steps"]]
+    for step in steps:
+        if "obligations" in step["output"]:
+            step["output"]["obligations"] = [*step["output"]["obligations"], late]
+    screen = io.StringIO()
+    show({**RUN, "steps": steps}, Console(file=screen, width=100))
+    text = screen.getvalue()
+    places = [text.index(head) for head in ("Overdue", "Not known, or assumed", "Timeline", "Decision")]
+    assert places == sorted(places)
+    assert "NIS2: Early warning, was due 2026-11-20 20:00 UTC, 72 h late" in text
+    assert "Sample data of an invented organisation: assets" in text
+    assert text.count("no asset is called") == 6
+    assert "2 more in the report" in text
+
+
+def test_a_run_with_nothing_late_or_unknown_has_no_such_heads():
+    screen = io.StringIO()
+    show(RUN, Console(file=screen, width=100))
+    assert "Overdue" not in screen.getvalue()
+    assert "Not known" not in screen.getvalue()
+
+
+def test_the_sample_incident_shows_every_field_of_the_workflow_that_it_is_for():
+    definition = yaml.safe_load((ROOT / "workflows/library/definitions/breach-response.yaml").read_text())
+    incident = json.loads(SAMPLE.read_text())
+    assert incident.keys() == definition["input"]["properties"].keys()
+    assert incident["detected_at"]
