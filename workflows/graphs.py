@@ -29,6 +29,7 @@ class _Stored:
     timeout: float
     retry: Retry | None
     input_schema: dict[str, Any] = field(default_factory=dict)
+    output_schema: dict[str, Any] = field(default_factory=dict)
 
 
 class _StoredSteps(Mapping[str, StepInfo]):
@@ -62,11 +63,12 @@ def graph_of(version_id: int) -> Graph:
     source, media = WorkflowVersion.objects.values_list("source", "media").get(pk=version_id)
     document = definition.parse(source, cast(Any, media))
     try:
-        return definition.validate(document, _StoredSteps())
+        return definition.validate(document, _StoredSteps(), stored=True)
     except definition.DefinitionInvalid as error:
         # If a release that allowed more in schemas or rules published it, its runs go on and can be read, but it starts
         # no new ones.
-        graph = definition.validate({**_without_its_start(document), "input": _NOTHING}, _StoredSteps())
+        startless = {**_without_its_start(document), "input": _NOTHING}
+        graph = definition.validate(startless, _StoredSteps(), stored=True)
         log.error("version_starts_no_runs", workflow=graph.name, version_id=version_id, error=error)
         return graph
 

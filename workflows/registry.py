@@ -15,6 +15,7 @@ from typing import Any
 from django.utils.module_loading import autodiscover_modules
 from pydantic import BaseModel
 
+from workflows.core import contracts
 from workflows.core.graph import Retry
 from workflows.errors import UnknownStep
 
@@ -60,11 +61,11 @@ class StepSpec:
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
-        return self.input_model.model_json_schema()
+        return contracts.accepted(self.input_model)
 
     @cached_property
     def output_schema(self) -> dict[str, Any]:
-        return self.output_model.model_json_schema(mode="serialization")
+        return contracts.given(self.output_model)
 
 
 _steps: dict[str, StepSpec] = {}

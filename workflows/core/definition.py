@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from erip.foundation.faults import Fault
-from workflows.core import format, kinds, ordering, rules
+from workflows.core import format, kinds, ordering, paths, rules
 from workflows.core.graph import Graph, StepInfo, StepNode
 from workflows.core.kind import Kind
 from workflows.core.reading import Reading, StepReading
@@ -45,9 +45,12 @@ def parse(source: str | bytes, media: Media) -> dict[str, Any]:
         raise DefinitionInvalid(error.faults) from error
 
 
-def validate(document: dict[str, Any], steps: Mapping[str, StepInfo]) -> Graph:
-    """The graph that `document` describes, over the registered `steps`; raises DefinitionInvalid with every fault."""
-    return _Check(document, steps).graph()
+def validate(document: dict[str, Any], steps: Mapping[str, StepInfo], *, stored: bool = False) -> Graph:
+    """The graph that `document` describes, over the registered `steps`; raises DefinitionInvalid with every fault.
+
+    stored: it was published before, maybe by a release that knew less about what cannot be, and is only read.
+    """
+    return _Check(document, steps).graph(stored)
 
 
 def schema() -> dict[str, Any]:
@@ -70,7 +73,7 @@ class _Check(Reading):
         faults = [fault_of(violation, schema) for violation in violations]
         super().__init__(document, registered, {violation.location for violation in violations}, faults)
 
-    def graph(self) -> Graph:
+    def graph(self, stored: bool) -> Graph:
         needs = {id: self._needs(id, step) for id, step in self.steps.items()}
         circles = ordering.cycles(needs)
         for circle in circles:
@@ -81,7 +84,11 @@ class _Check(Reading):
         input_check = self._input()
         nodes = {id: self._step(id, needs[id], known) for id in order if ("steps", id) not in self.broken}
         output = self._output()
-        on = self._on(input_check)
+        on = self._on(input_check, stored)
+        if not stored:
+            self.faults.extend(
+                paths.faults(self.reads, nodes, self.document.get("input"), self.registered, self.budget)
+            )
         timeout = self.duration(("timeout",), self.document.get("timeout"))
         if self.faults:
             raise DefinitionInvalid(self.faults)
@@ -162,15 +169,15 @@ class _Check(Reading):
                     self.fault(at, f'no step "{other}"{did_you_mean(other, self.steps)}')
                 elif self.steps[other].get("essential", True) is False:
                     self.fault(at, f'reads "{other}", which is not essential: it runs after the outcome')
-            self.input_paths(expression, at)
+            self.reads.append((None, expression, at))
         return template
 
-    def _on(self, input_check: Schema | None) -> tuple[rules.Rule, ...]:
+    def _on(self, input_check: Schema | None, stored: bool) -> tuple[rules.Rule, ...]:
         name = self.document.get("name")
         document = self.document.get("on")
         if not isinstance(document, list | dict):
             return ()
-        found, faults = rules.compile_rules(document, str(name), input_check)
+        found, faults = rules.compile_rules(document, str(name), input_check, budget=None if stored else self.budget)
         self.faults.extend(faults)
         return found
 

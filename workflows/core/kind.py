@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from erip.foundation.faults import Fault
 
 if TYPE_CHECKING:
-    from workflows.core.graph import StepNode, Work
+    from workflows.core.graph import StepInfo, StepNode, Work
     from workflows.core.machine import Deciding, StepHappening, StepView
     from workflows.core.reading import StepReading
+    from workflows.core.templates import Template
 
 
 class Kind(ABC):
@@ -42,6 +43,8 @@ class Kind(ABC):
     signal: str | None = None
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
+    #: what renders to the list over which its `with` reads `item`, or None
+    items: "Template | None" = None
 
     @classmethod
     @abstractmethod
@@ -66,6 +69,10 @@ class Kind(ABC):
     def signal_faults(self, payload: Any) -> list[Fault]:
         """What is wrong with `payload` for the signal that the step waits for; paths like `payload.by`."""
         return []
+
+    def output(self, registered: "Mapping[str, StepInfo]") -> Any:
+        """What is known of the step's output when a definition is published: a JSON Schema; {}: nothing."""
+        return {}
 
     @abstractmethod
     def explain(self, view: "StepView", due_at: datetime | None) -> str:

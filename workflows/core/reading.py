@@ -8,9 +8,10 @@ from typing import Any
 
 from erip.foundation.faults import Fault
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
-from workflows.core.expressions import ROOTS, Expression, ExpressionError, Path, write_path
+from workflows.core.expressions import ROOTS, Expression, ExpressionError
 from workflows.core.graph import StepInfo
 from workflows.core.schema import place
+from workflows.core.shapes import Budget
 from workflows.core.structure import did_you_mean
 from workflows.core.templates import Expressions, Template, unwrap
 
@@ -22,6 +23,9 @@ class Reading:
         self, document: Any, registered: Mapping[str, StepInfo], broken: set[tuple[str | int, ...]], faults: list[Fault]
     ) -> None:
         """broken: places whose structure breaks the format, and whose faults are already reported."""
+        #: (the id of the step that reads, or None; the expression; its place)
+        self.reads: list[tuple[str | None, Expression, str]] = []
+        self.budget = Budget()
         self.registered = registered
         self.broken = broken
         self.faults = faults
@@ -57,12 +61,6 @@ class Reading:
         self.faults.extend(faults)
         return template, expressions
 
-    def input_paths(self, expression: Expression, at: str) -> None:
-        """Report a path into the input that the input's schema rules out: it is a typo."""
-        for path in expression.paths:
-            if path[0] == "input" and (unknown := _ruled_out(self.document.get("input"), path)):
-                self.fault(at, f"the input has no {unknown}: its schema allows no such key")
-
 
 class StepReading:
     """One step of a document. Keys are those of the step: `template("wait", "until")` is `steps.<id>.wait.until`."""
@@ -76,6 +74,7 @@ class StepReading:
         self.step = reading.steps[id]
         self.registered = reading.registered
         self.faults = reading.faults
+        self.budget = reading.budget
 
     def fault(self, key: str, message: str) -> None:
         """key: where in the step, for example `retry.backoff`."""
@@ -130,18 +129,4 @@ class StepReading:
                 self._reading.fault(at, "a step cannot read its own output")
             elif other not in self._known:
                 self._reading.fault(at, f'reads "{other}", which "{self.id}" does not need: add it to needs')
-        self._reading.input_paths(expression, at)
-
-
-def _ruled_out(schema: Any, path: Path) -> str | None:
-    """The first part of `path` that a schema of closed objects does not have; None if all of it may exist."""
-    for depth, key in enumerate(path[1:], start=1):
-        if not isinstance(schema, dict) or schema.get("additionalProperties") is not False:
-            return None
-        known = schema.get("properties")
-        if not isinstance(known, dict) or "patternProperties" in schema or not isinstance(key, str):
-            return None
-        if key not in known:
-            return write_path(path[: depth + 1])
-        schema = known[key]
-    return None
+        self._reading.reads.append((self.id, expression, at))

@@ -18,6 +18,7 @@ from workflows.core import format, formats, step_input
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.expressions import EVENT_ROOTS, Expression, ExpressionError
 from workflows.core.schema import Schema
+from workflows.core.shapes import Budget, Shape
 from workflows.core.structure import fault_of
 from workflows.core.templates import Template, is_one_expression, unwrap
 
@@ -78,17 +79,20 @@ class Rule:
 
 
 def compile_rule(
-    document: Any, workflow: str, schema: Schema | None, *, at: str, label: str
+    document: Any, workflow: str, schema: Schema | None, *, at: str, label: str, budget: Budget | None = None
 ) -> tuple[Rule | None, list[Fault]]:
-    """(the rule or None, every fault with its path under `at`). schema: of the workflow's input, where it is known."""
+    """(the rule or None, every fault with its path under `at`). schema: of the workflow's input, where it is known.
+
+    budget: for a closer look at its `input`, when it is published.
+    """
     faults = [fault_of(violation, format.RULE, at=at) for violation in _RULE.violations(document, limit=_LIMIT)]
     if faults:
         return None, faults
-    return _Check(document, workflow, schema, at, label).rule()
+    return _Check(document, workflow, schema, at, label, budget).rule()
 
 
 def compile_rules(
-    document: Any, workflow: str, schema: Schema | None, *, at: str = "on"
+    document: Any, workflow: str, schema: Schema | None, *, at: str = "on", budget: Budget | None = None
 ) -> tuple[tuple[Rule, ...], list[Fault]]:
     """The rules of a definition: a list of them, or one. The form of each is sound already, or reported anyway."""
     if isinstance(document, dict):
@@ -99,7 +103,8 @@ def compile_rules(
     faults: list[Fault] = []
     seen: dict[str, str] = {}
     for rule_document, where in places:
-        rule, wrong = compile_rule(rule_document, workflow, schema, at=where, label=f"{workflow}: {where}")
+        label = f"{workflow}: {where}"
+        rule, wrong = compile_rule(rule_document, workflow, schema, at=where, label=label, budget=budget)
         faults.extend(wrong)
         if rule is None:
             continue
@@ -111,12 +116,21 @@ def compile_rules(
 
 
 class _Check:
-    def __init__(self, document: dict[str, Any], workflow: str, schema: Schema | None, at: str, label: str) -> None:
+    def __init__(
+        self,
+        document: dict[str, Any],
+        workflow: str,
+        schema: Schema | None,
+        at: str,
+        label: str,
+        budget: Budget | None,
+    ) -> None:
         self.document = document
         self.workflow = workflow
         self.schema = schema
         self.at = at
         self.label = label
+        self.budget = budget
         self.faults: list[Fault] = []
 
     def rule(self) -> tuple[Rule | None, list[Fault]]:
@@ -132,7 +146,8 @@ class _Check:
                 if key in document:
                     self._fault(key, "goes with the action start; this rule drops")
         elif action is Action.START and input_ is not None and self.schema is not None:
-            self.faults.extend(step_input.check(input_, self.schema, at=join(self.at, "input")))
+            shape = Shape.of(self.schema.document, self.budget) if self.budget else None
+            self.faults.extend(step_input.check(input_, self.schema, at=join(self.at, "input"), shape=shape))
         if self.faults or action is None or input_ is None:
             return None, self.faults
         rule = Rule(

@@ -4,10 +4,12 @@ A `with` without expressions is checked completely. Otherwise a placeholder take
 the violations only those count that hold whatever the expressions give: unknown and missing keys, and wrong constants.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-from erip.foundation.faults import Fault
+from erip.foundation.faults import Fault, join
 from workflows.core.schema import Schema, Violation, place
+from workflows.core.shapes import Shape, has_instead
 from workflows.core.templates import Location, Template
 
 #: keywords that check an object by its keys, or a list by its length, whatever is in them
@@ -18,20 +20,57 @@ _BY_SHAPE = frozenset(
 #: below these a violation may depend on what a placeholder will be
 _CONDITIONAL = frozenset({"anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "contains"})
 
+UNKNOWN_KEY = "unknown key"
 
-def check(template: Template | None, schema: Schema, *, at: str) -> list[Fault]:
-    """The faults of a step's `with` against the step's input schema; None stands for {}."""
+
+def check(template: Template | None, schema: Schema, *, at: str, shape: Shape | None = None) -> list[Fault]:
+    """The faults of a step's `with` against the step's input schema; None stands for {}.
+
+    shape: that of the schema, for a closer look at what stands beside expressions inside of choices.
+    """
     value: Any = {} if template is None else template.value
     dynamic = [] if template is None else [location for location, _ in template.expressions]
     if () in dynamic:
         return []
     if template is not None and template.constant:
         value = template.render({})
-    faults = []
+    closer = {} if shape is None else dict(_walk(value, frozenset(dynamic), shape, at, ()))
+    faults: dict[str, Fault] = {}
     for violation in schema.violations(_with_placeholders(value, dynamic)):
-        if _certain(violation, dynamic):
-            faults.append(Fault(place(at, violation.location), violation.message))
-    return faults
+        path = place(at, violation.location)
+        if not _certain(violation, dynamic):
+            continue
+        if violation.keyword in ("anyOf", "oneOf") and any(
+            other.startswith((f"{path}.", f"{path}[")) for other in closer
+        ):
+            continue  # what is wrong further down says more
+        known = closer.get(path)
+        faults[path] = known if known and known.message.startswith(UNKNOWN_KEY) else Fault(path, violation.message)
+    return [*faults.values(), *(fault for path, fault in closer.items() if path not in faults)]
+
+
+def _walk(
+    value: Any, dynamic: frozenset[Location], shape: Shape, at: str, where: Location
+) -> Iterator[tuple[str, Fault]]:
+    """What cannot fit, whichever of its choices the schema takes."""
+    if where in dynamic:
+        return
+    if (refusal := shape.refusal(value)) is not None:
+        yield at, Fault(at, refusal)
+    elif isinstance(value, dict):
+        for key in shape.missing(value):
+            yield join(at, key), Fault(join(at, key), "is required")
+        for key, item in value.items():
+            below, path = shape.at(key), join(at, key)
+            if below.possible:
+                yield from _walk(item, dynamic, below, path, (*where, key))
+            else:
+                yield path, Fault(path, f"{UNKNOWN_KEY}{has_instead(key, shape)}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            below = shape.at(index)
+            if below.possible:
+                yield from _walk(item, dynamic, below, join(at, index), (*where, index))
 
 
 def _certain(violation: Violation, dynamic: list[Location]) -> bool:

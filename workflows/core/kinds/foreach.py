@@ -4,7 +4,7 @@ An item that fails stops nothing: all items are tried, and their results kept. H
 they are joined: Note [Items] in `core/machine/items`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import orjson
 
 from workflows.core.expressions import ITEM_ROOTS, ROOTS, BudgetExceeded, ExpressionError
-from workflows.core.graph import StepNode, Work
+from workflows.core.graph import StepInfo, StepNode, Work
 from workflows.core.kind import Kind
 from workflows.core.kinds.task import WORK_KEYS, check_work
 from workflows.core.machine import NO_ITEM, ItemsEnded, StepChange, StepHappening, StepView, attempts
@@ -149,6 +149,16 @@ class ForEach(Kind):
     def stop(self, deciding: "Deciding", node: StepNode, view: StepView) -> None:
         deciding.stop_items(node.id)
 
+    @property
+    def items(self) -> Template:  # type: ignore[override]  # the class is frozen: nobody writes it
+        return self.fan_out.foreach
+
+    def output(self, registered: Mapping[str, StepInfo]) -> Any:
+        result = registered[self.work.uses].output_schema
+        definitions = {key: result[key] for key in ("$defs", "definitions") if key in result}
+        own = {key: value for key, value in result.items() if key not in definitions}
+        return {**definitions, **_OUTPUT, "properties": {**_OUTPUT["properties"], "results": _results(own)}}
+
     def explain(self, view: StepView, due_at: datetime | None) -> str:
         fan = view.fan
         if fan is None:
@@ -177,6 +187,32 @@ class ForEach(Kind):
             error = {"code": "output_too_large", "message": f"{message}; they can be read one by one"}
         joined_view = StepView(state, view.attempt, view.failures, view.lost, output)
         deciding.set(happening.step, NO_ITEM, joined_view, error)
+
+
+#: the schema of what `compose` gives
+_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "results": {"type": "array"},
+        "total": {"type": "integer"},
+        "succeeded": {"type": "integer"},
+        "failed": {"type": "integer"},
+        "failures": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"item": {"type": "integer"}, "code": {}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def _results(result: dict[str, Any]) -> dict[str, Any]:
+    """A failed item has null in place of its output."""
+    return {"type": "array", "items": {"anyOf": [result, {"type": "null"}]}}
 
 
 def _check_fan_out(reading: "StepReading") -> FanOut | None:

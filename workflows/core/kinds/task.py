@@ -1,5 +1,6 @@
 """`uses`: a worker runs a registered step once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,6 +12,7 @@ from workflows.core.graph import Retry, StepInfo, StepNode, Work
 from workflows.core.kind import Kind
 from workflows.core.machine import NO_ITEM, StepHappening, StepView, attempts
 from workflows.core.schema import Schema, SchemaInvalid
+from workflows.core.shapes import Shape
 from workflows.core.states import StepState
 from workflows.core.structure import did_you_mean
 from workflows.core.templates import Template
@@ -88,6 +90,9 @@ class Task(Kind):
     def stop(self, deciding: "Deciding", node: StepNode, view: StepView) -> None:
         attempts.stop(deciding, node, self.work, view)
 
+    def output(self, registered: Mapping[str, StepInfo]) -> Any:
+        return registered[self.work.uses].output_schema
+
     def explain(self, view: StepView, due_at: datetime | None) -> str:
         return attempts.explain(view, due_at)
 
@@ -134,7 +139,8 @@ def _check_input(reading: "StepReading", template: Template | None, info: StepIn
     except SchemaInvalid as error:
         reading.fault("with", f"the input schema of {info.name} is not usable: {error}")
         return
-    reading.faults.extend(step_input.check(template, schema, at=f"{reading.at}.with"))
+    shape = Shape.of(info.input_schema, reading.budget)
+    reading.faults.extend(step_input.check(template, schema, at=f"{reading.at}.with", shape=shape))
 
 
 def _retry(reading: "StepReading", info: StepInfo | None) -> Retry:

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import orjson
+
 from erip.foundation.faults import Fault
 from workflows.core import formats
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.format import DURATION
-from workflows.core.graph import StepNode
+from workflows.core.graph import StepInfo, StepNode
 from workflows.core.kind import Kind
 from workflows.core.machine import NO_ITEM, Event, StepDue, StepHappening, StepSignalled, StepView
 from workflows.core.schema import Schema, SchemaInvalid
@@ -164,6 +166,15 @@ class Wait(Kind):
         if self.signal is None:
             return f"waits until {moment}" if moment else "waits for its moment"
         return f'waits for the signal "{self.signal}", {f"until {moment}" if moment else "without a time limit"}'
+
+    def output(self, registered: Mapping[str, StepInfo]) -> Any:
+        if self.signal is None:
+            return {"type": "object", "additionalProperties": False}
+        payload = self.schema.document if self.schema is not None else {}
+        # References of the payload's schema are relative to it, so it is followed only if it has none.
+        known = payload if isinstance(payload, dict) and b'"$ref"' not in orjson.dumps(payload) else {}
+        properties = {"payload": {"anyOf": [known, {"type": "null"}]}, "by": {}, "timed_out": {"type": "boolean"}}
+        return {"type": "object", "additionalProperties": False, "properties": properties}
 
     def signal_faults(self, payload: Any) -> list[Fault]:
         return self.schema.faults(payload, at="payload") if self.schema else []

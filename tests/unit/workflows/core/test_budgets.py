@@ -21,7 +21,7 @@ MANY = [f"{n:08}" for n in range(3_000)]
 
 
 class Step:
-    name, input_schema, idempotent, transactional, timeout, retry = "s", {}, True, False, 30.0, None
+    name, input_schema, output_schema, idempotent, transactional, timeout, retry = "s", {}, {}, True, False, 30.0, None
 
 
 def graph(steps: dict[str, Any], output: Any = None) -> Graph:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema_rs
@@ -26,6 +26,7 @@ class Registered:
     transactional: bool = False
     timeout: float = 30.0
     retry: Retry | None = None
+    output_schema: dict[str, Any] = field(default_factory=dict)
 
 
 STEPS: Mapping[str, Registered] = {

@@ -11,7 +11,13 @@ DOCS = Path(__file__).parents[4] / "docs" / "reference" / "definitions.md"
 
 def registered(name: str) -> SimpleNamespace:
     return SimpleNamespace(
-        name=name, input_schema={"type": "object"}, idempotent=True, transactional=False, timeout=30.0, retry=None
+        name=name,
+        input_schema={"type": "object"},
+        output_schema={},
+        idempotent=True,
+        transactional=False,
+        timeout=30.0,
+        retry=None,
     )
 
 

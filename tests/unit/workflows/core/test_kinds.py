@@ -4,7 +4,7 @@ from the text of a definition to the end of its run, and no file of the engine k
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -89,6 +89,7 @@ class Registered:
     transactional: bool = False
     timeout: float = 30.0
     retry: Retry | None = None
+    output_schema: dict[str, Any] = field(default_factory=dict)
 
 
 STEPS = {"t.t": Registered("t.t", {})}
