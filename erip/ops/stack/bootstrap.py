@@ -4,6 +4,9 @@ Run as a script by the Makefile, with whatever Python the machine has; it ends a
 not changed since the environment was made. pip installs uv (its version and hashes stand in requirements.txt),
 uv installs the rest in parallel. Where uv cannot reach the packages, as behind an index that only pip's own
 configuration knows, pip installs them itself.
+
+The client in client/ is not installed but linked: a .pth file and the program `erip`. So nothing is built, nothing is
+fetched without a hash, and a change of its files needs no installation.
 """
 
 # ruff: noqa: S603 (programs are started from lists; no word of them comes from a request)
@@ -32,6 +35,14 @@ ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "requirements.txt"
 #: as `erip.ops.stack.releases` has it, which cannot be imported here: it needs the environment
 IN_USE = ".in-use"
+CLIENT = ROOT / "client"
+# A shell starts it, because a path after #! may have no spaces and is cut off after 127 characters.
+PROGRAM = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
+from erip_client.cli import main
+main()
+"""
 NO_PIP = (
     "This Python ({python}) can make no virtual environment: it has neither ensurepip nor pip. "
     "Install the package python3-venv (Debian, Ubuntu) or uv, then run make again."
@@ -55,6 +66,8 @@ def main() -> int:
         if _current(stamp, wanted) or (options.keep and _works(venv / "bin" / "python")):
             if not (venv / IN_USE).exists():
                 (venv / IN_USE).touch()
+            if not _linked(venv):
+                link_client(venv)
             return 0
         # Two `make` at once must not build the same environment; the lock goes with the process.
         with REQUIREMENTS.open("rb") as lock:
@@ -63,6 +76,7 @@ def main() -> int:
                 _keep_from_replacing_what_runs(venv)
                 build(venv)
                 stamp.write_text(wanted + "\n")
+            link_client(venv)
     except BootstrapError as error:
         print(f"erip: {error}", file=sys.stderr)
         return 1
@@ -128,6 +142,30 @@ def _runs_from(status: Path, venv: Path) -> bool:
         return bool(json.loads(status.read_text()).get("python", str(venv)) == str(venv))
     except (OSError, ValueError):
         return True
+
+
+def link_client(venv: Path) -> None:
+    """Make the client in client/ importable, and `erip` a program of the environment."""
+    for path, content, mode in _links(venv):
+        path.write_text(content)
+        path.chmod(mode)
+
+
+def _linked(venv: Path) -> bool:
+    try:
+        return all(path.read_text() == content for path, content, _ in _links(venv))
+    except FileNotFoundError:
+        return False
+
+
+def _links(venv: Path) -> list[tuple[Path, str, int]]:
+    """The files that make the link: path, content and mode. None where the environment has no packages at all."""
+    folders = list(venv.glob("lib/python3*/site-packages"))
+    program = PROGRAM.format(python=venv / "bin" / "python")
+    return [
+        *((folder / "erip-client.pth", f"{CLIENT}\n", 0o644) for folder in folders),
+        *((venv / "bin" / "erip", program, 0o755) for _ in folders[:1]),
+    ]
 
 
 def choose_python() -> str:

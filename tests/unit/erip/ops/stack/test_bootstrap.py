@@ -100,3 +100,34 @@ def test_an_old_python_is_told_which_one_is_needed(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("ERIP needs Python 3.11 or newer")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_client_is_linked_into_the_environment_and_runs_from_a_path_with_blanks(tmp_path):
+    venv = tmp_path / "a folder" / "venv"
+    packages = venv / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    packages.mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to(sys.executable)
+    digest = hashlib.sha256(bootstrap.REQUIREMENTS.read_bytes()).hexdigest()
+    (venv / ".requirements.sha256").write_text(digest + "\n")
+    command = [sys.executable, "-I", bootstrap.__file__, "--venv", str(venv)]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
+    assert (packages / "erip-client.pth").read_text() == f"{bootstrap.ROOT / 'client'}\n"
+    # This environment has no packages of its own: the Python's are used.
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [venv / "bin" / "erip", "--version"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("erip ")
+    # What is linked is left alone; what is not any more is linked again.
+    written = (venv / "bin" / "erip").stat().st_mtime_ns
+    subprocess.run(command, check=True)
+    assert (venv / "bin" / "erip").stat().st_mtime_ns == written
+    (venv / "bin" / "erip").unlink()
+    subprocess.run(command, check=True)
+    assert (venv / "bin" / "erip").exists()

@@ -1,0 +1,250 @@
+"""Start runs, follow, find, read and change them."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from erip_client.models import RunListed
+from erip_client.models.base import Json
+
+from .. import show, watching
+from ..exits import Exit
+from ..inputs import read_bytes, read_json, read_object
+from ..session import Session, command
+from ..words import clock, error_sentence, safe
+
+InputFile = Annotated[
+    str | None, typer.Option("--input", "-i", metavar="FILE", help="A JSON object; - is standard input.")
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A field, JSON or text; a.b=1 reaches inside. Repeatable."),
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", "-t", min=0, metavar="SECONDS", help="Give up waiting then (status 124).")
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the run to its end.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs; - reads them from standard input.")]
+Workflow = Annotated[str | None, typer.Option("--workflow", help="Of this workflow.")]
+State = Annotated[str | None, typer.Option("--state", "--status", help="In this status: FAILED, RUNNING, …")]
+Lane = Annotated[str | None, typer.Option("--lane", help="critical, high, standard or bulk.")]
+Reason = Annotated[str, typer.Option("--reason", help="Recorded with the run.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", metavar="KEY", help="The same key starts one run, however often it is sent."),
+]
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Runs: the same commands, and those on many at once.", no_args_is_help=True)
+    app.add_typer(group, name="runs")
+    command(app, "start")(start)
+    for place in (app, group):
+        command(place, "list")(list_runs)
+        command(place, "show")(show_run)
+        command(place, "watch")(watch)
+        command(place, "explain")(explain)
+    command(app, "cancel")(cancel)
+    command(app, "retry")(retry)
+    command(app, "resolve")(resolve)
+    command(app, "signal")(signal)
+
+
+def start(
+    erip: Session,
+    workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
+    input: InputFile = None,
+    set: Sets = None,
+    key: Annotated[str | None, typer.Option("--key", "-k", help="Your own name for the case.")] = None,
+    lane: Lane = None,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="In place of the latest.")] = None,
+    watch: Watch = False,
+    timeout: Timeout = None,
+    idempotency_key: IdempotencyKey = None,
+) -> None:
+    """Start a run. Prints its id; with --watch, follows it, and the status says whether it SUCCEEDED."""
+    run = erip.client.start_run(
+        workflow,
+        read_object(input, set or []),
+        business_key=key,
+        lane=lane,
+        version=version,
+        idempotency_key=idempotency_key,
+    )
+    if watch:
+        raise typer.Exit(watching.follow(erip.client, run.id, erip.out, timeout))
+    if erip.out.as_json:
+        erip.out.document(run)
+    else:
+        erip.out.line(run.id)
+
+
+def watch(erip: Session, run: RunId, timeout: Timeout = None) -> None:
+    """Follow a run to its end. The status is 0 if it SUCCEEDED, 1 if it ended otherwise."""
+    raise typer.Exit(watching.follow(erip.client, run_id(run), erip.out, timeout))
+
+
+def list_runs(
+    erip: Session,
+    workflow: Workflow = None,
+    state: State = None,
+    lane: Lane = None,
+    key: Annotated[str | None, typer.Option("--key", "-k", help="Of this business key.")] = None,
+    created_after: Annotated[
+        str | None, typer.Option("--created-after", help="RFC 3339: 2026-11-23T08:00:00Z.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many; the newest first.")] = 20,
+    every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids, for other commands.")] = False,
+) -> None:
+    """Find runs, newest first."""
+    filters = {
+        "workflow": workflow,
+        "status": state.upper() if state else None,
+        "lane": lane,
+        "business_key": key,
+        "created_after": created_after,
+    }
+    found: list[RunListed] = []
+    for run in erip.client.pages(erip.client.list_runs, **filters, limit=200 if every else min(limit, 200)):
+        if quiet:
+            erip.out.line(run.id)
+        found.append(run)
+        if len(found) == limit and not every:
+            break
+    if quiet:
+        return
+    if erip.out.as_json:
+        erip.out.document({"items": found})
+    elif found:
+        show.runs_table(erip.out, found)
+    else:
+        erip.out.note("No run is like that.")
+
+
+def show_run(
+    erip: Session,
+    run: RunId,
+    output: Annotated[bool, typer.Option("--output", help="Only the output, as JSON.")] = False,
+    input: Annotated[bool, typer.Option("--input", help="Only the input, as JSON.")] = False,
+    log: Annotated[bool, typer.Option("--events", help="Everything that happened to it, oldest first.")] = False,
+) -> None:
+    """Show a run: its error, its timeline, its output."""
+    if log:
+        return _events(erip, run_id(run))
+    found = erip.client.get_run(run_id(run))
+    if output or input:
+        return erip.out.document(found.output if output else found.input)
+    if erip.out.as_json:
+        return erip.out.document(found)
+    return erip.out.print(show.run_page(found, erip.out.console.width))
+
+
+def explain(erip: Session, run: RunId) -> None:
+    """Say what a run waits for: each step, since when, behind how many, until when."""
+    found = erip.client.explain_run(run_id(run))
+    if erip.out.as_json:
+        return erip.out.document(found)
+    erip.out.line(found.summary, "bold")
+    for one in found.waits:
+        erip.out.line(one.sentence)
+    return None
+
+
+def cancel(erip: Session, run: RunIds, reason: Reason = "") -> None:
+    """Cancel runs."""
+    for id in run_ids(run):
+        cancelled = erip.client.cancel_run(id, reason=reason)
+        _changed(erip, cancelled, f"{cancelled.id}  {cancelled.status}")
+
+
+def retry(erip: Session, run: RunIds, watch: Watch = False, timeout: Timeout = None) -> None:
+    """Run ended runs again, with their version and input. Prints the new ids."""
+    for id in run_ids(run):
+        started = erip.client.retry_run(id)
+        if watch:
+            status = watching.follow(erip.client, started.id, erip.out, timeout)
+            if status is not Exit.OK:
+                raise typer.Exit(status)
+        else:
+            _changed(erip, started, started.id)
+
+
+def resolve(
+    erip: Session,
+    run: RunId,
+    step: Annotated[str, typer.Argument(help="The step that is UNKNOWN.")],
+    outcome: Annotated[str, typer.Argument(help="succeeded, failed, or retry: run it again.")],
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Its output, JSON; - is standard input.")
+    ] = None,
+    set: Sets = None,
+    item: Annotated[int | None, typer.Option("--item", min=0, help="Of a step with foreach: which item.")] = None,
+    note: Annotated[str, typer.Option("--note", help="Recorded with the run.")] = "",
+) -> None:
+    """Say what became of a step whose outcome is UNKNOWN."""
+    more: dict[str, Json] = {}
+    if output is not None or set:
+        more["output"] = read_object(output, set) if set else read_json(str(output))
+    id = run_id(run)
+    erip.client.resolve_step(id, step, outcome.lower(), item=item, note=note, **more)
+    found = erip.client.get_run(id)
+    _changed(erip, found, f"{found.id}  {found.status}")
+
+
+def signal(
+    erip: Session,
+    run: RunId,
+    name: Annotated[str, typer.Argument(help="The signal's name.")],
+    payload: Annotated[
+        str | None, typer.Option("--payload", metavar="FILE", help="Any JSON; - is standard input.")
+    ] = None,
+    set: Sets = None,
+) -> None:
+    """Send a signal to a run."""
+    more: dict[str, Json] = {}
+    if payload is not None or set:
+        more["payload"] = read_object(payload, set) if set else read_json(str(payload))
+    sent = erip.client.signal_run(run_id(run), name, **more)
+    to = f"given to {sent.step}" if sent.step else "kept for the first step that will wait for it"
+    _changed(erip, sent, to)
+
+
+def run_id(text: str) -> str:
+    """Raises BadParameter: what is no id of a run needs no question to the server."""
+    if not _ID.fullmatch(text):
+        raise typer.BadParameter(f"{safe(text, 60)!r} is no id of a run, such as 019abc4e-7b0f-7cc3-98d2-1f0c2a5d9e11")
+    return text.lower()
+
+
+def run_ids(texts: list[str]) -> list[str]:
+    """All of them are looked at before the first is used; `-` stands for those on standard input."""
+    given = (read_bytes("-").decode("utf-8", "replace").split() if text == "-" else [text] for text in texts)
+    return [run_id(one) for some in given for one in some]
+
+
+def _events(erip: Session, id: str) -> None:
+    events = erip.client.list_run_events(id)
+    if erip.out.as_json:
+        return erip.out.document(events)
+    rows = [
+        (
+            clock(event.at),
+            event.type,
+            "" if event.step is None else f"{event.step}[{event.item}]" if event.item is not None else event.step,
+            event.attempt or "",
+            safe(error_sentence(event.detail) if event.detail else "", 300),
+        )
+        for event in events.items
+    ]
+    return erip.out.table(("AT", "WHAT", "STEP", "ATTEMPT", "DETAIL"), rows, cut=True)
+
+
+def _changed(erip: Session, document: object, line: str) -> None:
+    if erip.out.as_json:
+        erip.out.document(document, compact=True)
+    else:
+        erip.out.line(line)

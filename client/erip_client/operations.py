@@ -1,0 +1,166 @@
+"""The methods of both clients, each made from the function that describes its call: no signature stands twice."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from .calls import Call, events, outgoing, runs, workflows
+from .calls.health import ready
+from .transport import AsyncTransport, SyncTransport
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Sends(Generic[P, T]):
+    """A method of a client that sends the call and returns the document."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self.make = make
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "Sends[P, T]": ...
+    @overload
+    def __get__(self, client: SyncTransport, owner: type) -> Callable[P, T]: ...
+    def __get__(self, client: SyncTransport | None, owner: type) -> Any:
+        if client is None:
+            return self
+
+        @functools.wraps(self.make)
+        def method(*arguments: P.args, **named: P.kwargs) -> T:
+            return client.call(self.make(*arguments, **named))
+
+        return method
+
+
+class Awaits(Generic[P, T]):
+    """A method of a client that returns an awaitable of the document."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self.make = make
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "Awaits[P, T]": ...
+    @overload
+    def __get__(self, client: AsyncTransport, owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, client: AsyncTransport | None, owner: type) -> Any:
+        if client is None:
+            return self
+
+        @functools.wraps(self.make)
+        async def method(*arguments: P.args, **named: P.kwargs) -> T:
+            return await client.call(self.make(*arguments, **named))
+
+        return method
+
+
+class SyncOperations(SyncTransport):
+    """Every operation of the API."""
+
+    ready = Sends(ready)
+
+    start_run = Sends(runs.start_run)
+    start_runs = Sends(runs.start_runs)
+    list_runs = Sends(runs.list_runs)
+    get_run = Sends(runs.get_run)
+    explain_run = Sends(runs.explain_run)
+    list_run_events = Sends(runs.list_run_events)
+    get_run_event = Sends(runs.get_run_event)
+    cancel_run = Sends(runs.cancel_run)
+    retry_run = Sends(runs.retry_run)
+    signal_run = Sends(runs.signal_run)
+    list_step_items = Sends(runs.list_step_items)
+    resolve_step = Sends(runs.resolve_step)
+
+    list_workflows = Sends(workflows.list_workflows)
+    get_workflow = Sends(workflows.get_workflow)
+    get_workflow_version = Sends(workflows.get_workflow_version)
+    publish_workflow = Sends(workflows.publish_workflow)
+    validate_workflow = Sends(workflows.validate_workflow)
+    list_step_types = Sends(workflows.list_step_types)
+    get_workflow_schema = Sends(workflows.get_workflow_schema)
+    list_triggers = Sends(workflows.list_triggers)
+    get_trigger = Sends(workflows.get_trigger)
+    put_trigger = Sends(workflows.put_trigger)
+    delete_trigger = Sends(workflows.delete_trigger)
+    list_event_types = Sends(workflows.list_event_types)
+    get_event_type = Sends(workflows.get_event_type)
+    put_event_type = Sends(workflows.put_event_type)
+
+    send_events = Sends(events.send_events)
+    list_events = Sends(events.list_events)
+    get_event = Sends(events.get_event)
+    events_status = Sends(events.events_status)
+    replay_events = Sends(events.replay_events)
+    list_dead_letters = Sends(events.list_dead_letters)
+    get_dead_letter = Sends(events.get_dead_letter)
+    retry_dead_letter = Sends(events.retry_dead_letter)
+    discard_dead_letter = Sends(events.discard_dead_letter)
+
+    list_subscriptions = Sends(outgoing.list_subscriptions)
+    subscribe = Sends(outgoing.subscribe)
+    get_subscription = Sends(outgoing.get_subscription)
+    change_subscription = Sends(outgoing.change_subscription)
+    unsubscribe = Sends(outgoing.unsubscribe)
+    rotate_secret = Sends(outgoing.rotate_secret)
+    try_subscription = Sends(outgoing.try_subscription)
+    list_deliveries = Sends(outgoing.list_deliveries)
+    get_delivery = Sends(outgoing.get_delivery)
+    redeliver = Sends(outgoing.redeliver)
+    list_scaling = Sends(outgoing.list_scaling)
+
+
+class AsyncOperations(AsyncTransport):
+    """Every operation of the API."""
+
+    ready = Awaits(ready)
+
+    start_run = Awaits(runs.start_run)
+    start_runs = Awaits(runs.start_runs)
+    list_runs = Awaits(runs.list_runs)
+    get_run = Awaits(runs.get_run)
+    explain_run = Awaits(runs.explain_run)
+    list_run_events = Awaits(runs.list_run_events)
+    get_run_event = Awaits(runs.get_run_event)
+    cancel_run = Awaits(runs.cancel_run)
+    retry_run = Awaits(runs.retry_run)
+    signal_run = Awaits(runs.signal_run)
+    list_step_items = Awaits(runs.list_step_items)
+    resolve_step = Awaits(runs.resolve_step)
+
+    list_workflows = Awaits(workflows.list_workflows)
+    get_workflow = Awaits(workflows.get_workflow)
+    get_workflow_version = Awaits(workflows.get_workflow_version)
+    publish_workflow = Awaits(workflows.publish_workflow)
+    validate_workflow = Awaits(workflows.validate_workflow)
+    list_step_types = Awaits(workflows.list_step_types)
+    get_workflow_schema = Awaits(workflows.get_workflow_schema)
+    list_triggers = Awaits(workflows.list_triggers)
+    get_trigger = Awaits(workflows.get_trigger)
+    put_trigger = Awaits(workflows.put_trigger)
+    delete_trigger = Awaits(workflows.delete_trigger)
+    list_event_types = Awaits(workflows.list_event_types)
+    get_event_type = Awaits(workflows.get_event_type)
+    put_event_type = Awaits(workflows.put_event_type)
+
+    send_events = Awaits(events.send_events)
+    list_events = Awaits(events.list_events)
+    get_event = Awaits(events.get_event)
+    events_status = Awaits(events.events_status)
+    replay_events = Awaits(events.replay_events)
+    list_dead_letters = Awaits(events.list_dead_letters)
+    get_dead_letter = Awaits(events.get_dead_letter)
+    retry_dead_letter = Awaits(events.retry_dead_letter)
+    discard_dead_letter = Awaits(events.discard_dead_letter)
+
+    list_subscriptions = Awaits(outgoing.list_subscriptions)
+    subscribe = Awaits(outgoing.subscribe)
+    get_subscription = Awaits(outgoing.get_subscription)
+    change_subscription = Awaits(outgoing.change_subscription)
+    unsubscribe = Awaits(outgoing.unsubscribe)
+    rotate_secret = Awaits(outgoing.rotate_secret)
+    try_subscription = Awaits(outgoing.try_subscription)
+    list_deliveries = Awaits(outgoing.list_deliveries)
+    get_delivery = Awaits(outgoing.get_delivery)
+    redeliver = Awaits(outgoing.redeliver)
+    list_scaling = Awaits(outgoing.list_scaling)
