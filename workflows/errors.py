@@ -129,6 +129,35 @@ class RunNotEnded(WorkflowsError):
     status = 409
 
 
+class RunAlreadyPaused(WorkflowsError):
+    """The run is paused already."""
+
+    code = "run_already_paused"
+    status = 409
+
+
+class RunNotPaused(WorkflowsError):
+    """The run is not paused."""
+
+    code = "run_not_paused"
+    status = 409
+
+
+class NotYetPossible(WorkflowsError):
+    """Living workers of an earlier release cannot handle a paused run. Pause it once the upgrade is done."""
+
+    code = "not_yet_possible"
+    status = 409
+    retry_after = 10
+
+    def __init__(self, workers: Sequence[str]) -> None:
+        more = f" and {len(workers) - 3} more" if len(workers) > 3 else ""
+        super().__init__(
+            f"Living workers of an earlier release cannot handle a paused run: {', '.join(workers[:3])}{more}. "
+            "Try again once the upgrade is done."
+        )
+
+
 class SignalNotWanted(WorkflowsError):
     """No step of the run can take that signal: each that waits for it has ended, or has one already."""
 

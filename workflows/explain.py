@@ -17,7 +17,7 @@ from erip.foundation.db.retry import retry_transaction
 from workflows import queries
 from workflows.conf import conf
 from workflows.core import explaining
-from workflows.core.explaining import COUNT_TO, Facts, Holder, Queue, StepFacts
+from workflows.core.explaining import COUNT_TO, Facts, Holder, Pause, Queue, StepFacts
 from workflows.core.lanes import urgency
 from workflows.core.machine import NO_ITEM, StepView
 from workflows.core.machine.items import FanView
@@ -52,6 +52,9 @@ def explain_run(run_id: str) -> dict[str, Any]:
     if RunState(run["state"]).ended:
         # A step without a row will never begin, unless it is not essential and has still to.
         ended |= {id for id, node in graph.steps.items() if id not in by_step and node.essential}
+    pause = None
+    if run["state"] == RunState.PAUSED and run["since"] is not None:
+        pause = Pause(run["since"], run["by"], run["reason"], run["clock"] == "stop")
     registered, workers = _workers()
     facts = Facts(
         now=run["now"],
@@ -61,14 +64,18 @@ def explain_run(run_id: str) -> dict[str, Any]:
         bounds=conf().lanes.bounds,
         registered=registered,
         workers=bool(workers),
+        pause=pause,
     )
     waits = explaining.explain(graph, replace(facts, steps=_queued(by_step, workers)))
-    deadline = "" if run["finished_at"] else f" {explaining.deadline(run['deadline_at'], run['now'])}"
+    more = "" if run["finished_at"] else f" {explaining.deadline(run['deadline_at'], run['now'])}"
+    if pause is not None:
+        # While its clock stands it has no moment that could be missed.
+        more = f" {explaining.paused(pause, run['deadline_in'])}{'' if pause.stands else more}"
     return {
         "id": run_id,
         "status": run["state"],
         "lane": run["lane"],
-        "summary": f"{_summary(run['state'], len(waits))}{deadline}",
+        "summary": f"{_summary(run['state'], len(waits))}{more}",
         "deadline_at": run["deadline_at"],
         "waits": [asdict(one) for one in waits],
     }
@@ -104,7 +111,7 @@ WITH run AS (
     SELECT i.* FROM steps CROSS JOIN LATERAL (
         SELECT s.* FROM workflows_steprun s
         WHERE s.run_id = steps.run_id AND s.step = steps.step AND s.item >= 0
-          AND s.state IN ('RUNNING', 'WAITING', 'UNKNOWN')
+          AND s.state IN ('RUNNING', 'WAITING', 'PAUSED', 'UNKNOWN')
         ORDER BY s.item LIMIT %(items)s
     ) i
     WHERE steps.items IS NOT NULL AND steps.state = 'RUNNING'
@@ -117,6 +124,7 @@ WITH run AS (
     WHERE steps.items IS NOT NULL AND steps.state = 'RUNNING'
 )
 SELECT run.version_id, run.state, run.lane, run.deadline_at, run.finished_at, clock_timestamp(),
+       p.since, p.clock, p.by, p.reason, p.deadline_in,
        s.step, s.item, s.state, s.attempt, s.failures, s.lost, s.lane, s.ready_at, s.started_at, s.due_at,
        left(s.error->>'message', 300), w.name, extract(epoch FROM clock_timestamp() - w.heartbeat_at)::float8,
        w.stopped_at IS NOT NULL,
@@ -126,6 +134,7 @@ SELECT run.version_id, run.state, run.lane, run.deadline_at, run.finished_at, cl
                 WHERE i.run_id = s.run_id AND i.step = s.step AND i.item >= 0 GROUP BY i.state) counts) END
 FROM run LEFT JOIN (SELECT * FROM steps UNION ALL SELECT * FROM items UNION ALL SELECT * FROM next) s ON true
 LEFT JOIN workflows_worker w ON w.id = s.worker_id AND s.state = 'RUNNING'
+LEFT JOIN workflows_runpause p ON p.run_id = run.id
 ORDER BY s.step, s.item
 """
 
@@ -141,7 +150,10 @@ def _read(run_id: str) -> tuple[dict[str, Any], list[tuple[str, StepFacts]]] | N
         rows = cursor.fetchall()
     if not rows:
         return None
-    names = ("version_id", "state", "lane", "deadline_at", "finished_at", "now")
+    names = [
+        *("version_id", "state", "lane", "deadline_at", "finished_at", "now"),
+        *("since", "clock", "by", "reason", "deadline_in"),
+    ]
     run = dict(zip(names, rows[0], strict=False))
     return run, [(row[len(names)], _facts(*row[len(names) + 1 :])) for row in rows if row[len(names)] is not None]
 

@@ -246,7 +246,7 @@ def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict
     return step
 
 
-_GOING_ON = frozenset({StepState.READY, StepState.RUNNING, StepState.WAITING, StepState.UNKNOWN})
+_GOING_ON = frozenset({StepState.READY, StepState.RUNNING, StepState.WAITING, StepState.PAUSED, StepState.UNKNOWN})
 
 
 def _explain(graph: Graph, steps: Sequence[dict[str, Any]]) -> None:

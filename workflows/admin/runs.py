@@ -1,4 +1,4 @@
-"""Runs with filters; one run with its steps and events; cancel and run again."""
+"""Runs with filters; one run with its steps and events; cancel, pause, resume, and run again."""
 
 import uuid
 from collections.abc import Callable
@@ -17,9 +17,10 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.paginator import InfinitePaginator
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from workflows import engine, queries
+from workflows.core.states import RUN_ENDS, RunState
 from workflows.errors import UnknownRun, WorkflowsError
 from workflows.explain import explain_run
 from workflows.models import WorkflowDefinition, WorkflowRun
@@ -49,6 +50,21 @@ class CancelForm(BaseDialogForm):
     )
 
 
+class PauseForm(BaseDialogForm):
+    clock = forms.ChoiceField(
+        choices=[("stop", "Keep what is left of each time"), ("go", "Let times go on")],
+        initial="stop",
+        widget=UnfoldAdminSelectWidget(),
+        help_text="Rests before retries, waits, time limits of signals, and the run's deadline.",
+    )
+    reason = forms.CharField(
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Recorded with the run.",
+    )
+
+
 @admin.register(WorkflowRun)
 class RunAdmin(ShowOnly):
     list_display = ["id", "workflow", "state_label", "lane", "business_key", "created", "took"]
@@ -68,8 +84,8 @@ class RunAdmin(ShowOnly):
     show_full_result_count = False
     search_fields = ["business_key"]
     search_help_text = "A run's id or business key, in full"
-    actions = ["cancel_selected", "retry_selected"]
-    actions_detail = ["cancel", "retry"]
+    actions = ["cancel_selected", "retry_selected", "pause_selected", "resume_selected"]
+    actions_detail = ["cancel", "pause", "resume", "retry"]
     fieldsets = [
         (
             None,
@@ -190,6 +206,51 @@ class RunAdmin(ShowOnly):
 
         return _then_show(request, object_id, call, "The run is cancelled.")
 
+    def has_pause_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_operate_permission(request) and _state(object_id) not in (None, *RUN_ENDS, RunState.PAUSED)
+
+    def has_resume_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self.has_operate_permission(request) and _state(object_id) == RunState.PAUSED
+
+    @action(
+        description="Pause",
+        permissions=["pause"],
+        icon="pause",
+        url_path="pause",
+        dialog={
+            "title": "Pause this run?",
+            "description": "It begins nothing until it is resumed. A step that runs right now goes on.",
+            "form_class": PauseForm,
+            "form_submit_text": "Pause the run",
+        },
+    )
+    def pause(self, request: HttpRequest, form: PauseForm, object_id: str) -> HttpResponse:
+        def call() -> str:
+            values = form.cleaned_data
+            engine.pause_run(object_id, principal=principal_of(request), reason=values["reason"], clock=values["clock"])
+            return object_id
+
+        return _then_show(request, object_id, call, "The run is paused.")
+
+    @action(
+        description="Resume",
+        permissions=["resume"],
+        icon="play_arrow",
+        url_path="resume",
+        dialog={
+            "title": "Resume this run?",
+            "description": "It goes on as if nothing had happened but time.",
+            "form_class": BaseDialogForm,
+            "form_submit_text": "Resume the run",
+        },
+    )
+    def resume(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        def call() -> str:
+            engine.resume_run(object_id, principal=principal_of(request))
+            return object_id
+
+        return _then_show(request, object_id, call, "The run is resumed.")
+
     @action(
         description="Run again",
         permissions=["retry"],
@@ -217,6 +278,20 @@ class RunAdmin(ShowOnly):
             lambda run: engine.cancel_run(run, principal=principal),
             _count("cancelled"),
             named=True,
+        )
+
+    @action(description="Pause selected runs", permissions=["operate"])
+    def pause_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
+        principal = principal_of(request)
+        for_each(
+            request, _ids(runs), lambda run: engine.pause_run(run, principal=principal), _count("paused"), named=True
+        )
+
+    @action(description="Resume selected runs", permissions=["operate"])
+    def resume_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
+        principal = principal_of(request)
+        for_each(
+            request, _ids(runs), lambda run: engine.resume_run(run, principal=principal), _count("resumed"), named=True
         )
 
     @action(description="Run selected runs again", permissions=["operate"])
@@ -257,6 +332,14 @@ def _ended(run_id: Any) -> bool:
         return queries.run_finished(str(run_id))
     except UnknownRun:
         return False
+
+
+def _state(run_id: Any) -> str | None:
+    """None where there is no such run among those that are not archived."""
+    try:
+        return WorkflowRun.objects.filter(pk=uuid.UUID(str(run_id))).values_list("state", flat=True).first()
+    except ValueError:
+        return None
 
 
 def _label(state: str) -> SafeString:

@@ -179,7 +179,8 @@ class Waits(Answer):
     item = serializers.IntegerField(allow_null=True)
     status = StepStatus()
     waits_for = serializers.ChoiceField(
-        ["steps", "worker", "attempt", "retry", "time", "signal", "items", "person"], help_text="What it waits for."
+        ["steps", "worker", "attempt", "retry", "time", "signal", "items", "person", "resumption"],
+        help_text="What it waits for.",
     )
     sentence = serializers.CharField(help_text="All of it, in one sentence.")
     since = serializers.DateTimeField(allow_null=True)

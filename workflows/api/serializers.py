@@ -56,6 +56,22 @@ class CancelRun(StrictSerializer):
     reason = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run.")
 
 
+class PauseRun(StrictSerializer):
+    """Pause a run."""
+
+    reason = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with the run.")
+    clock = Choice(
+        ["stop", "go"],
+        required=False,
+        default="stop",
+        help_text="`stop`: what is left of each time, and of the deadline, is kept. `go`: times go on.",
+    )
+
+
+class ResumeRun(StrictSerializer):
+    """Resume a paused run; there is nothing to say."""
+
+
 class RetryRun(StrictSerializer):
     """Run again; there is nothing to say."""
 

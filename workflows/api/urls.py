@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import runs, schemas, steps, workflows
+from .views import pausing, runs, schemas, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -45,6 +45,8 @@ urlpatterns = [
     path("runs/bulk", runs.RunsBulk.as_view()),
     path("runs/<id:id>", runs.RunOne.as_view()),
     path("runs/<id:id>/cancel", runs.RunCancel.as_view()),
+    path("runs/<id:id>/pause", pausing.RunPause.as_view()),
+    path("runs/<id:id>/resume", pausing.RunResume.as_view()),
     path("runs/<id:id>/retry", runs.RunRetry.as_view()),
     path("runs/<id:id>/events", runs.RunEvents.as_view()),
     path("runs/<id:id>/explain", runs.RunExplain.as_view()),

@@ -43,6 +43,17 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The pause of the run."""
+
+    since: datetime
+    by: str
+    reason: str
+    #: whether the run's clock stands: what is left of each time is kept
+    stands: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StepFacts:
     """A step, or an item of one, that has a row and has not ended. Moments are in UTC."""
 
@@ -75,6 +86,8 @@ class Facts:
     registered: frozenset[str] | None = None
     #: whether any worker is alive
     workers: bool = True
+    #: while the run is paused
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ class Waits:
     step: str
     item: int | None
     status: str
-    #: steps, worker, attempt, retry, time, signal, items or person
+    #: steps, worker, attempt, retry, time, signal, items, person or resumption
     waits_for: str
     #: with a full stop
     sentence: str
@@ -138,6 +151,8 @@ def _row(node: StepNode, row: StepFacts, facts: Facts) -> Waits:
         waits = _ready(waits, node, row, facts)
     elif row.view.state is StepState.RUNNING:
         waits = _running(waits, node, row, facts)
+    elif row.view.state is StepState.PAUSED:
+        waits = _paused(waits, node, row, facts)
     elif row.view.state is StepState.WAITING and node.work is None:
         waits = _waiting(waits, node, row, facts)
     elif row.view.state is StepState.WAITING:
@@ -230,6 +245,29 @@ def _resting(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Wait
         limit=limit,
         sentence=f"{told}; {limit}{cause}",
     )
+
+
+def _paused(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Waits:
+    pause = facts.pause
+    told = f"waits for the run to be resumed{_since(pause.since) if pause else ''}"
+    if row.due_at is None or pause is None:
+        return replace(waits, waits_for="resumption", since=pause.since if pause else None, sentence=told)
+    left = max(0.0, (row.due_at - pause.since).total_seconds())
+    if node.how.fixed or not pause.stands:
+        limit = f"its moment stays {_moment(row.due_at)}"
+    else:
+        limit = f"{_span(left)} of its time are left, and count again from then on"
+    return replace(waits, waits_for="resumption", since=pause.since, limit=limit, sentence=f"{told}; {limit}")
+
+
+def paused(pause: Pause, deadline_in: float | None) -> str:
+    """Since when and by whom the run is paused, and what its times do, in one sentence."""
+    why = f" ({pause.reason})" if pause.reason else ""
+    told = f"It was paused at {_moment(pause.since)} by {pause.by}{why}"
+    if not pause.stands:
+        return f"{told}; its times go on."
+    left = f", and {_span(deadline_in)} until its deadline" if deadline_in is not None else ""
+    return f"{told}; what is left of each time is kept{left}."
 
 
 def deadline(deadline_at: datetime | None, now: datetime) -> str:

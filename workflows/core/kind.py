@@ -41,6 +41,8 @@ class Kind(ABC):
     work: "Work | None" = None
     #: the name of the signal that it waits for, or None
     signal: str | None = None
+    #: whether the moment at which it goes on is one of the calendar: a pause of its run does not move it
+    fixed: bool = False
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
     #: what renders to the list over which its `with` reads `item`, or None

@@ -7,7 +7,7 @@ class RunState(StrEnum):
     PENDING = "PENDING"  # accepted and durable; no step has started   → RUNNING, CANCELLED, TIMED_OUT, FAILED
     RUNNING = "RUNNING"  # a step has started                          → WAITING, SUCCEEDED, FAILED, …
     WAITING = "WAITING"  # nothing can go on before a time, a probe or a person → RUNNING, CANCELLED, TIMED_OUT
-    PAUSED = "PAUSED"  # held by a person                              → RUNNING, CANCELLED
+    PAUSED = "PAUSED"  # held by a person; running steps still end      → PENDING, RUNNING, WAITING, or any end
     COMPENSATING = "COMPENSATING"  # undoing what was done             → FAILED, CANCELLED
     SUCCEEDED = "SUCCEEDED"  # every essential step ended well         (end)
     FAILED = "FAILED"  # an essential step failed for good             (end)
@@ -26,6 +26,7 @@ class StepState(StrEnum):
     RUNNING = "RUNNING"  # claimed; `attempt` is the claim's fencing token → any but PENDING
     WAITING = "WAITING"  # rests until `due_at` before its next attempt → READY, CANCELLED (an item: PENDING)
     #                      of a step with `wait`: for its moment or its signal → SUCCEEDED, FAILED, CANCELLED
+    PAUSED = "PAUSED"  # its run is paused: READY or WAITING, parked     → READY, WAITING, CANCELLED
     UNKNOWN = "UNKNOWN"  # not idempotent, and its outcome was lost    → READY, SUCCEEDED, FAILED (an item: PENDING)
     SUCCEEDED = "SUCCEEDED"  # its output is recorded                  (end)
     FAILED = "FAILED"  # its last attempt failed, or may not be repeated (end)

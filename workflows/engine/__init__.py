@@ -9,11 +9,13 @@ connection is lost during a commit, nobody knows whether it happened. This is ho
   without an Idempotency-Key. If the lost attempt is committed only later, the primary key refuses the second one.
 - a publication: by the content, which is a no-op the second time.
 - a cancellation or resolution: by the event that it recorded, which names the person who asked for it.
+- a pause or resumption: by the event that it recorded, which has the request's id.
 - a signal: by the event that it recorded, which has the signal's id. It is looked up under the run's lock.
 
 definitions  check and publish
 starting     start one run or many
 control      cancel, run again, resolve a step
+pausing      pause and resume runs
 signals      send a signal to a run
 duties       what workers and the leader found
 finding      a run by its id
@@ -22,10 +24,12 @@ finding      a run by its id
 from workflows.engine.control import cancel_run, resolve_step, retry_run
 from workflows.engine.definitions import Published, publish, validate
 from workflows.engine.duties import Released, release_due, report
+from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
 from workflows.engine.signals import Signalled, signal_run
 from workflows.engine.starting import StartedRun, StartRequest, new_run, start_runs
 
 __all__ = [
+    "Outcome",
     "Published",
     "Released",
     "Signalled",
@@ -33,10 +37,14 @@ __all__ = [
     "StartedRun",
     "cancel_run",
     "new_run",
+    "pause_run",
+    "pause_runs",
     "publish",
     "release_due",
     "report",
     "resolve_step",
+    "resume_run",
+    "resume_runs",
     "retry_run",
     "signal_run",
     "start_runs",

@@ -4,6 +4,7 @@ from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStep
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.idempotency import IdempotencyKey
+from workflows.models.pauses import RunPause
 from workflows.models.runs import StepRun, WorkflowRun
 from workflows.models.signals import RunSignal
 from workflows.models.workers import Worker
@@ -14,6 +15,7 @@ __all__ = [
     "ArchivedStepRun",
     "IdempotencyKey",
     "RunEvent",
+    "RunPause",
     "RunSignal",
     "StepRun",
     "Worker",

@@ -15,7 +15,7 @@ The functions here run in the caller's transaction; each says whether it needs o
 needs none is its own transaction; several in one string are one round trip and one transaction.
 
 One idea per module: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
-`signals`, `workers`, `searches`.
+`signals`, `pauses`, `workers`, `searches`.
 """
 
 from workflows.store.archive import archive_runs, count_archivable, drop_archive
@@ -23,6 +23,7 @@ from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
+from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
 from workflows.store.signals import ended_steps, keep_signal, lock_run, signals_kept
 from workflows.store.starts import insert_runs, start_run, still_ready
@@ -79,16 +80,21 @@ __all__ = [
     "lane_loads",
     "lock_due",
     "lock_run",
+    "lock_runs",
     "next_worker_id",
     "orphaned_steps",
     "overdue_runs",
+    "pause",
     "put_off",
     "register_worker",
     "rehint_stale_ready",
+    "requested",
+    "resume",
     "retire_worker",
     "run_of_key",
     "signals_kept",
     "stale_ready_runs",
+    "standing_clocks",
     "start_run",
     "steps_of_worker",
     "still_ready",

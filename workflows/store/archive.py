@@ -31,7 +31,7 @@ def archive_runs(*, older_than: float, limit: int) -> int:
             SELECT id FROM workflows_workflowrun r
             WHERE id < %s AND finished_at < now() - make_interval(secs => %s)
               AND NOT EXISTS (SELECT 1 FROM workflows_steprun s WHERE s.run_id = r.id
-                              AND s.state IN ('PENDING', 'READY', 'RUNNING', 'WAITING', 'UNKNOWN'))
+                              AND s.state IN ('PENDING', 'READY', 'RUNNING', 'WAITING', 'PAUSED', 'UNKNOWN'))
             ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
             """,
             [newest, older_than, limit],
@@ -43,6 +43,7 @@ def archive_runs(*, older_than: float, limit: int) -> int:
             _make_partitions(month)
         # Nobody takes signals that were kept for a run that has ended; the run's events still record them.
         cursor.execute("DELETE FROM workflows_runsignal WHERE run_id = ANY(%s::uuid[])", [ids])
+        cursor.execute("DELETE FROM workflows_runpause WHERE run_id = ANY(%s::uuid[])", [ids])
         for hot, archive, key in _MOVES:
             columns = ", ".join(f'"{field.column}"' for field in hot._meta.concrete_fields)
             cursor.execute(

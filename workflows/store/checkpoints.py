@@ -13,6 +13,7 @@ from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
 from workflows.store.fan_outs import cancel_items, items_ended
 from workflows.store.fan_outs import load as load_items
+from workflows.store.pauses import standing_clocks
 from workflows.store.rows import Writes
 from workflows.store.signals import take_signal
 from workflows.store.values import Applied, Claim, Known, Report, claimable, from_json
@@ -112,7 +113,8 @@ class _Group:
             if decided is not None and decided.snapshot is run.snapshot and decided.reports == len(reports):
                 plan = decided.plan
             else:
-                plan = machine.decide(graph, run.snapshot, [report.happening for report in reports], now)
+                happenings = [report.happening for report in reports]
+                plan = machine.decide(graph, run.snapshot, happenings, run.clock or now)
             if plan.locked:
                 if not locked:
                     continue
@@ -143,7 +145,7 @@ class _Group:
     def _go_on(self, run_id: str, happening: machine.Happening, now: datetime) -> None:
         run = self.known[run_id]
         graph = self.graph_of(run.version_id)
-        plan = machine.decide(graph, run.snapshot, [happening], now)
+        plan = machine.decide(graph, run.snapshot, [happening], run.clock or now)
         writes = Writes(self.reporter)
         writes.add_plan(run_id, run, graph, plan, reports=[], claimable=1 if self.go_on else 0)
         self._write(writes, [run_id], [])
@@ -203,8 +205,10 @@ def _lock_and_load(
                 fan_outs.append((str(run_id), step))
         if fan_outs or touched:
             load_items(cursor, steps, fan_outs, touched, reporter)
+    paused = [str(row[0]) for row in rows if row[4] == RunState.PAUSED]
+    clocks = standing_clocks(paused) if paused else {}
     runs: dict[str, Known] = {}
     for id_, workflow, key, lane, state, input_, created_at, version_id, deadline_at, seq, _ in rows:
         run = RunView(str(id_), workflow, key, lane, RunState(state), from_json(input_), created_at)
-        runs[run.id] = Known(Snapshot(run, steps[run.id]), seq, version_id, deadline_at)
+        runs[run.id] = Known(Snapshot(run, steps[run.id]), seq, version_id, deadline_at, clocks.get(run.id))
     return runs, rows[0][-1] if rows else datetime.now(UTC)

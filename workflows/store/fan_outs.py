@@ -58,7 +58,7 @@ def cancel_items(fan_outs: Sequence[tuple[str, str, bool]]) -> None:
             SET state = 'CANCELLED', finished_at = clock_timestamp(), due_at = NULL, hinted_at = NULL
             FROM unnest(%s::uuid[], %s::text[], %s::bool[]) AS v (run_id, step, repeatable)
             WHERE s.run_id = v.run_id AND s.step = v.step AND s.item >= 0
-              AND (s.state IN ('PENDING', 'READY', 'WAITING') OR (s.state = 'RUNNING' AND v.repeatable))
+              AND (s.state IN ('PENDING', 'READY', 'WAITING', 'PAUSED') OR (s.state = 'RUNNING' AND v.repeatable))
             """,
             [list(column) for column in zip(*fan_outs, strict=True)],
         )

@@ -67,7 +67,7 @@ class Writes:
         change = plan.run
         steps = dict(run.snapshot.steps)
         snapshot = Snapshot(view.in_state(change.state) if change else view, steps)
-        after = Known(snapshot, run.seq + 1, run.version_id, run.deadline_at)
+        after = Known(snapshot, run.seq + 1, run.version_id, run.deadline_at, run.clock)
         ages = _ages(reports)
         claimed = len(self.claims)
         hinted = self._add_steps(after, steps, graph, plan, ages=ages, claimable=claimable)

@@ -61,6 +61,8 @@ class Known:
     seq: int
     version_id: int
     deadline_at: datetime | None
+    #: the moment at which the run's clock stands, while the run is paused and its clock with it
+    clock: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

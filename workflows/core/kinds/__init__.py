@@ -9,7 +9,8 @@ kind is such a file and a call of `register`: here, or in `ready` of a Django ap
 # During an upgrade processes of two releases work side by side. A worker records the highest level of the kinds that it
 # knows (`level()`); a definition needs the highest level of the kinds that it uses (`Graph.level`). A definition that a
 # living worker cannot read is not published: that worker would claim steps of its runs and could do nothing with them.
-# A kind that a new release adds, or reads differently, gets the next level.
+# A kind that a new release adds, or reads differently, gets the next level. So does what the release before cannot read
+# of a run, such as a pause: it is refused while a living worker is below its level.
 
 from collections.abc import Iterable
 
@@ -19,6 +20,9 @@ from workflows.core.kinds.task import Task
 from workflows.core.kinds.wait import Wait
 
 __all__ = ["ForEach", "Kind", "Task", "Wait", "default", "level", "of", "register", "registered", "unregister"]
+
+#: the level that this release reads, whatever kinds are registered. 3: runs that are paused
+LEVEL = 3
 
 _registered: dict[str, type[Kind]] = {}
 
@@ -50,7 +54,7 @@ def registered() -> tuple[type[Kind], ...]:
 
 def level() -> int:
     """The format level that this process reads."""
-    return max(kind.level for kind in _registered.values())
+    return max(LEVEL, *(kind.level for kind in _registered.values()))
 
 
 def default() -> type[Kind]:

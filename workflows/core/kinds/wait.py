@@ -100,6 +100,10 @@ class Wait(Kind):
     #: what the step does after that: it fails, or goes on
     fails: bool = True
 
+    @property
+    def fixed(self) -> bool:  # type: ignore[override]  # the class is frozen: nobody writes it
+        return self.until is not None
+
     @classmethod
     def check(cls, reading: "StepReading") -> Self | None:
         if not reading.sound("wait"):
@@ -162,6 +166,8 @@ class Wait(Kind):
         deciding.set(node.id, NO_ITEM, replace(view, state=StepState.CANCELLED))
 
     def explain(self, view: StepView, due_at: datetime | None) -> str:
+        if view.state is StepState.PAUSED:
+            return "is paused with its run"
         moment = due_at.isoformat() if due_at is not None else None
         if self.signal is None:
             return f"waits until {moment}" if moment else "waits for its moment"

@@ -37,7 +37,7 @@ def stop(deciding: "Deciding", node: StepNode, work: Work, view: StepView) -> No
     """The run has ended without this step. A step that has not begun is cancelled, and so is a running one that can be
     repeated: its late result is discarded. A running one that cannot be repeated keeps its row, so that its outcome is
     still recorded."""
-    idle = view.state is StepState.READY or view.state is StepState.WAITING
+    idle = view.state in (StepState.READY, StepState.WAITING, StepState.PAUSED)
     if idle or (view.state is StepState.RUNNING and work.repeatable):
         deciding.set(node.id, NO_ITEM, replace(view, state=StepState.CANCELLED))
 
@@ -53,6 +53,8 @@ def explain(view: StepView, due_at: datetime | None) -> str:
             return f"rests until {due_at.isoformat()} before attempt {view.attempt + 1}"
         case StepState.WAITING:
             return f"rests before attempt {view.attempt + 1}"
+        case StepState.PAUSED:
+            return "is paused with its run"
         case StepState.UNKNOWN:
             return f"waits for a person to say how attempt {view.attempt} ended, whose outcome is unknown"
         case _:

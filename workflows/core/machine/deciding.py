@@ -12,6 +12,7 @@ from workflows.core.machine.happenings import (
     NO_ITEM,
     Happening,
     RunCancelled,
+    RunResumed,
     RunSignalled,
     RunStarted,
     RunTimedOut,
@@ -98,7 +99,7 @@ class Deciding:
         """The steps that have become READY so far."""
         return [change for change in self.changes.values() if change.state is StepState.READY]
 
-    def _happened(self, happening: RunStarted | RunCancelled | RunSignalled | RunTimedOut) -> None:
+    def _happened(self, happening: RunStarted | RunCancelled | RunSignalled | RunResumed | RunTimedOut) -> None:
         match happening:
             case RunStarted():
                 pass
@@ -107,6 +108,8 @@ class Deciding:
                 self._stop(happening, RunState.CANCELLED, "run.cancelled", "the run was cancelled", detail)
             case RunSignalled():
                 self._signalled(happening)
+            case RunResumed():
+                self._resumed()
             case RunTimedOut():
                 self._stop(happening, RunState.TIMED_OUT, "run.timed_out", "the run missed its deadline", {})
 
@@ -328,6 +331,13 @@ class Deciding:
                     return
         self.discarded.append(happening)
 
+    def _resumed(self) -> None:
+        """Signals that came during the pause were kept. Places that became free are filled by every plan."""
+        for id, node in self.graph.steps.items():
+            view = self.steps.get((id, NO_ITEM))
+            if node.how.signal is not None and view is not None and view.state is StepState.WAITING:
+                self.asks.append((id, node.how.signal))
+
     def _finish(self, state: RunState, output: Any = None, error: Mapping[str, Any] | None = None) -> None:
         """End the run. The kind of each step that has not ended decides what becomes of it."""
         self.state = state
@@ -342,8 +352,11 @@ class Deciding:
 
     def plan(self) -> Plan:
         """What has been decided so far."""
-        releases = self._release() if self.fans else []
-        if not self.state.ended:
+        paused = self.state is RunState.PAUSED
+        releases = self._release() if self.fans and not paused else []
+        if paused:
+            self._park()
+        elif not self.state.ended:
             self._settle()
         changes = [*self.changes.values(), *(change for items in self.begun.values() for change in items)]
         ready = tuple((change.step, change.item) for change in changes if change.state is StepState.READY)
@@ -365,6 +378,20 @@ class Deciding:
     def _open_asks(self) -> tuple[tuple[str, str], ...]:
         """The run may have ended, or the signal may have come, after the step began to wait."""
         return tuple(ask for ask in self.asks if self.steps[ask[0], NO_ITEM].state is StepState.WAITING)
+
+    def _park(self) -> None:
+        """The run is paused: what would go on is parked (Note [Pause] in `engine/pausing`)."""
+        for (step, item), change in list(self.changes.items()):
+            if change.state in (StepState.READY, StepState.WAITING):
+                view = replace(self.steps[step, item], state=StepState.PAUSED)
+                self.set(step, item, view, change.error, change.due_at, input=change.input, items=change.items)
+        for step, items in self.begun.items():
+            self.begun[step] = [
+                replace(change, state=StepState.PAUSED) if change.state is StepState.READY else change
+                for change in items
+            ]
+            if step in self.fans:
+                self.fans[step] = FanView.of(_counted(self.begun[step]))
 
     def _settle(self) -> None:
         """RUNNING while something can go on by itself, WAITING while nothing can, PENDING before the first claim."""

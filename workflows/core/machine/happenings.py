@@ -142,11 +142,17 @@ class RunSignalled:
 
 
 @dataclass(frozen=True, slots=True)
+class RunResumed:
+    """The run was paused, and goes on: its steps are READY or WAITING again. What came meanwhile is taken up: signals
+    that were kept, and places for items that became free."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTimedOut:
     """The run's deadline has passed."""
 
 
-Happening = RunStarted | StepHappening | RunCancelled | RunSignalled | RunTimedOut
+Happening = RunStarted | StepHappening | RunCancelled | RunSignalled | RunResumed | RunTimedOut
 
 
 # Note [Fencing]

@@ -26,6 +26,7 @@ _COUNTED_AS = {
     StepState.RUNNING: "active",
     StepState.WAITING: "resting",
     StepState.UNKNOWN: "resting",
+    StepState.PAUSED: "resting",
     StepState.SUCCEEDED: "succeeded",
     StepState.FAILED: "failed",
 }
@@ -38,7 +39,7 @@ class FanView:
     pending: int = 0
     #: READY or RUNNING
     active: int = 0
-    #: WAITING or UNKNOWN
+    #: WAITING, UNKNOWN or PAUSED
     resting: int = 0
     succeeded: int = 0
     failed: int = 0
