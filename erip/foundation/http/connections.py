@@ -199,6 +199,9 @@ class GuardedProtocol(ASGIProtocol):
 
     def _linger(self) -> None:
         self._lingering = self._closed = True
+        if self._body_receiver is not None:
+            # What came in of the body meanwhile; nobody will ask for it.
+            self._body_receiver._chunks.clear()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._resume_reading()
