@@ -172,6 +172,23 @@ class StepNotUnknown(WorkflowsError):
     status = 409
 
 
+class StepRefused(TypeError):
+    """A function was declared as a step and cannot be one: one line with the place and every fault.
+
+    Raised while the steps are imported, so that a process with such a step does not start.
+    """
+
+    #: It quotes what is written in the code, and nothing of a user's.
+    says_no_data = True
+
+    def __init__(self, place: str, name: object, faults: Sequence[str]) -> None:
+        """place: `file:line`."""
+        named = f' "{name}"' if isinstance(name, str) and name else ""
+        super().__init__(" ".join(f"{place}: step{named}: {'; '.join(faults)}".split()))
+        self.place = place
+        self.faults = list(faults)
+
+
 class StepError(Exception):
     """Raised by a step's body: this attempt failed. Tried again as the step's retry policy says.
 

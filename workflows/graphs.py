@@ -15,6 +15,7 @@ from workflows.core import definition
 from workflows.core.graph import Graph, Retry, StepInfo
 from workflows.errors import UnknownStep
 from workflows.models import WorkflowVersion
+from workflows.store import lacking
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,8 @@ class _Stored:
 
 
 class _StoredSteps(Mapping[str, StepInfo]):
-    """Knows every name: a run must load even if a release has dropped a step. The step then fails when it is run."""
+    """Knows every name: a run must load even if this release does not have a step. The step is left to workers that
+    have it."""
 
     def __getitem__(self, name: str) -> StepInfo:
         try:
@@ -62,6 +64,12 @@ def graph_of(version_id: int) -> Graph:
     # From the source: jsonb does not keep the order in which the author wrote the steps.
     source, media = WorkflowVersion.objects.values_list("source", "media").get(pk=version_id)
     document = definition.parse(source, cast(Any, media))
+    graph = _compiled(version_id, document)
+    _note_what_is_lacked(version_id, graph)
+    return graph
+
+
+def _compiled(version_id: int, document: Any) -> Graph:
     try:
         return definition.validate(document, _StoredSteps(), stored=True)
     except definition.DefinitionInvalid as error:
@@ -71,6 +79,13 @@ def graph_of(version_id: int) -> Graph:
         graph = definition.validate(startless, _StoredSteps(), stored=True)
         log.error("version_starts_no_runs", workflow=graph.name, version_id=version_id, error=error)
         return graph
+
+
+def _note_what_is_lacked(version_id: int, graph: Graph) -> None:
+    """See Note [Lacking] in `store.lacking`."""
+    known = registry.all()
+    needed = {id: node.work.uses for id, node in graph.steps.items() if node.work}
+    lacking.note(version_id, {id: name for id, name in needed.items() if name not in known})
 
 
 _NOTHING: dict[str, Any] = {"not": {}}

@@ -72,6 +72,8 @@ def run_detail(run_id: str) -> dict[str, Any]:
     told = [_step(node, by_step.get(node.id), ended, counts.get(node.id)) for node in graph.steps.values()]
     if not ended or any(step["status"] in _GOING_ON for step in told):
         _explain(graph, told)
+    for step in told:
+        del step["workers"]
     return {**run, "input": _json(input_), "output": _json(output), "steps": told}
 
 
@@ -199,7 +201,10 @@ SELECT r.version_id, r.workflow, v.number, r.state, r.lane, r.business_key, r.er
        r.finished_at, r.deadline_at, r.started_by,
        CASE WHEN row_number() OVER () = 1 THEN r.input END, CASE WHEN row_number() OVER () = 1 THEN r.output END,
        s.step, s.state, s.attempt, w.name, s.started_at, s.finished_at, s.input, s.output, s.error, s.items,
-       s.due_at
+       s.due_at,
+       CASE WHEN s.state = 'READY' THEN (
+           SELECT ARRAY[count(*), count(*) FILTER (WHERE r.version_id || ' ' || s.step = ANY(w.lacks))]
+           FROM workflows_worker w WHERE w.stopped_at IS NULL AND s.lane = ANY(string_to_array(w.lanes, ','))) END
 FROM {runs} r JOIN workflows_workflowversion v ON v.id = r.version_id
 LEFT JOIN {steps} s ON s.run_id = r.id AND s.item = %s
 LEFT JOIN workflows_worker w ON w.id = s.worker_id
@@ -213,7 +218,7 @@ def _json(text: str | None) -> Any:
 
 def _told(*columns: Any) -> dict[str, Any]:
     """A step, read from its row."""
-    state, attempt, worker, started_at, finished_at, input_, output, error, items, due_at = columns
+    state, attempt, worker, started_at, finished_at, input_, output, error, items, due_at, workers = columns
     return {
         "status": state,
         "attempt": attempt,
@@ -225,12 +230,13 @@ def _told(*columns: Any) -> dict[str, Any]:
         "error": _json(error),
         "items": items,
         "due_at": due_at,
+        "workers": workers,
     }
 
 
 def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict[str, int] | None) -> dict[str, Any]:
     # A step that never got a row either still waits for its needs, or the run ended without it.
-    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 8)
+    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 9)
     step = {
         "id": node.id,
         "item": None,
@@ -261,6 +267,17 @@ def _explain(graph: Graph, steps: Sequence[dict[str, Any]]) -> None:
             counts = step["items"]["by_status"] if step["items"] else None
             fan = FanView.of({StepState(name): count for name, count in counts.items()}) if counts else None
             step["waits_for"] = node.how.explain(StepView(state, step["attempt"], fan=fan), step["due_at"])
+            if state is StepState.READY and node.work and step["workers"]:
+                step["waits_for"] += _why_no_worker(node.work.uses, *step["workers"])
+
+
+def _why_no_worker(uses: str, living: int, lacking: int) -> str:
+    """living: workers that serve the step's lane. lacking: those of them that lack the step."""
+    if not living:
+        return ": none that serves its lane is alive"
+    if lacking == living:
+        return f" that has the step {uses}: none of the {living} that serve its lane has it"
+    return f" that has the step {uses}: {lacking} of the {living} that serve its lane lack it" if lacking else ""
 
 
 def _of_row(row: StepColumns) -> dict[str, Any]:

@@ -5,6 +5,8 @@ def look_up(data: LookUpInput, ctx: StepContext) -> LookUpOutput: ...
 """
 
 import inspect
+import sys
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,9 +17,9 @@ from typing import Any
 from django.utils.module_loading import autodiscover_modules
 from pydantic import BaseModel
 
-from workflows.core import contracts
+from workflows.core import contracts, step_body
 from workflows.core.graph import Retry
-from workflows.errors import UnknownStep
+from workflows.errors import StepRefused, UnknownStep
 
 Body = typing.TypeVar("Body", bound=Callable[..., Any])
 
@@ -72,30 +74,58 @@ _steps: dict[str, StepSpec] = {}
 
 
 def step(
-    name: str,
+    name: str = "",
     *,
     timeout: float = 30.0,
     retry: Retry | None = None,
     idempotent: bool = True,
     transactional: bool = False,
     summary: str = "",
+    **unknown: Any,
 ) -> Callable[[Body], Body]:
     """Register a function as a step. Its first parameter and its result are annotated with pydantic models.
 
     timeout: seconds for one attempt. idempotent=False: never run again after an unknown outcome.
     transactional: its ORM writes commit together with its result, exactly once; such a body is a plain `def`.
-    Raises TypeError for a function that cannot be a step, ValueError for a name that is taken.
+    Raises StepRefused, with every fault, for a function, a name or settings that cannot be those of a step.
     """
+    settings = {
+        "timeout": timeout,
+        "retry": retry,
+        "idempotent": idempotent,
+        "transactional": transactional,
+        "summary": summary,
+        **unknown,
+    }
+    if not isinstance(name, str) and callable(name):
+        raise StepRefused(
+            step_body.place_of(name, sys._getframe(1)), "", ['@step stands alone: write @step("acme.look_up")']
+        )
 
     def register(body: Body) -> Body:
-        spec = _spec(name, body, timeout, retry, idempotent, transactional, summary)
+        spec = _spec(name, body, settings, sys._getframe(1))
         known = _steps.get(name)
-        if known and (known.body.__module__, known.body.__qualname__) != (body.__module__, body.__qualname__):
-            raise ValueError(f"step {name!r} is registered twice: {known.body.__module__} and {body.__module__}")
+        if known and _origin(known.body) != _origin(body):
+            first = step_body.place_of(known.body)
+            raise StepRefused(step_body.place_of(body), name, [f"the name is taken by {first}"])
         _steps[name] = spec
         return body
 
     return register
+
+
+_SETTINGS: Mapping[str, type] = {
+    "timeout": float,
+    "retry": Retry,
+    "idempotent": bool,
+    "transactional": bool,
+    "summary": str,
+}
+
+
+def _origin(body: Callable[..., Any]) -> tuple[str, str, int]:
+    """The same for a module that is imported once more, and for nothing else."""
+    return body.__module__, body.__qualname__, inspect.unwrap(body).__code__.co_firstlineno
 
 
 def withdraw(name: str) -> StepSpec:
@@ -110,36 +140,25 @@ def restore(spec: StepSpec) -> None:
     _steps[spec.name] = spec
 
 
-def _spec(
-    name: str,
-    body: Callable[..., Any],
-    timeout: float,
-    retry: Retry | None,
-    idempotent: bool,
-    transactional: bool,
-    summary: str,
-) -> StepSpec:
-    hints = typing.get_type_hints(body)
-    parameters = list(inspect.signature(body).parameters)
-    is_async = inspect.iscoroutinefunction(body)
-    models = [hints.get(parameters[0]) if parameters else None, hints.get("return")]
-    for what, model in zip(("first parameter", "result"), models, strict=True):
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise TypeError(f"step {name!r}: annotate the {what} of {body.__qualname__} with a pydantic model")
-    if is_async and transactional:
-        raise TypeError(f"step {name!r}: a transactional step runs in the checkpoint's transaction; make it `def`")
+def _spec(name: str, body: Callable[..., Any], settings: dict[str, Any], caller: types.FrameType) -> StepSpec:
+    shape = step_body.body_faults(body, StepContext, transactional=settings["transactional"])
+    faults = [*step_body.name_faults(name), *step_body.setting_faults(settings, _SETTINGS)]
+    if isinstance(shape, list) or faults:
+        if isinstance(shape, list):
+            faults += shape
+        raise StepRefused(step_body.place_of(body, caller), name, faults)
     return StepSpec(
         name=name,
         body=body,
-        input_model=typing.cast("type[BaseModel]", models[0]),
-        output_model=typing.cast("type[BaseModel]", models[1]),
-        timeout=timeout,
-        retry=retry,
-        idempotent=idempotent,
-        transactional=transactional,
-        is_async=is_async,
-        takes_context=len(parameters) > 1,
-        summary=summary or (inspect.getdoc(body) or "").split("\n")[0],
+        input_model=shape.input_model,
+        output_model=shape.output_model,
+        timeout=settings["timeout"],
+        retry=settings["retry"],
+        idempotent=settings["idempotent"],
+        transactional=settings["transactional"],
+        is_async=shape.is_async,
+        takes_context=shape.takes_context,
+        summary=settings["summary"] or (inspect.getdoc(body) or "").split("\n")[0],
     )
 
 

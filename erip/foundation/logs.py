@@ -20,9 +20,10 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import django.db
 import psycopg2
@@ -54,6 +55,26 @@ PATTERN_ONLY: Final = ("axes", "django.security", "celery.worker.consumer.consum
 _QUERY: Final = re.compile(r"\?[^\s\"'<>]*")
 _LOGIN: Final = re.compile(r"(?<=://)[^/\s\"'@]+@")
 _REPORT: Final = re.compile(r"(/reports/)[^\s\"'?]+")
+
+
+class Logged(Protocol):
+    """What code may work on."""
+
+    def log_fields(self) -> Mapping[str, object]:
+        """The fields that each log line gets meanwhile."""
+
+
+#: What the code of this thread, or of this asyncio task, works on. Setting it costs less than 1 µs, as fields are only
+#: made for a line that is logged.
+working_on: ContextVar[Logged | None] = ContextVar("working_on", default=None)
+
+
+def with_what_is_worked_on(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog's processor: adds the fields of `working_on`. What the line says itself stands."""
+    if (logged := working_on.get()) is not None:
+        for name, value in logged.log_fields().items():
+            event.setdefault(name, value)
+    return event
 
 
 def summary(error: BaseException) -> str:

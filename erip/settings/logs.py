@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from erip.foundation.logs import install_hooks, without_data
+from erip.foundation.logs import install_hooks, with_what_is_worked_on, without_data
 
 
 def of_callers(record: logging.LogRecord) -> bool:
@@ -19,6 +19,7 @@ def of_callers(record: logging.LogRecord) -> bool:
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    with_what_is_worked_on,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -57,7 +57,7 @@ def test_each_thing_that_waits_has_one_sentence() -> None:
     assert "is given up at" in explain_run(run_id)["summary"]
     assert "4 steps wait" not in explain_run(run_id)["summary"]
     worker = store.register_worker("wally", "here", 1, LANES, steps=["sample.other"])
-    assert 'no living worker has registered "sample.echo"' in sentences(run_id)["task"]
+    assert 'no living worker has the step "sample.echo"' in sentences(run_id)["task"]
     store.register_worker("old", "here", 1, LANES)
     assert "registered" not in sentences(run_id)["task"], "a worker that says nothing may know it"
     start(lane="critical")

@@ -442,7 +442,7 @@ def test_a_claim_of_steps_that_are_no_items_does_not_look_for_portions(hand: Han
 def claims_sql() -> str:
     from workflows.store.claims import _CLAIM
 
-    return _CLAIM.format(skip="", started_by="", told="")
+    return _CLAIM.format(skip="", started_by="", told="", known="")
 
 
 def test_two_fan_outs_of_a_run_that_fail_in_one_report_end_it_once(hand: Hand) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from workflows.core.machine import Snapshot
+from workflows.core.machine import NO_ITEM, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ class Claim:
     run_created_at: datetime
     #: the run right after this claim, if the claimant knows it
     snapshot: Snapshot | None = None
+
+    def log_fields(self) -> dict[str, object]:
+        """What the log lines of the step's body say besides."""
+        fields: dict[str, object] = {"run_id": self.run_id, "step": self.step, "attempt": self.attempt}
+        return fields if self.item == NO_ITEM else {**fields, "item": self.item}
 
     def following(self, step: str, attempt: int, input: Any) -> "Claim":
         """The claim of the step that the same worker takes next in the same run. It is made for almost every step, and

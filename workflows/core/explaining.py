@@ -192,7 +192,7 @@ def _ready(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Waits:
     if not facts.workers or (queue is not None and not queue.workers):
         return replace(waits, sentence=f"{told}; but no living worker serves lane {row.lane}: start one")
     if facts.registered is not None and uses is not None and uses not in facts.registered:
-        return replace(waits, sentence=f'{told}; but no living worker has registered "{uses}": the attempt would fail')
+        return replace(waits, sentence=f'{told}; but no living worker has the step "{uses}": start one that has it')
     if queue is None or not queue.rate:
         return replace(waits, sentence=f"{told}; nobody has measured yet how fast its workers are")
     seconds = (queue.ahead + queue.urgent) / queue.rate

@@ -20,6 +20,7 @@ from workflows.conf import conf
 from workflows.core.machine import RunTimedOut, StepLost
 from workflows.core.states import Lane
 from workflows.leader.archive import archivist
+from workflows.leader.unmet import Unmet
 from workflows.starts import dispatch
 from workflows.store import Report
 
@@ -50,6 +51,7 @@ class Leader:
         self._forget_at = 0.0
         self._touched_at = -alive.EVERY
         self._archivist = archivist()
+        self._unmet = Unmet()
 
     def stop(self) -> None:
         self._stop.set()
@@ -153,7 +155,12 @@ class Leader:
 
     def _hint_stale(self) -> None:
         """Ready work that nobody picked up serves as the outbox: publish it again."""
-        hints = store.rehint_stale_ready(older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT)
+        hints = store.rehint_stale_ready(
+            older_than=2 * conf().stale_ready,
+            again_after=HINT_AGAIN_AFTER,
+            limit=LIMIT,
+            nobody_has=self._unmet.look(),
+        )
         if hints:
             dispatch.hint(hints)
             log.info("ready_work_hinted_again", steps=len(hints))

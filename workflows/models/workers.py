@@ -1,5 +1,6 @@
 """Worker processes and their heartbeats. Leases are per worker: the steps of a silent worker are claimed anew."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -21,6 +22,13 @@ class Worker(models.Model):
 
     level = models.PositiveSmallIntegerField(
         default=1, db_default=1, help_text="The format level of definitions that it reads."
+    )
+    #: `version id` and `step`, as `workflows.store.lacking` writes them
+    lacks = ArrayField(
+        models.TextField(),
+        default=list,
+        db_default=models.Value([], output_field=ArrayField(models.TextField())),
+        help_text="Steps of published versions that it does not have, and leaves to others.",
     )
 
     steps = JsonField(

@@ -15,7 +15,7 @@ The functions here run in the caller's transaction; each says whether it needs o
 needs none is its own transaction; several in one string are one round trip and one transaction.
 
 One idea per module: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
-`signals`, `pauses`, `workers`, `searches`.
+`signals`, `pauses`, `workers`, `lacking`, `searches`.
 """
 
 from workflows.store.archive import archive_runs, count_archivable, drop_archive
@@ -47,6 +47,7 @@ from workflows.store.workers import (
     orphaned_steps,
     register_worker,
     retire_worker,
+    say_what_is_lacked,
     steps_of_worker,
     stop_worker,
     workers_below,
@@ -92,6 +93,7 @@ __all__ = [
     "resume",
     "retire_worker",
     "run_of_key",
+    "say_what_is_lacked",
     "signals_kept",
     "stale_ready_runs",
     "standing_clocks",

@@ -1,8 +1,9 @@
 """Who works on what: claiming ready steps, and finding those that nobody has claimed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection
@@ -12,7 +13,7 @@ from workflows.core import lifecycle
 from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
-from workflows.store import outbox
+from workflows.store import lacking, outbox
 from workflows.store.fan_outs import PORTION, portions
 from workflows.store.values import Claim, Known, from_json, to_array
 
@@ -25,7 +26,7 @@ WITH run AS MATERIALIZED (
     -- waited for the run must not count as part of the portion.
     SELECT run.id, i.step, i.item FROM run CROSS JOIN LATERAL (
         SELECT s.step, s.item FROM workflows_steprun s
-        WHERE s.run_id = run.id AND s.item >= 0 AND s.state = 'READY' AND s.lane = ANY(%(lanes)s)
+        WHERE s.run_id = run.id AND s.item >= 0 AND s.state = 'READY' AND s.lane = ANY(%(lanes)s){known}
         ORDER BY s.step, s.item
         LIMIT %(portion)s * (SELECT count(*) FROM unnest(%(runs)s::uuid[]) AS named (id) WHERE named.id = run.id)
         FOR NO KEY UPDATE
@@ -35,7 +36,7 @@ WITH run AS MATERIALIZED (
     SET state = 'RUNNING', attempt = s.attempt + 1, worker_id = %(worker)s, started_at = clock_timestamp(),
         finished_at = NULL, due_at = NULL, hinted_at = NULL
     -- The condition hides the index of all that is ready: it is tempting while little is, and the plan is kept.
-    FROM run WHERE s.run_id = run.id AND s.state || '' = 'READY' AND s.lane = ANY(%(lanes)s)
+    FROM run WHERE s.run_id = run.id AND s.state || '' = 'READY' AND s.lane = ANY(%(lanes)s){known}
       AND (s.item < 0 OR (s.run_id, s.step, s.item) IN (SELECT id, step, item FROM portion))
     RETURNING s.run_id, s.step, s.item, s.attempt, s.input, s.lane, s.failures, s.lost
 ), begun AS (
@@ -63,6 +64,7 @@ def claim(
 ) -> list[Claim]:
     """Claim what is ready in these runs and lanes, in one statement. Needs no transaction.
 
+    Steps that this process lacks are left to others (Note [Lacking] in `lacking`).
     Of the items of fan-outs it takes a portion of each run, as often as the run is named.
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
     known: what the worker knows of runs; these claims bring it up to date.
@@ -73,9 +75,12 @@ def claim(
         skip="SKIP LOCKED" if skip_locked else "",
         started_by=", started_by" if tell else "",
         told=outbox.announced(outbox.TELL_CLAIMED) if tell else "",
+        known=lacking.without("lacked") if (lacked := lacking.pairs()) else "",
     )
     named = sorted(run_ids)
     parameters = {"runs": to_array(named), "worker": worker_id, "lanes": to_array(lanes), "portion": PORTION}
+    if lacked:
+        parameters["lacked"] = to_array(lacked)
     if tell:
         parameters["partitions"] = outbox.partitions_of(named, wanted)
     with connection.cursor() as cursor:
@@ -126,18 +131,19 @@ def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Seq
 
 
 def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, limit: int) -> list[str]:
-    """Runs with steps that have been ready for `older_than` seconds: for each (lane, limit) in turn, oldest first."""
+    """Runs with steps that have been ready for `older_than` seconds: for each (lane, limit) in turn, oldest first.
+    Steps that this process lacks do not count."""
+    lacked = lacking.pairs()
+    join, known = (_JOIN_RUN, lacking.without("lacked")) if lacked else ("", "")
+    sql = f"""
+        SELECT s.run_id FROM workflows_steprun s {join}
+        WHERE s.state = 'READY' AND s.lane = %(lane)s AND s.ready_at < now() - make_interval(secs => %(older_than)s)
+        {known} ORDER BY s.ready_at LIMIT %(limit)s
+    """  # noqa: S608  (made of constants)
     with connection.cursor() as cursor:
         found: dict[str, None] = {}
         for lane, most in portions:
-            cursor.execute(
-                """
-                SELECT run_id FROM workflows_steprun
-                WHERE state = 'READY' AND lane = %s AND ready_at < now() - make_interval(secs => %s)
-                ORDER BY ready_at LIMIT %s
-                """,
-                [lane, older_than, most],
-            )
+            cursor.execute(sql, {"lane": lane, "older_than": older_than, "limit": most, "lacked": list(lacked)})
             # A lane may appear twice, and then gives the same runs again.
             found.update((str(row[0]), None) for row in cursor.fetchall())
             if len(found) >= limit:
@@ -145,47 +151,72 @@ def stale_ready_runs(portions: Sequence[tuple[str, int]], *, older_than: float, 
         return list(found)[:limit]
 
 
+_JOIN_RUN = "JOIN workflows_workflowrun run ON run.id = s.run_id"
+
+
 def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
     """What waits in each lane, and how fast its living workers are. Reads only the index `step_ready`.
 
+    Steps that no living worker of the lane has do not count: no worker can take them, and more workers would not help.
     count_to: waiting steps are counted up to this number, so that a look at a long queue costs little.
     """
+    parameters: dict[str, Any] = {"lanes": [str(lane) for lane in lanes], "count_to": count_to}
     with connection.cursor() as cursor:
-        cursor.execute(_LANE_LOADS, {"lanes": [str(lane) for lane in lanes], "count_to": count_to})
-        return {lane: LaneLoad(waiting, max(0.0, oldest), rate) for lane, waiting, oldest, rate in cursor.fetchall()}
+        cursor.execute(_LANE_LOADS.format(join="", known=""), parameters)
+        rows = cursor.fetchall()
+        if any(lacked for *_, lacked in rows) and (nobody := lacking.nobody_has()):
+            parameters["nobody"] = lacking.by_lane(nobody)
+            cursor.execute(_LANE_LOADS.format(join=_JOIN_RUN, known=lacking.without_by_lane("nobody")), parameters)
+            rows = cursor.fetchall()
+        return {lane: LaneLoad(waiting, max(0.0, oldest), rate) for lane, waiting, oldest, rate, _ in rows}
 
 
 _LANE_LOADS = """
 SELECT lane,
        (SELECT count(*) FROM (
-            SELECT 1 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = l.lane LIMIT %(count_to)s) waits),
+            SELECT 1 FROM workflows_steprun s {join}
+            WHERE s.state = 'READY' AND s.lane = l.lane{known} LIMIT %(count_to)s) waits),
        coalesce((SELECT extract(epoch FROM clock_timestamp() - min(s.ready_at))::float8
-                 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = l.lane), 0),
+                 FROM workflows_steprun s {join} WHERE s.state = 'READY' AND s.lane = l.lane{known}), 0),
        (SELECT sum(w.rate) FROM workflows_worker w
-        WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ',')))
+        WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ','))),
+       EXISTS (SELECT FROM workflows_worker w WHERE w.stopped_at IS NULL AND w.lacks <> '{{}}')
 FROM unnest(%(lanes)s::text[]) AS l (lane)
 """
 
 
-def rehint_stale_ready(*, older_than: float, again_after: float, limit: int) -> list[tuple[str, str]]:
+def rehint_stale_ready(
+    *,
+    older_than: float,
+    again_after: float,
+    limit: int,
+    nobody_has: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> list[tuple[str, str]]:
     """(lane, run id) of ready steps whose message seems lost; not named again for `again_after` seconds.
 
-    A run is named once for each portion of its items.
+    A run is named once for each portion of its items. nobody_has: `lacking.nobody_has`; these steps are not named.
     """
+    join, known = (_JOIN_RUN, lacking.without_by_lane("nobody")) if nobody_has else ("", "")
+    sql = f"""
+        UPDATE workflows_steprun s SET hinted_at = now()
+        FROM (
+            SELECT s.run_id, s.step, s.item FROM workflows_steprun s {join}
+            WHERE s.state = 'READY' AND s.ready_at < now() - make_interval(secs => %(older_than)s)
+              AND (s.hinted_at IS NULL OR s.hinted_at < now() - make_interval(secs => %(again_after)s)){known}
+            ORDER BY s.ready_at LIMIT %(limit)s FOR NO KEY UPDATE OF s SKIP LOCKED
+        ) stale
+        WHERE s.run_id = stale.run_id AND s.step = stale.step AND s.item = stale.item
+        RETURNING s.lane, s.run_id, s.item
+    """  # noqa: S608  (made of constants)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            UPDATE workflows_steprun s SET hinted_at = now()
-            FROM (
-                SELECT run_id, step, item FROM workflows_steprun
-                WHERE state = 'READY' AND ready_at < now() - make_interval(secs => %s)
-                  AND (hinted_at IS NULL OR hinted_at < now() - make_interval(secs => %s))
-                ORDER BY ready_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
-            ) stale
-            WHERE s.run_id = stale.run_id AND s.step = stale.step AND s.item = stale.item
-            RETURNING s.lane, s.run_id, s.item
-            """,
-            [older_than, again_after, limit],
+            sql,
+            {
+                "older_than": older_than,
+                "again_after": again_after,
+                "limit": limit,
+                "nobody": lacking.by_lane(nobody_has),
+            },
         )
         items: dict[tuple[str, str], int] = defaultdict(int)
         for lane, run_id, item in cursor.fetchall():

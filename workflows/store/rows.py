@@ -21,7 +21,7 @@ from workflows.core.machine import (
     repeatable,
 )
 from workflows.core.states import STEP_ENDS, Lane, StepState
-from workflows.store import outbox
+from workflows.store import lacking, outbox
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
 
@@ -125,7 +125,7 @@ class Writes:
             if state is StepState.READY:
                 # Only new steps, because their input is at hand. A step that is tried again may go to another worker.
                 room = claimable if change.item == NO_ITEM else items_claimable
-                if change.new and room > 0 and step_lane == lane:
+                if change.new and room > 0 and step_lane == lane and not lacking.lacks(run.version_id, change.step):
                     if change.item == NO_ITEM:
                         claimable -= 1
                     else:
@@ -176,7 +176,8 @@ class Writes:
         for step, count in plan.releases:
             node = graph.steps[step]
             step_lane = lane if node.essential else DEFERRED_LANE[lane]
-            own = max(0, min(count, claimable)) if step_lane == lane else 0
+            mine = step_lane == lane and not lacking.lacks(run.version_id, step)
+            own = max(0, min(count, claimable)) if mine else 0
             claimable -= own
             waiting[step_lane] += count - own
             self.releases.append((view.id, step, count, own, self._reporter))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db import connection
 
 from workflows.core import kinds
+from workflows.store import lacking
 from workflows.store.values import to_json
 
 
@@ -33,10 +34,10 @@ def register_worker(
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO workflows_worker (id, name, host, pid, lanes, level, steps)
-            VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb)
+            INSERT INTO workflows_worker (id, name, host, pid, lanes, level, steps, lacks)
+            VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s)
             """,
-            [worker_id, name, host, pid, ",".join(lanes), kinds.level(), to_json(steps)],
+            [worker_id, name, host, pid, ",".join(lanes), kinds.level(), to_json(steps), list(lacking.pairs())],
         )
     return worker_id
 
@@ -61,6 +62,12 @@ def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
             "UPDATE workflows_worker SET heartbeat_at = clock_timestamp(), stopped_at = NULL, rate = %s WHERE id = %s",
             [rate, worker_id],
         )
+
+
+def say_what_is_lacked(worker_id: int) -> None:
+    """Record which steps this process, a worker, lacks."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workflows_worker SET lacks = %s WHERE id = %s", [list(lacking.pairs()), worker_id])
 
 
 def retire_worker(worker_id: int) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from erip.foundation import json_values
 from erip.foundation.db.failures import said
+from erip.foundation.logs import working_on
 from workflows.core.claim import Claim
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
@@ -22,35 +23,39 @@ log = structlog.get_logger(__name__)
 #: A larger output is refused: a step's output is kept in PostgreSQL and read by the steps after it.
 MAX_OUTPUT_BYTES = 1024 * 1024
 
+#: What a body raises is its failure, also what would end its thread or the loop of all async bodies. Nobody cancels a
+#: body but its timeout, so a CancelledError came from something that the body waited for.
+RAISED = (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError)
+
 #: backoff jitter needs no secrecy
 _random = random.Random()  # noqa: S311
 
 
 def run_sync(claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None) -> Happening:
     """Run a `def` body in this thread. lines: takes what it logs (Note [Traces])."""
-    lines = lines or traces.Lines()
-    taken = traces.current.set(lines)
+    lines = lines or traces.Lines(claim)
+    before = working_on.set(lines)
     try:
         return succeeded(claim, spec.body(*arguments(claim, spec)))
-    except Exception as error:
+    except RAISED as error:
         return failed(claim, error, lines)
     finally:
-        traces.current.reset(taken)
+        working_on.reset(before)
 
 
 async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
     """Run an `async def` body on this event loop, within its timeout."""
-    lines = traces.Lines()
-    taken = traces.current.set(lines)
+    lines = traces.Lines(claim)
+    before = working_on.set(lines)
     try:
         async with asyncio.timeout(work.timeout):
             return succeeded(claim, await spec.body(*arguments(claim, spec)))
     except TimeoutError as error:
         return timed_out(claim, work, traces.of_error(claim, error, lines))
-    except Exception as error:
+    except RAISED as error:
         return failed(claim, error, lines)
     finally:
-        traces.current.reset(taken)
+        working_on.reset(before)
 
 
 def succeeded(claim: Claim, result: Any) -> Happening:
@@ -75,7 +80,7 @@ def _refused(claim: Claim, message: str) -> Happening:
     return StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item)
 
 
-def failed(claim: Claim, error: Exception, lines: traces.Lines | None = None) -> Happening:
+def failed(claim: Claim, error: BaseException, lines: traces.Lines | None = None) -> Happening:
     """The report of a body that raised. See docs/reference/definitions.md for which errors are tried again.
 
     lines: what the body logged.
@@ -132,7 +137,7 @@ def arguments(claim: Claim, spec: StepSpec) -> list[Any]:
     return given
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         faults = (
             f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"

@@ -42,7 +42,7 @@ from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucc
 from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
-from workflows.store import Claim, Report
+from workflows.store import Claim, Report, lacking
 from workflows.worker import bodies, traces
 from workflows.worker.strides import Stride
 from workflows.worker.writer import Writer
@@ -54,6 +54,10 @@ HAND_OVER_AFTER = 0.005
 #: seconds in one body after which the rest of its batch goes to other threads
 SPREAD_AFTER = 0.02
 WATCH_EVERY = 0.01
+#: seconds between two looks at async bodies
+LOOK_AT_LOOP_EVERY = 1.0
+#: seconds by which an async body may outlast its timeout
+LOOP_IS_LATE_AFTER = 5.0
 #: async bodies in flight at once, in one worker
 MAX_ASYNC = 2_000
 
@@ -102,9 +106,10 @@ class Executor:
         #: batches that the watchdog handed to the pool and that are not finished yet
         self._spread_batches: set[_Batch] = set()
         self._running: dict[tuple[str, str, int, int], _Running] = {}
-        self._async_running: dict[tuple[str, str, int, int], Claim] = {}
+        self._async_running: dict[tuple[str, str, int, int], _Running] = {}
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
         self._stopping = threading.Event()
+        self._look_at_loop = 0.0
         self._loop = asyncio.new_event_loop()
         traces.listen()
         once("async-steps", self._loop.run_forever)
@@ -205,17 +210,17 @@ class Executor:
         work = _work(graph, claim)
         try:
             spec = registry.get(work.uses)
-        except UnknownStep as error:
-            fault = {"code": "unknown_step", "message": str(error)}
-            batch.reports.append(
-                Report(claim.run_id, StepFailed(claim.step, claim.attempt, fault, False, 0.0, item=claim.item))
-            )
+        except UnknownStep:
+            # The first claim of a version that this worker had not met. See Note [Lacking] in `store.lacking`.
+            lacking.note_one(claim.version_id, claim.step, work.uses)
+            log.warning("step_left_to_others", run_id=claim.run_id, step=claim.step, uses=work.uses)
+            batch.reports.extend(_returned([claim]))
             return
         if spec.is_async:
             self._begin_async(claim, spec, work)
             return
         if work.transactional:
-            lines = traces.Lines()
+            lines = traces.Lines(claim)
             self._running[_key(claim)] = _Running(claim, work, time.monotonic(), batch, lines)
             self._run_transactional(claim, spec, work, batch, lines)
             return
@@ -227,7 +232,7 @@ class Executor:
         reports: list[Report] = []
         while True:
             key, began = _key(claim), time.monotonic()
-            work, lines = _work(graph, claim), traces.Lines()
+            work, lines = _work(graph, claim), traces.Lines(claim)
             self._running[key] = _Running(claim, work, began, batch, lines)
             # Added in one go, or the watchdog could take the first half alone.
             batch.reports.extend(reports)
@@ -278,7 +283,7 @@ class Executor:
 
     def _begin_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
         self._async_room.acquire()
-        self._async_running[_key(claim)] = claim
+        self._async_running[_key(claim)] = _Running(claim, work, time.monotonic(), None, traces.Lines(claim))
         asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work), self._loop)
 
     async def _run_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
@@ -326,6 +331,16 @@ class Executor:
                 timed_out = bodies.timed_out(running.claim, running.work, trace)
                 self._hand_over([*before, Report(running.claim.run_id, timed_out)])
 
+        if now >= self._look_at_loop:
+            self._look_at_loop = now + LOOK_AT_LOOP_EVERY
+            for key, running in list(self._async_running.items()):
+                # Its own timeout ends a body that waits. This is for one that blocks the loop of all, or ignores its
+                # cancellation: the others of the loop must not wait for it for ever.
+                late = now - running.began > running.work.timeout + LOOP_IS_LATE_AFTER
+                if late and self._async_running.pop(key, None) is not None:
+                    log.error("event_loop_blocked", run_id=running.claim.run_id, step=running.claim.step)
+                    self._hand_over([Report(running.claim.run_id, bodies.timed_out(running.claim, running.work, None))])
+
     def _spread(self, batch: _Batch) -> None:
         """Give the claims that wait behind a slow body to other threads, and hand over the outcomes so far."""
         reports = _drain(batch.reports)
@@ -346,9 +361,7 @@ class Executor:
         # These steps build on what was done before them in their strides.
         before = [report for running in begun if running.batch for report in _drain(running.batch.reports)]
         claims = [running.claim for running in begun if running.work.idempotent]
-        for claim in self._async_running.values():
-            if _work(graph_of(claim.version_id), claim).idempotent:
-                claims.append(claim)
+        claims += [running.claim for running in self._async_running.values() if running.work.idempotent]
         self._running.clear()
         self._async_running.clear()
         returned = _returned(claims)

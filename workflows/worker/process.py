@@ -16,6 +16,7 @@ from workflows import engine, registry, store
 from workflows.conf import conf
 from workflows.starts import dispatch
 from workflows.starts.handover import Inbox
+from workflows.store import lacking
 from workflows.worker.ageing import LaneWatch
 from workflows.worker.executor import Executor
 from workflows.worker.hints import Hints
@@ -50,6 +51,7 @@ class WorkerProcess:
         self._leaving = False
         # Once this worker is registered, any process may hand a run over to it.
         self._inbox.wait_until_it_listens()
+        self._lacks = lacking.pairs()
         steps = sorted(registry.all())
         store.register_worker(name, socket.gethostname(), os.getpid(), lanes, worker_id=self.worker_id, steps=steps)
         self._duties = [
@@ -95,6 +97,9 @@ class WorkerProcess:
 
     def _beat(self) -> None:
         store.heartbeat(self.worker_id, rate=self._watch.rate)
+        if self._lacks is not (lacks := lacking.pairs()):
+            store.say_what_is_lacked(self.worker_id)
+            self._lacks = lacks
 
     def _drain(self) -> None:
         """Take ready work that has lain for a while: its message was lost, or there is no broker to carry one."""

@@ -15,7 +15,6 @@ import sys
 import threading
 import traceback
 from collections import deque
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ import structlog
 from cachetools import LRUCache
 
 from erip.foundation.json_values import storable
+from erip.foundation.logs import working_on
 from workflows.core.claim import Claim
 from workflows.core.machine import NO_ITEM
 
@@ -42,9 +42,10 @@ _SHOWN: Final = frozenset({"event", "timestamp", "level", "logger", "logger_name
 class Lines:
     """What one attempt logs. Made for each attempt, so it does nothing until there is a line."""
 
-    __slots__ = ("_kept", "logged", "thread")
+    __slots__ = ("_kept", "claim", "logged", "thread")
 
-    def __init__(self) -> None:
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
         self._kept: deque[str] | None = None
         self.logged = 0
         #: where a `def` body runs
@@ -56,23 +57,23 @@ class Lines:
         self._kept.append(line)
         self.logged += 1
 
+    def log_fields(self) -> dict[str, object]:
+        """What each line says besides (`erip.foundation.logs.working_on`)."""
+        return self.claim.log_fields()
+
     def kept(self) -> list[str]:
         return list(self._kept or ())
-
-
-#: the lines of the attempt that runs here
-current: ContextVar[Lines | None] = ContextVar("lines", default=None)
 
 
 class _Listener(logging.Handler):
     """Puts each record into the lines of the attempt that logs it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = current.get()
-        if lines is None:
+        lines = working_on.get()
+        if not isinstance(lines, Lines):
             return
         try:
-            lines.add(_line(record))
+            lines.add(_line(record, lines.claim))
         except Exception:
             # What a value says of itself is the body's code. It must not cost us the attempt.
             lines.add(f"{record.levelname.lower()} {record.name}: a line that cannot be shown")
@@ -154,11 +155,16 @@ def _shortened(text: str) -> str:
     return f"{text[:head]}\n… {len(text) - MAX_TRACEBACK:,} characters left out …\n{text[head - MAX_TRACEBACK :]}"
 
 
-def _line(record: logging.LogRecord) -> str:
+def _line(record: logging.LogRecord, claim: Claim) -> str:
     at = datetime.fromtimestamp(record.created, UTC)
     if isinstance(record.msg, dict):
-        bound = structlog.contextvars.get_contextvars()
-        values = {name: value for name, value in record.msg.items() if not (name in _SHOWN or name in bound)}
+        # What all lines of the attempt say alike says nothing here.
+        bound = {**structlog.contextvars.get_contextvars(), **claim.log_fields()}
+        values = {
+            name: value
+            for name, value in record.msg.items()
+            if name not in _SHOWN and not (name in bound and bound[name] == value)
+        }
         said = " ".join([str(record.msg.get("event", "")), *(f"{name}={value}" for name, value in values.items())])
     else:
         said = record.getMessage()

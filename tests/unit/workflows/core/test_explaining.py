@@ -61,7 +61,7 @@ def test_what_is_unknown_is_not_said() -> None:
     assert one.until is None
     assert one.sentence.endswith("nobody has measured yet how fast its workers are.")
     assert '"t.t"' not in one.sentence, "a worker that says nothing may know the step"
-    assert 'no living worker has registered "t.t"' in about("task", row, registered=frozenset({"other"})).sentence
+    assert 'no living worker has the step "t.t"' in about("task", row, registered=frozenset({"other"})).sentence
     many = StepFacts(StepView(StepState.READY), "standard", ready_at=NOW, queue=Queue(COUNT_TO, 0, 1, 1.0))
     assert "behind 1,000 or more of its lane" in about("task", many).sentence
     assert "expected in at least 16 min 40 s" in about("task", many).sentence

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from pydantic import BaseModel
 
+from erip.foundation.logs import working_on
 from workflows.core.graph import Retry, Work
 from workflows.core.machine import NO_ITEM, StepFailed, StepSucceeded
 from workflows.errors import StepError
@@ -80,7 +81,7 @@ def test_a_body_that_logs_and_succeeds_leaves_nothing() -> None:
         return Nothing()
 
     assert isinstance(bodies.run_sync(claim(), spec(body), work()), StepSucceeded)
-    assert traces.current.get() is None
+    assert working_on.get() is None
 
 
 def test_of_many_lines_the_last_are_kept_and_the_number_of_the_others() -> None:
@@ -209,7 +210,7 @@ def test_a_stuck_body_says_where_it_is() -> None:
         return Nothing()
 
     def run() -> None:
-        lines.append(traces.Lines())
+        lines.append(traces.Lines(claim()))
         bodies.run_sync(claim(), spec(body), work(), lines[0])
 
     thread = threading.Thread(target=run)

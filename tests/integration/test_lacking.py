@@ -1,0 +1,143 @@
+"""Workers that lack a step of a published version leave it to those that have it: a rollout fails no run."""
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.definitions import one_step, publish
+from tests.workers import until, worker
+from workflows import engine, queries, registry, store
+from workflows.graphs import graph_of
+from workflows.leader.unmet import Unmet
+from workflows.models import StepRun, Worker, WorkflowRun
+from workflows.store import lacking
+from workflows.worker.executor import Executor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: what only the new release has
+NEW = """
+from pydantic import BaseModel
+from workflows.registry import step
+
+
+class Text(BaseModel):
+    value: int = 0
+
+
+@step("rolled.new")
+def new(data: Text) -> Text:
+    return data
+"""
+CHAIN = """
+name: rolled
+steps:
+  before: {uses: sample.echo, with: {value: 1}}
+  new: {uses: rolled.new, needs: [before], with: {value: 2}}
+  after: {uses: sample.echo, needs: [new], with: {value: "${{ steps.new.output.value }}"}}
+output: "${{ steps.after.output.value }}"
+"""
+FAN_OUT = """
+name: fan
+steps:
+  each: {uses: rolled.new, foreach: [1, 2, 3, 4, 5], with: {value: "${{ item }}"}}
+"""
+
+
+@pytest.fixture
+def lacks_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[registry.StepSpec]:
+    """This process had `rolled.new` while the definitions were published, and has it no more."""
+    package = tmp_path / "rolled"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "steps.py").write_text(textwrap.dedent(NEW))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import rolled.steps
+
+    if "rolled.new" not in registry.all():
+        registry.step("rolled.new")(rolled.steps.new)
+    publish(CHAIN)
+    publish(FAN_OUT)
+    graph_of.cache_clear()
+    spec = registry.withdraw("rolled.new")
+    yield spec
+    graph_of.cache_clear()
+    for version, _ in lacking.split(lacking.pairs()):
+        lacking.note(version, {})
+
+
+def start(workflow: str, count: int = 1) -> list[str]:
+    requests = [engine.StartRequest({}) for _ in range(count)]
+    return [run.id for run in engine.start_runs(workflow, requests, principal="test")]
+
+
+def waits_for(run_id: str, step: str) -> str | None:
+    found = {each["id"]: each["waits_for"] for each in queries.run_detail(run_id)["steps"]}
+    return found[step]
+
+
+def test_a_rollout_fails_no_run(lacks_new, executor: Executor, tmp_path: Path) -> None:
+    """This process is the worker of the old release, another is that of the new one."""
+    ids = start("rolled", 20) + start("fan", 3)
+    executor.execute(ids)  # it meets the versions, does what it can, and leaves the rest
+    assert StepRun.objects.filter(run__workflow="rolled", step="before", state="SUCCEEDED").count() == 20
+    with worker(tmp_path / "new.log", "new", ERIP_APPS="rolled", ERIP_APPS_DIR=str(tmp_path)):
+        ids += start("rolled", 20)
+
+        def ended() -> bool:
+            executor.execute(ids)  # as eager as a worker can be
+            return not WorkflowRun.objects.exclude(state__in=["SUCCEEDED", "FAILED"]).exists()
+
+        until(ended, what="all runs ended")
+        assert set(WorkflowRun.objects.values_list("state", flat=True)) == {"SUCCEEDED"}
+        ran = StepRun.objects.filter(step__in=["new", "each"], items=None)
+        assert ran.count() == 40 + 15
+        assert set(ran.values_list("worker__name", flat=True)) == {"new@test"}
+
+
+def test_a_worker_that_lacks_a_step_claims_it_once_at_most_and_takes_it_when_it_has_it(
+    lacks_new, executor: Executor
+) -> None:
+    first, second = start("rolled", 2)
+    for _ in range(5):
+        executor.execute([first])
+    assert StepRun.objects.get(run=first, step="new").attempt <= 1
+    executor.execute([second])
+    # By now it knows the version.
+    assert StepRun.objects.get(run=second, step="new").attempt == 0
+    assert store.stale_ready_runs([("standard", 9)], older_than=0.0, limit=9) == []
+    registry.restore(lacks_new)
+    graph_of.cache_clear()
+    graph_of(WorkflowRun.objects.get(pk=first).version_id)  # as a worker does when it starts
+    until(lambda: executor.execute([first, second]) == 0)
+    assert set(WorkflowRun.objects.values_list("state", flat=True)) == {"SUCCEEDED"}
+
+
+def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Executor) -> None:
+    (run,) = start("rolled")
+    until(lambda: executor.execute([run]) == 0)
+    store.say_what_is_lacked(executor.worker_id)
+    assert waits_for(run, "new") == (
+        "waits for a worker that has the step rolled.new: none of the 1 that serve its lane has it"
+    )
+    assert store.lane_loads(["standard"], count_to=9)["standard"].waiting == 0
+    unmet = Unmet().look()
+    assert list(unmet) == ["bulk", "critical", "high", "standard"]
+    assert store.rehint_stale_ready(older_than=-1, again_after=0, limit=9, nobody_has=unmet) == []
+    # Another worker that has it, as far as anybody knows:
+    other = store.register_worker("other", "there", 2, ["standard"])
+    Worker.objects.filter(pk=other).update(lacks=[])
+    assert waits_for(run, "new") == (
+        "waits for a worker that has the step rolled.new: 1 of the 2 that serve its lane lack it"
+    )
+    assert store.lane_loads(["standard"], count_to=9)["standard"].waiting == 1
+    assert "standard" not in lacking.nobody_has()
+    assert store.rehint_stale_ready(older_than=-1, again_after=0, limit=9, nobody_has=lacking.nobody_has()) != []
+
+
+def test_without_any_worker_of_the_lane_the_run_says_so(transactional_db: None) -> None:
+    publish(one_step("sample.echo"))
+    (run,) = start("one")
+    assert waits_for(run, "only") == "waits for a worker: none that serves its lane is alive"
