@@ -26,7 +26,7 @@ _KEV = {
     ],
 }  # fmt: skip
 #: commands that take a file, and arguments before it
-COMMANDS = [["load_kev"]]
+COMMANDS = [["load_kev"], ["validate"], ["validate", "--format", "sarif"], ["validate", "--format", "github"]]
 
 
 @dataclass(frozen=True, slots=True)
