@@ -158,6 +158,57 @@ class NotYetPossible(WorkflowsError):
         )
 
 
+class RunAlreadyRetried(WorkflowsError):
+    """The run has been retried already. Retry its retry instead, or start a new run."""
+
+    code = "run_already_retried"
+    status = 409
+
+    def __init__(self, retried_as: str) -> None:
+        """retried_as: the id of its retry."""
+        super().__init__(f"The run has been retried already, as {retried_as}. Retry that one, or start a new run.")
+        self.members = {"retried_as": retried_as}
+
+
+class UnknownBatch(WorkflowsError):
+    """There is no batch of that id. Batches are kept for 30 days after their end."""
+
+    code = "unknown_batch"
+    status = 404
+
+
+class CountDiffers(WorkflowsError):
+    """The filter does not match as many runs as `expected_count` says. Look at them again; nothing was done."""
+
+    code = "count_differs"
+    status = 409
+
+    def __init__(self, expected: int, count: int) -> None:
+        """expected, count: runs that were expected, and that there are."""
+        super().__init__(f"The filter matches {count:,} runs, not {expected:,}. Look at them again; nothing was done.")
+        self.members = {"count": count}
+
+
+class BatchTooLarge(WorkflowsError):
+    """The filter matches more runs than one batch may have. Narrow it; nothing was done."""
+
+    code = "batch_too_large"
+    status = 409
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"The filter matches more than {most:,} runs, which is as many as one batch may have. Narrow it; nothing "
+            "was done."
+        )
+
+
+class FilterTooSlow(WorkflowsError):
+    """Looking for runs with this filter takes too long. Add a workflow, a business key, an error code or a time."""
+
+    code = "filter_too_slow"
+    status = 422
+
+
 class SignalNotWanted(WorkflowsError):
     """No step of the run can take that signal: each that waits for it has ended, or has one already."""
 

@@ -1,7 +1,8 @@
 """The root of every error tree: what a caller is answered with, as a fact."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from erip.foundation.faults import Fault
 
@@ -13,6 +14,8 @@ class EripError(Exception):
     code: ClassVar[str] = "erip_error"
     #: the HTTP status that the API answers with
     status: ClassVar[int] = 400
+    #: what programs may need besides: members of the problem document (RFC 9457, section 3.2)
+    members: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str = "", *, faults: Sequence[Fault] = ()) -> None:
         """message: what happened and what to do; by default the first line of the class's docstring."""

@@ -12,6 +12,7 @@ from workflows import engine, errors, queries, store
 from workflows.conf import conf
 from workflows.leader.archive import RUNS_AT_A_TIME, archivist
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
+from workflows.store import RunFilter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,7 +82,7 @@ def test_lists_merge_both_and_page_through_them_without_a_gap(run_to_end) -> Non
     seen: list[str] = []
     cursor = None
     while True:
-        page = queries.list_runs(workflow="chain", business_key="INC-1", cursor=cursor, limit=2)
+        page = queries.list_runs(RunFilter(workflow="chain", business_key="INC-1"), cursor=cursor, limit=2)
         seen += [run["id"] for run in page.items]
         cursor = page.next_cursor
         if cursor is None:

@@ -111,7 +111,7 @@ def test_the_addresses_in_answers_name_no_host_that_a_caller_named(settings):
 def test_the_address_in_the_log_is_not_what_a_caller_says(header, monkeypatch):
     seen = {}
 
-    def list_runs(**_: object) -> Page:
+    def list_runs(*_: object, **__: object) -> Page:
         seen.update(structlog.contextvars.get_contextvars())
         return Page([], None)
 

@@ -84,6 +84,16 @@ REQUESTS = {
     ),
     "cancelRun": lambda api: (f"/runs/{run()}/cancel", {"reason": "a"}, {"reason": "b"}),
     "retryRun": lambda api: (f"/runs/{cancelled()}/retry", {}, None),
+    "cancelRuns": lambda api: (
+        "/runs/cancel",
+        {"filter": {"ids": [run()]}, "expected_count": 1},
+        {"filter": {"workflow": "look-up"}, "expected_count": 1},
+    ),
+    "retryRuns": lambda api: (
+        "/runs/retry",
+        {"filter": {"status": "CANCELLED", "ids": [cancelled()]}},
+        {"filter": {"status": "CANCELLED"}},
+    ),
     "signalRun": lambda api: (f"/runs/{waiting_run()}/signals/go", {"payload": 1}, {"payload": 2}),
     "resolveStep": lambda api: (
         f"/runs/{unknown_step()}/steps/enrich/resolve",

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from erip.foundation.http.fields import AnyJson, JsonObject
 from workflows.core.states import Lane, RunState, StepState
+from workflows.operations import OPERATIONS, OUTCOMES
 
 Answer = serializers.Serializer[Any]
 
@@ -99,6 +100,58 @@ class RunStarted(Answer):
     existing = serializers.BooleanField(help_text="An earlier request with this Idempotency-Key started it.")
 
 
+class RunRetried(RunStarted):
+    retry_of = serializers.UUIDField()
+
+
+class BatchPreview(Answer):
+    operation = serializers.CharField()
+    dry_run = serializers.BooleanField(help_text="true")
+    count = serializers.IntegerField(help_text="How many runs the operation would be done to now.")
+    by_workflow = serializers.DictField(child=serializers.IntegerField())
+    by_status = serializers.DictField(child=serializers.IntegerField())
+
+
+class BatchListed(Answer):
+    id = serializers.UUIDField()
+    operation = serializers.ChoiceField(sorted(OPERATIONS))
+    status = serializers.ChoiceField(
+        ["working", "waiting", "done"], help_text="waiting: it goes on by itself; `waits_for` says when."
+    )
+    count = serializers.IntegerField(help_text="Runs.")
+    filter = JsonObject()
+    reason = serializers.CharField()
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+    waits_for = serializers.CharField(allow_null=True)
+
+
+class Batch(BatchListed):
+    outcomes = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="How many runs have each outcome; `pending`: none yet. Those of no run are left out.",
+    )
+
+
+class BatchPage(Answer):
+    items = BatchListed(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class BatchRun(Answer):
+    run = serializers.UUIDField()
+    outcome = serializers.ChoiceField(sorted(OUTCOMES))
+    result = serializers.UUIDField(allow_null=True, help_text="Of a retry: the new run.")
+    detail = serializers.CharField(allow_null=True)
+    at = serializers.DateTimeField(allow_null=True)
+
+
+class BatchRunPage(Answer):
+    items = BatchRun(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
 class BulkStarted(Answer):
     count = serializers.IntegerField()
     ids = serializers.ListField(child=serializers.UUIDField(), help_text="In the order of the inputs.")
@@ -117,6 +170,8 @@ class RunListed(Answer):
     deadline_at = serializers.DateTimeField(allow_null=True, help_text="When it is given up; null: never.")
     started_by = serializers.CharField()
     error = AnyJson()
+    retry_of = serializers.UUIDField(allow_null=True, help_text="The run that it is a retry of.")
+    retried_as = serializers.UUIDField(allow_null=True, help_text="The run that is its retry.")
 
 
 class RunPage(Answer):

@@ -40,6 +40,7 @@ NAME_PARAMETER = OpenApiParameter(
     description="The workflow's name.",
 )
 RUN_PARAMETER = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The run's id.")
+BATCH_PARAMETER = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH, description="The batch's id.")
 STEP_PARAMETER = OpenApiParameter(
     "step", {"type": "string", "pattern": f"^{STEP}$"}, OpenApiParameter.PATH, description="The step's id."
 )

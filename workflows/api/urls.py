@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import pausing, runs, schemas, steps, workflows
+from .views import batches, pausing, runs, schemas, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -43,6 +43,11 @@ urlpatterns = [
     path("workflows/<workflow:name>/runs", runs.WorkflowRuns.as_view()),
     path("runs", runs.RunList.as_view()),
     path("runs/bulk", runs.RunsBulk.as_view()),
+    path("runs/cancel", batches.RunsCancel.as_view()),
+    path("runs/retry", batches.RunsRetry.as_view()),
+    path("batches", batches.Batches.as_view()),
+    path("batches/<id:id>", batches.BatchOne.as_view()),
+    path("batches/<id:id>/runs", batches.BatchRuns.as_view()),
     path("runs/<id:id>", runs.RunOne.as_view()),
     path("runs/<id:id>/cancel", runs.RunCancel.as_view()),
     path("runs/<id:id>/pause", pausing.RunPause.as_view()),

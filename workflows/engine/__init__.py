@@ -10,21 +10,24 @@ connection is lost during a commit, nobody knows whether it happened. This is ho
 - a publication: by the content, which is a no-op the second time.
 - a cancellation or resolution: by the event that it recorded, which names the person who asked for it.
 - a pause or resumption: by the event that it recorded, which has the request's id.
+- a retry: by the new run's id, like a start; and the row that makes it the run's only retry is in the same commit.
 - a signal: by the event that it recorded, which has the signal's id. It is looked up under the run's lock.
 
 definitions  check and publish
 starting     start one run or many
-control      cancel, run again, resolve a step
+control      cancel, resolve a step
 pausing      pause and resume runs
+retrying     run again
 signals      send a signal to a run
 duties       what workers and the leader found
 finding      a run by its id
 """
 
-from workflows.engine.control import cancel_run, resolve_step, retry_run
+from workflows.engine.control import cancel_run, resolve_step
 from workflows.engine.definitions import Published, publish, validate
 from workflows.engine.duties import Released, release_due, report
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
+from workflows.engine.retrying import retry_run
 from workflows.engine.signals import Signalled, signal_run
 from workflows.engine.starting import StartedRun, StartRequest, new_run, start_runs
 

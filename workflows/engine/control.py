@@ -1,4 +1,4 @@
-"""What people do to runs: cancel, run again, and say how a step ended."""
+"""What people do to runs: cancel, and say how a step ended."""
 
 from typing import Any
 
@@ -9,10 +9,8 @@ from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
 from workflows.core import machine
 from workflows.core.machine import RunCancelled, StepResolved
-from workflows.core.states import RunState
-from workflows.engine.finding import recorded, report_of_person, run_of
-from workflows.engine.starting import StartedRun, StartRequest, start_runs
-from workflows.errors import InvalidInput, RunAlreadyEnded, RunNotEnded, StepNotUnknown
+from workflows.engine.finding import recorded, report_of_person
+from workflows.errors import InvalidInput, RunAlreadyEnded, StepNotUnknown
 from workflows.starts import dispatch
 
 
@@ -28,18 +26,6 @@ def cancel_run(run_id: str, *, principal: str, reason: str = "") -> None:
             dispatch.hint_after_commit(applied.hints)
 
     retry.run(cancel)
-
-
-def retry_run(run_id: str, *, principal: str) -> StartedRun:
-    """Start a new run with the version, input, lane and business key of one that has ended.
-
-    Raises UnknownRun, RunNotEnded, InvalidInput.
-    """
-    run, number = retry.run(lambda _: ((found := run_of(run_id)), found.version.number))
-    if not RunState(run.state).ended:
-        raise RunNotEnded
-    request = StartRequest(run.input, run.business_key, run.lane)
-    return start_runs(run.workflow, [request], principal=principal, version=number)[0]
 
 
 def resolve_step(

@@ -107,18 +107,18 @@ class _Single:
 
 def _start_single(single: _Single, attempt: Attempt) -> StartedRun:
     """Takes one round trip if what this process knows about the workflow is still right (Note [Known versions])."""
-    if attempt.unknown and (found := _accepted(single.run_id)):
+    if attempt.unknown and (found := accepted(single.run_id)):
         return found
     try:
         return _start_once(single)
     except IntegrityError:
         # The lost attempt was committed after we looked.
-        if attempt.unknown and (found := _accepted(single.run_id)):
+        if attempt.unknown and (found := accepted(single.run_id)):
             return found
         raise
 
 
-def _accepted(run_id: str) -> StartedRun | None:
+def accepted(run_id: str) -> StartedRun | None:
     """The run that an earlier attempt started, if that attempt's answer was lost."""
     run = find_run(UUID(run_id))
     if run is None:
@@ -150,7 +150,7 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
     request, key = single.request, single.key
     lane = request.lane or graph.lane
     with precedence.starting(lane):
-        _check_inputs(graph, [request], single.many, lane)
+        check_inputs(graph, [request], single.many, lane)
         run = new_run(graph, version.id, request, version.now, single.principal, single.notify, run_id=single.run_id)
         try:
             if lane not in admitted:
@@ -178,7 +178,7 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
         handover.handed_over(run.id)
         hints = [hint for hint in hints if hint != (lane, run.id)]
     dispatch.hint_after_commit(hints)
-    return _started(run, version.number)
+    return started_run(run, version.number)
 
 
 def _start_many(
@@ -188,7 +188,7 @@ def _start_many(
     lanes = [request.lane or graph.lane for request in requests]
     lane = urgency(lanes)[0] if lanes else graph.lane
     with precedence.starting(lane):
-        _check_inputs(graph, requests, True, lane)
+        check_inputs(graph, requests, True, lane)
         groups: list[list[NewRun]] = []
         budget = Budget()
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
@@ -202,7 +202,7 @@ def _start_many(
                 retry.run(lambda _: admission.admit(lanes))
             groups.append(runs)
         # Only after all are decided on: a request that is too large is refused as a whole.
-        started = [_started(run, version.number) for runs in groups for run in runs]
+        started = [started_run(run, version.number) for runs in groups for run in runs]
         if key is not None:
             return retry.run(lambda _: _insert_once(groups, started, key))
         for runs in groups:
@@ -268,7 +268,7 @@ def _check_lanes(requests: Sequence[StartRequest]) -> None:
         raise UnknownLane(faults=[Fault("lane", f'there is no lane "{lane}"; choose one of {", ".join(Lane)}')])
 
 
-def _check_inputs(graph: Graph, requests: Sequence[StartRequest], many: bool, lane: str) -> None:
+def check_inputs(graph: Graph, requests: Sequence[StartRequest], many: bool, lane: str) -> None:
     faults: list[Fault] = []
     for index, request in enumerate(requests):
         if index % RUNS_PER_TURN == RUNS_PER_TURN - 1:
@@ -313,7 +313,7 @@ def new_run(
     return NewRun(view.id, version_id, view, timeout, principal, notify, plan, graph)
 
 
-def _started(run: NewRun, number: int) -> StartedRun:
+def started_run(run: NewRun, number: int) -> StartedRun:
     state = run.plan.run.state if run.plan.run else RunState.PENDING
     view = run.view
     return StartedRun(run.id, view.workflow, number, str(state), view.lane, view.business_key, view.created_at)

@@ -19,6 +19,7 @@ from workflows import engine, store
 from workflows.conf import conf
 from workflows.core.machine import RunTimedOut, StepLost
 from workflows.core.states import Lane
+from workflows.leader import batches
 from workflows.leader.archive import archivist
 from workflows.leader.unmet import Unmet
 from workflows.starts import dispatch
@@ -99,6 +100,7 @@ class Leader:
             self._release_due,
             self._end_overdue,
             self._hint_stale,
+            batches.work_off,
             self._forget,
             self._archivist,
             *leader_duty.all(),
@@ -169,6 +171,7 @@ class Leader:
         if time.monotonic() >= self._forget_at:
             self._forget_at = time.monotonic() + FORGET_EVERY
             store.forget_idempotency_keys(older_than_days=KEEP_KEYS_DAYS)
+            batches.forget()
 
 
 def _report(reports: Sequence[Report]) -> int:

@@ -1,6 +1,7 @@
 """The tables. Only `workflows.store` changes rows of runs and steps."""
 
 from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, find_run
+from workflows.models.batches import BatchRun, RunBatch, RunRetry, retried_as, retry_of
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.idempotency import IdempotencyKey
@@ -13,9 +14,12 @@ __all__ = [
     "ArchivedRun",
     "ArchivedRunEvent",
     "ArchivedStepRun",
+    "BatchRun",
     "IdempotencyKey",
+    "RunBatch",
     "RunEvent",
     "RunPause",
+    "RunRetry",
     "RunSignal",
     "StepRun",
     "Worker",
@@ -23,4 +27,6 @@ __all__ = [
     "WorkflowRun",
     "WorkflowVersion",
     "find_run",
+    "retried_as",
+    "retry_of",
 ]

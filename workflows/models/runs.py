@@ -4,8 +4,9 @@ import uuid
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, Q
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Coalesce, Left, Now
 
 from erip.foundation.db.json import JsonField
 from workflows.core.machine import NO_ITEM
@@ -45,6 +46,14 @@ class RunColumns(models.Model):
         return f"{self.workflow} {self.id}"
 
 
+#: characters of an error's code that are compared: a longer one would not fit in an index
+CODE_SHOWN = 100
+#: The code of what went wrong: of the step that failed, else of the run itself. `store/filters` has it in SQL.
+ERROR_CODE = Left(
+    Coalesce(KeyTextTransform("code", KeyTransform("cause", "error")), KeyTextTransform("code", "error")), CODE_SHOWN
+)
+
+
 class WorkflowRun(RunColumns):
     """One run of a workflow version."""
 
@@ -55,10 +64,16 @@ class WorkflowRun(RunColumns):
         indexes = [
             # lists of one workflow's runs, newest first
             models.Index(fields=["workflow", "-id"], name="run_workflow"),
-            # "the run for this incident"
+            # "the run for this incident", and all whose key begins alike: compared byte by byte, whatever the locale
             models.Index(
-                fields=["business_key", "-id"], name="run_business_key", condition=Q(business_key__isnull=False)
+                fields=["business_key", "-id"],
+                name="run_key",
+                opclasses=["varchar_pattern_ops", "uuid_ops"],
+                condition=Q(business_key__isnull=False),
             ),
+            # what failed with this code, newest first. By `error` and not by `state`: PostgreSQL can update a row in
+            # place (HOT) only if no column of any index changes, and every claim changes the state.
+            models.Index(ERROR_CODE, F("id").desc(), name="run_error", condition=Q(error__isnull=False)),
             # the leader's search for runs that missed their deadline
             models.Index(
                 fields=["deadline_at"],

@@ -15,13 +15,33 @@ The functions here run in the caller's transaction; each says whether it needs o
 needs none is its own transaction; several in one string are one round trip and one transaction.
 
 One idea per module: `values` (in and out), `keys`, `starts`, `claims`, `checkpoints` (on `rows` and `fan_outs`),
-`signals`, `pauses`, `workers`, `lacking`, `searches`.
+`signals`, `pauses`, `workers`, `lacking`, `searches`, `filters` and `batches` (what is done to many runs at once).
 """
 
 from workflows.store.archive import archive_runs, count_archivable, drop_archive
+from workflows.store.batches import (
+    KEEP_DAYS,
+    Batch,
+    EndedRun,
+    Outcome,
+    Selection,
+    add_retries,
+    clock,
+    count_selected,
+    end_batch,
+    forget_batches,
+    insert_batch,
+    lock_portion,
+    open_batches,
+    put_batch_off,
+    retries_of,
+    runs_to_retry,
+    write_outcomes,
+)
 from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
+from workflows.store.filters import RunFilter
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
@@ -54,45 +74,62 @@ from workflows.store.workers import (
 )
 
 __all__ = [
+    "KEEP_DAYS",
     "PORTION",
     "RUN_ENDED_CHANNEL",
     "WORKER_CHANNEL",
     "Applied",
+    "Batch",
     "Claim",
     "Decided",
+    "EndedRun",
     "Known",
     "NewRun",
+    "Outcome",
     "Report",
+    "RunFilter",
+    "Selection",
     "StartKey",
+    "add_retries",
     "answer_of_key",
     "apply",
     "archive_runs",
     "bury_silent_workers",
     "claim",
+    "clock",
     "count_archivable",
+    "count_selected",
     "drop_archive",
+    "end_batch",
     "ended_steps",
+    "forget_batches",
     "forget_idempotency_keys",
     "from_json",
     "heartbeat",
+    "insert_batch",
     "insert_runs",
     "keep_answer",
     "keep_signal",
     "lane_loads",
     "lock_due",
+    "lock_portion",
     "lock_run",
     "lock_runs",
     "next_worker_id",
+    "open_batches",
     "orphaned_steps",
     "overdue_runs",
     "pause",
+    "put_batch_off",
     "put_off",
     "register_worker",
     "rehint_stale_ready",
     "requested",
     "resume",
     "retire_worker",
+    "retries_of",
     "run_of_key",
+    "runs_to_retry",
     "say_what_is_lacked",
     "signals_kept",
     "stale_ready_runs",
@@ -105,4 +142,5 @@ __all__ = [
     "to_array",
     "to_json",
     "workers_below",
+    "write_outcomes",
 ]

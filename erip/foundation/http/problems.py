@@ -74,6 +74,7 @@ class Problem:
     """An RFC 9457 problem.
 
     code: a slug that programs compare; `type` is `urn:erip:problem:<code>`
+    members: what this kind of problem says besides (section 3.2)
     """
 
     status: int
@@ -81,6 +82,7 @@ class Problem:
     detail: str
     faults: list[Fault] = field(default_factory=list)
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
     media_type: ClassVar[str] = MEDIA_TYPE
 
     def document(self) -> dict[str, Any]:
@@ -90,6 +92,7 @@ class Problem:
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
+            **self.members,
         }
         if self.faults:
             document["faults"] = [
@@ -117,7 +120,7 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, EripError):
         retry_after = getattr(error, "retry_after", None)
         headers = {"Retry-After": f"{max(1, round(retry_after))}"} if retry_after is not None else {}
-        return Problem(error.status, _slug(error.code), error.message, error.faults, headers)
+        return Problem(error.status, _slug(error.code), error.message, error.faults, headers, error.members)
     if isinstance(error, Http404):
         return Problem(404, "not-found", "There is nothing at this address.")
     if isinstance(error, PermissionDenied):

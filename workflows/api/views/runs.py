@@ -12,7 +12,7 @@ from erip.access.scopes import Scope
 from erip.foundation.http.headers import idempotency_key, request_hash
 from erip.foundation.http.incoming import Incoming
 from erip.foundation.http.reading import principal_of, read_body, read_query
-from workflows import engine, queries
+from workflows import engine, queries, store
 from workflows.explain import explain_run
 
 from .. import responses
@@ -107,7 +107,9 @@ class RunsBulk(APIView):
 
 def page_of_runs(request: Incoming) -> dict[str, Any]:
     """What the list of runs answers, on the light path too. Raises BadRequest."""
-    page = queries.list_runs(**read_query(request, RunFilter))
+    query = read_query(request, RunFilter)
+    cursor, limit = query.pop("cursor", None), query.pop("limit")
+    page = queries.list_runs(store.RunFilter(**query), cursor=cursor, limit=limit)
     return {"items": page.items, "next_cursor": page.next_cursor}
 
 
@@ -203,17 +205,23 @@ class RunRetry(APIView):
         permissions=["workflows.change_workflowrun"],
         tag="runs",
         id="retryRun",
-        summary="Run a failed, timed-out or cancelled run again",
-        description="Starts a new run of the same version with the same input.",
+        summary="Run an ended run again",
+        description=(
+            "Starts a new run of the same version with the same business key, in the same lane, and with the same "
+            "input, unless the body gives another one. A run is retried once: 409 if it has a retry already, which "
+            "`retried_as` names, or if it has not ended."
+        ),
         parameters=[RUN_PARAMETER, _LOCATION],
         request=RetryRun,
-        answers={202: responses.RunStarted},
+        examples=[OpenApiExample("A corrected input", value={"input": {"breach_id": "B-17"}}, request_only=True)],
+        answers={202: responses.RunRetried},
         problems=[409, 429],
     )
     def post(self, request: Request, id: UUID) -> Response:
-        read_body(request, RetryRun, optional=True)
-        run = engine.retry_run(str(id), principal=principal_of(request))
-        return Response(document_of(run), status=202, headers={"Location": run_address(run.id)})
+        body = read_body(request, RetryRun, optional=True)
+        run = engine.retry_run(str(id), principal=principal_of(request), input=body.get("input"))
+        document = {**document_of(run), "retry_of": str(id)}
+        return Response(document, status=202, headers={"Location": run_address(run.id)})
 
 
 class RunSignal(APIView):

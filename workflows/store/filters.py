@@ -1,0 +1,102 @@
+"""Which runs are meant: the filters that lists and operations on many runs share, as SQL.
+
+Note [Filters]
+Writing runs is the hot path, so a filter gets an index only where it costs the hot path nothing: those there were
+(workflow, business key), and one on the code of errors, which holds no run that goes well. All others are conditions on
+the rows that these and the ids leave: ids sort by their time, so a filter by time also bounds the ids. SLACK is how far
+the clock of the process that made an id may be from the database's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+#: by how much an id may be older or younger than its run
+SLACK = timedelta(days=1)
+
+# The expression of the index `run_error`, see `models.runs.ERROR_CODE`.
+_CODE = "\"left\"(coalesce(r.error -> 'cause' ->> 'code', r.error ->> 'code'), 100)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Runs for which everything that is set holds. Moments are compared with the database's clock."""
+
+    #: ids of runs
+    ids: Sequence[str] | None = None
+    workflow: str | None = None
+    status: str | None = None
+    lane: str | None = None
+    business_key: str | None = None
+    business_key_prefix: str | None = None
+    #: of the step that failed, else of the run
+    error_code: str | None = None
+    #: the step because of which the run failed
+    failed_step: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    ended_after: datetime | None = None
+    ended_before: datetime | None = None
+    #: whether it has a retry
+    retried: bool | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What is set, as JSON."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else list(value) if name == "ids" else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def where(self) -> tuple[str, list[Any]]:
+        """A condition on the table of runs, which is called `r`, and its parameters."""
+        parts: list[str] = ["true"]
+        parameters: list[Any] = []
+
+        def add(part: str, *values: Any) -> None:
+            parts.append(part)
+            parameters.extend(values)
+
+        if self.ids is not None:
+            add("r.id = ANY(%s::uuid[])", list(self.ids))
+        for column, value in (
+            ("workflow", self.workflow),
+            ("state", self.status),
+            ("lane", self.lane),
+            ("business_key", self.business_key),
+        ):
+            if value is not None:
+                add(f"r.{column} = %s", value)
+        if self.business_key_prefix is not None:
+            add("r.business_key LIKE %s", _escaped(self.business_key_prefix) + "%")
+        if self.error_code is not None:
+            add(f"r.error IS NOT NULL AND {_CODE} = %s", self.error_code)
+        if self.failed_step is not None:
+            add("r.error IS NOT NULL AND r.error ->> 'step' = %s", self.failed_step)
+        if self.created_after is not None:
+            add("r.created_at > %s AND r.id >= %s", self.created_after, _id_at(self.created_after, -SLACK))
+        if self.created_before is not None:
+            add("r.created_at < %s AND r.id < %s", self.created_before, _id_at(self.created_before, SLACK))
+        if self.ended_after is not None:
+            add("r.finished_at > %s", self.ended_after)
+        if self.ended_before is not None:
+            # It was created before it ended.
+            add("r.finished_at < %s AND r.id < %s", self.ended_before, _id_at(self.ended_before, SLACK))
+        if self.retried is not None:
+            negation = "" if self.retried else "NOT "
+            add(f"{negation}EXISTS (SELECT FROM workflows_runretry t WHERE t.retry_of = r.id)")
+        return " AND ".join(parts), parameters
+
+
+def _escaped(text: str) -> str:
+    """Text as LIKE takes it, character by character."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _id_at(moment: datetime, later: timedelta) -> UUID:
+    """The smallest UUIDv7 of the millisecond that is `later` than the moment, as far as there is one."""
+    since = (moment - datetime(1970, 1, 1, tzinfo=UTC) + later) // timedelta(milliseconds=1)
+    return UUID(int=max(0, min(since, (1 << 48) - 1)) << 80)
