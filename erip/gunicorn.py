@@ -18,6 +18,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
 
+from erip.foundation import hooks
 from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
 from erip.foundation.process import draining
@@ -79,6 +80,7 @@ class Worker(gasgi.ASGIWorker):
         wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        hooks.begin_process("web")
         super().init_process()
 
     def handle_exit_signal(self) -> None:

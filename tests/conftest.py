@@ -45,6 +45,15 @@ def no_listener() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def nobody_watches() -> Iterator[None]:
+    """Whoever asks for the health looks at the servers for a while, on connections of its own."""
+    yield
+    watching = sys.modules.get("monitoring.watching")
+    if watching is not None:
+        watching.watching.stop()
+
+
+@pytest.fixture(autouse=True)
 def nobody_listens() -> Iterator[None]:
     """In the test's own process no lifecycle events are wanted, until a test says so (`interest.refresh`)."""
     from workflows.events import interest

@@ -64,6 +64,19 @@ at_worker_start: Hook[Callable[[], object]] = Hook(
     "Every worker calls it before it takes its first run: it fills a cache, and its result is not looked at."
 )
 
+process_start: Hook[Callable[[str], object]] = Hook(
+    "Every process of the platform calls it once it runs, with its kind: `web`, `worker`, `leader`, `autoscaler`."
+)
+
+
+def begin_process(kind: str) -> None:
+    """This process of the platform has started. What an app does about it never keeps the process from its work."""
+    for begin in process_start.all():
+        try:
+            begin(kind)
+        except Exception:
+            log.exception("process_start_failed", hook=f"{begin.__module__}.{getattr(begin, '__qualname__', begin)}")
+
 
 class Duty:
     """A periodic duty of the leader. Calling it does nothing until the next time is due.

@@ -16,6 +16,7 @@ from .declared import Declarations
 from .door import *
 from .events import *
 from .health import *
+from .pulse import *
 from .rest import *
 from .scaling import *
 
@@ -60,6 +61,7 @@ INSTALLED_APPS = [
     "workflows",
     "workflows.library",
     "workflows.events",
+    "monitoring",
     "monitoring.scaling",
     *OWN_APPS,
 ]

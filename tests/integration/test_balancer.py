@@ -93,11 +93,11 @@ class Site:
 
 
 @contextmanager
-def balanced(folder: Path, servers: list[Server], **rules: int) -> Iterator[Site]:
+def balanced(folder: Path, servers: list[Server], stats: str = "", **rules: int) -> Iterator[Site]:
     web_port, rw, ro = any_free(), any_free(), any_free()
     webs = [Address(f"web-{number}", "127.0.0.1", server.port) for number, server in enumerate(servers, 1)]
     nowhere = [PostgresPeer("postgres-1", "127.0.0.1", any_free(), any_free())]
-    text = Balancer(webs, nowhere, web_port, rw, ro, Rules(maxconn_all=2000, **rules)).render()  # type: ignore[arg-type]
+    text = Balancer(webs, nowhere, web_port, rw, ro, Rules(maxconn_all=2000, **rules), stats=stats).render()  # type: ignore[arg-type]
     file = folder / "haproxy.cfg"
     # HAProxy itself waits ten seconds for a client; a test waits less.
     file.write_text(text.replace("timeout http-request 10s", "timeout http-request 3s"))

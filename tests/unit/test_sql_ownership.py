@@ -16,6 +16,7 @@ OWNERS = {
     "events_": ("workflows/events/", "workflows/journal/"),
     "library_": ("workflows/library/",),
     "autoscale_": ("monitoring/scaling/",),
+    "monitoring_": ("monitoring/store/",),
     "access_": ("erip/access/",),
 }
 #: packages inside `workflows/` that are not the engine
@@ -23,7 +24,7 @@ APPS = ("workflows/events/", "workflows/library/", "workflows/journal/")
 
 WRITES = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library"
-    r"|autoscale|access)_[a-z_]+)"
+    r"|autoscale|monitoring|access)_[a-z_]+)"
 )
 
 

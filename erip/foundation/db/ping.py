@@ -21,6 +21,13 @@ class Pinger:
 
     def ping(self, seconds: float) -> None:
         """Raises psycopg2.Error if there was no answer within `seconds`."""
+        self.ask("SELECT 1", seconds)
+
+    def ask(self, statement: str, seconds: float) -> dict[str, Any]:
+        """The first row of the answer, by column. `statement` reads, and takes no parameters.
+
+        Raises psycopg2.Error if there was no answer within `seconds`.
+        """
         deadline = time.monotonic() + seconds
         try:
             if self._raw is None:
@@ -28,8 +35,10 @@ class Pinger:
                 self._raw = psycopg2.connect(**parameters, async_=True)
                 _wait(self._raw, deadline)
             with self._raw.cursor() as cursor:
-                cursor.execute("SELECT 1")
+                cursor.execute(statement)
                 _wait(self._raw, deadline)
+                columns = [column.name for column in cursor.description or ()]
+                return dict(zip(columns, cursor.fetchone() or (), strict=False))
         except BaseException:
             self.close()
             raise

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 
 from erip.foundation.errors import EripError
 from erip.foundation.hooks import metrics
+from monitoring.core.catalog import MEANINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -87,6 +88,15 @@ def metrics_page() -> str:
         for family in sorted(registry.collect(), key=lambda one: one.name):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             lines.append(f"| `{name}` | {family.type} | {family.documentation} |")
+    lines += [
+        "",
+        "The collector adds what it reads from the servers and the database ([monitoring](../how-to/monitoring.md)).",
+        "",
+        "| name | type | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for name, meaning in sorted(MEANINGS.items()):
+        lines.append(f"| `{name}` | {'counter' if name.endswith('_total') else 'gauge'} | {meaning} |")
     return "\n".join([*lines, ""])
 
 

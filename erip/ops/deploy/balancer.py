@@ -96,6 +96,8 @@ class Balancer:
     ro_port: int
     rules: Rules = Rules()
     listen: str = "127.0.0.1"
+    #: the path of its stats socket, which answers questions and takes no commands; empty: it has none
+    stats: str = ""
 
     def render(self) -> str:
         weights = dict(self.rules.weights)
@@ -112,6 +114,7 @@ class Balancer:
                 "rw_port": self.rw_port,
                 "ro_port": self.ro_port,
                 "listen": self.listen,
+                "stats": self.stats,
             },
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from erip.foundation.hooks import begin_process
 from erip.foundation.service import once
 from workflows.leader.loop import Leader
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs the duties in a thread and asks it to end, because a signal handler could interrupt them anywhere."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        begin_process("leader")
         leader = Leader()
         duties = once("leader", leader.run)
         told = None

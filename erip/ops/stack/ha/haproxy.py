@@ -1,7 +1,9 @@
 """One HAProxy, in front of the web processes and PostgreSQL."""
 
+import os
 import resource
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg2
@@ -12,6 +14,8 @@ from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.postgres import SUPERUSER, make_role
 
 ROLE = DATABASE = "erip"
+#: bytes of a stats socket's path, to which HAProxy adds the number of its process while it starts
+MOST_OF_STATS = 85
 # Acknowledged writes survive a failover only from the moment that both replicas are candidates for the quorum.
 _VOTERS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'quorum'"
 
@@ -46,7 +50,13 @@ class HaProxy(Node):
         rules = self.balancer.rules
         if possible != resource.RLIM_INFINITY:
             rules = replace(rules, maxconn_all=min(rules.maxconn_all, max(100, (possible - 200) // 2)))
-        return replace(self.balancer, rules=rules).render()
+        return replace(self.balancer, rules=rules, stats=str(self.stats or "")).render()
+
+    @property
+    def stats(self) -> Path | None:
+        """Its stats socket; None where the path would be too long for one."""
+        path = self.folder / "stats.sock"
+        return path if len(os.fsencode(path)) <= MOST_OF_STATS else None
 
     def ready(self) -> bool:
         """Whether the primary can be reached through it and has both replicas; it has its role and database then."""

@@ -90,7 +90,18 @@ class HaLayout:
             "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
             # HAProxy, which is on this machine; a variable that the user set wins.
             "ERIP_TRUSTED_PROXIES": os.environ.get("ERIP_TRUSTED_PROXIES") or LOOPBACK,
+            **self._watched(),
         }
+
+    def _watched(self) -> dict[str, str]:
+        """Where PULSE looks. Not at etcd: its doors open to the nodes of PostgreSQL alone."""
+        settings = {
+            "ERIP_PULSE_PATRONI_URLS": ",".join(
+                f"http://{LOOPBACK}:{peer.rest_port}" for peer in self._postgres_peers()
+            ),
+            "ERIP_PULSE_HAPROXY": str(self._haproxy.stats or ""),
+        }
+        return {name: os.environ.get(name) or value for name, value in settings.items()}
 
     def services(self, env: dict[str, str]) -> list[Service]:
         """Two of each process that matters. Threads are few: many processes share few cores here."""

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from erip.foundation.hooks import begin_process
 from erip.foundation.service import once
 from monitoring.scaling.drivers import Driver, ScalingFailed
 from monitoring.scaling.kubernetes import KubernetesDriver
@@ -58,6 +59,7 @@ class Command(BaseCommand):
         for number in SIGNALS:
             signal.signal(number, lambda *_: stop.set())
         once("stop-when-told", stop_when_told)
+        begin_process("autoscaler")
         try:
             scaler.run()
         finally:

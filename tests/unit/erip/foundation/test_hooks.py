@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from erip.foundation import hooks
 from erip.foundation.hooks import Duty, Hook
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -129,3 +130,15 @@ def test_a_duty_that_fails_rests_as_well(monkeypatch: pytest.MonkeyPatch) -> Non
     now[0] += 1.0
     duty()
     assert calls == [1000.0]
+
+
+def test_what_an_app_does_at_the_start_of_a_process_cannot_keep_it_from_its_work() -> None:
+    begun: list[str] = []
+
+    def fail(kind: str) -> None:
+        raise ValueError(kind)
+
+    with hooks.process_start.only(fail, begun.append):
+        hooks.begin_process("worker")
+
+    assert begun == ["worker"]

@@ -1,0 +1,28 @@
+"""Settings of PULSE: docs/how-to/monitoring.md says what they do."""
+
+from .declared import Declarations
+
+_env = Declarations("Monitoring")
+
+ERIP_PULSE = _env.flag(
+    "ERIP_PULSE", True, "Whether processes report and leaders watch ([monitoring](../how-to/monitoring.md))."
+)
+ERIP_PULSE_EVERY_SECONDS = _env.number(
+    "ERIP_PULSE_EVERY_SECONDS", 5.0, "Seconds between two looks of a probe; what is older is shown as unknown."
+)
+ERIP_PULSE_PATRONI_URLS: list[str] = _env.items(
+    "ERIP_PULSE_PATRONI_URLS", [], "Addresses of Patroni's REST API, as `http://10.0.0.1:8008`; empty: not watched."
+)
+ERIP_PULSE_ETCD_URLS: list[str] = _env.items(
+    "ERIP_PULSE_ETCD_URLS", [], "Addresses of etcd, as `https://10.0.0.1:2379`; empty: not watched."
+)
+ERIP_PULSE_CA = _env.text("ERIP_PULSE_CA", "", "PEM file of the authority of etcd's and Patroni's certificates.")
+ERIP_PULSE_CERTIFICATE = _env.text(
+    "ERIP_PULSE_CERTIFICATE", "", "PEM file with a certificate and its key, which etcd and Patroni may ask for."
+)
+ERIP_PULSE_HAPROXY = _env.text(
+    "ERIP_PULSE_HAPROXY", "", "HAProxy's stats socket: a path, or `host:port`; empty: not watched."
+)
+ERIP_PULSE_CERTIFICATES: list[str] = _env.items(
+    "ERIP_PULSE_CERTIFICATES", [], "PEM files, and `host:port` of TLS servers, whose certificates must not expire."
+)

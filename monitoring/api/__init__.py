@@ -1,0 +1,1 @@
+"""PULSE's addresses under /api/v1."""

@@ -1,0 +1,130 @@
+"""Writes a frame every ten seconds, and what is said of every component.
+
+Note [Who collects]
+Every leader process gathers, whether it leads or waits; whoever inserts the row of a tick first has written it, and
+everybody else's insert does nothing. So there is no lock that a frozen process could keep, and no gap while another one
+takes over: the process that wrote the last frame comes at once, the others two seconds later, and find it there.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from django.db import transaction
+
+from erip.foundation.process.background import database_service
+from erip.foundation.service import Service
+from monitoring import health, store
+from monitoring.core.frames import TICK
+from monitoring.core.series import Series, bounded
+from monitoring.gathering import Gathering
+from monitoring.reporting import may_wait
+from monitoring.store import work
+from monitoring.watching import watching
+
+log = structlog.get_logger(__name__)
+
+#: seconds after the end of a tick: for the process that wrote the last frame, and for the others
+FIRST, LATER = 0.3, 2.3
+#: seconds between two tidyings; frames that one of them forgets or makes at most
+TIDY_EVERY, MOST = 60.0, 2_000
+#: coarse frames made at a time: each reads sixty others at most
+ROLL = 10
+#: seconds after which a silent process is forgotten
+FORGET_AFTER = 600.0
+#: what a real can hold
+_LARGEST, _SMALLEST = 3.0e38, 1.0e-37
+
+
+class Collector:
+    """One candidate. For one thread."""
+
+    def __init__(self) -> None:
+        self._gathering = Gathering()
+        self._places: dict[Series, int] = {}
+        self._mine = False
+        self._tidied = -math.inf
+
+    def rest(self, now: float) -> float:
+        """Seconds until this process's next turn. now: seconds since the epoch."""
+        into = now % TICK
+        return (TICK - into) + (FIRST if self._mine else LATER)
+
+    def tick(self) -> bool:
+        """Gather, and write the frame of the tick that ended last unless it is there. Returns whether this process
+        wrote it. Raises django.db.Error."""
+        now = work.clock()
+        at = datetime.fromtimestamp(now.timestamp() // TICK * TICK, UTC)
+        reports = store.read_reports()
+        found = self._gathering.reports(reports, now)
+        # By this process's clock, which may differ from the database's: its observations go by it.
+        seen, here = watching.observations(), time.time()
+        found.update(self._gathering.probes(seen, here))
+        newest = store.newest_frame()
+        if newest is not None and newest >= at:
+            self._mine = False
+            return False
+        found.update(self._gathering.work(at))
+        values = self._values(found)
+        verdicts = health.verdicts(reports, 0.0, seen, here)
+        with transaction.atomic():
+            self._mine = store.append_frame(at, values)
+            changed = store.note_states(verdicts.values()) if self._mine else []
+        for component in changed:
+            log.warning("component_changed", component=component, state=str(verdicts[component].state))
+        if self._mine and time.monotonic() - self._tidied >= TIDY_EVERY:
+            self._tidied = time.monotonic()
+            store.roll_up(at, most=ROLL)
+            store.drop_old_frames(at, most=MOST)
+            store.forget_reports(silent_for=FORGET_AFTER)
+        return self._mine
+
+    def _values(self, found: Mapping[Series, tuple[bool, float]]) -> Sequence[float | None]:
+        """The array of a frame. Series that are new get a place first."""
+        if any(one not in self._places for one in found):
+            self._learn(found)
+        known: dict[Series, float] = {}
+        for one, (_, value) in found.items():
+            place = one if one in self._places else one.beyond()
+            known[place] = known.get(place, 0.0) + value
+        values: list[float | None] = [None] * max(self._places.values(), default=0)
+        for one, value in known.items():
+            if (number := self._places.get(one)) is not None:
+                values[number - 1] = _real(value)
+        return values
+
+    def _learn(self, found: Mapping[Series, tuple[bool, float]]) -> None:
+        # Another process may have given them places since.
+        self._places = {known.series: known.id for known in store.read_series()}
+        new = {one: value for one, (_, value) in found.items() if one not in self._places}
+        if not new:
+            return
+        counts: dict[str, int] = {}
+        for one in self._places:
+            counts[one.metric] = counts.get(one.metric, 0) + 1
+        kept = bounded(new, counts, total=len(self._places))
+        rates = {one.metric: rate for one, (rate, _) in found.items()}
+        store.learn_series((one, rates[one.metric]) for one in kept if one not in self._places)
+        self._places = {known.series: known.id for known in store.read_series()}
+
+
+def _real(value: float) -> float | None:
+    """What fits in PostgreSQL's `real`; None for what does not."""
+    if not math.isfinite(value) or abs(value) > _LARGEST:
+        return None
+    return value if abs(value) > _SMALLEST else 0.0
+
+
+def begin() -> Service:
+    """Collect in this process from now on."""
+    collector = Collector()
+
+    def turn() -> None:
+        # The first tick that ended before this process began may lack its frame, so there is no rest before it.
+        collector.tick()
+        service.rest(collector.rest(time.time()))
+
+    service = database_service("collect", turn, keeps=False, back_off=(1.0, 10.0), expected=may_wait)
+    return service.start()

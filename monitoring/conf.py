@@ -1,0 +1,51 @@
+"""PULSE's settings, typed: the one place of this app that reads Django's settings."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    #: whether processes report, and leaders collect
+    enabled: bool
+    #: seconds between two looks of a probe
+    every: float
+    #: kombu's URL of the broker, the name of the master, and the Sentinels' password
+    broker: str
+    sentinel_master: str
+    sentinel_password: str
+    #: REST addresses of Patroni, client addresses of etcd; empty: not probed
+    patroni: tuple[str, ...]
+    etcd: tuple[str, ...]
+    #: the authority, and the own certificate with its key, for both
+    ca: str
+    certificate: str
+    #: HAProxy's stats socket: a path, or host:port
+    haproxy: str
+    #: the directory whose disk is watched
+    disk: Path
+    #: PEM files and host:port of TLS servers whose certificates are watched
+    certificates: tuple[str, ...]
+
+
+@cache
+def conf() -> Conf:
+    known: Any = settings
+    return Conf(
+        enabled=known.ERIP_PULSE,
+        every=known.ERIP_PULSE_EVERY_SECONDS,
+        broker=known.ERIP_BROKER_URL,
+        sentinel_master=known.ERIP_SENTINEL_MASTER,
+        sentinel_password=known.ERIP_SENTINEL_PASSWORD,
+        patroni=tuple(known.ERIP_PULSE_PATRONI_URLS),
+        etcd=tuple(known.ERIP_PULSE_ETCD_URLS),
+        ca=known.ERIP_PULSE_CA,
+        certificate=known.ERIP_PULSE_CERTIFICATE,
+        haproxy=known.ERIP_PULSE_HAPROXY,
+        disk=Path(known.ERIP_STATE_DIR),
+        certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
+    )

@@ -1,0 +1,1 @@
+"""What PULSE decides, without Django, database, clock or network: `now` is passed in."""

@@ -1,0 +1,90 @@
+"""One frame: what the processes report, what the probes saw, and what waits in the database."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from monitoring import store
+from monitoring.core.components import SILENT_AFTER, Observation
+from monitoring.core.frames import TICK
+from monitoring.core.rates import Counted, Rates
+from monitoring.core.series import Series, parse, series
+from monitoring.store import work
+
+#: ids are made by the clocks of the web processes, and rows appear when they are committed: new runs are counted this
+#: many seconds later
+_LATER = 5
+#: seconds ahead in which a deadline is near
+_NEAR = 3_600.0
+
+
+class Gathering:
+    """Remembers the counters of the last look, so that the next one gives rates. For one thread."""
+
+    def __init__(self) -> None:
+        self._processes, self._servers = Rates(), Rates()
+
+    def reports(self, reports: Iterable[store.Reported], now: datetime) -> dict[Series, tuple[bool, float]]:
+        """Series of the processes → (whether it is a rate, its value), added up over the processes of a kind.
+
+        now: when the reports were read, by the database's clock."""
+        moment = now.timestamp()
+        gauges: defaultdict[Series, float] = defaultdict(float)
+        lives = []
+        for one in reports:
+            counters = {}
+            for name, value in zip(one.series, one.values, strict=False):
+                try:
+                    found = parse(name[1:]).labelled(component=one.kind)
+                except ValueError:
+                    continue  # of a release that writes names in another way
+                if name.startswith("+"):
+                    counters[found] = value
+                elif not one.ended and one.age <= SILENT_AFTER:
+                    gauges[found] += value
+            lives.append(Counted(one.life, moment - one.age, one.started_at.timestamp(), counters))
+        rates = self._processes.look(lives, moment)
+        return {
+            **{found: (False, value) for found, value in gauges.items()},
+            **{found: (True, value) for found, value in rates.items()},
+        }
+
+    def probes(self, seen: Iterable[Observation], now: float) -> dict[Series, tuple[bool, float]]:
+        """The same for what the probes of this process measured. A measure that is too old is left out: it is unknown.
+
+        now: seconds since the epoch, by this process's clock, which the observations go by."""
+        found: dict[Series, tuple[bool, float]] = {}
+        lives = []
+        for one in seen:
+            component = series("erip_component_up", component=one.component)
+            if now - one.at > one.good_for:
+                continue
+            found[component] = (False, {"ok": 1.0, "degraded": 0.5}.get(str(one.state), 0.0))
+            counters = {}
+            for name, value in one.measures.items():
+                if parse(name).metric.endswith("_total"):
+                    counters[parse(name)] = value
+                else:
+                    found[parse(name)] = (False, value)
+            if counters:
+                lives.append(Counted((one.component, one.identity), one.at, None, counters))
+        found.update({name: (True, value) for name, value in self._servers.look(lives, now).items()})
+        return found
+
+    def work(self, at: datetime) -> dict[Series, tuple[bool, float]]:
+        """The same for what waits. Raises django.db.Error."""
+        found: dict[Series, tuple[bool, float]] = {}
+        for lane, load in work.lane_loads().items():
+            found[series("erip_lane_waiting_steps", lane=lane)] = (False, float(load.waiting))
+            found[series("erip_lane_oldest_wait_seconds", lane=lane)] = (False, load.oldest)
+            if load.rate is not None:
+                found[series("erip_lane_capacity_steps", lane=lane)] = (False, load.rate)
+        until = at - timedelta(seconds=_LATER)
+        accepted = work.runs_accepted(since=until - timedelta(seconds=TICK), until=until)
+        for workflow, count in accepted.items():
+            found[series("erip_runs_accepted_total", workflow=workflow)] = (True, count / TICK)
+        near, nearest = work.deadlines(within=_NEAR)
+        found[series("erip_run_deadlines_near")] = (False, float(near))
+        if nearest is not None:
+            found[series("erip_run_next_deadline_seconds")] = (False, nearest)
+        return found

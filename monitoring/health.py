@@ -1,0 +1,136 @@
+"""What is said of every component: by the reports of processes, the looks of the leaders, and this process's own.
+
+Works while PostgreSQL or Redis is away: then this process's own looks say so, and what others reported last grows old
+until it is unknown.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import Error
+
+from erip.foundation.db.connections import release_connections
+from erip.foundation.service import once
+from monitoring import store
+from monitoring.conf import conf
+from monitoring.core.components import (
+    PROCESSES,
+    Life,
+    Observation,
+    State,
+    Verdict,
+    freshest,
+    of_observation,
+    of_processes,
+)
+from monitoring.probes import probes
+from monitoring.store import Reported, StoredState
+from monitoring.watching import watching
+
+#: seconds that a caller waits for a first look, and for the reports
+PATIENCE = 2.5
+#: seconds for which the reports are good for all callers
+KNOWN_FOR = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A verdict and since when it has been so; None: unknown. restarted: when the component was last seen to have been
+    started anew."""
+
+    verdict: Verdict
+    since: datetime | None
+    restarted: datetime | None
+
+
+def verdicts(
+    reports: Sequence[Reported], read_age: float | None, seen: Sequence[Observation], now: float
+) -> dict[str, Verdict]:
+    """What is said of every component that this deployment has, in the order of dependence.
+
+    read_age: seconds since the reports were read; None: they could not be read at all. now: seconds since the epoch.
+    """
+    found = {name: of_observation(one, now) for name, one in freshest(seen).items()}
+    for component in probes(conf()):
+        if component not in found:
+            found[component] = Verdict(component, State.UNKNOWN, "Nobody has looked at it yet.", None)
+    for kind in PROCESSES:
+        lives = [Life(one.kind, one.host, one.pid, one.age) for one in reports if one.kind == kind and not one.ended]
+        if lives or kind != "autoscaler":
+            found[kind] = of_processes(kind, lives, read_age)
+    return found
+
+
+class Reports:
+    """The last reports and states that could be read, for all callers of this process. One thread reads for all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done: threading.Event | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        self._reports: Sequence[Reported] = ()
+        self._states: Mapping[str, StoredState] = {}
+        self._read_at: float | None = None
+
+    def look(self, patience: float) -> tuple[Sequence[Reported], Mapping[str, StoredState], float | None]:
+        """Reports, states, and seconds since they were read; waits at most `patience` seconds for newer ones."""
+        with self._lock:
+            old = self._read_at is None or time.monotonic() - self._read_at > KNOWN_FOR
+            if old and self._done is None:
+                self._done = threading.Event()
+                once("read-reports", self._read)
+            done = self._done
+        if old and done is not None:
+            done.wait(patience)
+        read_at = self._read_at
+        return self._reports, self._states, None if read_at is None else time.monotonic() - read_at
+
+    def _read(self) -> None:
+        try:
+            reports, states = store.read_reports(), store.read_states()
+            self._reports, self._states, self._read_at = reports, states, time.monotonic()
+        except Error:
+            # PostgreSQL is away: what was read last grows old, and the probe says why.
+            pass
+        finally:
+            release_connections()
+            with self._lock:
+                done, self._done = self._done, None
+            if done is not None:
+                done.set()
+
+
+_reports = Reports()
+
+
+def forget() -> None:
+    """For tests: know nothing of what was read before."""
+    _reports.forget()
+
+
+def look() -> dict[str, Status]:
+    """What is known of every component now. Takes PATIENCE seconds at most."""
+    deadline = time.monotonic() + PATIENCE
+    watches = watching.ask(PATIENCE)
+    reports, states, read_age = _reports.look(max(0.1, deadline - time.monotonic()))
+    now = time.time()
+    seen = list(watching.observations())
+    for report in reports:
+        written = now - report.age - (read_age or 0.0)
+        seen += [one for stored in report.observed or () if (one := store.observation(stored, written)) is not None]
+    found = {}
+    for component, verdict in verdicts(reports, read_age, seen, now).items():
+        stored = states.get(component)
+        watch = watches.get(component)
+        since = None
+        if stored is not None and stored.state == verdict.state:
+            since = stored.since
+        elif watch is not None and watch.seen is not None and watch.seen.state is verdict.state:
+            since = datetime.fromtimestamp(watch.since, UTC)
+        found[component] = Status(verdict, since, stored.changed_at if stored is not None else None)
+    return found

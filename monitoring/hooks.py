@@ -1,0 +1,22 @@
+"""What PULSE adds to the platform."""
+
+from erip.foundation.hooks import api_urls, metrics, process_start
+from monitoring.conf import conf
+from monitoring.usage import REGISTRY
+
+api_urls("monitoring.urls")
+metrics(REGISTRY)
+
+
+@process_start
+def watch(kind: str) -> None:
+    """Every process reports; a leader also looks at the servers, and collects."""
+    if not conf().enabled:
+        return
+    from monitoring import collecting, reporting
+    from monitoring.watching import watching
+
+    reporting.begin(kind)
+    if kind == "leader":
+        watching.always()
+        collecting.begin()

@@ -1,0 +1,43 @@
+"""`manage.py pulse status`: the health of every component, in a terminal."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from monitoring.api.health import document
+from monitoring.watching import watching
+
+_MARKS = {"ok": "●", "degraded": "◐", "down": "✖", "unknown": "?"}
+
+
+class Command(BaseCommand):
+    help = (
+        "What PULSE sees. `status`: every component with its state, since when, and one sentence; works while "
+        "PostgreSQL is away. Exit status: 0 if everything is ok, 1 if not, 2 if something is unknown or down."
+    )
+
+    def add_arguments(self, parser: Any) -> None:
+        commands = parser.add_subparsers(dest="what", required=True)
+        status = commands.add_parser("status", help="the health of every component")
+        status.add_argument("--json", action="store_true", help="as GET /api/v1/health answers it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            found = document()
+        finally:
+            watching.stop()
+        if options["json"]:
+            self.stdout.write(json.dumps(found, default=lambda moment: moment.isoformat()))
+        else:
+            self._show(found)
+        if (code := {"ok": 0, "degraded": 1}.get(found["state"], 2)) != 0:
+            raise SystemExit(code)
+
+    def _show(self, found: dict[str, Any]) -> None:
+        self.stdout.write(f"{_MARKS[found['state']]} {found['state']}: {found['sentence']}\n\n")
+        width = max(len(one["component"]) for one in found["components"])
+        for one in found["components"]:
+            since = f" (since {one['since']:%Y-%m-%d %H:%M:%S})" if one["since"] is not None else ""
+            state = f"{_MARKS[one['state']]} {one['state']}"
+            self.stdout.write(f"{one['component']:<{width}}  {state:<10}  {one['sentence']}{since}")

@@ -1,0 +1,41 @@
+"""GET for probes: bounded in time for each step and in size, and over TLS with a certificate of one's own."""
+
+import http.client
+import json
+import ssl
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+from monitoring.conf import Conf
+from monitoring.probes import Unanswered
+
+#: seconds for each step of one answer, and its bytes
+_ANSWER_WITHIN, _MOST = 1.0, 1_000_000
+
+
+def get(url: str, path: str, conf: Conf) -> tuple[int, Any]:
+    """Status and JSON of what stands at this path of the server. Raises Unanswered."""
+    split = urlsplit(url)
+    where = f"{split.hostname}:{split.port}" if split.port else str(split.hostname)
+    try:
+        with closing(_connection(split.scheme, split.hostname or "", split.port, conf)) as connection:
+            connection.request("GET", path, headers={"Accept": "application/json"})
+            answer = connection.getresponse()
+            body = answer.read(_MOST)
+            return answer.status, json.loads(body) if body else {}
+    except TimeoutError as error:
+        raise Unanswered(f"{where} did not answer within {_ANSWER_WITHIN:.0f} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Unanswered(f"{where} does not answer: {type(error).__name__}") from error
+    except ValueError as error:
+        raise Unanswered(f"{where} answers something that is not JSON") from error
+
+
+def _connection(scheme: str, host: str, port: int | None, conf: Conf) -> http.client.HTTPConnection:
+    if scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=_ANSWER_WITHIN)
+    context = ssl.create_default_context(cafile=conf.ca or None)
+    if conf.certificate:
+        context.load_cert_chain(conf.certificate)
+    return http.client.HTTPSConnection(host, port, timeout=_ANSWER_WITHIN, context=context)
