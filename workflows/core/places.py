@@ -1,7 +1,7 @@
 """Where in its text a part of a definition stands: the line and the column of a fault's path."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,8 @@ def _find(text: str, wanted: set[str]) -> dict[str, Place]:
     if text.lstrip().startswith("{"):
         text = _ESCAPE.sub("xxxxxx", text)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        for event in events:
             if isinstance(event, yaml.CollectionEndEvent):
                 open_.pop()
             if not isinstance(event, yaml.NodeEvent):
