@@ -1,7 +1,7 @@
 """Where in its text a part of a definition stands: the line and the column of a fault's path."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,7 @@ def _find(text: str, wanted: set[str]) -> dict[str, Place]:
     if text.lstrip().startswith("{"):
         text = _ESCAPE.sub("xxxxxx", text)
     try:
-        events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
-        for event in events:
+        for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.CollectionEndEvent):
                 open_.pop()
             if not isinstance(event, yaml.NodeEvent):
@@ -82,7 +81,8 @@ def _find(text: str, wanted: set[str]) -> dict[str, Place]:
             else:
                 path, parent.index = join(parent.path, parent.index), parent.index + 1
             if path in wanted and path not in found:
-                found[path] = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+                mark: Any = event.start_mark
+                found[path] = Place(mark.line + 1, mark.column + 1)
             if isinstance(event, yaml.CollectionStartEvent):
                 open_.append(_Open(path, 0 if isinstance(event, yaml.SequenceStartEvent) else None))
     except yaml.YAMLError:
