@@ -72,7 +72,7 @@ def drop_months(*, before: datetime) -> list[str]:
 
 
 def forget_identities(*, older_than_days: int, limit: int) -> int:
-    """Forget up to `limit` identities logged more than `older_than_days` ago, oldest first. Returns how many."""
+    """Forget up to `limit` identities logged more than `older_than_days` ago. Returns how many."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
