@@ -1,5 +1,6 @@
 """Each page of docs/tutorial works as typed: its commands run against a whole stack, in their order."""
 
+import json
 import os
 import re
 import shutil
@@ -70,7 +71,15 @@ def _address(stack: PrivateStack) -> dict[str, str]:
 
 def test_the_first_run(reader: Reader) -> None:
     start, find = commands("1-first-run.md")
-    assert '"status":"SUCCEEDED"' in reader.types(start)
+    ran = reader.types(start)
+    assert '"status":"SUCCEEDED"' in ran
+    run = json.loads(ran)
+    assert run["id"]
+    assert run["output"]
+    # What comes after the outcome may not have ended yet.
+    done = [step for step in run["steps"] if step["status"] == "SUCCEEDED"]
+    assert done
+    assert all(step["started_at"] and step["finished_at"] for step in done)
     assert '"business_key":"first-run"' in reader.types(find)
 
 
@@ -83,7 +92,9 @@ def test_the_first_definition(reader: Reader) -> None:
     assert "nexus.enrich_threat" in refused
     ran = reader.types(run)
     assert '"status":"SUCCEEDED"' in ran
-    assert "CVE-2021-44228" in ran
+    # What you see in `output`.
+    assert json.loads(ran)["output"]["cve"] == "CVE-2021-44228"
+    assert "threat_score" in json.loads(ran)["output"]["found"]
 
 
 def test_the_first_step(reader: Reader) -> None:

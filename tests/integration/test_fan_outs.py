@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from django.conf import settings
+from django.core import mail
 from django.db import IntegrityError, connection, connections, transaction
 
 from tests.definitions import publish
@@ -170,14 +171,12 @@ def test_the_example_of_the_documentation_runs(run_to_end) -> None:
     example = re.search(r"```yaml\n(name: ask-vendors.*?)```", text, re.DOTALL)
     assert example
     publish(example[1])
-    run = run_to_end("ask-vendors", {"vendors": [{"name": "acme"}, {"name": "globex"}]})
-    assert run.output == "2 of 2 answered"
-    assert [
-        row.output["value"] for row in StepRun.objects.filter(run=run, step="ask", item__gte=0).order_by("item")
-    ] == [
-        "0: acme",
-        "1: globex",
-    ]
+    vendors = [{"name": name, "email": f"{name}@example.org"} for name in ("acme", "globex")]
+    run = run_to_end("ask-vendors", {"vendors": vendors})
+    assert run.output == "2 of 2 were asked"
+    asked = StepRun.objects.filter(run=run, step="ask", item__gte=0).order_by("item")
+    assert [row.output["deliveries"][0]["target"] for row in asked] == ["acme@example.org", "globex@example.org"]
+    assert sorted(sent.subject for sent in mail.outbox) == ["Is acme affected?", "Is globex affected?"]
 
 
 # --- failures ---
