@@ -3,6 +3,7 @@
 A comment before a block, which no reader sees, may say how:
 
     <!-- example: tests/integration/test_waits.py runs it -->
+    <!-- schema: ScalingChange -->
     <!-- not run: the values are those of another installation -->
 
 Without one the block is checked as what it says it is: `test_blocks.py`.
@@ -39,6 +40,11 @@ class Block:
         """The test that the comment names."""
         found = re.match(r"example: (\S+\.py)", self.comment)
         return ROOT / found[1] if found else None
+
+    @property
+    def schema(self) -> str:
+        """The component of the OpenAPI document that it is one of, as the comment says."""
+        return self.comment.removeprefix("schema:").strip() if self.comment.startswith("schema:") else ""
 
     @property
     def reason(self) -> str:

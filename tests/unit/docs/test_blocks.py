@@ -43,6 +43,10 @@ def test_the_block_is_true(block: Block, shipped: Any) -> None:
         check_comment(block)
     if block.reason:
         return
+    if block.schema:
+        problem = shell.schema_fault({"$ref": f"#/components/schemas/{block.schema}"}, json.loads(block.text))
+        assert problem is None, f"{block}: {problem}"
+        return
     check = CHECKS.get(block.language)
     if check is None:
         assert block.test, f"{block}: nothing shows that this is true. Name the test that does, or why there is none"

@@ -3,11 +3,14 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import yaml
+from django.core.management import call_command
 
 from erip.ops.stack.state import ROOT
 from tests.unit.docs import shell
@@ -124,6 +127,46 @@ def test_the_clocks_in_library_md_run() -> None:
 def test_the_change_in_autoscaling_md_is_one_that_the_api_reports() -> None:
     shown = orjson.loads(block("docs/how-to/autoscaling.md", '"direction"').text)
     assert shell.schema_fault({"$ref": "#/components/schemas/ScalingChange"}, shown) is None
+
+
+def test_the_mistake_in_steps_md_is_said_so() -> None:
+    shown = block("docs/reference/steps.md", "acme/steps.py:19").text.strip()
+    source = (
+        "from pydantic import BaseModel\nfrom workflows.registry import step\nclass A(BaseModel):\n    a: int = 1\n"
+    )
+    source += "\n" * (18 - source.count("\n"))
+    source += "@step('acme.file_ticket', retry=3)\ndef file_ticket(data: A) -> A:\n    return data\n"
+    with pytest.raises(Exception, match="retry is a Retry") as refused:
+        exec(compile(source, "acme/steps.py", "exec"), {"__name__": "acme.steps"})
+    assert str(refused.value) == shown
+
+
+def test_the_faults_in_test_workflows_md_are_said_so(tmp_path: Path, monkeypatch: Any) -> None:
+    shown = block("docs/how-to/test-workflows.md", "manage.py validate workflows/*.yaml").text.splitlines()[1:]
+    steps = steps_of_source(block("docs/how-to/test-workflows.md", "def pay(").text)
+    (tmp_path / "workflows").mkdir()
+    head = "name: payment\ninput:\n  type: object\n  required: [amount]\n  properties: {amount: {type: number}}\n"
+    pay = "\nsteps:\n  pay: {uses: acme.pay,\n   with: {amuont: '${{ input.amount }}', amount: 1}}\n"
+    (tmp_path / "workflows" / "payment.yaml").write_text(head + pay)
+    (tmp_path / "workflows" / "refund.yaml").write_text(
+        "name: refund\nsteps: {pay: {uses: acme.pay, with: {amount: 1}}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    out = StringIO()
+    try:
+        with pytest.raises(SystemExit):
+            call_command("validate", "workflows/payment.yaml", "workflows/refund.yaml", stdout=out, stderr=out)
+    finally:
+        for name in steps:
+            registry.withdraw(name)
+    assert out.getvalue().splitlines()[: len(shown)] == shown
+
+
+def steps_of_source(text: str) -> list[str]:
+    before = set(registry.all())
+    namespace: dict[str, Any] = {"__name__": "docs_example"}
+    exec(compile(text, "page", "exec", dont_inherit=True), namespace)
+    return [name for name in registry.all() if name not in before]
 
 
 @pytest.mark.parametrize(("words", "states"), [("accepted → PENDING", RunState), ("needs ended", StepState)])
