@@ -101,7 +101,7 @@ def _archived(run_id: str) -> dict[str, Any]:
     }
 
 
-# No inputs and outputs: they may be large, and no sentence holds them. Of items only some.
+# No inputs and outputs, which may be large, but of what waits. Of items only some.
 _READ = """
 WITH run AS (
     SELECT id, version_id, state, lane, deadline_at, finished_at FROM workflows_workflowrun WHERE id = %(run)s
@@ -128,6 +128,7 @@ SELECT run.version_id, run.state, run.lane, run.deadline_at, run.finished_at, cl
        s.step, s.item, s.state, s.attempt, s.failures, s.lost, s.lane, s.ready_at, s.started_at, s.due_at,
        left(s.error->>'message', 300), w.name, extract(epoch FROM clock_timestamp() - w.heartbeat_at)::float8,
        w.stopped_at IS NOT NULL,
+       CASE WHEN s.state = 'WAITING' THEN s.output::text END,
        CASE WHEN s.items IS NOT NULL AND s.state = 'RUNNING' THEN (
             SELECT jsonb_object_agg(state, count)::text FROM (
                 SELECT i.state, count(*) AS count FROM workflows_steprun i
@@ -172,12 +173,15 @@ def _facts(
     worker: str | None,
     silent: float | None,
     gone: bool | None,
+    came: str | None,
     counts: str | None,
 ) -> StepFacts:
     fan = None
     if counts is not None:
         fan = FanView.of({StepState(name): count for name, count in json_values.load(counts).items()})
-    view = StepView(StepState(state), attempt, failures, lost, fan=fan)
+    # Of a step that waits, the output says what has come.
+    output = json_values.load(came) if came is not None else None
+    view = StepView(StepState(state), attempt, failures, lost, output, fan)
     holder = Holder(worker, silent or 0.0, bool(gone)) if worker is not None else None
     if holder is None and state == StepState.RUNNING and attempt:
         # Its worker's row is gone, as after a restore of an older backup.

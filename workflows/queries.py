@@ -292,7 +292,9 @@ def _explain(graph: Graph, steps: Sequence[dict[str, Any]]) -> None:
         elif state in _GOING_ON:
             counts = step["items"]["by_status"] if step["items"] else None
             fan = FanView.of({StepState(name): count for name, count in counts.items()}) if counts else None
-            step["waits_for"] = node.how.explain(StepView(state, step["attempt"], fan=fan), step["due_at"])
+            step["waits_for"] = node.how.explain(
+                StepView(state, step["attempt"], output=step["output"], fan=fan), step["due_at"]
+            )
             if state is StepState.READY and node.work and step["workers"]:
                 step["waits_for"] += _why_no_worker(node.work.uses, *step["workers"])
 

@@ -124,8 +124,8 @@ class Graph:
     @property
     def level(self) -> int:
         """The format level that a process must know to run it (Note [Format levels] in `kinds`)."""
-        return max((node.how.level for node in self.steps.values()), default=1)
+        return max((node.how.reads for node in self.steps.values()), default=1)
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:
         """The steps that can wait for a signal of this name, in their order."""
-        return {id: node for id, node in self.steps.items() if node.how.signal == signal}
+        return {id: node for id, node in self.steps.items() if signal in node.how.signals}

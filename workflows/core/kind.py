@@ -39,10 +39,13 @@ class Kind(ABC):
 
     #: what workers run for the step, or for each of its items; None if they run nothing
     work: "Work | None" = None
-    #: the name of the signal that it waits for, or None
-    signal: str | None = None
-    #: whether the moment at which it goes on is one of the calendar: a pause of its run does not move it
+    #: the names of the signals that it waits for, each once
+    signals: tuple[str, ...] = ()
+    #: whether the end of a pause of its run does not move the moment at which it goes on: it is one of the calendar, or
+    #: `resumed` decides
     fixed: bool = False
+    #: whether it is told when a pause of its run has ended: see `resumed`
+    told_of_pauses: bool = False
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
     #: what renders to the list over which its `with` reads `item`, or None
@@ -68,8 +71,21 @@ class Kind(ABC):
     def stop(self, deciding: "Deciding", node: "StepNode", view: "StepView") -> None:
         """The run has ended (it was cancelled, failed, or missed its deadline) before this step, which has a row."""
 
-    def signal_faults(self, payload: Any) -> list[Fault]:
-        """What is wrong with `payload` for the signal that the step waits for; paths like `payload.by`."""
+    @property
+    def reads(self) -> int:
+        """The format level that a process must know to read this step: its kind's, or that of what it uses of it."""
+        return self.level
+
+    def wants(self, view: "StepView", signal: str) -> bool:
+        """Whether this step, which is WAITING, still waits for this signal, which is one of `signals`."""
+        return True
+
+    def resumed(self, deciding: "Deciding", node: "StepNode", view: "StepView", moved: float) -> None:
+        """A pause of the run has ended, in which times stood still for `moved` seconds. The step is WAITING."""
+        return
+
+    def signal_faults(self, signal: str, payload: Any) -> list[Fault]:
+        """What is wrong with `payload` for one of `signals`; paths like `payload.by`."""
         return []
 
     def output(self, registered: "Mapping[str, StepInfo]") -> Any:

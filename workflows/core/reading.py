@@ -88,7 +88,7 @@ class StepReading:
         """Seconds; None where there is no duration, or not an allowed one."""
         return self._reading.duration(("steps", self.id, *keys), self._value(keys))
 
-    def template(self, *keys: str, roots: tuple[str, ...] = ROOTS) -> Template | None:
+    def template(self, *keys: str | int, roots: tuple[str, ...] = ROOTS) -> Template | None:
         """The template of the value there; None after its faults were added. roots: the names that it may read."""
         at = place(self.at, keys)
         template, expressions = self._reading.template(self._value(keys), at, roots)
@@ -111,10 +111,13 @@ class StepReading:
         self._references(expression, f"{self.at}.{key}")
         return expression
 
-    def _value(self, keys: tuple[str, ...]) -> Any:
+    def _value(self, keys: tuple[str | int, ...]) -> Any:
         value: Any = self.step
         for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, list) and isinstance(key, int):
+                value = value[key] if key < len(value) else None
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
         return value
 
     def _references(self, expression: Expression, at: str) -> None:

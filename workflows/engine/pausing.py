@@ -11,7 +11,7 @@ resumption: whatever begins during the pause begins at the moment at which the c
 (`wait: {until}`) is never moved. If it goes on, what became due during the pause is due at the resumption, and the
 deadline ends the run even while it is paused.
 Pausing and resuming are statements over many runs, not decisions about each one. The machine is asked only about runs
-that have kept signals or items, because these may have something to take up (`RunResumed`).
+that have kept signals, items, or waits for several things, because these may have something to take up (`RunResumed`).
 """
 
 from collections.abc import Callable, Sequence
@@ -110,7 +110,7 @@ def resume_runs(run_ids: Sequence[str], *, principal: str) -> list[Outcome]:
                 hints, following = store.resume(chosen, by=principal, request=request, kinds=kinds)
                 dispatch.hint_after_commit(hints)
                 if following:
-                    reports = [Report(run_id, RunResumed()) for run_id in following]
+                    reports = [Report(run_id, RunResumed(moved)) for run_id, moved in following]
                     dispatch.hint_after_commit(store.apply(reports, graph_of=graph_of).hints)
         return outcomes
 
@@ -170,9 +170,9 @@ def _not_alive(run_id: str, found: tuple[str, int] | None) -> WorkflowsError | N
     return RunAlreadyEnded() if RunState(found[0]).ended else None
 
 
-def _kinds(versions: set[int]) -> tuple[list[tuple[int, str, bool, bool]], set[int]]:
+def _kinds(versions: set[int]) -> tuple[list[tuple[int, str, bool, bool, bool]], set[int]]:
     """What `store.resume` must know of the steps of these versions, and the versions that cannot be read here."""
-    kinds: list[tuple[int, str, bool, bool]] = []
+    kinds: list[tuple[int, str, bool, bool, bool]] = []
     unreadable: set[int] = set()
     for version in versions:
         try:
@@ -182,5 +182,5 @@ def _kinds(versions: set[int]) -> tuple[list[tuple[int, str, bool, bool]], set[i
             continue
         for node in graph.steps.values():
             if node.work is None or node.how.fixed:
-                kinds.append((version, node.id, node.work is None, node.how.fixed))
+                kinds.append((version, node.id, node.work is None, node.how.fixed, node.how.told_of_pauses))
     return kinds, unreadable

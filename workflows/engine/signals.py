@@ -55,7 +55,7 @@ def _signal_run(run_id: str, version_id: int, signal: Signal, attempt: Attempt) 
         # No step waits for it now. The run's lock is held, so none can begin to before this is committed.
         if RunState(run_of(run_id).state).ended:
             raise RunAlreadyEnded
-        open_steps = graph_of(version_id).waiting_for(signal.name).keys() - store.ended_steps(run_id)
+        open_steps = graph_of(version_id).waiting_for(signal.name).keys() - store.done_with(run_id, signal.name)
         if store.signals_kept(run_id, signal.name) >= len(open_steps):
             raise SignalNotWanted
         store.keep_signal(run_id, signal)
@@ -71,9 +71,9 @@ def _check_signal(graph: Graph, name: str, payload: Any) -> None:
     """Raises InvalidInput for a signal that no step of the workflow waits for, or that does not fit each that does."""
     steps = graph.waiting_for(name)
     if not steps:
-        known = {node.how.signal for node in graph.steps.values() if node.how.signal}
+        known = {signal for node in graph.steps.values() for signal in node.how.signals}
         hint = f"it waits for {', '.join(sorted(known))}" if known else "it waits for none"
         raise InvalidInput(faults=[Fault("name", f'no step of {graph.name} waits for the signal "{name}": {hint}')])
-    faults = [fault for node in steps.values() for fault in node.how.signal_faults(payload)]
+    faults = [fault for node in steps.values() for fault in node.how.signal_faults(name, payload)]
     if faults:
         raise InvalidInput(faults=list(dict.fromkeys(faults)))

@@ -45,7 +45,7 @@ from workflows.store.filters import RunFilter
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
-from workflows.store.signals import ended_steps, keep_signal, lock_run, signals_kept
+from workflows.store.signals import done_with, keep_signal, lock_run, signals_kept
 from workflows.store.starts import insert_runs, start_run, still_ready
 from workflows.store.values import (
     RUN_ENDED_CHANNEL,
@@ -99,9 +99,9 @@ __all__ = [
     "clock",
     "count_archivable",
     "count_selected",
+    "done_with",
     "drop_archive",
     "end_batch",
-    "ended_steps",
     "forget_batches",
     "forget_idempotency_keys",
     "from_json",

@@ -72,14 +72,14 @@ _RESUME = """
 WITH pause AS (
     DELETE FROM workflows_runpause WHERE run_id = ANY(%(runs)s::uuid[]) RETURNING run_id, since, clock, deadline_in
 ), parked AS MATERIALIZED (
-    SELECT s.run_id, s.step, s.item, coalesce(k.waits, false) AS waits,
+    SELECT s.run_id, s.step, s.item, coalesce(k.waits, false) AS waits, coalesce(k.told, false) AS told,
            CASE WHEN p.clock = 'stop' AND NOT coalesce(k.fixed, false)
                 THEN s.due_at + (statement_timestamp() - p.since) ELSE s.due_at END AS due_at
     FROM pause p
     JOIN workflows_workflowrun r ON r.id = p.run_id
     JOIN workflows_steprun s ON s.run_id = p.run_id AND s.state = 'PAUSED'
-    LEFT JOIN unnest(%(versions)s::bigint[], %(steps)s::text[], %(waits)s::bool[], %(fixed)s::bool[])
-      AS k (version_id, step, waits, fixed) ON k.version_id = r.version_id AND k.step = s.step
+    LEFT JOIN unnest(%(versions)s::bigint[], %(steps)s::text[], %(waits)s::bool[], %(fixed)s::bool[], %(told)s::bool[])
+      AS k (version_id, step, waits, fixed, told) ON k.version_id = r.version_id AND k.step = s.step
 ), steps AS (
     UPDATE workflows_steprun s
     SET state = CASE WHEN p.waits OR p.due_at IS NOT NULL THEN 'WAITING' ELSE 'READY' END, due_at = p.due_at,
@@ -103,25 +103,29 @@ WITH pause AS (
                               'paused_for', extract(epoch FROM statement_timestamp() - since)::float8)
     FROM pause
 )
-SELECT run_id::text, lane, count(*) FILTER (WHERE item < 0), count(*) FILTER (WHERE item >= 0), false
+SELECT run_id::text, lane, count(*) FILTER (WHERE item < 0), count(*) FILTER (WHERE item >= 0), NULL
 FROM steps WHERE state = 'READY' GROUP BY run_id, lane
 UNION ALL
-SELECT p.run_id::text, '', 0, 0, true FROM pause p
-WHERE EXISTS (SELECT FROM workflows_runsignal g WHERE g.run_id = p.run_id)
+SELECT p.run_id::text, '', 0, 0, CASE WHEN p.clock = 'stop' THEN extract(epoch FROM statement_timestamp() - p.since)
+                                    ELSE 0 END::float8
+FROM pause p
+WHERE EXISTS (SELECT FROM parked WHERE parked.run_id = p.run_id AND parked.told)
+   OR EXISTS (SELECT FROM workflows_runsignal g WHERE g.run_id = p.run_id)
    OR EXISTS (SELECT FROM workflows_steprun s WHERE s.run_id = p.run_id AND s.items IS NOT NULL AND s.state = 'RUNNING')
 """
 
 
 def resume(
-    run_ids: Sequence[str], *, by: str, request: str, kinds: Sequence[tuple[int, str, bool, bool]]
-) -> tuple[list[tuple[str, str]], list[str]]:
+    run_ids: Sequence[str], *, by: str, request: str, kinds: Sequence[tuple[int, str, bool, bool, bool]]
+) -> tuple[list[tuple[str, str]], list[tuple[str, float]]]:
     """Resume paused runs. Needs their locks.
 
-    kinds: (version id, step, whether it waits without a worker, whether its moment is fixed) of the steps of which at
-    least one is true. Returns (lane, run id) hints, and the runs to which the machine has still to be told: those with
-    kept signals or with items.
+    kinds: (version id, step, whether it waits without a worker, whether its moment is fixed, whether it is told of
+    pauses) of the steps of which at least one is true. Returns (lane, run id) hints, and (run id, seconds for which its
+    clock stood) of the runs about which the machine has still to decide: those with kept signals, with items, or with a
+    step that is told.
     """
-    versions, steps, waits, fixed = zip(*kinds, strict=True) if kinds else ((), (), (), ())
+    versions, steps, waits, fixed, told = zip(*kinds, strict=True) if kinds else ((), (), (), (), ())
     values: dict[str, Any] = {
         "runs": to_array(run_ids),
         "by": by,
@@ -130,14 +134,15 @@ def resume(
         "steps": list(steps),
         "waits": list(waits),
         "fixed": list(fixed),
+        "told": list(told),
     }
     hints: dict[tuple[str, str], int] = defaultdict(int)
-    following: list[str] = []
+    following: list[tuple[str, float]] = []
     with connection.cursor() as cursor:
         cursor.execute(_RESUME, values)
-        for run_id, lane, alone, items, follow in cursor.fetchall():
-            if follow:
-                following.append(run_id)
+        for run_id, lane, alone, items, stood in cursor.fetchall():
+            if stood is not None:
+                following.append((run_id, stood))
             else:
                 hints[lane, run_id] += max(min(alone, 1), portions(items))
     return [hint for hint, times in hints.items() for _ in range(times)], following

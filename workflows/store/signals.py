@@ -59,14 +59,17 @@ def signals_kept(run_id: str, name: str) -> int:
         return count
 
 
-def ended_steps(run_id: str) -> set[str]:
-    """The steps of a run that have ended."""
+def done_with(run_id: str, name: str) -> set[str]:
+    """The steps of a run that take no signal of that name any more: they have ended, or have taken one."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT step FROM workflows_steprun
-            WHERE run_id = %s AND item = -1 AND state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')
+            WHERE run_id = %(run)s AND item = -1 AND state IN ('SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED')
+            UNION
+            SELECT step FROM workflows_runevent
+            WHERE run_id = %(run)s AND type = 'step.signalled' AND detail->>'signal' = %(signal)s
             """,
-            [run_id],
+            {"run": run_id, "signal": name},
         )
         return {row[0] for row in cursor.fetchall()}

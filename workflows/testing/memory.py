@@ -126,12 +126,12 @@ def _signal_faults(graph: Graph, during: Sequence[Moment]) -> list[Fault]:
     for signal in [moment.signal for moment in during if moment.signal]:
         steps = graph.waiting_for(signal.name)
         if not steps:
-            known = ", ".join(sorted({node.how.signal for node in graph.steps.values() if node.how.signal})) or "none"
+            known = ", ".join(sorted({name for node in graph.steps.values() for name in node.how.signals})) or "none"
             faults.append(Fault(f"signal {signal.name}", f"no step waits for it; {graph.name} waits for {known}"))
         for node in steps.values():
             faults.extend(
                 Fault(f"signal {signal.name}: {fault.path}", fault.message)
-                for fault in node.how.signal_faults(signal.payload)
+                for fault in node.how.signal_faults(signal.name, signal.payload)
             )
     return list(dict.fromkeys(faults))
 
@@ -351,7 +351,7 @@ class _Memory:
             self.refused.append((moment.what, f"the run had ended {self._ago()} before"))
         elif signal is not None:
             waits = self.graph.waiting_for(signal.name)
-            still = [id for id in waits if (view := self.steps.get((id, NO_ITEM))) is None or not view.state.ended]
+            still = [id for id, node in waits.items() if self._may_take(id, node, signal.name)]
             if len([one for one in self.kept if one.name == signal.name]) >= len(still):
                 self.refused.append((moment.what, "every step that waits for it has had one, or has ended"))
             else:
@@ -359,6 +359,12 @@ class _Memory:
                 self._tell("signal.kept", detail={"signal": signal.name, "by": signal.by})
         else:
             self.refused.append((moment.what, "the step was not UNKNOWN"))
+
+    def _may_take(self, id: str, node: StepNode, signal: str) -> bool:
+        view = self.steps.get((id, NO_ITEM))
+        if view is None or view.state is not StepState.WAITING:
+            return view is None or not view.state.ended
+        return node.how.wants(view, signal)
 
     def _ago(self) -> str:
         return f"{(self.now - (self.ended_at or self.now)).total_seconds():g} s"

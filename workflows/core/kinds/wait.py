@@ -20,11 +20,12 @@ import orjson
 from erip.foundation.faults import Fault
 from workflows.core import formats
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
-from workflows.core.format import DURATION
 from workflows.core.graph import StepInfo, StepNode
 from workflows.core.kind import Kind
-from workflows.core.machine import NO_ITEM, Event, StepDue, StepHappening, StepSignalled, StepView
-from workflows.core.schema import Schema, SchemaInvalid
+from workflows.core.kinds.several import Part, Progress, Several
+from workflows.core.kinds.wait_format import GO_WITH, WAIT, WAYS, WAYS_OF_A_PART
+from workflows.core.machine import NO_ITEM, Event, Signal, StepDue, StepHappening, StepSignalled, StepView
+from workflows.core.schema import Schema, SchemaInvalid, place
 from workflows.core.states import StepState
 from workflows.core.templates import Template
 
@@ -32,59 +33,14 @@ if TYPE_CHECKING:
     from workflows.core.machine import Deciding
     from workflows.core.reading import StepReading
 
-SIGNAL_NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
-#: a wait has exactly one of these
-_WAYS = ("for", "until", "signal")
-#: these go only with `signal`
-_OF_A_SIGNAL = ("schema", "timeout", "on_timeout")
-
-_WAIT: dict[str, Any] = {
-    "type": "object",
-    "title": "an object with for, until or signal",
-    "description": "Go on after a while, at a moment, or when a signal comes.",
-    "additionalProperties": False,
-    "properties": {
-        "for": {
-            "title": "a duration (10m, 4h, a number of seconds), or a text that holds ${{ expressions }}",
-            "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "minLength": 1, "maxLength": 2000}],
-            "description": "Go on so long after the steps that this one needs have ended.",
-        },
-        "until": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 2000,
-            "title": "a moment with its time zone, or a text that holds ${{ expressions }}",
-            "description": "Go on at this moment, such as 2026-11-30T12:00:00Z; at once if it has passed.",
-        },
-        "signal": {
-            "type": "string",
-            "pattern": SIGNAL_NAME,
-            "title": "the name of a signal (a lower-case letter, then letters, digits, _, . and -, at most 63)",
-            "description": "Go on when this signal is sent to the run; one that came earlier counts.",
-        },
-        "schema": {
-            "type": "object",
-            "title": "a JSON Schema",
-            "description": "With signal: JSON Schema (2020-12) of its payload. References only within it.",
-        },
-        "timeout": {**DURATION, "description": "With signal: how long to wait for it. Default: no limit."},
-        "on_timeout": {
-            "enum": ["fail", "continue"],
-            "default": "fail",
-            "title": "fail or continue",
-            "description": "With timeout: what becomes of the step. continue: its output has timed_out: true.",
-        },
-    },
-}
-
 
 @dataclass(frozen=True)
 class Wait(Kind):
-    """Exactly one of `duration`, `until` and `signal` is given."""
+    """Exactly one of `duration`, `until`, `signal` and `several` is given."""
 
     name: ClassVar[str] = "wait"
     marker: ClassVar[str] = "wait"
-    keys: ClassVar[Mapping[str, Any]] = {"wait": _WAIT}
+    keys: ClassVar[Mapping[str, Any]] = {"wait": WAIT}
     required: ClassVar[tuple[str, ...]] = ("wait",)
     level: ClassVar[int] = 2
 
@@ -99,34 +55,54 @@ class Wait(Kind):
     timeout: float | None = None
     #: what the step does after that: it fails, or goes on
     fails: bool = True
+    #: the parts of `any` or `all`
+    several: Several | None = None
+
+    @property
+    def signals(self) -> tuple[str, ...]:  # type: ignore[override]  # the class is frozen: nobody writes it
+        if self.several is not None:
+            return self.several.signals
+        return () if self.signal is None else (self.signal,)
 
     @property
     def fixed(self) -> bool:  # type: ignore[override]  # the class is frozen: nobody writes it
-        return self.until is not None
+        return self.until is not None or self.several is not None
+
+    @property
+    def told_of_pauses(self) -> bool:  # type: ignore[override]  # the class is frozen: nobody writes it
+        return self.several is not None
+
+    @property
+    def reads(self) -> int:
+        return 3 if self.several is not None else self.level
 
     @classmethod
     def check(cls, reading: "StepReading") -> Self | None:
         if not reading.sound("wait"):
             return None
         given: dict[str, Any] = reading.step["wait"]
-        ways = [way for way in _WAYS if way in given]
+        ways = [way for way in WAYS if way in given]
         if len(ways) != 1:
             reading.fault("wait", f"has {' and '.join(ways)}: it can have only one of them" if ways else _NOTHING)
-        for key in _OF_A_SIGNAL:
-            if key in given and "signal" not in given:
-                reading.fault(f"wait.{key}", "goes with signal, which this wait does not have")
+        for key, those in GO_WITH.items():
+            if key in given and not any(way in given for way in those):
+                reading.fault(f"wait.{key}", f"goes with {' or '.join(those)}, which this wait does not have")
         if "on_timeout" in given and "timeout" not in given:
             reading.fault("wait.on_timeout", "goes with timeout, which this wait does not have")
         return cls(
-            duration=_template(reading, "for", seconds_of),
-            until=_template(reading, "until", moment_of),
+            duration=_template(reading, seconds_of, "for"),
+            until=_template(reading, moment_of, "until"),
             signal=given.get("signal"),
             schema=_schema(reading),
+            several=_several(reading, given),
             timeout=reading.duration("wait", "timeout"),
             fails=given.get("on_timeout", "fail") == "fail",
         )
 
     def begin(self, deciding: "Deciding", node: StepNode) -> None:
+        if self.several is not None:
+            self._begin_several(deciding, node, self.several)
+            return
         due_at: datetime | None = None
         try:
             if self.duration is not None:
@@ -151,12 +127,13 @@ class Wait(Kind):
         view = deciding.steps.get((happening.step, happening.item))
         if view is None or view.state is not StepState.WAITING:
             deciding.discarded.append(happening)
+        elif self.several is not None:
+            self._several_happened(deciding, node, view, self.several, happening)
         elif isinstance(happening, StepSignalled) and happening.signal.name == self.signal:
             signal = happening.signal
             output = {"payload": signal.payload, "by": signal.by, "timed_out": False}
             deciding.set(node.id, NO_ITEM, replace(view, state=StepState.SUCCEEDED, output=output))
-            detail = {"signal": signal.name, "id": signal.id, "by": signal.by}
-            deciding.events.append(Event("step.signalled", node.id, detail=detail))
+            _record(deciding, node, signal)
         elif isinstance(happening, StepDue):
             self._due(deciding, node, view)
         else:
@@ -169,11 +146,18 @@ class Wait(Kind):
         if view.state is StepState.PAUSED:
             return "is paused with its run"
         moment = due_at.isoformat() if due_at is not None else None
+        if self.several is not None:
+            told = self.several.missing(Progress(view.output)) if view.output else "several signals and times"
+            return f"waits for {told}" + (f"; the next moment is {moment}" if moment else "")
         if self.signal is None:
             return f"waits until {moment}" if moment else "waits for its moment"
         return f'waits for the signal "{self.signal}", {f"until {moment}" if moment else "without a time limit"}'
 
     def output(self, registered: Mapping[str, StepInfo]) -> Any:
+        if self.several is not None:
+            names = ("results",) if self.several.every else ("first", "signal", "payload", "by")
+            properties: dict[str, Any] = {**{name: {} for name in names}, "timed_out": {"type": "boolean"}}
+            return {"type": "object", "additionalProperties": False, "properties": properties}
         if self.signal is None:
             return {"type": "object", "additionalProperties": False}
         payload = self.schema.document if self.schema is not None else {}
@@ -182,8 +166,71 @@ class Wait(Kind):
         properties = {"payload": {"anyOf": [known, {"type": "null"}]}, "by": {}, "timed_out": {"type": "boolean"}}
         return {"type": "object", "additionalProperties": False, "properties": properties}
 
-    def signal_faults(self, payload: Any) -> list[Fault]:
+    def wants(self, view: StepView, signal: str) -> bool:
+        return self.several is None or (view.output is not None and Progress(view.output).wants(signal))
+
+    def resumed(self, deciding: "Deciding", node: StepNode, view: StepView, moved: float) -> None:
+        if self.several is not None:
+            self._go_on(deciding, node, view, self.several, Progress(view.output).moved(moved))
+
+    def signal_faults(self, signal: str, payload: Any) -> list[Fault]:
+        if self.several is not None:
+            return self.several.faults(signal, payload)
         return self.schema.faults(payload, at="payload") if self.schema else []
+
+    # --- several (Note [Several] in `several`) ---
+
+    def _begin_several(self, deciding: "Deciding", node: StepNode, several: Several) -> None:
+        moments: list[datetime | None] = []
+        for index, part in enumerate(several.parts):
+            try:
+                moments.append(_moment(deciding, part.duration, part.until))
+            except _Unfit as error:
+                key = f"{'all' if several.every else 'any'}[{index}].{'until' if part.until is not None else 'for'}"
+                fault = {"code": "wait_invalid", "message": f"wait.{key}: {error}"}
+                deciding.set(node.id, NO_ITEM, StepView(StepState.FAILED), fault)
+                return
+        timeout_at = deciding.now + timedelta(seconds=self.timeout) if self.timeout is not None else None
+        progress = several.begun(moments, deciding.now, timeout_at)
+        self._go_on(deciding, node, StepView(StepState.WAITING), several, progress)
+        deciding.asks.extend((node.id, signal) for signal in several.signals)
+
+    def _several_happened(
+        self, deciding: "Deciding", node: StepNode, view: StepView, several: Several, happening: StepHappening
+    ) -> None:
+        progress = Progress(view.output)
+        if isinstance(happening, StepSignalled) and progress.wants(happening.signal.name):
+            signal = happening.signal
+            self._go_on(deciding, node, view, several, progress.signalled(signal.name, signal.payload, signal.by))
+            _record(deciding, node, signal)
+        elif isinstance(happening, StepDue) and happening.item == NO_ITEM:
+            now = deciding.now
+            timeout_at = progress.timeout_at
+            # What came at the same moment as the time limit has come.
+            progress = progress.at(now)
+            if timeout_at is None or now < timeout_at or several.ended(progress):
+                self._go_on(deciding, node, view, several, progress)
+            elif self.fails:
+                message = f"{several.missing(progress)} did not come within {self.timeout:g} s"
+                fault = {"code": "wait_timed_out", "message": message}
+                output = several.output(progress, timed_out=True)
+                deciding.set(node.id, NO_ITEM, replace(view, state=StepState.FAILED, output=output), fault)
+            else:
+                output = several.output(progress, timed_out=True)
+                deciding.set(node.id, NO_ITEM, replace(view, state=StepState.SUCCEEDED, output=output))
+        else:
+            deciding.discarded.append(happening)
+
+    def _go_on(
+        self, deciding: "Deciding", node: StepNode, view: StepView, several: Several, progress: Progress
+    ) -> None:
+        """Wait on, or end."""
+        if several.ended(progress):
+            output = several.output(progress, timed_out=False)
+            deciding.set(node.id, NO_ITEM, replace(view, state=StepState.SUCCEEDED, output=output))
+        else:
+            waits = replace(view, state=StepState.WAITING, output=dict(progress.document))
+            deciding.set(node.id, NO_ITEM, waits, due_at=progress.due_at())
 
     def _due(self, deciding: "Deciding", node: StepNode, view: StepView) -> None:
         if self.signal is None:
@@ -202,7 +249,7 @@ class Wait(Kind):
         return waits if due_at is None else {**waits, "until": due_at.isoformat()}
 
 
-_NOTHING = f"needs one of {', '.join(_WAYS)}"
+_NOTHING = f"needs one of {', '.join(WAYS)}"
 
 
 class _Unfit(ValueError):
@@ -232,23 +279,71 @@ def moment_of(value: Any) -> datetime:
     raise _Unfit(f"{str(value)[:100]!r} is not a moment with its time zone, such as 2026-11-30T12:00:00Z")
 
 
-def _template(reading: "StepReading", key: str, parse: Any) -> Template | None:
-    if key not in reading.step["wait"]:
+def _moment(deciding: "Deciding", duration: Template | None, until: Template | None) -> datetime | None:
+    """When a time comes. Raises _Unfit, ExpressionError."""
+    if duration is not None:
+        return deciding.now + timedelta(seconds=seconds_of(duration.render(deciding.context())))
+    return moment_of(until.render(deciding.context())) if until is not None else None
+
+
+def _record(deciding: "Deciding", node: StepNode, signal: Signal) -> None:
+    detail = {"signal": signal.name, "id": signal.id, "by": signal.by}
+    deciding.events.append(Event("step.signalled", node.id, detail=detail))
+
+
+def _several(reading: "StepReading", given: dict[str, Any]) -> Several | None:
+    way = next((way for way in ("any", "all") if way in given), None)
+    if way is None:
         return None
-    template = reading.template("wait", key)
+    parts: list[Part] = []
+    seen: set[str] = set()
+    for index, part in enumerate(given[way]):
+        at = f"wait.{way}[{index}]"
+        ways = [one for one in WAYS_OF_A_PART if one in part]
+        if len(ways) != 1:
+            nothing = f"needs one of {', '.join(WAYS_OF_A_PART)}"
+            reading.fault(at, f"has {' and '.join(ways)}: it can have only one of them" if ways else nothing)
+        if "schema" in part and "signal" not in part:
+            reading.fault(f"{at}.schema", "goes with signal, which this part does not have")
+        signal = part.get("signal")
+        if signal in seen:
+            reading.fault(f"{at}.signal", f'"{signal}" is there already: a wait takes one signal of each name')
+        if signal is not None:
+            seen.add(signal)
+        parts.append(
+            Part(
+                duration=_template(reading, seconds_of, way, index, "for"),
+                until=_template(reading, moment_of, way, index, "until"),
+                signal=signal,
+                schema=_schema(reading, way, index),
+            )
+        )
+    return Several(tuple(parts), way == "all")
+
+
+def _template(reading: "StepReading", parse: Any, *keys: str | int) -> Template | None:
+    value: Any = reading.step["wait"]
+    for key in keys[:-1]:
+        value = value[key]
+    if keys[-1] not in value:
+        return None
+    template = reading.template("wait", *keys)
     if template is not None and template.constant:
         try:
             parse(template.render({}))
         except _Unfit as error:
-            reading.fault(f"wait.{key}", str(error))
+            reading.fault(place("wait", keys), str(error))
     return template
 
 
-def _schema(reading: "StepReading") -> Schema | None:
-    if "schema" not in reading.step["wait"]:
+def _schema(reading: "StepReading", *keys: str | int) -> Schema | None:
+    value: Any = reading.step["wait"]
+    for key in keys:
+        value = value[key]
+    if "schema" not in value:
         return None
     try:
-        return Schema.compile(reading.step["wait"]["schema"], at=f"{reading.at}.wait.schema")
+        return Schema.compile(value["schema"], at=place(f"{reading.at}.wait", (*keys, "schema")))
     except SchemaInvalid as error:
         reading.faults.extend(error.faults)
         return None

@@ -109,7 +109,7 @@ class Deciding:
             case RunSignalled():
                 self._signalled(happening)
             case RunResumed():
-                self._resumed()
+                self._resumed(happening.moved)
             case RunTimedOut():
                 self._stop(happening, RunState.TIMED_OUT, "run.timed_out", "the run missed its deadline", {})
 
@@ -324,19 +324,21 @@ class Deciding:
         """Give it to exactly one step: the first that waits for it."""
         signal = happening.signal
         for id, node in self.graph.steps.items():
-            if node.how.signal == signal.name:
-                view = self.steps.get((id, NO_ITEM))
-                if view is not None and view.state is StepState.WAITING:
-                    node.how.happened(self, node, StepSignalled(id, signal))
-                    return
+            if signal.name in node.how.signals and self._wants(id, signal.name):
+                node.how.happened(self, node, StepSignalled(id, signal))
+                return
         self.discarded.append(happening)
 
-    def _resumed(self) -> None:
+    def _resumed(self, moved: float) -> None:
         """Signals that came during the pause were kept. Places that became free are filled by every plan."""
         for id, node in self.graph.steps.items():
             view = self.steps.get((id, NO_ITEM))
-            if node.how.signal is not None and view is not None and view.state is StepState.WAITING:
-                self.asks.append((id, node.how.signal))
+            if view is None or view.state is not StepState.WAITING:
+                continue
+            if node.how.told_of_pauses:
+                node.how.resumed(self, node, view, moved)
+                view = self.steps[id, NO_ITEM]
+            self.asks.extend((id, signal) for signal in node.how.signals if node.how.wants(view, signal))
 
     def _finish(self, state: RunState, output: Any = None, error: Mapping[str, Any] | None = None) -> None:
         """End the run. The kind of each step that has not ended decides what becomes of it."""
@@ -377,7 +379,11 @@ class Deciding:
 
     def _open_asks(self) -> tuple[tuple[str, str], ...]:
         """The run may have ended, or the signal may have come, after the step began to wait."""
-        return tuple(ask for ask in self.asks if self.steps[ask[0], NO_ITEM].state is StepState.WAITING)
+        return tuple((step, signal) for step, signal in self.asks if self._wants(step, signal))
+
+    def _wants(self, step: str, signal: str) -> bool:
+        view = self.steps.get((step, NO_ITEM))
+        return view is not None and view.state is StepState.WAITING and self.graph.steps[step].how.wants(view, signal)
 
     def _park(self) -> None:
         """The run is paused: what would go on is parked (Note [Pause] in `engine/pausing`)."""

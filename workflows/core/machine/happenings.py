@@ -146,6 +146,9 @@ class RunResumed:
     """The run was paused, and goes on: its steps are READY or WAITING again. What came meanwhile is taken up: signals
     that were kept, and places for items that became free."""
 
+    #: seconds for which its clock stood still
+    moved: float = 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class RunTimedOut:

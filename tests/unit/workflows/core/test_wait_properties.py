@@ -220,8 +220,8 @@ def graph_of(wait: Any, **more: Any) -> Graph:
 @pytest.mark.parametrize(
     ("wait", "expected"),
     [
-        ({}, "steps.w.wait: needs one of for, until, signal"),
-        (5, "steps.w.wait: is not an object with for, until or signal"),
+        ({}, "steps.w.wait: needs one of for, until, signal, any, all"),
+        (5, "steps.w.wait: is not an object with for, until, signal, any or all"),
         ({"for": "1m", "until": "2026-01-01T00:00:00Z"}, "steps.w.wait: has for and until: it can have only one"),
         ({"for": "soon"}, "steps.w.wait.for: 'soon' is not a duration"),
         ({"for": "9999d"}, "steps.w.wait.for: a duration must be at least 1ms and at most ten years"),
@@ -238,6 +238,18 @@ def graph_of(wait: Any, **more: Any) -> Graph:
         ({"signal": "a", "timeout": "1m", "on_timeout": "approve"}, "steps.w.wait.on_timeout: is not fail or continue"),
         ({"for": "1m", "timeout": "2m"}, "steps.w.wait.timeout: goes with signal"),
         ({"for": "1m", "schema": {}}, "steps.w.wait.schema: goes with signal"),
+        ({"any": []}, "steps.w.wait.any: [] has less than 1 item"),
+        ({"any": [{}]}, "steps.w.wait.any[0]: needs one of for, until, signal"),
+        ({"all": [{"for": "1m", "signal": "a"}]}, "steps.w.wait.all[0]: has for and signal: it can have only one"),
+        ({"all": [{"signal": "a"}, {"signal": "a"}]}, 'steps.w.wait.all[1].signal: "a" is there already'),
+        ({"any": [{"for": "soon"}]}, "steps.w.wait.any[0].for: 'soon' is not a duration"),
+        ({"any": [{"until": "${{ steps.x.output }}"}]}, 'steps.w.wait.any[0].until: no step "x"'),
+        ({"any": [{"signal": "a", "schema": {"type": "strin"}}]}, "steps.w.wait.any[0].schema.type: not a JSON Schema"),
+        ({"any": [{"for": "1m", "schema": {}}]}, "steps.w.wait.any[0].schema: goes with signal"),
+        ({"any": [{"for": "1m"}], "schema": {}}, "steps.w.wait.schema: goes with signal"),
+        ({"any": [{"for": "1m"}], "all": [{"for": "1m"}]}, "steps.w.wait: has any and all: it can have only one"),
+        ({"any": [{"any": [{"for": "1m"}]}]}, "steps.w.wait.any[0].any: unknown key"),
+        ({"any": [{"signal": "a", "timeout": "1m"}]}, "steps.w.wait.any[0].timeout: unknown key"),
         ({"singal": "a"}, 'steps.w.wait.singal: unknown key (did you mean "signal"?)'),
     ],
 )
@@ -298,8 +310,8 @@ def test_what_cannot_be_waited_for_fails_the_step(wait: Any, message: str) -> No
 
 def test_the_payload_of_a_signal_is_checked_against_the_schema_of_the_wait() -> None:
     how = graph_of({"signal": "a", "schema": {"type": "object", "required": ["ok"]}}).steps["w"].how
-    assert [str(fault) for fault in how.signal_faults({})] == ["payload.ok: is required"]
-    assert how.signal_faults({"ok": 1}) == []
+    assert [str(fault) for fault in how.signal_faults("a", {})] == ["payload.ok: is required"]
+    assert how.signal_faults("a", {"ok": 1}) == []
 
 
 def test_what_a_wait_waits_for_is_one_sentence() -> None:
