@@ -13,7 +13,7 @@ Json = Any
 class Document(BaseModel):
     """A document of the API. It cannot be changed. Fields that this release does not know are kept (`model_extra`)."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=(), defer_build=True)
 
 
 class Page(Document, Generic[T]):
