@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, events, outgoing, runs, workflows
+from .calls import Call, batches, events, outgoing, runs, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -67,10 +67,18 @@ class SyncOperations(SyncTransport):
     list_run_events = Sends(runs.list_run_events)
     get_run_event = Sends(runs.get_run_event)
     cancel_run = Sends(runs.cancel_run)
+    pause_run = Sends(runs.pause_run)
+    resume_run = Sends(runs.resume_run)
     retry_run = Sends(runs.retry_run)
     signal_run = Sends(runs.signal_run)
     list_step_items = Sends(runs.list_step_items)
     resolve_step = Sends(runs.resolve_step)
+
+    cancel_runs = Sends(batches.cancel_runs)
+    retry_runs = Sends(batches.retry_runs)
+    list_batches = Sends(batches.list_batches)
+    get_batch = Sends(batches.get_batch)
+    list_batch_runs = Sends(batches.list_batch_runs)
 
     list_workflows = Sends(workflows.list_workflows)
     get_workflow = Sends(workflows.get_workflow)
@@ -123,10 +131,18 @@ class AsyncOperations(AsyncTransport):
     list_run_events = Awaits(runs.list_run_events)
     get_run_event = Awaits(runs.get_run_event)
     cancel_run = Awaits(runs.cancel_run)
+    pause_run = Awaits(runs.pause_run)
+    resume_run = Awaits(runs.resume_run)
     retry_run = Awaits(runs.retry_run)
     signal_run = Awaits(runs.signal_run)
     list_step_items = Awaits(runs.list_step_items)
     resolve_step = Awaits(runs.resolve_step)
+
+    cancel_runs = Awaits(batches.cancel_runs)
+    retry_runs = Awaits(batches.retry_runs)
+    list_batches = Awaits(batches.list_batches)
+    get_batch = Awaits(batches.get_batch)
+    list_batch_runs = Awaits(batches.list_batch_runs)
 
     list_workflows = Awaits(workflows.list_workflows)
     get_workflow = Awaits(workflows.get_workflow)

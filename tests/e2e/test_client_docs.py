@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from django.db import connections
 
 from erip.access import keys
 from erip.foundation.process import draining

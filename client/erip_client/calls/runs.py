@@ -11,6 +11,7 @@ from erip_client.models import (
     Run,
     RunEvent,
     RunListed,
+    RunRetried,
     RunStarted,
     Signalled,
     StartedByEvent,
@@ -74,11 +75,18 @@ def list_runs(
     status: str | None = None,
     lane: str | None = None,
     business_key: str | None = None,
+    business_key_prefix: str | None = None,
+    error_code: str | None = None,
+    failed_step: str | None = None,
     created_after: datetime | str | None = None,
+    created_before: datetime | str | None = None,
+    ended_after: datetime | str | None = None,
+    ended_before: datetime | str | None = None,
+    retried: bool | None = None,
     cursor: str | None = None,
     limit: int | None = None,
 ) -> Call[Page[RunListed]]:
-    """A page of runs, newest first. limit: up to 200."""
+    """A page of runs, newest first. limit: up to 200. retried: whether they have a retry."""
     return Call(
         operation="listRuns",
         method="GET",
@@ -88,7 +96,14 @@ def list_runs(
             status=status,
             lane=lane,
             business_key=business_key,
+            business_key_prefix=business_key_prefix,
+            error_code=error_code,
+            failed_step=failed_step,
             created_after=moment(created_after),
+            created_before=moment(created_before),
+            ended_after=moment(ended_after),
+            ended_before=moment(ended_before),
+            retried=retried,
             cursor=cursor,
             limit=limit,
         ),
@@ -148,14 +163,44 @@ def cancel_run(run_id: str, *, reason: str = "", idempotency_key: str | None = N
     )
 
 
-def retry_run(run_id: str, *, idempotency_key: str | None = None) -> Call[RunStarted]:
-    """Start a new run of the same version with the same input."""
+def pause_run(run_id: str, *, reason: str = "", clock: str = "stop", idempotency_key: str | None = None) -> Call[Run]:
+    """Let a run begin nothing until it is resumed. clock: `stop` keeps what is left of each time, `go` does not."""
+    return Call(
+        operation="pauseRun",
+        method="POST",
+        template="/api/v1/runs/{id}/pause",
+        path={"id": run_id},
+        content=to_json({"reason": reason, "clock": clock}),
+        answers={200: Run},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def resume_run(run_id: str, *, idempotency_key: str | None = None) -> Call[Run]:
+    """Let a paused run go on."""
+    return Call(
+        operation="resumeRun",
+        method="POST",
+        template="/api/v1/runs/{id}/resume",
+        path={"id": run_id},
+        answers={200: Run},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def retry_run(
+    run_id: str, *, input: Mapping[str, Json] | None = None, idempotency_key: str | None = None
+) -> Call[RunRetried]:
+    """Start a new run of the same version, with this input or the same. A run is retried once."""
     return Call(
         operation="retryRun",
         method="POST",
         template="/api/v1/runs/{id}/retry",
         path={"id": run_id},
-        answers={202: RunStarted},
+        content=to_json(given(input=input)),
+        answers={202: RunRetried},
         keyed=True,
         key=idempotency_key,
     )

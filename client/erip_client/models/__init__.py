@@ -1,6 +1,7 @@
 """The documents that the API answers with, as types."""
 
 from .base import Document, Listing, Page
+from .batches import Batch, BatchListed, BatchPreview, BatchRun, RunFilter
 from .events import (
     Accepted,
     CloudEvent,
@@ -29,6 +30,7 @@ from .runs import (
     Run,
     RunEvent,
     RunListed,
+    RunRetried,
     RunStarted,
     Signalled,
     StartedByEvent,
@@ -58,6 +60,10 @@ __all__ = [
     "RUN_ENDS",
     "STEP_ENDS",
     "Accepted",
+    "Batch",
+    "BatchListed",
+    "BatchPreview",
+    "BatchRun",
     "BulkStarted",
     "CloudEvent",
     "ConsumerStatus",
@@ -83,8 +89,10 @@ __all__ = [
     "Replayed",
     "Run",
     "RunEvent",
+    "RunFilter",
     "RunListed",
     "RunOfEvent",
+    "RunRetried",
     "RunStarted",
     "ScalingChange",
     "Signalled",

@@ -37,6 +37,10 @@ class RunStarted(_Ending):
     existing: bool
 
 
+class RunRetried(RunStarted):
+    retry_of: str | None = None
+
+
 class BulkStarted(Document):
     """ids: in the order of the inputs."""
 
@@ -58,6 +62,8 @@ class RunListed(_Ending):
     deadline_at: datetime | None
     started_by: str
     error: Json
+    retry_of: str | None = None
+    retried_as: str | None = None
 
 
 class ItemCounts(Document):

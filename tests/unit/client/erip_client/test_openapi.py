@@ -15,7 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from erip_client import AsyncClient, Client
 from erip_client.calls import MODULES, Call
-from erip_client.models import Document
+from erip_client.models import Document, RunFilter
 from erip_client.operations import AsyncOperations, Awaits, Sends, SyncOperations
 
 #: a value for each parameter of the functions, so that everything that can be sent is sent
@@ -37,6 +37,9 @@ SAMPLES: dict[str, Any] = {
     "types": ["t"],
     "enabled": True,
     "dry_run": True,
+    "retried": True,
+    "expected_count": 1,
+    "filter": dict.fromkeys(RunFilter.__annotations__, "some-text"),
     "created_after": "2026-11-25T00:00:00Z",
     "after": "2026-11-25T00:00:00Z",
     "before": "2026-11-25T00:00:00Z",
@@ -70,7 +73,7 @@ def functions() -> dict[str, Callable[..., Call[Any]]]:
         name: function
         for module in MODULES
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and str(inspect.signature(function).return_annotation).startswith(
+        if not name.startswith("_") and function.__module__ == module.__name__ and str(inspect.signature(function).return_annotation).startswith(
             "erip_client.calls.base.Call"
         )
     }  # fmt: skip
@@ -112,6 +115,11 @@ def test_a_body_has_the_fields_that_the_document_describes(name: str) -> None:
     if "properties" in schema:
         sent = orjson.loads(call.content or b"")
         assert sent.keys() == schema["properties"].keys(), f"{name} in erip_client/calls"
+
+
+@pytest.mark.parametrize("name", ["CancelFilterRequest", "RetryFilterRequest"])
+def test_a_filter_has_the_fields_that_the_document_describes(name: str) -> None:
+    assert RunFilter.__annotations__.keys() == document()["components"]["schemas"][name]["properties"].keys()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
