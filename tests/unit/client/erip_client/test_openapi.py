@@ -73,10 +73,12 @@ def functions() -> dict[str, Callable[..., Call[Any]]]:
         name: function
         for module in MODULES
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if not name.startswith("_") and function.__module__ == module.__name__ and str(inspect.signature(function).return_annotation).startswith(
-            "erip_client.calls.base.Call"
-        )
-    }  # fmt: skip
+        if not name.startswith("_") and function.__module__ == module.__name__ and makes_a_call(function)
+    }
+
+
+def makes_a_call(function: Callable[..., Any]) -> bool:
+    return str(inspect.signature(function).return_annotation).startswith("erip_client.calls.base.Call")
 
 
 def made(function: Callable[..., Call[Any]]) -> Call[Any]:
