@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, batches, events, outgoing, runs, workflows
+from .calls import Call, batches, events, outgoing, pulse, runs, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -116,6 +116,9 @@ class SyncOperations(SyncTransport):
     get_delivery = Sends(outgoing.get_delivery)
     redeliver = Sends(outgoing.redeliver)
     list_scaling = Sends(outgoing.list_scaling)
+    read_health = Sends(pulse.read_health)
+    list_metrics = Sends(pulse.list_metrics)
+    query_metric = Sends(pulse.query_metric)
 
 
 class AsyncOperations(AsyncTransport):
@@ -180,3 +183,6 @@ class AsyncOperations(AsyncTransport):
     get_delivery = Awaits(outgoing.get_delivery)
     redeliver = Awaits(outgoing.redeliver)
     list_scaling = Awaits(outgoing.list_scaling)
+    read_health = Awaits(pulse.read_health)
+    list_metrics = Awaits(pulse.list_metrics)
+    query_metric = Awaits(pulse.query_metric)

@@ -21,6 +21,7 @@ from .events import (
     Subscription,
     SubscriptionMade,
 )
+from .pulse import ComponentHealth, MetricAnswer, MetricLine, MetricName, PlatformHealth
 from .runs import (
     RUN_ENDS,
     STEP_ENDS,
@@ -66,6 +67,7 @@ __all__ = [
     "BatchRun",
     "BulkStarted",
     "CloudEvent",
+    "ComponentHealth",
     "ConsumerStatus",
     "DeadLetter",
     "Delivery",
@@ -83,8 +85,12 @@ __all__ = [
     "LetterError",
     "Listing",
     "LoggedEvent",
+    "MetricAnswer",
+    "MetricLine",
+    "MetricName",
     "Page",
     "PartitionStatus",
+    "PlatformHealth",
     "Published",
     "Replayed",
     "Run",

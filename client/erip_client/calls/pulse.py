@@ -1,0 +1,36 @@
+"""How the platform is, and the measurements that it keeps of itself."""
+
+from datetime import datetime
+
+from erip_client.models import Listing, MetricAnswer, MetricName, PlatformHealth
+
+from .base import Call, given, moment
+
+
+def read_health() -> Call[PlatformHealth]:
+    """The state of every component, and the cause of the trouble in one sentence."""
+    return Call(operation="readHealth", method="GET", template="/api/v1/health", answers={200: PlatformHealth})
+
+
+def list_metrics() -> Call[Listing[MetricName]]:
+    """The measurements that there are."""
+    return Call(operation="listMetrics", method="GET", template="/api/v1/metrics", answers={200: Listing[MetricName]})
+
+
+def query_metric(
+    metric: str,
+    *,
+    range: str | None = None,
+    step: str | None = None,
+    end: datetime | str | None = None,
+    by: str | None = None,
+    combine: str | None = None,
+) -> Call[MetricAnswer]:
+    """A measurement over time. range, step: durations such as `1h`. by: labels. combine: `sum` or `mean`."""
+    return Call(
+        operation="queryMetric",
+        method="GET",
+        template="/api/v1/metrics/query",
+        query=given(metric=metric, range=range, step=step, end=moment(end), by=by, combine=combine),
+        answers={200: MetricAnswer},
+    )

@@ -1,0 +1,53 @@
+"""How the platform is, and what it measures of itself."""
+
+from datetime import datetime
+
+from .base import Document, Json
+
+
+class ComponentHealth(Document):
+    """state: ok, degraded, down or unknown. age_seconds: since it was seen so; None: it was never seen."""
+
+    component: str
+    state: str
+    since: datetime | None
+    age_seconds: float | None
+    sentence: str
+    restarted_at: datetime | None
+    needs: list[str]
+    needed_by: list[str]
+
+
+class PlatformHealth(Document):
+    """state: that of the worst component; `unknown` is never `ok`. cause: the component that explains most of it."""
+
+    state: str
+    sentence: str
+    cause: str | None
+    components: list[ComponentHealth]
+
+
+class MetricName(Document):
+    metric: str
+    rate: bool
+    labels: list[str]
+    series: int
+
+
+class MetricLine(Document):
+    """points: [seconds since the epoch, mean, lowest, highest]. What is not known is left out, and is not 0."""
+
+    labels: dict[str, str]
+    points: list[list[Json]]
+
+
+class MetricAnswer(Document):
+    """rate: the values are rates per second. step: seconds. tier: seconds of each frame that was read."""
+
+    metric: str
+    rate: bool
+    since: datetime
+    until: datetime
+    step: int
+    tier: int
+    lines: list[MetricLine]
