@@ -15,10 +15,10 @@ from tests.integration.conftest import LANES
 from tests.integration.test_waits import Hand, row, start, states, waiting, waiting_text
 from tests.support.api import Api, key
 from tests.workers import until
-from workflows import engine, errors, queries, store
+from workflows import engine, errors, operations, queries, store
 from workflows.core import machine
 from workflows.explain import explain_run
-from workflows.models import RunEvent, RunPause, RunSignal, StepRun, Worker, WorkflowRun
+from workflows.models import RunBatch, RunEvent, RunPause, RunSignal, StepRun, Worker, WorkflowRun
 from workflows.store import Report
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -318,6 +318,34 @@ def test_pauses_resumptions_signals_timeouts_and_cancellations_at_once_lose_noth
     assert len(ends) > 1, "nothing raced"
     assert not StepRun.objects.filter(state="PAUSED").exists()
     assert RunPause.objects.exclude(run__finished_at__isnull=False).count() == 0
+
+
+@pytest.mark.parametrize("clock", ["stop", "go"])
+def test_all_runs_that_a_filter_matches_are_paused_and_resumed(clock: str) -> None:
+    waiting("{for: 1h}")
+    runs = [one.id for one in engine.start_runs("waits", [engine.StartRequest({})] * 30, principal="t")]
+    engine.cancel_run(runs[0], principal="t")
+    pause(runs[1])
+    operator = Api(key(Scope.OPERATOR))
+    only = {"filter": {"workflow": "waits"}, "reason": "audit"}
+    assert operator.post("/runs/pause", {**only, "dry_run": True}).json()["count"] == 28
+    old = store.register_worker("old-one", "here", 1, LANES)
+    Worker.objects.filter(pk=old).update(level=2)
+    answer = operator.post("/runs/pause", {**only, "clock": clock})
+    assert answer.status_code == 202
+    address = answer.headers["Location"].removeprefix("/api/v1")
+    operations.work_off(seconds=30)
+    assert "old-one" in operator.get(address).json()["waits_for"]
+    Worker.objects.filter(pk=old).update(stopped_at=timezone.now())
+    RunBatch.objects.update(not_before=None)
+    engine.cancel_run(runs[2], principal="t")
+    operations.work_off(seconds=30)
+    assert operator.get(address).json()["outcomes"] == {"paused": 27, "already_ended": 1}
+    assert set(RunPause.objects.exclude(run=runs[1]).values_list("clock", "reason")) == {(clock, "audit")}
+    answer = operator.post("/runs/resume", {"filter": {"workflow": "waits"}, "expected_count": 28})
+    operations.work_off(seconds=30)
+    assert operator.get(answer.headers["Location"].removeprefix("/api/v1")).json()["outcomes"] == {"resumed": 28}
+    assert Counter(WorkflowRun.objects.values_list("state", flat=True)) == {"PENDING": 28, "CANCELLED": 2}
 
 
 # --- doors

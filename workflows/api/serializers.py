@@ -213,6 +213,32 @@ class BeginRetry(BeginBatch):
     filter = RetryFilter()
 
 
+class PauseFilter(BatchFilter):
+    status = Choice(OPERATIONS["pause"].states_in_order(), required=False)
+
+
+class ResumeFilter(BatchFilter):
+    status = Choice(OPERATIONS["resume"].states_in_order(), required=False)
+
+
+class BeginPause(BeginBatch):
+    """Pause all runs that a filter matches."""
+
+    filter = PauseFilter()
+    clock = Choice(
+        ["stop", "go"],
+        required=False,
+        default="stop",
+        help_text="`stop`: what is left of each time, and of the deadline, is kept. `go`: times go on.",
+    )
+
+
+class BeginResume(BeginBatch):
+    """Resume all paused runs that a filter matches."""
+
+    filter = ResumeFilter()
+
+
 class BatchList(StrictSerializer):
     """A page of the list of batches."""
 

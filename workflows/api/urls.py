@@ -44,6 +44,8 @@ urlpatterns = [
     path("runs", runs.RunList.as_view()),
     path("runs/bulk", runs.RunsBulk.as_view()),
     path("runs/cancel", batches.RunsCancel.as_view()),
+    path("runs/pause", batches.RunsPause.as_view()),
+    path("runs/resume", batches.RunsResume.as_view()),
     path("runs/retry", batches.RunsRetry.as_view()),
     path("batches", batches.Batches.as_view()),
     path("batches/<id:id>", batches.BatchOne.as_view()),

@@ -14,7 +14,7 @@ Pausing and resuming are statements over many runs, not decisions about each one
 that have kept signals, items, or waits for several things, because these may have something to take up (`RunResumed`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid4
@@ -84,13 +84,8 @@ def pause_runs(run_ids: Sequence[str], *, principal: str, reason: str = "", cloc
 
     def pause(ids: Sequence[str], attempt: Attempt) -> list[Outcome]:
         with transaction.atomic():
-            found = store.lock_runs(ids)
             before = store.requested(ids, "run.paused", request) if attempt.unknown else set()
-            outcomes = [Outcome(id_, _not_pausable(id_, found.get(id_), before)) for id_ in ids]
-            chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
-            if chosen:
-                store.pause(chosen, by=principal, reason=reason, clock=clock, request=request)
-        return outcomes
+            return pause_now(ids, principal=principal, reason=reason, clock=clock, request=request, before=before)
 
     return _in_portions(run_ids, pause)
 
@@ -101,20 +96,44 @@ def resume_runs(run_ids: Sequence[str], *, principal: str) -> list[Outcome]:
 
     def resume(ids: Sequence[str], attempt: Attempt) -> list[Outcome]:
         with transaction.atomic():
-            found = store.lock_runs(ids)
             before = store.requested(ids, "run.resumed", request) if attempt.unknown else set()
-            kinds, unreadable = _kinds({version for state, version in found.values() if state == RunState.PAUSED})
-            outcomes = [Outcome(id_, _not_resumable(id_, found.get(id_), before, unreadable)) for id_ in ids]
-            chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
-            if chosen:
-                hints, following = store.resume(chosen, by=principal, request=request, kinds=kinds)
-                dispatch.hint_after_commit(hints)
-                if following:
-                    reports = [Report(run_id, RunResumed(moved)) for run_id, moved in following]
-                    dispatch.hint_after_commit(store.apply(reports, graph_of=graph_of).hints)
-        return outcomes
+            return resume_now(ids, principal=principal, request=request, before=before)
 
     return _in_portions(run_ids, resume)
+
+
+def pause_now(
+    ids: Sequence[str],
+    *,
+    principal: str,
+    reason: str,
+    clock: str,
+    request: str,
+    before: Collection[str] = (),
+) -> list[Outcome]:
+    """Pause these runs in the caller's transaction. request: an id that is recorded with it. before: those that an
+    attempt whose answer was lost has paused."""
+    found = store.lock_runs(ids)
+    outcomes = [Outcome(id_, _not_pausable(id_, found.get(id_), before)) for id_ in ids]
+    chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
+    if chosen:
+        store.pause(chosen, by=principal, reason=reason, clock=clock, request=request)
+    return outcomes
+
+
+def resume_now(ids: Sequence[str], *, principal: str, request: str, before: Collection[str] = ()) -> list[Outcome]:
+    """Resume these runs in the caller's transaction; see `pause_now`."""
+    found = store.lock_runs(ids)
+    kinds, unreadable = _kinds({version for state, version in found.values() if state == RunState.PAUSED})
+    outcomes = [Outcome(id_, _not_resumable(id_, found.get(id_), before, unreadable)) for id_ in ids]
+    chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
+    if chosen:
+        hints, following = store.resume(chosen, by=principal, request=request, kinds=kinds)
+        dispatch.hint_after_commit(hints)
+        if following:
+            reports = [Report(run_id, RunResumed(moved)) for run_id, moved in following]
+            dispatch.hint_after_commit(store.apply(reports, graph_of=graph_of).hints)
+    return outcomes
 
 
 def _one(outcomes: Sequence[Outcome]) -> None:
@@ -140,7 +159,7 @@ def _canonical(run_id: str) -> str | None:
         return None
 
 
-def _not_pausable(run_id: str, found: tuple[str, int] | None, before: set[str]) -> WorkflowsError | None:
+def _not_pausable(run_id: str, found: tuple[str, int] | None, before: Collection[str]) -> WorkflowsError | None:
     if run_id in before:
         return None
     if (error := _not_alive(run_id, found)) is not None or found is None:
@@ -149,7 +168,7 @@ def _not_pausable(run_id: str, found: tuple[str, int] | None, before: set[str]) 
 
 
 def _not_resumable(
-    run_id: str, found: tuple[str, int] | None, before: set[str], unreadable: set[int]
+    run_id: str, found: tuple[str, int] | None, before: Collection[str], unreadable: set[int]
 ) -> WorkflowsError | None:
     if run_id in before:
         return None

@@ -1,7 +1,7 @@
 """Operations on many runs at once: whatever a filter matches, as a batch that can be followed run by run.
 
 registry  what an operation is, and which there are
-cancel, retry  one operation each
+cancel, retry, pause  one operation each, or the pair
 batches   count what would be done, accept a batch, work batches off
 reading   batches as they are shown
 

@@ -16,7 +16,7 @@ from workflows.store import RunFilter
 
 from .. import responses
 from ..schema import BATCH_PARAMETER, operation, response_header
-from ..serializers import BatchList, BatchRunFilter, BeginBatch, BeginCancel, BeginRetry
+from ..serializers import BatchList, BatchRunFilter, BeginBatch, BeginCancel, BeginPause, BeginResume, BeginRetry
 
 _LOCATION = response_header("Location", "Where the batch is.", 202)
 
@@ -77,6 +77,44 @@ class RunsCancel(APIView):
     )
     def post(self, request: Request) -> Response:
         return _begin("cancel", request, BeginCancel)
+
+
+class RunsPause(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
+        tag="runs",
+        id="pauseRuns",
+        summary="Pause all runs that a filter matches",
+        description=(
+            "Runs that have ended or are paused are left out. The batch waits while a worker of an earlier release is "
+            "alive. " + _described("pause")
+        ),
+        parameters=[_LOCATION],
+        request=BeginPause,
+        answers={200: responses.BatchPreview, 202: responses.Batch},
+        problems=[409],
+    )
+    def post(self, request: Request) -> Response:
+        stands = read_body(request, BeginPause)["clock"] == "stop"
+        return _begin("pause" if stands else "pause-go", request, BeginPause)
+
+
+class RunsResume(APIView):
+    @operation(
+        scope=Scope.OPERATOR,
+        permissions=["workflows.change_workflowrun"],
+        tag="runs",
+        id="resumeRuns",
+        summary="Resume all paused runs that a filter matches",
+        description=_described("resume"),
+        parameters=[_LOCATION],
+        request=BeginResume,
+        answers={200: responses.BatchPreview, 202: responses.Batch},
+        problems=[409],
+    )
+    def post(self, request: Request) -> Response:
+        return _begin("resume", request, BeginResume)
 
 
 class RunsRetry(APIView):
