@@ -128,13 +128,15 @@ SELECT run.version_id, run.state, run.lane, run.deadline_at, run.finished_at, cl
        s.step, s.item, s.state, s.attempt, s.failures, s.lost, s.lane, s.ready_at, s.started_at, s.due_at,
        left(s.error->>'message', 300), w.name, extract(epoch FROM clock_timestamp() - w.heartbeat_at)::float8,
        w.stopped_at IS NOT NULL,
-       CASE WHEN s.state = 'WAITING' THEN s.output::text END,
+       CASE WHEN s.state = 'WAITING' THEN s.output::text END, b.at, left(b.progress::text, 300),
        CASE WHEN s.items IS NOT NULL AND s.state = 'RUNNING' THEN (
             SELECT jsonb_object_agg(state, count)::text FROM (
                 SELECT i.state, count(*) AS count FROM workflows_steprun i
                 WHERE i.run_id = s.run_id AND i.step = s.step AND i.item >= 0 GROUP BY i.state) counts) END
 FROM run LEFT JOIN (SELECT * FROM steps UNION ALL SELECT * FROM items UNION ALL SELECT * FROM next) s ON true
 LEFT JOIN workflows_worker w ON w.id = s.worker_id AND s.state = 'RUNNING'
+LEFT JOIN workflows_stepbeat b ON b.run_id = run.id AND b.step = s.step AND b.item = s.item AND s.state = 'RUNNING'
+                               AND b.attempt = s.attempt
 LEFT JOIN workflows_runpause p ON p.run_id = run.id
 ORDER BY s.step, s.item
 """
@@ -174,6 +176,8 @@ def _facts(
     silent: float | None,
     gone: bool | None,
     came: str | None,
+    heard_at: datetime | None,
+    progress: str | None,
     counts: str | None,
 ) -> StepFacts:
     fan = None
@@ -186,7 +190,7 @@ def _facts(
     if holder is None and state == StepState.RUNNING and attempt:
         # Its worker's row is gone, as after a restore of an older backup.
         holder = Holder("unknown", 0.0, True)
-    return StepFacts(view, lane, item, ready_at, started_at, due_at, error, holder)
+    return StepFacts(view, lane, item, ready_at, started_at, due_at, error, holder, heard_at, progress)
 
 
 def _workers() -> tuple[frozenset[str] | None, list[tuple[str, float | None]]]:

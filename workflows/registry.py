@@ -9,7 +9,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,19 @@ class StepContext:
     #: when the run times out, UTC; None is never
     deadline: datetime | None
     run_created_at: datetime
+    #: what an earlier attempt last gave to `heartbeat` as its cursor; None if none did
+    cursor: Any = None
+    #: see `heartbeat`
+    say: Callable[[Any, Any], None] = field(default=lambda progress, cursor: None, repr=False)
+
+    def heartbeat(self, progress: Any = None, cursor: Any = None) -> None:
+        """Say that the attempt goes on. Cheap: call it as often as you like, and at least as often as the definition's
+        `heartbeat` says; without that it does nothing.
+
+        progress: shown to people. cursor: given to the next attempt, if this one fails. Each is any JSON value of up to
+        64 KiB; None leaves what was said before. Raises ValueError.
+        """
+        self.say(progress, cursor)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ class StepFacts:
     #: of its last attempt, if that failed
     error: str | None = None
     holder: Holder | None = None
+    #: of a step with a heartbeat: when it was last written down what it said, and how far it said it was, as JSON
+    heard_at: datetime | None = None
+    progress: str | None = None
     queue: Queue | None = None
 
 
@@ -216,6 +219,10 @@ def _running(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Wait
         told += f"; {limit}"
         if row.started_at is not None:
             waits = replace(waits, until=row.started_at + timedelta(seconds=node.work.timeout))
+    if row.heard_at is not None:
+        told += f"; it last said at {_moment(row.heard_at)}" + (
+            f": {row.progress}" if row.progress else " that it goes on"
+        )
     if holder.gone:
         return replace(waits, sentence=f"{told}; but that worker is gone: the leader is about to take the step back")
     left = max(0.0, facts.lease - holder.silent)

@@ -57,6 +57,8 @@ class Work:
     retry: Retry
     idempotent: bool
     transactional: bool
+    #: seconds within which an attempt must be heard of again; None: it need not (Note [Heartbeats] in `worker/beats`)
+    heartbeat: float | None = None
 
     @property
     def repeatable(self) -> bool:

@@ -2,6 +2,7 @@
 
 from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, find_run
 from workflows.models.batches import BatchRun, RunBatch, RunRetry, retried_as, retry_of
+from workflows.models.beats import StepBeat
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.idempotency import IdempotencyKey
@@ -21,6 +22,7 @@ __all__ = [
     "RunPause",
     "RunRetry",
     "RunSignal",
+    "StepBeat",
     "StepRun",
     "Worker",
     "WorkflowDefinition",

@@ -38,6 +38,7 @@ from workflows.store.batches import (
     runs_to_retry,
     write_outcomes,
 )
+from workflows.store.beats import Word, cursor_of, record_words
 from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
@@ -90,6 +91,7 @@ __all__ = [
     "RunFilter",
     "Selection",
     "StartKey",
+    "Word",
     "add_retries",
     "answer_of_key",
     "apply",
@@ -99,6 +101,7 @@ __all__ = [
     "clock",
     "count_archivable",
     "count_selected",
+    "cursor_of",
     "done_with",
     "drop_archive",
     "end_batch",
@@ -122,6 +125,7 @@ __all__ = [
     "pause",
     "put_batch_off",
     "put_off",
+    "record_words",
     "register_worker",
     "rehint_stale_ready",
     "requested",

@@ -44,6 +44,7 @@ def archive_runs(*, older_than: float, limit: int) -> int:
         # Nobody takes signals that were kept for a run that has ended; the run's events still record them.
         cursor.execute("DELETE FROM workflows_runsignal WHERE run_id = ANY(%s::uuid[])", [ids])
         cursor.execute("DELETE FROM workflows_runpause WHERE run_id = ANY(%s::uuid[])", [ids])
+        cursor.execute("DELETE FROM workflows_stepbeat WHERE run_id = ANY(%s::uuid[])", [ids])
         for hot, archive, key in _MOVES:
             columns = ", ".join(f'"{field.column}"' for field in hot._meta.concrete_fields)
             cursor.execute(

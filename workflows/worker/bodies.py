@@ -16,7 +16,7 @@ from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
-from workflows.worker import traces
+from workflows.worker import beats, traces
 
 log = structlog.get_logger(__name__)
 
@@ -31,25 +31,27 @@ RAISED = (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError)
 _random = random.Random()  # noqa: S311
 
 
-def run_sync(claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None) -> Happening:
-    """Run a `def` body in this thread. lines: takes what it logs (Note [Traces])."""
+def run_sync(
+    claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None, beat: beats.Beat | None = None
+) -> Happening:
+    """Run a `def` body in this thread. lines: takes what it logs (Note [Traces]). beat: takes what it says."""
     lines = lines or traces.Lines(claim)
     before = working_on.set(lines)
     try:
-        return succeeded(claim, spec.body(*arguments(claim, spec)))
+        return succeeded(claim, spec.body(*arguments(claim, spec, beat)))
     except RAISED as error:
         return failed(claim, error, lines)
     finally:
         working_on.reset(before)
 
 
-async def run_async(claim: Claim, spec: StepSpec, work: Work) -> Happening:
+async def run_async(claim: Claim, spec: StepSpec, work: Work, beat: beats.Beat | None = None) -> Happening:
     """Run an `async def` body on this event loop, within its timeout."""
     lines = traces.Lines(claim)
     before = working_on.set(lines)
     try:
         async with asyncio.timeout(work.timeout):
-            return succeeded(claim, await spec.body(*arguments(claim, spec)))
+            return succeeded(claim, await spec.body(*arguments(claim, spec, beat)))
     except TimeoutError as error:
         return timed_out(claim, work, traces.of_error(claim, error, lines))
     except RAISED as error:
@@ -115,7 +117,12 @@ def timed_out(claim: Claim, work: Work, trace: traces.Trace | None) -> Happening
     return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item, trace=trace)
 
 
-def arguments(claim: Claim, spec: StepSpec) -> list[Any]:
+def silent(claim: Claim, every: float, trace: traces.Trace | None) -> Happening:
+    fault = {"code": "heartbeat_missed", "message": f"attempt {claim.attempt} was silent for more than {every:g} s"}
+    return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item, trace=trace)
+
+
+def arguments(claim: Claim, spec: StepSpec, beat: beats.Beat | None = None) -> list[Any]:
     """What a body is called with. Raises ValidationError for an input that does not fit its model."""
     given: list[Any] = [spec.input_model.model_validate(claim.input)]
     if spec.takes_context:
@@ -132,6 +139,7 @@ def arguments(claim: Claim, spec: StepSpec) -> list[Any]:
                 lane=claim.lane,
                 deadline=claim.deadline_at,
                 run_created_at=claim.run_created_at,
+                **({"cursor": beat.cursor, "say": beat.say} if beat is not None else {}),
             )
         )
     return given

@@ -43,7 +43,7 @@ from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
 from workflows.store import Claim, Report, lacking
-from workflows.worker import bodies, traces
+from workflows.worker import beats, bodies, traces
 from workflows.worker.strides import Stride
 from workflows.worker.writer import Writer
 
@@ -107,6 +107,8 @@ class Executor:
         self._spread_batches: set[_Batch] = set()
         self._running: dict[tuple[str, str, int, int], _Running] = {}
         self._async_running: dict[tuple[str, str, int, int], _Running] = {}
+        #: of running steps whose definitions ask for a heartbeat
+        self._beats: dict[tuple[str, str, int, int], beats.Beat] = {}
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
         self._stopping = threading.Event()
         self._look_at_loop = 0.0
@@ -220,9 +222,11 @@ class Executor:
             self._begin_async(claim, spec, work)
             return
         if work.transactional:
-            lines = traces.Lines(claim)
+            lines, beat = traces.Lines(claim), beats.begin(claim, work.heartbeat)
             self._running[_key(claim)] = _Running(claim, work, time.monotonic(), batch, lines)
-            self._run_transactional(claim, spec, work, batch, lines)
+            if beat is not None:
+                self._beats[_key(claim)] = beat
+            self._run_transactional(claim, spec, work, batch, lines, beat)
             return
         self._stride(claim, spec, graph, batch, until)
 
@@ -233,12 +237,17 @@ class Executor:
         while True:
             key, began = _key(claim), time.monotonic()
             work, lines = _work(graph, claim), traces.Lines(claim)
+            beat = beats.begin(claim, work.heartbeat)
             self._running[key] = _Running(claim, work, began, batch, lines)
+            if beat is not None:
+                self._beats[key] = beat
             # Added in one go, or the watchdog could take the first half alone.
             batch.reports.extend(reports)
-            happening = bodies.run_sync(claim, spec, work, lines)
+            happening = bodies.run_sync(claim, spec, work, lines, beat)
             if self._running.pop(key, None) is None:
                 return
+            if beat is not None and isinstance(happening, StepFailed):
+                self._write_words([beat])
             ended = time.monotonic()
             following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
             if following is None:
@@ -251,14 +260,20 @@ class Executor:
             ]
 
     def _run_transactional(
-        self, claim: Claim, spec: registry.StepSpec, work: Work, batch: _Batch, lines: traces.Lines
+        self,
+        claim: Claim,
+        spec: registry.StepSpec,
+        work: Work,
+        batch: _Batch,
+        lines: traces.Lines,
+        beat: beats.Beat | None,
     ) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
         key = _key(claim)
         owned = False
         try:
             with transaction.atomic():
-                happening = bodies.run_sync(claim, spec, work, lines)
+                happening = bodies.run_sync(claim, spec, work, lines, beat)
                 owned = self._running.pop(key, None) is not None
                 if owned and isinstance(happening, StepSucceeded):
                     # No claimant is given: if this commit's answer were lost, the claims that it made would be lost as
@@ -273,6 +288,9 @@ class Executor:
             owned = self._running.pop(key, None) is not None or owned
             happening, applied = bodies.failed(claim, error, lines), store.Applied()
         if isinstance(happening, StepFailed) and owned:
+            # After the rollback, which would take it back.
+            if beat is not None:
+                self._write_words([beat])
             # Either it was rolled back, or it was recorded as succeeded and this report is discarded: certain either
             # way.
             batch.reports.append(Report(claim.run_id, replace(happening, certain=True)))
@@ -283,16 +301,25 @@ class Executor:
 
     def _begin_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
         self._async_room.acquire()
+        beat = beats.begin(claim, work.heartbeat)
         self._async_running[_key(claim)] = _Running(claim, work, time.monotonic(), None, traces.Lines(claim))
-        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work), self._loop)
+        if beat is not None:
+            self._beats[_key(claim)] = beat
+        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work, beat), self._loop)
 
-    async def _run_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
+    async def _run_async(self, claim: Claim, spec: registry.StepSpec, work: Work, beat: beats.Beat | None) -> None:
         try:
-            happening = await bodies.run_async(claim, spec, work)
+            happening = await bodies.run_async(claim, spec, work, beat)
         finally:
             self._async_room.release()
-        if self._async_running.pop(_key(claim), None) is not None:
-            self._hand_over([Report(claim.run_id, happening, time.monotonic())])
+        if self._async_running.pop(_key(claim), None) is None:
+            return
+        report = Report(claim.run_id, happening, time.monotonic())
+        if beat is not None and isinstance(happening, StepFailed):
+            # Not on the loop: it waits for PostgreSQL.
+            self._pool.submit(self._guarded, partial(self._after_its_words, [beat], [report]))
+        else:
+            self._hand_over([report])
 
     def _hand_over(self, reports: Sequence[Report]) -> None:
         """Hand the report over without waiting; what follows goes on in the pool, or on the loop."""
@@ -331,6 +358,8 @@ class Executor:
                 timed_out = bodies.timed_out(running.claim, running.work, trace)
                 self._hand_over([*before, Report(running.claim.run_id, timed_out)])
 
+        if self._beats:
+            self._give_up_silent(now)
         if now >= self._look_at_loop:
             self._look_at_loop = now + LOOK_AT_LOOP_EVERY
             for key, running in list(self._async_running.items()):
@@ -340,6 +369,41 @@ class Executor:
                 if late and self._async_running.pop(key, None) is not None:
                     log.error("event_loop_blocked", run_id=running.claim.run_id, step=running.claim.step)
                     self._hand_over([Report(running.claim.run_id, bodies.timed_out(running.claim, running.work, None))])
+
+    def _after_its_words(self, said: Sequence[beats.Beat], reports: Sequence[Report]) -> None:
+        """Hand over after what the steps said is written, so that their next attempts can read it."""
+        self._write_words(said)
+        self._hand_over(reports)
+
+    def _write_words(self, said: Sequence[beats.Beat]) -> None:
+        """What cannot be written is lost: the attempt's outcome matters more."""
+        try:
+            beats.write(said)
+        except ERRORS as error:
+            log.warning("beats_not_written", error=error)
+
+    def write_beats(self) -> None:
+        """Write what the running steps have said since the last call (Note [Heartbeats] in `beats`)."""
+        if self._beats:
+            beats.write(list(self._beats.values()))
+
+    def _give_up_silent(self, now: float) -> None:
+        for key, beat in list(self._beats.items()):
+            if key not in self._running and key not in self._async_running:
+                self._beats.pop(key, None)  # it has ended
+            elif beat.silent(now):
+                # Of an async body no thread stands still that could be looked at.
+                stands = self._running.pop(key, None)
+                running = stands or self._async_running.pop(key, None)
+                self._beats.pop(key, None)
+                if running is None:
+                    continue
+                claim, batch = running.claim, running.batch
+                log.warning("step_silent", run_id=claim.run_id, step=claim.step, attempt=claim.attempt)
+                before = _drain(batch.reports) if batch else []
+                trace = traces.of_stuck(claim, running.lines) if stands else None
+                silent = Report(claim.run_id, bodies.silent(claim, beat.every, trace))
+                self._pool.submit(self._guarded, partial(self._after_its_words, [beat], [*before, silent]))
 
     def _spread(self, batch: _Batch) -> None:
         """Give the claims that wait behind a slow body to other threads, and hand over the outcomes so far."""
@@ -362,6 +426,7 @@ class Executor:
         before = [report for running in begun if running.batch for report in _drain(running.batch.reports)]
         claims = [running.claim for running in begun if running.work.idempotent]
         claims += [running.claim for running in self._async_running.values() if running.work.idempotent]
+        self._write_words(list(self._beats.values()))
         self._running.clear()
         self._async_running.clear()
         returned = _returned(claims)

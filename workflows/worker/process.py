@@ -97,6 +97,7 @@ class WorkerProcess:
 
     def _beat(self) -> None:
         store.heartbeat(self.worker_id, rate=self._watch.rate)
+        self.executor.write_beats()
         if self._lacks is not (lacks := lacking.pairs()):
             store.say_what_is_lacked(self.worker_id)
             self._lacks = lacks

@@ -55,6 +55,10 @@ WORK_KEYS: dict[str, Any] = {
         "description": "The step's input; strings may hold ${{ expressions }}.",
     },
     "timeout": {**DURATION, "description": "How long one attempt may take. Default: that of the registered step."},
+    "heartbeat": {
+        **DURATION,
+        "description": "How long the body may be silent before its attempt fails: it calls ctx.heartbeat.",
+    },
     "retry": _RETRY,
     "idempotent": {
         "type": "boolean",
@@ -107,6 +111,10 @@ def check_work(reading: "StepReading", roots: tuple[str, ...] = ROOTS) -> Work |
     if info is not None and ("with" not in step or template is not None):
         _check_input(reading, template, info)
     timeout = reading.duration("timeout")
+    heartbeat = reading.duration("heartbeat")
+    longest = timeout if timeout is not None else float(info.timeout) if info is not None else None
+    if heartbeat is not None and longest is not None and heartbeat >= longest:
+        reading.fault("heartbeat", f"must be shorter than the timeout, which is {longest:g} s")
     retry = _retry(reading, info)
     if info is None:
         return None
@@ -119,6 +127,7 @@ def check_work(reading: "StepReading", roots: tuple[str, ...] = ROOTS) -> Work |
         retry=retry,
         idempotent=info.idempotent and step.get("idempotent", True) is not False,
         transactional=info.transactional,
+        heartbeat=heartbeat,
     )
 
 

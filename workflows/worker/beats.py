@@ -1,0 +1,87 @@
+"""What long steps say while they run: that they are alive, how far they are, and where the next attempt may go on.
+
+Note [Heartbeats]
+A body calls `ctx.heartbeat(progress, cursor)`. That costs it nothing but a few lines of Python: the worker remembers
+the last word of each attempt, and writes all that is new once a round, in one statement, with its own heartbeat. What
+is new when an attempt fails, or is handed back, is written before that is reported, so that the next attempt reads it.
+A killed worker loses what its steps said since its last round: about a second.
+A step whose definition has `heartbeat` must be heard of that often. If it is not, its attempt has failed, as if it had
+run out of time; the watchdog sees it. A thread cannot be stopped, but whatever it returns no longer counts.
+The attempt is the fencing token: a former owner's word never replaces that of a later one.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from erip.foundation import json_values
+from workflows import store
+from workflows.core.claim import Claim
+from workflows.store import Word
+
+#: bytes of a progress, or of a cursor, as JSON
+MAX_BYTES = 64 * 1024
+
+
+class Beat:
+    """What one attempt says. The body's thread speaks, others listen."""
+
+    def __init__(self, claim: Claim, every: float, cursor: Any) -> None:
+        """every: seconds within which it must be heard of again. cursor: what the attempt before left."""
+        self.claim = claim
+        self.every = every
+        self.cursor = cursor
+        self.last = time.monotonic()
+        self._lock = threading.Lock()
+        self._new: tuple[str | None, str | None] | None = None
+        self._said: tuple[str | None, str | None] = (None, None)
+
+    def say(self, progress: Any, cursor: Any) -> None:
+        """Raises ValueError for what is no JSON value, or too large; the step is heard of all the same."""
+        self.last = time.monotonic()
+        before = self._said
+        # What is not said again stays as it is.
+        said = (
+            before[0] if progress is None else _text("progress", progress),
+            before[1] if cursor is None else _text("cursor", cursor),
+        )
+        with self._lock:
+            self._said = self._new = said
+
+    def silent(self, now: float) -> bool:
+        return now - self.last > self.every
+
+    def take(self) -> Word | None:
+        """What is new since the last call."""
+        with self._lock:
+            new, self._new = self._new, None
+        if new is None:
+            return None
+        claim = self.claim
+        return Word(claim.run_id, claim.step, claim.item, claim.attempt, *new)
+
+
+def begin(claim: Claim, every: float | None) -> Beat | None:
+    """The attempt begins. None if its step says nothing. Reads what the attempt before left, if there was one."""
+    if every is None:
+        return None
+    cursor = store.cursor_of(claim.run_id, claim.step, claim.item) if claim.attempt > 1 else None
+    return Beat(claim, every, cursor)
+
+
+def write(beats: Iterable[Beat | None]) -> None:
+    """Write what is new, in one statement; nothing if nothing is."""
+    words = [word for beat in beats if beat is not None and (word := beat.take()) is not None]
+    if words:
+        store.record_words(words)
+
+
+def _text(name: str, value: Any) -> str:
+    try:
+        text = json_values.dump(value)
+    except json_values.NotAValue as error:
+        raise ValueError(f"the {name} of a heartbeat cannot be recorded: {error}") from None
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"the {name} of a heartbeat has {len(text):,} bytes; at most {MAX_BYTES:,} are recorded")
+    return text if isinstance(text, str) else text.decode()
