@@ -216,6 +216,19 @@ class SignalNotWanted(WorkflowsError):
     status = 409
 
 
+class AmbiguousRun(WorkflowsError):
+    """Several runs of the workflow are under way for that business key. Send the signal to one of them by its id."""
+
+    code = "ambiguous_run"
+    status = 409
+
+    def __init__(self, runs: Sequence[str] = ()) -> None:
+        super().__init__(
+            "Several runs of the workflow are under way for that business key. Send the signal to one of them by its "
+            f"id: {', '.join(runs)}."
+        )
+
+
 class StepNotUnknown(WorkflowsError):
     """The step does not wait for a person: its outcome is known, or still to come."""
 

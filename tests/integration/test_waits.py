@@ -453,9 +453,9 @@ def test_a_signal_is_sent_by_a_post(api: Api, hand: Hand) -> None:
     assert [fault["path"] for fault in refused.json()["faults"]] == ["payload.by"]
     assert [fault["path"] for fault in api.post(path).json()["faults"]] == ["payload"]
     kept = api.post(path, {"payload": {"by": "the board"}}, Idempotency_Key="k1")
-    assert (kept.status_code, kept.json()) == (200, {"status": "kept", "step": None})
+    assert (kept.status_code, kept.json()) == (200, {"id": run_id, "status": "kept", "step": None, "run": None})
     again = api.post(path, {"payload": {"by": "the board"}}, Idempotency_Key="k1")
-    assert (again.status_code, again.json()) == (200, {"status": "kept", "step": None})
+    assert (again.status_code, again.json()) == (200, {"id": run_id, "status": "kept", "step": None, "run": None})
     assert RunSignal.objects.count() == 1
     second = api.post(path, {"payload": {"by": "another"}})
     assert (second.status_code, second.json()["code"]) == (409, "signal-not-wanted")

@@ -17,8 +17,9 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.paginator import InfinitePaginator
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from erip.foundation.db.json import JsonText
 from workflows import engine, queries
 from workflows.core.states import RUN_ENDS, RunState
 from workflows.errors import UnknownRun, WorkflowsError
@@ -65,6 +66,15 @@ class PauseForm(BaseDialogForm):
     )
 
 
+class SignalForm(BaseDialogForm):
+    signal = forms.CharField(
+        max_length=63, widget=UnfoldAdminTextInputWidget(), help_text="The name of a signal that the run waits for."
+    )
+    payload = JsonText(
+        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}), help_text="JSON. Empty: null."
+    )
+
+
 @admin.register(WorkflowRun)
 class RunAdmin(ShowOnly):
     list_display = ["id", "workflow", "state_label", "lane", "business_key", "created", "took"]
@@ -85,7 +95,7 @@ class RunAdmin(ShowOnly):
     search_fields = ["business_key"]
     search_help_text = "A run's id or business key, in full"
     actions = ["cancel_selected", "retry_selected", "pause_selected", "resume_selected"]
-    actions_detail = ["cancel", "pause", "resume", "retry"]
+    actions_detail = ["cancel", "pause", "resume", "signal", "retry"]
     fieldsets = [
         (
             None,
@@ -250,6 +260,26 @@ class RunAdmin(ShowOnly):
             return object_id
 
         return _then_show(request, object_id, call, "The run is resumed.")
+
+    @action(
+        description="Send a signal",
+        permissions=["cancel"],
+        icon="campaign",
+        url_path="signal",
+        dialog={
+            "title": "Send a signal to this run?",
+            "description": "It is given to the first step that waits for it, or kept for the first that will.",
+            "form_class": SignalForm,
+            "form_submit_text": "Send the signal",
+        },
+    )
+    def signal(self, request: HttpRequest, form: SignalForm, object_id: str) -> HttpResponse:
+        def call() -> str:
+            values = form.cleaned_data
+            engine.signal_run(object_id, values["signal"], values["payload"], principal=principal_of(request))
+            return object_id
+
+        return _then_show(request, object_id, call, "The signal is sent.")
 
     @action(
         description="Run again",

@@ -267,10 +267,12 @@ class Explanation(Answer):
 
 
 class Signalled(Answer):
+    id = serializers.UUIDField(help_text="The run's.")
     status = serializers.ChoiceField(
         ["given", "kept"], help_text="given: a step waited for it and goes on. kept: the first that will wait takes it."
     )
     step = serializers.CharField(allow_null=True, help_text="The step that it was given to.")
+    run = Run(allow_null=True, help_text="With `Prefer: wait`: the run, and so what it did of the signal.")
 
 
 class Event(Answer):

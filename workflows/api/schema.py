@@ -47,6 +47,16 @@ STEP_PARAMETER = OpenApiParameter(
 SIGNAL_PARAMETER = OpenApiParameter(
     "name", {"type": "string", "pattern": f"^{SIGNAL}$"}, OpenApiParameter.PATH, description="The signal's name."
 )
+SIGNAL_NAME_PARAMETER = OpenApiParameter(
+    "signal", {"type": "string", "pattern": f"^{SIGNAL}$"}, OpenApiParameter.PATH, description="The signal's name."
+)
+SIGNAL_WAIT_PARAMETER = OpenApiParameter(
+    "Prefer",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="`wait=N`: answer with the run, once it has ended or N (up to 60) seconds are over.",
+    examples=[OpenApiExample("wait", value="wait=10")],
+)
 VERSION_PARAMETER = OpenApiParameter(
     "number", {"type": "integer", "minimum": 1, "maximum": 999_999_999}, OpenApiParameter.PATH
 )

@@ -106,6 +106,12 @@ class SendSignal(StrictSerializer):
     payload = AnyJson(required=False, help_text="Any JSON value; it must fit the schema of the step that waits for it.")
 
 
+class SendSignalByKey(SendSignal):
+    """A signal to the run for a business key."""
+
+    business_key = Text(min_length=1, max_length=KEY_MAX, help_text="That of the run.")
+
+
 class ResolveStep(StrictSerializer):
     """Say what became of a step whose outcome is unknown."""
 

@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import batches, pausing, runs, schemas, steps, workflows
+from .views import batches, pausing, runs, schemas, signals, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -41,6 +41,7 @@ urlpatterns = [
     path("workflows/<workflow:name>/validate", workflows.WorkflowValidate.as_view()),
     path("workflows/<workflow:name>/versions/<version:number>", workflows.WorkflowVersionOne.as_view()),
     path("workflows/<workflow:name>/runs", runs.WorkflowRuns.as_view()),
+    path("workflows/<workflow:name>/signals/<signal:signal>", signals.WorkflowSignal.as_view()),
     path("runs", runs.RunList.as_view()),
     path("runs/bulk", runs.RunsBulk.as_view()),
     path("runs/cancel", batches.RunsCancel.as_view()),
@@ -57,7 +58,7 @@ urlpatterns = [
     path("runs/<id:id>/retry", runs.RunRetry.as_view()),
     path("runs/<id:id>/events", runs.RunEvents.as_view()),
     path("runs/<id:id>/explain", runs.RunExplain.as_view()),
-    path("runs/<id:id>/signals/<signal:name>", runs.RunSignal.as_view()),
+    path("runs/<id:id>/signals/<signal:name>", signals.RunSignal.as_view()),
     path("runs/<id:id>/steps/<step:step>/items", steps.StepItems.as_view()),
     path("runs/<id:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),

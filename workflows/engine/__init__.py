@@ -28,7 +28,7 @@ from workflows.engine.definitions import Published, publish, validate
 from workflows.engine.duties import Released, release_due, report
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
 from workflows.engine.retrying import retry_run
-from workflows.engine.signals import Signalled, signal_run
+from workflows.engine.signals import Signalled, signal_by_key, signal_run
 from workflows.engine.starting import StartedRun, StartRequest, new_run, start_runs
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "resume_run",
     "resume_runs",
     "retry_run",
+    "signal_by_key",
     "signal_run",
     "start_runs",
     "validate",

@@ -15,11 +15,21 @@ from workflows.core.graph import Graph
 from workflows.core.machine import RunSignalled, Signal
 from workflows.core.states import RunState
 from workflows.engine.finding import run_of
-from workflows.errors import InvalidInput, RunAlreadyEnded, SignalNotWanted
+from workflows.errors import (
+    AmbiguousRun,
+    InvalidInput,
+    RunAlreadyEnded,
+    SignalNotWanted,
+    UnknownRun,
+    UnknownWorkflow,
+)
 from workflows.graphs import graph_of
-from workflows.models import RunEvent
+from workflows.models import ArchivedRun, RunEvent, WorkflowDefinition, WorkflowRun
 from workflows.starts import dispatch
 from workflows.store import Report
+
+#: runs that an error names
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +38,51 @@ class Signalled:
     step: str | None
 
 
-def signal_run(run_id: str, name: str, payload: Any, *, principal: str) -> Signalled:
+def signal_run(run_id: str, name: str, payload: Any, *, principal: str, announce_end: bool = False) -> Signalled:
     """Send a signal to a run. When this returns it is durable, and given to exactly one step or kept for one.
 
-    payload: any JSON value. Raises UnknownRun, RunAlreadyEnded, InvalidInput (no step of the workflow waits for it, or
-    the payload does not fit), SignalNotWanted.
+    payload: any JSON value. announce_end: the sender waits for the run's end.
+    Raises UnknownRun, RunAlreadyEnded, InvalidInput (no step of the workflow waits for it, or the payload does not
+    fit), SignalNotWanted.
     """
     run = retry.run(lambda _: run_of(run_id))
+    return _signal(run, name, payload, principal, announce_end)
+
+
+def signal_by_key(
+    workflow: str, business_key: str, name: str, payload: Any, *, principal: str, announce_end: bool = False
+) -> tuple[str, Signalled]:
+    """Send a signal to the one run of a workflow that is under way for a business key. Returns its id as well.
+
+    Raises what `signal_run` raises, UnknownWorkflow, UnknownRun if no such run is under way, and AmbiguousRun if
+    several are.
+    """
+    run = retry.run(lambda _: _under_way(workflow, business_key))
+    return str(run.pk), _signal(run, name, payload, principal, announce_end)
+
+
+def _under_way(workflow: str, business_key: str) -> WorkflowRun:
+    runs = WorkflowRun.objects.filter(workflow=workflow, business_key=business_key, finished_at__isnull=True)
+    found = list(runs.order_by("-id")[: MAX_NAMED + 1])
+    if not found:
+        if not WorkflowDefinition.objects.filter(name=workflow).exists():
+            raise UnknownWorkflow
+        raise UnknownRun(f'No run of {workflow} is under way for the business key "{business_key[:200]}".')
+    if len(found) > 1:
+        raise AmbiguousRun([str(run.pk) for run in found[:MAX_NAMED]])
+    return found[0]
+
+
+def _signal(run: WorkflowRun | ArchivedRun, name: str, payload: Any, principal: str, announce_end: bool) -> Signalled:
     _check_signal(graph_of(run.version_id), name, payload)
     signal = Signal(str(uuid4()), name, payload, principal)
-    return retry.run(partial(_signal_run, str(run.pk), run.version_id, signal))
+    return retry.run(partial(_signal_run, str(run.pk), run.version_id, signal, announce_end))
 
 
-def _signal_run(run_id: str, version_id: int, signal: Signal, attempt: Attempt) -> Signalled:
+def _signal_run(run_id: str, version_id: int, signal: Signal, announce_end: bool, attempt: Attempt) -> Signalled:
     with transaction.atomic():
+        if announce_end:
+            store.announce_end(run_id)
         if attempt.unknown:
             # The lost attempt holds the lock until it is committed or gone. Without it, both could be given.
             store.lock_run(run_id)

@@ -12,6 +12,12 @@ def lock_run(run_id: str) -> None:
         cursor.execute("SELECT 1 FROM workflows_workflowrun WHERE id = %s FOR NO KEY UPDATE", [run_id])
 
 
+def announce_end(run_id: str) -> None:
+    """Have the end of the run announced from now on. It also locks the run, as what follows does."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workflows_workflowrun SET notify = true WHERE id = %s AND NOT notify", [run_id])
+
+
 def keep_signal(run_id: str, signal: Signal) -> None:
     """Keep a signal for which no step waits yet, and record that."""
     with connection.cursor() as cursor:

@@ -20,11 +20,10 @@ from ..schema import (
     NAME_PARAMETER,
     PREFER_PARAMETER,
     RUN_PARAMETER,
-    SIGNAL_PARAMETER,
     operation,
     response_header,
 )
-from ..serializers import CancelRun, RetryRun, RunFilter, SendSignal, StartBulk, StartRun
+from ..serializers import CancelRun, RetryRun, RunFilter, StartBulk, StartRun
 from ..starting import document_of, run_address, start_run
 from ..wait import wait_for
 
@@ -222,27 +221,3 @@ class RunRetry(APIView):
         run = engine.retry_run(str(id), principal=principal_of(request), input=body.get("input"))
         document = {**document_of(run), "retry_of": str(id)}
         return Response(document, status=202, headers={"Location": run_address(run.id)})
-
-
-class RunSignal(APIView):
-    @operation(
-        scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
-        tag="runs",
-        id="signalRun",
-        summary="Send a signal to a run",
-        description=(
-            "It is given to exactly one step that waits for a signal of this name. If none waits yet, it is kept for "
-            "the first one that will. 409: the run has ended, or each step that could take the signal has ended or has "
-            "one already."
-        ),
-        parameters=[RUN_PARAMETER, SIGNAL_PARAMETER],
-        request=SendSignal,
-        examples=[OpenApiExample("Approved", value={"payload": {"by": "the board"}}, request_only=True)],
-        answers={200: responses.Signalled},
-        problems=[409],
-    )
-    def post(self, request: Request, id: UUID, name: str) -> Response:
-        body = read_body(request, SendSignal, optional=True)
-        sent = engine.signal_run(str(id), name, body.get("payload"), principal=principal_of(request))
-        return Response({"status": "kept" if sent.step is None else "given", "step": sent.step})
