@@ -12,7 +12,6 @@ between attempts have no jitter.
 import heapq
 import itertools
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,31 +23,24 @@ import orjson
 from erip.foundation.faults import Fault
 from workflows import registry
 from workflows.core import definition as definitions
-from workflows.core import machine
 from workflows.core.claim import Claim
 from workflows.core.durations import parse_duration
 from workflows.core.graph import Graph, StepNode, Work
+from workflows.core.in_memory import RunInMemory
 from workflows.core.machine import (
     NO_ITEM,
     Event,
     Happening,
-    ItemsEnded,
-    Plan,
     RunChange,
     RunStarted,
     RunTimedOut,
     RunView,
-    Signal,
-    Snapshot,
     StepChange,
     StepDue,
     StepFailed,
     StepKey,
     StepLost,
-    StepSignalled,
-    StepView,
 )
-from workflows.core.machine.items import MAX_OUTPUT_BYTES, FanView, ItemResult
 from workflows.core.states import RunState, StepState
 from workflows.errors import DefinitionInvalid, InvalidInput
 from workflows.testing.moments import Moment
@@ -97,7 +89,7 @@ def run_workflow(
     if deadline is None and graph.timeout is not None:
         deadline = starts_at + timedelta(seconds=graph.timeout)
     view = RunView(RUN_ID, graph.name, business_key, lane or graph.lane, RunState.PENDING, given, starts_at)
-    return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).run(during)
+    return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).happen(during)
 
 
 def _read(source: str | bytes | Path | Mapping[str, Any]) -> tuple[Graph, Mapping[str, registry.StepSpec]]:
@@ -136,39 +128,28 @@ def _signal_faults(graph: Graph, during: Sequence[Moment]) -> list[Fault]:
     return list(dict.fromkeys(faults))
 
 
-class _Memory:
-    """The rows of one run, and what is still to happen to it."""
+class _Memory(RunInMemory):
+    """A run, and what is still to happen to it."""
 
     def __init__(self, graph: Graph, run: RunView, stubs: Stubs, deadline: datetime | None) -> None:
-        self.graph = graph
-        self.run_view = run
+        super().__init__(graph, run)
         self.stubs = stubs
         self.deadline = deadline
-        self.start = self.now = run.created_at
-        #: rows of steps, and rows of items
-        self.steps: dict[StepKey, StepView] = {}
-        self.items: dict[str, dict[int, StepView]] = defaultdict(dict)
-        #: heaps of items that wait for a place; some may have got one meanwhile
-        self.pending: dict[str, list[int]] = defaultdict(list)
-        self.inputs: dict[StepKey, Any] = {}
-        self.errors: dict[StepKey, Mapping[str, Any] | None] = {}
-        self.dues: dict[StepKey, datetime] = {}
-        self.outcome = RunChange(run.state)
+        self.start = run.created_at
         #: whether a worker took a step of it
         self.began = False
         self.ended_at: datetime | None = None
-        self.kept: list[Signal] = []
         self.history: list[Entry] = []
         self.refused: list[tuple[str, str]] = []
         self._todo: list[tuple[datetime, int, Callable[[], None]]] = []
         self._count = itertools.count()
 
-    def run(self, during: Sequence[Moment]) -> Result:
+    def happen(self, during: Sequence[Moment]) -> Result:
         """Let everything happen, in the order of its time."""
         self._tell("run.accepted")
         if self.deadline is not None:
             self._at(self.deadline, lambda: self._report(RunTimedOut()))
-        self._apply([RunStarted()])
+        self.apply([RunStarted()])
         for moment in during:
             self._at(moment.at(self.start), lambda moment=moment: self._from_outside(moment))  # type: ignore[misc]
         while self._todo:
@@ -180,71 +161,21 @@ class _Memory:
     def _at(self, moment: datetime, happen: Callable[[], None]) -> None:
         heapq.heappush(self._todo, (moment, next(self._count), happen))
 
-    # --- the store ---
+    # --- what the rows tell ---
 
-    def _apply(self, happenings: Sequence[Happening]) -> bool:
-        """Decide and write, with all that follows at once. Returns whether every happening counted."""
-        touched = {
-            (one.step, one.item): self.items[one.step][one.item]  # type: ignore[union-attr]  # it has an item
-            for one in happenings
-            if getattr(one, "item", NO_ITEM) != NO_ITEM and one.item in self.items[one.step]  # type: ignore[union-attr]
-        }
-        plan = machine.decide(self.graph, Snapshot(self.run_view, {**self.steps, **touched}), happenings, self.now)
-        self._write(plan)
-        for step in plan.joins:
-            if not self.run_view.state.ended:
-                self._apply([ItemsEnded(step, self._results(step))])
-        for step, name in plan.asks:
-            signal = next((one for one in self.kept if one.name == name), None)
-            if signal is not None and self.steps[step, NO_ITEM].state is StepState.WAITING:
-                self.kept.remove(signal)
-                self._apply([StepSignalled(step, signal)])
-        return not plan.discarded
+    def on_event(self, event: Event) -> None:
+        key = (event.step, event.item) if event.step is not None else None
+        self._tell(_TOLD_AS.get(event.type, event.type), key, event.attempt, event.detail)
 
-    def _write(self, plan: Plan) -> None:
-        named: dict[str, set[int]] = defaultdict(set)
-        for event in plan.events:
-            self._tell_event(event)
-        for change in plan.steps:
-            if change.item != NO_ITEM:
-                named[change.step].add(change.item)
-            self._write_step(change, plan.fans.get(change.step) if change.item == NO_ITEM else None)
-        for step, fan in plan.fans.items():
-            self.steps[step, NO_ITEM] = replace(self.steps[step, NO_ITEM], fan=fan)
-        for step, count in plan.releases:
-            for item in self._first_pending(step, count, but=named[step]):
-                self.items[step][item] = replace(self.items[step][item], state=StepState.READY)
-                self._ready((step, item))
-        for step in plan.cancels:
-            self._cancel_items(self.graph.steps[step])
-        if plan.run is not None:
-            self.outcome = plan.run
-            self.run_view = replace(self.run_view, state=plan.run.state)
-            if plan.run.state.ended:
-                self.ended_at = self.now
-                detail = {"error": plan.run.error} if plan.run.error else {}
-                self._tell(f"run.{plan.run.state.lower()}", detail=detail)
+    def on_ready(self, key: StepKey) -> None:
+        self._at(self.now, lambda: self._claim(key))
 
-    def _write_step(self, change: StepChange, fan: FanView | None) -> None:
+    def on_step(self, change: StepChange, new: bool) -> None:
         key = (change.step, change.item)
-        known = change.item in self.items[change.step] if change.item != NO_ITEM else key in self.steps
-        if not known:
-            self.inputs[key] = change.input
-        self.errors[key] = change.error
-        view = StepView(change.state, change.attempt, change.failures, change.lost, change.output, fan)
-        if change.item == NO_ITEM:
-            self.steps[key] = view
-        else:
-            self.items[change.step][change.item] = view
-            if change.state is StepState.PENDING:
-                heapq.heappush(self.pending[change.step], change.item)
-        if change.state is StepState.READY:
-            self._ready(key)
-        elif change.state is StepState.WAITING:
-            if not known:
+        if change.state is StepState.WAITING:
+            if new:
                 self._tell("step.started", key)
             if change.due_at is not None:
-                self.dues[key] = change.due_at
                 self._at(change.due_at, lambda: self._due(key, change.due_at))
         elif change.state is StepState.RUNNING and change.items is not None:
             self._tell("step.started", key)
@@ -252,59 +183,29 @@ class _Memory:
             detail = {"error": change.error} if change.error else {}
             self._tell(f"step.{change.state.lower()}", key, change.attempt or None, detail)
 
-    def _first_pending(self, step: str, count: int, *, but: set[int]) -> list[int]:
-        """The first `count` items that wait for a place."""
-        found: list[int] = []
-        passed: list[int] = []
-        while len(found) < count:
-            item = heapq.heappop(self.pending[step])
-            if self.items[step][item].state is StepState.PENDING:
-                (passed if item in but else found).append(item)
-        for item in passed:
-            heapq.heappush(self.pending[step], item)
-        return found
-
-    def _cancel_items(self, node: StepNode) -> None:
-        idle = {StepState.PENDING, StepState.READY, StepState.WAITING}
-        if machine.repeatable(node):
-            idle.add(StepState.RUNNING)
-        for item, view in self.items[node.id].items():
-            if view.state in idle:
-                self.items[node.id][item] = replace(view, state=StepState.CANCELLED)
-
-    def _results(self, step: str) -> tuple[ItemResult, ...] | None:
-        items = sorted(self.items[step].items())
-        if sum(len(orjson.dumps(view.output)) for _, view in items) > MAX_OUTPUT_BYTES:
-            return None
-        return tuple(ItemResult(item, view.state, view.output, self.errors.get((step, item))) for item, view in items)
+    def on_run(self, change: RunChange) -> None:
+        if change.state.ended:
+            self.ended_at = self.now
+            detail = {"error": change.error} if change.error else {}
+            self._tell(f"run.{change.state.lower()}", detail=detail)
 
     # --- the workers ---
 
-    def _view(self, key: StepKey) -> StepView:
-        step, item = key
-        return self.steps[key] if item == NO_ITEM else self.items[step][item]
-
-    def _ready(self, key: StepKey) -> None:
-        self._at(self.now, lambda: self._claim(key))
-
     def _claim(self, key: StepKey) -> None:
         """Begin an attempt; what it gives becomes known when it ends."""
-        (step, item), view = key, self._view(key)
+        (step, item), view = key, self.view(key)
         work = self.graph.steps[step].work
-        if view.state is not StepState.READY or work is None:
+        if view is None or view.state is not StepState.READY or work is None:
             return
         view = replace(view, state=StepState.RUNNING, attempt=view.attempt + 1)
-        if item == NO_ITEM:
-            self.steps[key] = view
-        else:
-            self.items[step][item] = view
-        if self.run_view.state is RunState.PENDING:
-            self.run_view = replace(self.run_view, state=RunState.RUNNING)
+        self.put(key, view)
+        if self.run.state is RunState.PENDING:
+            self.run = replace(self.run, state=RunState.RUNNING)
         if not self.began:
             self.began = True
             self._tell("run.started")
         self._tell("step.started", key, view.attempt)
-        run = self.run_view
+        run = self.run
         claim = Claim(
             run.id, step, item, view.attempt, self.inputs[key], 0, run.workflow, run.business_key, run.lane,
             self.deadline, run.created_at,
@@ -313,7 +214,7 @@ class _Memory:
         self._at(self.now + timedelta(seconds=seconds), lambda: self._report(happening))
 
     def _report(self, happening: Happening) -> None:
-        self._apply([happening])
+        self.apply([happening])
 
     def _attempt(self, claim: Claim, work: Work) -> tuple[float, Happening]:
         """(seconds that it takes on the run's clock, what it gives)."""
@@ -340,14 +241,15 @@ class _Memory:
     # --- what comes from outside ---
 
     def _due(self, key: StepKey, due_at: datetime | None) -> None:
-        if self._view(key).state is StepState.WAITING and self.dues.get(key) == due_at:
-            self._apply([StepDue(*key)])
+        view = self.view(key)
+        if view is not None and view.state is StepState.WAITING and self.dues.get(key) == due_at:
+            self.apply([StepDue(*key)])
 
     def _from_outside(self, moment: Moment) -> None:
-        if self._apply([moment.happening()]):
+        if self.apply([moment.happening()]):
             return
         signal = moment.signal
-        if self.run_view.state.ended and not moment.what.startswith("resolve"):
+        if self.run.state.ended and not moment.what.startswith("resolve"):
             self.refused.append((moment.what, f"the run had ended {self._ago()} before"))
         elif signal is not None:
             waits = self.graph.waiting_for(signal.name)
@@ -383,12 +285,8 @@ class _Memory:
         shown = None if item == NO_ITEM else item
         self.history.append(Entry(self.now, after, type, step, shown, attempt, detail or {}))
 
-    def _tell_event(self, event: Event) -> None:
-        key = (event.step, event.item) if event.step is not None else None
-        self._tell(_TOLD_AS.get(event.type, event.type), key, event.attempt, event.detail)
-
     def _result(self) -> Result:
-        run = self.run_view
+        run = self.run
         return Result(
             workflow=run.workflow,
             state=run.state,
@@ -403,9 +301,9 @@ class _Memory:
 
     def _step(self, key: StepKey) -> StepResult:
         step, item = key
-        if item == NO_ITEM and key not in self.steps:
-            return StepResult(StepState.CANCELLED if self.run_view.state.ended else StepState.PENDING)
-        view = self._view(key)
+        view = self.view(key)
+        if view is None:
+            return StepResult(StepState.CANCELLED if self.run.state.ended else StepState.PENDING)
         open_ = item == NO_ITEM and not view.state.ended
         return StepResult(
             state=view.state,
