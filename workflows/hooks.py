@@ -21,6 +21,7 @@ menu(
             Link(
                 "Archived runs", "inventory_2", "admin:workflows_archivedrun_changelist", "workflows.view_archivedrun"
             ),
+            Link("Batches", "checklist", "admin:workflows_runbatch_changelist", "workflows.view_workflowrun"),
             Link(
                 "Definitions",
                 "account_tree",

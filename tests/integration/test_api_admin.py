@@ -124,22 +124,6 @@ def test_a_cancelled_run_is_run_again_from_its_page(client, run):
     assert again.started_by == "user:root"
 
 
-def test_selected_runs_are_cancelled_and_each_refusal_is_told(client, run):
-    other = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
-    engine.cancel_run(other, principal="test")
-
-    answer = client.post(
-        address("workflows_workflowrun", "changelist"),
-        {"action": "cancel_selected", "_selected_action": [run, other]},
-        follow=True,
-    )
-
-    told = [str(message) for message in answer.context["messages"]]
-    assert WorkflowRun.objects.get(pk=run).state == "CANCELLED"
-    assert any("1 run was cancelled" in text for text in told)
-    assert any(other in text and "ended already" in text for text in told)
-
-
 def test_who_may_only_look_cannot_change_anything(reader, run):
     assert reader.get(address("workflows_workflowrun", "change", run)).status_code == 200
     cancel = reader.post(f"/admin/workflows/workflowrun/{run}/cancel/", {"_form_submitted": "on"})

@@ -1,8 +1,9 @@
 """The admin: definitions, runs and workers. Every change goes through the engine, as in the API."""
 
 from .archive import ArchivedRunAdmin
+from .batches import BatchAdmin
 from .definitions import DefinitionAdmin, VersionAdmin
 from .runs import RunAdmin
 from .workers import WorkerAdmin
 
-__all__ = ["ArchivedRunAdmin", "DefinitionAdmin", "RunAdmin", "VersionAdmin", "WorkerAdmin"]
+__all__ = ["ArchivedRunAdmin", "BatchAdmin", "DefinitionAdmin", "RunAdmin", "VersionAdmin", "WorkerAdmin"]

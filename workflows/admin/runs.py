@@ -26,7 +26,9 @@ from workflows.errors import UnknownRun, WorkflowsError
 from workflows.explain import explain_run
 from workflows.models import WorkflowDefinition, WorkflowRun
 
-from .base import COLOURS, ShowOnly, clock, for_each, json_block, moment, principal_of, span
+from .again import RunAgain
+from .base import COLOURS, clock, for_each, json_block, moment, principal_of, span
+from .many import ManyRuns
 
 
 class WorkflowFilter(DropdownFilter):
@@ -76,7 +78,7 @@ class SignalForm(BaseDialogForm):
 
 
 @admin.register(WorkflowRun)
-class RunAdmin(ShowOnly):
+class RunAdmin(ManyRuns, RunAgain):
     list_display = ["id", "workflow", "state_label", "lane", "business_key", "created", "took"]
     list_filter = [
         WorkflowFilter,
@@ -95,7 +97,7 @@ class RunAdmin(ShowOnly):
     search_fields = ["business_key"]
     search_help_text = "A run's id or business key, in full"
     actions = ["cancel_selected", "retry_selected", "pause_selected", "resume_selected"]
-    actions_detail = ["cancel", "pause", "resume", "signal", "retry"]
+    actions_detail = ["cancel", "pause", "resume", "signal", "retry", "retry_with"]
     fieldsets = [
         (
             None,
@@ -299,17 +301,6 @@ class RunAdmin(ShowOnly):
 
         return _then_show(request, object_id, call, "The new run is started.")
 
-    @action(description="Cancel selected runs", permissions=["operate"])
-    def cancel_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
-        principal = principal_of(request)
-        for_each(
-            request,
-            _ids(runs),
-            lambda run: engine.cancel_run(run, principal=principal),
-            _count("cancelled"),
-            named=True,
-        )
-
     @action(description="Pause selected runs", permissions=["operate"])
     def pause_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
         principal = principal_of(request)
@@ -322,17 +313,6 @@ class RunAdmin(ShowOnly):
         principal = principal_of(request)
         for_each(
             request, _ids(runs), lambda run: engine.resume_run(run, principal=principal), _count("resumed"), named=True
-        )
-
-    @action(description="Run selected runs again", permissions=["operate"])
-    def retry_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
-        principal = principal_of(request)
-        for_each(
-            request,
-            _ids(runs),
-            lambda run: engine.retry_run(run, principal=principal),
-            _count("started again"),
-            named=True,
         )
 
 

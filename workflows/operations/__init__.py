@@ -10,7 +10,7 @@ A new operation is a file that makes an `Operation`, and a line in `registry`. S
 
 from workflows.operations.batches import MOST_RUNS, Preview, begin, begin_with, preview, preview_of, work_off
 from workflows.operations.operation import Operation
-from workflows.operations.reading import batch_document, list_batch_runs, list_batches
+from workflows.operations.reading import batch_document, list_batch_runs, list_batches, status_of
 from workflows.operations.registry import OPERATIONS, OUTCOMES
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "list_batches",
     "preview",
     "preview_of",
+    "status_of",
     "work_off",
 ]

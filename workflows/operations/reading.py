@@ -66,11 +66,15 @@ def _batch(batch_id: str) -> RunBatch:
     return batch
 
 
+def status_of(batch: RunBatch) -> str:
+    return "done" if batch.finished_at else "waiting" if batch.waits_for else "working"
+
+
 def _shown(batch: RunBatch) -> dict[str, Any]:
     return {
         "id": str(batch.pk),
         "operation": batch.operation,
-        "status": "done" if batch.finished_at else "waiting" if batch.waits_for else "working",
+        "status": status_of(batch),
         "count": batch.total,
         "filter": batch.filter,
         "reason": batch.reason,
