@@ -35,6 +35,8 @@ class Options:
     waits: int = 150
     fan_outs: int = 10
     finished: int = 5_000_000
+    #: finished runs among which filters search
+    among: int = 97_700
     kills: int = 2
     #: uptime: seconds of load, and operations per second
     duration: float = 300.0

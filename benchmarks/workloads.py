@@ -99,6 +99,35 @@ EVENT = Workload(
 )
 
 
+#: waits for a signal that nobody sends
+HOLDS = Workload(
+    "benchmark-holds",
+    ("hold",),
+    frozenset(),
+    _numbered,
+    lambda _: [],
+    definition={
+        "name": "benchmark-holds",
+        "lane": "standard",
+        "steps": {"hold": {"wait": {"signal": "never", "timeout": "1d"}}},
+    },
+)
+#: fails as it starts: its expression has no value
+FAILS = Workload(
+    "benchmark-fails",
+    ("one",),
+    frozenset(),
+    _numbered,
+    lambda _: [],
+    definition={
+        "name": "benchmark-fails",
+        "lane": "standard",
+        "input": {"type": "object", "properties": {"value": {"type": "integer"}}},
+        "steps": {"one": {"uses": "benchmarks.add", "with": {"value": "${{ input.value / 0 }}"}}},
+    },
+)
+
+
 # --- a fan-out with a join --------------------------------------------------------------------------------
 
 ITEMS = 1_000

@@ -10,6 +10,7 @@ from . import (
     engine_crash,
     event_crash,
     event_throughput,
+    filters,
     response_times,
     size,
     uptime,
@@ -24,12 +25,13 @@ SCENARIOS: dict[str, Scenario] = {
     "engine-crash": engine_crash.run,
     "event-throughput": event_throughput.run,
     "event-crash": event_crash.run,
+    "filters": filters.run,
     "size": size.run,
     "uptime": uptime.run,
 }
 #: those that `all` leaves out: they take many minutes
 LONG = frozenset({"size", "uptime"})
 #: those that would harm a deployment that others use
-PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "size"})
+PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "filters", "size"})
 #: those for which the machine's ceiling means nothing: they do not test speed
-WITHOUT_LIMITS = frozenset({"event-crash", "uptime"})
+WITHOUT_LIMITS = frozenset({"event-crash", "filters", "uptime"})

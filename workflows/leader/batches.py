@@ -3,7 +3,7 @@
 from workflows import operations, store
 
 #: seconds for batches in one round: other duties wait meanwhile
-SECONDS = 0.5
+SECONDS = 0.75
 
 
 def work_off() -> None:

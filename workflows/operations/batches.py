@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 #: runs of one batch
 MOST_RUNS = 100_000
 #: runs in one transaction: enough to share its cost, few enough that a run's own worker does not wait for long
-PORTION = 200
+PORTION = 500
 #: seconds until the next look at a batch of an operation that this release does not know
 UNKNOWN_AGAIN_AFTER = 60.0
 

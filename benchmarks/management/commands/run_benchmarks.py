@@ -26,7 +26,7 @@ PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
 SIZES = (
-    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "kills"),
+    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "among", "kills"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
 UPTIME = ("duration", "fleet", "seed", "faults", "single")
@@ -61,6 +61,7 @@ class Command(BaseCommand):
         add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
+        add("--among", type=_positive, default=usual.among, help="filters: finished runs in the tables")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
