@@ -20,7 +20,7 @@ CANCELLED, RETRIED = 2_000, 300
 #: how often each question is asked; the middle one counts
 ASKED = 5
 #: seconds between two looks at a batch
-LOOK_EVERY = 0.02
+LOOK_EVERY = 0.05
 _EARLY, _LATE = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 
 

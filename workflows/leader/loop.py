@@ -52,6 +52,8 @@ class Leader:
         self._forget_at = 0.0
         self._touched_at = -alive.EVERY
         self._archivist = archivist()
+        #: whether the next round has work that was left over
+        self._more = False
         self._unmet = Unmet()
 
     def stop(self) -> None:
@@ -74,7 +76,8 @@ class Leader:
             except Exception:
                 log.exception("leader_round_failed")
             self._touch()
-            self._stop.wait(EVERY)
+            if not self._more:
+                self._stop.wait(EVERY)
         self._stand_down()
 
     def _stand_down(self) -> None:
@@ -93,6 +96,7 @@ class Leader:
                 log.error("heartbeat_file_not_written", error=error)
 
     def _round(self) -> None:
+        self._more = False
         if not self._lead():
             return
         own: tuple[Callable[[], object], ...] = (
@@ -100,7 +104,7 @@ class Leader:
             self._release_due,
             self._end_overdue,
             self._hint_stale,
-            batches.work_off,
+            self._work_off_batches,
             self._forget,
             self._archivist,
             *leader_duty.all(),
@@ -166,6 +170,9 @@ class Leader:
         if hints:
             dispatch.hint(hints)
             log.info("ready_work_hinted_again", steps=len(hints))
+
+    def _work_off_batches(self) -> None:
+        self._more = batches.work_off()
 
     def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:
