@@ -389,6 +389,8 @@ def test_in_the_admin(admin_client: Any) -> None:
     assert "waits for the run to be resumed" in page
     admin_client.post(f"{address}/resume/", {"_form_submitted": "on"})
     assert state(run_id) == "PENDING"
-    selected = {"action": "pause_selected", "_selected_action": [run_id]}
-    admin_client.post("/admin/workflows/workflowrun/", selected)
+    selected = {"action": "pause_selected", "index": "0", "_selected_action": [run_id]}
+    assert "Pause 1 run?" in admin_client.post("/admin/workflows/workflowrun/", selected).content.decode()
+    admin_client.post("/admin/workflows/workflowrun/", {**selected, "confirmed": "1", "expected": "1"})
+    operations.work_off(seconds=9)
     assert state(run_id) == "PAUSED"

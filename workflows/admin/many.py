@@ -32,6 +32,12 @@ _WORDS = {
         "Cancel them",
         "A step that runs right now is not interrupted; its result no longer counts.",
     ),
+    "pause": (
+        "Pause {}?",
+        "Pause them",
+        "They begin nothing until they are resumed. Running steps go on. What is left of their times is kept.",
+    ),
+    "resume": ("Resume {}?", "Resume them", "They go on where they were paused."),
     "retry": (
         "Run {} again?",
         "Start the new runs",
@@ -47,7 +53,7 @@ class ConfirmForm(forms.Form):
         required=False,
         max_length=1000,
         widget=UnfoldAdminTextInputWidget(),
-        help_text="Recorded with the batch, and with each run that is cancelled.",
+        help_text="Recorded with the batch and its runs.",
     )
 
 
@@ -69,6 +75,14 @@ class ManyRuns(ShowOnly):
     @action(description="Run again", permissions=["operate"])
     def retry_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         return self._many("retry", request, runs)
+
+    @action(description="Pause", permissions=["operate"])
+    def pause_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
+        return self._many("pause", request, runs)
+
+    @action(description="Resume", permissions=["operate"])
+    def resume_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
+        return self._many("resume", request, runs)
 
     def _many(self, name: str, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         operation = OPERATIONS[name]
@@ -147,4 +161,9 @@ def _runs(count: int) -> str:
 
 
 def _done(name: str) -> str:
-    return {"cancel": "cancelled: they have ended", "retry": "run again: they go on, or have a retry already"}[name]
+    return {
+        "cancel": "cancelled: they have ended",
+        "pause": "paused: they have ended, or are paused already",
+        "resume": "resumed: they are not paused",
+        "retry": "run again: they go on, or have a retry already",
+    }[name]

@@ -27,7 +27,7 @@ from workflows.explain import explain_run
 from workflows.models import WorkflowDefinition, WorkflowRun
 
 from .again import RunAgain
-from .base import COLOURS, clock, for_each, json_block, moment, principal_of, span
+from .base import COLOURS, clock, json_block, moment, principal_of, span
 from .many import ManyRuns
 
 
@@ -301,20 +301,6 @@ class RunAdmin(ManyRuns, RunAgain):
 
         return _then_show(request, object_id, call, "The new run is started.")
 
-    @action(description="Pause selected runs", permissions=["operate"])
-    def pause_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
-        principal = principal_of(request)
-        for_each(
-            request, _ids(runs), lambda run: engine.pause_run(run, principal=principal), _count("paused"), named=True
-        )
-
-    @action(description="Resume selected runs", permissions=["operate"])
-    def resume_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> None:
-        principal = principal_of(request)
-        for_each(
-            request, _ids(runs), lambda run: engine.resume_run(run, principal=principal), _count("resumed"), named=True
-        )
-
 
 def _then_show(request: HttpRequest, run_id: str, call: Callable[[], str], done: str) -> HttpResponse:
     """Call the engine about a run, and show the run that the call returns, or the error."""
@@ -326,15 +312,6 @@ def _then_show(request: HttpRequest, run_id: str, call: Callable[[], str], done:
     # The dialog is sent by htmx, which would put the page of an ordinary redirect into the dialog.
     address = reverse("admin:workflows_workflowrun_change", args=[run_id])
     return HttpResponse(headers={"HX-Redirect": address})
-
-
-def _ids(runs: QuerySet[WorkflowRun]) -> list[str]:
-    return [str(run_id) for run_id in runs.values_list("pk", flat=True)]
-
-
-def _count(done: str) -> Callable[[int], str]:
-    """The sentence about so many runs."""
-    return lambda count: f"{count} {'run was' if count == 1 else 'runs were'} {done}."
 
 
 def _ended(run_id: Any) -> bool:
