@@ -16,7 +16,8 @@ from django.db import transaction
 
 from erip.foundation.process.background import database_service
 from erip.foundation.service import Service
-from monitoring import health, store
+from monitoring import health, paging, store
+from monitoring.alerting import Judging, as_stored
 from monitoring.core.frames import TICK
 from monitoring.core.series import Series, bounded
 from monitoring.gathering import Gathering
@@ -43,8 +44,11 @@ class Collector:
 
     def __init__(self) -> None:
         self._gathering = Gathering()
+        self.judging = Judging()
         self._places: dict[Series, int] = {}
         self._mine = False
+        #: messages that the last tick put on their way
+        self.announced = 0
         self._tidied = -math.inf
 
     def rest(self, now: float) -> float:
@@ -67,11 +71,15 @@ class Collector:
             self._mine = False
             return False
         found.update(self._gathering.work(at))
-        values = self._values(found)
         verdicts = health.verdicts(reports, 0.0, seen, here)
+        found.update(self._gathering.verdicts(verdicts.values()))
+        values = self._values(found)
         with transaction.atomic():
             self._mine = store.append_frame(at, values)
             changed = store.note_states(verdicts.values()) if self._mine else []
+            self.announced = 0
+            if self._mine:
+                self.announced = self.judging.tick(self._frame(values), at.timestamp(), now=now.timestamp())
         for component in changed:
             log.warning("component_changed", component=component, state=str(verdicts[component].state))
         if self._mine and time.monotonic() - self._tidied >= TIDY_EVERY:
@@ -79,6 +87,7 @@ class Collector:
             store.roll_up(at, most=ROLL)
             store.drop_old_frames(at, most=MOST)
             store.forget_reports(silent_for=FORGET_AFTER)
+            store.forget_alerts(most=MOST)
         return self._mine
 
     def _values(self, found: Mapping[Series, tuple[bool, float]]) -> Sequence[float | None]:
@@ -94,6 +103,10 @@ class Collector:
             if (number := self._places.get(one)) is not None:
                 values[number - 1] = _real(value)
         return values
+
+    def _frame(self, values: Sequence[float | None]) -> dict[Series, float | None]:
+        """The values as they are stored, by series."""
+        return {one: as_stored(values[place - 1]) for one, place in self._places.items() if place <= len(values)}
 
     def _learn(self, found: Mapping[Series, tuple[bool, float]]) -> None:
         # Another process may have given them places since.
@@ -120,10 +133,14 @@ def _real(value: float) -> float | None:
 def begin() -> Service:
     """Collect in this process from now on."""
     collector = Collector()
+    sender, outage = paging.begin(collector.judging)
 
     def turn() -> None:
         # The first tick that ended before this process began may lack its frame, so there is no rest before it.
+        outage.hand_over()
         collector.tick()
+        if collector.announced:
+            sender.wake()
         service.rest(collector.rest(time.time()))
 
     service = database_service("collect", turn, keeps=False, back_off=(1.0, 10.0), expected=may_wait)

@@ -28,6 +28,9 @@ class Conf:
     haproxy: str
     #: the directory whose disk is watched
     disk: Path
+    #: who hears of alerts: `webhook:<url>` and `mail:<address>`; and what signs the webhooks
+    targets: tuple[str, ...]
+    webhook_secret: str
     #: PEM files and host:port of TLS servers whose certificates are watched
     certificates: tuple[str, ...]
 
@@ -47,5 +50,10 @@ def conf() -> Conf:
         certificate=known.ERIP_PULSE_CERTIFICATE,
         haproxy=known.ERIP_PULSE_HAPROXY,
         disk=Path(known.ERIP_STATE_DIR),
+        targets=(
+            *(f"webhook:{url}" for url in known.ERIP_ALERT_WEBHOOKS),
+            *(f"mail:{address}" for address in known.ERIP_ALERT_EMAILS),
+        ),
+        webhook_secret=known.ERIP_ALERT_WEBHOOK_SECRET,
         certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from monitoring import store
-from monitoring.core.components import SILENT_AFTER, Observation
+from monitoring.core.components import SILENT_AFTER, UP, Observation, Verdict
 from monitoring.core.frames import TICK
 from monitoring.core.rates import Counted, Rates
 from monitoring.core.series import Series, parse, series
@@ -56,10 +56,8 @@ class Gathering:
         found: dict[Series, tuple[bool, float]] = {}
         lives = []
         for one in seen:
-            component = series("erip_component_up", component=one.component)
             if now - one.at > one.good_for:
                 continue
-            found[component] = (False, {"ok": 1.0, "degraded": 0.5}.get(str(one.state), 0.0))
             counters = {}
             for name, value in one.measures.items():
                 if parse(name).metric.endswith("_total"):
@@ -70,6 +68,14 @@ class Gathering:
                 lives.append(Counted((one.component, one.identity), one.at, None, counters))
         found.update({name: (True, value) for name, value in self._servers.look(lives, now).items()})
         return found
+
+    def verdicts(self, verdicts: Iterable[Verdict]) -> dict[Series, tuple[bool, float]]:
+        """The same for what is said of the components. What is unknown has no value."""
+        return {
+            series("erip_component_up", component=one.component): (False, UP[one.state])
+            for one in verdicts
+            if one.state in UP
+        }
 
     def work(self, at: datetime) -> dict[Series, tuple[bool, float]]:
         """The same for what waits. Raises django.db.Error."""
@@ -83,7 +89,8 @@ class Gathering:
         accepted = work.runs_accepted(since=until - timedelta(seconds=TICK), until=until)
         for workflow, count in accepted.items():
             found[series("erip_runs_accepted_total", workflow=workflow)] = (True, count / TICK)
-        near, nearest = work.deadlines(within=_NEAR)
+        past, near, nearest = work.deadlines(within=_NEAR)
+        found[series("erip_run_deadlines_past")] = (False, float(past))
         found[series("erip_run_deadlines_near")] = (False, float(near))
         if nearest is not None:
             found[series("erip_run_next_deadline_seconds")] = (False, nearest)

@@ -4,6 +4,8 @@
   write to the log, is empty after a crash of PostgreSQL, and is filled again within seconds.
 - `Series` and `Frame`: Note [Frames] in `monitoring.core.frames`.
 - `ComponentState`: what was last said of each component, and since when. Written only when that changes.
+- `AlertRule`: the rules of this site; the shipped ones are in the code. `Alert`, `Silence`: Note [Alerts] in
+  `monitoring.core.alerts`. `Page`: a message to one target, until it was sent and for a while after.
 
 All SQL is in `monitoring.store`.
 """
@@ -91,3 +93,107 @@ class ComponentState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.component} {self.state}"
+
+
+class AlertRule(models.Model):
+    """A rule of this site. One with the name of a shipped rule takes its place."""
+
+    name = models.CharField(max_length=63, primary_key=True)
+    #: as `monitoring.core.rules.read_rule` takes it; null: the shipped rule of this name is switched off
+    document = models.JSONField(null=True)
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Alert(models.Model):
+    """One alert from its beginning to its end."""
+
+    rule = models.CharField(max_length=63)
+    #: as a list of [name, value], sorted
+    labels = models.JSONField()
+    serial = models.PositiveIntegerField()
+    stage = models.CharField(max_length=8)
+    severity = models.CharField(max_length=8)
+    summary = models.CharField(max_length=300)
+    since = models.DateTimeField()
+    held_at = models.DateTimeField()
+    fired_at = models.DateTimeField(null=True)
+    resolved_at = models.DateTimeField(null=True)
+    value = models.FloatField(null=True)
+    unknown = models.BooleanField(default=False)
+    announced = models.CharField(max_length=8, null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=200, default="", blank=True)
+    note = models.CharField(max_length=1000, default="", blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["rule", "labels", "serial"], name="alert_once"),
+            models.UniqueConstraint(
+                fields=["rule", "labels"], condition=~models.Q(stage="resolved"), name="alert_open_once"
+            ),
+        ]
+        indexes = [
+            # what the next tick goes by
+            models.Index(
+                fields=["rule"],
+                condition=~models.Q(stage="resolved") | models.Q(announced="firing"),
+                name="alert_at_work",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.stage}"
+
+
+class Silence(models.Model):
+    """Alerts of which nobody hears for a while."""
+
+    rule = models.CharField(max_length=63, default="", blank=True, help_text="Empty: of any rule.")
+    labels = models.JSONField(default=dict)
+    reason = models.CharField(max_length=500)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=200)
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"until {self.ends_at}: {self.reason}"
+
+
+class Page(models.Model):
+    """A message to one target."""
+
+    #: the same at every attempt and whoever sends it: receivers know repeats by it
+    message = models.UUIDField()
+    #: `webhook:<url>` or `mail:<address>`
+    target = models.CharField(max_length=2000)
+    body = models.JSONField()
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=500, default="", blank=True)
+    #: it is given up
+    failed = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["message", "target"], name="page_once")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(sent_at=None, failed=False), name="page_due"),
+            # how many were sent lately
+            models.Index(fields=["created_at"], name="page_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message} to {self.target}"

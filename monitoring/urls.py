@@ -1,12 +1,42 @@
 """PULSE's addresses under /api/v1."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import IntConverter, StringConverter
 
+from monitoring.api.alerts import (
+    AlertAcknowledgement,
+    AlertRuleOne,
+    AlertRules,
+    Alerts,
+    RuleBacktest,
+    SilenceOne,
+    Silences,
+)
 from monitoring.api.health import HealthView
 from monitoring.api.metrics import MetricQuery, Metrics
+from monitoring.core.rules import NAME
+
+
+class AlertNumber(IntConverter):
+    regex = "[0-9]{1,18}"
+
+
+class RuleName(StringConverter):
+    regex = NAME
+
+
+register_converter(AlertNumber, "alert_number")
+register_converter(RuleName, "alert_rule")
 
 urlpatterns = [
     path("health", HealthView.as_view()),
     path("metrics", Metrics.as_view()),
     path("metrics/query", MetricQuery.as_view()),
+    path("alerts", Alerts.as_view()),
+    path("alerts/silences", Silences.as_view()),
+    path("alerts/silences/<alert_number:id>", SilenceOne.as_view()),
+    path("alerts/rules", AlertRules.as_view()),
+    path("alerts/rules/<alert_rule:name>", AlertRuleOne.as_view()),
+    path("alerts/rules/<alert_rule:name>/backtest", RuleBacktest.as_view()),
+    path("alerts/<alert_number:id>/acknowledge", AlertAcknowledgement.as_view()),
 ]

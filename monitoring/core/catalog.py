@@ -6,11 +6,12 @@ A name that ends in `_total` is a counter. A test holds the probes to this list.
 from collections.abc import Mapping
 
 MEANINGS: Mapping[str, str] = {
-    "erip_component_up": "By `component`: 1 ok, 0.5 degraded, 0 down or unknown.",
+    "erip_component_up": "By `component`: 1 ok, 0.5 degraded, 0 down; no value while it is unknown.",
     "erip_lane_waiting_steps": "By `lane`: steps that wait for a worker, counted up to 10,000.",
     "erip_lane_oldest_wait_seconds": "By `lane`: how long the oldest of them has waited.",
     "erip_lane_capacity_steps": "By `lane`: steps per second that its workers take, as they measured.",
     "erip_runs_accepted_total": "By `workflow`: runs that were accepted.",
+    "erip_run_deadlines_past": "Unfinished runs whose deadline is past, counted up to 10,000.",
     "erip_run_deadlines_near": "Unfinished runs whose deadline is past or within the hour, counted up to 10,000.",
     "erip_run_next_deadline_seconds": "Seconds to the nearest deadline of an unfinished run; negative when it is past.",
     "erip_postgresql_connections": "Connections of clients.",

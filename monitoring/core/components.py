@@ -21,6 +21,9 @@ class State(StrEnum):
 #: from good to bad; unknown is worse than degraded, since it may be anything
 ORDER = (State.OK, State.DEGRADED, State.UNKNOWN, State.DOWN)
 
+#: the value of erip_component_up; what is unknown has none
+UP = {State.OK: 1.0, State.DEGRADED: 0.5, State.DOWN: 0.0}
+
 #: component → what it cannot work without, or works worse without
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "etcd": (),

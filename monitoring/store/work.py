@@ -36,22 +36,25 @@ def runs_accepted(*, since: datetime, until: datetime) -> Mapping[str, int]:
         return dict(cursor.fetchall())
 
 
-def deadlines(*, within: float) -> tuple[int, float | None]:
-    """Unfinished runs whose deadline is past or comes within these seconds, counted up to COUNT_TO; and the seconds to
-    the nearest deadline of all, negative when it is past."""
+def deadlines(*, within: float) -> tuple[int, int, float | None]:
+    """Unfinished runs whose deadline is past, and those whose deadline is past or comes within these seconds, each
+    counted up to COUNT_TO; and the seconds to the nearest deadline of all, negative when it is past."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT (SELECT count(*) FROM (
                         SELECT 1 FROM workflows_workflowrun WHERE finished_at IS NULL AND deadline_at IS NOT NULL
+                        AND deadline_at < clock_timestamp() LIMIT %s) past),
+                   (SELECT count(*) FROM (
+                        SELECT 1 FROM workflows_workflowrun WHERE finished_at IS NULL AND deadline_at IS NOT NULL
                         AND deadline_at < clock_timestamp() + make_interval(secs => %s) LIMIT %s) near),
                    (SELECT extract(epoch FROM min(deadline_at) - clock_timestamp())::float8
                     FROM workflows_workflowrun WHERE finished_at IS NULL AND deadline_at IS NOT NULL)
             """,
-            [within, COUNT_TO],
+            [COUNT_TO, within, COUNT_TO],
         )
-        near, nearest = cursor.fetchone()
-        return near, nearest
+        past, near, nearest = cursor.fetchone()
+        return past, near, nearest
 
 
 def _first_id(moment: datetime) -> UUID:

@@ -49,6 +49,8 @@ VALUES = {
     "version": "1",
     "position": "1-1",
     "letter": "1",
+    "alert_number": "1",
+    "alert_rule": "redis-down",
     "trigger": "none",
     "event_type": "none.such",
 }

@@ -107,6 +107,8 @@ def test_its_login_to_redis_can_send_nothing_and_take_nothing(broker):
 def test_no_process_inherits_what_it_has_no_use_for(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "cloud")
     monkeypatch.setenv("ERIP_EMAIL_URL", "smtp://u:mail@h")
+    monkeypatch.setenv("ERIP_ALERT_WEBHOOK_SECRET", "whsec_x")
+    monkeypatch.setenv("ERIP_ALERT_WEBHOOKS", "https://pager.example/key")
     wanted = {"DATABASE_URL": "postgres://u:p@h/d", "ERIP_SECRET_KEY": "key", "ERIP_WEBHOOK_SECRET": "hook"}
     env = {**environment.of_platform(os.environ), **wanted}
     made = services.platform(services.ALL, env, {"web": 1, "flower": 2}, services.Monitor("redis://x", LOGIN))
@@ -116,7 +118,13 @@ def test_no_process_inherits_what_it_has_no_use_for(monkeypatch):
         "worker-critical",
         "worker-general",
     }
-    assert {name for name, names in held.items() if "ERIP_EMAIL_URL" in names} == {"worker-critical", "worker-general"}
+    assert {name for name, names in held.items() if "ERIP_EMAIL_URL" in names} == {
+        "worker-critical",
+        "worker-general",
+        "leader",
+    }
+    for name in ("ERIP_ALERT_WEBHOOK_SECRET", "ERIP_ALERT_WEBHOOKS"):
+        assert {one for one, names in held.items() if name in names} == {"leader"}
     assert not held["flower"] & {"DATABASE_URL", "ERIP_SECRET_KEY", "ERIP_BROKER_URL", "DJANGO_SETTINGS_MODULE"}
 
 

@@ -4,7 +4,7 @@ Note [Least environment]
 Every process can leak its environment, through a fault of its own or through /proc. So no process inherits what happens
 to be in the environment of the caller that started the stack (cloud keys, tokens of a build), and none gets a secret of
 the platform that it does not use: PostgreSQL, Redis, etcd, HAProxy, the node guard and Flower get no setting of the
-platform at all, and of the platform's processes only workers send webhooks and mail.
+platform at all, and of the platform's processes only workers and leaders send webhooks and mail.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,11 @@ _SETTINGS_PREFIXES = ("ERIP_", "PROMETHEUS_")
 #: all processes of the platform
 _FOR: Mapping[str, tuple[str, ...]] = {
     "ERIP_WEBHOOK_SECRET": ("worker",),
-    "ERIP_EMAIL_URL": ("worker",),
+    # Leaders send alerts.
+    "ERIP_EMAIL_URL": ("worker", "leader"),
+    "ERIP_ALERT_WEBHOOK_SECRET": ("leader",),
+    # The path of such a URL is often a secret, too.
+    "ERIP_ALERT_WEBHOOKS": ("leader",),
     "ERIP_FLOWER_BROKER_URL": (),
 }
 

@@ -1,12 +1,15 @@
-"""`manage.py pulse status`: the health of every component, in a terminal."""
+"""`manage.py pulse`: the health of every component, and a check of alert rules, in a terminal."""
 
 import json
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from monitoring.api.health import document
+from monitoring.core.rules import BadRules, read_rules
 from monitoring.watching import watching
+from workflows.core.source import SourceInvalid, read
 
 _MARKS = {"ok": "●", "degraded": "◐", "down": "✖", "unknown": "?"}
 
@@ -22,7 +25,14 @@ class Command(BaseCommand):
         status = commands.add_parser("status", help="the health of every component")
         status.add_argument("--json", action="store_true", help="as GET /api/v1/health answers it")
 
+        rules = commands.add_parser("rules", help="alert rules in a file")
+        rules.add_argument("do", choices=["check"], help="name every fault of the file")
+        rules.add_argument("file", type=Path)
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["what"] == "rules":
+            self._check(options["file"])
+            return
         try:
             found = document()
         finally:
@@ -33,6 +43,15 @@ class Command(BaseCommand):
             self._show(found)
         if (code := {"ok": 0, "degraded": 1}.get(found["state"], 2)) != 0:
             raise SystemExit(code)
+
+    def _check(self, file: Path) -> None:
+        try:
+            rules = read_rules(read(file.read_bytes(), "yaml"))
+        except OSError as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+        except (SourceInvalid, BadRules) as error:
+            raise CommandError("\n".join(str(fault) for fault in error.faults)) from error
+        self.stdout.write(f"{len(rules)} rules, no faults")
 
     def _show(self, found: dict[str, Any]) -> None:
         self.stdout.write(f"{_MARKS[found['state']]} {found['state']}: {found['sentence']}\n\n")

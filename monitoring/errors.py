@@ -1,0 +1,42 @@
+"""What PULSE refuses."""
+
+from erip.foundation.errors import EripError
+
+
+class PulseError(EripError):
+    """The request to PULSE cannot be carried out."""
+
+
+class NoSuchRule(PulseError):
+    """There is no alert rule of this name: `GET /alerts/rules` lists those that there are."""
+
+    status = 404
+    code = "no_such_rule"
+
+
+class NoSuchAlert(PulseError):
+    """There is no alert of this id."""
+
+    status = 404
+    code = "no_such_alert"
+
+
+class NoSuchSilence(PulseError):
+    """There is no silence of this id, or it has ended."""
+
+    status = 404
+    code = "no_such_silence"
+
+
+class AlertNotOpen(PulseError):
+    """The alert has been resolved, or somebody has acknowledged it already: read it again."""
+
+    status = 409
+    code = "alert_not_open"
+
+
+class RuleInvalid(PulseError):
+    """The rule cannot be used; `faults` names everything that is wrong with it."""
+
+    status = 422
+    code = "rule_invalid"

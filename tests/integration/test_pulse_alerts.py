@@ -1,0 +1,289 @@
+"""Alerts on a real database, with a real receiver: judged once, announced once, and also while PostgreSQL is away."""
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core import mail
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from standardwebhooks import Webhook
+
+from erip.access.scopes import Scope
+from monitoring import store
+from monitoring.alerting import SHIPPED, Judging, as_stored, shipped
+from monitoring.backtest import backtest
+from monitoring.collecting import Collector
+from monitoring.conf import conf
+from monitoring.core.rules import read_rule
+from monitoring.core.series import series
+from monitoring.models import Alert, AlertRule, Frame, Page
+from monitoring.paging import send_due
+from monitoring.watching import watching
+from tests.definitions import CHAIN, publish
+from tests.support.api import Api, key
+from tests.support.receiver import Receiver, receiving
+from tests.support.relay import Relay
+from tests.workers import leader, until
+from workflows import engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "whsec_dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3Rz"
+WAITS = {
+    "name": "much-waits", "summary": "Much waits", "severity": "page", "metric": "erip_lane_waiting_steps",
+    "where": {"lane": "standard"}, "by": ["lane"], "above": 2, "keep_firing_for": "0s", "runbook": "work-late",
+}  # fmt: skip
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    with receiving() as made:
+        settings.ERIP_ALERT_WEBHOOKS = [made.url]
+        settings.ERIP_ALERT_WEBHOOK_SECRET = SECRET
+        settings.ERIP_WEBHOOK_ALLOW_PRIVATE = True
+        conf.cache_clear()
+        yield made
+    watching.stop()
+    conf.cache_clear()
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api(key(Scope.AUTHOR))
+
+
+def only(**changes: Any) -> None:
+    """The one rule that is in force."""
+    for name in shipped():
+        store.put_rule(name, None, by="test")
+    store.put_rule("much-waits", read_rule({**WAITS, **changes}), by="test")
+
+
+def next_tick(collector: Collector) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE monitoring_frame SET at = at - interval '10 s' WHERE tier = 10")
+    return collector.tick()
+
+
+def read(receiver: Receiver, number: int) -> dict[str, Any]:
+    """The message of this post, whose signature is good."""
+    post = receiver.posts[number]
+    return dict(Webhook(SECRET).verify(post.body, post.headers))
+
+
+def test_an_alert_is_posted_signed_with_its_impact_and_so_is_its_end(receiver: Receiver) -> None:
+    publish(CHAIN)
+    only()
+    collector, other = Collector(), Collector()
+    engine.start_runs("chain", [engine.StartRequest({"times": 1})] * 3, principal="t")
+    assert collector.tick()
+    assert next_tick(collector)
+    assert not other.tick(), "whoever did not write the frame judges nothing"
+
+    assert send_due() == 1
+    body = read(receiver, 0)
+    assert (body["state"], body["severity"], body["cause"]) == ("firing", "page", "much-waits")
+    assert body["title"] == "Much waits [lane standard]"
+    assert body["impact"]["waiting_steps"]["standard"] == 3
+    assert body["alerts"][0]["value"] == 3
+    assert body["alerts"][0]["runbook"] == "work-late"
+    assert send_due() == 0
+
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM workflows_steprun")
+    next_tick(collector)
+    assert send_due() == 1
+    assert read(receiver, 1)["state"] == "resolved"
+    assert Alert.objects.get().stage == "resolved"
+    next_tick(collector)
+    assert send_due() == 0
+
+
+def test_a_message_whose_sender_was_killed_is_sent_again_under_the_same_id(receiver: Receiver) -> None:
+    publish(CHAIN)
+    only()
+    engine.start_runs("chain", [engine.StartRequest({"times": 1})] * 3, principal="t")
+    collector = Collector()
+    collector.tick()
+    next_tick(collector)
+
+    (claimed,) = store.claim_pages()
+    assert store.claim_pages() == [], "for one sender alone"
+    # It was killed before it noted anything, perhaps after it sent.
+    Page.objects.update(due_at=datetime.now(UTC))
+    receiver.answer = lambda number: (503, {}) if number == 1 else (204, {})
+    assert send_due() == 0
+    assert "503" in Page.objects.get().error
+    Page.objects.update(due_at=datetime.now(UTC))
+    assert send_due() == 1
+    assert {post.headers["webhook-id"] for post in receiver.posts} == {str(claimed[1])}
+
+
+def test_a_receiver_that_refuses_for_good_is_given_up_and_others_are_not(receiver: Receiver, settings: Any) -> None:
+    settings.ERIP_ALERT_EMAILS = ["night@example.org"]
+    conf.cache_clear()
+    publish(CHAIN)
+    only(summary="Much\nwaits")
+    engine.start_runs("chain", [engine.StartRequest({"times": 1})] * 3, principal="t")
+    collector = Collector()
+    collector.tick()
+    next_tick(collector)
+    receiver.answer = lambda number: (410, {})
+
+    assert send_due() == 1
+    assert {page.target.partition(":")[0]: page.failed for page in Page.objects.all()} == {
+        "webhook": True,
+        "mail": False,
+    }
+    (sent,) = mail.outbox
+    assert sent.subject == "[ERIP page] Much waits [lane standard]"
+    assert "what to do: work-late" in sent.body
+
+
+def test_a_secret_that_is_none_keeps_no_mail_back(receiver: Receiver, settings: Any) -> None:
+    settings.ERIP_ALERT_EMAILS = ["night@example.org"]
+    settings.ERIP_ALERT_WEBHOOK_SECRET = "whsec_%%%"
+    conf.cache_clear()
+    store.put_pages(
+        [
+            (uuid4(), target, {"title": "x", "severity": "page", "alerts": [], "impact": {}})
+            for target in (*conf().targets, "webhook:https://[", "mail:")
+        ]
+    )
+    send_due()
+    assert [message.to for message in mail.outbox] == [["night@example.org"]]
+    assert receiver.posts == []
+    assert {
+        "ERIP_ALERT_WEBHOOK_SECRET" in page.error for page in Page.objects.filter(target__startswith="webhook")
+    } == {True}
+
+
+def test_a_backtest_changes_at_the_same_ticks_as_the_rule_did_live() -> None:
+    only(**{"for": "20s", "keep_firing_for": "30s", "above": 0.1})
+    store.learn_series([(series("erip_lane_waiting_steps", lane="standard"), False)])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    chance, judging = random.Random(7), Judging()
+    live: list[tuple[datetime, str]] = []
+    ticks = 200
+    for number in range(1, ticks + 1):
+        at = start + timedelta(seconds=10 * number)
+        value = chance.choice([0.0, 0.1, 0.1, 0.3, 0.3, 0.3, None])
+        before = {row["serial"]: row["stage"] for row in Alert.objects.values()}
+        with transaction.atomic():
+            assert store.append_frame(at, [value])
+            judging.tick(
+                {series("erip_lane_waiting_steps", lane="standard"): as_stored(value)},
+                at.timestamp(),
+                now=at.timestamp(),
+            )
+        after = {row["serial"]: row["stage"] for row in Alert.objects.values()}
+        live += [(at, stage) for serial, stage in after.items() if before.get(serial) != stage]
+        live += [(at, "inactive") for serial in before if serial not in after]
+
+    found = backtest(
+        read_rule({**WAITS, "for": "20s", "keep_firing_for": "30s", "above": 0.1}),
+        since=start,
+        until=start + timedelta(seconds=10 * ticks),
+    )
+
+    assert [(change["at"], change["stage"]) for change in found["changes"]] == live
+    assert (found["ticks"], found["missing"]) == (ticks, 0)
+    assert found["fired"] > 1
+
+
+def test_rules_are_kept_refused_with_all_faults_tried_and_deleted(api: Api) -> None:
+    document = {name: value for name, value in WAITS.items() if name != "name"}
+
+    def put(name: str, body: Any) -> Any:
+        return api.send("PUT", f"/alerts/rules/{name}", json.dumps(body).encode())
+
+    answer = put("much-waits", {"rule": {**document, "for": "x", "by": 3, "names": 1, "name": "other"}})
+    assert answer.status_code == 422
+    assert {fault["path"] for fault in answer.json()["faults"]} == {"rule.for", "rule.by", "rule.names", "rule.name"}
+    assert put("much-waits", {}).status_code == 422
+    assert put("much-waits", {"enabled": False}).status_code == 422
+    assert not AlertRule.objects.exists()
+
+    assert put("much-waits", {"rule": document}).status_code == 201
+    assert put("much-waits", {"rule": document}).status_code == 200
+    assert put("redis-down", {"enabled": False}).status_code == 201
+    listed = {one["name"]: one for one in api.get("/alerts/rules").json()["items"]}
+    assert (listed["much-waits"]["origin"], listed["redis-down"]["enabled"]) == ("own", False)
+    # What is read can be put.
+    assert put("much-waits", {"rule": listed["much-waits"]["rule"]}).status_code == 200
+
+    tried = api.post("/alerts/rules/much-waits/backtest", {"range": "1h"})
+    assert (tried.status_code, tried.json()["ticks"], tried.json()["missing"]) == (200, 0, 360)
+    assert api.post("/alerts/rules/nothing/backtest").status_code == 404
+    assert api.send("DELETE", "/alerts/rules/much-waits", b"").status_code == 204
+    assert api.send("DELETE", "/alerts/rules/much-waits", b"").status_code == 404
+    assert Api(key(Scope.VIEWER)).send("PUT", "/alerts/rules/x", b"{}").status_code == 403
+
+
+def test_alerts_are_acknowledged_once_and_silences_end(api: Api, receiver: Receiver) -> None:
+    publish(CHAIN)
+    only()
+    ends = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    assert api.post("/alerts/silences", {"reason": "", "ends_at": "2020-01-01T00:00:00Z"}).status_code == 422
+    refused = api.post("/alerts/silences", {"reason": "x", "ends_at": "2020-01-01T00:00:00Z"})
+    assert {fault["path"] for fault in refused.json()["faults"]} == {"ends_at", "rule"}
+    made = api.post("/alerts/silences", {"labels": {"lane": "standard"}, "reason": "a drill", "ends_at": ends})
+    assert made.status_code == 201
+    engine.start_runs("chain", [engine.StartRequest({"times": 1})] * 3, principal="t")
+    collector = Collector()
+    collector.tick()
+    next_tick(collector)
+
+    (alert,) = api.get("/alerts", stage="firing").json()["items"]
+    assert (alert["labels"], alert["announced"]) == ({"lane": "standard"}, None)
+    assert send_due() == 0
+    assert api.send("DELETE", f"/alerts/silences/{made.json()['id']}", b"").status_code == 204
+    assert api.send("DELETE", f"/alerts/silences/{made.json()['id']}", b"").status_code == 404
+    assert api.get("/alerts/silences").json() == {"items": []}
+    next_tick(collector)
+    assert send_due() == 1, "it still fires when the silence ends"
+
+    taken = api.post(f"/alerts/{alert['id']}/acknowledge", {"note": "on it"})
+    assert (taken.status_code, taken.json()["note"]) == (200, "on it")
+    assert api.post(f"/alerts/{alert['id']}/acknowledge").status_code == 409
+    assert api.post("/alerts/999999/acknowledge").status_code == 404
+
+
+def test_a_leader_pages_while_postgresql_is_away_and_records_it_afterwards(tmp_path: Path, receiver: Receiver) -> None:
+    db = connection.settings_dict
+    with Relay((str(db["HOST"]), int(db["PORT"]))) as path:
+        url = f"postgres://{db['USER']}:{db['PASSWORD']}@127.0.0.1:{path.port}/{db['NAME']}"
+        with leader(
+            tmp_path / "log",
+            DATABASE_URL=url,
+            ERIP_PULSE_EVERY_SECONDS="1",
+            ERIP_ALERT_WEBHOOKS=receiver.url,
+            ERIP_ALERT_WEBHOOK_SECRET=SECRET,
+            ERIP_WEBHOOK_ALLOW_PRIVATE="true",
+        ):
+            until(Frame.objects.exists, what="the leader collects")
+            path.swallow()
+            until(lambda: receiver.posts, what="it pages")
+            body = read(receiver, 0)
+            assert (body["cause"], body["state"], body["severity"]) == ("postgresql", "firing", "page")
+            path.mend()
+            until(lambda: Alert.objects.filter(rule="postgresql-down"), what="it is recorded")
+            assert Alert.objects.get(rule="postgresql-down").announced == "firing"
+            assert len(receiver.posts) == 1
+
+
+def test_a_file_of_rules_is_checked_and_every_fault_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules: [{name: A, summary: x}, {}]\nmore: 1\n")
+    with pytest.raises(CommandError) as caught:
+        call_command("pulse", "rules", "check", str(file))
+    assert len(str(caught.value).splitlines()) > 5
+    call_command("pulse", "rules", "check", str(SHIPPED))
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("pulse", "rules", "check", str(tmp_path / "none"))
