@@ -195,3 +195,12 @@ def test_a_method_that_there_is_not_is_405(api):
     assert answer.status_code == 405
     assert answer.json()["code"] == "method-not-allowed"
     assert set(answer.headers["Allow"].split(", ")) >= {"GET", "PUT"}
+
+
+def test_a_timeout_that_may_be_too_short_is_a_warning(api):
+    source = b"name: slow\ntimeout: 72h\nsteps: {a: {wait: {for: 96h}}}\n"
+    warnings = [{"path": "timeout", "message": "leaves 72h, but the steps may take up to 96h: a"}]
+    checked = api.send("POST", "/workflows/slow/validate", source, Content_Type=YAML)
+    assert checked.json()["warnings"] == warnings
+    assert put(api, source, name="slow").json()["warnings"] == warnings
+    assert put(api, source, name="slow").status_code == 200

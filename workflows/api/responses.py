@@ -43,10 +43,14 @@ class Problem(Answer):
     faults = FaultAnswer(many=True, required=False)
 
 
+_WARNINGS = "What is valid and may not be meant, such as a timeout that is shorter than its steps. Absent: nothing."
+
+
 class Published(Answer):
     name = serializers.CharField()
     version = serializers.IntegerField()
     hash = serializers.CharField(help_text="SHA-256 of the definition's canonical JSON.")
+    warnings = FaultAnswer(many=True, required=False, help_text=_WARNINGS)
 
 
 class Validated(Answer):
@@ -54,6 +58,7 @@ class Validated(Answer):
     name = serializers.CharField()
     lane = LaneName()
     steps = serializers.ListField(child=serializers.CharField(), help_text="In an order in which they may run.")
+    warnings = FaultAnswer(many=True, required=False, help_text=_WARNINGS)
 
 
 class WorkflowListed(Answer):

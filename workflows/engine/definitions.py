@@ -1,6 +1,6 @@
 """Checking and publishing definitions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from django.db import transaction
@@ -9,7 +9,7 @@ from erip.foundation.db.retry import retry_transaction
 from erip.foundation.faults import Fault
 from erip.foundation.versioned import add_version, take_turn
 from workflows import registry, store
-from workflows.core import definition
+from workflows.core import definition, feasibility
 from workflows.core.graph import Graph
 from workflows.errors import DefinitionInvalid, NameMismatch, NotYetReadable
 from workflows.models import WorkflowDefinition
@@ -23,6 +23,8 @@ class Published:
     #: False where the latest version already had this content
     created: bool
     version_id: int
+    #: what is valid and may not be meant
+    warnings: tuple[Fault, ...] = ()
 
 
 def validate(source: str | bytes, media: str) -> Graph:
@@ -40,7 +42,7 @@ def publish(name: str | None, source: str | bytes, media: str, *, author: str) -
     if name is not None and graph.name != name:
         raise NameMismatch(faults=[Fault("name", f'is "{graph.name}", but it is published as "{name}"')])
     text = source.decode() if isinstance(source, bytes) else source
-    return _publish(document, graph, text, media, author)
+    return replace(_publish(document, graph, text, media, author), warnings=feasibility.warnings(graph))
 
 
 @retry_transaction

@@ -7,12 +7,20 @@ from pydantic import Field
 from .base import Document, Json
 
 
+class Warned(Document):
+    """Something that is valid, and may not be meant. path: where it is in the definition."""
+
+    path: str
+    message: str
+
+
 class Published(Document):
     """hash: SHA-256 of the definition's canonical JSON."""
 
     name: str
     version: int
     hash: str
+    warnings: list[Warned] = []
 
 
 class Validated(Document):
@@ -22,6 +30,7 @@ class Validated(Document):
     name: str
     lane: str
     steps: list[str]
+    warnings: list[Warned] = []
 
 
 class WorkflowListed(Document):

@@ -1,5 +1,6 @@
 """Definitions: list, read, validate, publish."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -9,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.foundation.faults import Fault
 from erip.foundation.http.parsers import (
     DefinitionSource,
     JsonDefinitionParser,
@@ -18,6 +20,7 @@ from erip.foundation.http.parsers import (
 )
 from erip.foundation.http.reading import principal_of, read_query
 from workflows import engine
+from workflows.core import feasibility
 from workflows.errors import NameMismatch
 
 from .. import catalog, responses
@@ -48,6 +51,10 @@ def _source(request: Request) -> DefinitionSource:
     data: Any = request.data
     # Without a body, REST framework does not ask the parser.
     return data if isinstance(data, DefinitionSource) else DefinitionSource(b"", "yaml")
+
+
+def _warned(warnings: Sequence[Fault]) -> dict[str, Any]:
+    return {"warnings": [{"path": one.path, "message": one.message} for one in warnings]} if warnings else {}
 
 
 class WorkflowList(APIView):
@@ -105,7 +112,12 @@ class WorkflowOne(APIView):
         sent = _source(request)
         published = engine.publish(name, sent.source, sent.media, author=principal_of(request))
         return Response(
-            {"name": published.name, "version": published.number, "hash": published.hash},
+            {
+                "name": published.name,
+                "version": published.number,
+                "hash": published.hash,
+                **_warned(published.warnings),
+            },
             status=201 if published.created else 200,
             headers={"Location": f"/api/v1/workflows/{published.name}/versions/{published.number}"},
         )
@@ -131,7 +143,8 @@ class WorkflowValidate(APIView):
         graph = engine.validate(sent.source, sent.media)
         if graph.name != name:
             raise NameMismatch
-        return Response({"valid": True, "name": graph.name, "lane": graph.lane, "steps": list(graph.steps)})
+        told = {"valid": True, "name": graph.name, "lane": graph.lane, "steps": list(graph.steps)}
+        return Response({**told, **_warned(feasibility.warnings(graph))})
 
 
 class WorkflowVersionOne(APIView):

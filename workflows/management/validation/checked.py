@@ -3,11 +3,12 @@
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from erip.foundation.faults import Fault
 from workflows import registry
-from workflows.core import definition, places
+from workflows.core import definition, feasibility, places
 from workflows.core.places import Place
 from workflows.core.source import MAX_BYTES, Media
 
@@ -31,6 +32,8 @@ class Checked:
     #: the workflow that it defines; None if something is wrong with it
     workflow: str | None = None
     faults: tuple[Finding, ...] = ()
+    #: what is valid and may not be meant
+    warnings: tuple[Finding, ...] = ()
     #: why it could not be read at all
     unreadable: str | None = None
 
@@ -52,10 +55,12 @@ def check(file: str) -> Checked:
     except definition.DefinitionInvalid as error:
         where = places.find(source.decode("utf-8-sig"), [fault.path for fault in error.faults])
         return Checked(file, faults=tuple(sorted(_findings(error.faults, where), key=lambda one: one.place)))
-    return Checked(file, graph.name)
+    warnings = feasibility.warnings(graph)
+    where = places.find(source.decode("utf-8-sig"), [warning.path for warning in warnings]) if warnings else {}
+    return Checked(file, graph.name, warnings=tuple(_findings(warnings, where)))
 
 
-def _findings(faults: list[Fault], where: dict[str, Place]) -> list[Finding]:
+def _findings(faults: Sequence[Fault], where: dict[str, Place]) -> list[Finding]:
     return [Finding(fault, where[fault.path]) for fault in faults]
 
 

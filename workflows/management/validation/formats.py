@@ -19,8 +19,10 @@ from workflows.management.validation.checked import Checked
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _RULES = {
     "erip/definition": "Something is wrong with a workflow definition.",
+    "erip/feasible": "A definition is valid, and may not be meant so.",
     "erip/unreadable": "A file could not be read.",
 }
+_RULE_OF = {"error": "erip/definition", "warning": "erip/feasible"}
 
 
 def human(checked: Sequence[Checked]) -> str:
@@ -33,14 +35,17 @@ def human(checked: Sequence[Checked]) -> str:
             lines.append(f"{one.file}: {one.unreadable}")
         for finding in one.faults:
             lines.append(f"{one.file}:{finding.place.line}:{finding.place.column}: {finding.fault}")
+        for finding in one.warnings:
+            lines.append(f"{one.file}:{finding.place.line}:{finding.place.column}: warning: {finding.fault}")
     return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def github(checked: Sequence[Checked]) -> str:
     """A workflow command for each fault, which GitHub shows beside the line."""
     return "".join(
-        f"::error file={_property(file)},line={place.line},col={place.column},title={_property(title)}::{_data(text)}\n"
-        for file, place, title, text, _ in _every(checked)
+        f"::{level} file={_property(file)},line={place.line},col={place.column},title={_property(title)}"
+        f"::{_data(text)}\n"
+        for file, place, title, text, _, level in _every(checked)
     )
 
 
@@ -49,7 +54,7 @@ def sarif(checked: Sequence[Checked]) -> str:
     results = [
         {
             "ruleId": rule,
-            "level": "error",
+            "level": level,
             "message": {"text": f"{title}: {text}" if title else text},
             "locations": [
                 {
@@ -61,7 +66,7 @@ def sarif(checked: Sequence[Checked]) -> str:
                 }
             ],
         }
-        for file, place, title, text, rule in _every(checked)
+        for file, place, title, text, rule, level in _every(checked)
     ]
     rules = [{"id": id, "shortDescription": {"text": text}} for id, text in _RULES.items()]
     driver: dict[str, Any] = {"name": "erip validate", "version": _version(), "rules": rules}
@@ -83,14 +88,15 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def _every(checked: Sequence[Checked]) -> Iterator[tuple[str, Place, str, str, str]]:
-    """(file, place, path, message, rule) of each fault."""
+def _every(checked: Sequence[Checked]) -> Iterator[tuple[str, Place, str, str, str, str]]:
+    """(file, place, path, message, rule, level) of each fault and warning."""
     for one in checked:
         if one.unreadable is not None:
-            yield one.file, START, "", printable(one.unreadable), "erip/unreadable"
-        for finding in one.faults:
-            fault = finding.fault
-            yield one.file, finding.place, printable(fault.path), printable(fault.message), "erip/definition"
+            yield one.file, START, "", printable(one.unreadable), "erip/unreadable", "error"
+        for level, findings in (("error", one.faults), ("warning", one.warnings)):
+            for finding in findings:
+                fault, rule = finding.fault, _RULE_OF[level]
+                yield one.file, finding.place, printable(fault.path), printable(fault.message), rule, level
 
 
 def _data(text: str) -> str:

@@ -85,6 +85,18 @@ def test_github_gets_a_command_for_each_fault() -> None:
     )
 
 
+def test_a_warning_is_shown_and_fails_nothing(folder: Path) -> None:
+    (folder / "slow.yaml").write_text("name: slow\ntimeout: 72h\nsteps: {a: {wait: {for: 96h}}}\n")
+    told, code = run("slow.yaml")
+    message = "leaves 72h, but the steps may take up to 96h: a"
+    assert (told, code) == (f"slow.yaml: slow is valid\nslow.yaml:2:1: warning: timeout: {message}\n", 0)
+    told, code = run("--format", "github", "slow.yaml")
+    assert (told, code) == (f"::warning file=slow.yaml,line=2,col=1,title=timeout::{message}\n", 0)
+    told, code = run("--format", "sarif", "slow.yaml")
+    check_sarif(json.loads(told))
+    assert json.loads(told)["runs"][0]["results"][0]["level"] == "warning"
+
+
 def check_sarif(document: dict[str, Any]) -> None:
     """The parts of the schema of SARIF 2.1.0 that concern what we write."""
     assert set(document) == {"$schema", "version", "runs"}
