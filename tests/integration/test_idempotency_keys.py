@@ -47,9 +47,20 @@ def cancelled() -> str:
     return made
 
 
-def waiting_run() -> str:
+def waiting_run(business_key: str | None = None) -> str:
     publish_text("name: waits\nsteps: {one: {wait: {signal: go}}, two: {wait: {signal: go}}}")
-    return engine.start_runs("waits", [engine.StartRequest({})], principal="test")[0].id
+    return engine.start_runs("waits", [engine.StartRequest({}, business_key)], principal="test")[0].id
+
+
+def case() -> str:
+    waiting_run("B-1")
+    return "B-1"
+
+
+def paused() -> str:
+    made = run()
+    engine.pause_run(made, principal="test")
+    return made
 
 
 def unknown_step() -> str:
@@ -95,6 +106,23 @@ REQUESTS = {
         {"filter": {"status": "CANCELLED"}},
     ),
     "signalRun": lambda api: (f"/runs/{waiting_run()}/signals/go", {"payload": 1}, {"payload": 2}),
+    "signalWorkflow": lambda api: (
+        "/workflows/waits/signals/go",
+        {"business_key": case(), "payload": 1},
+        {"business_key": "B-1", "payload": 2},
+    ),
+    "pauseRun": lambda api: (f"/runs/{run()}/pause", {"clock": "stop"}, {"clock": "go"}),
+    "resumeRun": lambda api: (f"/runs/{paused()}/resume", {}, None),
+    "pauseRuns": lambda api: (
+        "/runs/pause",
+        {"filter": {"ids": [run()]}, "expected_count": 1},
+        {"filter": {"workflow": "look-up"}, "expected_count": 1},
+    ),
+    "resumeRuns": lambda api: (
+        "/runs/resume",
+        {"filter": {"ids": [paused()]}, "expected_count": 1},
+        {"filter": {"workflow": "look-up"}, "expected_count": 1},
+    ),
     "resolveStep": lambda api: (
         f"/runs/{unknown_step()}/steps/enrich/resolve",
         {"outcome": "failed"},

@@ -25,9 +25,9 @@ from workflows.core.machine import (
 from workflows.core.states import RunState, StepState
 
 #: codes of failures that are always, or never, tried again, whatever the body says
-_ALWAYS_RETRYABLE = frozenset({"step_raised", "step_timed_out", "step_not_begun"})
+_ALWAYS_RETRYABLE = frozenset({"step_raised", "step_timed_out", "heartbeat_missed", "step_not_begun"})
 #: codes of failures whose effect may have happened
-_UNCERTAIN = frozenset({"step_raised", "step_timed_out"})
+_UNCERTAIN = frozenset({"step_raised", "step_timed_out", "heartbeat_missed"})
 
 
 @dataclass(frozen=True, slots=True)
