@@ -1,6 +1,7 @@
 """Operations on many runs at once: cancel and retry by filter, in the API and in the engine."""
 
 import dataclasses
+import re
 from datetime import timedelta
 
 import pytest
@@ -530,3 +531,45 @@ def test_batches_are_forgotten_a_while_after_their_end(api):
     assert store.forget_batches(older_than_days=30) == 1
     assert [str(each) for each in RunBatch.objects.values_list("pk", flat=True)] == [kept]
     assert BatchRun.objects.count() == 1
+
+
+# --- what it costs ----------------------------------------------------------------------------------------
+
+
+def test_a_claim_and_a_good_end_still_update_a_run_in_place(api):
+    """PostgreSQL updates a row in place (HOT) only if no column of any index changes: neither the keys nor the
+    conditions of the indexes for filters may name what a claim changes."""
+    start(5)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("UPDATE workflows_workflowrun SET state = 'RUNNING', started_at = now(), seq = seq + 1")
+        cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('workflows_workflowrun'::regclass)")
+        assert cursor.fetchone()[0] == 5
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'workflows_workflowrun'")
+        assert not [definition for (definition,) in cursor.fetchall() if "state" in definition]
+
+
+def test_the_filters_that_are_said_to_be_quick_have_their_index(api):
+    wanted = {
+        "business_key_prefix": "run_key",
+        "error_code": "run_error",
+        "workflow": "run_workflow",
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off")
+        for name, index in wanted.items():
+            where, parameters = RunFilter(**{name: "abc"}).where()
+            cursor.execute(f"EXPLAIN SELECT id FROM workflows_workflowrun r WHERE {where}", parameters)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            assert index in plan, plan
+            assert re.search("Index Cond.*abc", plan), plan
+
+
+def test_lineage_is_forgotten_when_both_runs_are(api):
+    old, older = "018bcfe5-0000-7000-8000-000000000001", "018bcfe5-0000-7000-8000-000000000002"
+    (run,) = start(1)
+    RunRetry.objects.create(retry_of=older, retried_as=old, by="test")
+    RunRetry.objects.create(retry_of=old, retried_as=run, by="test")
+
+    store.drop_archive(before=timezone.now() - timedelta(days=31))
+
+    assert [str(each) for each in RunRetry.objects.values_list("retry_of", flat=True)] == [old]

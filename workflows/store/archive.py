@@ -85,6 +85,9 @@ def drop_archive(*, before: datetime) -> list[str]:
                 if _following(datetime(int(year), int(month), 1, tzinfo=UTC)) <= before:
                     cursor.execute(f'DROP TABLE "{table}_{name}"')
                     dropped.append(name)
+        # Which run was the retry of which, once both are gone: all runs of the months before this one are.
+        month = _first_id(datetime(before.year, before.month, 1, tzinfo=UTC))
+        cursor.execute("DELETE FROM workflows_runretry WHERE retry_of < %s AND retried_as < %s", [month, month])
     return sorted(set(dropped))
 
 

@@ -16,8 +16,9 @@ from uuid import UUID
 #: by how much an id may be older or younger than its run
 SLACK = timedelta(days=1)
 
-# The expression of the index `run_error`, see `models.runs.ERROR_CODE`.
-_CODE = "\"left\"(coalesce(r.error -> 'cause' ->> 'code', r.error ->> 'code'), 100)"
+#: The expression of the index `run_error` on the runs `r`, written as Django writes `models.runs.ERROR_CODE`:
+#: PostgreSQL uses an index on an expression only for the same expression.
+CODE = "\"left\"(coalesce(r.error #>> ARRAY['cause', 'code'], r.error ->> 'code'), 100)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class RunFilter:
         if self.business_key_prefix is not None:
             add("r.business_key LIKE %s", _escaped(self.business_key_prefix) + "%")
         if self.error_code is not None:
-            add(f"r.error IS NOT NULL AND {_CODE} = %s", self.error_code)
+            add(f"r.error IS NOT NULL AND {CODE} = %s", self.error_code)
         if self.failed_step is not None:
             add("r.error IS NOT NULL AND r.error ->> 'step' = %s", self.failed_step)
         if self.created_after is not None:
