@@ -1,6 +1,8 @@
 """What the engine adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, light_routes, menu, shipped
+from typing import Any
+
+from erip.foundation.hooks import Link, Menu, api_urls, home_section, light_routes, menu, shipped
 from workflows.management import reference_definitions
 
 
@@ -9,6 +11,13 @@ def routes() -> object:
     from workflows.api.hot import ROUTES
 
     return ROUTES
+
+
+@home_section
+def failing(request: Any) -> str:
+    from workflows.admin.failing import section
+
+    return section(request)
 
 
 api_urls("workflows.api.urls")

@@ -23,6 +23,7 @@ from .origins import source_fault, type_fault
 from .principals import of_staff
 from .scopes import Scope
 
+admin.site.index_template = "admin/access/home.html"
 admin.site.unregister(User)
 admin.site.unregister(Group)
 

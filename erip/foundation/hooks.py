@@ -13,7 +13,7 @@ is entered in INSTALLED_APPS and nowhere else:
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -157,6 +157,23 @@ class Menu:
 
 
 menu: Hook[Menu] = Hook("The admin's menu shows it.")
+
+#: functions of a request that return HTML (a SafeString), or "" for those who may not see it
+home_section: Hook[Callable[[Any], str]] = Hook("The admin's first page shows what it returns.")
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Something that belongs to a run: a line on its page in the admin. url: where to find it; "" is no link."""
+
+    title: str
+    url: str = ""
+
+
+#: functions of (request, the run as `workflows.queries.run_detail` gives it); they ask for the permission themselves
+related_to_run: Hook[Callable[[Any, Mapping[str, Any]], Iterable[Related]]] = Hook(
+    "The admin's page of a run shows what it returns."
+)
 
 #: `package.module:Class` of Celery bootsteps
 worker_step: Hook[str] = Hook("It starts and ends with each Celery worker.")

@@ -63,6 +63,7 @@ UNFOLD = {
         },
     ],
     "STYLES": [lambda request: static("access/admin.css")],
+    "DASHBOARD_CALLBACK": "erip.access.home.with_sections",
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": True,

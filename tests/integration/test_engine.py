@@ -183,10 +183,14 @@ def test_a_lost_step_that_is_not_idempotent_waits_for_a_person(transactional_db)
     assert queries.run_detail(run.id)["steps"][0]["status"] == "UNKNOWN"
     with pytest.raises(errors.StepNotUnknown):
         engine.resolve_step(run.id, "nothing", outcome="failed", principal="ann")
-    engine.resolve_step(run.id, "only", outcome="succeeded", output={"seen": True}, principal="ann", note="I looked")
+    wrong = {"attempt": "many", "seen": True, "value": {"any": "thing"}}
+    with pytest.raises(errors.InvalidInput) as refused:
+        engine.resolve_step(run.id, "only", outcome="succeeded", output=wrong, principal="ann")
+    assert [fault.path for fault in refused.value.faults] == ["output.attempt", "output.seen"]
+    engine.resolve_step(run.id, "only", outcome="succeeded", output={"value": 7}, principal="ann", note="I looked")
     detail = queries.run_detail(run.id)
     assert detail["status"] == "SUCCEEDED"
-    assert detail["output"] == {"seen": True}
+    assert detail["output"] == {"value": 7, "key": "", "attempt": 0}
     assert "step.resolved" in [event["type"] for event in queries.run_events(run.id)]
 
 

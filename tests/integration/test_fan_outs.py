@@ -281,8 +281,8 @@ def test_an_item_of_unknown_outcome_holds_the_join_up_until_a_person_says_how_it
     hand.succeed(other)
     assert states(run_id) == {"UNKNOWN": 1, "SUCCEEDED": 1}
     assert WorkflowRun.objects.get(pk=run_id).state == "WAITING"
-    engine.resolve_step(run_id, "each", item=lost.item, outcome="succeeded", output={"by": "hand"}, principal="ann")
-    assert row_of(run_id).output["results"][0] == {"by": "hand"}
+    engine.resolve_step(run_id, "each", item=lost.item, outcome="succeeded", output={"key": "by hand"}, principal="ann")
+    assert row_of(run_id).output["results"][0]["key"] == "by hand"
     assert StepRun.objects.get(run_id=run_id, step="after").state == "READY"
 
 

@@ -118,8 +118,8 @@ def resolved(world: World, text: str) -> Any:
     run_id = world.send("POST", "/workflows/held/runs", '{"input": {}}')["id"]
     with connection.cursor() as cursor:
         cursor.execute("UPDATE workflows_steprun SET state = 'UNKNOWN', started_at = now() WHERE run_id = %s", [run_id])
-    world.send("POST", f"/runs/{run_id}/steps/a/resolve", f'{{"outcome": "succeeded", "output": {text}}}')
-    return queries.run_detail(run_id)["output"]
+    world.send("POST", f"/runs/{run_id}/steps/a/resolve", f'{{"outcome": "succeeded", "output": {{"value": {text}}}}}')
+    return queries.run_detail(run_id)["output"]["value"]
 
 
 def signal_given(world: World, text: str) -> Any:

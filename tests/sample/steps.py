@@ -106,3 +106,11 @@ def grumble(data: Value) -> Seen:
     """Logs what it is about, and fails."""
     structlog.get_logger("sample").warning("about to fail", value=data.value)
     raise RuntimeError("the service is away")
+
+
+@step("sample.grumble_at", retry=Retry(max_attempts=1))
+def grumble_at(data: Value) -> Seen:
+    """Fails at each seventh value."""
+    if data.value % 7 == 0:
+        raise RuntimeError(f"item {data.value} is odd")
+    return Seen(value=data.value)

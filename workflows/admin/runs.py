@@ -6,11 +6,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.loader import render_to_string
-from django.urls import reverse
-from django.utils.dateparse import parse_datetime
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
@@ -20,15 +22,19 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from erip.foundation.db.json import JsonText
+from erip.foundation.db.router import reads_from_replica
 from workflows import engine, queries
+from workflows.core.definition import DefinitionInvalid
 from workflows.core.states import RUN_ENDS, RunState
 from workflows.errors import UnknownRun, WorkflowsError
-from workflows.explain import explain_run
-from workflows.models import WorkflowDefinition, WorkflowRun
+from workflows.models import ArchivedRun, WorkflowDefinition, WorkflowRun
+from workflows.models.runs import CODE_SHOWN, ERROR_CODE
 
+from . import counts, failing, items, resolving, run_page
 from .again import RunAgain
-from .base import COLOURS, clock, json_block, moment, principal_of, span
+from .base import COLOURS, json_block, moment, principal_of, span
 from .many import ManyRuns
+from .telling import in_a_list
 
 
 class WorkflowFilter(DropdownFilter):
@@ -42,6 +48,38 @@ class WorkflowFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> QuerySet[WorkflowRun]:
         return queryset.filter(workflow=self.value()) if self.value() else queryset
+
+
+class CodeFilter(DropdownFilter):
+    """By the code of what went wrong: of the step that failed, else of the run."""
+
+    title = "error code"
+    parameter_name = "code"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code, code) for code in failing.codes()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> QuerySet[WorkflowRun]:
+        code = self.value()
+        if not code:
+            return queryset
+        if "\x00" in code:
+            return queryset.none()
+        return queryset.alias(code=ERROR_CODE).filter(error__isnull=False, code=code[:CODE_SHOWN])
+
+
+class StateFilter(ChoicesDropdownFilter):
+    """By state. Runs that ended badly are few, and an index has those with an error."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[WorkflowRun]) -> QuerySet[WorkflowRun]:
+        found: QuerySet[WorkflowRun] = super().queryset(request, queryset)
+        chosen = self.used_parameters.get(self.lookup_kwarg)
+        chosen = chosen[0] if isinstance(chosen, list) and chosen else chosen
+        return found.filter(error__isnull=False) if chosen in _WITH_ERROR else found
+
+
+#: states of runs that have an error
+_WITH_ERROR = {str(state) for state in (RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED)}
 
 
 class CancelForm(BaseDialogForm):
@@ -79,10 +117,11 @@ class SignalForm(BaseDialogForm):
 
 @admin.register(WorkflowRun)
 class RunAdmin(ManyRuns, RunAgain):
-    list_display = ["id", "workflow", "state_label", "lane", "business_key", "created", "took"]
+    list_display = ["short_id", "workflow", "state_label", "error_line", "lane", "business_key", "created", "took"]
     list_filter = [
         WorkflowFilter,
-        ("state", ChoicesDropdownFilter),
+        ("state", StateFilter),
+        CodeFilter,
         ("lane", ChoicesDropdownFilter),
         ("created_at", RangeDateTimeFilter),
     ]
@@ -95,7 +134,8 @@ class RunAdmin(ManyRuns, RunAgain):
     paginator = InfinitePaginator
     show_full_result_count = False
     search_fields = ["business_key"]
-    search_help_text = "A run's id or business key, in full"
+    search_help_text = "A run's id, or the beginning of a business key"
+    list_before_template = "admin/workflows/counts.html"
     actions = ["cancel_selected", "retry_selected", "pause_selected", "resume_selected"]
     actions_detail = ["cancel", "pause", "resume", "signal", "retry", "retry_with"]
     fieldsets = [
@@ -111,8 +151,8 @@ class RunAdmin(ManyRuns, RunAgain):
                 ]
             },
         ),
-        ("Input", {"fields": ["input_json"], "classes": ["tab"]}),
         ("Output", {"fields": ["output_json"], "classes": ["tab"]}),
+        ("Input", {"fields": ["input_json"], "classes": ["tab"]}),
         ("Error", {"fields": ["error_json"], "classes": ["tab"]}),
     ]
     readonly_fields = [
@@ -138,7 +178,8 @@ class RunAdmin(ManyRuns, RunAgain):
         try:
             return queryset.filter(pk=uuid.UUID(term)), False
         except ValueError:
-            return queryset.filter(business_key=term.replace("\x00", "")), False
+            # PostgreSQL stores no NUL, so no key has one.
+            return queryset.none() if "\x00" in term else queryset.filter(business_key__startswith=term), False
 
     @display(
         description="State",
@@ -147,13 +188,22 @@ class RunAdmin(ManyRuns, RunAgain):
     def state_label(self, run: WorkflowRun) -> str:
         return run.state
 
+    @display(description="Error")
+    def error_line(self, run: WorkflowRun) -> SafeString | str:
+        return format_html('<span class="erip-line">{}</span>', in_a_list(run.error)) if run.error is not None else "-"
+
     @display(description="Workflow")
     def workflow_version(self, run: WorkflowRun) -> str:
         return f"{run.workflow} v{run.version.number}"
 
     @display(description="Created")
-    def created(self, run: WorkflowRun) -> str:
-        return moment(run.created_at)
+    def created(self, run: WorkflowRun) -> SafeString:
+        date, _, time = moment(run.created_at).partition(" ")
+        return format_html('<span class="erip-when">{}</span> <span class="erip-when">{}</span>', date, time)
+
+    @display(description="Id")
+    def short_id(self, run: WorkflowRun) -> SafeString:
+        return format_html('<span class="erip-id">{}</span>', run.pk)
 
     @display(description="Took")
     def took(self, run: WorkflowRun) -> str:
@@ -179,15 +229,88 @@ class RunAdmin(ManyRuns, RunAgain):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         context = dict(extra_context or {})
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         try:
             run_id = str(uuid.UUID(object_id))
-            context["steps"] = _steps_table(queries.run_detail(run_id)["steps"])
-            context["waiting"] = explain_run(run_id)
-            context["events"] = _events_table(queries.run_events(run_id))
+            if moved := self._kept_elsewhere(run_id):
+                return redirect(moved)
+            context |= run_page.context_of(request, run_id, kept=self._kept())
+            context["may_operate"] = self.has_operate_permission(request)
         except (ValueError, UnknownRun):
             pass  # the page says itself that there is no such run
         response: HttpResponse = super().change_view(request, object_id, form_url, context)
         return response
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "GET" and self.has_view_permission(request):
+            extra_context = {**(extra_context or {}), **self._counts(request)}
+        return super().changelist_view(request, extra_context)
+
+    @reads_from_replica
+    def _counts(self, request: HttpRequest) -> dict[str, Any]:
+        """For `admin/workflows/counts.html`."""
+        workflow = request.GET.get("workflow") or None
+        found = counts.by_state(self.model, workflow.replace("\x00", "") if workflow else None)
+        chosen = request.GET.get("state__exact")
+        keep = {"workflow": workflow} if workflow else {}
+        return {
+            "counts": [
+                {
+                    "state": state,
+                    "count": f"{count:,}",
+                    "colour": COLOURS.get(state, "default"),
+                    "url": f"?{urlencode({**keep, 'state__exact': state} if state != chosen else keep)}",
+                    "chosen": state == chosen,
+                }
+                for state, count in found["counts"].items()
+            ],
+            "counts_total": f"{found['total']:,}",
+            "counts_whole": found["whole"],
+            "counts_workflow": workflow,
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path("<str:run_id>/items/<str:step>/", self._seen(self.items_view), name=self._name("items")),
+            path("<str:run_id>/resolve/<str:step>/", self._seen(self.resolve_view), name=self._name("resolve")),
+        ]
+        urls: list[URLPattern] = super().get_urls()
+        return own + urls
+
+    def items_view(self, request: HttpRequest, run_id: str, step: str) -> HttpResponse:
+        return items.show(self, request, run_id, step, may_operate=self.has_operate_permission(request))
+
+    def resolve_view(self, request: HttpRequest, run_id: str, step: str) -> HttpResponse:
+        return resolving.show(self, request, run_id, step, may_operate=self.has_operate_permission(request))
+
+    def _seen(self, view: Callable[..., HttpResponse]) -> Any:
+        """For those who may see runs."""
+
+        def guarded(request: HttpRequest, **of: str) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            try:
+                return view(request, **of)
+            except DefinitionInvalid:
+                # The run's own page says what it is about, and shows what can be shown.
+                return redirect(f"admin:{self._name('change')}", of["run_id"])
+
+        return self.admin_site.admin_view(guarded)
+
+    def _kept_elsewhere(self, run_id: str) -> str:
+        """Where the page of a run is that has been archived; "" if it is here, or nowhere."""
+        if self.model is not WorkflowRun or WorkflowRun.objects.filter(pk=run_id).exists():
+            return ""
+        archived = ArchivedRun.objects.filter(pk=run_id).exists()
+        return reverse("admin:workflows_archivedrun_change", args=[run_id]) if archived else ""
+
+    def _kept(self) -> str:
+        """Part of the names of its pages: runs and archived runs have the same pages."""
+        return str(self.opts.model_name)
+
+    def _name(self, page: str) -> str:
+        return f"workflows_{self._kept()}_{page}"
 
     def has_operate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("workflows.change_workflowrun")
@@ -327,63 +450,3 @@ def _state(run_id: Any) -> str | None:
         return WorkflowRun.objects.filter(pk=uuid.UUID(str(run_id))).values_list("state", flat=True).first()
     except ValueError:
         return None
-
-
-def _label(state: str) -> SafeString:
-    return render_to_string("unfold/helpers/label.html", {"text": state, "variant": COLOURS[state]})
-
-
-def _time(value: Any) -> Any:
-    return parse_datetime(value) if isinstance(value, str) else value
-
-
-def _steps_table(steps: list[dict[str, Any]]) -> dict[str, Any]:
-    rows = [
-        [
-            step["id"],
-            _label(step["status"]),
-            _items(step["items"]) if step["items"] else str(step["attempt"] or "-"),
-            step["worker"] or "-",
-            clock(_time(step["started_at"])),
-            span(_time(step["started_at"]), _time(step["finished_at"])),
-            json_block(_outcome(step)),
-        ]
-        for step in steps
-    ]
-    return {
-        "headers": [
-            "Step",
-            "State",
-            "Attempt, items",
-            "Worker",
-            "Started",
-            "Took",
-            "Output, error, or wait",
-        ],
-        "rows": rows,
-    }
-
-
-def _items(items: dict[str, Any]) -> str:
-    """The progress of a fan-out: "1,000 items: 990 SUCCEEDED, 10 RUNNING"."""
-    states = ", ".join(f"{count:,} {state}" for state, count in items["by_status"].items())
-    return f"{items['total']:,} items" + (f": {states}" if states else "")
-
-
-def _outcome(step: dict[str, Any]) -> Any:
-    if step["waits_for"] is not None and step["error"] is None:
-        return step["waits_for"]
-    if step["error"] is not None:
-        return step["error"]
-    if step["items"] and step["output"]:
-        # The items' own outputs are left out: there may be thousands, and the API lists them.
-        return {key: value for key, value in step["output"].items() if key != "results"}
-    return step["output"]
-
-
-def _events_table(events: list[dict[str, Any]]) -> dict[str, Any]:
-    rows = [
-        [clock(_time(event["at"])), event["type"], event["step"] or "-", json_block(event["detail"] or None)]
-        for event in events
-    ]
-    return {"headers": ["At", "What", "Step", "Detail"], "rows": rows}

@@ -1,11 +1,20 @@
-"""Worker processes, and whether they are alive."""
+"""Worker processes: whether they are alive, and what each runs now. Those that have stopped fold away."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db import connections
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from erip.foundation.db.router import reading_alias
 from workflows.conf import conf
 from workflows.core.definition import DefinitionInvalid
 from workflows.core.graph import Work
@@ -13,16 +22,60 @@ from workflows.graphs import graph_of
 from workflows.models import Worker, WorkflowVersion
 from workflows.store import lacking
 
-from .base import ShowOnly
+from .base import ShowOnly, moment, span
+from .telling import named
+
+#: steps that are shown of each worker, and how many are counted
+SHOWN, COUNTED = 5, 1_000
+#: stopped workers that are shown
+STOPPED = 50
+
+
+class Shown(admin.SimpleListFilter):
+    title = "workers"
+    parameter_name = "stopped"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "not stopped"), ("yes", "stopped"), ("all", "all")]
+
+    def choices(self, changelist: ChangeList) -> Any:
+        for value, title in self.lookup_choices:
+            yield {
+                "selected": (self.value() or "no") == value,
+                "query_string": changelist.get_query_string({self.parameter_name: value}),
+                "display": title,
+            }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Worker]) -> QuerySet[Worker]:
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(stopped_at__isnull=self.value() != "yes")
+
+
+class _Changes(ChangeList):
+    """Asks for what the workers of the page run, all at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        running = running_on([worker.pk for worker in self.result_list])
+        for worker in self.result_list:
+            worker.runs_now = running.get(worker.pk, [])
 
 
 @admin.register(Worker)
 class WorkerAdmin(ShowOnly):
-    list_display = ["name", "status", "host", "pid", "lanes", "rate", "lacking", "started_at", "heartbeat_at"]
-    fields = ["name", "status", "host", "pid", "lanes", "rate", "lacking", "started_at", "heartbeat_at", "stopped_at"]
-    readonly_fields = ["status", "lacking"]
+    list_display = ["name", "status", "now", "host", "pid", "lanes", "rate", "lacking", "started_at", "heartbeat_at"]
+    fields = [
+        "name", "status", "now", "host", "pid", "lanes", "rate", "lacking", "started_at", "heartbeat_at", "stopped_at",
+    ]  # fmt: skip
+    readonly_fields = ["status", "now", "lacking"]
+    list_filter = [Shown]
     search_fields = ["name", "host"]
     list_fullwidth = True
+    list_after_template = "admin/workflows/stopped.html"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _Changes
 
     @display(description="Status", label={"alive": "success", "lost": "danger"})
     def status(self, worker: Worker) -> str:
@@ -37,6 +90,73 @@ class WorkerAdmin(ShowOnly):
         """The registered steps that it leaves to others."""
         needed = {work.uses for version, step in lacking.split(worker.lacks) if (work := _work(version, step))}
         return ", ".join(sorted(needed))
+
+    @display(description="Runs now")
+    def now(self, worker: Any) -> SafeString | str:
+        found = worker.runs_now if hasattr(worker, "runs_now") else running_on([worker.pk]).get(worker.pk, [])
+        if not found:
+            return "-"
+        rows = (
+            (
+                reverse("admin:workflows_workflowrun_change", args=[run_id]),
+                f"{workflow} · {named(step, item)}",
+                f" {span(started, timezone.now())}",
+            )
+            for run_id, workflow, step, item, started, _ in found[:SHOWN]
+        )
+        lines = format_html_join("", '<div><a class="text-primary-600" href="{}">{}</a>{}</div>', rows)
+        count = found[0][-1]
+        if count <= SHOWN:
+            return lines
+        more = f"{count - SHOWN:,}" if count < COUNTED else f"{COUNTED - SHOWN:,} or"
+        return format_html("{}<div>and {} more</div>", lines, more)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        context = {**(extra_context or {})}
+        if request.method == "GET" and self.has_view_permission(request) and not request.GET.get("stopped"):
+            context["stopped"] = _stopped()
+        return super().changelist_view(request, context)
+
+
+def running_on(workers: list[int]) -> dict[int, list[tuple[Any, ...]]]:
+    """What each worker runs: (run id, workflow, step, item, since when, how many steps it runs), the oldest first.
+
+    Reads no more than COUNTED steps of a worker; the index `step_running` has them.
+    """
+    with connections[reading_alias()].cursor() as cursor:
+        cursor.execute(_RUNNING, {"workers": workers, "counted": COUNTED, "shown": SHOWN})
+        found: dict[int, list[tuple[Any, ...]]] = {}
+        for worker, *step in cursor.fetchall():
+            found.setdefault(worker, []).append(tuple(step))
+        return found
+
+
+_RUNNING = """
+SELECT w.id, s.run_id, r.workflow, s.step, s.item, s.started_at, s.count
+FROM unnest(%(workers)s::bigint[]) AS w (id)
+CROSS JOIN LATERAL (
+    SELECT *, count(*) OVER () AS count
+    FROM (SELECT run_id, step, item, started_at FROM workflows_steprun
+          WHERE worker_id = w.id AND state = 'RUNNING' AND items IS NULL LIMIT %(counted)s) own
+    ORDER BY started_at LIMIT %(shown)s
+) s
+JOIN workflows_workflowrun r ON r.id = s.run_id
+ORDER BY w.id, s.started_at
+"""
+
+
+def _stopped() -> list[dict[str, Any]]:
+    rows = Worker.objects.filter(stopped_at__isnull=False).order_by("-id")[:STOPPED]
+    return [
+        {
+            "name": worker.name,
+            "host": worker.host,
+            "started": moment(worker.started_at),
+            "stopped": moment(worker.stopped_at),
+            "url": reverse("admin:workflows_worker_change", args=[worker.pk]),
+        }
+        for worker in rows
+    ]
 
 
 def _work(version_id: int, step: str) -> Work | None:

@@ -100,6 +100,11 @@ class RuleBook:
         }
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All of them; those of one workflow in the order in which they are asked."""
+        return self._rules
+
+    @property
     def patterns(self) -> frozenset[str]:
         """The types that some rule is about, or their beginnings with `.*`."""
         return frozenset(rule.event for rule in self._rules)

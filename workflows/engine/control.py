@@ -7,10 +7,15 @@ from django.db import transaction
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
+from workflows import registry
 from workflows.core import machine
 from workflows.core.machine import RunCancelled, StepResolved
-from workflows.engine.finding import recorded, report_of_person
+from workflows.core.outputs import conform
+from workflows.core.states import StepState
+from workflows.engine.finding import recorded, report_of_person, run_of
 from workflows.errors import InvalidInput, RunAlreadyEnded, StepNotUnknown
+from workflows.graphs import graph_of
+from workflows.models import ArchivedRun, WorkflowRun
 from workflows.starts import dispatch
 
 
@@ -40,11 +45,15 @@ def resolve_step(
 ) -> None:
     """Say how an UNKNOWN step ended: outcome is "succeeded" (with its output), "failed" or "retry".
 
-    Raises UnknownRun, StepNotUnknown, InvalidInput.
+    The output is checked against the model of what the step returns, if this process has the step, and is recorded as
+    the step would have returned it. Raises UnknownRun, StepNotUnknown, InvalidInput (every fault, under `output`).
     """
     if outcome not in ("succeeded", "failed", "retry"):
         raise InvalidInput(faults=[Fault("outcome", 'must be "succeeded", "failed" or "retry"')])
     key = machine.NO_ITEM if item is None else item
+    if outcome == "succeeded":
+        given = output
+        output = retry.run(lambda _: _as_returned(run_of(run_id), step, key, given))
 
     def resolve(attempt: Attempt) -> None:
         with transaction.atomic():
@@ -57,3 +66,16 @@ def resolve_step(
             dispatch.hint_after_commit(applied.hints)
 
     retry.run(resolve)
+
+
+def _as_returned(run: WorkflowRun | ArchivedRun, step: str, item: int, output: Any) -> Any:
+    """The output of an UNKNOWN step as its body would have returned it. Raises InvalidInput."""
+    node = graph_of(run.version_id).steps.get(step)
+    if node is None or node.work is None or (spec := registry.all().get(node.work.uses)) is None:
+        return output
+    if not run.steps.filter(step=step, item=item, state=StepState.UNKNOWN).exists():
+        return output  # there is nothing to resolve, and that is what the caller should hear
+    returned, faults = conform(spec.output_model, output)
+    if faults:
+        raise InvalidInput(faults=faults)
+    return returned

@@ -1,17 +1,20 @@
 """Event types and stored rules in the admin. They are changed over REST; a rule can be switched off and on here."""
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from workflows.admin.base import ShowOnly, for_each, json_block, moment, principal_of
-from workflows.events import stored
+from workflows.events import rules_in_force, stored
 from workflows.events.models import EventType, EventTypeVersion, Trigger, TriggerVersion
+from workflows.models import WorkflowDefinition
 
 
 @admin.register(EventType)
@@ -65,6 +68,7 @@ class TriggerAdmin(ShowOnly):
     fields = ["name", "status", "workflow", "description", "rule", "version", "author", "changed", "former"]
     readonly_fields = ["status", "workflow", "description", "rule", "version", "author", "changed", "former"]
     actions = ["switch_on", "switch_off", "remove"]
+    list_after_template = "admin/events/rules.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trigger]:
         deleted = TriggerVersion.objects.filter(trigger=OuterRef("pk"), number=OuterRef("latest"), deleted=True)
@@ -73,6 +77,12 @@ class TriggerAdmin(ShowOnly):
 
     def get_actions(self, request: HttpRequest) -> Any:
         return {name: found for name, found in super().get_actions(request).items() if name != "delete_selected"}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = dict(extra_context or {})
+        if request.method == "GET" and self.has_view_permission(request):
+            context |= _in_force()
+        return super().changelist_view(request, context)
 
     @display(description="Workflow")
     def workflow(self, trigger: Trigger) -> str:
@@ -159,6 +169,27 @@ class TriggerAdmin(ShowOnly):
     def _of(trigger: Trigger) -> TriggerVersion:
         found: TriggerVersion = trigger.versions.get(number=trigger.latest)
         return found
+
+
+#: rules that the page shows
+SHOWN = 300
+
+
+def _in_force() -> dict[str, Any]:
+    """For `admin/events/rules.html`. Of thousands of rules, the page shows the first."""
+    found = list(islice(rules_in_force.rules(), SHOWN + 1))[:SHOWN]
+    definitions = WorkflowDefinition.objects.filter(name__in={rule.workflow for rule in found})
+    known = {name: (pk, latest) for name, pk, latest in definitions.values_list("name", "pk", "latest")}
+    rows = []
+    for rule in found:
+        pk, latest = known.get(rule.workflow, (None, None))
+        url = reverse("admin:workflows_workflowdefinition_change", args=[pk]) if pk else ""
+        rows.append({"rule": rule, "definition_url": url, "version": latest})
+    return {
+        "rules": rows,
+        "more_rules": max(0, rules_in_force.count() - SHOWN),
+        "left_out": rules_in_force.left_out()[:SHOWN],
+    }
 
 
 def _names(chosen: QuerySet[Trigger]) -> Iterable[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,19 +16,49 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from workflows.admin.base import ShowOnly, clock, for_each, json_block, principal_of
 from workflows.errors import InvalidInput
 from workflows.events import subscriptions
+from workflows.events.errors import TooManySubscriptions
 from workflows.events.models import Delivery, Event, Subscription
 
 _EDITED = ["url", "types", "source", "subject", "description", "enabled"]
 
 
+class TypesField(SimpleArrayField):
+    """Types of events, one on each line; commas part them as well."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            forms.CharField(required=False, max_length=255),
+            delimiter="\n",
+            widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"}),
+            help_text="Types of events, one on each line: workflow.run.failed. A * at the end stands for any rest: "
+            "workflow.run.*",
+        )
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(value.replace(",", "\n") if isinstance(value, str) else value)
+
+    def clean(self, value: Any) -> list[str]:
+        return [line for line in super().clean(value) if line]
+
+
 class SubscriptionForm(forms.ModelForm):
+    types = TypesField()
+
     class Meta:
         model = Subscription
         fields = _EDITED
+        help_texts = {
+            "url": "Where events are sent: https, and no address of a private network.",
+            "source": "Only events of this source; a * at the end stands for any rest. Empty: any source.",
+            "subject": "Only events about this subject; a * at the end stands for any rest. Empty: any subject.",
+            "description": "For people: who receives this, and whom to call.",
+        }
+        labels = {"url": "URL"}
 
     def clean(self) -> Any:
         cleaned = super().clean() or self.cleaned_data
@@ -39,7 +69,14 @@ class SubscriptionForm(forms.ModelForm):
         try:
             subscriptions.check(**{name: cleaned[name] for name in ("url", "types", "source", "subject")})
         except InvalidInput as error:
-            raise ValidationError([f"{fault.path}: {fault.message}" for fault in error.faults]) from error
+            for fault in error.faults:
+                field = next((name for name in _EDITED if fault.path.startswith(name)), None)
+                self.add_error(field, str(fault))
+        if self.instance.pk is None or self.instance._state.adding:
+            try:
+                subscriptions.check_room()
+            except TooManySubscriptions as error:
+                self.add_error(None, error.message)
         return cleaned
 
 
@@ -53,6 +90,10 @@ class SubscriptionAdmin(ModelAdmin):
     fields = [*_EDITED, *readonly_fields]
     actions = ["send_test", "rotate"]
     list_fullwidth = True
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        # Before it is made there is nothing to say about it.
+        return list(self.fields) if obj else _EDITED
 
     @display(description="Status", label={"active": "success", "failing": "warning", "disabled": "danger"})
     def status(self, each: Subscription) -> str:

@@ -3,7 +3,7 @@
 from erip.access.origins import reserve
 from erip.foundation.hooks import Link, Menu, api_urls, event_effect, interest, light_routes, menu, worker_step
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
-from workflows.events import checks, janitor, types  # noqa: F401  (their own hooks)
+from workflows.events import checks, janitor, related, types  # noqa: F401  (their own hooks)
 from workflows.events.interest import SOURCES
 from workflows.events.streaming.announcing import StreamsEffect
 from workflows.events.subscriptions import SubscriptionsEffect

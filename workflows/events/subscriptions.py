@@ -51,6 +51,12 @@ class Made:
 # --- what people do to subscriptions ----------------------------------------------------------------------
 
 
+def check_room() -> None:
+    """Raises TooManySubscriptions if there is no room for one more."""
+    if Subscription.objects.count() >= MAX_SUBSCRIPTIONS:
+        raise TooManySubscriptions
+
+
 def subscribe(
     *,
     url: str,
@@ -63,8 +69,7 @@ def subscribe(
 ) -> Made:
     """Raises InvalidInput, TooManySubscriptions."""
     check(url=url, types=types, source=source, subject=subject)
-    if Subscription.objects.count() >= MAX_SUBSCRIPTIONS:
-        raise TooManySubscriptions
+    check_room()
     made = Subscription.objects.create(
         id=uuid4(),
         url=url,

@@ -1,11 +1,14 @@
 """The library's data in the admin: what an admin edits, and what an admin can only read."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
@@ -32,6 +35,8 @@ from workflows.library.models import (
     ReportLink,
     Requirement,
 )
+from workflows.library.views import sealed
+from workflows.models import ArchivedRun, WorkflowRun
 
 
 class ReadOnly:
@@ -217,10 +222,52 @@ class DecisionTableAdmin(ModelAdmin):
 
 @admin.register(Report)
 class ReportAdmin(ReadOnly, ModelAdmin):
-    list_display = ["title", "workflow", "run_id", "created_at", "updated_at"]
+    list_display = ["title", "opened", "workflow", "run_id", "created_at", "updated_at"]
     list_filter = ["workflow"]
     search_fields = ["title", "run_id"]
-    fields = ["title", "workflow", "run_id", "created_at", "updated_at", "sha256", "markdown"]
+    fields = ["title", "workflow", "run", "created_at", "updated_at", "sha256", "opened", "markdown"]
+    readonly_fields = ["run", "opened"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Report]:
+        # A report may have a megabyte, and a list shows none of it.
+        found: QuerySet[Report] = super().get_queryset(request)
+        return found.defer("html", "markdown")
+
+    @admin.display(description="")
+    def opened(self, report: Report) -> str:
+        address = reverse("admin:library_report_open", args=[report.pk])
+        return format_html('<a class="text-primary-600" href="{}" target="_blank" rel="noopener">Open</a>', address)
+
+    @admin.display(description="run")
+    def run(self, report: Report) -> str:
+        # The run may be archived, or gone.
+        for name, runs in (("workflowrun", WorkflowRun), ("archivedrun", ArchivedRun)):
+            if is_uuid(report.run_id) and runs.objects.filter(pk=report.run_id).exists():
+                address = reverse(f"admin:workflows_{name}_change", args=[report.run_id])
+                return format_html('<a class="text-primary-600" href="{}">{}</a>', address, report.run_id)
+        return report.run_id
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("<str:object_id>/open/", self.admin_site.admin_view(self.open_view), name="library_report_open")
+        urls: list[URLPattern] = super().get_urls()
+        return [own, *urls]
+
+    def open_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The report itself, as its shared links show it: nothing in it runs or loads."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        report = Report.objects.filter(pk=object_id).first() if is_uuid(object_id) else None
+        if report is None:
+            raise Http404("There is no such report.")
+        return sealed(HttpResponse(report.html))
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Validity(admin.SimpleListFilter):

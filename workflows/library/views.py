@@ -35,8 +35,8 @@ def shared_report(request: HttpRequest, token: str, form: str = "html") -> HttpR
     if link.revoked_at is not None or now >= link.expires_at:
         return _problem(410)
     if form == "markdown":
-        return _sealed(HttpResponse(link.report.markdown, content_type="text/markdown; charset=utf-8"))
-    return _sealed(HttpResponse(link.report.html))
+        return sealed(HttpResponse(link.report.markdown, content_type="text/markdown; charset=utf-8"))
+    return sealed(HttpResponse(link.report.html))
 
 
 def _problem(status: int) -> HttpResponse:
@@ -44,13 +44,14 @@ def _problem(status: int) -> HttpResponse:
     page = get_template("library/problem.html").render(
         {"title": title, "message": message, "status": status, "stylesheet": stylesheet()}
     )
-    return _sealed(HttpResponse(page, status=status))
+    return sealed(HttpResponse(page, status=status))
 
 
-def _sealed(response: HttpResponse) -> HttpResponse:
+def sealed(response: HttpResponse) -> HttpResponse:
     """Nothing runs, nothing loads, nothing frames it, no cache keeps it, and links away from it send no referrer."""
     response["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src '{style_hash()}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src '{style_hash()}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "sandbox allow-popups allow-popups-to-escape-sandbox"
     )
     response["Referrer-Policy"] = "no-referrer"
     response["Cache-Control"] = "no-store, private"

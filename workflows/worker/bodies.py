@@ -14,14 +14,12 @@ from erip.foundation.logs import working_on
 from workflows.core.claim import Claim
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
+from workflows.core.outputs import MAX_OUTPUT_BYTES
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
 from workflows.worker import beats, traces
 
 log = structlog.get_logger(__name__)
-
-#: A larger output is refused: a step's output is kept in PostgreSQL and read by the steps after it.
-MAX_OUTPUT_BYTES = 1024 * 1024
 
 #: What a body raises is its failure, also what would end its thread or the loop of all async bodies. Nobody cancels a
 #: body but its timeout, so a CancelledError came from something that the body waited for.

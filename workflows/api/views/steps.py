@@ -41,7 +41,8 @@ class StepResolve(APIView):
         summary="Say what became of a step whose outcome is unknown",
         description=(
             "A step that may not be repeated becomes UNKNOWN when its worker is lost. Look at what it did, "
-            "then say: it succeeded (with its output), it failed, or it can be run again."
+            "then say: it succeeded (with its output), it failed, or it can be run again. The output must be one that "
+            "the step could have returned; all that is wrong with it is answered at once (422)."
         ),
         parameters=[RUN_PARAMETER, STEP_PARAMETER],
         request=ResolveStep,
