@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -38,6 +39,9 @@ COLOURS: dict[str, str] = {
 
 class ShowOnly(ModelAdmin):
     """Shows rows; the rows are changed by the engine alone."""
+
+    # They count all rows for each value of each filter.
+    show_facets = ShowFacets.NEVER
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method != "GET":
