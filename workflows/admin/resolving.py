@@ -21,9 +21,9 @@ from workflows.errors import InvalidInput, UnknownRun, UnknownStep, WorkflowsErr
 from .base import json_block, principal_of
 
 _OUTCOMES = [
-    ("succeeded", "It succeeded: the run goes on with the output below"),
-    ("failed", "It failed: the run goes on as after any failure"),
-    ("retry", "Run it again: whatever it did already is then done twice"),
+    ("succeeded", "It succeeded, with the output below"),
+    ("failed", "It failed"),
+    ("retry", "Run it again, maybe twice then"),
 ]
 #: characters of an output, as a text
 _MOST = 2 * 1024 * 1024
