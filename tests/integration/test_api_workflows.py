@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import orjson
 import pytest
+from pydantic import BaseModel
 
 from erip.access.scopes import Scope
 from tests.support.api import DEFINITION, Api, key, publish
-from workflows import engine
+from workflows import engine, registry
+from workflows.graphs import graph_of
 
 pytestmark = pytest.mark.django_db
 YAML = "application/yaml"
@@ -204,3 +208,20 @@ def test_a_timeout_that_may_be_too_short_is_a_warning(api):
     assert checked.json()["warnings"] == warnings
     assert put(api, source, name="slow").json()["warnings"] == warnings
     assert put(api, source, name="slow").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_version_that_an_earlier_release_allowed_runs_on_and_is_not_published_again(api):
+    source = 'name: older\nsteps: {a: {uses: sample.echo}}\noutput: "${{ steps.a.output.former }}"\n'
+    spec = registry.withdraw("sample.echo")
+    registry.restore(replace(spec, output_model=BaseModel))  # it said nothing of its output
+    try:
+        assert put(api, source, name="older").status_code == 201
+    finally:
+        registry.restore(spec)
+    graph_of.cache_clear()
+
+    again = put(api, source, name="older")
+    assert again.status_code == 422
+    assert [fault["path"] for fault in again.json()["faults"]] == ["output"]
+    assert engine.start_runs("older", [engine.StartRequest({})], principal="t")[0].version == 1
