@@ -43,8 +43,9 @@ from monitoring.watching import watching
 
 log = structlog.get_logger(__name__)
 
-#: seconds between two looks for messages, and between two looks at whether PostgreSQL is away
-EVERY = 1.0
+#: seconds between two looks for messages that others left, or that are due again: a tick that made some wakes the
+#: sender. And seconds between two looks at whether PostgreSQL is away, which cost no statement.
+EVERY, LOOK_EVERY = 5.0, 1.0
 
 
 class NotSent(Exception):
@@ -211,5 +212,5 @@ def begin(judging: Judging) -> tuple[Service, Outage]:
         log.error("alert_webhooks_cannot_be_signed", setting="ERIP_ALERT_WEBHOOK_SECRET")
     outage = Outage(judging)
     sender = database_service("page", send_due, keeps=False, every=EVERY, back_off=(1.0, 5.0), expected=may_wait)
-    Service("page-without-database", outage.look, every=EVERY).start()
+    Service("page-without-database", outage.look, every=LOOK_EVERY).start()
     return sender.start(), outage
