@@ -86,7 +86,15 @@ def api() -> Api:
 def places() -> dict[str, str]:
     publish()
     run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
-    return {"name": "look-up", "id": run, "step": "enrich", "number": "1", "type": "x", "position": "0-0"}
+    return {
+        "name": "look-up",
+        "id": run,
+        "step": "enrich",
+        "signal": "go",
+        "number": "1",
+        "type": "x",
+        "position": "0-0",
+    }
 
 
 def fill(path: str, places: dict[str, str]) -> str:
