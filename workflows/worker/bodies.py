@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -17,7 +17,11 @@ from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.core.outputs import MAX_OUTPUT_BYTES
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
-from workflows.worker import beats, traces
+from workflows.worker import traces
+
+if TYPE_CHECKING:
+    # At run time it would bring the database along, which a test of a step does without.
+    from workflows.worker import beats
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +34,7 @@ _random = random.Random()  # noqa: S311
 
 
 def run_sync(
-    claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None, beat: beats.Beat | None = None
+    claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None, beat: "beats.Beat | None" = None
 ) -> Happening:
     """Run a `def` body in this thread. lines: takes what it logs (Note [Traces]). beat: takes what it says."""
     lines = lines or traces.Lines(claim)
@@ -43,7 +47,7 @@ def run_sync(
         working_on.reset(before)
 
 
-async def run_async(claim: Claim, spec: StepSpec, work: Work, beat: beats.Beat | None = None) -> Happening:
+async def run_async(claim: Claim, spec: StepSpec, work: Work, beat: "beats.Beat | None" = None) -> Happening:
     """Run an `async def` body on this event loop, within its timeout."""
     lines = traces.Lines(claim)
     before = working_on.set(lines)
@@ -120,7 +124,7 @@ def silent(claim: Claim, every: float, trace: traces.Trace | None) -> Happening:
     return StepFailed(claim.step, claim.attempt, fault, True, jitter(), certain=False, item=claim.item, trace=trace)
 
 
-def arguments(claim: Claim, spec: StepSpec, beat: beats.Beat | None = None) -> list[Any]:
+def arguments(claim: Claim, spec: StepSpec, beat: "beats.Beat | None" = None) -> list[Any]:
     """What a body is called with. Raises ValidationError for an input that does not fit its model."""
     given: list[Any] = [spec.input_model.model_validate(claim.input)]
     if spec.takes_context:
