@@ -22,7 +22,7 @@ from tests.support import forked_erip
 from tests.support.api import key
 from tests.support.server import serving
 from tests.unit.client.erip_client.cli.test_program import commands
-from tests.workers import process, until, worker
+from tests.workers import leader, process, until, worker
 from workflows import engine
 from workflows.events.streaming import listening
 from workflows.models import StepRun
@@ -85,7 +85,7 @@ def shell(unknown: str, tmp_path: Path) -> Iterator[Shell]:
     keys.forget_cached()
     forking = process(["-m", "tests.support.forked_erip", str(tmp_path / "socket")], tmp_path / "forked.log",
                       PYTHONPATH=os.pathsep.join([str(ROOT), str(CLIENT)]))  # fmt: skip
-    with serving() as url, forking, worker(tmp_path / "worker.log"):
+    with serving() as url, forking, worker(tmp_path / "worker.log"), leader(tmp_path / "leader.log"):
         until((tmp_path / "socket").exists, what="the process that forks has imported everything")
         yield Shell(url, key(), tmp_path)
     draining.forget()
@@ -111,6 +111,9 @@ def test_both_pages_and_every_command_run(shell: Shell, unknown: str) -> None:
     assert "SUCCEEDED" in said
     assert "given to agree" in said or "kept for" in said
     assert shell.environment["KEY"] not in said
+    assert "3 runs. Nothing was done." in said
+    assert re.search(r"cancel 3 runs: done.*^cancelled +3 *$", said, re.DOTALL | re.MULTILINE), said
+    assert re.search(r"retry 3 runs: done.*^retried +3 *$", said, re.DOTALL | re.MULTILINE), said
 
     # What the page does not run: what needs a lost worker, an end by Ctrl-C, or an event that cannot take effect.
     run = unknown
@@ -139,6 +142,7 @@ def test_both_pages_and_every_command_run(shell: Shell, unknown: str) -> None:
     shell.run(f"erip dead-letters discard {letter}", status=7)
     assert "profile default" in shell.run("erip status; erip logout; erip profiles").lower()
     shell.run("erip list --url $ERIP", status=4)
+    shell.run("erip runs cancel", status=2)
     assert every_command() - shell.called() - {"dead-letters discard"} == set()
 
 

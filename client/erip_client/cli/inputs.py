@@ -1,9 +1,10 @@
 """What a command sends: from a file, from standard input, or from `--set key=value`. Every fault at once."""
 
+import copy
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,9 +54,9 @@ def read_json(name: str) -> Any:
         raise BadInput([Fault(shown, str(error))]) from None
 
 
-def read_object(name: str | None, sets: Sequence[str]) -> dict[str, Any]:
-    """The object in a file, with what `--set` adds or replaces. Raises BadInput with every fault."""
-    found: Any = {} if name is None else read_json(name)
+def read_object(name: str | None, sets: Sequence[str], base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The object in a file, or else `base`, with what `--set` adds or replaces. Raises BadInput with every fault."""
+    found: Any = copy.deepcopy(dict(base or {})) if name is None else read_json(name)
     if not isinstance(found, dict):
         raise BadInput([Fault("standard input" if name == "-" else str(name), "must hold a JSON object")])
     faults: list[Fault] = []

@@ -12,7 +12,7 @@ import typer
 from erip_client import Client
 from erip_client.errors import EripError
 
-from . import profiles
+from . import filters, profiles
 from .terminal import Output, PipeClosed
 
 #: seconds during which a request that failed for a moment is repeated
@@ -68,23 +68,32 @@ class Session:
         return announce
 
 
-def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command whose first parameter is the Session; it takes the options that all commands share."""
+def command(
+    app: typer.Typer, name: str, *, selects: bool = False, **settings: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command whose first parameter is the Session; it takes the options that all commands share.
+
+    selects: it also takes those that say which runs are meant, and gets what is given of them as `filter`.
+    """
+    options = (filters.OPTIONS if selects else {}) | _OPTIONS
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def called(**named: Any) -> None:
-            shared = {option: named.pop(option) for option in _OPTIONS}
+            shared = {option: named.pop(option) for option in options}
+            if selects:
+                named["filter"] = filters.chosen({option: shared[option] for option in filters.OPTIONS})
             session = Session(Output(as_json=shared["as_json"]), shared["profile"], shared["url"])
             try:
                 function(session, **named)
             except BrokenPipeError:
                 raise PipeClosed from None  # typer would end the process
 
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        parameters = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        own = [one for one in parameters if one.name != "filter" or not selects]
         more = [
             inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for option, (annotation, default) in _OPTIONS.items()
+            for option, (annotation, default) in options.items()
         ]
         named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
         called.__signature__ = inspect.Signature([*named, *more])  # type: ignore[attr-defined]

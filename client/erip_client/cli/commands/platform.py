@@ -105,14 +105,17 @@ def health(erip: Session) -> None:
 def status(erip: Session) -> None:
     """The platform at a glance: whether it is well, what events wait, which runs failed last."""
     target, client = erip.target, erip.client
-    found, events = client.ready(), client.events_status()
+    found, events = client.read_health(), client.events_status()
     failed = client.list_runs(status="FAILED", limit=5)
     if erip.out.as_json:
         return erip.out.document(
             {"url": target.url, "profile": target.profile, "health": found, "events": events, "failed": failed.items}
         )
     erip.out.line(f"{target.url}{f'  (profile {target.profile})' if target.profile else ''}", "bold")
-    _health(erip, found)
+    erip.out.print(Text.assemble(coloured(found.state), f": {safe(found.sentence)}"))
+    for one in found.components:
+        if one.state != "ok":
+            erip.out.print(Text.assemble(f"  {safe(one.component)}: ", coloured(one.state), f"  {safe(one.sentence)}"))
     owned = sum(1 for one in events.consumers if one.alive)
     erip.out.line(f"events: {events.lag} wait, {events.rate:.1f} a second, {owned} consumers")
     erip.out.line(f"dead letters: {events.dead_letters} open", "yellow" if events.dead_letters else "")

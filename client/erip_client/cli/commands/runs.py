@@ -1,7 +1,7 @@
 """Start runs, follow, find, read and change them."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +27,6 @@ Timeout = Annotated[
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the run to its end.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs; - reads them from standard input.")]
-Workflow = Annotated[str | None, typer.Option("--workflow", help="Of this workflow.")]
-State = Annotated[str | None, typer.Option("--state", "--status", help="In this status: FAILED, RUNNING, …")]
 Lane = Annotated[str | None, typer.Option("--lane", help="critical, high, standard or bulk.")]
 Reason = Annotated[str, typer.Option("--reason", help="Recorded with the run.")]
 IdempotencyKey = Annotated[
@@ -43,11 +41,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="runs")
     command(app, "start")(start)
     for place in (app, group):
-        command(place, "list")(list_runs)
+        command(place, "list", selects=True)(list_runs)
         command(place, "show")(show_run)
         command(place, "watch")(watch)
         command(place, "explain")(explain)
     command(app, "cancel")(cancel)
+    command(app, "pause")(pause)
+    command(app, "resume")(resume)
     command(app, "retry")(retry)
     command(app, "resolve")(resolve)
     command(app, "signal")(signal)
@@ -89,27 +89,14 @@ def watch(erip: Session, run: RunId, timeout: Timeout = None) -> None:
 
 def list_runs(
     erip: Session,
-    workflow: Workflow = None,
-    state: State = None,
-    lane: Lane = None,
-    key: Annotated[str | None, typer.Option("--key", "-k", help="Of this business key.")] = None,
-    created_after: Annotated[
-        str | None, typer.Option("--created-after", help="RFC 3339: 2026-11-23T08:00:00Z.")
-    ] = None,
+    filter: dict[str, Any],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many; the newest first.")] = 20,
     every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids, for other commands.")] = False,
 ) -> None:
     """Find runs, newest first."""
-    filters = {
-        "workflow": workflow,
-        "status": state.upper() if state else None,
-        "lane": lane,
-        "business_key": key,
-        "created_after": created_after,
-    }
     found: list[RunListed] = []
-    for run in erip.client.pages(erip.client.list_runs, **filters, limit=200 if every else min(limit, 200)):
+    for run in erip.client.pages(erip.client.list_runs, **filter, limit=200 if every else min(limit, 200)):
         if quiet:
             erip.out.line(run.id)
         found.append(run)
@@ -155,22 +142,56 @@ def explain(erip: Session, run: RunId) -> None:
 
 
 def cancel(erip: Session, run: RunIds, reason: Reason = "") -> None:
-    """Cancel runs."""
+    """Cancel runs. Many at once: `erip runs cancel`."""
     for id in run_ids(run):
         cancelled = erip.client.cancel_run(id, reason=reason)
         _changed(erip, cancelled, f"{cancelled.id}  {cancelled.status}")
 
 
-def retry(erip: Session, run: RunIds, watch: Watch = False, timeout: Timeout = None) -> None:
-    """Run ended runs again, with their version and input. Prints the new ids."""
+def pause(
+    erip: Session,
+    run: RunIds,
+    reason: Reason = "",
+    clock: Annotated[str, typer.Option("--clock", help="stop: times and deadline wait too; go: they go on.")] = "stop",
+) -> None:
+    """Let runs begin nothing until they are resumed."""
     for id in run_ids(run):
-        started = erip.client.retry_run(id)
+        paused = erip.client.pause_run(id, reason=reason, clock=clock)
+        _changed(erip, paused, f"{paused.id}  {paused.status}")
+
+
+def resume(erip: Session, run: RunIds) -> None:
+    """Let paused runs go on."""
+    for id in run_ids(run):
+        resumed = erip.client.resume_run(id)
+        _changed(erip, resumed, f"{resumed.id}  {resumed.status}")
+
+
+def retry(
+    erip: Session, run: RunIds, input: InputFile = None, set: Sets = None, watch: Watch = False, timeout: Timeout = None
+) -> None:
+    """Run ended runs again, with their version and input. Prints the new ids. Many at once: `erip runs retry`.
+
+    With --input the run gets this input; with --set its own, changed.
+    """
+    ids = run_ids(run)
+    if (input or set) and len(ids) > 1:
+        raise typer.BadParameter("Another input is for one run.")
+    for id in ids:
+        started = erip.client.retry_run(id, input=_corrected(erip, id, input, set))
         if watch:
             status = watching.follow(erip.client, started.id, erip.out, timeout)
             if status is not Exit.OK:
                 raise typer.Exit(status)
         else:
             _changed(erip, started, started.id)
+
+
+def _corrected(erip: Session, id: str, input: str | None, sets: list[str] | None) -> dict[str, Json] | None:
+    """The input in place of the run's own; None: it keeps its own."""
+    if input is None and not sets:
+        return None
+    return read_object(input, sets or [], {} if input else erip.client.get_run(id).input)
 
 
 def resolve(
