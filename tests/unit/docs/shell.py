@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import typer.main
 from django.core.management import CommandError, get_commands, load_command_class
 from jsonschema import Draft202012Validator
 
 from erip.foundation.http.documents import _document
 from erip.ops.stack.state import ROOT
+from erip_client.cli.app import build
 
 #: programs of the machine, whose options are not ours
 OTHERS = {
     "export",
+    "printf",
     "cat",
     "mkdir",
     "touch",
@@ -90,6 +93,8 @@ def fault(words: Sequence[str]) -> str | None:
         return _manage(rest[1:])
     if program == "manage.py":
         return _manage(rest)
+    if program == "erip":
+        return _erip([word.rstrip(")") for word in rest])
     if program == "make":
         return _make(rest)
     if program == "curl":
@@ -115,6 +120,23 @@ def _manage(words: list[str]) -> str | None:
         parser.parse_args(words[1:])
     except (CommandError, SystemExit) as error:
         return f"manage.py {' '.join(words)}: {error}"
+    return None
+
+
+def _erip(words: list[str]) -> str | None:
+    """Read by the program itself, which is not run."""
+    command: Any = typer.main.get_command(build())
+    try:
+        while hasattr(command, "commands"):
+            name, words = words[0], words[1:]
+            if name.startswith("-"):
+                return None  # of the program as a whole, such as --help
+            if name not in command.commands:
+                return f"erip has no command {name}"
+            command = command.commands[name]
+        command.make_context(command.name, words)
+    except (IndexError, typer.TyperException) as error:
+        return f"erip {command.name}: {getattr(error, 'format_message', error.__str__)()}"
     return None
 
 

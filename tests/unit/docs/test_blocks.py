@@ -21,6 +21,7 @@ from workflows.library.clearance.table import Table, TableInvalid
 
 #: what a page's `sh` blocks are run by, from the first to the last
 RUN_BY = {
+    "docs/how-to/command-line.md": "tests/e2e/test_client_docs.py",
     "docs/reference/api.md": "tests/e2e/test_api_docs.py",
     "docs/reference/events.md": "tests/e2e/test_api_docs.py",
     "docs/tutorial/1-first-run.md": "tests/e2e/test_tutorial.py",
@@ -182,6 +183,10 @@ def steps_of(page: str) -> dict[str, Any]:
         ("sh", 'X=1 curl \\\n  "$ERIP/api/v1/no-such"\n', "no address"),
         ("sh", "curl -d '{\"inptu\": {}}' $ERIP/api/v1/workflows/x/runs\n", "'input' is a required property"),
         ("sh", "no-such-program\n", "unknown program"),
+        ("sh", "erip strat triage\n", "no command strat"),
+        ("sh", "erip events tial\n", "no command tial"),
+        ("sh", "RUN=$(erip start triage --sett a=1)\n", "--sett"),
+        ("sh", "erip list --limit many\n", "'--limit'"),
         ("console", "$ manage.py no_such_command\nNothing.\n", "no command"),
         ("yaml", "name: x\nsteps: {a: {uses: sample.echo, with: {value: 1}}}\n", 'no step named "sample.echo"'),
         ("yaml", "name: x\nsteps: {a: {uses: notify.send, with: {txt: a}}}\n", "txt"),
