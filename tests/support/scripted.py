@@ -1,10 +1,12 @@
 """An HTTP server that answers as a test says, bytes for bytes, also what no server should send."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import orjson
 
@@ -38,13 +40,21 @@ class Scripted:
 
 
 @contextmanager
-def scripted(answers: Sequence[Answer] | Callable[[bytes], Answer]) -> Iterator[Scripted]:
-    """answers: one for each request, the last for all that come after; or what makes one of a request."""
+def scripted(
+    answers: Sequence[Answer] | Callable[[bytes], Answer], certificate: Path | None = None
+) -> Iterator[Scripted]:
+    """answers: one for each request, the last for all that come after; or what makes one of a request.
+
+    certificate: a bundle, with which the server speaks TLS.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Scripted(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+    if tls is not None:
+        tls.load_cert_chain(certificate)
+    server = Scripted(f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
 
     def answer_one(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
+        with suppress(OSError), tls.wrap_socket(connection, server_side=True) if tls else connection as connection:
             connection.settimeout(10)
             request = _read(connection)
             number = len(server.requests)

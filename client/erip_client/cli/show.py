@@ -32,7 +32,7 @@ def runs_table(out: Output, runs: Sequence[RunListed]) -> None:
         )
         for run in runs
     ]
-    out.table(("RUN", "WORKFLOW", "STATUS", "AGE", "KEY", "ERROR"), rows, cut=True)
+    out.table(("RUN", "WORKFLOW", "STATUS", "AGE", "KEY", "ERROR"), rows, cut=("ERROR", "WORKFLOW", "KEY"))
 
 
 def run_page(run: Run, width: int) -> RenderableType:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -77,19 +78,27 @@ class Output:
         """For a person, beside the result."""
         console(errors=True).print(Text(safe(text), "dim"), soft_wrap=True)
 
-    def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]], *, cut: bool = False) -> None:
-        """Columns without any content are left out. cut: the last column is cut off at the edge of the terminal, so
-        that each row is one line; otherwise it is wrapped."""
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]], *, cut: Sequence[str] | None = None) -> None:
+        """Columns without any content are left out. The last column is wrapped where the terminal is too narrow.
+
+        cut: each row is one line; these columns are cut off as far as is needed, the first of them first. Others, such
+        as ids, are shown whole.
+        """
         cells = [[cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row] for row in rows]
         kept = [at for at in range(len(titles)) if any(row[at].plain for row in cells)] if cells else range(len(titles))
-        widths = {at: max([len(titles[at]), *(row[at].cell_len for row in cells)]) for at in kept}
-        last = max(kept, default=0)
-        room = self.console.width - sum(width + GAP for at, width in widths.items() if at != last)
+        widths = {at: max([cell_len(titles[at]), *(row[at].cell_len for row in cells)]) for at in kept}
+        excess = sum(widths.values()) + GAP * (len(widths) - 1) - self.console.width
+        for title in cut or ():
+            at = titles.index(title)
+            if at in widths and excess > 0:
+                less = min(excess, max(0, widths[at] - NARROWEST))
+                widths[at], excess = widths[at] - less, excess - less
         made = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold", pad_edge=False)
         for at in kept:
-            whole = at != last or cut
-            width = max(NARROWEST, room) if at == last and cut and widths[at] > room else None
-            made.add_column(titles[at], no_wrap=whole, overflow="ellipsis" if whole else "fold", max_width=width)
+            if cut is None and at == max(kept):
+                made.add_column(titles[at], overflow="fold")
+            else:
+                made.add_column(titles[at], no_wrap=True, overflow="ellipsis", width=widths[at])
         for row in cells:
             made.add_row(*(row[at] for at in kept))
         self.console.print(made)

@@ -86,7 +86,7 @@ def batches(
             return erip.out.document(found)
         rows = [(one.id, one.operation, one.status, one.count, since(one.created_at), one.created_by, one.reason)
                 for one in found.items]  # fmt: skip
-        return erip.out.table(("BATCH", "DOES", "STATUS", "RUNS", "AGE", "BY", "REASON"), rows, cut=True)
+        return erip.out.table(("BATCH", "DOES", "STATUS", "RUNS", "AGE", "BY", "REASON"), rows, cut=("REASON", "BY"))
     if runs or outcome:
         return _runs(erip, id, outcome, limit)
     batch = erip.client.get_batch(id)
@@ -191,4 +191,4 @@ def _runs(erip: Session, id: str, outcome: str | None, limit: int, *, only_bad: 
     if erip.out.as_json:
         return erip.out.document({"items": found})
     rows = [(one.run, one.outcome, one.result or "", one.detail or "") for one in found]
-    return erip.out.table(("RUN", "OUTCOME", "RETRY", "DETAIL"), rows, cut=True)
+    return erip.out.table(("RUN", "OUTCOME", "RETRY", "DETAIL"), rows, cut=("DETAIL",))

@@ -112,7 +112,9 @@ def list_events(
         )
         for one in found
     ]
-    return erip.out.table(("POSITION", "AT", "TYPE", "SOURCE", "SUBJECT", "DATA"), rows, cut=True)
+    return erip.out.table(
+        ("POSITION", "AT", "TYPE", "SOURCE", "SUBJECT", "DATA"), rows, cut=("DATA", "SOURCE", "SUBJECT", "TYPE")
+    )
 
 
 def show_event(

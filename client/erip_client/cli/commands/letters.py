@@ -50,7 +50,7 @@ def list_letters(
         )
         for one in found
     ]
-    return erip.out.table(("ID", "AT", "STATUS", "TYPE", "TARGET", "ERROR"), rows, cut=True)
+    return erip.out.table(("ID", "AT", "STATUS", "TYPE", "TARGET", "ERROR"), rows, cut=("ERROR", "TARGET", "TYPE"))
 
 
 def show_letter(erip: Session, id: Annotated[int, typer.Argument(min=0)]) -> None:

@@ -261,7 +261,7 @@ def _events(erip: Session, id: str) -> None:
         )
         for event in events.items
     ]
-    return erip.out.table(("AT", "WHAT", "STEP", "ATTEMPT", "DETAIL"), rows, cut=True)
+    return erip.out.table(("AT", "WHAT", "STEP", "ATTEMPT", "DETAIL"), rows, cut=("DETAIL", "WHAT", "STEP"))
 
 
 def _changed(erip: Session, document: object, line: str) -> None:

@@ -5,10 +5,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from erip.ops.ca import Authority, Leaf
 from erip_client import Client, EripError, Invalid, NotAuthenticated, NotUnderstood, Refused, Unreachable, transport
 from erip_client.answers import retry_after
 from erip_client.streaming import Reader, event_of
@@ -155,6 +157,19 @@ def test_a_key_that_no_key_is_like_is_refused_and_not_shown(key: str) -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"address"):
         Client(url, KEY)
+
+
+def test_a_certificate_counts_only_if_its_authority_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaf = Leaf("web", "web-1", addresses=("127.0.0.1",), server=True)
+    issued = Authority(tmp_path / "ca", "test").issue(tmp_path / "tls", leaf)
+    with scripted([answer(200, PAGE)], issued.bundle) as server:
+        # It will not be trusted a second later either: no patience is spent on it.
+        with Client(server.url, KEY, patience=60) as erip, pytest.raises(NotUnderstood, match="cannot be trusted"):
+            erip.list_runs()
+        assert server.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(issued.ca))
+        with Client(server.url, KEY) as erip:
+            assert erip.list_runs().items == []
 
 
 # --- streams ----------------------------------------------------------------------------------------------

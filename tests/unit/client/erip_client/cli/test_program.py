@@ -3,9 +3,12 @@
 import ast
 import json
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from erip_client.cli.exits import Exit
 from erip_client.version import VERSION
 from tests.support.scripted import answer, problem, scripted
 from tests.unit.client.erip_client.cli.test_terminal import HOSTILE, harmful
+from tests.workers import until
 
 RUN = "019abc4e-7b0f-7cc3-98d2-1f0c2a5d9e11"
 KEY = "erip_secret_key"
@@ -102,6 +106,70 @@ def test_a_mistake_on_the_command_line_sends_nothing(arguments: list[str], capsy
     assert len(said.splitlines()) <= 2
 
 
+def run_document(status: str) -> dict[str, object]:
+    return {
+        "id": RUN, "workflow": "triage", "version": 1, "status": status, "lane": "high", "business_key": None,
+        "created_at": "2026-11-25T08:00:00Z", "started_at": None, "finished_at": None, "deadline_at": None,
+        "started_by": "key:x", "error": None, "input": {}, "output": None, "steps": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "status"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 1), ("TIMED_OUT", 1)])
+def test_how_a_run_ended_is_the_status(state: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted([answer(200, run_document("RUNNING")), answer(200, run_document(state))]) as server:
+        assert run(["watch", RUN, "--url", server.url]) == status
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["RUNNING", state]
+
+
+def test_waiting_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted([answer(200, run_document("RUNNING"))]) as server:
+        assert run(["watch", RUN, "--timeout", "0.2", "--url", server.url]) == Exit.TIMEOUT
+    assert capsys.readouterr().err == f"erip: The run {RUN} is RUNNING after 0.2 seconds.\n"
+
+
+def test_ctrl_c_ends_without_a_word() -> None:
+    with scripted([answer(200, run_document("RUNNING"))]) as server:
+        watching = subprocess.Popen(
+            [sys.executable, "-m", "erip_client", "watch", RUN, "--url", server.url],
+            env={**os.environ, "PYTHONPATH": str(CLIENT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        until(lambda: len(server.requests) > 1, what="it looks at the run")
+        watching.send_signal(signal.SIGINT)
+        out, err = watching.communicate(timeout=30)
+    assert (watching.returncode, err) == (Exit.INTERRUPTED, "")
+    assert out.split()[-1] == "RUNNING"
+
+
+BATCH = {
+    "id": RUN, "operation": "retry", "status": "done", "count": 3, "filter": {}, "reason": "", "created_by": "key:x",
+    "created_at": "2026-11-25T08:00:00Z", "finished_at": "2026-11-25T08:00:01Z", "waits_for": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [({"retried": 2, "already_retried": 1}, 0), ({"retried": 2, "refused": 1}, 1), ({"later-word": 3}, 1), ({}, 0)],
+)
+def test_what_became_of_a_batch_is_the_status(
+    outcomes: dict[str, int], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"run": RUN, "outcome": "refused", "result": None, "detail": "the input is not accepted", "at": None}
+    replies = [answer(202, {**BATCH, "outcomes": outcomes}), answer(200, {"items": [row], "next_cursor": None})]
+    with scripted(replies) as server:
+        assert run(["runs", "retry", "--state", "failed", "--yes", "--url", server.url]) == status
+    assert b'"filter":{"status":"FAILED"}' in server.requests[0]
+    assert ("the input is not accepted" in capsys.readouterr().out) is (status == 1)
+
+
+def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    preview = {"operation": "cancel", "dry_run": True, "count": 300, "by_workflow": {"w": 300}, "by_status": {}}
+    with scripted([answer(200, preview)]) as server:
+        assert run(["runs", "cancel", "--workflow", "w", "--url", server.url]) == Exit.USAGE
+    assert len(server.requests) == 1
+    assert b'"dry_run":true' in server.requests[0]
+    assert "--expect 300" in capsys.readouterr().err
+
+
 def test_every_fault_is_a_line_with_its_path(capsys: pytest.CaptureFixture[str]) -> None:
     faults = [{"path": f"input.a[{number}]", "message": "is wrong"} for number in range(3)]
     with scripted([problem(422, "invalid-input", "Not so.", faults=faults)]) as server:
@@ -159,18 +227,42 @@ def test_every_command_takes_the_shared_options() -> None:
     assert [one for one in found if not {"--json", "--profile", "--url"} <= set(one)] == []
 
 
-@pytest.mark.parametrize(("variables", "coloured"), [({}, False), ({"NO_COLOR": "1"}, False)])
-def test_a_pipe_gets_no_colours_and_whole_lines(variables: dict[str, str], coloured: bool) -> None:
-    row = {
-        "id": RUN, "workflow": "a-rather-long-name-of-a-workflow", "version": 1, "status": "FAILED", "lane": "high",
-        "business_key": None, "created_at": "2026-11-25T08:00:00Z", "started_at": None, "finished_at": None,
-        "deadline_at": None, "started_by": "key:x", "error": {"code": "a", "message": "b" * 120},
-    }  # fmt: skip
-    with scripted([answer(200, {"items": [row], "next_cursor": None})]) as server:
-        done = program("list", "--url", server.url, **variables)
+FAILED_RUN = {
+    "id": RUN, "workflow": "a-rather-long-name-of-a-workflow", "version": 1, "status": "FAILED", "lane": "high",
+    "business_key": None, "created_at": "2026-11-25T08:00:00Z", "started_at": None, "finished_at": None,
+    "deadline_at": None, "started_by": "key:x", "error": {"code": "a", "message": "b" * 120},
+}  # fmt: skip
+FAILED_RUNS = answer(200, {"items": [FAILED_RUN], "next_cursor": None})
+
+
+def test_a_pipe_gets_no_colours_and_whole_lines() -> None:
+    with scripted([FAILED_RUNS]) as server:
+        done = program("list", "--url", server.url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert ("\x1b" in done.stdout) is coloured
+    assert "\x1b" not in done.stdout
     assert "b" * 120 in done.stdout
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_a_terminal_gets_colours_unless_they_are_not_wanted(variables: dict[str, str], coloured: bool) -> None:
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(terminal, (30, 80))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    with scripted([FAILED_RUNS]) as server:
+        subprocess.run(
+            [sys.executable, "-m", "erip_client", "list", "--url", server.url],
+            env={**environment, "PYTHONPATH": str(CLIENT), "TERM": "xterm", **variables}, stdout=end, check=True,
+            timeout=60,
+        )  # fmt: skip
+    os.close(end)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert ("\x1b[31m" in shown) is coloured
+    # Each run is one line of the terminal, whatever its error.
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert len(lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert RUN in lines[1]
 
 
 def program(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
