@@ -34,6 +34,31 @@ def retry_runs(
     return _begin("retry", filter, dry_run, expected_count, reason, idempotency_key)
 
 
+def pause_runs(
+    filter: RunFilter,
+    *,
+    clock: str = "stop",
+    dry_run: bool = False,
+    expected_count: int | None = None,
+    reason: str = "",
+    idempotency_key: str | None = None,
+) -> Call[Batch | BatchPreview]:
+    """Pause all runs that the filter matches. clock: `stop` keeps what is left of each time, `go` does not."""
+    return _begin("pause", filter, dry_run, expected_count, reason, idempotency_key, clock=clock)
+
+
+def resume_runs(
+    filter: RunFilter,
+    *,
+    dry_run: bool = False,
+    expected_count: int | None = None,
+    reason: str = "",
+    idempotency_key: str | None = None,
+) -> Call[Batch | BatchPreview]:
+    """Resume all paused runs that the filter matches."""
+    return _begin("resume", filter, dry_run, expected_count, reason, idempotency_key)
+
+
 def list_batches(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[BatchListed]]:
     """A page of batches, newest first."""
     return Call(
@@ -67,10 +92,10 @@ def list_batch_runs(
 
 
 def _begin(
-    operation: str, filter: RunFilter, dry_run: bool, expected: int | None, reason: str, key: str | None
+    operation: str, filter: RunFilter, dry_run: bool, expected: int | None, reason: str, key: str | None, **more: str
 ) -> Call[Batch | BatchPreview]:
     wanted = {name: moment(value) if name in _MOMENTS else value for name, value in filter.items()}  # type: ignore[arg-type]
-    body = {"filter": wanted, "dry_run": dry_run, "reason": reason, **given(expected_count=expected)}
+    body = {"filter": wanted, "dry_run": dry_run, "reason": reason, **given(expected_count=expected), **more}
     return Call(
         operation=f"{operation}Runs",
         method="POST",

@@ -207,18 +207,48 @@ def retry_run(
 
 
 def signal_run(
-    run_id: str, name: str, payload: Json = ABSENT, *, idempotency_key: str | None = None
+    run_id: str, name: str, payload: Json = ABSENT, *, wait: int = 0, idempotency_key: str | None = None
 ) -> Call[Signalled]:
-    """Send a signal to a run: to the step that waits for it, or to the first one that will."""
+    """Send a signal to a run: to the step that waits for it, or to the first one that will.
+
+    wait: up to 60 seconds for what the run does of it.
+    """
     return Call(
         operation="signalRun",
         method="POST",
         template="/api/v1/runs/{id}/signals/{name}",
         path={"id": run_id, "name": name},
         content=to_json({} if payload is ABSENT else {"payload": payload}),
+        headers={"Prefer": f"wait={wait}"} if wait else {},
         answers={200: Signalled},
         keyed=True,
         key=idempotency_key,
+        wait=wait,
+    )
+
+
+def signal_workflow(
+    workflow: str,
+    signal: str,
+    business_key: str,
+    payload: Json = ABSENT,
+    *,
+    wait: int = 0,
+    idempotency_key: str | None = None,
+) -> Call[Signalled]:
+    """Send a signal to the run of a workflow that has this business key."""
+    body = {"business_key": business_key}
+    return Call(
+        operation="signalWorkflow",
+        method="POST",
+        template="/api/v1/workflows/{name}/signals/{signal}",
+        path={"name": workflow, "signal": signal},
+        content=to_json(body if payload is ABSENT else {**body, "payload": payload}),
+        headers={"Prefer": f"wait={wait}"} if wait else {},
+        answers={200: Signalled},
+        keyed=True,
+        key=idempotency_key,
+        wait=wait,
     )
 
 

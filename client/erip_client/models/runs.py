@@ -149,10 +149,15 @@ class Explanation(Document):
 
 
 class Signalled(Document):
-    """status: `given` to the step that waited for it, or `kept` for the first one that will."""
+    """status: `given` to the step that waited for it, or `kept` for the first one that will. id: the run's.
 
+    run: if it was waited for, the run, and so what it did of the signal.
+    """
+
+    id: str
     status: str
     step: str | None
+    run: Run | None
 
 
 class RunEvent(Document):

@@ -1,9 +1,10 @@
-"""Many runs at once: cancel or retry all that a filter matches, and see what became of each."""
+"""Many runs at once: cancel, retry, pause or resume all that a filter matches, and see what became of each."""
 
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from ..exits import Exit
 from ..filters import in_words
 from ..session import Session, command
 from ..words import since, took
-from .runs import Reason, Timeout, run_ids
+from .runs import Clock, Reason, Timeout, run_ids
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Only these; - reads ids from input.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count them; nothing is done.")]
@@ -24,7 +25,9 @@ Expect = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Print the batch's id, and do not follow it.")]
 #: outcomes after which a run is as it was meant to be
-WELL = frozenset({"cancelled", "retried", "already_ended", "already_retried"})
+WELL = frozenset(
+    {"cancelled", "retried", "paused", "resumed", "already_ended", "already_retried", "already_paused", "not_paused"}
+)
 _PAUSE = 0.5
 #: runs whose outcome was another are listed up to here
 _LISTED = 20
@@ -35,6 +38,8 @@ def register(app: typer.Typer) -> None:
     assert group is not None, "`runs` is registered before"
     command(group, "cancel", selects=True)(cancel)
     command(group, "retry", selects=True)(retry)
+    command(group, "pause", selects=True)(pause)
+    command(group, "resume", selects=True)(resume)
     command(app, "batches")(batches)
 
 
@@ -68,6 +73,39 @@ def retry(
     """Run all FAILED and TIMED_OUT runs again that the options name, each once. Asks first, with their number."""
     how = _How("retry", dry_run, expect, reason, yes, no_wait, timeout)
     _change(erip, erip.client.retry_runs, _filter(filter, run), how)
+
+
+def pause(
+    erip: Session,
+    filter: dict[str, Any],
+    run: Ids = None,
+    clock: Clock = "stop",
+    dry_run: DryRun = False,
+    expect: Expect = None,
+    reason: Reason = "",
+    yes: Yes = False,
+    no_wait: NoWait = False,
+    timeout: Timeout = None,
+) -> None:
+    """Let all runs that the options name begin nothing until they are resumed. Asks first, with their number."""
+    how = _How("pause", dry_run, expect, reason, yes, no_wait, timeout)
+    _change(erip, partial(erip.client.pause_runs, clock=clock), _filter(filter, run), how)
+
+
+def resume(
+    erip: Session,
+    filter: dict[str, Any],
+    run: Ids = None,
+    dry_run: DryRun = False,
+    expect: Expect = None,
+    reason: Reason = "",
+    yes: Yes = False,
+    no_wait: NoWait = False,
+    timeout: Timeout = None,
+) -> None:
+    """Let all paused runs that the options name go on. Asks first, with their number."""
+    how = _How("resume", dry_run, expect, reason, yes, no_wait, timeout)
+    _change(erip, erip.client.resume_runs, _filter(filter, run), how)
 
 
 def batches(

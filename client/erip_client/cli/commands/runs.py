@@ -28,6 +28,7 @@ Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow the run to it
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs; - reads them from standard input.")]
 Lane = Annotated[str | None, typer.Option("--lane", help="critical, high, standard or bulk.")]
+Clock = Annotated[str, typer.Option("--clock", help="stop: times and deadline wait too; go: they go on.")]
 Reason = Annotated[str, typer.Option("--reason", help="Recorded with the run.")]
 IdempotencyKey = Annotated[
     str | None,
@@ -152,7 +153,7 @@ def pause(
     erip: Session,
     run: RunIds,
     reason: Reason = "",
-    clock: Annotated[str, typer.Option("--clock", help="stop: times and deadline wait too; go: they go on.")] = "stop",
+    clock: Clock = "stop",
 ) -> None:
     """Let runs begin nothing until they are resumed."""
     for id in run_ids(run):
@@ -218,18 +219,22 @@ def resolve(
 
 def signal(
     erip: Session,
-    run: RunId,
+    run: Annotated[str, typer.Argument(metavar="RUN|WORKFLOW", help="The run's id; with --key, its workflow.")],
     name: Annotated[str, typer.Argument(help="The signal's name.")],
     payload: Annotated[
         str | None, typer.Option("--payload", metavar="FILE", help="Any JSON; - is standard input.")
     ] = None,
     set: Sets = None,
+    key: Annotated[str | None, typer.Option("--key", "-k", help="Of the run with this business key.")] = None,
 ) -> None:
     """Send a signal to a run."""
     more: dict[str, Json] = {}
     if payload is not None or set:
         more["payload"] = read_object(payload, set) if set else read_json(str(payload))
-    sent = erip.client.signal_run(run_id(run), name, **more)
+    if key is not None:
+        sent = erip.client.signal_workflow(run, name, key, **more)
+    else:
+        sent = erip.client.signal_run(run_id(run), name, **more)
     to = f"given to {sent.step}" if sent.step else "kept for the first step that will wait for it"
     _changed(erip, sent, to)
 

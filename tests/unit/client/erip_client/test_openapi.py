@@ -119,7 +119,7 @@ def test_a_body_has_the_fields_that_the_document_describes(name: str) -> None:
         assert sent.keys() == schema["properties"].keys(), f"{name} in erip_client/calls"
 
 
-@pytest.mark.parametrize("name", ["CancelFilterRequest", "RetryFilterRequest"])
+@pytest.mark.parametrize("name", [f"{name}FilterRequest" for name in ("Cancel", "Retry", "Pause", "Resume")])
 def test_a_filter_has_the_fields_that_the_document_describes(name: str) -> None:
     assert RunFilter.__annotations__.keys() == document()["components"]["schemas"][name]["properties"].keys()
 
