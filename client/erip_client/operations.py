@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, batches, events, outgoing, pulse, runs, workflows
+from .calls import Call, alerts, batches, events, outgoing, pulse, runs, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -123,6 +123,16 @@ class SyncOperations(SyncTransport):
     list_metrics = Sends(pulse.list_metrics)
     query_metric = Sends(pulse.query_metric)
 
+    list_alerts = Sends(alerts.list_alerts)
+    acknowledge_alert = Sends(alerts.acknowledge_alert)
+    list_alert_rules = Sends(alerts.list_alert_rules)
+    put_alert_rule = Sends(alerts.put_alert_rule)
+    delete_alert_rule = Sends(alerts.delete_alert_rule)
+    backtest_alert_rule = Sends(alerts.backtest_alert_rule)
+    list_silences = Sends(alerts.list_silences)
+    add_silence = Sends(alerts.add_silence)
+    end_silence = Sends(alerts.end_silence)
+
 
 class AsyncOperations(AsyncTransport):
     """Every operation of the API."""
@@ -192,3 +202,13 @@ class AsyncOperations(AsyncTransport):
     read_health = Awaits(pulse.read_health)
     list_metrics = Awaits(pulse.list_metrics)
     query_metric = Awaits(pulse.query_metric)
+
+    list_alerts = Awaits(alerts.list_alerts)
+    acknowledge_alert = Awaits(alerts.acknowledge_alert)
+    list_alert_rules = Awaits(alerts.list_alert_rules)
+    put_alert_rule = Awaits(alerts.put_alert_rule)
+    delete_alert_rule = Awaits(alerts.delete_alert_rule)
+    backtest_alert_rule = Awaits(alerts.backtest_alert_rule)
+    list_silences = Awaits(alerts.list_silences)
+    add_silence = Awaits(alerts.add_silence)
+    end_silence = Awaits(alerts.end_silence)

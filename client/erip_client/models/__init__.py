@@ -1,5 +1,6 @@
 """The documents that the API answers with, as types."""
 
+from .alerts import Alert, AlertRule, Backtest, BacktestChange, Silence
 from .base import Document, Listing, Page
 from .batches import Batch, BatchListed, BatchPreview, BatchRun, RunFilter
 from .events import (
@@ -61,6 +62,10 @@ __all__ = [
     "RUN_ENDS",
     "STEP_ENDS",
     "Accepted",
+    "Alert",
+    "AlertRule",
+    "Backtest",
+    "BacktestChange",
     "Batch",
     "BatchListed",
     "BatchPreview",
@@ -102,6 +107,7 @@ __all__ = [
     "RunStarted",
     "ScalingChange",
     "Signalled",
+    "Silence",
     "StartedByEvent",
     "Step",
     "StepItem",

@@ -1,0 +1,64 @@
+"""Alerts, the rules that raise them, and silences."""
+
+from datetime import datetime
+
+from .base import Document, Json
+
+
+class Alert(Document):
+    """stage: pending, firing or resolved. severity: page or ticket. unknown: what it asks for is not known."""
+
+    id: int
+    rule: str
+    labels: dict[str, str]
+    number: int
+    stage: str
+    severity: str
+    summary: str
+    value: float | None
+    unknown: bool
+    since: datetime
+    fired_at: datetime | None
+    resolved_at: datetime | None
+    announced: str | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    note: str
+
+
+class AlertRule(Document):
+    """origin: shipped, or own: of this site."""
+
+    name: str
+    origin: str
+    enabled: bool
+    rule: dict[str, Json]
+
+
+class BacktestChange(Document):
+    at: datetime
+    labels: dict[str, str]
+    stage: str
+    value: float | None
+
+
+class Backtest(Document):
+    """What a rule would have done: judgements (ticks), those without a value (missing), and how often it fired."""
+
+    ticks: int
+    missing: int
+    fired: int
+    firing: int
+    changes: list[BacktestChange]
+
+
+class Silence(Document):
+    """rule: empty: any."""
+
+    id: int
+    rule: str
+    labels: dict[str, str]
+    reason: str
+    created_at: datetime
+    created_by: str
+    ends_at: datetime
