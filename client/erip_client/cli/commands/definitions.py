@@ -1,10 +1,12 @@
 """Workflows: list, read, check and publish definitions; the steps that they can use."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from erip_client.errors import Fault, Invalid, Refused
+from erip_client.models.workflows import Warned
 
 from ..exits import Exit, status_of
 from ..inputs import name_of_definition, read_bytes
@@ -79,8 +81,9 @@ def validate(erip: Session, files: Files, name: Name = None) -> None:
             for fault in faults:
                 _line(erip, f"{file}: {fault}")
         else:
-            results.append({"file": file, "valid": True, "name": found.name, "faults": []})
+            results.append({"file": file, "valid": True, "name": found.name, "faults": [], "warnings": found.warnings})
             _line(erip, f"{file}: {found.name} is valid: {len(found.steps)} steps, {found.lane} lane")
+            _warn(erip, file, found.warnings)
     if erip.out.as_json:
         erip.out.document({"items": results})
     raise typer.Exit(worst)
@@ -102,6 +105,7 @@ def publish(erip: Session, files: Files, name: Name = None) -> None:
             erip.out.document(published, compact=True)
         else:
             erip.out.line(f"{published.name}  version {published.version}")
+            _warn(erip, file, published.warnings)
 
 
 def _list(erip: Session) -> None:
@@ -110,6 +114,11 @@ def _list(erip: Session) -> None:
         return erip.out.document({"items": found})
     rows = [(one.name, one.version, one.lane, one.description) for one in found]
     return erip.out.table(("WORKFLOW", "VERSION", "LANE", "DESCRIPTION"), rows)
+
+
+def _warn(erip: Session, file: str, warnings: Sequence[Warned]) -> None:
+    for one in warnings:
+        _line(erip, f"{file}: warning: {one.path}: {one.message}")
 
 
 def _line(erip: Session, text: str) -> None:

@@ -106,6 +106,18 @@ def test_a_mistake_on_the_command_line_sends_nothing(arguments: list[str], capsy
     assert len(said.splitlines()) <= 2
 
 
+def test_a_warning_is_shown_and_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("name: triage\n")
+    warned = {"warnings": [{"path": "timeout", "message": "the steps may take longer"}]}
+    valid = {"valid": True, "name": "triage", "lane": "high", "steps": ["one"], **warned}
+    published = {"name": "triage", "version": 2, "hash": "h", **warned}
+    for command, reply in (("validate", valid), ("publish", published)):
+        with scripted([answer(200, reply)]) as server:
+            assert run([command, str(file), "--url", server.url]) == 0
+        assert f"{file}: warning: timeout: the steps may take longer" in capsys.readouterr().out
+
+
 def run_document(status: str) -> dict[str, object]:
     return {
         "id": RUN, "workflow": "triage", "version": 1, "status": status, "lane": "high", "business_key": None,
