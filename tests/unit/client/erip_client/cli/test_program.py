@@ -144,6 +144,8 @@ def test_ctrl_c_ends_without_a_word() -> None:
         watching = subprocess.Popen(
             [sys.executable, "-m", "erip_client", "watch", RUN, "--url", server.url],
             env={**os.environ, "PYTHONPATH": str(CLIENT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A shell has its background jobs ignore Ctrl-C, and whatever they start: the tests may be one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         until(lambda: len(server.requests) > 1, what="it looks at the run")
         watching.send_signal(signal.SIGINT)
