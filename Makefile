@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INPUT ?=
 HA ?=
+NAME ?=
+DIR ?=
 CARRY ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
@@ -15,7 +17,7 @@ CHECKS := lint format types imports migrations security test
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
+.PHONY: help demo up dev restart new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +27,15 @@ demo: venv ## run breach-response on a sample incident, or on INPUT=file.json; l
 
 up: venv ## start the platform; it stays up. HA=1: several of everything, any of which may die (CARRY=1: with the data)
 	@$(BIN)/python -m erip.ops.stack up $(if $(HA),--ha) $(if $(CARRY),--carry)
+
+dev: venv ## the platform while you develop: web and workers are replaced when a file changes. ERIP_APPS=… names yours
+	@$(BIN)/python -m erip.ops.stack dev
+
+restart: venv ## bring changed code, and settings that are set now, into the platform that runs
+	@$(BIN)/python -m erip.ops.stack restart
+
+new: venv ## make a package with an own step, a definition, a trigger and a test that run: NAME=my-steps
+	@$(BIN)/python manage.py new "$(NAME)" $(if $(DIR),--dir "$(DIR)")
 
 ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); starts no service
 	@sh deploy/ha-deps.sh

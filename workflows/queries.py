@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, connections
-from django.db.models import Count
+from django.db.models import Count, F
 
 from erip.foundation import json_values
 from erip.foundation.db import prepared
@@ -22,7 +22,7 @@ from workflows.core.machine.items import FanView
 from workflows.core.states import RunState, StepState
 from workflows.errors import FilterTooSlow, UnknownRun, UnknownStep
 from workflows.graphs import graph_of
-from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun, find_run
+from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun, WorkflowVersion, find_run
 from workflows.models.runs import StepColumns
 from workflows.store import RunFilter
 
@@ -169,6 +169,12 @@ def run_events(run_id: str) -> list[dict[str, Any]]:
         )
     # Rows of one transaction share a moment; then the natural order of a run's life decides.
     return [event for _, _, event in sorted(((e["at"], _rank(e), e) for e in events), key=lambda e: e[:2])]
+
+
+def latest_author(workflow: str) -> str | None:
+    """Who published the latest version of a workflow; None if there is no such workflow."""
+    latest = WorkflowVersion.objects.filter(definition__name=workflow, number=F("definition__latest"))
+    return latest.values_list("author", flat=True).first()
 
 
 def _run(run_id: str) -> WorkflowRun | ArchivedRun:

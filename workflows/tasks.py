@@ -11,6 +11,7 @@ from celery import bootsteps, shared_task, signals
 from django.conf import settings
 from django.db import DatabaseError
 
+from erip.foundation.db.connections import release_connections
 from erip.foundation.hooks import begin_process
 from erip.foundation.process import messages
 from workflows.core.states import Lane
@@ -55,7 +56,11 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     except DatabaseError as error:
         # Celery swallows what a signal's receiver raises, and a worker that is not registered could claim nothing.
         raise SystemExit(f"PostgreSQL cannot be used, so this worker ends: {str(error).strip()}") from error
-    begin_process("worker")
+    else:
+        begin_process("worker")
+    finally:
+        # This is the main thread, which from now on waits for messages and asks the database nothing.
+        release_connections()
 
 
 class Leaving(bootsteps.StartStopStep):

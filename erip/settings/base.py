@@ -46,6 +46,13 @@ OWN_APPS: list[str] = env.items(
 if _own := env.text("ERIP_APPS_DIR", "", "A directory in which your own packages stand, if they are not installed."):
     sys.path.insert(0, _own)
 
+env.mention(
+    "ERIP_APPS_ENV",
+    "list",
+    "",
+    "Names of other variables that your own packages read. The local stack passes on no variable that it does not know.",
+)
+
 INSTALLED_APPS = [
     *ADMIN_APPS,
     "django.contrib.auth",

@@ -80,6 +80,8 @@ class Children:
         self._changed = changed
         self.all: list[Child] = []
         self._renew_at = time.monotonic() + RENEW_EVERY
+        #: replaced, asked to end, and when their patience is over (monotonic)
+        self._leaving: list[tuple[Child, float]] = []
 
     def add(self, what: Service | Server, log: Path, rank: int) -> Child:
         """Take it in; it is not started yet."""
@@ -106,6 +108,23 @@ class Children:
         child.due = None
         self._changed()
 
+    def replace(self, old: list[Child], fresh: list[Child]) -> None:
+        """These processes stand in for those, which end by themselves as soon as they have finished what they do."""
+        for before, after in zip(old, fresh, strict=True):
+            self.all[self.all.index(before)] = after
+            _ask_to_end(before)
+            if before.process is not None:
+                self._leaving.append((before, time.monotonic() + max(0.1, before.what.stop_patience)))
+        self._changed()
+
+    def _see_off(self) -> None:
+        for child, until in list(self._leaving):
+            if child.process is None or child.process.poll() is not None:
+                self._leaving.remove((child, until))
+            elif time.monotonic() > until:
+                print(f"{child.name} does not end; killed", flush=True)
+                kill_group(child.process)
+
     def reap(self, child: Child) -> None:
         """Note that a child ended, and when it is started again: after 0.5 s, doubling to 30 s."""
         if child.process is None or child.process.poll() is None:
@@ -119,6 +138,7 @@ class Children:
 
     def tend(self) -> None:
         """Start again what ended and is due."""
+        self._see_off()
         for child in self.all:
             self.reap(child)
             if child.process is None and child.due is not None and child.due <= time.monotonic():
@@ -146,10 +166,13 @@ class Children:
     def next_due(self) -> float:
         """Seconds until a child is to be started again, ten at the most."""
         dues = [child.due for child in self.all if child.due is not None]
+        dues += [time.monotonic() + 0.5 for _ in self._leaving]
         return max(0.0, min([10.0, *(due - time.monotonic() for due in dues)]))
 
     def stop_all(self) -> None:
         """End the highest rank, all at once; then the next."""
+        for child, _ in self._leaving:
+            _wait_for_end(child)
         for rank in sorted({child.rank for child in self.all}, reverse=True):
             living = [child for child in self.all if child.rank == rank and child.process]
             for child in living:

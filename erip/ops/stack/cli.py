@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     up = command("up", _up, "Start the platform; it stays up.")
     up.add_argument("--ha", action="store_true", help="three of each server, two or more of each process")
     up.add_argument("--carry", action="store_true", help="with --ha: first take over what the single stack holds")
+    command("dev", _dev, "The platform while you develop: replaced when a file changes.", answers_json=False)
+    command("restart", _restart, "Bring changed code and settings into the stack that runs.")
     command("down", _down, "End the platform and its servers.")
     command("status", _status, "Show what runs: process ids, uptime, restarts, addresses.")
     demo = command("demo", _demo, "Run the breach-response workflow on an incident and show what came of it.")
@@ -87,6 +89,21 @@ def _up(state: State, options: argparse.Namespace) -> int:
     if not started:
         progress.console.print(f"ERIP runs already (supervisor {now.pid}).")
     show_access(state, now, read_json(state.credentials))
+    return OK
+
+
+def _dev(state: State, options: argparse.Namespace) -> int:
+    from erip.ops.stack import dev
+
+    return dev.run(state)
+
+
+def _restart(state: State, options: argparse.Namespace) -> int:
+    seconds = control.restart(state)
+    if options.json:
+        _print_json({"seconds": seconds, **_answer(state, control.status(state))})
+    elif seconds is not None:
+        progress.done("restarted", seconds)
     return OK
 
 

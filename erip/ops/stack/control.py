@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from erip.ops.stack import carrying, progress, releases, services
+from erip.ops.stack import asked, carrying, environment, own, progress, releases, services
 from erip.ops.stack.binaries import find_postgres, find_redis
 from erip.ops.stack.errors import NotRunning, ServerFailed, StackError
 from erip.ops.stack.postgres import data_major
@@ -21,6 +22,9 @@ from erip.ops.stack.processes import Identity, end_all, spawn, wait_until
 from erip.ops.stack.state import ROOT, State, read_json
 
 STOP_SECONDS = 60.0
+RELOAD_SECONDS = 240.0
+#: asks a supervisor to replace the platform's processes
+RELOAD = signal.SIGUSR1
 
 
 def is_running(state: State) -> bool:
@@ -54,14 +58,20 @@ def up(
             raise StackError("The stack that runs has one server of each kind: end it first (make down).")
         if carry:
             raise StackError("CARRY=1 takes data over before the platform starts: end the stack first (make down).")
+        asked.refuse_what_a_running_stack_lacks(state, os.environ)
         if releases.is_outdated(state):
             progress.warn(releases.OUTDATED)
         return False
     if carry and not ha:
         raise StackError("CARRY=1 takes the single stack's data over into a highly available one: add HA=1.")
+    asked.refuse_strange_names(os.environ, known_settings())
+    module = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if module and module != environment.settings_module(os.environ):
+        progress.warn(f"DJANGO_SETTINGS_MODULE={module} is not for a local stack, which runs with erip.settings.local.")
     began = time.monotonic()
     clean_up(state)
     state.make()
+    asked.keep(state, os.environ)
     user = _provision(state, ha=ha)
     if message := carrying.notice(server_home(state, user), ha=ha, carry=carry):
         progress.warn(message)
@@ -69,6 +79,58 @@ def up(
     _start(state, user, words, tied=tied)
     progress.done("ready", time.monotonic() - began)
     return True
+
+
+def known_settings() -> frozenset[str]:
+    """The names of all settings, from the pages that are generated from their declarations or describe them."""
+    found: set[str] = set()
+    for page in (ROOT / "docs").rglob("*.md"):
+        found.update(re.findall(r"\bERIP_[A-Z0-9_]+\b", page.read_text("utf-8")))
+    return frozenset(found)
+
+
+# --- restart ----------------------------------------------------------------------------------------------
+
+
+def restart(state: State) -> float | None:
+    """Bring the code here, and settings that are set now, into the stack that runs.
+
+    If only code has changed, new processes are started beside the old ones, which end when the new ones are ready: the
+    seconds that took. With other settings the stack ends and starts anew, and this returns None. Raises NotRunning, and
+    ServerFailed if the new processes do not start; then the old ones go on.
+    """
+    known = status(state)
+    wanted = asked.merged(state)
+    if wanted == asked.kept(state):
+        return reload(state)
+    ha = read_json(state.supervisor).get("layout") == "ha"
+    names = tuple(process.name for process in known.processes if process.name in services.ALL)
+    check = own.Check({**os.environ, **wanted})
+    if broken := check.result():
+        raise ServerFailed(f"The platform cannot be loaded, and the one that runs goes on: {broken}")
+    down(state)
+    os.environ.update(wanted)
+    up(state, names=names, ha=ha)
+    return None
+
+
+def reload(state: State) -> float:
+    """Have the supervisor replace the platform's processes. Returns how many seconds that took."""
+    before = read_json(state.supervisor)
+    if not is_running(state) or "pid" not in before:
+        raise NotRunning(f"No stack runs under {state.root}: `make up` or `make dev` starts one.")
+    number = before.get("reloaded", {}).get("number", 0)
+    os.kill(int(before["pid"]), RELOAD)
+    wait_until(
+        lambda: not is_running(state) or read_json(state.supervisor).get("reloaded", {}).get("number", 0) > number,
+        RELOAD_SECONDS,
+    )
+    went = read_json(state.supervisor).get("reloaded", {})
+    if went.get("number", 0) <= number:
+        raise ServerFailed("The stack did not reload; see logs/supervisor.log in the state directory.")
+    if went["failed"]:
+        raise ServerFailed(f"{went['failed']} (the processes that ran before go on)")
+    return float(went["seconds"])
 
 
 def _provision(state: State, *, ha: bool) -> User | None:

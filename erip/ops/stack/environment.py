@@ -38,10 +38,20 @@ def base(environment: Mapping[str, str]) -> dict[str, str]:
 
 def of_platform(environment: Mapping[str, str]) -> dict[str, str]:
     """What any process of the platform may get: the base, and the platform's settings."""
+    of_own_apps = {name.strip() for name in environment.get("ERIP_APPS_ENV", "").split(",")}
     settings = {
-        name: value for name, value in environment.items() if name in _SETTINGS or name.startswith(_SETTINGS_PREFIXES)
+        name: value
+        for name, value in environment.items()
+        if name in _SETTINGS or name in of_own_apps or name.startswith(_SETTINGS_PREFIXES)
     }
     return {**base(environment), **settings}
+
+
+def settings_module(environment: Mapping[str, str]) -> str:
+    """The settings that the local stack runs with: those of the user's own, if DJANGO_SETTINGS_MODULE names any. The
+    platform's others are not for a stack: tests and production have other servers."""
+    named = environment.get("DJANGO_SETTINGS_MODULE", "")
+    return named if named and not named.startswith("erip.settings.") else "erip.settings.local"
 
 
 def of_kind(environment: Mapping[str, str], kind: str) -> dict[str, str]:

@@ -39,10 +39,17 @@ class Progress:
 
 
 def write_status(
-    state: State, children: Children, *, phase: str, layout: str, addresses: Mapping[str, str], code: str
+    state: State,
+    children: Children,
+    *,
+    phase: str,
+    layout: str,
+    addresses: Mapping[str, str],
+    code: str,
+    reloaded: Mapping[str, Any] | None = None,
 ) -> None:
-    """supervisor.json: each process with what identifies it, where users find the platform, and which code it is
-    (`releases.fingerprint`)."""
+    """supervisor.json: each process with what identifies it, where users find the platform, which code it is
+    (`releases.fingerprint`), and how its last reload went (`number`, `failed`, `seconds`)."""
     me = Identity.of(os.getpid())
     write_json(
         state.supervisor,
@@ -51,6 +58,7 @@ def write_status(
             "phase": phase,
             "layout": layout,
             "code": code,
+            "reloaded": dict(reloaded or {}),
             "python": sys.prefix,
             "addresses": dict(addresses),
             "pid": os.getpid(),

@@ -58,11 +58,14 @@ def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int],
 
 
 def web(name: str, env: dict[str, str], port: int) -> Service:
-    """One gunicorn on `port`, with as many processes as ERIP_WEB_WORKERS says; erip/gunicorn.py has the rest."""
+    """One gunicorn on `port`, with as many processes as ERIP_WEB_WORKERS says; erip/gunicorn.py has the rest.
+
+    At a restart the new one listens on the port before the old one leaves it.
+    """
     address = f"{LOOPBACK}:{port}"
     return Service(
         name,
-        [_tool("gunicorn"), "-c", "python:erip.gunicorn", f"--bind={address}"],
+        [_tool("gunicorn"), "-c", "python:erip.gunicorn", f"--bind={address}", "--reuse-port"],
         environment.of_kind(env, "web"),
         url=f"http://{address}",
         stop_patience=float(env.get("ERIP_WEB_GRACE_SECONDS", "20")) + 5,

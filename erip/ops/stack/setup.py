@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg2
 
+from erip.ops.stack import own
 from erip.ops.stack.errors import ServerFailed
 from erip.ops.stack.processes import last_line
 from erip.ops.stack.reporting import Progress
@@ -31,7 +32,7 @@ WHICH = """
 
 def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, report: Progress) -> None:
     """Run `prepare` unless nothing changed since it last ran on this database."""
-    files = fingerprint(ROOT)
+    files = f"{fingerprint(ROOT)} {own.fingerprint(env)}"
     known = read_json(state.setup)
     which, applied = inspect(env["DATABASE_URL"])
     credentials = read_json(state.credentials)

@@ -2,6 +2,7 @@
 
 lock               held (flock) by the supervisor for as long as it lives: this, not a pid, says "running"
 supervisor.json    who runs: the supervisor and its processes, each with pid and start time
+asked.json         the settings that the user gave in the environment, for `restart`             0600
 env                settings of the running stack as KEY=value, read by erip.settings.local       0600
 credentials.json   for the user: admin login, API key, Flower login                              0600
 secrets.json       passwords of the servers and Django's secret key, made once                   0600
@@ -50,6 +51,10 @@ class State:
     @cached_property
     def supervisor(self) -> Path:
         return self.root / "supervisor.json"
+
+    @cached_property
+    def asked(self) -> Path:
+        return self.root / "asked.json"
 
     @cached_property
     def env(self) -> Path:

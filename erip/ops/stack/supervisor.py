@@ -15,15 +15,16 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
-from erip.ops.stack import carrying, environment, releases, services, setup
+from erip.ops.stack import carrying, control, environment, own, releases, services, setup
 from erip.ops.stack.children import Child, Children, Server
 from erip.ops.stack.errors import ServerFailed, StackError, from_os_error
 from erip.ops.stack.layout import Layout
 from erip.ops.stack.postgres import Postgres
 from erip.ops.stack.processes import MARK, last_line, listens
+from erip.ops.stack.reloading import Reload
 from erip.ops.stack.reporting import Progress, write_status
 from erip.ops.stack.rotation import rotate_all
 from erip.ops.stack.services import Service
@@ -53,6 +54,11 @@ class Supervisor:
         self.children = Children(secrets.token_hex(8), self._write_status)
         self.phase = "starting"
         self.stopping = False
+        self._asked_to_reload = False
+        self._env: dict[str, str] = {}
+        self._reloads = 0
+        #: how the last reload went
+        self._reloaded: dict[str, Any] = {}
         self._carry = carry
         self._code = releases.fingerprint()
         self._environment: IO[str] | None = None
@@ -79,6 +85,8 @@ class Supervisor:
             self.progress.close()
             while True:
                 self._pause(self.children.next_due())
+                if self._asked_to_reload:
+                    self._reload()
                 self.children.tend()
                 self.children.renew()
                 rotate_all(self.state.logs)
@@ -97,16 +105,55 @@ class Supervisor:
             self.progress.close()
         return status
 
+    def _reload(self) -> None:
+        """Replace the platform's processes; how that went is written for the process that asked for it."""
+        began, said = time.monotonic(), ""
+        self._asked_to_reload = False
+        code = releases.fingerprint()
+        reload = Reload(
+            self.children,
+            self._env,
+            serves=_serves,
+            registered=lambda pids: services.workers_registered(self._env["DATABASE_URL"], pids),
+            pause=self._pause,
+        )
+        try:
+            setup.bring_up_to_date(self.state, self._env, self.layout.secrets["admin"], self.progress)
+            reload.run()
+            self._code = code
+        except (StackError, OSError) as error:
+            said = str(error)
+        print(f"reloaded: {said or 'done'}", flush=True)
+        self._reloads += 1
+        self._reloaded = {"number": self._reloads, "failed": said, "seconds": round(time.monotonic() - began, 2)}
+        self._write_status()
+        try:
+            if not said:
+                reload.finish()
+        except (StackError, OSError) as error:
+            print(f"not replaced: {error}", flush=True)
+
     def _start(self) -> None:
         self._write_status()
+        check = own.Check({**os.environ, MARK: self.children.stack_id})
+        try:
+            self._start_all(check)
+        finally:
+            check.stop()
+
+    def _start_all(self, check: own.Check) -> None:
         ranks = 0
         for rank, group in enumerate(self.layout.servers()):
             self._start_servers(group, rank)
             ranks = rank + 1
         told = self.layout.settings()
         write_private(self.state.env, services.env_file(told))
-        wanted = {**told, "DJANGO_SETTINGS_MODULE": "erip.settings.local", MARK: self.children.stack_id}
-        env = {**environment.of_platform(os.environ), **wanted}
+        module = environment.settings_module(os.environ)
+        wanted = {**told, "DJANGO_SETTINGS_MODULE": module, MARK: self.children.stack_id}
+        self._env = env = {**environment.of_platform(os.environ), **wanted}
+        # It has run beside the servers' start. A process that cannot load would otherwise be started over and over.
+        if broken := check.result():
+            raise ServerFailed(f"The platform cannot be loaded: {broken}")
         known = self.layout.secrets
         if self._carry:
             self.progress.tell(step="carrying the single stack's data over")
@@ -159,7 +206,7 @@ class Supervisor:
             self._pause(0.1)
             self.children.tend()
             for child in self.children.all:
-                if child.crashes >= CRASHES_AT_START:
+                if max(child.crashes, child.restarts) >= CRASHES_AT_START:
                     raise ServerFailed(
                         f"{child.name} does not start: {last_line(child.log)} (the whole log: {child.log})"
                     )
@@ -200,9 +247,13 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
+        signal.signal(control.RELOAD, self._ask_to_reload)
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
+
+    def _ask_to_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked_to_reload = True
 
     def _pause(self, seconds: float) -> None:
         """Wait for a signal, for `seconds` at most."""
@@ -221,6 +272,7 @@ class Supervisor:
             layout=self.layout.name,
             addresses=self.layout.addresses,
             code=self._code,
+            reloaded=self._reloaded,
         )
 
 
