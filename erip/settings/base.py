@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "workflows",
     "workflows.library",
     "workflows.events",
+    "schedules",
     "monitoring",
     "monitoring.scaling",
     *OWN_APPS,

@@ -1,0 +1,1 @@
+"""What schedules mean. Knows no Django, no database and no clock."""

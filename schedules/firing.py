@@ -1,0 +1,182 @@
+"""The leader's part: decide on the moments that have come, and start their runs.
+
+Note [Starting once]
+A moment is decided on in one transaction that locks the schedule, writes a row for the moment (unique) and moves the
+schedule on. So no two leaders decide on the same moment, and none is lost with a process that is killed. The run is
+started afterwards, under an idempotency key made of the row's id: a leader that is killed between the start and the
+note of it, or is frozen there and thawed later, starts the same run and no second one.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from erip.foundation.hooks import periodic_duty
+from schedules import stored
+from schedules.core.planning import Decision, plan
+from schedules.core.spec import Spec
+from schedules.errors import ScheduleInvalid
+from schedules.models import Cause, Outcome, Schedule, ScheduledStart
+from workflows import engine
+from workflows.core.states import RUN_ENDS, RunState
+from workflows.errors import LaneFull, RequestUnderWay, WorkflowsError
+from workflows.models import ArchivedRun, WorkflowRun
+
+log = structlog.get_logger(__name__)
+
+#: seconds between two looks
+EVERY = 0.5
+#: schedules, and starts, of one look
+LIMIT = 100
+_BAD_ENDS = frozenset({RunState.FAILED, RunState.TIMED_OUT})
+
+
+@periodic_duty(EVERY)
+def work_off() -> bool:
+    """Decide and start. Returns whether there may be more."""
+    more = decide_due()
+    return start_open() or more
+
+
+def decide_due() -> bool:
+    """Decide on the moments that are due. Returns whether there may be more."""
+    now = stored.clock()
+    due = Schedule.objects.filter(paused_at__isnull=True, next_start_at__lte=now).order_by("next_start_at")
+    names = list(due.values_list("name", flat=True)[:LIMIT])
+    for name in names:
+        try:
+            decide(name)
+        except WorkflowsError as error:
+            log.warning("schedule_not_decided", schedule=name, error=error)
+    return len(names) == LIMIT
+
+
+def decide(name: str) -> None:
+    """Decide on what is due of one schedule, which is left alone if another process is at it."""
+    with transaction.atomic():
+        schedule = (
+            Schedule.objects.select_for_update(skip_locked=True).filter(name=name, paused_at__isnull=True).first()
+        )
+        if schedule is None:
+            return
+        now = stored.clock()
+        if schedule.next_start_at is None or schedule.next_start_at > now:
+            return
+        version = schedule.versions.get(number=schedule.latest)
+        try:
+            spec = stored.spec_of(version)
+        except ScheduleInvalid as error:
+            _pause(schedule, now, f"this release cannot read it: {error}")
+            return
+        if why := _too_many_failures(schedule, spec):
+            _pause(schedule, now, why)
+            return
+        waiting = schedule.starts.filter(outcome=Outcome.WAITING).first()
+        planned = plan(name, spec, next_at=schedule.next_at, now=now, busy=_busy(schedule), waits=waiting is not None)
+        if planned.overtaken and waiting is not None:
+            waiting.outcome, waiting.reason = Outcome.SKIPPED, "a later start took its place"
+            waiting.save(update_fields=["outcome", "reason"])
+        ScheduledStart.objects.bulk_create(
+            [_row(schedule, version.number, one) for one in planned.decisions], ignore_conflicts=True
+        )
+        schedule.next_at, schedule.next_start_at = planned.next_at, planned.next_start
+        schedule.save(update_fields=["next_at", "next_start_at"])
+
+
+def _row(schedule: Schedule, version: int, one: Decision) -> ScheduledStart:
+    cause = Cause.CAUGHT_UP if one.caught_up else Cause.PLANNED
+    return ScheduledStart(
+        schedule=schedule,
+        at=one.at,
+        until=one.until,
+        version=version,
+        cause=cause,
+        outcome=one.outcome,
+        reason=one.reason,
+    )
+
+
+def _pause(schedule: Schedule, now: datetime, why: str) -> None:
+    schedule.paused_at, schedule.paused_by, schedule.paused_reason = now, "schedule", why[:1000]
+    schedule.save(update_fields=["paused_at", "paused_by", "paused_reason"])
+    log.error("schedule_paused", schedule=schedule.name, reason=why)
+
+
+def _busy(schedule: Schedule) -> bool:
+    """Whether the run before goes on, or is about to start."""
+    own = schedule.starts.exclude(cause__in=(Cause.MANUAL, Cause.BACKFILL))
+    if own.filter(outcome=Outcome.STARTING).exists():
+        return True
+    last = own.filter(outcome=Outcome.STARTED).order_by("-at").values_list("run_id", flat=True).first()
+    return last is not None and not _ended(last)
+
+
+def _ended(run_id: UUID) -> bool:
+    state = WorkflowRun.objects.filter(pk=run_id).values_list("state", flat=True).first()
+    # A run that is not there any more is in the archive, or was forgotten after its end.
+    return state is None or state in RUN_ENDS
+
+
+def _too_many_failures(schedule: Schedule, spec: Spec) -> str:
+    """Why the schedule is to be paused; empty: it is not. Failures before its last resumption or change count too,
+    unless a run went well after them."""
+    most = spec.pause_on_failure
+    if most is None:
+        return ""
+    counted = Q(outcome=Outcome.STARTED) | Q(outcome=Outcome.FAILED)
+    last = list(schedule.starts.filter(counted).order_by("-at").values_list("outcome", "run_id")[:most])
+    if len(last) < most:
+        return ""
+    states = _states([run_id for _, run_id in last if run_id is not None])
+    bad = [outcome == Outcome.FAILED or states.get(run_id) in _BAD_ENDS for outcome, run_id in last]
+    return f"its last {most} runs failed (pause_on_failure)" if all(bad) else ""
+
+
+def _states(run_ids: list[UUID]) -> dict[Any, str]:
+    found = dict(ArchivedRun.objects.filter(pk__in=run_ids).values_list("pk", "state"))
+    return found | dict(WorkflowRun.objects.filter(pk__in=run_ids).values_list("pk", "state"))
+
+
+def start_open() -> bool:
+    """Start the runs that were decided on. Returns whether there may be more."""
+    for one in ScheduledStart.objects.filter(outcome=Outcome.WAITING).select_related("schedule")[:LIMIT]:
+        if one.schedule.paused_at is None and not _busy(one.schedule):
+            ScheduledStart.objects.filter(pk=one.pk, outcome=Outcome.WAITING).update(
+                outcome=Outcome.STARTING, reason=""
+            )
+    found = ScheduledStart.objects.filter(outcome=Outcome.STARTING).select_related("schedule").order_by("id")
+    rows = list(found[:LIMIT])
+    started = [start(row) for row in rows]
+    return len(rows) == LIMIT and all(started)
+
+
+def start(row: ScheduledStart) -> bool:
+    """Start the run of this row. False: its lane is full, or another process is at it; it is tried again."""
+    version = row.schedule.versions.get(number=row.version)
+    try:
+        spec = stored.spec_of(version)
+        request = engine.StartRequest(spec.input, business_key=spec.business_key, lane=spec.lane)
+        (run,) = engine.start_runs(
+            spec.workflow,
+            [request],
+            principal=f"schedule:{row.schedule.name}",
+            idempotency_key=f"schedule-{row.pk}",
+            request_hash="schedule",
+        )
+    except (LaneFull, RequestUnderWay) as error:
+        log.info("scheduled_start_waits", schedule=row.schedule.name, at=row.at, error=error)
+        return False
+    except WorkflowsError as error:
+        log.error("scheduled_start_failed", schedule=row.schedule.name, at=row.at, error=error)
+        _note(row, outcome=Outcome.FAILED, reason=str(error)[:400])
+        return True
+    _note(row, outcome=Outcome.STARTED, run_id=run.id, reason="")
+    return True
+
+
+def _note(row: ScheduledStart, **what: Any) -> None:
+    ScheduledStart.objects.filter(pk=row.pk, outcome=Outcome.STARTING).update(**what)

@@ -1,0 +1,13 @@
+"""What schedules add to the platform."""
+
+from erip.foundation.hooks import Link, Menu, api_urls, menu
+from schedules import firing  # noqa: F401  (its duty)
+
+api_urls("schedules.urls")
+menu(
+    Menu(
+        "Work",
+        (Link("Schedules", "calendar_month", "admin:schedules_schedule_changelist", "schedules.view_schedule"),),
+        place=10,
+    )
+)
