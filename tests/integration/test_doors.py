@@ -52,6 +52,7 @@ VALUES = {
     "alert_number": "1",
     "alert_rule": "redis-down",
     "trigger": "none",
+    "schedule": "none",
     "event_type": "none.such",
 }
 

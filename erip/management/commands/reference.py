@@ -32,7 +32,7 @@ def errors() -> str:
     rows = {
         (error.status, error.code.replace("_", "-"), _first_paragraph(error))
         for error in _below(EripError)
-        if error.__module__.startswith(("erip.", "workflows.", "monitoring.")) and "code" in vars(error)
+        if error.__module__.startswith(("erip.", "workflows.", "schedules.", "monitoring.")) and "code" in vars(error)
     }
     return "\n".join(
         [
