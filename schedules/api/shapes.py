@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import AnyJson, Choice, Flag, Moment, Number, StrictSerializer, Text
+from erip.foundation.http.fields import AnyJson, Choice, Flag, Moment, Number, StrictSerializer, Text, Whole
 from schedules.models import Cause, Outcome
 
 Answer = serializers.Serializer[Any]
@@ -15,15 +15,15 @@ SCHEDULE = "[a-z][a-z0-9-]{0,62}"
 class PutSchedule(StrictSerializer):
     """A schedule: what it says, and a sentence about it."""
 
-    schedule = AnyJson(help_text="As in docs/reference/schedules.md.")
+    schedule = AnyJson(help_text="As in docs/how-to/schedules.md.")
     description = Text(required=False, allow_blank=True, max_length=2000, default="")
 
 
 class PreviewSchedule(StrictSerializer):
     """A schedule that is not stored."""
 
-    schedule = AnyJson(help_text="As in docs/reference/schedules.md.")
-    count = Number(required=False, min_value=1, max_value=400, default=10)
+    schedule = AnyJson(help_text="As in docs/how-to/schedules.md.")
+    count = Whole(required=False, min_value=1, max_value=400, default=10)
 
 
 class PreviewFilter(StrictSerializer):
