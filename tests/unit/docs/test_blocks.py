@@ -144,6 +144,7 @@ def a_statement(block: Block, shipped: Any) -> str | None:
 CHECKS = {
     "sh": a_shell,
     "shell": a_shell,
+    "dev": a_shell,
     "console": a_console,
     "yaml": a_yaml,
     "json": a_json,
