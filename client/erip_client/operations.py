@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, alerts, batches, events, outgoing, pulse, runs, workflows
+from .calls import Call, alerts, batches, events, outgoing, pulse, runs, schedules, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -133,6 +133,18 @@ class SyncOperations(SyncTransport):
     add_silence = Sends(alerts.add_silence)
     end_silence = Sends(alerts.end_silence)
 
+    list_schedules = Sends(schedules.list_schedules)
+    get_schedule = Sends(schedules.get_schedule)
+    put_schedule = Sends(schedules.put_schedule)
+    delete_schedule = Sends(schedules.delete_schedule)
+    preview_unstored_schedule = Sends(schedules.preview_unstored_schedule)
+    preview_schedule = Sends(schedules.preview_schedule)
+    list_scheduled_starts = Sends(schedules.list_scheduled_starts)
+    pause_schedule = Sends(schedules.pause_schedule)
+    resume_schedule = Sends(schedules.resume_schedule)
+    trigger_schedule = Sends(schedules.trigger_schedule)
+    backfill_schedule = Sends(schedules.backfill_schedule)
+
 
 class AsyncOperations(AsyncTransport):
     """Every operation of the API."""
@@ -212,3 +224,15 @@ class AsyncOperations(AsyncTransport):
     list_silences = Awaits(alerts.list_silences)
     add_silence = Awaits(alerts.add_silence)
     end_silence = Awaits(alerts.end_silence)
+
+    list_schedules = Awaits(schedules.list_schedules)
+    get_schedule = Awaits(schedules.get_schedule)
+    put_schedule = Awaits(schedules.put_schedule)
+    delete_schedule = Awaits(schedules.delete_schedule)
+    preview_unstored_schedule = Awaits(schedules.preview_unstored_schedule)
+    preview_schedule = Awaits(schedules.preview_schedule)
+    list_scheduled_starts = Awaits(schedules.list_scheduled_starts)
+    pause_schedule = Awaits(schedules.pause_schedule)
+    resume_schedule = Awaits(schedules.resume_schedule)
+    trigger_schedule = Awaits(schedules.trigger_schedule)
+    backfill_schedule = Awaits(schedules.backfill_schedule)

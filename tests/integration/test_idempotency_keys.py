@@ -5,14 +5,19 @@ The sweep goes over the OpenAPI document, so a new POST has to be added here, an
 
 import threading
 import uuid
+from datetime import timedelta
 
 import orjson
 import pytest
 from django.apps import apps
 from django.db import connections
+from django.utils import timezone
 
 from erip.access.scopes import Scope
 from erip.foundation.http.documents import _document
+from monitoring.models import Alert
+from schedules import stored as schedules
+from schedules.models import Schedule
 from tests.definitions import publish as publish_text
 from tests.support.api import DEFINITION, INPUT, Api, key, publish
 from workflows import engine
@@ -29,7 +34,7 @@ OPERATIONS = [
     if method in ("post", "patch")
 ]
 #: operations that need no key, and say so
-REFUSING = {"acceptEvents", "validateWorkflow"}
+REFUSING = {"acceptEvents", "validateWorkflow", "previewUnstoredSchedule"}
 SUBSCRIPTION = {"url": "https://hooks.example.com/erip", "types": ["workflow.run.*"]}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/test", "type": "test.happened"}
 
@@ -67,6 +72,25 @@ def unknown_step() -> str:
     made = run()
     StepRun.objects.filter(run_id=made).update(state="UNKNOWN", attempt=1)
     return made
+
+
+SCHEDULE = {"workflow": "look-up", "input": INPUT, "every": "1h", "from": "2026-01-01T00:00:00Z", "catch_up": "none",
+            "overlap": "allow"}  # fmt: skip
+
+
+def schedule(*, paused: bool = False) -> str:
+    if not Schedule.objects.filter(name="hourly").exists():
+        schedules.put("hourly", document=SCHEDULE, author="test")
+        if paused:
+            schedules.pause("hourly", by="test", reason="")
+    return "hourly"
+
+
+def alert() -> int:
+    now = timezone.now()
+    return Alert.objects.create(
+        rule="test", labels=[], serial=1, stage="firing", severity="page", summary="x", since=now, held_at=now
+    ).pk
 
 
 def letter() -> int:
@@ -111,6 +135,22 @@ REQUESTS = {
         {"business_key": case(), "payload": 1},
         {"business_key": "B-1", "payload": 2},
     ),
+    "acknowledgeAlert": lambda api: (f"/alerts/{alert()}/acknowledge", {"note": "a"}, {"note": "b"}),
+    "addSilence": lambda api: (
+        "/alerts/silences",
+        {"reason": "a", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
+        {"reason": "b", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
+    ),
+    "backtestAlertRule": lambda api: ("/alerts/rules/disk-full/backtest", {}, {"range": "2h"}),
+    "pauseSchedule": lambda api: (f"/schedules/{schedule()}/pause", {"reason": "a"}, {"reason": "b"}),
+    "resumeSchedule": lambda api: (f"/schedules/{schedule(paused=True)}/resume", {}, None),
+    "triggerSchedule": lambda api: (f"/schedules/{schedule()}/trigger", {}, None),
+    "backfillSchedule": lambda api: (
+        f"/schedules/{schedule()}/backfill",
+        {"from": "2026-01-02T00:00:00Z", "to": "2026-01-02T02:00:00Z", "dry_run": False},
+        {"from": "2026-01-02T00:00:00Z", "to": "2026-01-02T03:00:00Z", "dry_run": False},
+    ),
+    "previewUnstoredSchedule": lambda api: ("/schedule-previews", {"schedule": SCHEDULE}, None),
     "pauseRun": lambda api: (f"/runs/{run()}/pause", {"clock": "stop"}, {"clock": "go"}),
     "resumeRun": lambda api: (f"/runs/{paused()}/resume", {}, None),
     "pauseRuns": lambda api: (

@@ -1,9 +1,9 @@
 """Every operation of the API as a function that makes a `Call`. Nothing here sends anything."""
 
-from . import alerts, batches, events, outgoing, pulse, runs, workflows
+from . import alerts, batches, events, outgoing, pulse, runs, schedules, workflows
 from .base import Call
 
 #: where the operations are defined
-MODULES = (runs, batches, workflows, events, outgoing, pulse, alerts)
+MODULES = (runs, batches, workflows, events, outgoing, pulse, alerts, schedules)
 
-__all__ = ["MODULES", "Call", "alerts", "batches", "events", "outgoing", "pulse", "runs", "workflows"]
+__all__ = ["MODULES", "Call", "alerts", "batches", "events", "outgoing", "pulse", "runs", "schedules", "workflows"]
