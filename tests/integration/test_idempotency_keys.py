@@ -138,10 +138,10 @@ REQUESTS = {
     "acknowledgeAlert": lambda api: (f"/alerts/{alert()}/acknowledge", {"note": "a"}, {"note": "b"}),
     "addSilence": lambda api: (
         "/alerts/silences",
-        {"reason": "a", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
-        {"reason": "b", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
+        {"rule": "disk-filling", "reason": "a", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
+        {"rule": "disk-filling", "reason": "b", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
     ),
-    "backtestAlertRule": lambda api: ("/alerts/rules/disk-full/backtest", {}, {"range": "2h"}),
+    "backtestAlertRule": lambda api: ("/alerts/rules/disk-filling/backtest", {}, {"range": "2h"}),
     "pauseSchedule": lambda api: (f"/schedules/{schedule()}/pause", {"reason": "a"}, {"reason": "b"}),
     "resumeSchedule": lambda api: (f"/schedules/{schedule(paused=True)}/resume", {}, None),
     "triggerSchedule": lambda api: (f"/schedules/{schedule()}/trigger", {}, None),
