@@ -7,14 +7,16 @@ started afterwards, under an idempotency key made of the row's id: a leader that
 note of it, or is frozen there and thawed later, starts the same run and no second one.
 """
 
+import time
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 
+from erip.foundation.db.failures import ERRORS, is_passing
 from erip.foundation.hooks import periodic_duty
 from schedules import stored
 from schedules.core.planning import Decision, plan
@@ -32,6 +34,8 @@ log = structlog.get_logger(__name__)
 EVERY = 0.5
 #: schedules, and starts, of one look
 LIMIT = 100
+#: seconds for starts in one look: the leader's other duties wait meanwhile
+SECONDS = 0.75
 _BAD_ENDS = frozenset({RunState.FAILED, RunState.TIMED_OUT})
 
 
@@ -50,8 +54,11 @@ def decide_due() -> bool:
     for name in names:
         try:
             decide(name)
-        except WorkflowsError as error:
-            log.warning("schedule_not_decided", schedule=name, error=error)
+        except Exception as error:
+            if isinstance(error, ERRORS) and is_passing(error):
+                raise
+            # Whatever it is: the other schedules do not wait for this one.
+            log.exception("schedule_not_decided", schedule=name)
     return len(names) == LIMIT
 
 
@@ -142,22 +149,49 @@ def _states(run_ids: list[UUID]) -> dict[Any, str]:
 
 
 def start_open() -> bool:
-    """Start the runs that were decided on. Returns whether there may be more."""
-    for one in ScheduledStart.objects.filter(outcome=Outcome.WAITING).select_related("schedule")[:LIMIT]:
-        if one.schedule.paused_at is None and not _busy(one.schedule):
-            ScheduledStart.objects.filter(pk=one.pk, outcome=Outcome.WAITING).update(
-                outcome=Outcome.STARTING, reason=""
-            )
-    found = ScheduledStart.objects.filter(outcome=Outcome.STARTING).select_related("schedule").order_by("id")
-    rows = list(found[:LIMIT])
-    started = [start(row) for row in rows]
-    return len(rows) == LIMIT and all(started)
+    """Start the runs that were decided on. Returns whether there may be more.
+
+    A schedule whose start has to wait, because its lane is full or its workflow cannot be read, is passed over until
+    the next look: what stands behind it, such as the rest of a long backfill, does not hold up the others.
+    """
+    _release_waiting()
+    until = time.monotonic() + SECONDS
+    held_up: set[int] = set()
+    while True:
+        found = ScheduledStart.objects.filter(outcome=Outcome.STARTING).exclude(schedule__in=held_up)
+        rows = list(found.select_related("schedule").order_by("id")[:LIMIT])
+        for row in rows:
+            if row.schedule_id in held_up:
+                continue
+            if time.monotonic() >= until:
+                return True
+            if not start(row):
+                held_up.add(row.schedule_id)
+        if len(rows) < LIMIT:
+            return False
+
+
+def _release_waiting() -> None:
+    """Start what waited for the run before, where that has ended. One statement, however many wait."""
+    own = ScheduledStart.objects.filter(schedule=OuterRef("schedule")).exclude(cause__in=(Cause.MANUAL, Cause.BACKFILL))
+    last = own.filter(outcome=Outcome.STARTED).order_by("-at").values("run_id")[:1]
+    goes_on = WorkflowRun.objects.filter(pk=OuterRef("last")).exclude(state__in=RUN_ENDS)
+    free = (
+        ScheduledStart.objects.filter(outcome=Outcome.WAITING, schedule__paused_at__isnull=True)
+        .annotate(last=Subquery(last))
+        .exclude(Exists(own.filter(outcome=Outcome.STARTING)))
+        .exclude(Exists(goes_on))
+    )
+    found = list(free.order_by("id").values_list("pk", flat=True)[:LIMIT])
+    if found:
+        ScheduledStart.objects.filter(pk__in=found, outcome=Outcome.WAITING).update(outcome=Outcome.STARTING, reason="")
 
 
 def start(row: ScheduledStart) -> bool:
-    """Start the run of this row. False: its lane is full, or another process is at it; it is tried again."""
-    version = row.schedule.versions.get(number=row.version)
+    """Start the run of this row. False: it cannot be now (its lane is full, another process is at it, or this release
+    cannot read its workflow); it is tried again."""
     try:
+        version = row.schedule.versions.get(number=row.version)
         spec = stored.spec_of(version)
         request = engine.StartRequest(spec.input, business_key=spec.business_key, lane=spec.lane)
         (run,) = engine.start_runs(
@@ -174,6 +208,12 @@ def start(row: ScheduledStart) -> bool:
         log.error("scheduled_start_failed", schedule=row.schedule.name, at=row.at, error=error)
         _note(row, outcome=Outcome.FAILED, reason=str(error)[:400])
         return True
+    except Exception as error:
+        if isinstance(error, ERRORS) and is_passing(error):
+            raise
+        # Such as a version that a newer release published: it may be possible elsewhere or later, so it has not failed.
+        log.exception("scheduled_start_waits", schedule=row.schedule.name, at=row.at)
+        return False
     _note(row, outcome=Outcome.STARTED, run_id=run.id, reason="")
     return True
 

@@ -38,7 +38,10 @@ class Occurrence:
 
     def starts(self, name: str, jitter: float) -> datetime:
         """When the run is due: Note [Jitter]. jitter: seconds."""
-        return self.at + timedelta(seconds=round(jitter * _share(name, self.at), 3)) if jitter else self.at
+        try:
+            return self.at + timedelta(seconds=round(jitter * _share(name, self.at), 3)) if jitter else self.at
+        except OverflowError:
+            return self.at  # the last hours of the calendar
 
 
 def occurrences(spec: Spec, after: datetime) -> Iterator[Occurrence]:

@@ -114,10 +114,12 @@ class Leader:
                 return
             try:
                 duty()
-            except ERRORS:
-                raise
-            except Exception:
-                # A duty that fails is no reason to leave the others undone.
+            except Exception as error:
+                if isinstance(error, ERRORS) and is_passing(error):
+                    raise
+                # A duty that fails is no reason to leave the others undone, nor to stand down: a leader that stands
+                # down waits for one lease before it recovers lost steps, and would wait for ever if one row's fault
+                # came back in each round.
                 log.exception("duty_failed", duty=getattr(duty, "__qualname__", repr(duty)))
 
     def _lead(self) -> bool:

@@ -4,7 +4,8 @@ Note [Heartbeats]
 A body calls `ctx.heartbeat(progress, cursor)`. That costs it nothing but a few lines of Python: the worker remembers
 the last word of each attempt, and writes all that is new once a round, in one statement, with its own heartbeat. What
 is new when an attempt fails, or is handed back, is written before that is reported, so that the next attempt reads it.
-A killed worker loses what its steps said since its last round: about a second.
+What PostgreSQL could not take is written in the next
+round. A killed worker loses what its steps said since its last round: about a second.
 A step whose definition has `heartbeat` must be heard of that often. If it is not, its attempt has failed, as if it had
 run out of time; the watchdog sees it. A thread cannot be stopped, but whatever it returns no longer counts.
 The attempt is the fencing token: a former owner's word never replaces that of a later one.
@@ -16,6 +17,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from erip.foundation import json_values
+from erip.foundation.db import retry
+from erip.foundation.db.failures import ERRORS, is_passing
 from workflows import store
 from workflows.core.claim import Claim
 from workflows.store import Word
@@ -61,20 +64,41 @@ class Beat:
         claim = self.claim
         return Word(claim.run_id, claim.step, claim.item, claim.attempt, *new)
 
+    def put_back(self, word: Word) -> None:
+        """It could not be written: it is new still, unless more was said meanwhile."""
+        with self._lock:
+            if self._new is None:
+                self._new = (word.progress, word.cursor)
+
 
 def begin(claim: Claim, every: float | None) -> Beat | None:
     """The attempt begins. None if its step says nothing. Reads what the attempt before left, if there was one."""
     if every is None:
         return None
-    cursor = store.cursor_of(claim.run_id, claim.step, claim.item) if claim.attempt > 1 else None
+    cursor = None
+    if claim.attempt > 1:
+        # Through a failover: an attempt that has not begun has not failed.
+        cursor = retry.run(lambda _: store.cursor_of(claim.run_id, claim.step, claim.item))
     return Beat(claim, every, cursor)
 
 
+#: An attempt that fails waits for a round that has taken its words and not written them yet.
+_writing = threading.Lock()
+
+
 def write(beats: Iterable[Beat | None]) -> None:
-    """Write what is new, in one statement; nothing if nothing is."""
-    words = [word for beat in beats if beat is not None and (word := beat.take()) is not None]
-    if words:
-        store.record_words(words)
+    """Write what is new, in one statement; nothing if nothing is. What PostgreSQL cannot take for now stays new."""
+    with _writing:
+        taken = [(beat, word) for beat in beats if beat is not None and (word := beat.take()) is not None]
+        if not taken:
+            return
+        try:
+            store.record_words([word for _, word in taken])
+        except ERRORS as error:
+            if is_passing(error):
+                for beat, word in taken:
+                    beat.put_back(word)
+            raise
 
 
 def _text(name: str, value: Any) -> str:

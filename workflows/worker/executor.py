@@ -300,8 +300,9 @@ class Executor:
     # --- async bodies ---
 
     def _begin_async(self, claim: Claim, spec: registry.StepSpec, work: Work) -> None:
-        self._async_room.acquire()
+        # Before there is room for it: if this fails, the room would be lost.
         beat = beats.begin(claim, work.heartbeat)
+        self._async_room.acquire()
         self._async_running[_key(claim)] = _Running(claim, work, time.monotonic(), None, traces.Lines(claim))
         if beat is not None:
             self._beats[_key(claim)] = beat
