@@ -19,7 +19,7 @@ from tests.integration.test_bad_rows import spoil
 from workflows import engine, registry, store
 from workflows.core.graph import Retry, Work
 from workflows.leader.loop import Leader
-from workflows.models import StepBeat, WorkflowRun, WorkflowVersion
+from workflows.models import StepBeat, StepRun, WorkflowRun, WorkflowVersion
 from workflows.worker import beats, executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,6 +135,20 @@ def test_the_last_hours_of_the_calendar_are_no_error() -> None:
     document = {"workflow": "one", "at": "9999-12-31T23:59:59Z", "jitter": "24h", "catch_up": "none", "overlap": "skip"}
     stored.put("last", document=document, author="test")
     assert Schedule.objects.get().next_at is not None
+
+
+def test_a_due_step_that_cannot_be_decided_on_holds_up_no_other() -> None:
+    publish("name: both\nsteps: {hold: {wait: {any: [{for: 1h}, {signal: ok}]}}}\n")
+    bad, good, other = (run.id for run in engine.start_runs("both", [engine.StartRequest({})] * 3, principal="t"))
+    StepRun.objects.update(due_at=stored.clock() - timedelta(hours=1))
+    StepRun.objects.filter(run_id=bad).update(output={"waits": 5})
+    for run_id in (good, other):
+        waits = [{"signal": None, "until": stored.clock().isoformat(), "fixed": False, "came": None}]
+        StepRun.objects.filter(run_id=run_id).update(output={"waits": waits * 2, "timeout_at": None})
+    assert engine.release_due(LANES, limit=9).steps == 3
+    ended = WorkflowRun.objects.filter(finished_at__isnull=False).values_list("pk", flat=True)
+    assert {str(each) for each in ended} == {good, other}
+    assert engine.release_due(LANES, limit=9).steps == 0, "it is looked at again, but not at once"
 
 
 # --- heartbeats
