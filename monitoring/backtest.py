@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from erip.foundation.moments import later
 from monitoring import store
 from monitoring.core.alerts import Alert, Labels, Stage, indexed, judge, values_of
 from monitoring.core.frames import TICK, TIERS
@@ -59,7 +60,7 @@ def _frames(places: list[int], since: datetime, until: datetime) -> list[tuple[d
                           FROM unnest(%s::int[]) WITH ORDINALITY AS p (place, ord))
             FROM monitoring_frame f WHERE f.tier = %s AND f.at > %s AND f.at <= %s ORDER BY f.at
             """,
-            [places, TICK, since, min(until, since + timedelta(seconds=MOST_RANGE))],
+            [places, TICK, since, min(until, later(since, timedelta(seconds=MOST_RANGE)))],
         )
         return [(at, values or []) for at, values in cursor.fetchall()]
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from erip.foundation.faults import Fault
+from erip.foundation.moments import later
 from schedules import firing, stored
 from schedules.core.occurrences import Occurrence
 from schedules.errors import ScheduleInvalid
@@ -56,7 +57,7 @@ def backfill(name: str, *, begin: datetime, end: datetime, by: str, dry_run: boo
         faults.append(Fault("to", "has not passed yet"))
     if faults:
         raise ScheduleInvalid(faults=faults)
-    just_before = begin - _INSTANT
+    just_before = later(begin, -_INSTANT)
     moments = stored.preview(spec, after=just_before, before=end, count=MOST + 1)
     if len(moments) > MOST:
         raise ScheduleInvalid(faults=[Fault("to", f"there are more than {MOST:,} moments in between; take a part")])

@@ -15,6 +15,7 @@ from schedules.core.occurrences import Occurrence, occurrences
 from schedules.core.spec import Spec, read
 from schedules.errors import AlreadyPaused, NotPaused, ScheduleInvalid, UnknownSchedule
 from schedules.models import Schedule, ScheduleVersion
+from workflows.core.definition import DefinitionInvalid
 from workflows.core.structure import did_you_mean
 from workflows.graphs import graph_of
 from workflows.models import WorkflowDefinition, WorkflowVersion
@@ -68,7 +69,10 @@ def _workflow_faults(document: Any) -> list[Fault]:
     if latest is None:
         names = WorkflowDefinition.objects.values_list("name", flat=True)[:1000]
         return [Fault("workflow", f'there is no workflow "{name}"{did_you_mean(name, names)}')]
-    schema = graph_of(latest.pk).input_check
+    try:
+        schema = graph_of(latest.pk).input_check
+    except DefinitionInvalid as error:
+        return [Fault("workflow", f"this release cannot read its latest version: {error}"[:400])]
     given = document.get("input", {})
     return schema.faults(given, at="input") if schema is not None and isinstance(given, dict) else []
 

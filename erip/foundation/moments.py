@@ -35,3 +35,18 @@ def moment(text: str) -> datetime:
     if leap and ((at.hour, at.minute) != (23, 59) or (at + timedelta(seconds=1)).day != 1):
         raise ValueError("is no leap second: these are at 23:59:60 UTC, at the end of a month")
     return at
+
+
+#: the first and the last moment that Python holds
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def later(at: datetime, by: timedelta) -> datetime:
+    """The moment that is later by so much (or earlier: `by` may be negative); at most the first or the last one there
+    is. Callers may name any moment of the years 1 to 9999, so plain arithmetic with theirs can fail.
+    """
+    try:
+        return at + by
+    except OverflowError:
+        return _FIRST if by < timedelta() else _LAST

@@ -10,15 +10,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from erip.foundation.faults import Fault
-from erip.foundation.http.fields import Choice, JsonObject, Moment, Number, StrictSerializer, Text
+from erip.foundation.faults import Fault, bounded
+from erip.foundation.http.fields import Choice, Flag, JsonObject, Moment, Number, StrictSerializer, Text
 from erip.foundation.http.problems import Unprocessable
 from erip.foundation.http.reading import principal_of, read_body, read_query
+from erip.foundation.moments import later
 from monitoring import store
 from monitoring.alerting import in_force, shipped
 from monitoring.api.fields import Span
 from monitoring.backtest import MOST_RANGE, backtest
-from monitoring.core.rules import NAME, BadRules, Rule, read_rule
+from monitoring.core.rules import NAME, BadRules, Rule, is_label, read_rule
 from monitoring.errors import AlertNotOpen, NoSuchAlert, NoSuchRule, NoSuchSilence, RuleInvalid
 from monitoring.store import listing, work
 from workflows.api.schema import operation
@@ -97,7 +98,7 @@ class RuleList(serializers.Serializer[Any]):
 
 class PutRule(StrictSerializer):
     rule = JsonObject(required=False, help_text="The rule; its name is that of the address and may be left out.")
-    enabled = serializers.BooleanField(required=False, help_text="false: the shipped rule of this name is off.")
+    enabled = Flag(required=False, help_text="false: the shipped rule of this name is off.")
 
 
 class Backtest(StrictSerializer):
@@ -198,8 +199,11 @@ class Silences(APIView):
             faults.append(Fault("ends_at", "must be ahead, by 30 days at most"))
         if not body["rule"] and not body.get("labels"):
             faults.append(Fault("rule", "name a rule, or labels: a silence of everything hides what nobody expects"))
-        if len(body.get("labels") or {}) > 10:
+        labels = body.get("labels") or {}
+        if len(labels) > 10:
             faults.append(Fault("labels", "has more than 10 labels"))
+        odd = sorted(name for name in labels if not is_label(name))[:10]
+        faults += [Fault(bounded(f"labels.{name}"), "is no name of a label: letters, digits and _") for name in odd]
         if faults:
             raise Unprocessable(sorted(faults))
         made = listing.silence(
@@ -316,7 +320,7 @@ class RuleBacktest(APIView):
                 raise NoSuchRule
             rule = found
         until = body.get("end") or work.clock()
-        return Response(backtest(rule, since=until - timedelta(seconds=body.get("range", 21_600)), until=until))
+        return Response(backtest(rule, since=later(until, -timedelta(seconds=body.get("range", 21_600))), until=until))
 
 
 def _rule(name: str, document: dict[str, Any]) -> Rule:

@@ -14,6 +14,7 @@ from erip.foundation.faults import Fault
 from erip.foundation.http.fields import Choice, Moment, StrictSerializer, Text
 from erip.foundation.http.problems import BadRequest
 from erip.foundation.http.reading import read_query
+from erip.foundation.moments import later
 from monitoring import store
 from monitoring.api.fields import Span
 from monitoring.core.frames import TICK, TIERS, Reading, TooMuch, plan
@@ -126,7 +127,7 @@ class MetricQuery(APIView):
         by = [name.strip() for name in query.get("by", "").split(",") if name.strip()]
         reading = _checked(query, known, by)
         until: datetime = query.get("end") or work.clock()
-        since = until - timedelta(seconds=query["range"])
+        since = later(until, -timedelta(seconds=query["range"]))
         lines: dict[tuple[str, ...], list[int]] = {}
         for one in known:
             labels = dict(one.series.labels)

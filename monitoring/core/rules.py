@@ -4,6 +4,7 @@ A rule names a metric, perhaps divided by another one, and a bound; it is judged
 from alerting, `keep_firing_for` keeps a value that swings around the bound from alerting again and again.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -34,11 +35,17 @@ def _component(name: str) -> str:
 
 
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,199}$")]
-Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
+LABEL = r"[a-zA-Z_][a-zA-Z0-9_]{0,63}"
+Label = Annotated[str, Field(pattern=rf"^{LABEL}$")]
 Value = Annotated[str, Field(max_length=200)]
 Span = Annotated[str, Field(max_length=40), AfterValidator(_seconds)]
 Component = Annotated[str, AfterValidator(_component)]
 NAME = r"[a-z][a-z0-9-]{0,62}"
+
+
+def is_label(name: str) -> bool:
+    """Whether it can be the name of a label."""
+    return re.fullmatch(LABEL, name, re.ASCII) is not None
 
 
 class Selector(BaseModel):

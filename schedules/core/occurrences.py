@@ -15,16 +15,18 @@ import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from erip.foundation.moments import later
 from schedules.core.calendars import is_business_day, knows, next_business_day
 from schedules.core.spec import Spec
 
-#: how far a start may be moved by closed days
+#: no days are closed for as long in a row, so none are looked at that lie as far back
 _MOVED = timedelta(days=62)
+_DAY = timedelta(days=1)
 #: moments that closed days may leave out or move in a row before the search ends
 _MOST_SKIPPED = 100_000
 
@@ -38,10 +40,7 @@ class Occurrence:
 
     def starts(self, name: str, jitter: float) -> datetime:
         """When the run is due: Note [Jitter]. jitter: seconds."""
-        try:
-            return self.at + timedelta(seconds=round(jitter * _share(name, self.at), 3)) if jitter else self.at
-        except OverflowError:
-            return self.at  # the last hours of the calendar
+        return later(self.at, timedelta(seconds=round(jitter * _share(name, self.at), 3))) if jitter else self.at
 
 
 def occurrences(spec: Spec, after: datetime) -> Iterator[Occurrence]:
@@ -89,7 +88,7 @@ def _on_business_days(spec: Spec, after: datetime) -> Iterator[Occurrence]:
     assert spec.calendar is not None
     zone = ZoneInfo(spec.timezone)
     last, in_vain = after, 0
-    for planned in _cron(spec, after - _MOVED if spec.on_holiday == "next" else after):
+    for planned in _cron(spec, _moved_after(spec.calendar, after, zone) if spec.on_holiday == "next" else after):
         local = planned.astimezone(zone)
         if not knows(spec.calendar, local.date()):
             return
@@ -106,6 +105,19 @@ def _on_business_days(spec: Spec, after: datetime) -> Iterator[Occurrence]:
         in_vain += 1
         if in_vain > _MOST_SKIPPED:
             return
+
+
+def _moved_after(calendar: str, after: datetime, zone: ZoneInfo) -> datetime:
+    """A moment before all those that closed days may move beyond `after`: the end of the last business day before it.
+    It is looked for day by day, since an expression may have a moment in each minute."""
+    try:
+        day = after.astimezone(zone).date() - _DAY
+        oldest = day - _MOVED
+    except OverflowError:
+        return after
+    while day > oldest and knows(calendar, day) and not is_business_day(calendar, day):
+        day -= _DAY
+    return datetime.combine(day, time.max, zone)
 
 
 def _share(name: str, at: datetime) -> float:

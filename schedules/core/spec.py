@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -196,11 +197,18 @@ def _strays(document: dict[str, Any]) -> list[Fault]:
     return found
 
 
+@cache
+def _zones() -> frozenset[str]:
+    # Python reads its whole directory of time zones each time it is asked, and schedules are read at each start.
+    # `localtime` is a file of some machines, and another zone on each.
+    return frozenset(available_timezones()) - {"localtime"}
+
+
 def _zone(name: Any, *, needed: bool) -> list[Fault]:
     if needed:
         return [Fault("timezone", "is required with cron: say whose clock is meant, such as Europe/Berlin or UTC")]
-    if isinstance(name, str) and name not in available_timezones():
-        return [Fault("timezone", f'there is no time zone "{name}"{did_you_mean(name, available_timezones())}')]
+    if isinstance(name, str) and name not in _zones():
+        return [Fault("timezone", f'there is no time zone "{name}"{did_you_mean(name, _zones())}')]
     return []
 
 

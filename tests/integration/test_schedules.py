@@ -16,10 +16,12 @@ from erip.access.scopes import Scope
 from schedules import firing, stored
 from schedules.errors import ScheduleInvalid
 from schedules.models import Schedule, ScheduledStart
+from tests.definitions import publish as publish_text
+from tests.integration.test_bad_rows import spoil
 from tests.support.api import INPUT, Api, key, publish
 from tests.support.races import together
 from workflows import engine
-from workflows.models import WorkflowRun
+from workflows.models import WorkflowRun, WorkflowVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -306,3 +308,19 @@ def test_the_example_of_the_documentation_is_accepted() -> None:
     api = Api(key(Scope.AUTHOR))
     assert put(api, "/schedules/each-day", body).status_code == 201
     assert len(api.post("/schedule-previews", {"schedule": body["schedule"], "count": 5}).json()["items"]) == 5
+
+
+def test_one_whose_workflow_cannot_be_read_keeps_no_other_back_and_says_why() -> None:
+    publish_text("name: spoilt\nsteps:\n  a: {uses: sample.echo, with: {value: 1}}\n")
+    put_due("a-spoilt", workflow="spoilt", input={})
+    put_due("b-good")
+    version = WorkflowVersion.objects.get(definition__name="spoilt").pk
+    spoil("workflows_workflowversion", "source", "steps: [", f"id = {version}")
+
+    firing.work_off.do()
+
+    assert WorkflowRun.objects.get().started_by == "schedule:b-good"
+    answer = Api(key()).get("/schedules")
+    problems = {one["name"]: one["problem"] for one in orjson.loads(answer.content)["items"]}
+    assert problems["a-spoilt"]
+    assert problems["b-good"] is None

@@ -1,10 +1,11 @@
 """The moments of schedules: golden cases, each worked out by hand from the rules of its zone or its country."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import pytest
+from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -257,3 +258,35 @@ def test_both_policies_must_be_named_and_all_faults_come_at_once() -> None:
     assert "overlap" in str(faults)
     for hostile in (None, [], 1, "x", {"cron": {"a": 1}}, {"at": 5}):
         assert read(hostile, stored_at=STORED)[1]
+
+
+def test_a_moment_in_each_minute_that_moves_costs_no_more_than_the_closed_days_before_it() -> None:
+    found = spec(cron="* * * * *", timezone="UTC", calendar="DE", on_holiday="next")
+    counted = 0
+
+    class Counting(CronSim):
+        def __next__(self) -> datetime:
+            nonlocal counted
+            counted += 1
+            return super().__next__()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("schedules.core.occurrences.CronSim", Counting)
+        (first,) = islice(occurrences(found, datetime(2026, 11, 26, 2, tzinfo=UTC)), 1)
+    assert first.at == datetime(2026, 11, 26, 2, 1, tzinfo=UTC)
+    assert counted < 2 * 1_440
+
+
+@pytest.mark.parametrize("cron", ["*/45 * * * *", "0 9 * * 6", "30 23 * * *"])
+@pytest.mark.parametrize(
+    ("calendar", "zone"), [("DE", "Europe/Berlin"), ("IL", "Asia/Jerusalem"), ("CN", "Asia/Tokyo")]
+)
+def test_the_moments_after_a_moment_are_those_that_are_seen_from_long_before(
+    calendar: str, zone: str, cron: str
+) -> None:
+    found = spec(cron=cron, timezone=zone, calendar=calendar, on_holiday="next")
+    seen = takewhile(lambda one: one.at.month < 6, occurrences(found, datetime(2026, 1, 5, tzinfo=UTC)))
+    every = [one.at for one in seen]
+    for hours in range(0, 24 * 80, 37):
+        after = datetime(2026, 2, 10, tzinfo=UTC) + timedelta(hours=hours)
+        assert [one.at for one in islice(occurrences(found, after), 3)] == [at for at in every if at > after][:3], after
