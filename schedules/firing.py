@@ -85,8 +85,10 @@ def decide(name: str) -> None:
         waiting = schedule.starts.filter(outcome=Outcome.WAITING).first()
         planned = plan(name, spec, next_at=schedule.next_at, now=now, busy=_busy(schedule), waits=waiting is not None)
         if planned.overtaken and waiting is not None:
-            waiting.outcome, waiting.reason = Outcome.SKIPPED, "a later start took its place"
-            waiting.save(update_fields=["outcome", "reason"])
+            # Unless another leader has just started it.
+            schedule.starts.filter(pk=waiting.pk, outcome=Outcome.WAITING).update(
+                outcome=Outcome.SKIPPED, reason="a later start took its place"
+            )
         ScheduledStart.objects.bulk_create(
             [_row(schedule, version.number, one) for one in planned.decisions], ignore_conflicts=True
         )
@@ -129,12 +131,14 @@ def _ended(run_id: UUID) -> bool:
 
 
 def _too_many_failures(schedule: Schedule, spec: Spec) -> str:
-    """Why the schedule is to be paused; empty: it is not. Failures before its last resumption or change count too,
-    unless a run went well after them."""
+    """Why the schedule is to be paused; empty: it is not. Failures before its last resumption or change do not count:
+    it would be paused again before it has started anything."""
     most = spec.pause_on_failure
     if most is None:
         return ""
     counted = Q(outcome=Outcome.STARTED) | Q(outcome=Outcome.FAILED)
+    if schedule.counted_from is not None:
+        counted &= Q(decided_at__gt=schedule.counted_from)
     last = list(schedule.starts.filter(counted).order_by("-at").values_list("outcome", "run_id")[:most])
     if len(last) < most:
         return ""

@@ -26,6 +26,8 @@ class Schedule(models.Model):
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=200, blank=True, db_default="")
     paused_reason = models.CharField(max_length=1000, blank=True, db_default="")
+    #: its last resumption or change: failures before it do not count for `pause_on_failure`
+    counted_from = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["name"]

@@ -90,6 +90,8 @@ def put(name: str, *, document: dict[str, Any], description: str = "", author: s
         check(document)
         version = add_version(schedule, document=document, description=description, author=author)
         spec = spec_of(version)
+        schedule.counted_from = clock()
+        schedule.save(update_fields=["counted_from"])
         if not here or _when(latest) != spec.when:
             set_next(schedule, spec, clock())
         return Stored(name, version.number, not here, True)
@@ -162,7 +164,8 @@ def resume(name: str) -> None:
         if schedule.paused_at is None:
             raise NotPaused
         schedule.paused_at, schedule.paused_by, schedule.paused_reason = None, "", ""
-        schedule.save(update_fields=["paused_at", "paused_by", "paused_reason"])
+        schedule.counted_from = clock()
+        schedule.save(update_fields=["paused_at", "paused_by", "paused_reason", "counted_from"])
 
 
 def preview(

@@ -130,6 +130,35 @@ def test_starts_that_go_on_waiting_do_not_hold_up_one_whose_run_before_has_ended
     assert sorted(waiting) == ["s1", "s2", "s3", "s4"]
 
 
+def failed_starts(name: str, count: int) -> None:
+    for number in range(count):
+        ScheduledStart.objects.create(
+            schedule=Schedule.objects.get(name=name),
+            at=stored.clock() - timedelta(seconds=count - number),
+            version=1,
+            cause="planned",
+            outcome="FAILED",
+            reason="x",
+        )
+
+
+def test_a_schedule_that_was_paused_because_of_failures_starts_again_when_it_is_resumed() -> None:
+    publish(one_step("sample.echo"))
+    put_due("fragile", pause_on_failure=2, every="10s")
+    failed_starts("fragile", 2)
+    firing.work_off.do()
+    assert Schedule.objects.get().paused_by == "schedule"
+    stored.resume("fragile")
+    due = Schedule.objects.get().next_at
+    firing.work_off.do()
+    assert Schedule.objects.get().paused_at is None
+    assert WorkflowRun.objects.count() == 1
+    failed_starts("fragile", 2)
+    Schedule.objects.update(next_at=due, next_start_at=due)
+    firing.work_off.do()
+    assert Schedule.objects.get().paused_by == "schedule"
+
+
 def test_the_last_hours_of_the_calendar_are_no_error() -> None:
     publish(one_step("sample.echo"))
     document = {"workflow": "one", "at": "9999-12-31T23:59:59Z", "jitter": "24h", "catch_up": "none", "overlap": "skip"}
