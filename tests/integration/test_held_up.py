@@ -131,10 +131,10 @@ def test_starts_that_go_on_waiting_do_not_hold_up_one_whose_run_before_has_ended
 
 
 def failed_starts(name: str, count: int) -> None:
-    for number in range(count):
+    for _ in range(count):
         ScheduledStart.objects.create(
             schedule=Schedule.objects.get(name=name),
-            at=stored.clock() - timedelta(seconds=count - number),
+            at=stored.clock(),
             version=1,
             cause="planned",
             outcome="FAILED",
