@@ -113,15 +113,24 @@ def _mail(address: str, message: UUID, body: Mapping[str, Any]) -> None:
 
 
 def send_due() -> int:
-    """Send what is due. Returns how many messages were taken by their targets."""
+    """Send what is due. Returns how many messages were taken by their targets.
+
+    A target that does not answer may take all of a message's time. The other messages to it are put off, so that those
+    to other targets do not wait for it, and no claim ends while its message waits here.
+    """
     count = 0
+    away: set[str] = set()
     for number, message, target, body, attempts in store.claim_pages():
+        if target in away:
+            store.page_failed(number, "waits: its target did not take the one before", wait=_wait(attempts))
+            continue
         try:
             send(target, message, body)
         except NotSent as error:
-            wait = error.after or min(LONGEST_WAIT, 2.0**attempts)
+            if not error.lasting:
+                away.add(target)
             lasting = error.lasting or attempts >= ATTEMPTS
-            store.page_failed(number, str(error), wait=None if lasting else wait)
+            store.page_failed(number, str(error), wait=None if lasting else error.after or _wait(attempts))
             log.error("page_not_sent", kind=target.partition(":")[0], message=str(message), given_up=lasting)
         except Exception as error:
             # A fault of ours with one message must not keep the others back.
@@ -131,6 +140,10 @@ def send_due() -> int:
             store.page_sent(number)
             count += 1
     return count
+
+
+def _wait(attempts: int) -> float:
+    return min(LONGEST_WAIT, 2.0 ** min(attempts, 20))
 
 
 class Outage:

@@ -19,7 +19,7 @@ from monitoring import store
 from monitoring.alerting import in_force, shipped
 from monitoring.api.fields import Span
 from monitoring.backtest import MOST_RANGE, backtest
-from monitoring.core.rules import NAME, BadRules, Rule, is_label, read_rule
+from monitoring.core.rules import MOST_RULES, NAME, BadRules, Rule, is_label, read_rule
 from monitoring.errors import AlertNotOpen, NoSuchAlert, NoSuchRule, NoSuchSilence, RuleInvalid
 from monitoring.store import listing, work
 from workflows.api.schema import operation
@@ -276,6 +276,9 @@ class AlertRuleOne(APIView):
         if not enabled and name not in shipped():
             raise Unprocessable([Fault("enabled", "only a shipped rule can be switched off; delete one of your own")])
         rule = _rule(name, body["rule"]) if enabled else None
+        own = listing.own_rules()
+        if name not in own and len(own) >= MOST_RULES:
+            raise Unprocessable([Fault("rule", f"there are {MOST_RULES} rules of this site already; delete one first")])
         new = store.put_rule(name, rule, by=principal_of(request))
         shown = rule if rule is not None else shipped()[name]
         origin = "own" if rule is not None else "shipped"

@@ -20,7 +20,7 @@ from monitoring.alerting import SHIPPED, Judging, as_stored, shipped
 from monitoring.backtest import backtest
 from monitoring.collecting import Collector
 from monitoring.conf import conf
-from monitoring.core.rules import read_rule
+from monitoring.core.rules import MOST_RULES, read_rule
 from monitoring.core.series import series
 from monitoring.models import Alert, AlertRule, Frame, Page
 from monitoring.paging import send_due
@@ -39,6 +39,14 @@ WAITS = {
     "name": "much-waits", "summary": "Much waits", "severity": "page", "metric": "erip_lane_waiting_steps",
     "where": {"lane": "standard"}, "by": ["lane"], "above": 2, "keep_firing_for": "0s", "runbook": "work-late",
 }  # fmt: skip
+
+
+#: the least that a message says
+BODY: dict[str, Any] = {"title": "t", "severity": "page", "alerts": [], "impact": {}}
+
+
+def as_of_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -146,6 +154,19 @@ def test_a_receiver_that_refuses_for_good_is_given_up_and_others_are_not(receive
     assert "what to do: work-late" in sent.body
 
 
+def test_a_target_that_takes_nothing_is_asked_once_in_a_round_and_keeps_no_other_back(receiver: Receiver) -> None:
+    receiver.answer = lambda number: (503, {})
+    with receiving() as other:
+        for _ in range(4):
+            store.put_pages([(uuid4(), f"webhook:{receiver.url}", BODY), (uuid4(), f"webhook:{other.url}", BODY)])
+        assert send_due() == 4
+        assert (len(receiver.posts), len(other.posts)) == (1, 4)
+        assert Page.objects.filter(sent_at__isnull=True, failed=False, due_at__gt=as_of_now()).count() == 4
+        receiver.answer = lambda number: (204, {})
+        Page.objects.filter(sent_at__isnull=True).update(due_at=as_of_now())
+        assert send_due() == 4
+
+
 def test_a_secret_that_is_none_keeps_no_mail_back(receiver: Receiver, settings: Any) -> None:
     settings.ERIP_ALERT_EMAILS = ["night@example.org"]
     settings.ERIP_ALERT_WEBHOOK_SECRET = "whsec_%%%"
@@ -195,6 +216,19 @@ def test_a_backtest_changes_at_the_same_ticks_as_the_rule_did_live() -> None:
     assert [(change["at"], change["stage"]) for change in found["changes"]] == live
     assert (found["ticks"], found["missing"]) == (ticks, 0)
     assert found["fired"] > 1
+
+
+def test_there_are_as_many_rules_as_can_be_judged_at_each_tick(api: Api) -> None:
+    AlertRule.objects.bulk_create(
+        AlertRule(name=f"r{number}", document=None, changed_by="t", changed_at=as_of_now())
+        for number in range(MOST_RULES)
+    )
+    body = json.dumps({"rule": {key: value for key, value in WAITS.items() if key != "name"}}).encode()
+    answer = api.send("PUT", "/alerts/rules/one-more", body)
+    assert (answer.status_code, json.loads(answer.content)["faults"][0]["path"]) == (422, "rule")
+    assert (
+        api.send("PUT", "/alerts/rules/r1", json.dumps({"rule": {**WAITS, "name": "r1"}}).encode()).status_code == 200
+    )
 
 
 def test_rules_are_kept_refused_with_all_faults_tried_and_deleted(api: Api) -> None:
