@@ -15,6 +15,7 @@ from erip.foundation.db.direct import SessionLock
 from erip.foundation.db.failures import ERRORS, is_passing
 from erip.foundation.hooks import leader_duty
 from erip.foundation.process import alive
+from erip.foundation.process.pacing import Pace
 from workflows import engine, store
 from workflows.conf import conf
 from workflows.core.machine import RunTimedOut, StepLost
@@ -55,6 +56,7 @@ class Leader:
         #: whether the next round has work that was left over
         self._more = False
         self._unmet = Unmet()
+        self._hint_pace = Pace()
 
     def stop(self) -> None:
         self._stop.set()
@@ -163,12 +165,15 @@ class Leader:
 
     def _hint_stale(self) -> None:
         """Ready work that nobody picked up serves as the outbox: publish it again."""
-        hints = store.rehint_stale_ready(
-            older_than=2 * conf().stale_ready,
-            again_after=HINT_AGAIN_AFTER,
-            limit=LIMIT,
-            nobody_has=self._unmet.look(),
-        )
+        nobody_has = self._unmet.look()
+
+        def look() -> Sequence[tuple[str, str]]:
+            return store.rehint_stale_ready(
+                older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT, nobody_has=nobody_has
+            )
+
+        # The search reads past all steps that nobody has, however many wait.
+        hints = self._hint_pace.search(look) if nobody_has else look()
         if hints:
             dispatch.hint(hints)
             log.info("ready_work_hinted_again", steps=len(hints))

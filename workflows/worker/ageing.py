@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from erip.foundation.process.pacing import Pace
 from workflows import store
 from workflows.conf import conf
 from workflows.core.lanes import aged, aged_first, measured_rate, portions
+from workflows.store import lacking
 
 
 class LaneWatch:
@@ -18,6 +20,7 @@ class LaneWatch:
         self._lanes = list(lanes)
         self._oldest: Mapping[str, float] = {}
         self._turns = itertools.count()
+        self._pace = Pace()
         self._lock = threading.Lock()
         self._taken = 0
         self._looked_at = time.monotonic()
@@ -45,11 +48,18 @@ class LaneWatch:
         lane = aged_first(next(self._turns), aged(self._lanes, self._oldest, conf().lanes))
         if lane is None:
             return []
-        return store.stale_ready_runs([(lane, limit)], older_than=conf().lanes.ages_after(lane), limit=limit)
+        return self._search([(lane, limit)], conf().lanes.ages_after(lane), limit)
 
     def stale(self, limit: int, *, older_than: float) -> list[str]:
         """Runs to take without a message: the aged lanes' share first, then by urgency, oldest first."""
         if not self._oldest:
             return []
         order = portions(self._lanes, self._oldest, conf().lanes, limit)
-        return store.stale_ready_runs(order, older_than=older_than, limit=limit)
+        return self._search(order, older_than, limit)
+
+    def _search(self, order: Sequence[tuple[str, int]], older_than: float, limit: int) -> list[str]:
+        def look() -> list[str]:
+            return store.stale_ready_runs(order, older_than=older_than, limit=limit)
+
+        # Where this process lacks steps, the search reads past all of them that wait for others, however many.
+        return list(self._pace.search(look)) if lacking.pairs() else look()
