@@ -27,7 +27,7 @@ from django.core.mail import EmailMessage
 from django.db import IntegrityError
 
 from erip.foundation.outbound.addresses import Refused, Unresolved
-from erip.foundation.outbound.webhook import DeliveryFailed, post
+from erip.foundation.outbound.webhook import DeliveryFailed, Target, post
 from erip.foundation.process.background import database_service
 from erip.foundation.service import Service, once
 from monitoring import store
@@ -79,7 +79,24 @@ def send(target: str, message: UUID, body: Mapping[str, Any]) -> None:
     except Unresolved as error:
         raise NotSent(str(error)) from error
     except Refused as error:
-        raise NotSent(str(error), lasting=True) from error
+        raise NotSent(_without(where, error), lasting=True) from error
+
+
+def unusable() -> list[str]:
+    """Why webhooks that are set can never be called: what is found out at the first alert is found out too late."""
+    faults = []
+    for number, target in enumerate((one for one in conf().targets if one.startswith("webhook:")), 1):
+        url = target.removeprefix("webhook:")
+        try:
+            Target.of(url, allow_private=settings.ERIP_WEBHOOK_ALLOW_PRIVATE)
+        except Refused as error:
+            faults.append(f"webhook {number}: {_without(url, error)}")
+    return faults
+
+
+def _without(url: str, error: Refused) -> str:
+    """What is said of a URL, without it: whoever knows the path of a webhook's URL can often post there."""
+    return str(error).replace(repr(url), "the URL").replace(url, "the URL")
 
 
 def secret_is_good(secret: str) -> bool:
@@ -213,7 +230,7 @@ def _send_now(target: str, message: UUID, body: Mapping[str, Any]) -> None:
             send(target, message, body)
             return
         except NotSent as error:
-            log.error("page_not_sent", kind=target.partition(":")[0], message=str(message), error=error)
+            log.error("page_not_sent", kind=target.partition(":")[0], message=str(message), error=str(error))
             if error.lasting:
                 return
             time.sleep(2.0**attempt)
@@ -223,6 +240,8 @@ def begin(judging: Judging) -> tuple[Service, Outage]:
     """Send in this process from now on, and judge while PostgreSQL is away."""
     if any(target.startswith("webhook:") for target in conf().targets) and not secret_is_good(conf().webhook_secret):
         log.error("alert_webhooks_cannot_be_signed", setting="ERIP_ALERT_WEBHOOK_SECRET")
+    for fault in unusable():
+        log.error("alert_webhook_cannot_be_called", setting="ERIP_ALERT_WEBHOOKS", fault=fault)
     outage = Outage(judging)
     sender = database_service("page", send_due, keeps=False, every=EVERY, back_off=(1.0, 5.0), expected=may_wait)
     Service("page-without-database", outage.look, every=LOOK_EVERY).start()

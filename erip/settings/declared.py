@@ -68,9 +68,11 @@ class Declarations:
     def flag(self, name: str, default: bool, about: str) -> bool:
         return self._read(_boolean, name, "yes or no", default, about)  # type: ignore[no-any-return]
 
-    def items(self, name: str, default: list[str], about: str, *, shown: str | None = None) -> list[str]:
+    def items(
+        self, name: str, default: list[str], about: str, *, shown: str | None = None, secret: bool = False
+    ) -> list[str]:
         """Comma-separated."""
-        return self._read(_environment.list, name, "list", default, about, shown)  # type: ignore[no-any-return]
+        return self._read(_environment.list, name, "list", default, about, shown, secret)  # type: ignore[no-any-return]
 
     def email_url(self, name: str, default: str, about: str) -> dict[str, Any]:
         return self._read(_environment.email_url, name, "e-mail URL", default, about, secret=True)  # type: ignore[no-any-return]

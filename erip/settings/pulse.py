@@ -27,7 +27,7 @@ ERIP_PULSE_CERTIFICATES: list[str] = _env.items(
     "ERIP_PULSE_CERTIFICATES", [], "PEM files, and `host:port` of TLS servers, whose certificates must not expire."
 )
 ERIP_ALERT_WEBHOOKS: list[str] = _env.items(
-    "ERIP_ALERT_WEBHOOKS", [], "URLs that alerts are posted to ([alerts](../how-to/alerts.md))."
+    "ERIP_ALERT_WEBHOOKS", [], "URLs that alerts are posted to ([alerts](../how-to/alerts.md)).", secret=True
 )
 ERIP_ALERT_WEBHOOK_SECRET = _env.text(
     "ERIP_ALERT_WEBHOOK_SECRET", "", "`whsec_…`: signs them (Standard Webhooks). Leaders alone need it.", secret=True

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from standardwebhooks import Webhook
 
 from erip.access.scopes import Scope
+from erip.settings.declared import DECLARED
 from monitoring import store
 from monitoring.alerting import SHIPPED, Judging, as_stored, shipped
 from monitoring.backtest import backtest
@@ -23,7 +24,7 @@ from monitoring.conf import conf
 from monitoring.core.rules import MOST_RULES, read_rule
 from monitoring.core.series import series
 from monitoring.models import Alert, AlertRule, Frame, Page
-from monitoring.paging import send_due
+from monitoring.paging import send_due, unusable
 from monitoring.watching import watching
 from tests.definitions import CHAIN, publish
 from tests.support.api import Api, key
@@ -165,6 +166,26 @@ def test_a_target_that_takes_nothing_is_asked_once_in_a_round_and_keeps_no_other
         receiver.answer = lambda number: (204, {})
         Page.objects.filter(sent_at__isnull=True).update(due_at=as_of_now())
         assert send_due() == 4
+
+
+def test_a_url_that_can_never_be_called_is_named_at_the_start_and_is_not_told(settings: Any) -> None:
+    hidden = "services/T0/B0/tellnobody"
+    urls = [f"http://hooks.example.org/{hidden}", f"ftp://hooks.example.org/{hidden}", f"https://u:p@x.org/{hidden}"]
+    settings.ERIP_ALERT_WEBHOOKS = [f"https://hooks.example.org/{hidden}", *urls]
+    settings.ERIP_ALERT_WEBHOOK_SECRET = SECRET
+    settings.ERIP_WEBHOOK_ALLOW_PRIVATE = False
+    conf.cache_clear()
+    try:
+        faults = unusable()
+        assert [fault.partition(":")[0] for fault in faults] == ["webhook 2", "webhook 3", "webhook 4"]
+        store.put_pages([(uuid4(), f"webhook:{url}", BODY) for url in urls])
+        send_due()
+    finally:
+        conf.cache_clear()
+    told = [*faults, *Page.objects.values_list("error", flat=True)]
+    assert Page.objects.filter(failed=True).count() == 3
+    assert not [text for text in told if "tellnobody" in text]
+    assert DECLARED["ERIP_ALERT_WEBHOOKS"].secret
 
 
 def test_a_secret_that_is_none_keeps_no_mail_back(receiver: Receiver, settings: Any) -> None:
