@@ -230,7 +230,7 @@ def _send_now(target: str, message: UUID, body: Mapping[str, Any]) -> None:
             send(target, message, body)
             return
         except NotSent as error:
-            log.error("page_not_sent", kind=target.partition(":")[0], message=str(message), error=str(error))
+            log.error("page_not_sent", kind=target.partition(":")[0], message=str(message), error=error)
             if error.lasting:
                 return
             time.sleep(2.0**attempt)

@@ -19,7 +19,7 @@ def trigger(name: str, *, by: str) -> ScheduledStart:
 
     The row says what became of it; STARTING: the lane is full, and the leader tries again.
     """
-    latest = stored.history(name)[0]
+    latest = stored.latest(name)
     row = ScheduledStart.objects.create(
         schedule=latest.schedule,
         at=stored.clock(),
@@ -47,7 +47,7 @@ def backfill(name: str, *, begin: datetime, end: datetime, by: str, dry_run: boo
 
     Raises UnknownSchedule, ScheduleInvalid (the time is the wrong way round, has not passed, or is too long).
     """
-    latest = stored.history(name)[0]
+    latest = stored.latest(name)
     spec = stored.spec_of(latest)
     now = stored.clock()
     faults = []

@@ -138,6 +138,19 @@ def stored() -> list[ScheduleVersion]:
     return list(latest.order_by("schedule__name"))
 
 
+def latest(name: str) -> ScheduleVersion:
+    """What a schedule says now: without its former versions, each of which may be as large as a request's body. Raises
+    UnknownSchedule."""
+    version = (
+        ScheduleVersion.objects.filter(schedule__name=name, number=F("schedule__latest"), deleted=False)
+        .select_related("schedule")
+        .first()
+    )
+    if version is None:
+        raise UnknownSchedule
+    return version
+
+
 def history(name: str) -> list[ScheduleVersion]:
     """All versions of a schedule, newest first. Raises UnknownSchedule."""
     versions = ScheduleVersion.objects.filter(schedule__name=name).select_related("schedule").order_by("-number")

@@ -181,7 +181,7 @@ class SchedulePreview(APIView):
     )
     def get(self, request: Request, name: str) -> Response:
         query = read_query(request, shapes.PreviewFilter)
-        spec = stored.spec_of(stored.history(name)[0])
+        spec = stored.spec_of(stored.latest(name))
         found = stored.preview(spec, after=query.get("after"), count=query["count"])
         return Response({"items": [_coming(name, spec, one) for one in found]})
 
@@ -199,7 +199,7 @@ class ScheduleStarts(APIView):
     )
     def get(self, request: Request, name: str) -> Response:
         query = read_query(request, shapes.StartFilter)
-        found = stored.history(name)[0].schedule.starts.order_by("-id")
+        found = stored.latest(name).schedule.starts.order_by("-id")
         if "outcome" in query:
             found = found.filter(outcome=query["outcome"])
         if "cursor" in query:
@@ -226,7 +226,7 @@ class SchedulePause(APIView):
     def post(self, request: Request, name: str) -> Response:
         body = read_body(request, shapes.Pause, optional=True)
         stored.pause(name, by=principal_of(request), reason=body["reason"])
-        return Response(_summary(stored.history(name)[0]))
+        return Response(_summary(stored.latest(name)))
 
 
 class ScheduleResume(APIView):
@@ -245,7 +245,7 @@ class ScheduleResume(APIView):
     def post(self, request: Request, name: str) -> Response:
         read_body(request, shapes.Nothing, optional=True)
         stored.resume(name)
-        return Response(_summary(stored.history(name)[0]))
+        return Response(_summary(stored.latest(name)))
 
 
 class ScheduleTrigger(APIView):

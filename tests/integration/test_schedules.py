@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from erip.access.scopes import Scope
@@ -324,3 +325,23 @@ def test_one_whose_workflow_cannot_be_read_keeps_no_other_back_and_says_why() ->
     problems = {one["name"]: one["problem"] for one in orjson.loads(answer.content)["items"]}
     assert problems["a-spoilt"]
     assert problems["b-good"] is None
+
+
+def test_only_the_page_of_a_schedule_reads_what_it_said_before() -> None:
+    for number in range(3):
+        store(jitter=f"{number + 1}s")
+    api = Api(key())
+    for method, path, body in (
+        ("GET", "/schedules/hourly/preview", None),
+        ("GET", "/schedules/hourly/starts", None),
+        ("POST", "/schedules/hourly/pause", {}),
+        ("POST", "/schedules/hourly/resume", {}),
+        ("POST", "/schedules/hourly/trigger", {}),
+        ("POST", "/schedules/hourly/backfill", {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T05:00:00Z"}),
+    ):
+        with CaptureQueriesContext(connection) as captured:
+            answer = api.get(path) if method == "GET" else api.send(method, path, orjson.dumps(body))
+        assert answer.status_code < 300, (path, answer.content)
+        read = [each["sql"] for each in captured if "schedules_scheduleversion" in each["sql"]]
+        assert read, path
+        assert not [sql for sql in read if "LIMIT 100" in sql], path
