@@ -79,6 +79,8 @@ def developer() -> Iterator[Developer]:
                 stdout=shown,
                 stderr=shown,
                 start_new_session=True,
+                # A shell has its background jobs ignore Ctrl-C, and whatever they start: the tests may be one.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         try:
             developer.sees("Watching ")

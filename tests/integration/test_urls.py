@@ -16,6 +16,7 @@ from django.test import Client
 
 from erip.access.scopes import Scope
 from erip.foundation.http.documents import _document
+from schedules import stored as schedules
 from tests.fuzz import hostile
 from tests.support.api import INPUT, Api, key, publish
 from workflows import engine
@@ -85,6 +86,8 @@ def api() -> Api:
 @pytest.fixture
 def places() -> dict[str, str]:
     publish()
+    hourly = {"workflow": "look-up", "input": INPUT, "every": "1h", "catch_up": "none", "overlap": "allow"}
+    schedules.put("look-up", document=hourly, author="test")
     run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
     return {
         "name": "look-up",

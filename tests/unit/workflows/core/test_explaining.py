@@ -135,7 +135,7 @@ OPEN = [state for state in StepState if not state.ended]
 def test_whatever_is_known_there_is_one_sentence(
     step: str, state: StepState, item: int, holder: Any, queue: Any, moments: Any, fan: Any, lane: Lane
 ) -> None:
-    row = StepFacts(StepView(state, 1, fan=fan), str(lane), item, *moments, "boom", holder, queue)
+    row = StepFacts(StepView(state, 1, fan=fan), str(lane), item, *moments, "boom", holder, queue=queue)
     one = about(step, row)
     assert one.sentence.startswith(step)
     assert one.sentence.endswith(".")
