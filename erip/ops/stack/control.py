@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from erip.ops.stack import asked, carrying, environment, own, progress, releases, services
@@ -72,8 +73,8 @@ def up(
     clean_up(state)
     state.make()
     asked.keep(state, os.environ)
-    user = _provision(state, ha=ha)
-    if message := carrying.notice(server_home(state, user), ha=ha, carry=carry):
+    user, home = _provision(state, ha=ha)
+    if message := carrying.notice(home, ha=ha, carry=carry):
         progress.warn(message)
     words = ["--ha", *(["--carry"] if carry else [])] if ha else list(names)
     _start(state, user, words, tied=tied)
@@ -133,8 +134,9 @@ def reload(state: State) -> float:
     return float(went["seconds"])
 
 
-def _provision(state: State, *, ha: bool) -> User | None:
-    """Do what needs the caller's rights, and return the user that the supervisor runs as (None: the caller).
+def _provision(state: State, *, ha: bool) -> tuple[User | None, Path]:
+    """Do what needs the caller's rights, and return the user that the supervisor runs as (None: the caller), and the
+    folder of the servers' data, which may be another user's.
 
     That is: hand the state directory over, and find or install the servers' programs.
     """
@@ -150,16 +152,16 @@ def _provision(state: State, *, ha: bool) -> User | None:
         if not os.environ.get("ERIP_BROKER_URL"):
             find_redis(home / "wheels", user)
     if user is None:
-        return None
+        return None, home
     if home.parent == state.root and user_can(user, lambda: os.access(state.root, os.W_OK)):
         hand_over(state.root, user)
         if can_run_platform(user):
-            return user
+            return user, home
     progress.warn(
         f"The servers run as {user.name}, but web and workers as root: {user.name} cannot read this checkout, or "
         f"its Python ({os.path.realpath(sys.executable)}). A clone and a Python outside /root avoid that."
     )
-    return None
+    return None, home
 
 
 def _start(state: State, user: User | None, words: list[str], *, tied: bool) -> None:
