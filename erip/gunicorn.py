@@ -22,6 +22,7 @@ from erip.foundation import hooks
 from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
 from erip.foundation.process import draining
+from erip.foundation.process.settled import settle
 
 #: seconds between SIGTERM and the closing of the listener
 DRAIN_SECONDS = float(os.environ.get("ERIP_DRAIN_SECONDS", "5"))
@@ -40,6 +41,11 @@ graceful_timeout = int(GRACE_SECONDS) + 2
 # Load once, then fork: most of starting is loading.
 preload_app = True
 control_socket_disable = True
+
+
+def when_ready(_: Any) -> None:
+    """The application is loaded, and no process has been forked yet."""
+    settle()
 
 
 class Logger(GunicornLogger):
