@@ -9,10 +9,10 @@ is given up: it is logged and goes to the dead letters, and the partition contin
 Note [Deaths]
 An event may end the process that takes it: by its size, or by what its effects do. Its round is rolled back with the
 process; the next owner would take it again, and would end too. So a partition counts the owners that have died on it
-since its last successful round. After a death its events are tried one at a time, and each is noted beforehand, for as
-many events as a round may have had. If one of those ends a process too, the noted event is given up without another
-try: it is not logged, and goes to the dead letters. So an event ends two processes. A worker that is killed for another
-reason costs a round for each of these events, which is less than a second, and no event.
+since its last successful round. After one death its rounds are small for a while (for as many events as a round may
+have had). If a small round ends a process too, its events are tried one at a time, and each is noted beforehand. If one
+of those ends a process, the noted event is given up without another try: it is not logged, and goes to the dead
+letters. A worker that is killed for another reason costs no more than some small rounds.
 
 If many events are given up one after the other, the effect is broken, not the events: a circuit breaker then holds the
 partitions, so that the whole journal does not move to the dead letters. An effect can say that something it needs is
@@ -40,6 +40,8 @@ UNAVAILABLE_MAX, RESET = 3, 2.0
 GIVEN_UP_MAX, GIVEN_UP_RESET = 20, 30.0
 #: a round that failed is tried with this fraction of its events
 SHRINK = 4
+#: and after the death of an owner, rounds have this fraction of the events that they may have
+SMALL = 10
 
 
 @dataclass(slots=True)
@@ -55,6 +57,11 @@ class _Care:
     to_go: int = 0
     #: whether nothing has been tried since the last owner died
     fresh: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether events are noted before they are tried."""
+        return self.deaths > 1
 
 
 class Faults:
@@ -80,11 +87,15 @@ class Faults:
 
     def died(self, partition: int, deaths: int) -> None:
         """Record that this consumer took a partition whose owners have died."""
-        self._care[partition] = _Care(1, deaths=deaths, to_go=self._whole, fresh=True)
+        small = max(1, self._whole // SMALL)
+        if deaths == 1:
+            self._care[partition] = _Care(small, deaths=deaths, to_go=2 * self._whole, fresh=True)
+        else:
+            self._care[partition] = _Care(1, deaths=deaths, to_go=small, fresh=True)
 
     def noted(self, partition: int) -> bool:
         """Whether its next event is to be noted before it is tried."""
-        return self._care[partition].deaths > 0
+        return self._care[partition].alone
 
     def suspected(self, partition: int, block: int, offset: int, again: bool) -> None:
         """Record that the next event was noted. again: it had been noted before."""
