@@ -152,7 +152,8 @@ def test_a_frozen_consumer_cannot_write_as_a_second_owner_when_it_thaws(broker: 
         until(lambda: logged() == 6_000, seconds=60)
         assert frozen.poll() is None
     for partition in mine:
-        assert Partition.objects.get(pk=partition).epoch >= epochs[partition] + 2
+        # Another owned it meanwhile. Whether it came back to the first, or others did, is up to the shares.
+        assert Partition.objects.get(pk=partition).epoch >= epochs[partition] + 1
     assert_each_event_once_and_each_key_in_order(6_000)
 
 
