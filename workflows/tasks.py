@@ -14,7 +14,6 @@ from django.db import DatabaseError
 from erip.foundation.db.connections import release_connections
 from erip.foundation.hooks import begin_process
 from erip.foundation.process import messages
-from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
 from workflows.worker import process as worker
 
@@ -59,7 +58,6 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
         raise SystemExit(f"PostgreSQL cannot be used, so this worker ends: {str(error).strip()}") from error
     else:
         begin_process("worker")
-        settle()
     finally:
         # This is the main thread, which from now on waits for messages and asks the database nothing.
         release_connections()
