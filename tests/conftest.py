@@ -76,14 +76,22 @@ def nobody_listens() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_known_of_an_earlier_test() -> None:
-    """A process remembers its settings, and for half a second the load of its lanes. A fixture that changes settings
-    cannot always forget them last: another one may read them once more before they are restored."""
+    """A process remembers its settings, and for a second at most what it read from tables: the rules in force, the
+    load of its lanes. The database of the next test is another one. A fixture that changes settings cannot always
+    forget them last: another one may read them once more before they are restored."""
     for name in ("workflows.conf", "workflows.events.conf"):
         if (module := sys.modules.get(name)) is not None:
             module.conf.cache_clear()
-    admission = sys.modules.get("workflows.starts.admission")
-    if admission is not None:
-        admission.forget()
+    for name in (
+        "erip.access.origins",
+        "workflows.events.active",
+        "workflows.events.types",
+        "workflows.library.cache",
+        "workflows.starts.admission",
+        "workflows.starts.versions",
+    ):
+        if (module := sys.modules.get(name)) is not None:
+            module.forget()
     asgi = sys.modules.get("erip.asgi")
     if asgi is not None:
         # Wrong keys of an earlier test came from the same address.

@@ -62,12 +62,6 @@ def lane_settings(settings: object) -> Iterator[Callable[..., None]]:
     admission.forget()
 
 
-@pytest.fixture(autouse=True)
-def fresh_survey() -> None:
-    """A test does not reuse the survey of the test before it."""
-    admission.forget()
-
-
 @pytest.fixture
 def event_settings(settings: object) -> Iterator[Callable[..., None]]:
     """Set settings of the event bus."""

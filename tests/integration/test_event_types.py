@@ -1,6 +1,5 @@
 """The registry of event types: each version accepts all that the last one did; and the checks of incoming events."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,6 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
     "properties": {"host": {"type": "string"}, "severity": {"enum": ["low", "high"]}},
 }
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    types.forget()
-    yield
-    types.forget()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Rules on the real database: events start runs, once, as the rules say."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +15,6 @@ from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def fresh_rules() -> Iterator[None]:
-    active.forget()
-    yield
-    active.forget()
 
 
 def respond(*rules: str, name: str = "respond", schema: str = "{type: object}", extra: str = "") -> str:

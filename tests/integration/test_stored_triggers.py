@@ -1,6 +1,5 @@
 """Rules that are stored beside definitions: created, changed, queried, deleted, and kept on record."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -20,13 +19,6 @@ from workflows.models import WorkflowRun
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RULE = {"event": "acme.found", "input": {"cve": "${{ event.data.cve }}"}, "business_key": "${{ event.subject }}"}
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    active.forget()
-    yield
-    active.forget()
 
 
 @pytest.fixture

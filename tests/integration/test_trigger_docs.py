@@ -1,7 +1,6 @@
 """The examples of docs/reference/triggers.md run exactly as written there."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from tests.definitions import publish
 from tests.support.api import Api, key
 from tests.support.events import accept, consuming, event
 from tests.workers import until
-from workflows.events import active, types
 from workflows.events.models import Block, DeadLetter
 from workflows.events.triggers import Triggers
 from workflows.models import WorkflowRun
@@ -21,15 +19,6 @@ from workflows.models import WorkflowRun
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DOCS = (Path(__file__).parents[2] / "docs" / "reference" / "triggers.md").read_text("utf-8")
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    active.forget()
-    types.forget()
-    yield
-    active.forget()
-    types.forget()
 
 
 def requests() -> dict[str, Any]:
