@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from erip.foundation.db.connections import release_connections
 from erip.foundation.hooks import begin_process
 from erip.foundation.process import messages
+from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
 from workflows.worker import process as worker
 
@@ -51,6 +52,8 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     if pool not in ("thread", "solo"):
         raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
     queues = instance.app.amqp.queues.consume_from
+    # This takes a moment, in which a worker that is known already would keep its claims waiting.
+    settle()
     try:
         worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
     except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Leaves what the web service has loaded out of garbage collection.
+"""Leaves what a process has loaded out of garbage collection.
 
 Note [Settled]
 A full garbage collection looks at every object: 190,000 after the platform is loaded, which takes 50 to 100 ms while
