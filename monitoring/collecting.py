@@ -76,6 +76,9 @@ class Collector:
         values = self._values(found)
         with transaction.atomic():
             self._mine = store.append_frame(at, values)
+            if self._mine:
+                counted, seconds = self._gathering.counted()
+                store.add_totals(at, self._by_place(counted), seconds=seconds, tick=TICK)
             changed = store.note_states(verdicts.values()) if self._mine else []
             self.announced = 0
             if self._mine:
@@ -94,14 +97,18 @@ class Collector:
         """The array of a frame. Series that are new get a place first."""
         if any(one not in self._places for one in found):
             self._learn(found)
-        known: dict[Series, float] = {}
-        for one, (_, value) in found.items():
-            place = one if one in self._places else one.beyond()
-            known[place] = known.get(place, 0.0) + value
+        return [
+            None if value is None else _real(value)
+            for value in self._by_place({one: value for one, (_, value) in found.items()})
+        ]
+
+    def _by_place(self, found: Mapping[Series, float]) -> list[float | None]:
+        """The values at their places; those of series without one are added up under `other`."""
         values: list[float | None] = [None] * max(self._places.values(), default=0)
-        for one, value in known.items():
-            if (number := self._places.get(one)) is not None:
-                values[number - 1] = _real(value)
+        for one, value in found.items():
+            number = self._places.get(one) or self._places.get(one.beyond())
+            if number is not None:
+                values[number - 1] = (values[number - 1] or 0.0) + value
         return values
 
     def _frame(self, values: Sequence[float | None]) -> dict[Series, float | None]:
@@ -114,10 +121,7 @@ class Collector:
         new = {one: value for one, (_, value) in found.items() if one not in self._places}
         if not new:
             return
-        counts: dict[str, int] = {}
-        for one in self._places:
-            counts[one.metric] = counts.get(one.metric, 0) + 1
-        kept = bounded(new, counts, total=len(self._places))
+        kept = bounded(new, self._places)
         rates = {one.metric: rate for one, (rate, _) in found.items()}
         store.learn_series((one, rates[one.metric]) for one in kept if one not in self._places)
         self._places = {known.series: known.id for known in store.read_series()}

@@ -23,6 +23,11 @@ class Gathering:
 
     def __init__(self) -> None:
         self._processes, self._servers = Rates(), Rates()
+        self._accepted: dict[Series, float] = {}
+
+    def counted(self) -> tuple[dict[Series, float], float]:
+        """How much each counter rose between the last two looks, and the seconds between them."""
+        return {**self._processes.counted, **self._servers.counted, **self._accepted}, self._processes.seconds
 
     def reports(self, reports: Iterable[store.Reported], now: datetime) -> dict[Series, tuple[bool, float]]:
         """Series of the processes → (whether it is a rate, its value), added up over the processes of a kind.
@@ -87,8 +92,10 @@ class Gathering:
                 found[series("erip_lane_capacity_steps", lane=lane)] = (False, load.rate)
         until = at - timedelta(seconds=_LATER)
         accepted = work.runs_accepted(since=until - timedelta(seconds=TICK), until=until)
-        for workflow, count in accepted.items():
-            found[series("erip_runs_accepted_total", workflow=workflow)] = (True, count / TICK)
+        self._accepted = {
+            series("erip_runs_accepted_total", workflow=workflow): float(count) for workflow, count in accepted.items()
+        }
+        found.update({one: (True, count / TICK) for one, count in self._accepted.items()})
         past, near, nearest = work.deadlines(within=_NEAR)
         found[series("erip_run_deadlines_past")] = (False, float(past))
         found[series("erip_run_deadlines_near")] = (False, float(near))

@@ -1,11 +1,12 @@
 """What PULSE adds to the platform."""
 
-from erip.foundation.hooks import api_urls, metrics, process_start
+from erip.foundation.hooks import Pages, api_urls, metrics, pages, process_start
 from monitoring.conf import conf
 from monitoring.usage import REGISTRY
 
 api_urls("monitoring.urls")
 metrics(REGISTRY)
+pages(Pages("metrics", "monitoring.api.scrape"))
 
 
 @process_start

@@ -3,6 +3,7 @@
 - `Component`: one row for each life of a process, written by that process every two seconds. UNLOGGED: it costs no
   write to the log, is empty after a crash of PostgreSQL, and is filled again within seconds.
 - `Series` and `Frame`: Note [Frames] in `monitoring.core.frames`.
+- `Total`: one row with the sums of all counters.
 - `ComponentState`: what was last said of each component, and since when. Written only when that changes.
 - `AlertRule`: the rules of this site; the shipped ones are in the code. `Alert`, `Silence`: Note [Alerts] in
   `monitoring.core.alerts`. `Page`: a message to one target, until it was sent and for a while after.
@@ -75,6 +76,20 @@ class Frame(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tier} s at {self.at}"
+
+
+class Total(models.Model):
+    """One row: what every counter has counted in all, as `GET /metrics` shows it. Note [Totals] in `store.totals`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    at = models.DateTimeField(help_text="The end of the last tick that was added.")
+    values = ArrayField(models.FloatField(null=True), help_text="By the series' places, as in a frame.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="total_once")]
+
+    def __str__(self) -> str:
+        return f"totals at {self.at}"
 
 
 class ComponentState(models.Model):

@@ -1,54 +1,21 @@
 """GET /api/v1/health: every component, what it needs, and one sentence."""
 
-import hashlib
 from typing import Any
 
-from cachetools import TTLCache
-from django.db import Error
 from rest_framework import serializers
-from rest_framework.authentication import get_authorization_header
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from erip.access.authentication import ApiKeyAuthentication, StaffSessionAuthentication
-from erip.access.principals import Principal
+from erip.access.authentication import StaffSessionAuthentication
 from erip.access.scopes import Scope
-from erip.foundation.db.failures import is_passing
-from erip.foundation.db.retry import within
 from erip.foundation.http.fields import StrictSerializer
 from erip.foundation.http.reading import read_query
 from monitoring import health
+from monitoring.api.remembering import RememberingKeys
 from monitoring.core import components
 from monitoring.core.components import NEEDS, State
 from workflows.api.schema import operation
-
-#: seconds for which a key that opened this address still opens it while the database cannot be asked about it
-REMEMBERED = 900.0
-#: seconds for which the question about a key may wait for a failover
-ASK_WITHIN = 1.0
-
-_remembered: TTLCache[bytes, Principal] = TTLCache(1_024, REMEMBERED)
-
-
-class RememberingKeys(ApiKeyAuthentication):
-    """Keys as everywhere; but while the database is away, one that opened this address of this process in the last
-    quarter of an hour still opens it. Whoever looks at the health then needs it most, and it changes nothing.
-    """
-
-    def authenticate(self, request: Request) -> tuple[Principal, None] | None:
-        digest = hashlib.sha256(get_authorization_header(request)).digest()
-        try:
-            with within(ASK_WITHIN):
-                found = super().authenticate(request)
-        except Error as error:
-            known = _remembered.get(digest)
-            if known is None or not is_passing(error):
-                raise
-            return known, None
-        if found is not None:
-            _remembered[digest] = found[0]
-        return found
 
 
 class ComponentHealth(serializers.Serializer[Any]):

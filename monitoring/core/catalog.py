@@ -54,4 +54,6 @@ MEANINGS: Mapping[str, str] = {
     "erip_disk_free_bytes": "Free bytes of the disk of the state directory.",
     "erip_disk_size_bytes": "Size of that disk.",
     "erip_certificate_days_left": "Days until the first of the watched certificates expires.",
+    "erip_pulse_stale": "Only at `GET /metrics`: 1 while nothing newer than 30 s is known.",
+    "erip_pulse_frame_age_seconds": "Only at `GET /metrics`: seconds since the end of the tick that it shows.",
 }

@@ -33,6 +33,9 @@ class Rates:
     def __init__(self) -> None:
         self._before: dict[Hashable, Counted] = {}
         self._last: float | None = None
+        #: what was counted between the last two looks, and the seconds between them
+        self.counted: dict[Series, float] = {}
+        self.seconds = 0.0
 
     def look(self, lives: Iterable[Counted], now: float) -> dict[Series, float]:
         """The rates per second since the last look, added up over all lives. Nothing at the first look.
@@ -40,6 +43,7 @@ class Rates:
         now: on the same clock. A life that has not been read anew since then adds nothing.
         """
         total: defaultdict[Series, float] = defaultdict(float)
+        counted: defaultdict[Series, float] = defaultdict(float)
         before, last = self._before, self._last
         self._before, self._last = {}, now
         for one in lives:
@@ -54,5 +58,8 @@ class Rates:
             if one.at <= since:
                 continue
             for series, value in one.counters.items():
-                total[series] += max(0.0, value - counters.get(series, 0.0)) / (one.at - since)
+                rose = max(0.0, value - counters.get(series, 0.0))
+                counted[series] += rose
+                total[series] += rose / (one.at - since)
+        self.counted, self.seconds = dict(counted), now - last if last is not None else 0.0
         return dict(total)

@@ -11,9 +11,15 @@ from typing import Any, NamedTuple
 
 #: series in all, and of one metric; what is beyond that is counted under the label value OTHER
 MOST_SERIES, MOST_OF_ONE = 2_000, 100
+#: histograms of one metric: each has a series for every bucket, which do not count one by one
+MOST_HISTOGRAMS = 60
 OTHER = "other"
+#: labels whose values are few by themselves, and keep their meaning when the others become OTHER
+_FEW = ("component", LE := "le")
 #: what Prometheus adds to a counter or histogram about its creation: it would double every series
 _CREATED = "_created"
+#: how the names of a histogram's series end
+_PARTS = ("_bucket", "_sum", "_count")
 
 
 class Series(NamedTuple):
@@ -30,7 +36,12 @@ class Series(NamedTuple):
 
     def beyond(self) -> "Series":
         """The series that counts what is beyond the limit of label values."""
-        return Series(self.metric, tuple((name, OTHER) for name, _ in self.labels))
+        return Series(self.metric, tuple((name, value if name in _FEW else OTHER) for name, value in self.labels))
+
+    @property
+    def whole(self) -> "Series":
+        """Of a bucket: what all buckets of its histogram have in common."""
+        return Series(self.metric, tuple(pair for pair in self.labels if pair[0] != LE))
 
     def labelled(self, **labels: str) -> "Series":
         """The same with further labels."""
@@ -73,22 +84,30 @@ def samples(registries: Iterable[Any]) -> Iterator[Sample]:
                     yield Sample(Series(one.name, tuple(sorted(one.labels.items()))), rises, float(one.value))
 
 
-def bounded(found: Mapping[Series, float], known: Mapping[str, int], *, total: int) -> dict[Series, float]:
+def bounded(found: Mapping[Series, float], known: Iterable[Series]) -> dict[Series, float]:
     """The same values with series beyond the limits added up under OTHER.
 
-    known: how many series of each metric are kept already, without those in `found`; total: of all metrics.
+    known: the series that are kept already. The buckets of a histogram are kept together.
     """
     kept: dict[Series, float] = {}
-    count = dict(known)
+    here = set(known)
+    total = len(here)
+    #: metric → its series, histograms once each
+    counted: dict[str, set[Series]] = {}
+    for name in here:
+        counted.setdefault(name.metric, set()).add(name.whole)
     for name, value in found.items():
-        metric = name.metric
-        if count.get(metric, 0) < MOST_OF_ONE and total < MOST_SERIES:
-            count[metric] = count.get(metric, 0) + 1
+        own = counted.setdefault(name.metric, set())
+        parts = name.metric.endswith(_PARTS)
+        if name not in here:
+            room = len(own) < (MOST_HISTOGRAMS if parts else MOST_OF_ONE) and total < MOST_SERIES
+            if not room and name.whole not in own:
+                beyond = name.beyond()
+                kept[beyond] = kept.get(beyond, 0.0) + value
+                continue
+            own.add(name.whole)
             total += 1
-            kept[name] = kept.get(name, 0.0) + value
-        else:
-            beyond = name.beyond()
-            kept[beyond] = kept.get(beyond, 0.0) + value
+        kept[name] = kept.get(name, 0.0) + value
     return kept
 
 

@@ -39,12 +39,15 @@ from monitoring.store.frames import (
     roll_up,
 )
 from monitoring.store.states import StoredState, note_states, read_states
+from monitoring.store.totals import Latest, add_totals, read_latest
 
 __all__ = [
     "Known",
+    "Latest",
     "Report",
     "Reported",
     "StoredState",
+    "add_totals",
     "alerts_at_work",
     "append_frame",
     "claim_pages",
@@ -67,6 +70,7 @@ __all__ = [
     "page_sent",
     "put_pages",
     "put_rule",
+    "read_latest",
     "read_own_rules",
     "read_points",
     "read_reports",

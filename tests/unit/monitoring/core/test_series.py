@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from monitoring.core.frames import MOST_FRAMES, MOST_POINTS, MOST_VALUES, TICK, TIERS, TooMuch, plan
 from monitoring.core.rates import Counted, Rates
-from monitoring.core.series import MOST_OF_ONE, MOST_SERIES, Series, bounded, parse, samples, series
+from monitoring.core.series import MOST_HISTOGRAMS, MOST_OF_ONE, MOST_SERIES, Series, bounded, parse, samples, series
 
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,20}", fullmatch=True)
 made = st.builds(lambda metric, labels: series(metric, **labels), names, st.dictionaries(names, st.text(), max_size=4))
@@ -47,10 +47,30 @@ def test_counters_and_histograms_rise_and_gauges_do_not() -> None:
 def test_what_is_beyond_the_limits_is_added_up_under_other(count: int, total: int) -> None:
     found = {series("erip_x", workflow=str(number)): 1.0 for number in range(count)}
 
-    kept = bounded(found, {}, total=total)
+    kept = bounded(found, [series(f"erip_{number}") for number in range(total)])
 
     assert sum(kept.values()) == count
     assert len(kept) <= min(MOST_OF_ONE, max(0, MOST_SERIES - total)) + 1
+
+
+@given(st.integers(1, 90), st.integers(1, 12), st.integers(0, MOST_SERIES))
+def test_the_buckets_of_a_histogram_are_kept_together_and_keep_their_bounds(
+    histograms: int, buckets: int, total: int
+) -> None:
+    found = {
+        series("erip_x_seconds_bucket", route=str(route), le=str(bound)): 1.0
+        for route in range(histograms)
+        for bound in range(buckets)
+    }
+
+    kept = bounded(found, [series(f"erip_{number}") for number in range(total)])
+
+    assert sum(kept.values()) == len(found)
+    bounds: dict[Series, set[str]] = {}
+    for one in kept:
+        bounds.setdefault(one.whole, set()).add(dict(one.labels)["le"])
+    assert all(own == {str(bound) for bound in range(buckets)} for own in bounds.values())
+    assert len(bounds) <= MOST_HISTOGRAMS + 1
 
 
 COUNTER = Series("erip_seen_total")

@@ -1,0 +1,182 @@
+"""GET /metrics on a real database: one statement, both formats, and what it shows while nothing is known."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from erip.access.scopes import Scope
+from monitoring import exposing, store
+from monitoring.collecting import Collector
+from monitoring.core.frames import TICK
+from monitoring.core.series import Series, series
+from monitoring.models import Component
+from tests.support.api import key
+from tests.support.relay import Relay
+from tests.support.web import web
+from tests.workers import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAITS = series("erip_db_waits_total", component="worker", database="default")
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@pytest.fixture(autouse=True)
+def no_places_are_known_yet() -> Iterator[None]:
+    exposing.forget()
+    yield
+    exposing.forget()
+
+
+def read(body: str) -> dict[Series, float]:
+    families = read_openmetrics(body) if body.endswith("# EOF\n") else read_text(body)
+    return {series(one.name, **one.labels): one.value for family in families for one in family.samples}
+
+
+def scrape(token: str, accept: str = "") -> dict[Series, float]:
+    answer = Client().get("/metrics", headers={"Authorization": f"Bearer {token}", "Accept": accept})
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("application/openmetrics-text" if accept else "text/plain; version=0.0.4")
+    return read(answer.content.decode())
+
+
+def a_tick_later() -> None:
+    """As if ten seconds had passed: what the database's clock is compared with is moved."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE monitoring_frame SET at = at - interval '10 s' WHERE tier = 10")
+        cursor.execute("UPDATE monitoring_total SET at = at - interval '10 s'")
+
+
+def report(life: uuid.UUID, count: float, *, began: float = 3_600.0) -> None:
+    store.insert_report(
+        store.Report(
+            life, "worker", "here", 1, datetime.now(UTC) - timedelta(seconds=began),
+            ["=erip_processes", '+erip_db_waits_total{database="default"}'], [1.0, count], None,
+        )
+    )  # fmt: skip
+
+
+def test_a_scrape_is_one_statement_and_shows_the_whole_cluster_in_both_formats() -> None:
+    token = key(Scope.VIEWER)
+    collector = Collector()
+    lives = [uuid.uuid4() for _ in range(30)]
+    for life in lives:
+        report(life, 100.0)
+    assert collector.tick()
+    a_tick_later()
+    for life in lives:
+        report(life, 103.0)
+    assert collector.tick()
+
+    found = scrape(token)
+    assert found[series("erip_processes", component="worker")] == 30
+    assert found[WAITS] == 90
+    assert found[series("erip_lane_waiting_steps", lane="critical")] == 0
+    assert found[series(exposing.STALE)] == 0
+    assert found[series(exposing.AGE)] < TICK * 3
+    assert scrape(token, OPENMETRICS).keys() == found.keys()
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        scrape(token)
+    assert sum("monitoring_" in one["sql"] for one in queries.captured_queries) == 1
+
+
+def test_a_counter_only_rises_whichever_process_ends_and_whoever_collects() -> None:
+    token = key(Scope.VIEWER)
+    collectors = [Collector(), Collector()]
+    lives = {uuid.uuid4(): 1_000.0, uuid.uuid4(): 5.0}
+    before, expected = 0.0, 0.0
+    for turn in range(8):
+        if turn == 3:  # the life that had counted most is killed and forgotten, and another one begins
+            old, new = next(iter(lives)), uuid.uuid4()
+            Component.objects.filter(life=old).delete()
+            del lives[old]
+            lives[new] = 0.0
+        for life in lives:
+            if turn:
+                lives[life] += 7
+                expected += 7
+            report(life, lives[life], began=0.01 if lives[life] == 7 else 3_600.0)
+        # Each sees every tick, whoever writes it.
+        assert [one.tick() for one in collectors[:: 1 if turn % 2 else -1]] == [True, False]
+        found = scrape(token).get(WAITS, 0.0)
+        assert found >= before
+        before = found
+        a_tick_later()
+    assert before == expected
+
+
+def test_a_collector_that_was_frozen_adds_its_share_of_the_time_that_others_left() -> None:
+    def total() -> list[float | None]:
+        found = store.read_latest(TICK)
+        assert found is not None
+        return list(found.totals)
+
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    store.append_frame(at, [])
+    store.add_totals(at, [5.0, None], seconds=10.0, tick=TICK)
+    store.add_totals(at, [1_000.0], seconds=10.0, tick=TICK)
+    assert total() == [5.0, None], "a tick is added once"
+    store.add_totals(at + timedelta(seconds=10), [5.0, None, 1.0], seconds=12.0, tick=TICK)
+    assert total() == [10.0, None, 1.0]
+    # It counted over 300 s, of which others have added all but the last ten.
+    store.add_totals(at + timedelta(seconds=20), [300.0, 3.0], seconds=300.0, tick=TICK)
+    assert total() == [20.0, pytest.approx(0.1), 1.0]
+    # Nobody collected for five minutes: all of what was counted counts.
+    store.add_totals(at + timedelta(seconds=320), [300.0], seconds=301.0, tick=TICK)
+    assert total() == [320.0, pytest.approx(0.1), 1.0]
+
+
+def test_a_key_is_needed_and_any_scope_will_do() -> None:
+    assert Client().get("/metrics").status_code == 401
+    assert Client().get("/metrics", headers={"Authorization": "Bearer nonsense"}).status_code == 401
+    for scope in Scope:
+        assert scrape(token := key(scope))[series(exposing.STALE)] == 1
+    assert Client().post("/metrics", headers={"Authorization": f"Bearer {token}"}).status_code == 405
+
+
+def test_old_values_are_not_shown_as_new_ones() -> None:
+    token = key(Scope.VIEWER)
+    report(uuid.uuid4(), 1.0)
+    Collector().tick()
+    assert series("erip_processes", component="worker") in scrape(token)
+
+    for _ in range(4):
+        a_tick_later()
+
+    found = scrape(token, OPENMETRICS)
+    assert found[series(exposing.STALE)] == 1
+    assert found[series(exposing.AGE)] > exposing.STALE_AFTER
+    assert all(dict(one.labels).get("process") for one in found if one.metric not in (exposing.STALE, exposing.AGE))
+    assert any(one.metric == "erip_process_memory_bytes" for one in found)
+
+
+def test_it_answers_while_postgresql_is_away(tmp_path: Path) -> None:
+    """A real web process, and a path to PostgreSQL that is cut."""
+    db: Any = connection.settings_dict
+    headers = {"Authorization": f"Bearer {key(Scope.VIEWER)}"}
+    Collector().tick()
+    with Relay((str(db["HOST"]), int(db["PORT"]))) as path:
+        url = f"postgres://{db['USER']}:{db['PASSWORD']}@127.0.0.1:{path.port}/{db['NAME']}"
+        with web(tmp_path / "web.log", DATABASE_URL=url) as started:
+
+            def ask() -> dict[Series, float]:
+                answer = httpx.get(f"{started.url}/metrics", headers=headers, timeout=20)
+                return read(answer.text) if answer.status_code == 200 else {}
+
+            until(lambda: series(exposing.STALE) in ask())
+            path.cut()
+            until(lambda: ask().get(series(exposing.STALE)) == 1 and series(exposing.AGE) not in ask())
+            assert any(one.metric == "erip_process_memory_bytes" for one in ask())
