@@ -96,6 +96,7 @@ class Gathering:
             series("erip_runs_accepted_total", workflow=workflow): float(count) for workflow, count in accepted.items()
         }
         found.update({one: (True, count / TICK) for one, count in self._accepted.items()})
+        found[series("erip_steps_unknown")] = (False, float(work.unknown_steps()))
         past, near, nearest = work.deadlines(within=_NEAR)
         found[series("erip_run_deadlines_past")] = (False, float(past))
         found[series("erip_run_deadlines_near")] = (False, float(near))

@@ -74,6 +74,8 @@ class SyncOperations(SyncTransport):
     signal_workflow = Sends(runs.signal_workflow)
     list_step_items = Sends(runs.list_step_items)
     resolve_step = Sends(runs.resolve_step)
+    list_unknown_steps = Sends(runs.list_unknown_steps)
+    list_workers = Sends(runs.list_workers)
 
     cancel_runs = Sends(batches.cancel_runs)
     pause_runs = Sends(batches.pause_runs)
@@ -166,6 +168,8 @@ class AsyncOperations(AsyncTransport):
     signal_workflow = Awaits(runs.signal_workflow)
     list_step_items = Awaits(runs.list_step_items)
     resolve_step = Awaits(runs.resolve_step)
+    list_unknown_steps = Awaits(runs.list_unknown_steps)
+    list_workers = Awaits(runs.list_workers)
 
     cancel_runs = Awaits(batches.cancel_runs)
     pause_runs = Awaits(batches.pause_runs)

@@ -57,6 +57,17 @@ def deadlines(*, within: float) -> tuple[int, int, float | None]:
         return past, near, nearest
 
 
+def unknown_steps() -> int:
+    """Steps that wait for a person to say how they ended, counted up to COUNT_TO."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM workflows_steprun WHERE state = 'UNKNOWN' LIMIT %s) unknown",
+            [COUNT_TO],
+        )
+        count: int = cursor.fetchone()[0]
+        return count
+
+
 def _first_id(moment: datetime) -> UUID:
     """The smallest UUIDv7 of this millisecond."""
     return UUID(int=round(moment.timestamp() * 1000) << 80)

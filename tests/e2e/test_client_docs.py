@@ -75,8 +75,13 @@ class Shell:
 def unknown(transactional_db: None) -> str:
     """A run whose only step is UNKNOWN, as a lost worker leaves it."""
     publish(one_step("sample.echo", "{value: 1}"))
-    run = engine.start_runs("one", [engine.StartRequest({})], principal="test")[0].id
-    StepRun.objects.filter(run_id=run).update(state="UNKNOWN", attempt=1)
+    first, run = (
+        each.id
+        for each in engine.start_runs(
+            "one", [engine.StartRequest({}, "A-1"), engine.StartRequest({}, "A-2")], principal="test"
+        )
+    )
+    StepRun.objects.filter(run_id__in=[first, run]).update(state="UNKNOWN", attempt=1)
     return run
 
 
@@ -120,6 +125,9 @@ def test_both_pages_and_every_command_run(shell: Shell, unknown: str) -> None:
     assert "only" in shell.run(f"erip explain {run}")
     assert "SUCCEEDED" in shell.run(f"erip resolve {run} only succeeded --set value=7; erip watch {run}")
     shell.run(f"erip resolve {run} only succeeded", status=7)
+    assert "A-1" in shell.run("erip resolve")
+    shell.run("erip resolve one only retry --key A-1")
+    shell.run("erip resolve one only failed --key A-1", status=3)
     shell.run(f"erip show {run}; erip runs show {run}; erip runs watch {run}; erip runs explain {run}; erip runs list")
     send = "erip events send --type tailed.one --source /tests"
     tail = "erip events tail --type 'tailed.*' --count 1 --json > heard & "

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db import connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,19 +13,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from erip.foundation.db.router import reading_alias
+from workflows import at_work
 from workflows.conf import conf
-from workflows.core.definition import DefinitionInvalid
-from workflows.core.graph import Work
-from workflows.graphs import graph_of
-from workflows.models import Worker, WorkflowVersion
-from workflows.store import lacking
+from workflows.models import Worker
 
 from .base import ShowOnly, moment, span
 from .telling import named
 
-#: steps that are shown of each worker, and how many are counted
-SHOWN, COUNTED = 5, 1_000
+#: steps that are shown of each worker
+SHOWN = 5
 #: stopped workers that are shown
 STOPPED = 50
 
@@ -57,7 +52,7 @@ class _Changes(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        running = running_on([worker.pk for worker in self.result_list])
+        running = at_work.running_on([worker.pk for worker in self.result_list], shown=SHOWN)
         for worker in self.result_list:
             worker.runs_now = running.get(worker.pk, [])
 
@@ -88,12 +83,14 @@ class WorkerAdmin(ShowOnly):
     @display(description="Lacks", empty_value="")
     def lacking(self, worker: Worker) -> str:
         """The registered steps that it leaves to others."""
-        needed = {work.uses for version, step in lacking.split(worker.lacks) if (work := _work(version, step))}
-        return ", ".join(sorted(needed))
+        return ", ".join(at_work.lacked(worker.lacks))
 
     @display(description="Runs now")
     def now(self, worker: Any) -> SafeString | str:
-        found = worker.runs_now if hasattr(worker, "runs_now") else running_on([worker.pk]).get(worker.pk, [])
+        if hasattr(worker, "runs_now"):
+            found = worker.runs_now
+        else:
+            found = at_work.running_on([worker.pk], shown=SHOWN).get(worker.pk, [])
         if not found:
             return "-"
         rows = (
@@ -102,13 +99,14 @@ class WorkerAdmin(ShowOnly):
                 f"{workflow} · {named(step, item)}",
                 f" {span(started, timezone.now())}",
             )
-            for run_id, workflow, step, item, started, _ in found[:SHOWN]
+            for run_id, workflow, _, step, item, started, _ in found[:SHOWN]
         )
         lines = format_html_join("", '<div><a class="text-primary-600" href="{}">{}</a>{}</div>', rows)
         count = found[0][-1]
         if count <= SHOWN:
             return lines
-        more = f"{count - SHOWN:,}" if count < COUNTED else f"{COUNTED - SHOWN:,} or"
+        counted = at_work.COUNTED
+        more = f"{count - SHOWN:,}" if count < counted else f"{counted - SHOWN:,} or"
         return format_html("{}<div>and {} more</div>", lines, more)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -116,33 +114,6 @@ class WorkerAdmin(ShowOnly):
         if request.method == "GET" and self.has_view_permission(request) and not request.GET.get("stopped"):
             context["stopped"] = _stopped()
         return super().changelist_view(request, context)
-
-
-def running_on(workers: list[int]) -> dict[int, list[tuple[Any, ...]]]:
-    """What each worker runs: (run id, workflow, step, item, since when, how many steps it runs), the oldest first.
-
-    Reads no more than COUNTED steps of a worker; the index `step_running` has them.
-    """
-    with connections[reading_alias()].cursor() as cursor:
-        cursor.execute(_RUNNING, {"workers": workers, "counted": COUNTED, "shown": SHOWN})
-        found: dict[int, list[tuple[Any, ...]]] = {}
-        for worker, *step in cursor.fetchall():
-            found.setdefault(worker, []).append(tuple(step))
-        return found
-
-
-_RUNNING = """
-SELECT w.id, s.run_id, r.workflow, s.step, s.item, s.started_at, s.count
-FROM unnest(%(workers)s::bigint[]) AS w (id)
-CROSS JOIN LATERAL (
-    SELECT *, count(*) OVER () AS count
-    FROM (SELECT run_id, step, item, started_at FROM workflows_steprun
-          WHERE worker_id = w.id AND state = 'RUNNING' AND items IS NULL LIMIT %(counted)s) own
-    ORDER BY started_at LIMIT %(shown)s
-) s
-JOIN workflows_workflowrun r ON r.id = s.run_id
-ORDER BY w.id, s.started_at
-"""
 
 
 def _stopped() -> list[dict[str, Any]]:
@@ -157,10 +128,3 @@ def _stopped() -> list[dict[str, Any]]:
         }
         for worker in rows
     ]
-
-
-def _work(version_id: int, step: str) -> Work | None:
-    try:
-        return graph_of(version_id).steps[step].work
-    except (KeyError, WorkflowVersion.DoesNotExist, DefinitionInvalid):
-        return None

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from erip.foundation.http.fields import AnyJson, JsonObject
+from workflows.at_work import COUNTED
 from workflows.core.states import Lane, RunState, StepState
 from workflows.operations import OPERATIONS, OUTCOMES
 
@@ -278,6 +279,57 @@ class Signalled(Answer):
     )
     step = serializers.CharField(allow_null=True, help_text="The step that it was given to.")
     run = Run(allow_null=True, help_text="With `Prefer: wait`: the run, and so what it did of the signal.")
+
+
+class RunningStep(Answer):
+    run = serializers.UUIDField()
+    workflow = serializers.CharField()
+    business_key = serializers.CharField(allow_null=True, help_text="The run's.")
+    step = serializers.CharField()
+    item = serializers.IntegerField(allow_null=True)
+    started_at = serializers.DateTimeField()
+
+
+class Worker(Answer):
+    name = serializers.CharField()
+    host = serializers.CharField()
+    pid = serializers.IntegerField(help_text="Of its process.")
+    alive = serializers.BooleanField(
+        help_text="It was heard of within `ERIP_LEASE_SECONDS`; the steps of one that was not soon run elsewhere."
+    )
+    lanes = serializers.ListField(child=LaneName(), help_text="Most urgent first; none: it only finishes what it has.")
+    started_at = serializers.DateTimeField()
+    heard_at = serializers.DateTimeField(help_text="Its last heartbeat.")
+    lacks = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="Steps of published workflows that it leaves to other workers.",
+    )
+    running = serializers.IntegerField(help_text=f"How many steps it runs now, counted up to {COUNTED:,}.")
+    steps = RunningStep(many=True, help_text="The 20 of these that have run for the longest time, longest first.")
+
+
+class WorkerList(Answer):
+    items = Worker(many=True)
+
+
+class UnknownStep(Answer):
+    run = serializers.UUIDField()
+    workflow = serializers.CharField()
+    business_key = serializers.CharField(allow_null=True, help_text="The run's.")
+    run_status = RunStatus()
+    lane = LaneName()
+    step = serializers.CharField()
+    item = serializers.IntegerField(allow_null=True)
+    uses = serializers.CharField(allow_null=True, help_text="The registered step; null: no longer known.")
+    attempt = serializers.IntegerField()
+    worker = serializers.CharField(allow_null=True, help_text="Which ran it.")
+    started_at = serializers.DateTimeField(allow_null=True)
+    error = AnyJson()
+
+
+class UnknownStepPage(Answer):
+    items = UnknownStep(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
 
 
 class Event(Answer):

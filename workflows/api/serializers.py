@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
@@ -18,6 +19,7 @@ IDS_MAX = 10_000
 KEY_MAX = 200
 INT32 = 2**31 - 1
 _RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_STEP_CURSOR = re.compile(rf"({_RUN_ID.pattern}) ({STEP}) (-1|[0-9]{{1,10}})")
 
 
 class RunId(Text):
@@ -36,6 +38,14 @@ def _cursor_of_ids(_: Any, cursor: str) -> str:
     if not _RUN_ID.fullmatch(cursor):
         raise serializers.ValidationError("is not the cursor of a page")
     return cursor
+
+
+def _cursor_of_steps(_: Any, cursor: str) -> tuple[UUID, str, int]:
+    """(run id, step, item) of the last one of the page before."""
+    found = _STEP_CURSOR.fullmatch(cursor)
+    if found is None or int(found[3]) > INT32:
+        raise serializers.ValidationError("is not the cursor of a page")
+    return UUID(found[1]), found[2], int(found[3])
 
 
 class StartRun(StrictSerializer):
@@ -268,6 +278,17 @@ class ItemFilter(StrictSerializer):
     status = Choice(StepState, required=False)
     cursor = Number(required=False, min_value=0, max_value=INT32, help_text="`next_cursor` of the page before.")
     limit = Number(required=False, min_value=1, max_value=200, default=50)
+
+
+class UnknownFilter(StrictSerializer):
+    """The filters of the list of steps whose outcome is unknown."""
+
+    workflow = Text(required=False, max_length=63, help_text="Of this workflow's runs.")
+    business_key = Text(required=False, max_length=KEY_MAX, help_text="Of the runs with this key; the whole key.")
+    cursor = serializers.CharField(required=False, max_length=512, help_text="`next_cursor` of the page before.")
+    limit = Number(required=False, min_value=1, max_value=200, default=50)
+
+    validate_cursor = _cursor_of_steps
 
 
 class WorkflowFilter(StrictSerializer):

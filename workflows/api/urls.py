@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import batches, pausing, runs, schemas, signals, steps, workflows
+from .views import at_work, batches, pausing, runs, schemas, signals, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -61,6 +61,8 @@ urlpatterns = [
     path("runs/<id:id>/signals/<signal:name>", signals.RunSignal.as_view()),
     path("runs/<id:id>/steps/<step:step>/items", steps.StepItems.as_view()),
     path("runs/<id:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
+    path("workers", at_work.Workers.as_view()),
+    path("steps/unknown", at_work.UnknownSteps.as_view()),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),
 ]

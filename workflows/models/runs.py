@@ -141,6 +141,8 @@ class StepRun(StepColumns):
             models.Index(fields=["worker"], name="step_running", condition=Q(state="RUNNING")),
             # steps that are due; one that waits for a signal may have no due time
             models.Index(fields=["lane", "due_at"], name="step_due", condition=Q(state="WAITING")),
+            # steps that wait for a person, who has to say how they ended: few, and most of the time none
+            models.Index(fields=["run", "step", "item"], name="step_unknown", condition=Q(state="UNKNOWN")),
             # which items come next; a step that is no fan-out is never in it
             models.Index(
                 fields=["run", "step", "item"],

@@ -16,6 +16,8 @@ from erip_client.models import (
     Signalled,
     StartedByEvent,
     StepItem,
+    UnknownStep,
+    Worker,
 )
 from erip_client.models.base import Json
 
@@ -288,3 +290,25 @@ def resolve_step(
         keyed=True,
         key=idempotency_key,
     )
+
+
+def list_unknown_steps(
+    *,
+    workflow: str | None = None,
+    business_key: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+) -> Call[Page[UnknownStep]]:
+    """A page of the steps that wait for a person to say how they ended, those of the oldest run first."""
+    return Call(
+        operation="listUnknownSteps",
+        method="GET",
+        template="/api/v1/steps/unknown",
+        query=given(workflow=workflow, business_key=business_key, cursor=cursor, limit=limit),
+        answers={200: Page[UnknownStep]},
+    )
+
+
+def list_workers() -> Call[Listing[Worker]]:
+    """The workers that have not stopped, by name, with what each runs now."""
+    return Call(operation="listWorkers", method="GET", template="/api/v1/workers", answers={200: Listing[Worker]})

@@ -148,6 +148,50 @@ class Explanation(Document):
     waits: list[Waits]
 
 
+class RunningStep(Document):
+    run: str
+    workflow: str
+    business_key: str | None
+    step: str
+    item: int | None
+    started_at: datetime
+
+
+class Worker(Document):
+    """A worker that has not stopped. heard_at: its last heartbeat; alive: that was within the lease.
+
+    lacks: steps that it leaves to other workers. running: how many steps it runs. steps: the 20 that have run longest.
+    """
+
+    name: str
+    host: str
+    pid: int
+    alive: bool
+    lanes: list[str]
+    started_at: datetime
+    heard_at: datetime
+    lacks: list[str]
+    running: int
+    steps: list[RunningStep]
+
+
+class UnknownStep(Document):
+    """A step that waits for a person to say how it ended. worker: which ran it."""
+
+    run: str
+    workflow: str
+    business_key: str | None
+    run_status: str
+    lane: str
+    step: str
+    item: int | None
+    uses: str | None
+    attempt: int
+    worker: str | None
+    started_at: datetime | None
+    error: Json
+
+
 class Signalled(Document):
     """status: `given` to the step that waited for it, or `kept` for the first one that will. id: the run's.
 

@@ -50,7 +50,6 @@ def register(app: typer.Typer) -> None:
     command(app, "pause")(pause)
     command(app, "resume")(resume)
     command(app, "retry")(retry)
-    command(app, "resolve")(resolve)
     command(app, "signal")(signal)
 
 
@@ -193,28 +192,6 @@ def _corrected(erip: Session, id: str, input: str | None, sets: list[str] | None
     if input is None and not sets:
         return None
     return read_object(input, sets or [], {} if input else erip.client.get_run(id).input)
-
-
-def resolve(
-    erip: Session,
-    run: RunId,
-    step: Annotated[str, typer.Argument(help="The step that is UNKNOWN.")],
-    outcome: Annotated[str, typer.Argument(help="succeeded, failed, or retry: run it again.")],
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Its output, JSON; - is standard input.")
-    ] = None,
-    set: Sets = None,
-    item: Annotated[int | None, typer.Option("--item", min=0, help="Of a step with foreach: which item.")] = None,
-    note: Annotated[str, typer.Option("--note", help="Recorded with the run.")] = "",
-) -> None:
-    """Say what became of a step whose outcome is UNKNOWN."""
-    more: dict[str, Json] = {}
-    if output is not None or set:
-        more["output"] = read_object(output, set) if set else read_json(str(output))
-    id = run_id(run)
-    erip.client.resolve_step(id, step, outcome.lower(), item=item, note=note, **more)
-    found = erip.client.get_run(id)
-    _changed(erip, found, f"{found.id}  {found.status}")
 
 
 def signal(
