@@ -1,5 +1,6 @@
 """PULSE's settings, typed: the one place of this app that reads Django's settings."""
 
+import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,8 @@ class Conf:
     webhook_secret: str
     #: PEM files and host:port of TLS servers whose certificates are watched
     certificates: tuple[str, ...]
+    #: what this deployment calls its release
+    release: str
 
 
 @cache
@@ -56,4 +59,13 @@ def conf() -> Conf:
         ),
         webhook_secret=known.ERIP_ALERT_WEBHOOK_SECRET,
         certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
+        release=(known.ERIP_RELEASE or _version(known.BASE_DIR))[:100],
     )
+
+
+def _version(root: Path) -> str:
+    """ERIP's own version."""
+    try:
+        return str(tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"

@@ -2,7 +2,7 @@
 
 from erip.foundation.hooks import Pages, api_urls, metrics, pages, process_start
 from monitoring.conf import conf
-from monitoring.usage import REGISTRY
+from monitoring.error_counters import REGISTRY
 
 api_urls("monitoring.urls")
 metrics(REGISTRY)
@@ -14,10 +14,14 @@ def watch(kind: str) -> None:
     """Every process reports; a leader also looks at the servers, and collects."""
     if not conf().enabled:
         return
-    from monitoring import collecting, reporting
+    from monitoring import buffering, collecting, grouping, reporting
     from monitoring.watching import watching
 
     reporting.begin(kind)
+    buffering.begin()
+    if kind == "web":
+        buffering.listen()
     if kind == "leader":
         watching.always()
         collecting.begin()
+        grouping.begin()

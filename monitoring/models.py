@@ -7,6 +7,8 @@
 - `ComponentState`: what was last said of each component, and since when. Written only when that changes.
 - `AlertRule`: the rules of this site; the shipped ones are in the code. `Alert`, `Silence`: Note [Alerts] in
   `monitoring.core.alerts`. `Page`: a message to one target, until it was sent and for a while after.
+- `ErrorGroup`, `ErrorKey`, `ErrorCount`: Note [Error groups] in `monitoring.core.groups`. `ErrorCursor`: up to where
+  the failures that the engine stored have been read: Note [Cursors] in `monitoring.store.error_sources`.
 
 All SQL is in `monitoring.store`.
 """
@@ -212,3 +214,107 @@ class Page(models.Model):
 
     def __str__(self) -> str:
         return f"{self.message} to {self.target}"
+
+
+class ErrorGroup(models.Model):
+    """Errors of one kind. A row changes every few seconds while there are any, so no column of it has an index."""
+
+    fingerprint = models.CharField(max_length=32, help_text="Of the kind.")
+    source = models.CharField(max_length=12)
+    what = models.CharField(max_length=200, help_text="The step's `uses`, the effect on events, or the receiver.")
+    code = models.CharField(max_length=200, blank=True)
+    type = models.CharField(max_length=200, blank=True)
+    title = models.CharField(max_length=300)
+    place = models.CharField(max_length=300, blank=True, help_text="The function of the application.")
+    #: what made the fingerprint, as a list of [name, value]
+    why = models.JSONField()
+    traceback = models.TextField(blank=True)
+    state = models.CharField(max_length=8, default="open")
+    count = models.BigIntegerField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    first_release = models.CharField(max_length=100)
+    last_release = models.CharField(max_length=100)
+    first_definition = models.CharField(max_length=80, blank=True, help_text="As `name@version`.")
+    last_definition = models.CharField(max_length=80, blank=True, help_text="As `name@version`.")
+    #: the newest 20, as `monitoring.core.groups.Link`
+    links = models.JSONField()
+    changed_at = models.DateTimeField(null=True)
+    changed_by = models.CharField(max_length=200, blank=True, default="")
+    reason = models.CharField(max_length=1000, blank=True, default="")
+    #: the last time, also after it was seen again
+    resolved_at = models.DateTimeField(null=True)
+    resolved_under = models.CharField(max_length=100, blank=True, default="", help_text="The release that ran then.")
+    resolved_release = models.CharField(max_length=100, null=True, help_text="The release that the fix is in.")
+    resolved_workflow = models.CharField(max_length=63, null=True)
+    resolved_version = models.PositiveIntegerField(null=True, help_text="The version that the fix is in.")
+    regression = models.BooleanField(default=False, help_text="Open because it was seen again.")
+    regressions = models.PositiveIntegerField(default=0)
+    regressed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-last_seen"]
+        constraints = [
+            models.CheckConstraint(
+                name="errorgroup_state", condition=models.Q(state__in=["open", "resolved", "ignored"])
+            ),
+            models.CheckConstraint(
+                name="errorgroup_resolved", condition=~models.Q(state="resolved") | models.Q(resolved_at__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="errorgroup_fix",
+                condition=models.Q(resolved_workflow__isnull=True, resolved_version__isnull=True)
+                | models.Q(resolved_workflow__isnull=False, resolved_version__gte=1),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ErrorKey(models.Model):
+    """By which an error finds its group: `Kind.fingerprint` and `Kind.other`."""
+
+    key = models.CharField(max_length=32, primary_key=True)
+    group = models.ForeignKey(ErrorGroup, models.CASCADE, related_name="keys")
+
+    class Meta:
+        ordering = ["key"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ErrorCount(models.Model):
+    """How many errors of a group there were in a minute or an hour."""
+
+    pk = models.CompositePrimaryKey("group_id", "tier", "at")
+    group = models.ForeignKey(ErrorGroup, models.CASCADE, related_name="counts", db_index=False)
+    tier = models.PositiveSmallIntegerField(help_text="Seconds that it covers: 60 or 3600.")
+    at = models.DateTimeField(help_text="The beginning of what it covers.")
+    count = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["at"]
+        # what is forgotten
+        indexes = [models.Index(fields=["tier", "at"], name="errorcount_age")]
+
+    def __str__(self) -> str:
+        return f"{self.count} at {self.at}"
+
+
+class ErrorCursor(models.Model):
+    """Up to where the failures of a source have been read."""
+
+    source = models.CharField(max_length=12, primary_key=True)
+    position = models.BigIntegerField()
+    #: what may be read next, and the transactions that may still add to it
+    bound = models.BigIntegerField()
+    writers = ArrayField(models.TextField())
+    bounded_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["source"]
+
+    def __str__(self) -> str:
+        return f"{self.source} up to {self.position}"

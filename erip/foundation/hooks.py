@@ -78,6 +78,22 @@ def begin_process(kind: str) -> None:
             log.exception("process_start_failed", hook=f"{begin.__module__}.{getattr(begin, '__qualname__', begin)}")
 
 
+#: functions of (the error, what was asked for: the method and the pattern of the path)
+request_failed: Hook[Callable[[BaseException, str], object]] = Hook(
+    "It is called with an error that a request of the light path ended with and that nobody foresaw. Django announces"
+    " those of its own requests with `got_request_exception`."
+)
+
+
+def announce_failed_request(error: BaseException, asked: str) -> None:
+    """A request of the light path ended with an unforeseen error. What an app does about it changes no answer."""
+    for note in request_failed.all():
+        try:
+            note(error, asked)
+        except Exception:
+            log.exception("request_error_not_noted", hook=getattr(note, "__qualname__", repr(note)))
+
+
 class Duty:
     """A periodic duty of the leader. Calling it does nothing until the next time is due.
 

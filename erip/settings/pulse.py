@@ -35,3 +35,8 @@ ERIP_ALERT_WEBHOOK_SECRET = _env.text(
 ERIP_ALERT_EMAILS: list[str] = _env.items(
     "ERIP_ALERT_EMAILS", [], "Addresses that alerts are mailed to, by ERIP_EMAIL_URL."
 )
+ERIP_RELEASE = _env.text(
+    "ERIP_RELEASE",
+    "",
+    "What you call this release, as `2.4.0` or a commit: error groups say in which they were seen; empty: ERIP's version.",
+)

@@ -27,6 +27,8 @@ from monitoring.store.components import (
     read_reports,
     update_report,
 )
+from monitoring.store.error_groups import Kept, forget_errors, ignore_group, keep_errors, reopen_group, resolve_group
+from monitoring.store.error_sources import dead_letters, failed_attempts, given_up, move, take_place
 from monitoring.store.frames import (
     Known,
     append_frame,
@@ -42,6 +44,7 @@ from monitoring.store.states import StoredState, note_states, read_states
 from monitoring.store.totals import Latest, add_totals, read_latest
 
 __all__ = [
+    "Kept",
     "Known",
     "Latest",
     "Report",
@@ -51,17 +54,24 @@ __all__ = [
     "alerts_at_work",
     "append_frame",
     "claim_pages",
+    "dead_letters",
     "drop_old_frames",
     "drop_rule",
+    "failed_attempts",
     "farewell",
     "forget_alerts",
+    "forget_errors",
     "forget_pending",
     "forget_reports",
+    "given_up",
     "has_frame",
+    "ignore_group",
     "insert_report",
     "keep_alerts",
+    "keep_errors",
     "latest_serials",
     "learn_series",
+    "move",
     "newest_frame",
     "note_states",
     "observation",
@@ -76,8 +86,11 @@ __all__ = [
     "read_reports",
     "read_series",
     "read_states",
+    "reopen_group",
+    "resolve_group",
     "roll_up",
     "sent_lately",
     "silences",
+    "take_place",
     "update_report",
 ]

@@ -12,6 +12,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from erip.foundation.db.consistency import is_token
 from erip.foundation.db.requests import HEADER, answer_headers, serving
+from erip.foundation.hooks import announce_failed_request
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.messages import Caller, LightHeaders, LightRequest, LightResponse, NotLight, Route
 from erip.foundation.http.light.threads import in_thread
@@ -114,6 +115,7 @@ def _answer_logged(
         problem = problem_of(error)
         if problem is None:
             log.exception("request_failed", code=500, request=asked)
+            announce_failed_request(error, f"{request.method} {route.path.pattern}")
             problem = failure()
         elif problem.status >= 500:
             log.error("request_finished", code=problem.status, request=asked, error=error)
