@@ -1,6 +1,8 @@
-"""What the project itself adds, after all apps: metrics of the database layer."""
+"""What the project itself adds, after all apps: metrics of the database layer and of requests."""
 
-from erip.foundation.db.metrics import REGISTRY
+from erip.foundation.db.metrics import REGISTRY as DATABASE
 from erip.foundation.hooks import metrics
+from erip.foundation.http.timing import REGISTRY as REQUESTS
 
-metrics(REGISTRY)
+metrics(DATABASE)
+metrics(REQUESTS)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from erip.foundation.hooks import Link, Menu, api_urls, home_section, light_routes, menu, shipped
+from erip.foundation.hooks import Link, Menu, api_urls, home_section, light_routes, menu, metrics, shipped
 from workflows.management import reference_definitions
+from workflows.store.timings import REGISTRY
 
 
 @light_routes
@@ -21,6 +22,7 @@ def failing(request: Any) -> str:
 
 
 api_urls("workflows.api.urls")
+metrics(REGISTRY)
 shipped(reference_definitions.SOURCE)
 menu(
     Menu(

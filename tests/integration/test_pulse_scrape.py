@@ -20,10 +20,11 @@ from monitoring.collecting import Collector
 from monitoring.core.frames import TICK
 from monitoring.core.series import Series, series
 from monitoring.models import Component
+from tests.definitions import CHAIN, publish
 from tests.support.api import key
 from tests.support.relay import Relay
 from tests.support.web import web
-from tests.workers import until
+from tests.workers import until, worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -180,3 +181,46 @@ def test_it_answers_while_postgresql_is_away(tmp_path: Path) -> None:
             path.cut()
             until(lambda: ask().get(series(exposing.STALE)) == 1 and series(exposing.AGE) not in ask())
             assert any(one.metric == "erip_process_memory_bytes" for one in ask())
+
+
+def test_runs_steps_and_requests_are_timed_where_they_happen(tmp_path: Path) -> None:
+    """A web process accepts runs, a worker runs them, and both report what they counted."""
+    publish(CHAIN)
+    headers = {"Authorization": f"Bearer {key(Scope.OPERATOR)}"}
+    start = {"input": {"times": 1}}
+    with worker(tmp_path / "worker.log"), web(tmp_path / "web.log") as started:
+        for _ in range(3):
+            httpx.post(f"{started.url}/api/v1/workflows/chain/runs", json=start, headers=headers, timeout=20)
+        httpx.post(
+            f"{started.url}/api/v1/workflows/chain/runs",
+            json=start,
+            headers={**headers, "Prefer": "wait=30"},
+            timeout=40,
+        )
+        httpx.get(f"{started.url}/api/v1/runs/{uuid.uuid4()}?x=y", headers=headers, timeout=20)
+
+        def reported(kind: str, *wanted: tuple[str, float]) -> bool:
+            one = Component.objects.filter(kind=kind).first()
+            known = dict(zip(one.series, one.values, strict=True)) if one else {}
+            return all(known.get(f"+{name}") == value for name, value in wanted)
+
+        runs = '{outcome="SUCCEEDED",workflow="chain"}'
+        work = '{outcome="succeeded",uses="sample.work"}'
+        until(
+            lambda: reported(
+                "worker",
+                (f"erip_run_seconds_count{runs}", 4.0),
+                (f"erip_step_seconds_count{work}", 12.0),
+                ('erip_step_wait_seconds_count{lane="standard"}', 4.0),
+            ),
+            what="the worker has counted",
+        )
+        until(
+            lambda: reported(
+                "web",
+                ('erip_http_request_seconds_count{route="POST /api/v1/workflows/{name}/runs"}', 3.0),
+                ('erip_http_request_seconds_count{route="POST /api/v1/workflows/{name}/runs (waits)"}', 1.0),
+                ('erip_http_requests_total{route="GET /api/v1/runs/{id}",status="4xx"}', 1.0),
+            ),
+            what="the web process has counted",
+        )

@@ -19,6 +19,7 @@ from django.http.response import HttpResponse, HttpResponseBase
 
 from erip.foundation.db.connections import release_connections
 from erip.foundation.http.renderers import dumps
+from erip.foundation.http.timing import found_wait
 from workflows import queries
 from workflows.api.ends import wait_for_end
 
@@ -71,6 +72,7 @@ class WaitMiddleware:
         wait: Wait | None = getattr(response, "erip_wait", None)
         if wait is None or not isinstance(response, HttpResponse):
             return response
+        found_wait(getattr(request, "scope", {}))
         # In the request's thread, which owns these connections.
         await sync_to_async(release_connections)()
         if (body := await wait.outcome(_in_the_request_s_thread)) is not None:

@@ -16,6 +16,7 @@ from workflows.store.fan_outs import load as load_items
 from workflows.store.pauses import standing_clocks
 from workflows.store.rows import Writes
 from workflows.store.signals import take_signal
+from workflows.store.timings import runs_ended
 from workflows.store.values import Applied, Claim, Known, Report, claimable, from_json
 
 _SURE = (machine.StepSucceeded, machine.StepTaken)
@@ -157,6 +158,8 @@ class _Group:
         if writes.cancels:
             cancel_items(writes.cancels)
         self.done |= written
+        if writes.ended:
+            runs_ended(ended for run_id, ended in writes.ended.items() if run_id in written)
         for run_id in runs:
             after = writes.after.get(run_id) if run_id in written else None
             if after is None:

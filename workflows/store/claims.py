@@ -15,6 +15,7 @@ from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
 from workflows.store import lacking, outbox
 from workflows.store.fan_outs import PORTION, portions
+from workflows.store.timings import WAITS
 from workflows.store.values import Claim, Known, from_json, to_array
 
 _CLAIM = """
@@ -38,7 +39,8 @@ WITH run AS MATERIALIZED (
     -- The condition hides the index of all that is ready: it is tempting while little is, and the plan is kept.
     FROM run WHERE s.run_id = run.id AND s.state || '' = 'READY' AND s.lane = ANY(%(lanes)s){known}
       AND (s.item < 0 OR (s.run_id, s.step, s.item) IN (SELECT id, step, item FROM portion))
-    RETURNING s.run_id, s.step, s.item, s.attempt, s.input, s.lane, s.failures, s.lost
+    RETURNING s.run_id, s.step, s.item, s.attempt, s.input, s.lane, s.failures, s.lost,
+              extract(epoch FROM s.started_at - s.ready_at)::float8 AS waited
 ), begun AS (
     UPDATE workflows_workflowrun r
     SET seq = r.seq + 1, state = CASE r.state WHEN 'PENDING' THEN 'RUNNING' ELSE r.state END,
@@ -46,7 +48,7 @@ WITH run AS MATERIALIZED (
     WHERE r.id IN (SELECT run_id FROM claimed)
 ){told}
 SELECT c.run_id::text, c.step, c.item, c.attempt, c.input::text, run.version_id, run.workflow, run.business_key, c.lane,
-       run.deadline_at, run.created_at, c.failures, c.lost, run.lane, run.state, run.seq + 1,
+       run.deadline_at, run.created_at, c.waited, c.failures, c.lost, run.lane, run.state, run.seq + 1,
        CASE WHEN run.state = 'PENDING' AND c.item < 0 THEN run.input::text END,
        CASE WHEN run.state = 'PENDING' AND c.item < 0
             THEN (SELECT count(*) FROM workflows_steprun s WHERE s.run_id = run.id) END
@@ -90,6 +92,8 @@ def claim(
         Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])
         for run_id, step, item, attempt, input_, *rest in rows
     ]
+    for one, row in zip(claims, rows, strict=True):
+        WAITS.observe((one.lane,), row[11])
     return claims if known is None else _learn(known, claims, rows)
 
 

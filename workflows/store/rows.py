@@ -23,6 +23,7 @@ from workflows.core.machine import (
 from workflows.core.states import STEP_ENDS, Lane, StepState
 from workflows.store import lacking, outbox
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
+from workflows.store.timings import Ended
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
 
 #: seconds since a step began and since it ended, if the report says so
@@ -55,6 +56,8 @@ class Writes:
         self.hints: list[tuple[str, str]] = []
         #: runs that go on, in their state after this is written
         self.after: dict[str, Known] = {}
+        #: run id → what is counted of a run that ends
+        self.ended: dict[str, Ended] = {}
         #: whether losing this group could lose more than a repetition
         self.durable = False
         #: the lifecycle events about all this: see `outbox`
@@ -78,7 +81,9 @@ class Writes:
             for key in [key for key in steps if key[0] == step and key[1] != NO_ITEM]:
                 del steps[key]
         ended = change is not None and change.state.ended
-        self.durable |= ended
+        if change is not None and ended:
+            self.durable = True
+            self.ended[run_id] = (view.workflow, change.state, view.created_at)
         output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
         self.runs.append((run_id, run.seq, change.state if change else None, output, error, ended))
         for event in plan.events:

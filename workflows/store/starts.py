@@ -11,6 +11,7 @@ from workflows.core.states import Lane, RunState
 from workflows.store import outbox
 from workflows.store.keys import StartKey
 from workflows.store.rows import NEW_STEPS, Writes
+from workflows.store.timings import runs_ended
 from workflows.store.values import RUN_ENDED_CHANNEL, WORKER_CHANNEL, NewRun, to_array, to_json
 
 
@@ -60,6 +61,7 @@ def start_run(
     if row is None:
         outbox.nothing_announced()
         return None
+    _count_ended([run])
     return row[0], hints, row[1]
 
 
@@ -126,7 +128,14 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
         parameters.append(to_array(awaited))
     with connection.cursor() as cursor:
         cursor.execute(";\n".join(sql), parameters)
+    _count_ended(runs)
     return hints
+
+
+def _count_ended(runs: Sequence[NewRun]) -> None:
+    ended = [(run.view, run.plan.run.state) for run in runs if run.plan.run is not None and run.plan.run.state.ended]
+    if ended:
+        runs_ended((view.workflow, state, view.created_at) for view, state in ended)
 
 
 def _end_is_awaited(run: NewRun) -> bool:

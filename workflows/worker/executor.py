@@ -43,6 +43,7 @@ from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
 from workflows.store import Claim, Report, lacking
+from workflows.store.timings import STEPS
 from workflows.worker import beats, bodies, traces
 from workflows.worker.strides import Stride
 from workflows.worker.writer import Writer
@@ -244,11 +245,12 @@ class Executor:
             # Added in one go, or the watchdog could take the first half alone.
             batch.reports.extend(reports)
             happening = bodies.run_sync(claim, spec, work, lines, beat)
+            ended = time.monotonic()
             if self._running.pop(key, None) is None:
                 return
+            _timed(work, happening, ended - began)
             if beat is not None and isinstance(happening, StepFailed):
                 self._write_words([beat])
-            ended = time.monotonic()
             following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
             if following is None:
                 batch.reports.append(Report(claim.run_id, happening, ended, stride.end(happening)))
@@ -273,8 +275,12 @@ class Executor:
         owned = False
         try:
             with transaction.atomic():
+                began = time.monotonic()
                 happening = bodies.run_sync(claim, spec, work, lines, beat)
+                took = time.monotonic() - began
                 owned = self._running.pop(key, None) is not None
+                if owned:
+                    _timed(work, happening, took)
                 if owned and isinstance(happening, StepSucceeded):
                     # No claimant is given: if this commit's answer were lost, the claims that it made would be lost as
                     # well.
@@ -309,12 +315,14 @@ class Executor:
         asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work, beat), self._loop)
 
     async def _run_async(self, claim: Claim, spec: registry.StepSpec, work: Work, beat: beats.Beat | None) -> None:
+        began = time.monotonic()
         try:
             happening = await bodies.run_async(claim, spec, work, beat)
         finally:
             self._async_room.release()
         if self._async_running.pop(_key(claim), None) is None:
             return
+        _timed(work, happening, time.monotonic() - began)
         report = Report(claim.run_id, happening, time.monotonic())
         if beat is not None and isinstance(happening, StepFailed):
             # Not on the loop: it waits for PostgreSQL.
@@ -357,6 +365,7 @@ class Executor:
                 before = _drain(batch.reports) if batch else []
                 trace = traces.of_stuck(running.claim, running.lines)
                 timed_out = bodies.timed_out(running.claim, running.work, trace)
+                _timed(running.work, timed_out, now - running.began)
                 self._hand_over([*before, Report(running.claim.run_id, timed_out)])
 
         if self._beats:
@@ -369,7 +378,9 @@ class Executor:
                 late = now - running.began > running.work.timeout + LOOP_IS_LATE_AFTER
                 if late and self._async_running.pop(key, None) is not None:
                     log.error("event_loop_blocked", run_id=running.claim.run_id, step=running.claim.step)
-                    self._hand_over([Report(running.claim.run_id, bodies.timed_out(running.claim, running.work, None))])
+                    timed_out = bodies.timed_out(running.claim, running.work, None)
+                    _timed(running.work, timed_out, now - running.began)
+                    self._hand_over([Report(running.claim.run_id, timed_out)])
 
     def _after_its_words(self, said: Sequence[beats.Beat], reports: Sequence[Report]) -> None:
         """Hand over after what the steps said is written, so that their next attempts can read it."""
@@ -404,6 +415,7 @@ class Executor:
                 before = _drain(batch.reports) if batch else []
                 trace = traces.of_stuck(claim, running.lines) if stands else None
                 silent = Report(claim.run_id, bodies.silent(claim, beat.every, trace))
+                _timed(running.work, silent.happening, now - running.began)
                 self._pool.submit(self._guarded, partial(self._after_its_words, [beat], [*before, silent]))
 
     def _spread(self, batch: _Batch) -> None:
@@ -441,6 +453,10 @@ def _work(graph: Graph, claim: Claim) -> Work:
     if work is None:
         raise LookupError(f"step {claim.step} is a {graph.steps[claim.step].kind}: workers run nothing for it")
     return work
+
+
+def _timed(work: Work, happening: Happening, seconds: float) -> None:
+    STEPS.observe((work.uses, "succeeded" if isinstance(happening, StepSucceeded) else "failed"), seconds)
 
 
 def _returned(claims: Iterable[Claim]) -> list[Report]:

@@ -2,7 +2,7 @@
 
 Django's middlewares set them on what passes through them. What they did not set is added here, at its strictest: a
 browser may not guess the type, frame, run or load anything of an answer that says nothing about it, and answers of the
-API, which hold data of the caller, and refusals are kept by no cache.
+API, which hold data of the caller, and refusals are kept by no cache. What passes here is timed: `timing`.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,6 +11,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
+
+from erip.foundation.http import timing
 
 Scope = MutableMapping[str, Any]
 App = Callable[..., Awaitable[None]]
@@ -29,10 +31,13 @@ class SafeAnswers:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
+        timing.begin(scope)
 
         async def complete(message: Any) -> None:
             if message["type"] == "http.response.start":
+                timing.answered(scope, message["status"])
                 headers = message.get("headers", ())
                 there = {name.lower() for name, _ in headers}
                 missing = [one for one in _wanted() if one[0] not in there]
@@ -46,7 +51,8 @@ class SafeAnswers:
                 message = {**message, "body": b""}
             await send(message)
 
-        return await self.app(scope, receive, complete)
+        await self.app(scope, receive, complete)
+        timing.ended(scope)
 
 
 @cache

@@ -19,6 +19,8 @@ from django import setup
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 
+from erip.foundation.http.timing import found_route
+
 #: threads that are kept while they are idle
 KEPT = 40
 
@@ -54,6 +56,11 @@ class Handler(ASGIHandler):
                 await self.handle(scope, receive, send)
         finally:
             loan.end()
+
+    def resolve_request(self, request: Any) -> Any:
+        found = super().resolve_request(request)
+        found_route(request.scope, request.method, found.route)
+        return found
 
 
 def give_back() -> None:

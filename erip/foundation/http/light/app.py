@@ -18,6 +18,7 @@ from erip.foundation.http.light.messages import Caller, LightHeaders, LightReque
 from erip.foundation.http.light.threads import in_thread
 from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope, Send, replay
 from erip.foundation.http.problems import Problem, failure, problem_of
+from erip.foundation.http.timing import found_route, found_wait
 
 #: returns the caller to whom the value of an Authorization header belongs
 Authenticate = Callable[[bytes], Caller | None]
@@ -41,6 +42,7 @@ class Light:
         if found is None:
             return await self.app(scope, receive, send)
         route, parameters, headers, scheme = found
+        found_route(scope, route.method, route.path.pattern)
         body = await _read(receive)
         if body is None:
             return None
@@ -52,6 +54,7 @@ class Light:
         try:
             response = await _unless(left, request, in_thread(_answer, self.authenticate, route, request, parameters))
             if response is not None and response.wait is not None:
+                found_wait(scope)
                 response = await _unless(left, request, _finish(response))
         except NotLight:
             return await self.app(scope, replay(body, _waiting(left)), send)
