@@ -8,6 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from . import limits
+from .causes.pager import Pager, pager
 from .deployment import Deployment, private_stack
 from .errors import BenchmarkError, Usage
 from .figures import Figure, Load, Results, Target
@@ -32,12 +33,18 @@ def run(
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     if "uptime" in names:
         uptime.refuse(options, private=deployment is None)
-    ha = names == ["uptime"] and not options.single
-    with nullcontext(deployment) if deployment else private_stack(ha=ha) as found, live(console) as shown:
+    ha = names == ["causes"] or (names == ["uptime"] and not options.single)
+    # A stack learns at its start where its alerts go.
+    paged = pager() if names == ["causes"] else nullcontext(None)
+    with (
+        paged as woken,
+        nullcontext(deployment) if deployment else private_stack(ha=ha) as found,
+        live(console) as shown,
+    ):
         told = environment(found)
         with_limits = with_limits and bool(set(names) - WITHOUT_LIMITS)
         ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []
-        loads, left_out = _put_on(found, options, shown, kept)
+        loads, left_out = _put_on(found, options, shown, kept, woken)
         left_out += [f"{name}: needs a private stack." for name in names if name not in kept]
         if with_limits and not (found.database and found.broker):
             left_out.append("The servers' limits: need --database-url and --broker-url.")
@@ -45,10 +52,11 @@ def run(
 
 
 def _put_on(
-    deployment: Deployment, options: Options, shown: Live, names: Sequence[str]
+    deployment: Deployment, options: Options, shown: Live, names: Sequence[str], woken: Pager | None
 ) -> tuple[list[Load], list[str]]:
     async def everything() -> tuple[list[Load], list[str]]:
         session = Session.open(deployment, options, shown)
+        session.pager = woken
         try:
             await session.reach()
             loads = [load for name in names for load in await SCENARIOS[name](session)]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from .causes.pager import Pager
 from .client import Answer, Client
 from .deployment import Deployment
 from .errors import BenchmarkError, Missing
@@ -47,6 +48,9 @@ class Options:
     faults: tuple[str, ...] | None = None
     #: uptime: one of each server in place of the topology that fails over
     single: bool = False
+    #: causes: how many seeds, and seconds without any fault
+    seeds: int = 3
+    calm: float = 1_800.0
     #: events per second, and for how many seconds
     event_rate: float = 10_200.0
     event_seconds: float = 60.0
@@ -68,6 +72,8 @@ class Session:
     truth: Truth
     show: Show
     left_out: list[str] = field(default_factory=list)
+    #: causes: who gets the stack's alerts
+    pager: Pager | None = None
 
     @classmethod
     def open(cls, deployment: Deployment, options: Options, show: Show) -> "Session":

@@ -16,6 +16,8 @@ from erip.foundation.db.connections import release_connections
 from erip.foundation.service import once
 from monitoring import store
 from monitoring.conf import conf
+from monitoring.core.causes import Cause, rank
+from monitoring.core.changes import Change, Reporting, heard, merged, of_lives, replaced
 from monitoring.core.components import (
     PROCESSES,
     Life,
@@ -57,11 +59,47 @@ def verdicts(
     for component in probes(conf()):
         if component not in found:
             found[component] = Verdict(component, State.UNKNOWN, "Nobody has looked at it yet.", None)
+    gone = {id(reports[place]) for place in replaced(_lives(reports, now - (read_age or 0.0)))}
     for kind in PROCESSES:
-        lives = [Life(one.kind, one.host, one.pid, one.age) for one in reports if one.kind == kind and not one.ended]
+        lives = [
+            Life(one.kind, one.host, one.pid, one.age)
+            for one in reports
+            # What was replaced on its host is no longer missed.
+            if one.kind == kind and not one.ended and id(one) not in gone
+        ]
         if lives or kind != "autoscaler":
             found[kind] = of_processes(kind, lives, read_age)
     return found
+
+
+def changes(reports: Sequence[Reported], read_age: float | None, now: float) -> list[Change]:
+    """What changed lately, as this process, those that report, and the reports themselves tell.
+
+    read_age: seconds since the reports were read; now: seconds since the epoch, by this process's clock.
+    """
+    old = read_age or 0.0
+    found = list(watching.changes())
+    for one in reports:
+        stored = (heard(each, now - one.age - old) for each in one.observed or () if isinstance(each, Mapping))
+        found += [change for change in stored if change is not None]
+    # By the database's clock, whose moment `now` was when the reports were read. An old copy says nothing of silence.
+    return merged([*found, *of_lives(_lives(reports, now - old), now - old)])
+
+
+def _lives(reports: Sequence[Reported], read_at: float) -> list[Reporting]:
+    """read_at: when they were read, in seconds since the epoch."""
+    return [
+        Reporting(one.kind, one.host, one.pid, read_at - one.started_at.timestamp(), one.age, one.ended)
+        for one in reports
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known of every component, and what is the cause of what is not well, the likeliest first."""
+
+    components: Mapping[str, Status]
+    causes: Sequence[Cause]
 
 
 class Reports:
@@ -113,8 +151,8 @@ def forget() -> None:
     _reports.forget()
 
 
-def look() -> dict[str, Status]:
-    """What is known of every component now. Takes PATIENCE seconds at most."""
+def look() -> Health:
+    """What is known now. Takes PATIENCE seconds at most."""
     deadline = time.monotonic() + PATIENCE
     watches = watching.ask(PATIENCE)
     reports, states, read_age = _reports.look(max(0.1, deadline - time.monotonic()))
@@ -124,7 +162,8 @@ def look() -> dict[str, Status]:
         written = now - report.age - (read_age or 0.0)
         seen += [one for stored in report.observed or () if (one := store.observation(stored, written)) is not None]
     found = {}
-    for component, verdict in verdicts(reports, read_age, seen, now).items():
+    said = verdicts(reports, read_age, seen, now)
+    for component, verdict in said.items():
         stored = states.get(component)
         watch = watches.get(component)
         since = None
@@ -133,4 +172,4 @@ def look() -> dict[str, Status]:
         elif watch is not None and watch.seen is not None and watch.seen.state is verdict.state:
             since = datetime.fromtimestamp(watch.since, UTC)
         found[component] = Status(verdict, since, stored.changed_at if stored is not None else None)
-    return found
+    return Health(found, rank(changes(reports, read_age, now), said, now))

@@ -20,6 +20,7 @@ from erip.foundation.db.failures import is_passing, sqlstate
 from erip.foundation.process.background import database_service
 from erip.foundation.service import Service
 from monitoring import store
+from monitoring.core.changes import TOLD_FOR, told
 from monitoring.core.components import REPORT_EVERY
 from monitoring.core.series import samples
 from monitoring.watching import watching
@@ -58,7 +59,11 @@ class Reporter:
             started_at=self._started,
             series=names,
             values=[one.value for one in found],
-            observed=[store.observed(one, now) for one in watching.observations()] or None,
+            observed=[
+                *(store.observed(one, now) for one in watching.observations()),
+                *(told(one, now) for one in watching.changes() if now - one.by <= TOLD_FOR),
+            ]
+            or None,
         )
         if new or not store.update_report(row):
             store.insert_report(row)

@@ -5,12 +5,14 @@ A leader looks all the time. A web process looks only while somebody asks for th
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from erip.foundation.service import Service
 from monitoring.conf import conf
+from monitoring.core.changes import MOST, Change, Eye, What
 from monitoring.core.components import Observation, State
 from monitoring.probes import PATIENCE, Ask, Finding, Unanswered, probes
 
@@ -18,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 #: seconds for which a web process goes on looking after the last question
 LINGERS = 60.0
+#: seconds after a change in which all probes look more often, and seconds between two looks then: what came first shows
+#: only to those who look often
+ALERT_FOR, ALERT_EVERY = 30.0, 1.0
 
 
 def _nothing() -> None:
@@ -27,19 +32,36 @@ def _nothing() -> None:
 class Watch:
     """Looks at one component again and again. Any thread may read what was seen."""
 
-    def __init__(self, component: str, ask: Ask, *, every: float, needed: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        component: str,
+        ask: Ask,
+        *,
+        every: float,
+        rest: Callable[[], float],
+        needed: Callable[[], bool] | None,
+        changed: Callable[[Sequence[Change]], None],
+    ) -> None:
         self.component = component
         self._ask = ask
         self._every = every
+        self._eye = Eye()
+        self._changed = changed
         self._seen: Observation | None = None
         self._since = 0.0
         self._looked = threading.Event()
         # A probe that keeps a connection closes it when its thread ends.
         clean = getattr(ask, "close", _nothing)
-        self.service = Service(f"watch-{component}", self.look, every=every, needed=needed, clean=clean)
+        self._rest = rest
+        self.service = Service(f"watch-{component}", self._turn, needed=needed, clean=clean)
+
+    def _turn(self) -> None:
+        self.look()
+        self.service.rest(self._rest())
 
     def look(self) -> None:
         """Ask once. A probe that fails is a component that is down as far as this process can see."""
+        begun = time.time()
         try:
             found = self._ask()
         except Unanswered as error:
@@ -60,8 +82,13 @@ class Watch:
             self._every + PATIENCE,
             found.identity,
             dict(found.measures),
+            found.members,
+            found.about,
+            found.identity_of,
         )
         self._looked.set()
+        if changes := self._eye.look(self._seen, begun):
+            self._changed(changes)
 
     @property
     def seen(self) -> Observation | None:
@@ -88,6 +115,8 @@ class Watching:
         self._watches: Sequence[Watch] = ()
         self._always = False
         self._asked = 0.0
+        self._changes: deque[Change] = deque(maxlen=MOST)
+        self._alert_until = 0.0
 
     def always(self) -> None:
         """Look from now on, until the process ends."""
@@ -107,10 +136,15 @@ class Watching:
         """What was seen so far, without waiting."""
         return [watch.seen for watch in self._watches if watch.seen is not None]
 
+    def changes(self) -> list[Change]:
+        """What changed lately, as this process saw it."""
+        return list(self._changes)
+
     def stop(self) -> None:
         """For tests: end every look, and forget what was seen."""
         with self._lock:
             watches, self._watches, self._always = self._watches, (), False
+            self._changes.clear()
         for watch in watches:
             watch.service.stop(0)
         for watch in watches:
@@ -121,13 +155,30 @@ class Watching:
             if not self._watches:
                 settings = conf()
                 self._watches = [
-                    Watch(component, ask, every=settings.every, needed=self._needed)
+                    Watch(
+                        component, ask, every=settings.every, rest=self._rest, needed=self._needed, changed=self._note
+                    )
                     for component, ask in probes(settings).items()
                 ]
             watches = self._watches
         for watch in watches:
             watch.service.start()
         return watches
+
+    def _note(self, changes: Sequence[Change]) -> None:
+        """One of the probes saw a change. Everybody else looks at once, and more often for a while."""
+        self._changes.extend(changes)
+        if all(one.what is What.RECOVERED for one in changes):
+            return
+        asleep = time.monotonic() >= self._alert_until
+        self._alert_until = time.monotonic() + ALERT_FOR
+        if asleep:
+            for watch in self._watches:
+                watch.service.wake()
+
+    def _rest(self) -> float:
+        every = conf().every
+        return min(every, ALERT_EVERY) if time.monotonic() < self._alert_until else every
 
     def _needed(self) -> bool:
         return self._always or time.monotonic() - self._asked < LINGERS

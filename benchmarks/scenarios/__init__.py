@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from ..figures import Load
 from ..session import Session
 from . import (
+    causes,
     concurrent_workflows,
     engine,
     engine_crash,
@@ -28,10 +29,11 @@ SCENARIOS: dict[str, Scenario] = {
     "filters": filters.run,
     "size": size.run,
     "uptime": uptime.run,
+    "causes": causes.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"size", "uptime"})
+LONG = frozenset({"size", "uptime", "causes"})
 #: those that would harm a deployment that others use
-PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "filters", "size"})
+PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "filters", "size", "causes"})
 #: those for which the machine's ceiling means nothing: they do not test speed
-WITHOUT_LIMITS = frozenset({"event-crash", "filters", "uptime"})
+WITHOUT_LIMITS = frozenset({"event-crash", "filters", "uptime", "causes"})

@@ -51,6 +51,27 @@ SILENT_AFTER, GONE_AFTER = 3 * REPORT_EVERY, 120.0
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One server of a component, as a probe saw it.
+
+    component: often another one than the probe's own: HAProxy says how the web servers are.
+    identity: changes when it was started anew. role: what it is among the others; leads: whether that is the first one.
+    counters: what rises within one identity: `flushes`, `errors`, `failures`.
+    direct: whether it was asked itself; False: somebody else said so.
+    """
+
+    component: str
+    name: str
+    state: State
+    sentence: str = ""
+    identity: str = ""
+    role: str = ""
+    leads: bool = False
+    counters: Mapping[str, float] = field(default_factory=dict)
+    direct: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a probe saw.
 
@@ -58,6 +79,8 @@ class Observation:
     good_for: seconds for which it may be shown.
     sentence: for a person, without secrets. identity: changes when the thing observed was started anew.
     measures: name of a metric (with labels, as Prometheus writes them) → value.
+    about: components whose trouble this is, if it is not its own: a HAProxy without servers works.
+    identity_of: the component that is meant by the identity, if it is not its own.
     """
 
     component: str
@@ -67,6 +90,9 @@ class Observation:
     good_for: float
     identity: str = ""
     measures: Mapping[str, float] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
+    about: tuple[str, ...] = ()
+    identity_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +114,14 @@ class Verdict:
     sentence: str
     age: float | None
     identity: str = ""
+    about: tuple[str, ...] = ()
 
 
 def of_observation(seen: Observation, now: float) -> Verdict:
     """The verdict on what a probe saw: Note [Unknown]."""
     age = max(0.0, now - seen.at)
     if age <= seen.good_for:
-        return Verdict(seen.component, seen.state, seen.sentence, age, seen.identity)
+        return Verdict(seen.component, seen.state, seen.sentence, age, seen.identity, seen.about)
     sentence = f"Nobody has looked for {_seconds(age)}; before that: {seen.sentence}"
     return Verdict(seen.component, State.UNKNOWN, sentence, age, seen.identity)
 
@@ -175,9 +202,11 @@ def cause(verdicts: Mapping[str, Verdict]) -> Verdict | None:
     return verdicts[first]
 
 
-def sentence(verdicts: Mapping[str, Verdict]) -> str:
-    """The whole platform in one sentence."""
-    first = cause(verdicts)
+def sentence(verdicts: Mapping[str, Verdict], named: str | None = None) -> str:
+    """The whole platform in one sentence. named: the component that is the cause, if that is known."""
+    first = verdicts.get(named) if named is not None else None
+    if first is None or first.state is State.OK:
+        first = cause(verdicts)
     if first is None:
         return "Everything that is watched works."
     affected = dependents(first.component, verdicts)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from monitoring.conf import Conf
-from monitoring.core.components import State
+from monitoring.core.components import Member, State
 
 #: seconds that one question may take
 PATIENCE = 2.0
@@ -26,6 +26,9 @@ class Finding:
     sentence: str
     identity: str = ""
     measures: Mapping[str, float] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
+    about: tuple[str, ...] = ()
+    identity_of: str = ""
 
 
 Ask = Callable[[], Finding]

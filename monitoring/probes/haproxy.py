@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from monitoring.core.components import State
+from monitoring.core.components import Member, State
 from monitoring.core.series import series
 from monitoring.probes import PATIENCE, Finding, Unanswered
 
@@ -31,6 +31,7 @@ class HaProxy:
 def judge(rows: list[dict[str, str]], facts: Mapping[str, str]) -> Finding:
     """What to say of `show stat` and `show info`."""
     measures: dict[str, float] = {}
+    members: list[Member] = []
     empty, partly = [], []
     for backend in (row for row in rows if row["svname"] == "BACKEND"):
         name = backend["pxname"]
@@ -39,7 +40,9 @@ def judge(rows: list[dict[str, str]], facts: Mapping[str, str]) -> Finding:
             for row in rows
             if row["pxname"] == name and row["svname"] not in ("BACKEND", "FRONTEND") and row["bck"] != "1"
         ]
-        up = sum(row["status"].startswith("UP") or row["status"] == "no check" for row in servers)
+        up = sum(_is_up(row) for row in servers)
+        if name == "web":
+            members += [_member(row) for row in servers]
         measures[str(series("erip_haproxy_servers_up", backend=name))] = float(up)
         for column, metric in (("qcur", "queue"), ("scur", "sessions")):
             if backend[column]:
@@ -53,12 +56,27 @@ def judge(rows: list[dict[str, str]], facts: Mapping[str, str]) -> Finding:
         elif up < len(servers) and not name.startswith("postgres"):
             partly.append(f"{name} ({up} of {len(servers)})")
     identity = f"{facts.get('Pid', '')} {facts.get('Start_time_sec', '')}".strip()
+    # A HAProxy that finds no server works: the trouble is theirs.
+    about = dict.fromkeys("postgresql" if name.startswith("postgres") else "web" for name in (*empty, *partly))
+    state, sentence = State.OK, "HAProxy serves, and all its servers are up."
     if "web" in empty or "postgres_primary" in empty:
-        return Finding(State.DOWN, f"HAProxy has no server that is up for {', '.join(empty)}.", identity, measures)
-    if empty or partly:
+        state, sentence = State.DOWN, f"HAProxy has no server that is up for {', '.join(empty)}."
+    elif empty or partly:
         lacking = ", ".join([*(f"{name} (none)" for name in empty), *partly])
-        return Finding(State.DEGRADED, f"HAProxy serves, but not all servers are up: {lacking}.", identity, measures)
-    return Finding(State.OK, "HAProxy serves, and all its servers are up.", identity, measures)
+        state, sentence = State.DEGRADED, f"HAProxy serves, but not all servers are up: {lacking}."
+    return Finding(state, sentence, identity, measures, tuple(members), tuple(about))
+
+
+def _is_up(row: Mapping[str, str]) -> bool:
+    return row["status"].startswith("UP") or row["status"] == "no check"
+
+
+def _member(row: Mapping[str, str]) -> Member:
+    """A web server, as HAProxy's checks find it. `chkdown` counts how often it was found down, however shortly."""
+    name, state = row["svname"], State.OK if _is_up(row) else State.DOWN
+    counted = row.get("chkdown") or ""
+    counters = {"failures": float(counted)} if counted.isdigit() else {}
+    return Member("web", name, state, f"HAProxy finds {name} {row['status'].lower()}.", counters=counters, direct=False)
 
 
 def ask(where: str, command: str) -> str:

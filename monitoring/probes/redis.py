@@ -1,7 +1,7 @@
 """The broker, and the Sentinels that know where it is. Their clients try once: the next look is the second try."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -10,13 +10,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from monitoring.conf import Conf
-from monitoring.core.components import State
+from monitoring.core.components import Member, State
 from monitoring.probes import Finding, Unanswered
 
 #: seconds for one answer: a Sentinel that is away must not use up the time of the others
 _ANSWER_WITHIN = 0.5
 #: a share of `maxmemory`; above it writes are about to be refused, since ERIP's Redis evicts nothing
 _NEARLY_FULL = 0.9
+#: servers of one broker that are asked
+_MOST_SERVERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,26 @@ class Sentinels:
     def __call__(self) -> Finding:
         answers: dict[str, tuple[str, bool]] = {}
         silent: list[str] = []
+        members: list[Member] = []
         for place in self._places:
+            name = f"sentinel at {place}"
             try:
                 with client(place, self._password) as sentinel:
                     found = _master_of(sentinel, self._master)
                     enough = _quorum(sentinel, self._master)
+                    life = str(sentinel.info("server").get("run_id", ""))
             except (redis.RedisError, OSError):
                 silent.append(str(place))
+                members.append(Member("sentinel", name, State.DOWN, f"The Sentinel at {place} does not answer."))
             else:
                 answers[str(place)] = (":".join(found) if found else "", enough)
+                members.append(Member("sentinel", name, State.OK, identity=life))
+        return replace(self._judge(answers, silent), members=tuple(members), identity_of="redis")
+
+    def _judge(self, answers: dict[str, tuple[str, bool]], silent: list[str]) -> Finding:
         measures = {"erip_sentinel_answering": float(len(answers))}
         if not answers:
-            raise Unanswered(f"none of {len(self._places)} Sentinels answers")
+            return Finding(State.DOWN, f"None of {len(self._places)} Sentinels answers.", "", measures)
         masters = {master for master, _ in answers.values()}
         if masters == {""}:
             return Finding(State.DOWN, f'The Sentinels know no master called "{self._master}".', "", measures)
@@ -94,9 +104,8 @@ class Sentinels:
             sentence = f"{len(answers)} of {len(self._places)} Sentinels answer; silent: {', '.join(silent)}."
             return Finding(State.DEGRADED, sentence, "", measures)
         if len(masters) > 1:
-            return Finding(
-                State.DEGRADED, "The Sentinels do not agree on the master: a failover is under way.", "", measures
-            )
+            sentence = "The Sentinels do not agree on the master: a failover is under way."
+            return Finding(State.DEGRADED, sentence, "", measures, about=("redis",))
         return Finding(State.OK, f"{len(answers)} Sentinels answer and agree.", masters.pop(), measures)
 
 
@@ -121,19 +130,51 @@ class Broker:
         self._places = places(conf.broker)
         self._by_sentinel = conf.broker.startswith("sentinel")
         self._master, self._sentinel_password = conf.sentinel_master, conf.sentinel_password
+        #: the servers that were seen, masters and replicas: they are asked while they are away, too
+        self._known: dict[tuple[str, int], Place] = {}
 
     def __call__(self) -> Finding:
         place = self._find()
         try:
+            known = self._ask(place)
+        except Unanswered as error:
+            # The others say which of them is another one now; who leads, nobody knows.
+            members = (_silent(place, str(error)), *self._others(place))
+            return Finding(State.DOWN, f"{error}.", "", {}, members)
+        self._known[place.host, place.port] = place
+        for host, port in _replicas(known):
+            if len(self._known) < _MOST_SERVERS:
+                self._known.setdefault((host, port), replace(place, host=host, port=port))
+        state, sentence = _judge(known, place)
+        members = (_member(known, place, state, sentence), *self._others(place))
+        return Finding(state, sentence, str(known.get("run_id", "")), _measures(known), members)
+
+    def _ask(self, place: Place) -> dict[str, Any]:
+        """Its INFO. Raises Unanswered."""
+        try:
             with client(place, place.password, place.username) as server:
-                known = server.info("everything")
+                found: dict[str, Any] = server.info("everything")
+                return found
         except redis.AuthenticationError as error:
             raise Unanswered(f"Redis at {place} refuses the login") from error
         except redis.ResponseError as error:
             raise Unanswered(f"Redis at {place} refuses to report: {str(error)[:100]}") from error
         except (redis.RedisError, OSError) as error:
             raise Unanswered(f"Redis at {place} does not answer") from error
-        return Finding(*_judge(known, place), str(known.get("run_id", "")), _measures(known))
+
+    def _others(self, asked: Place) -> list[Member]:
+        """How the other servers are that were seen before."""
+        found = []
+        for place in self._known.values():
+            if (place.host, place.port) == (asked.host, asked.port):
+                continue
+            try:
+                known = self._ask(place)
+            except Unanswered as error:
+                found.append(_silent(place, str(error)))
+            else:
+                found.append(_member(known, place, State.OK, ""))
+        return found
 
     def _find(self) -> Place:
         if not self._by_sentinel:
@@ -148,6 +189,28 @@ class Broker:
                 login = self._places[0]
                 return Place(found[0], int(found[1]), login.username, login.password, login.tls)
         raise Unanswered("no Sentinel says where Redis is")
+
+
+def _silent(place: Place, why: str) -> Member:
+    return Member("redis", f"Redis at {place}", State.DOWN, f"{why}.")
+
+
+def _member(known: dict[str, Any], place: Place, state: State, sentence: str) -> Member:
+    role = str(known.get("role", ""))
+    return Member(
+        "redis", f"Redis at {place}", state, sentence, str(known.get("run_id", "")), role, role == "master",
+        {"flushes": _flushes(known)},
+    )  # fmt: skip
+
+
+def _replicas(known: dict[str, Any]) -> list[tuple[str, int]]:
+    """Where the replicas are, as the master says: those that redis-py could read."""
+    listed = [value for name, value in known.items() if name.startswith("slave") and isinstance(value, dict)]
+    return [(str(one["ip"]), int(one["port"])) for one in listed if "ip" in one and str(one.get("port", "")).isdigit()]
+
+
+def _flushes(known: dict[str, Any]) -> float:
+    return float(sum(int(known.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("flushall", "flushdb")))
 
 
 def _judge(known: dict[str, Any], place: Place) -> tuple[State, str]:
@@ -178,5 +241,4 @@ def _measures(known: dict[str, Any]) -> dict[str, float]:
     }
     found = {metric: float(known[name]) for name, metric in wanted.items() if name in known}
     # FLUSHALL loses no run, and nobody may do it: it shows here alone.
-    flushed = sum(int(known.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("flushall", "flushdb"))
-    return {**found, "erip_redis_flushes_total": float(flushed)}
+    return {**found, "erip_redis_flushes_total": _flushes(known)}

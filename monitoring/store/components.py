@@ -42,7 +42,7 @@ def observed(one: Observation, now: float) -> dict[str, Any]:
     """
     known = asdict(one)
     return {
-        **{name: known[name] for name in ("component", "state", "sentence", "good_for", "identity")},
+        **{name: known[name] for name in ("component", "state", "sentence", "good_for", "identity", "about")},
         "age": now - one.at,
     }
 
@@ -54,8 +54,9 @@ def observation(stored: Mapping[str, Any], reported: float) -> Observation | Non
     """
     try:
         known = {name: stored[name] for name in ("component", "sentence", "good_for", "identity")}
-        return Observation(**known, state=State(stored["state"]), at=reported - stored["age"])
-    except (TypeError, ValueError, KeyError):
+        about = tuple(str(one) for one in stored.get("about") or ())
+        return Observation(**known, state=State(stored["state"]), at=reported - stored["age"], about=about)
+    except (TypeError, ValueError, KeyError, AttributeError):
         return None
 
 

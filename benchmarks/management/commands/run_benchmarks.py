@@ -29,7 +29,7 @@ SIZES = (
     *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "among", "kills"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
-UPTIME = ("duration", "fleet", "seed", "faults", "single")
+UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm")
 
 
 class Command(BaseCommand):
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             nargs="?",
             default=ALL,
             choices=[*SCENARIOS, ALL],
-            help="default: all, but size and uptime, which take many minutes",
+            help="default: all, but size, uptime and causes, which take many minutes",
         )
         add("--url", help="a running deployment, e.g. http://127.0.0.1:8000; default: a private stack")
         add("--api-key", help="its key, scope author (operator, if its workflows are published already)")
@@ -75,6 +75,8 @@ class Command(BaseCommand):
             type=_names,
             help=f"uptime: none, or some of {','.join(KINDS)}",
         )
+        add("--seeds", type=_positive, default=usual.seeds, help="causes: each fault once for each of so many seeds")
+        add("--calm", type=_calm, default=usual.calm, help="causes: without any fault: 30m (default); 0: none")
         add("--single", action="store_true", help="uptime: one of each server, to see what that costs")
         add("--event-rate", type=_rate, default=usual.event_rate, help="event-throughput: events per second")
         add("--event-seconds", type=_rate, default=usual.event_seconds, help="event-throughput: for how long")
@@ -164,6 +166,10 @@ def _seconds(text: str) -> float:
     if not 1 <= value <= 86_400:
         raise ValueError
     return value
+
+
+def _calm(text: str) -> float:
+    return 0.0 if text == "0" else _seconds(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

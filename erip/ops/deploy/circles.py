@@ -1,7 +1,8 @@
 """Which servers around etcd may speak with each other: two circles of certificates, each with its own authority.
 
-`etcd-peers`: the members of etcd, among themselves. `etcd-clients`: the doors in front of them, and the database nodes,
-whose Patroni and guard connect to the doors. A database node cannot pass for a member of etcd, nor a member for a node.
+`etcd-peers`: the members of etcd, among themselves. `etcd-clients`: the doors in front of them, the database nodes,
+whose Patroni and guard connect to the doors, and PULSE. A database node cannot pass for a member of etcd, nor a member
+for a node.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
 
 PEERS, CLIENTS = "etcd-peers", "etcd-clients"
+#: PULSE, to the doors: it may look, and not ask for any key
+WATCHER = "erip-pulse"
 
 
 class Circles:
@@ -32,6 +35,10 @@ class Circles:
         """For the Patroni and the guard of a database node."""
         return self._clients.issue(folder, Leaf("postgres", node.name, _reached(node.host), client=True))
 
+    def of_watcher(self, folder: Path) -> Issued:
+        """For PULSE, which looks at the members through their doors."""
+        return self._clients.issue(folder, Leaf("watcher", WATCHER, (), client=True))
+
     def of_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
         """All certificates of a site, under `<out>/<name of the node>/tls/`."""
         made: list[Issued] = []
@@ -39,6 +46,7 @@ class Circles:
             made.append(self.of_peer(out / peer.name / "tls" / "peer", peer))
             made.append(self.of_door(out / peer.name / "tls" / "door", peer))
         made += [self.of_database(out / node.name / "tls" / "etcd", node) for node in postgres]
+        made.append(self.of_watcher(out / "leaders" / "tls"))
         return made
 
 

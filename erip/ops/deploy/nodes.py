@@ -100,16 +100,26 @@ class EtcdNode:
 
 @dataclass(frozen=True)
 class EtcdDoor:
-    """The HAProxy in front of one etcd. `holders`: the names in the certificates that it admits."""
+    """The HAProxy in front of one etcd. `holders`: the names in the certificates that it admits.
+
+    watcher: the name that may look how etcd is, and read no key.
+    """
 
     me: EtcdPeer
     socket: Path
     holders: tuple[str, ...]
     identity: Identity
     listen: str = "127.0.0.1"
+    watcher: str = "erip-pulse"
 
     def render(self) -> str:
-        own = {"socket": self.socket, "holders": list(self.holders), "listen": self.listen, **asdict(self.identity)}
+        own = {
+            "socket": self.socket,
+            "holders": list(self.holders),
+            "watcher": self.watcher,
+            "listen": self.listen,
+            **asdict(self.identity),
+        }
         return render("etcd/door.cfg", {**asdict(self.me), **own})
 
 

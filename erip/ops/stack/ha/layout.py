@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
-from erip.ops.deploy.circles import Circles
+from erip.ops.deploy.circles import WATCHER, Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer
 from erip.ops.stack import ports, services
@@ -94,8 +94,12 @@ class HaLayout:
         }
 
     def _watched(self) -> dict[str, str]:
-        """Where PULSE looks. Not at etcd: its doors open to the nodes of PostgreSQL alone."""
+        """Where PULSE looks. It has a certificate for the doors of etcd, which let it see how that is."""
+        tls = self.home / "ha" / "etcd-1-door" / "tls"
         settings = {
+            "ERIP_PULSE_ETCD_URLS": ",".join(f"https://{LOOPBACK}:{peer.client_port}" for peer in self._etcd_peers()),
+            "ERIP_PULSE_CA": str(tls / "ca.crt"),
+            "ERIP_PULSE_CERTIFICATE": str(tls / f"{WATCHER}.pem"),
             "ERIP_PULSE_PATRONI_URLS": ",".join(
                 f"http://{LOOPBACK}:{peer.rest_port}" for peer in self._postgres_peers()
             ),

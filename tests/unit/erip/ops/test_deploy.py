@@ -81,7 +81,7 @@ def test_a_site_gets_the_certificates_that_its_files_name(tmp_path, monkeypatch,
         monkeypatch.setenv(name, value)
     words = [str(EXAMPLE), "--out", str(tmp_path / "out"), "--ca", str(tmp_path / "ca")]
     assert main(words) == 0
-    assert "9 of 9 certificates are new" in capsys.readouterr().out
+    assert "10 of 10 certificates are new" in capsys.readouterr().out
     for name, inside in (("etcd-1", "peer"), ("etcd-1", "door"), ("postgres-3", "etcd")):
         folder = tmp_path / "out" / name / "tls" / inside
         assert stat.S_IMODE((folder / f"{name}.pem").stat().st_mode) == 0o600
@@ -91,7 +91,7 @@ def test_a_site_gets_the_certificates_that_its_files_name(tmp_path, monkeypatch,
     assert "/etc/erip/tls/etcd/postgres-3.pem" in (tmp_path / "out" / "postgres-3" / "patroni.yml").read_text()
     # Made once: the same command later renews only what is soon over
     assert main(words) == 0
-    assert "0 of 9 certificates are new" in capsys.readouterr().out
+    assert "0 of 10 certificates are new" in capsys.readouterr().out
 
 
 @needs("haproxy", "openssl")
