@@ -253,8 +253,9 @@ def _grid(trials: list[Trial]) -> Grid:
                 ", ".join(naming.wrong),
                 "; ".join(str(page.body.get("title")) for page in trial.pages),
                 f"{trial.load:.1f}",
+                f"{len(naming.named)} + {naming.unanswered}",
                 "nothing" if last is None else f"{last.component}: {last.sentence}",
             ]
         )
-    heads = ["seed", "fault", "victim", "right", "after s", "member", "wrong before", "pages", "load", "named last"]
+    heads = ["seed", "fault", "victim", "right", "after s", "member", "wrong before", "pages", "load", "answers", "named last"]
     return Grid("Causes", heads, rows)
