@@ -257,5 +257,6 @@ def _grid(trials: list[Trial]) -> Grid:
                 "nothing" if last is None else f"{last.component}: {last.sentence}",
             ]
         )
-    heads = ["seed", "fault", "victim", "right", "after s", "member", "wrong before", "pages", "load", "answers", "named last"]
+    heads = ["seed", "fault", "victim", "right", "after s", "member", "wrong before", "pages", "load", "answers"]
+    heads.append("named last")
     return Grid("Causes", heads, rows)

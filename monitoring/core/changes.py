@@ -7,6 +7,7 @@ changes of identity count as much as silence does. A change happened at some mom
 as before and the first that saw it changed; both are kept, since more is not known.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -224,14 +225,12 @@ def heard(stored: Mapping[str, object], reported: float) -> Change | None:
     reported: when the report was written, in seconds since the epoch by the reader's clock.
     """
     try:
+        after, by = (reported - float(str(stored[name])) for name in ("after_age", "by_age"))
+        if not (math.isfinite(after) and math.isfinite(by) and after <= by):
+            return None
+        what = What(str(stored["change"]))
         return Change(
-            str(stored["of"]),
-            str(stored["member"]),
-            What(str(stored["change"])),
-            reported - float(str(stored["after_age"])),
-            reported - float(str(stored["by_age"])),
-            str(stored["said"]),
-            bool(stored["direct"]),
+            str(stored["of"]), str(stored["member"]), what, after, by, str(stored["said"]), bool(stored["direct"])
         )
     except (KeyError, ValueError, TypeError):
         return None
