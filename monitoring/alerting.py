@@ -2,7 +2,7 @@
 
 import struct
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -26,10 +26,13 @@ from monitoring.core.alerts import (
     judge,
     values_of,
 )
+from monitoring.core.causes import Cause
 from monitoring.core.rules import Rule, read_rules
 from monitoring.core.series import Series
 
 SHIPPED = Path(__file__).parent / "rules.yaml"
+#: causes that a message names
+MOST_CAUSES = 3
 #: messages about alerts have ids in this name space
 _IDS = uuid.UUID("5f0c4b1e-6a1f-5d0a-9a37-2f6f0f3f6d11")
 
@@ -93,12 +96,20 @@ class Judging:
         self.serials: dict[tuple[str, Labels], int] = {}
         self.silences: Sequence[Silence] = ()
 
-    def tick(self, frame: Mapping[Series, float | None], at: float, *, now: float) -> int:
+    def tick(
+        self,
+        frame: Mapping[Series, float | None],
+        at: float,
+        *,
+        now: float,
+        causes: Callable[[], Sequence[Cause]] = tuple,
+    ) -> int:
         """Judge a frame, and put what is to be announced on its way. Within the transaction that wrote the frame.
         Returns how many messages there are.
 
         frame: with values as they are stored. at: the end of its tick; now: the moment that silences are compared
         with; both in seconds since the epoch, by the database's clock.
+        causes: of what is not well, the likeliest first; asked only if something is announced.
         """
         self.rules = in_force(store.read_own_rules())
         self.serials = store.latest_serials(self.rules)
@@ -124,9 +135,10 @@ class Judging:
         for alert in after:
             self.serials[alert.key] = alert.serial
         impact = impact_of(found)
+        likely = causes() if said else ()
         store.put_pages(
             [
-                (message_id(one), target, body_of(one, self.rules, impact, at))
+                (message_id(one), target, body_of(one, self.rules, impact, at, likely))
                 for one in said
                 for target in conf().targets
             ]
@@ -148,8 +160,27 @@ def impact_of(frame: Indexed) -> dict[str, Any]:
     return {"waiting_steps": waiting, "deadlines_within_an_hour": near, "next_deadline_seconds": nearest}
 
 
-def body_of(one: Announcement, rules: Mapping[str, Rule], impact: Mapping[str, Any], at: float) -> dict[str, Any]:
+def causes_of(causes: Sequence[Cause]) -> list[dict[str, Any]]:
+    """What may be the cause, as receivers get it: the likeliest first, each with its evidence."""
+    return [
+        {
+            "component": one.component,
+            "members": list(one.members),
+            "began_by": moment(one.by),
+            "ongoing": one.ongoing,
+            "sentence": one.sentence,
+            "evidence": [piece.sentence for piece in one.evidence],
+        }
+        for one in causes[:MOST_CAUSES]
+    ]
+
+
+def body_of(
+    one: Announcement, rules: Mapping[str, Rule], impact: Mapping[str, Any], at: float, causes: Sequence[Cause] = ()
+) -> dict[str, Any]:
     """The message about these alerts, as receivers get it."""
+    # What ended is no longer looked into.
+    named = causes_of(causes) if any(alert.stage is not Stage.RESOLVED for alert in one.alerts) else []
     stages = {alert.stage for alert in one.alerts}
     severities = {rules[alert.rule].severity for alert in one.alerts if alert.rule in rules}
     return {
@@ -160,6 +191,7 @@ def body_of(one: Announcement, rules: Mapping[str, Rule], impact: Mapping[str, A
         "title": title_of(one, rules),
         "at": moment(at),
         "impact": dict(impact),
+        "causes": named,
         "alerts": [
             {
                 "rule": alert.rule,

@@ -18,6 +18,7 @@ from erip.foundation.process.background import database_service
 from erip.foundation.service import Service
 from monitoring import health, paging, store
 from monitoring.alerting import Judging, as_stored
+from monitoring.core.causes import rank
 from monitoring.core.frames import TICK
 from monitoring.core.series import Series, bounded
 from monitoring.gathering import Gathering
@@ -82,7 +83,12 @@ class Collector:
             changed = store.note_states(verdicts.values()) if self._mine else []
             self.announced = 0
             if self._mine:
-                self.announced = self.judging.tick(self._frame(values), at.timestamp(), now=now.timestamp())
+                self.announced = self.judging.tick(
+                    self._frame(values),
+                    at.timestamp(),
+                    now=now.timestamp(),
+                    causes=lambda: rank(health.changes(reports, 0.0, here), verdicts, here),
+                )
         for component in changed:
             log.warning("component_changed", component=component, state=str(verdicts[component].state))
         if self._mine and time.monotonic() - self._tidied >= TIDY_EVERY:

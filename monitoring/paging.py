@@ -34,7 +34,9 @@ from monitoring import store
 from monitoring.alerting import Judging, body_of, judge_all, message_id
 from monitoring.conf import conf
 from monitoring.core.alerts import Alert, Labels, Stage, announcements, indexed
-from monitoring.core.components import UP, State
+from monitoring.core.causes import rank
+from monitoring.core.changes import merged
+from monitoring.core.components import UP, State, of_observation
 from monitoring.core.rules import Rule
 from monitoring.core.series import Series, series
 from monitoring.reporting import may_wait
@@ -115,6 +117,11 @@ def _mail(address: str, message: UUID, body: Mapping[str, Any]) -> None:
         lines += [f"  rule {alert['rule']}, value {alert['value']}, since {alert['since']}"]
         if alert["runbook"]:
             lines += [f"  what to do: {alert['runbook']}"]
+    for cause in body.get("causes", ()):
+        lines += (
+            ["", f"Likely cause: {cause['component']}"] if cause is body["causes"][0] else [f"Or: {cause['component']}"]
+        )
+        lines += [f"  {sentence}" for sentence in cause["evidence"]]
     impact = body["impact"]
     lines += ["", f"Steps that wait: {impact.get('waiting_steps')}"]
     lines += [f"Deadlines within an hour: {impact.get('deadlines_within_an_hour')}"]
@@ -192,8 +199,10 @@ class Outage:
         open_ = [alert for alert in self._alerts.values() if alert.stage is not Stage.RESOLVED]
         after, forgotten = judge_all(rules, indexed(frame), open_, self._judging.serials, now)
         said = announcements(after, rules, self._judging.silences, now, sent_lately=0)
+        verdicts = {name: of_observation(one, now) for name, one in seen.items()}
+        causes = rank(merged(watching.changes()), verdicts, now) if said else ()
         for one in said:
-            body = body_of(one, rules, {"database": "away: what waits is unknown"}, now)
+            body = body_of(one, rules, {"database": "away: what waits is unknown"}, now, causes)
             for target in conf().targets:
                 once("page", partial(_send_now, target, message_id(one), body))
         announced = {alert.key: alert.stage for one in said for alert in one.alerts}

@@ -65,7 +65,7 @@ class Watch:
         try:
             found = self._ask()
         except Unanswered as error:
-            found = Finding(State.DOWN, f"{str(error)[:300]}.")
+            found = Finding(State.DOWN, f"{str(error)[:300]}.", members=error.members, about=error.about)
         except Exception as error:
             # A fault of the probe says nothing about the component.
             log.exception("probe_failed", component=self.component)

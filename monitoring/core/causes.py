@@ -10,9 +10,10 @@ its role, it was emptied. What is only affected (errors, reports that cannot be 
 - earliness: falls with the seconds by which it *certainly* began after the first candidate. A change happened between
   two looks; where those times overlap nobody knows which was first, and nothing is taken off.
 - A candidate explains what depends on it (`components.NEEDS`, through any number of steps), did not certainly begin
-  before it, and began while it lasted or within REACH seconds after it.
-- What happened more than QUIET seconds before the newest candidate is another incident, and counts a fifth, unless it
-  is down now.
+  before it, and began in time: while it is down, at most REACH seconds after it was over, or at most SLOW seconds after
+  it began to serve with less than it should.
+- What happened more than QUIET seconds before the newest candidate, and explains nothing of what is newer, is another
+  incident. It counts a fifth, unless it is down now.
 
 The weights only order: they are no probabilities.
 """
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 from monitoring.core.changes import Change, What
 from monitoring.core.components import PROCESSES, State, Verdict, dependents
 
-#: seconds: for which a change is remembered, between two incidents, in which a cause shows its effects, and that halve
-#: the earliness
-RECENT, QUIET, REACH, LATE = 120.0, 15.0, 30.0, 5.0
+#: seconds: for which a change is remembered, between two incidents, in which a cause that is over (or lasts, and is not
+#: down) shows its effects, and that halve the earliness
+RECENT, QUIET, REACH, SLOW, LATE = 120.0, 15.0, 10.0, 60.0, 5.0
 #: what a cause that another one explains, and one of an older incident, keep of their weight
 _EXPLAINED, _OLD = 0.3, 0.2
 #: changes shown of one cause
@@ -95,13 +96,14 @@ def rank(changes: Iterable[Change], verdicts: Mapping[str, Verdict], now: float)
     explained: dict[str, list[_Trouble]] = {}
     for one in candidates:
         explained[one.component] = [
-            other for other in troubles.values() if other is not one and _explains(one, other, known, now)
+            other for other in troubles.values() if other is not one and _explains(one, other, known)
         ]
         weight = one.directness * (1 + len(explained[one.component]))
         weight /= 1 + max(0.0, one.after - first) / LATE
-        if any(other is not one and _explains(other, one, known, now) for other in candidates):
+        if any(other is not one and _explains(other, one, known) for other in candidates):
             weight *= _EXPLAINED
-        if one.by < begin and one.state is not State.DOWN:
+        newer = any(other.by >= begin for other in explained[one.component])
+        if one.by < begin and not newer and one.state is not State.DOWN:
             weight *= _OLD
         weights[one.component] = weight
     total = sum(weights.values())
@@ -164,12 +166,14 @@ def _of_state(component: str, state: State) -> float:
     return {State.UNKNOWN: 0.3, State.DEGRADED: 0.8, State.DOWN: 1.0}.get(state, 0.0)
 
 
-def _explains(one: _Trouble, other: _Trouble, known: Iterable[str], now: float) -> bool:
+def _explains(one: _Trouble, other: _Trouble, known: Iterable[str]) -> bool:
     if other.component not in dependents(one.component, known):
         return False
     if other.by < one.after:
         return False
-    return one.until is None or other.after <= one.until + REACH
+    if one.until is not None:
+        return other.after <= one.until + REACH
+    return one.state is State.DOWN or other.after <= one.by + SLOW
 
 
 def _last_incident(changes: Sequence[Change]) -> list[Change]:

@@ -15,7 +15,14 @@ PATIENCE = 2.0
 
 
 class Unanswered(Exception):
-    """The thing asked gave no usable answer; the message is for a person and holds no secret."""
+    """The thing asked gave no usable answer; the message is for a person and holds no secret.
+
+    members, about: as in `Finding`.
+    """
+
+    def __init__(self, text: str, members: tuple[Member, ...] = (), about: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.members, self.about = members, about
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class Etcd:
                 healthy += 1
             else:
                 ill.append(f"{url} is not healthy (status {status})")
+        if not healthy:
+            raise Unanswered(f"no member of etcd is healthy: {'; '.join(ill)}", tuple(members))
         return replace(_judge(healthy, len(self._conf.etcd), ill), members=tuple(members))
 
     def _member(self, url: str) -> Member:
@@ -57,8 +59,6 @@ def _name(url: str) -> str:
 
 def _judge(healthy: int, members: int, ill: list[str]) -> Finding:
     measures = {"erip_etcd_healthy_members": float(healthy)}
-    if not healthy:
-        return Finding(State.DOWN, f"No member of etcd is healthy: {'; '.join(ill)}.", "", measures)
     if healthy * 2 <= members:
         sentence = f"Only {healthy} of {members} members of etcd are healthy, which is no majority: {'; '.join(ill)}."
         return Finding(State.DOWN, sentence, "", measures)

@@ -47,8 +47,7 @@ class Patroni:
                 continue
             members += self._heard(url, said)
         if cluster is None:
-            sentence = f"Patroni does not answer: {'; '.join(silent)}."
-            return Finding(State.DOWN, sentence, members=tuple(members), about=_whose(members))
+            raise Unanswered(f"Patroni does not answer: {'; '.join(silent)}", tuple(members), _whose(members))
         found = judge(cluster)
         # Patroni that has nobody to lead works: the trouble is PostgreSQL's.
         about = () if found.state is State.OK or cluster.get("pause") else ("postgresql",)

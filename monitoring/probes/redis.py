@@ -88,12 +88,12 @@ class Sentinels:
             else:
                 answers[str(place)] = (":".join(found) if found else "", enough)
                 members.append(Member("sentinel", name, State.OK, identity=life))
+        if not answers:
+            raise Unanswered(f"none of {len(self._places)} Sentinels answers", tuple(members))
         return replace(self._judge(answers, silent), members=tuple(members), identity_of="redis")
 
     def _judge(self, answers: dict[str, tuple[str, bool]], silent: list[str]) -> Finding:
         measures = {"erip_sentinel_answering": float(len(answers))}
-        if not answers:
-            return Finding(State.DOWN, f"None of {len(self._places)} Sentinels answers.", "", measures)
         masters = {master for master, _ in answers.values()}
         if masters == {""}:
             return Finding(State.DOWN, f'The Sentinels know no master called "{self._master}".', "", measures)
@@ -139,8 +139,7 @@ class Broker:
             known = self._ask(place)
         except Unanswered as error:
             # The others say which of them is another one now; who leads, nobody knows.
-            members = (_silent(place, str(error)), *self._others(place))
-            return Finding(State.DOWN, f"{error}.", "", {}, members)
+            raise Unanswered(str(error), (_silent(place, str(error)), *self._others(place))) from error
         self._known[place.host, place.port] = place
         for host, port in _replicas(known):
             if len(self._known) < _MOST_SERVERS:

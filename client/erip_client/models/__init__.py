@@ -22,7 +22,7 @@ from .events import (
     Subscription,
     SubscriptionMade,
 )
-from .pulse import ComponentHealth, MetricAnswer, MetricLine, MetricName, PlatformHealth
+from .pulse import ComponentHealth, Evidence, LikelyCause, MetricAnswer, MetricLine, MetricName, PlatformHealth
 from .runs import (
     RUN_ENDS,
     STEP_ENDS,
@@ -100,10 +100,12 @@ __all__ = [
     "EventTypeRegistered",
     "EventTypeVersion",
     "EventsStatus",
+    "Evidence",
     "Explanation",
     "Health",
     "ItemCounts",
     "LetterError",
+    "LikelyCause",
     "Listing",
     "LoggedEvent",
     "MetricAnswer",

@@ -18,12 +18,37 @@ class ComponentHealth(Document):
     needed_by: list[str]
 
 
+class Evidence(Document):
+    """at: when it was seen; None: it is no event."""
+
+    sentence: str
+    at: datetime | None
+
+
+class LikelyCause(Document):
+    """It began between began_after and began_by. ongoing: it lasts. weight: orders causes, and is no probability."""
+
+    component: str
+    members: list[str]
+    began_after: datetime
+    began_by: datetime
+    ongoing: bool
+    explains: list[str]
+    weight: float
+    sentence: str
+    evidence: list[Evidence]
+
+
 class PlatformHealth(Document):
-    """state: that of the worst component; `unknown` is never `ok`. cause: the component that explains most of it."""
+    """state: that of the worst component; `unknown` is never `ok`. cause: the component that explains most of it.
+
+    causes: of what is not well, or was not within two minutes; the likeliest first.
+    """
 
     state: str
     sentence: str
     cause: str | None
+    causes: list[LikelyCause]
     components: list[ComponentHealth]
 
 

@@ -92,7 +92,7 @@ def test_what_was_asked_itself_and_explains_all_others_comes_first(root: str, da
     seen = [change(root, 20.0)]
     seen += [change(name, data.draw(st.floats(0, 19)), direct=data.draw(st.booleans())) for name in affected]
 
-    found = rank(seen, all_well(), NOW)
+    found = rank(seen, all_well(**{root: State.DOWN}), NOW)
 
     assert found[0].component == root
     assert set(found[0].explains) == set(affected)
@@ -162,6 +162,13 @@ def test_a_quorum_that_is_lost_explains_a_database_that_has_no_leader_then() -> 
     seen = [change("etcd", 9.0), change("patroni", 6.0), change("postgresql", 5.0), change("web", 2.0, direct=False)]
 
     assert rank(seen, all_well(etcd=State.DOWN, postgresql=State.DOWN), NOW)[0].component == "etcd"
+
+
+def test_what_has_been_worse_for_long_explains_nothing_that_begins_now() -> None:
+    said = {**all_well(worker=State.DEGRADED), "postgresql": Verdict("postgresql", State.DEGRADED, "It is full.", 0.5)}
+    seen = [change("postgresql", 100.0), change("worker", 2.0, direct=False)]
+
+    assert names(rank(seen, said, NOW))[0] == "worker"
 
 
 def test_reports_that_cannot_be_read_blame_no_process() -> None:
