@@ -1,5 +1,6 @@
 """Read a request into plain values; all its faults are raised together as one problem."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.exceptions import ValidationError
@@ -15,8 +16,10 @@ _SHOWN = 200
 
 def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional: bool = False) -> dict[str, Any]:
     """The validated body. `optional`: no body is the same as {}."""
-    # What `request.data` is without a body depends on its media type.
-    data = {} if optional and not request.data else request.data
+    data = request.data
+    # Without a body it is an empty mapping, of which type depends on the media type. `false`, `[]` and "" are bodies.
+    if optional and isinstance(data, Mapping) and not data:
+        data = {}
     checked = serializer(data=data)
     try:
         checked.is_valid(raise_exception=True)
