@@ -8,8 +8,6 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-import holidays
-
 #: a country (ISO 3166-1 alpha-2), or a country and a subdivision as the package spells it: DE, DE-BE, US-NY
 MAX_NAME = 20
 #: no country has as many closed days in a row
@@ -19,6 +17,9 @@ _LONGEST = 60
 @lru_cache(maxsize=256)
 def calendar_of(name: str) -> Any:
     """The calendar of that name. Raises ValueError with the reason."""
+    # Here, because it loads a tenth of a second's worth of tables that most processes never ask for.
+    import holidays
+
     country, _, subdivision = name.partition("-")
     known = holidays.list_supported_countries()
     if country not in known:

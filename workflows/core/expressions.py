@@ -19,8 +19,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-import cel
-
+from workflows.core import cel_compiler
 from workflows.core.cost import BUDGET_KEY, MAX_PATTERN, Budget, BudgetSpent, Cost, TooCostly, Work, pattern_cost
 from workflows.core.tokens import Token, TokenError, quote, scan
 
@@ -176,7 +175,7 @@ def _compile(source: str, roots: tuple[str, ...]) -> Expression:
         return Expression(source, references, paths, None, variables, frozenset(), cost)
     try:
         cost.check_alone()
-        program = cel.compile(" ".join(reader.written))
+        program = cel_compiler.compile(" ".join(reader.written))
     except TooCostly as error:
         raise ExpressionError(f"{_short(source)}: {error}") from error
     except Exception as error:
@@ -330,7 +329,7 @@ class _Reader:
         if to_match > MAX_PATTERN:
             raise ExpressionError(f"the pattern of matches() is too large ({to_match} characters once written out)")
         try:
-            cel.compile(f"''.matches({quote(pattern.value)})").execute({})
+            cel_compiler.compile(f"''.matches({quote(pattern.value)})").execute({})
         except Exception as error:
             raise ExpressionError(f"not a regular expression: {_short(pattern.value)}") from error
         self._note("pattern", (to_compile, to_match))
@@ -556,7 +555,7 @@ def _short(text: str, limit: int = 120) -> str:
 def _syntax_error(source: str, error: Exception) -> str:
     """CEL's own message, without its drawing of the place and without the names that we gave to paths."""
     try:
-        cel.compile(source)
+        cel_compiler.compile(source)
     except Exception as original:
         error = original
     found = re.search(r"ERROR: <input>:1:(\d+): (?:Syntax error: )?([^\n|]+)", str(error))

@@ -1,5 +1,7 @@
 """The reference data that the risk steps read from memory: loaded when a worker starts."""
 
+from importlib import import_module
+
 from erip.foundation.hooks import at_worker_start
 from workflows.library.atlas import data as atlas
 from workflows.library.clearance import data as clearance
@@ -27,3 +29,9 @@ def read_reference_data() -> None:
     ):
         load()
     notify.targets("")
+
+
+@at_worker_start
+def load_numpy() -> None:
+    """Not while the first simulation waits."""
+    import_module("numpy")

@@ -11,12 +11,25 @@ mean μ = (a + 4m + b)/6, variance (μ-a)(b-μ)/7. Vose, Risk Analysis; Open FAI
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+    Floats = NDArray[np.float64]
+else:
+
+    class _Numpy:
+        """numpy, when something of it is first used: web processes and leaders know this module, and never simulate.
+        Workers have it loaded before they start (`library/warm`)."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(import_module("numpy"), name)
+
+    np = _Numpy()
+    Floats = Any
 
 #: how many events are drawn at a time: this bounds the memory (8 bytes each, a few arrays)
 CHUNK_EVENTS: Final = 1_000_000
@@ -42,7 +55,7 @@ class Pert:
     def variance(self) -> float:
         return (self.mean - self.low) * (self.high - self.mean) / 7
 
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+    def draw(self, rng: "np.random.Generator", size: int) -> Floats:
         width = self.high - self.low
         if width <= 0:
             return np.full(size, self.low)
@@ -135,7 +148,7 @@ def simulate(model: Model, iterations: int, seed: int) -> Result:
     return Result(annual, _events(model.components, rng, iterations))
 
 
-def _events(components: Sequence[Component], rng: np.random.Generator, size: int) -> Floats:
+def _events(components: Sequence[Component], rng: "np.random.Generator", size: int) -> Floats:
     losses = np.zeros(size)
     for component in components:
         drawn = component.loss.draw(rng, size)
