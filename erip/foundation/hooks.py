@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -173,6 +174,28 @@ class Menu:
 
 
 menu: Hook[Menu] = Hook("The admin's menu shows it.")
+
+#: a link's `permission` may be several, separated by spaces: one of them opens it
+console_page: Hook[Menu] = Hook("The console's menu shows it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that waits for a person. urgent: it comes first. detail: one sentence. since: since when; None: not
+    known."""
+
+    title: str
+    url: str
+    detail: str = ""
+    urgent: bool = False
+    since: datetime | None = None
+
+
+#: functions of a function that says whether the viewer has a permission. They read what is shared by all viewers, never
+#: the database for one of them
+needs_me: Hook[Callable[[Callable[[str], bool]], Iterable[Need]]] = Hook(
+    "The console's first page lists what it returns."
+)
 
 #: functions of a request that return HTML (a SafeString), or "" for those who may not see it
 home_section: Hook[Callable[[Any], str]] = Hook("The admin's first page shows what it returns.")

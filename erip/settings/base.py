@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "schedules",
     "monitoring",
     "monitoring.scaling",
+    "console",
     *OWN_APPS,
 ]
 

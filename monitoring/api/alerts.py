@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from erip.foundation.faults import Fault, bounded
+from erip.foundation.faults import Fault
 from erip.foundation.http.fields import Choice, Flag, JsonObject, Moment, Number, StrictSerializer, Text
 from erip.foundation.http.problems import Unprocessable
 from erip.foundation.http.reading import principal_of, read_body, read_query
@@ -19,15 +19,14 @@ from monitoring import store
 from monitoring.alerting import in_force, shipped
 from monitoring.api.fields import Span
 from monitoring.backtest import MOST_RANGE, backtest
-from monitoring.core.rules import MOST_RULES, NAME, BadRules, Rule, is_label, read_rule
+from monitoring.core.rules import MOST_RULES, NAME, BadRules, Rule, read_rule
 from monitoring.errors import AlertNotOpen, NoSuchAlert, NoSuchRule, NoSuchSilence, RuleInvalid
+from monitoring.silencing import silence_faults
 from monitoring.store import listing, work
 from workflows.api.schema import operation
 
 _RULE = OpenApiParameter("name", {"type": "string", "pattern": f"^{NAME}$"}, OpenApiParameter.PATH)
 _ID = OpenApiParameter("id", {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}, OpenApiParameter.PATH)
-#: days that a silence may last
-_MOST_SILENCE = 30 * 86_400
 
 
 class AlertFilter(StrictSerializer):
@@ -193,22 +192,12 @@ class Silences(APIView):
     )
     def post(self, request: Request) -> Response:
         body = read_body(request, NewSilence)
-        now = datetime.now(UTC)
-        faults = []
-        if not now < body["ends_at"] <= now + timedelta(seconds=_MOST_SILENCE):
-            faults.append(Fault("ends_at", "must be ahead, by 30 days at most"))
-        if not body["rule"] and not body.get("labels"):
-            faults.append(Fault("rule", "name a rule, or labels: a silence of everything hides what nobody expects"))
         labels = body.get("labels") or {}
-        if len(labels) > 10:
-            faults.append(Fault("labels", "has more than 10 labels"))
-        odd = sorted(name for name in labels if not is_label(name))[:10]
-        faults += [Fault(bounded(f"labels.{name}"), "is no name of a label: letters, digits and _") for name in odd]
-        if faults:
-            raise Unprocessable(sorted(faults))
+        if faults := silence_faults(body["rule"], labels, body["ends_at"], datetime.now(UTC)):
+            raise Unprocessable(faults)
         made = listing.silence(
             rule=body["rule"],
-            labels=body.get("labels") or {},
+            labels=labels,
             reason=body["reason"],
             ends=body["ends_at"],
             by=principal_of(request),

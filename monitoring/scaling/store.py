@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from monitoring.scaling.models import ScalingEvent
 from monitoring.scaling.policy import Changes
 from workflows import store
 from workflows.core.lanes import LaneLoad
@@ -74,3 +75,8 @@ def failed(event_id: int, error: str) -> None:
     """The change could not be carried out."""
     with connection.cursor() as cursor:
         cursor.execute("UPDATE autoscale_scalingevent SET error = %s WHERE id = %s", [error[:2_000], event_id])
+
+
+def latest(most: int) -> list[dict[str, Any]]:
+    """The newest changes, newest first, as their rows are."""
+    return [{**row} for row in ScalingEvent.objects.order_by("-id").values()[:most]]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from monitoring.models import Alert, AlertRule, Silence
@@ -17,6 +18,11 @@ def alerts(*, stage: str | None, before: int | None, limit: int) -> list[dict[st
     if before is not None:
         found = found.filter(id__lt=before)
     return [{**row} for row in found.values()[:limit]]
+
+
+def open_alerts(limit: int = 200) -> list[dict[str, Any]]:
+    """Those that are pending or firing, newest first."""
+    return [{**row} for row in Alert.objects.exclude(stage="resolved").order_by("-id").values()[:limit]]
 
 
 def alert(number: int) -> dict[str, Any] | None:
@@ -50,3 +56,9 @@ def end_silence(number: int) -> bool:
 def own_rules() -> dict[str, dict[str, Any]]:
     """What this site keeps, by name."""
     return {row["name"]: {**row} for row in AlertRule.objects.order_by("name").values()}
+
+
+def fired_between(since: datetime, until: datetime, *, limit: int) -> list[dict[str, Any]]:
+    """Alerts that fired for a part of this time, the newest first: rule, fired_at, resolved_at."""
+    found = Alert.objects.filter(Q(resolved_at=None) | Q(resolved_at__gt=since), fired_at__lte=until)
+    return [{**row} for row in found.order_by("-id").values("rule", "severity", "fired_at", "resolved_at")[:limit]]

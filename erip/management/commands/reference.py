@@ -56,7 +56,7 @@ def errors() -> str:
 def notes() -> str:
     """docs/explanation/notes.md"""
     found: dict[str, str] = {}
-    for package in ("erip", "workflows", "schedules", "monitoring", "benchmarks"):
+    for package in ("erip", "workflows", "schedules", "monitoring", "console", "benchmarks"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for name in re.findall(r"^ *Note \[([^\]]+)\]$", path.read_text("utf-8"), re.MULTILINE):
                 found[name] = path.relative_to(ROOT).as_posix()

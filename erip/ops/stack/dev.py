@@ -8,7 +8,7 @@ from erip.ops.stack.errors import StackError
 from erip.ops.stack.state import ROOT, State, read_json
 
 #: what the platform is made of, besides the packages in ERIP_APPS
-PACKAGES = ("erip", "workflows", "monitoring")
+PACKAGES = ("erip", "workflows", "schedules", "monitoring", "console")
 SUFFIXES = (".py", ".html", ".css", ".yaml", ".yml", ".json", ".md")
 #: milliseconds: files that an editor or git writes together are one change
 TOGETHER = 100

@@ -8,8 +8,8 @@ from typing import IO
 
 from erip.ops.stack.state import ROOT, State, read_json
 
-PACKAGES = ("erip", "workflows", "monitoring")
-SUFFIXES = (".py", ".yaml", ".json", ".html", ".css", ".md", ".txt")
+PACKAGES = ("erip", "workflows", "schedules", "monitoring", "console")
+SUFFIXES = (".py", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".md", ".txt")
 #: the supervisors that run in an environment share a lock on this file in it; `bootstrap.py` replaces none that is held
 IN_USE = ".in-use"
 

@@ -1,0 +1,1 @@
+"""What the pages work out. Pure: no Django, no clock."""

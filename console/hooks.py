@@ -1,0 +1,24 @@
+"""What the console adds to the platform: itself, and its first pages."""
+
+from erip.foundation.hooks import Link, Menu, Pages, console_page, menu, pages
+
+pages(Pages("console/", "console.urls"))
+menu(Menu("Console", (Link("Console", "monitoring", "console:home", "monitoring.view_componentstate"),), place=5))
+console_page(
+    Menu(
+        "Operate",
+        (
+            Link(
+                "Home",
+                "home",
+                "console:home",
+                "monitoring.view_componentstate monitoring.view_frame monitoring.view_alert",
+            ),
+            Link("Health", "favorite", "console:health", "monitoring.view_componentstate"),
+            Link("Metrics", "show_chart", "console:metrics", "monitoring.view_frame"),
+            Link("Capacity", "speed", "console:capacity", "monitoring.view_frame"),
+            Link("Alerts", "notifications", "console:alerts", "monitoring.view_alert"),
+        ),
+        place=10,
+    )
+)

@@ -1,0 +1,128 @@
+"""Metrics over time, read once for all viewers: the lines of several charts cost two statements together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from console.shared import Shared
+from monitoring import store
+from monitoring.core.frames import TICK, Reading
+from monitoring.store import Known
+
+#: lines of one chart: more cannot be told apart
+MOST_LINES = 8
+#: seconds for which the list of series counts
+SERIES_EVERY = 30.0
+
+series = Shared(store.read_series, every=SERIES_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A chart's question. by: names of labels, a line for each of their values; none: one line in all. where: only
+    series with these labels."""
+
+    metric: str
+    by: tuple[str, ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """at: the end of its step, in seconds since the epoch."""
+
+    at: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """name: the values of the labels, or "" for the one line of a chart without."""
+
+    name: str
+    points: tuple[Point, ...]
+
+    @property
+    def last(self) -> float | None:
+        return self.points[-1].mean if self.points else None
+
+    @property
+    def mean(self) -> float | None:
+        return sum(point.mean for point in self.points) / len(self.points) if self.points else None
+
+    @property
+    def low(self) -> float | None:
+        return min((point.low for point in self.points), default=None)
+
+    @property
+    def high(self) -> float | None:
+        return max((point.high for point in self.points), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The lines of one question. known: whether the metric is kept at all. rate: it is a counter's rate per second.
+    hidden: lines that are not among the MOST_LINES largest."""
+
+    wanted: Wanted
+    lines: tuple[Line, ...]
+    known: bool
+    rate: bool
+    hidden: int = 0
+
+
+def until_now(now: datetime) -> datetime:
+    """The end of the newest tick whose frame is there by now."""
+    return datetime.fromtimestamp((now.timestamp() - 3) // TICK * TICK, UTC)
+
+
+def read(wanted: Sequence[Wanted], reading: Reading, *, since: datetime, until: datetime) -> list[Picture]:
+    """The pictures of these questions, in their order. Series of one line are added up. Raises django.db.Error."""
+    known = series.look().value or ()
+    groups: dict[int, Sequence[int]] = {}
+    names: list[tuple[int, str]] = []
+    found: list[tuple[Sequence[Known], list[int]]] = []
+    for number, one in enumerate(wanted):
+        mine = [each for each in known if _fits(each, one)]
+        lines: dict[tuple[str, ...], list[int]] = {}
+        for each in mine:
+            labels = dict(each.series.labels)
+            lines.setdefault(tuple(labels.get(label, "") for label in one.by), []).append(each.id)
+        here = []
+        for values, places in lines.items():
+            here.append(len(names))
+            groups[len(names)] = places
+            names.append((number, " · ".join(value or "none" for value in values)))
+        found.append((mine, here))
+    points: dict[int, list[Point]] = {}
+    if groups:
+        for point in store.read_points(groups, reading, since=since, until=until, add_up=True):
+            if point.mean is not None and point.low is not None and point.high is not None:
+                points.setdefault(point.group, []).append(
+                    Point(point.at.timestamp(), point.mean, point.low, point.high)
+                )
+    return [
+        _picture(one, mine, [Line(names[group][1], tuple(points.get(group, ()))) for group in here])
+        for one, (mine, here) in zip(wanted, found, strict=True)
+    ]
+
+
+def _fits(one: Known, wanted: Wanted) -> bool:
+    return one.series.metric == wanted.metric and set(wanted.where) <= set(one.series.labels)
+
+
+def _picture(wanted: Wanted, mine: Sequence[Known], lines: list[Line]) -> Picture:
+    seen = [line for line in lines if line.points]
+    largest = sorted(seen, key=lambda line: line.high or 0.0, reverse=True)[:MOST_LINES]
+    shown = tuple(line for line in seen if line in largest)
+    return Picture(wanted, shown, bool(mine), bool(mine) and mine[0].rate, len(seen) - len(shown))
+
+
+def span_of(reading: Reading, span: int, now: datetime) -> tuple[datetime, datetime]:
+    """(since, until) of the last `span` seconds, on the grid of the reading's steps: so that a point that has been
+    drawn does not change when the next one comes, but for the newest."""
+    until = until_now(now)
+    since = datetime.fromtimestamp((until.timestamp() - span) // reading.step * reading.step, UTC)
+    return since, until

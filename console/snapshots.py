@@ -1,0 +1,141 @@
+"""What the pages show of the whole platform, each read once for all viewers: Note [One look for all]."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from console import reading
+from console.charts.line import Window, window_of
+from console.reading import Picture, Wanted
+from console.shared import Look, Shared
+from monitoring import store
+from monitoring.alerting import in_force
+from monitoring.api.health import document
+from monitoring.core.alerts import Alert, Silence, Stage, why_not
+from monitoring.core.frames import TIERS, Reading
+from monitoring.core.rules import Rule
+from monitoring.store import listing
+
+#: seconds that the sparklines of the first page show
+SPARK_SPAN = 3_600
+#: resolved alerts that are shown
+RESOLVED = 20
+
+#: name of a tile → what it shows
+TILES: Mapping[str, Wanted] = {
+    "accepted": Wanted("erip_runs_accepted_total"),
+    "waiting": Wanted("erip_lane_waiting_steps"),
+    "critical": Wanted("erip_lane_oldest_wait_seconds", where=(("lane", "critical"),)),
+    "cpu": Wanted("erip_process_cpu_seconds_total"),
+    "connections": Wanted("erip_postgresql_connections"),
+    "connections_limit": Wanted("erip_postgresql_connections_limit"),
+    "free": Wanted("erip_disk_free_bytes"),
+    "disk": Wanted("erip_disk_size_bytes"),
+    "past": Wanted("erip_run_deadlines_past"),
+    "near": Wanted("erip_run_deadlines_near"),
+    "next": Wanted("erip_run_next_deadline_seconds"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    pictures: Mapping[str, Picture]
+    window: Window
+
+    def last(self, name: str) -> float | None:
+        """The newest value, if it is of the newest two minutes: an old one is no answer to "how is it"."""
+        lines = self.pictures[name].lines
+        if not lines or lines[0].points[-1].at < self.window.until - 120:
+            return None
+        return lines[0].last
+
+
+def _tiles() -> Tiles:
+    reading_ = Reading(TIERS[0], 60)
+    since, until = reading.span_of(reading_, SPARK_SPAN, datetime.now(UTC))
+    found = reading.read(list(TILES.values()), reading_, since=since, until=until)
+    return Tiles(dict(zip(TILES, found, strict=True)), window_of(since, until, reading_.step))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAlert:
+    """An alert as the pages show it. row: as it is stored. labels: as one line. kept_back: why nobody is sent it,
+    `silenced` or `inhibited`."""
+
+    row: Mapping[str, Any]
+    labels: str
+    rule: Rule | None
+    kept_back: str | None
+
+    @property
+    def urgent(self) -> bool:
+        return bool(self.row["severity"] == "page")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it fires, and nobody has taken it on."""
+        return bool(self.row["stage"] == "firing" and self.row["acknowledged_at"] is None and self.kept_back is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    open: Sequence[ShownAlert]
+    resolved: Sequence[ShownAlert]
+    silences: Sequence[Mapping[str, Any]]
+    rules: Mapping[str, Rule]
+    #: of this site; None: the shipped one of this name is switched off
+    own: Mapping[str, Rule | None]
+
+
+def _alerts() -> Alerts:
+    now = datetime.now(UTC).timestamp()
+    own = store.read_own_rules()
+    rules = in_force(own)
+    open_ = listing.open_alerts()
+    silences = listing.silences()
+    covering = [Silence(row["rule"], row["labels"], row["ends_at"].timestamp()) for row in silences]
+    core = [_core(row) for row in open_]
+    found = []
+    for row, alert in zip(open_, core, strict=True):
+        kept_back = None
+        if alert.stage is Stage.FIRING and not alert.acknowledged:
+            kept_back = why_not(alert, core, rules, covering, now)
+        found.append(shown(row, rules, kept_back))
+    # What waits for somebody first, what wakes somebody before the rest, the newest before the older.
+    found.sort(key=lambda one: (not one.waits, one.row["stage"] != "firing", not one.urgent, -one.row["id"]))
+    resolved = [shown(row, rules) for row in listing.alerts(stage="resolved", before=None, limit=RESOLVED)]
+    return Alerts(found, resolved, silences, rules, own)
+
+
+def _core(row: Mapping[str, Any]) -> Alert:
+    return Alert(
+        row["rule"],
+        tuple((name, value) for name, value in row["labels"]),
+        row["serial"],
+        Stage(row["stage"]),
+        row["since"].timestamp(),
+        row["held_at"].timestamp(),
+        acknowledged=row["acknowledged_at"] is not None,
+    )
+
+
+def shown(row: Mapping[str, Any], rules: Mapping[str, Rule], kept_back: str | None = None) -> ShownAlert:
+    """An alert's row as it is shown."""
+    labels = ", ".join(f"{name} {value}" for name, value in row["labels"])
+    return ShownAlert(row, labels, rules.get(row["rule"]), kept_back)
+
+
+#: read as often as a frame is written, or twice as often where a change must be seen soon
+tiles = Shared(_tiles, every=10.0)
+health = Shared(document, every=2.0)
+alerts = Shared(_alerts, every=5.0)
+
+
+def forget() -> None:
+    """For tests: know nothing of what was read before."""
+    for one in (tiles, health, alerts, reading.series):
+        one.clear()
+
+
+__all__ = ["Look", "alerts", "forget", "health", "tiles"]

@@ -1,0 +1,53 @@
+"""What the console's templates need."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from console import assets
+from console.charts import marks, units
+from console.viewers import may as viewer_may
+
+register = template.Library()
+
+
+@register.simple_tag
+def asset(name: str) -> str:
+    return assets.address(name)
+
+
+@register.simple_tag
+def icon(state: str) -> SafeString:
+    return marks.icon(state)
+
+
+@register.simple_tag(takes_context=True)
+def may(context: Any, permission: str) -> bool:
+    """Whether the viewer has it."""
+    viewer = context.get("viewer")
+    return viewer is not None and viewer_may(viewer, permission)
+
+
+@register.filter
+def moment(at: Any) -> SafeString | str:
+    """A moment in UTC; a number is seconds since the epoch."""
+    if at in (None, ""):
+        return units.UNKNOWN
+    if isinstance(at, int | float):
+        at = datetime.fromtimestamp(at, UTC)
+    at = at.astimezone(UTC)
+    text = at.strftime("%Y-%m-%d %H:%M:%S")
+    return format_html('<time datetime="{}Z">{}</time>', at.strftime("%Y-%m-%dT%H:%M:%S"), text)
+
+
+@register.filter
+def number(value: float | None) -> str:
+    return units.number(value)
+
+
+@register.filter
+def get(mapping: Any, key: Any) -> Any:
+    return mapping.get(key)
