@@ -216,6 +216,13 @@ class SignalNotWanted(WorkflowsError):
     status = 409
 
 
+class UnreadableHere(WorkflowsError):
+    """A newer release published the definition of the run. Try again once the upgrade is done."""
+
+    code = "unreadable_here"
+    status = 409
+
+
 class AmbiguousRun(WorkflowsError):
     """Several runs of the workflow are under way for that business key. Send the signal to one of them by its id."""
 
@@ -223,6 +230,7 @@ class AmbiguousRun(WorkflowsError):
     status = 409
 
     def __init__(self, runs: Sequence[str] = ()) -> None:
+        self.runs = tuple(runs)
         super().__init__(
             "Several runs of the workflow are under way for that business key. Send the signal to one of them by its "
             f"id: {', '.join(runs)}."

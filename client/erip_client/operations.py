@@ -110,6 +110,11 @@ class SyncOperations(SyncTransport):
     retry_dead_letter = Sends(events.retry_dead_letter)
     discard_dead_letter = Sends(events.discard_dead_letter)
 
+    list_pending_starts = Sends(events.list_pending_starts)
+    get_pending_start = Sends(events.get_pending_start)
+    start_pending_start = Sends(events.start_pending_start)
+    discard_pending_start = Sends(events.discard_pending_start)
+
     list_subscriptions = Sends(outgoing.list_subscriptions)
     subscribe = Sends(outgoing.subscribe)
     get_subscription = Sends(outgoing.get_subscription)
@@ -203,6 +208,11 @@ class AsyncOperations(AsyncTransport):
     get_dead_letter = Awaits(events.get_dead_letter)
     retry_dead_letter = Awaits(events.retry_dead_letter)
     discard_dead_letter = Awaits(events.discard_dead_letter)
+
+    list_pending_starts = Awaits(events.list_pending_starts)
+    get_pending_start = Awaits(events.get_pending_start)
+    start_pending_start = Awaits(events.start_pending_start)
+    discard_pending_start = Awaits(events.discard_pending_start)
 
     list_subscriptions = Awaits(outgoing.list_subscriptions)
     subscribe = Awaits(outgoing.subscribe)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import orjson
 import pytest
 from django.apps import apps
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from erip.access.scopes import Scope
@@ -21,7 +21,9 @@ from schedules.models import Schedule
 from tests.definitions import publish as publish_text
 from tests.support.api import DEFINITION, INPUT, Api, key, publish
 from workflows import engine
-from workflows.events.models import DeadLetter, Delivery
+from workflows.core.rules import rule_key
+from workflows.events.models import DeadLetter, Delivery, PendingEvent, PendingStart
+from workflows.events.store import months
 from workflows.models import IdempotencyKey, WorkflowRun
 from workflows.models.runs import StepRun
 
@@ -100,6 +102,29 @@ def letter() -> int:
     ).pk  # fmt: skip
 
 
+def pending_start() -> str:
+    rule = {"event": "t", "input": INPUT, "collect": {"for": "1h", "max": 9}}
+    made = PendingStart.objects.create(
+        pk=uuid.uuid4(), workflow="look-up", trigger="x", rule=rule, type="t", count=1, since=timezone.now(),
+        due_at=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
+    at = timezone.now()
+    months.ensure_months_ahead(1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(position), 0) + 1 FROM events_event WHERE partition = 0")
+        position = cursor.fetchone()[0]
+        cursor.execute(
+            "INSERT INTO events_event (partition, position, logged_at, accepted_at, type, source, event_id, event)"
+            " VALUES (0, %s, %s, %s, 't', '/s', '1', '{}')",
+            [position, at, at],
+        )
+    PendingEvent.objects.create(
+        pending=made, event=uuid.uuid4(), rule=rule_key("look-up", rule), partition=0, position=position, logged_at=at,
+        value="{}",
+    )  # fmt: skip
+    return str(made.pk)
+
+
 def subscription(api) -> str:
     return api.post("/subscriptions", SUBSCRIPTION).json()["id"]
 
@@ -175,6 +200,8 @@ REQUESTS = {
     "redeliver": lambda api: (f"/deliveries/{delivery(api)}/redeliver", {}, None),
     "retryDeadLetter": lambda api: (f"/events/dead-letters/{letter()}/retry", None, None),
     "discardDeadLetter": lambda api: (f"/events/dead-letters/{letter()}/discard", None, None),
+    "startPendingStart": lambda api: (f"/pending-starts/{pending_start()}/start", None, None),
+    "discardPendingStart": lambda api: (f"/pending-starts/{pending_start()}/discard", None, None),
     "replayEvents": lambda api: (
         "/events/replay",
         {"target": "triggers", "dry_run": False},

@@ -125,7 +125,7 @@ def test_the_event_tells_its_runs_and_the_run_its_event(api: Api) -> None:
     run = WorkflowRun.objects.get()
     (logged,) = [one for one in api.get("/events").json()["items"] if one["event"]["id"] == "E-1"]
     assert api.get(f"/events/{logged['position']}").json()["runs"] == [
-        {"run_id": str(run.pk), "trigger": "respond: on"}
+        {"run_id": str(run.pk), "trigger": "respond: on", "signalled": False}
     ]
     told = api.get(f"/runs/{run.pk}/event").json()
     assert (told["event"]["id"], told["trigger"], told["position"]) == ("E-1", "respond: on", logged["position"])

@@ -85,6 +85,7 @@ class _Check(Reading):
         nodes = {id: self._step(id, needs[id], known) for id in order if ("steps", id) not in self.broken}
         output = self._output()
         on = self._on(input_check, stored)
+        self._signals(on, nodes)
         if not stored:
             self.faults.extend(
                 paths.faults(self.reads, nodes, self.document.get("input"), self.registered, self.budget)
@@ -180,6 +181,16 @@ class _Check(Reading):
         found, faults = rules.compile_rules(document, str(name), input_check, budget=None if stored else self.budget)
         self.faults.extend(faults)
         return found
+
+    def _signals(self, on: tuple[rules.Rule, ...], nodes: Mapping[str, StepNode | None]) -> None:
+        """A rule gives only signals that some step waits for."""
+        if None in nodes.values() or len(nodes) < len(self.steps):
+            return  # what waits is not known
+        known = {signal for node in nodes.values() if node is not None for signal in node.how.signals}
+        for rule in on:
+            if rule.signalling is not None and rule.signalling.name not in known:
+                at = rule.label.partition(": ")[2]
+                self.fault(f"{at}.signal", rules.unknown_signal(rule.signalling.name, known))
 
     def _input(self) -> Schema | None:
         if "input" not in self.document or not self.sound("input"):

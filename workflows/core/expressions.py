@@ -32,6 +32,8 @@ ROOTS = ("input", "steps", "run")
 ITEM_ROOTS = ("item", "index")
 #: names that only the rules of `on` may read, and nothing else can be read there
 EVENT_ROOTS = ("event",)
+#: names that a rule which gathers events may read of them: the last one of them, or all
+GATHERED_ROOTS = {False: ("event", "count"), True: ("events", "count")}
 RUN_KEYS = ("id", "workflow", "business_key", "created_at", "status")
 STEP_KEYS = ("output", "status")
 #: what the specification knows of an event; it may have other attributes

@@ -16,6 +16,9 @@ MAX_STEPS = 200
 #: rules of `on`
 MAX_RULES = 50
 STEP_ID = r"^[a-z][a-z0-9_]{0,62}$"
+SIGNAL_NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
+#: events that one run may be started with
+MAX_GATHERED = 1_000
 
 DURATION: dict[str, Any] = {
     "title": "a duration (500ms, 10s, 4h, 1h30m, or a number of seconds)",
@@ -48,6 +51,14 @@ STEP_KEYS: dict[str, Any] = {
     },
 }
 
+_CASE_KEY: dict[str, Any] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 2000,
+    "title": "a text that may hold ${{ expressions }}",
+    "description": "What tells cases apart. Default: the business key.",
+}
+
 RULE: dict[str, Any] = {
     "type": "object",
     "title": "an object with event",
@@ -76,20 +87,23 @@ RULE: dict[str, Any] = {
         "action": {
             "enum": ["start", "drop", "signal"],
             "default": "start",
-            "title": "an action: start or drop",
-            "description": "start: start a run. drop: start none, and ask no further rule. signal: reserved.",
+            "title": "an action: start, drop or signal",
+            "description": "start: start a run. drop: start none, and ask no further rule. signal: send a signal to a "
+            "run.",
         },
         "input": {
             "type": ["object", "string"],
             "title": "an object, or one ${{ expression }} that gives an object",
-            "description": "The run's input; strings may hold ${{ expressions }} over `event`.",
+            "description": "The run's input; strings may hold ${{ expressions }} over `event`, and over `count` and "
+            "`events` where events are gathered.",
         },
         "business_key": {
             "type": "string",
             "minLength": 1,
             "maxLength": 2000,
             "title": "a text that may hold ${{ expressions }}",
-            "description": "The run's business key, and what dedupe and debounce tell cases apart by.",
+            "description": "The run's business key, and what dedupe, debounce and collect tell cases apart by. With "
+            "signal: the business key of the run that is given the signal.",
         },
         "lane": {
             "enum": list(LANES),
@@ -104,8 +118,68 @@ RULE: dict[str, Any] = {
             "description": "When the run is given up, in place of the definition's timeout, if it is still to come.",
         },
         "dedupe": {**DURATION, "description": "Start nothing more for the same business key so long after a start."},
-        "debounce": {**DURATION, "description": "Start once, and no more until no event has come for so long."},
-        "signal": {"title": "reserved", "description": "Reserved for signals to waiting runs."},
+        "debounce": {
+            "title": "a duration, or an object with for and max",
+            "description": "A duration: start at the first event, and no more until no event has come for so long. An "
+            "object: start one run when no event has come for so long, with the last event.",
+            "if": {"type": "object"},
+            "then": {
+                "required": ["for", "max"],
+                "additionalProperties": False,
+                "properties": {
+                    "for": {**DURATION, "description": "The run starts when no event has come for so long."},
+                    "max": {**DURATION, "description": "It starts so long after the first event at the latest."},
+                    "key": _CASE_KEY,
+                },
+            },
+            "else": DURATION,
+        },
+        "collect": {
+            "type": "object",
+            "title": "an object with for and max",
+            "description": "Start one run with all events that come within a while.",
+            "required": ["for", "max"],
+            "additionalProperties": False,
+            "properties": {
+                "for": {**DURATION, "description": "The run starts so long after the first event."},
+                "max": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": MAX_GATHERED,
+                    "title": f"a whole number from 1 to {MAX_GATHERED:,}",
+                    "description": "It starts at once with so many events.",
+                },
+                "each": {
+                    "title": "a value whose strings may hold ${{ expressions }}",
+                    "description": "What is kept of each event, and is an item of `events`. Default: the whole event.",
+                },
+                "key": _CASE_KEY,
+            },
+        },
+        "signal": {
+            "type": "string",
+            "pattern": SIGNAL_NAME,
+            "title": "a signal name (a lower-case letter, then letters, digits and _.-, at most 63)",
+            "description": "With the action signal: the signal that the run is given.",
+        },
+        "payload": {
+            "title": "a value whose strings may hold ${{ expressions }}",
+            "description": "With the action signal: its payload. Default: the event's data.",
+        },
+        "run": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 2000,
+            "title": "a text that may hold ${{ expressions }}",
+            "description": "With the action signal, in place of business_key: the id of the run that is given it.",
+        },
+        "if_none": {
+            "enum": ["dead_letter", "ignore"],
+            "default": "dead_letter",
+            "title": "dead_letter or ignore",
+            "description": "With the action signal: what becomes of an event for which no run is under way, or wants "
+            "the signal.",
+        },
     },
 }
 

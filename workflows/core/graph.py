@@ -126,7 +126,7 @@ class Graph:
     @property
     def level(self) -> int:
         """The format level that a process must know to run it (Note [Format levels] in `kinds`)."""
-        return max((node.how.reads for node in self.steps.values()), default=1)
+        return max(1, *(node.how.reads for node in self.steps.values()), *(rule.level for rule in self.rules))
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:
         """The steps that can wait for a signal of this name, in their order."""

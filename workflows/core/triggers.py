@@ -19,11 +19,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
+
+import orjson
 
 from erip.foundation.faults import Fault
 from workflows.core.cost import BUDGET_KEY, Budget
 from workflows.core.expressions import ExpressionError
-from workflows.core.rules import Action, Rule, by_workflow, moment_of
+from workflows.core.rules import Action, Gathering, Rule, by_workflow, moment_of
 from workflows.core.templates import Template
 
 MAX_DEPTH = 8
@@ -61,6 +64,32 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """The event is gathered for a run that starts later (Note [Gathering] in `gathering`)."""
+
+    rule: Rule
+    #: 16 bytes (hex) of the rule and what its cases are told apart by
+    case: str
+    business_key: str | None
+    #: what is kept of the event
+    value: Any
+    #: bytes of it as JSON
+    size: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """The event gives a signal to a run: that of an id, or the one under way for a business key."""
+
+    rule: Rule
+    name: str
+    payload: Any
+    run_id: str | None
+    business_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """The event starts nothing: a rule says so."""
 
@@ -84,8 +113,8 @@ class Failed:
     faults: tuple[Fault, ...]
 
 
-Asked = Start | Drop | Failed
-Decision = Start | Drop | Held | Failed
+Asked = Start | Gather | Give | Drop | Failed
+Decision = Start | Gather | Give | Drop | Held | Failed
 
 
 class RuleBook:
@@ -155,7 +184,9 @@ def ask(rules: Sequence[Rule], event: Event, budget: Budget | None = None) -> As
                     continue
             except ExpressionError as error:
                 return Failed(rule, "condition_failed", (Fault("if", str(error)),))
-        return Drop(rule) if rule.action is Action.DROP else _start(rule, event, context)
+        if rule.action is Action.DROP:
+            return Drop(rule)
+        return _give(rule, event, context) if rule.action is Action.SIGNAL else _start(rule, event, context)
     return None
 
 
@@ -204,27 +235,76 @@ def started_by(type_: str, depth: int) -> str:
     return f"event:{type_[:180]}" if depth == 1 and "#" not in type_ else f"event:{type_[:180]}#{depth}"
 
 
-def _start(rule: Rule, event: Event, context: Mapping[str, Any]) -> Start | Failed:
+def _start(rule: Rule, event: Event, context: Mapping[str, Any]) -> Start | Gather | Failed:
     depth = depth_of(event) + 1
     if depth > MAX_DEPTH:
         message = f"{depth - 1} runs came before this event, each started by an event of the one before: a circle?"
         return Failed(rule, "too_deep", (Fault("", message),))
+    if rule.gathering is not None:
+        return _gather(rule, rule.gathering, event, context, depth)
     faults: list[Fault] = []
-    input_ = _rendered(rule.input, context, faults, {})
-    if not isinstance(input_, dict):
-        faults.append(Fault("input", "gave no object"))
-    business_key = _business_key(_rendered(rule.business_key, context, faults), faults)
-    try:
-        deadline = moment_of(_rendered(rule.deadline, context, faults))
-    except ValueError as error:
-        faults.append(Fault("deadline", str(error)))
+    input_, deadline = input_of(rule, context, faults)
+    business_key = business_key_of(_rendered(rule.business_key, context, faults), faults)
     if faults:
         return Failed(rule, "rule_failed", tuple(faults))
     case = None
     if rule.window is not None:
-        digest = hashlib.blake2b(f"{rule.key}\0{business_key or ''}".encode(), digest_size=16).hexdigest()
-        case = Case(digest, rule.window.seconds, rule.window.extends)
+        case = Case(_digest(rule, business_key or ""), rule.window.seconds, rule.window.extends)
     return Start(rule, input_, business_key, rule.lane, deadline, depth, case)
+
+
+def _gather(rule: Rule, gathering: Gathering, event: Event, context: Mapping[str, Any], depth: int) -> Gather | Failed:
+    faults: list[Fault] = []
+    business_key = business_key_of(_rendered(rule.business_key, context, faults), faults)
+    case = business_key or ""
+    if gathering.key is not None:
+        key = _rendered(gathering.key, context, faults)
+        case = orjson.dumps(key, option=orjson.OPT_SORT_KEYS).decode()
+    value = _rendered(gathering.each, context, faults) if gathering.each is not None else event
+    if faults:
+        return Failed(rule, "rule_failed", tuple(faults))
+    return Gather(rule, _digest(rule, case), business_key, value, len(orjson.dumps(value)), depth)
+
+
+def _give(rule: Rule, event: Event, context: Mapping[str, Any]) -> Give | Failed:
+    signalling = rule.signalling
+    assert signalling is not None
+    faults: list[Fault] = []
+    payload = event.get("data")
+    if signalling.payload is not None:
+        payload = _rendered(signalling.payload, context, faults)
+    business_key = business_key_of(_rendered(rule.business_key, context, faults), faults)
+    run_id: str | None = None
+    if signalling.run is not None:
+        value = _rendered(signalling.run, context, faults)
+        if not faults:
+            try:
+                run_id = str(UUID(value))
+            except (ValueError, AttributeError, TypeError):
+                faults.append(Fault("run", "gave no id of a run"))
+    elif business_key is None and not faults:
+        faults.append(Fault("business_key", "gave none, so there is no run to find"))
+    if faults:
+        return Failed(rule, "rule_failed", tuple(faults))
+    return Give(rule, signalling.name, payload, run_id, business_key)
+
+
+def _digest(rule: Rule, case: str) -> str:
+    return hashlib.blake2b(f"{rule.key}\0{case}".encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def input_of(rule: Rule, context: Mapping[str, Any], faults: list[Fault]) -> tuple[dict[str, Any], datetime | None]:
+    """The input and the deadline of the run that a rule starts; what is wrong is added to `faults`."""
+    input_ = _rendered(rule.input, context, faults, {})
+    if not isinstance(input_, dict):
+        faults.append(Fault("input", "gave no object"))
+        input_ = {}
+    deadline = None
+    try:
+        deadline = moment_of(_rendered(rule.deadline, context, faults))
+    except ValueError as error:
+        faults.append(Fault("deadline", str(error)))
+    return input_, deadline
 
 
 def _rendered(template: Template | None, context: Mapping[str, Any], faults: list[Fault], instead: Any = None) -> Any:
@@ -238,7 +318,8 @@ def _rendered(template: Template | None, context: Mapping[str, Any], faults: lis
         return instead
 
 
-def _business_key(value: Any, faults: list[Fault]) -> str | None:
+def business_key_of(value: Any, faults: list[Fault]) -> str | None:
+    """What a rule's expression gave, as a business key; what is wrong is added to `faults`."""
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool):

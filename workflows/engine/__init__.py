@@ -28,10 +28,11 @@ from workflows.engine.definitions import Published, publish, validate
 from workflows.engine.duties import Released, release_due, report
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
 from workflows.engine.retrying import retry_run
-from workflows.engine.signals import Signalled, signal_by_key, signal_run
+from workflows.engine.signals import Given, Signalled, give_signals, runs_for, signal_by_key, signal_run
 from workflows.engine.starting import StartedRun, StartRequest, new_run, start_runs
 
 __all__ = [
+    "Given",
     "Outcome",
     "Published",
     "Released",
@@ -39,6 +40,7 @@ __all__ = [
     "StartRequest",
     "StartedRun",
     "cancel_run",
+    "give_signals",
     "new_run",
     "pause_run",
     "pause_runs",
@@ -49,6 +51,7 @@ __all__ = [
     "resume_run",
     "resume_runs",
     "retry_run",
+    "runs_for",
     "signal_by_key",
     "signal_run",
     "start_runs",

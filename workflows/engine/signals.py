@@ -1,5 +1,6 @@
 """Sending signals to runs. See Note [Signals] in `core/kinds/wait`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
 from workflows import store
+from workflows.core import definition
 from workflows.core.graph import Graph
 from workflows.core.machine import RunSignalled, Signal
 from workflows.core.states import RunState
@@ -22,6 +24,8 @@ from workflows.errors import (
     SignalNotWanted,
     UnknownRun,
     UnknownWorkflow,
+    UnreadableHere,
+    WorkflowsError,
 )
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, RunEvent, WorkflowDefinition, WorkflowRun
@@ -61,6 +65,88 @@ def signal_by_key(
     return str(run.pk), _signal(run, name, payload, principal, announce_end)
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What became of one signal of many: it was given to a step, or is kept for one."""
+
+    kept: bool
+
+
+#: (workflow, the run's id or None, the business key or None)
+Wanted = tuple[str, str | None, str | None]
+
+
+def runs_for(wanted: Sequence[Wanted]) -> list[str | WorkflowsError]:
+    """For each the id of the run that is meant, or why there is none: UnknownRun, RunAlreadyEnded, AmbiguousRun."""
+    named = {run_id for _, run_id, _ in wanted if run_id is not None}
+    live = dict(WorkflowRun.objects.filter(pk__in=named).values_list("pk", "workflow")) if named else {}
+    gone = dict(ArchivedRun.objects.filter(pk__in=named).values_list("pk", "workflow")) if named else {}
+    keyed = {(workflow, key) for workflow, run_id, key in wanted if run_id is None and key is not None}
+    by_key = store.under_way(sorted(keyed), most=MAX_NAMED + 1) if keyed else {}
+    found: list[str | WorkflowsError] = []
+    for workflow, run_id, key in wanted:
+        if run_id is None:
+            found.append(_one_of(workflow, key or "", by_key.get((workflow, key or ""), [])))
+        elif live.get(UUID(run_id)) == workflow:
+            found.append(run_id)
+        else:
+            ended = gone.get(UUID(run_id)) == workflow
+            found.append(RunAlreadyEnded() if ended else UnknownRun(f"There is no run {run_id} of {workflow}."))
+    return found
+
+
+def _one_of(workflow: str, key: str, runs: Sequence[str]) -> str | WorkflowsError:
+    if not runs:
+        return UnknownRun(f'No run of {workflow} is under way for the business key "{key[:200]}".')
+    return runs[0] if len(runs) == 1 else AmbiguousRun(runs[:MAX_NAMED])
+
+
+def give_signals(
+    signals: Sequence[tuple[str, Signal]],
+) -> tuple[list[Given | WorkflowsError], tuple[tuple[str, str], ...]]:
+    """Give these signals (run id, signal), in their order, in the caller's transaction. Returns what became of each,
+    and hints to publish after the commit."""
+    versions = dict(
+        WorkflowRun.objects.filter(pk__in={run_id for run_id, _ in signals}).values_list("pk", "version_id")
+    )
+    outcomes: list[Given | WorkflowsError | None] = [_refusal(run_id, one, versions) for run_id, one in signals]
+    reports = [
+        Report(run_id, RunSignalled(one))
+        for (run_id, one), outcome in zip(signals, outcomes, strict=True)
+        if outcome is None
+    ]
+    applied = store.apply(reports, graph_of=graph_of)
+    discarded = {id(report) for report in applied.discarded}
+    untaken = {report.happening.signal.id for report in reports if id(report) in discarded}  # type: ignore[union-attr]
+    done: list[Given | WorkflowsError] = []
+    for (run_id, one), outcome in zip(signals, outcomes, strict=True):
+        if outcome is None and one.id in untaken:
+            outcome = _kept(run_id, versions[UUID(run_id)], one)
+        done.append(outcome or Given(kept=False))
+    return done, applied.hints
+
+
+def _refusal(run_id: str, signal: Signal, versions: Mapping[UUID, int]) -> WorkflowsError | None:
+    version = versions.get(UUID(run_id))
+    if version is None:
+        return RunAlreadyEnded()
+    try:
+        _check_signal(graph_of(version), signal.name, signal.payload)
+    except definition.DefinitionInvalid:
+        return UnreadableHere()
+    except InvalidInput as error:
+        return error
+    return None
+
+
+def _kept(run_id: str, version_id: int, signal: Signal) -> Given | WorkflowsError:
+    try:
+        _keep(run_id, version_id, signal)
+    except (RunAlreadyEnded, SignalNotWanted, UnknownRun) as error:
+        return error
+    return Given(kept=True)
+
+
 def _under_way(workflow: str, business_key: str) -> WorkflowRun:
     runs = WorkflowRun.objects.filter(workflow=workflow, business_key=business_key, finished_at__isnull=True)
     found = list(runs.order_by("-id")[: MAX_NAMED + 1])
@@ -93,14 +179,18 @@ def _signal_run(run_id: str, version_id: int, signal: Signal, announce_end: bool
         if not applied.discarded:
             dispatch.hint_after_commit(applied.hints)
             return Signalled(_taker(run_id, signal))
-        # No step waits for it now. The run's lock is held, so none can begin to before this is committed.
-        if RunState(run_of(run_id).state).ended:
-            raise RunAlreadyEnded
-        open_steps = graph_of(version_id).waiting_for(signal.name).keys() - store.done_with(run_id, signal.name)
-        if store.signals_kept(run_id, signal.name) >= len(open_steps):
-            raise SignalNotWanted
-        store.keep_signal(run_id, signal)
+        _keep(run_id, version_id, signal)
         return Signalled(None)
+
+
+def _keep(run_id: str, version_id: int, signal: Signal) -> None:
+    """No step waits for it now. The run's lock is held, so none can begin to before this is committed."""
+    if RunState(run_of(run_id).state).ended:
+        raise RunAlreadyEnded
+    open_steps = graph_of(version_id).waiting_for(signal.name).keys() - store.done_with(run_id, signal.name)
+    if store.signals_kept(run_id, signal.name) >= len(open_steps):
+        raise SignalNotWanted
+    store.keep_signal(run_id, signal)
 
 
 def _taker(run_id: str, signal: Signal) -> str | None:

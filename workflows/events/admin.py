@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from workflows.admin.base import ShowOnly, for_each, json_block, principal_of
-from workflows.events import admin_rules, admin_subscriptions, letters  # noqa: F401  (registers its pages)
+from workflows.events import admin_pending, admin_rules, admin_subscriptions, letters  # noqa: F401  (registers its pages)
 from workflows.events.models import Consumer, DeadLetter, LogEntry, Partition, SourceQuota, SourceUsage
 from workflows.events.queries import status
 

@@ -113,6 +113,20 @@ class UnknownTrigger(WorkflowsError):
     status = 404
 
 
+class UnknownPendingStart(WorkflowsError):
+    """There is no pending start of that id: its run was started, or its events became dead letters."""
+
+    code = "unknown_pending_start"
+    status = 404
+
+
+class PendingStartStuck(WorkflowsError):
+    """Its run could not be started. Its events are dead letters now, or a newer release has to start it."""
+
+    code = "pending_start_stuck"
+    status = 409
+
+
 class NotStartedByEvent(WorkflowsError):
     """No event started that run."""
 

@@ -3,7 +3,7 @@
 from erip.access.origins import reserve
 from erip.foundation.hooks import Link, Menu, api_urls, event_effect, interest, light_routes, menu, worker_step
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
-from workflows.events import checks, janitor, related, types  # noqa: F401  (their own hooks)
+from workflows.events import checks, gathering, janitor, related, types  # noqa: F401  (their own hooks)
 from workflows.events.interest import SOURCES
 from workflows.events.streaming.announcing import StreamsEffect
 from workflows.events.subscriptions import SubscriptionsEffect
@@ -32,6 +32,7 @@ menu(
             Link("Log", "list_alt", "admin:events_logentry_changelist", "events.view_logentry"),
             Link("Partitions", "splitscreen", "admin:events_partition_changelist", "events.view_partition"),
             Link("Triggers", "bolt", "admin:events_trigger_changelist", "events.view_trigger"),
+            Link("Pending starts", "hourglass_top", "admin:events_pendingstart_changelist", "events.view_pendingstart"),
             Link("Types", "schema", "admin:events_eventtype_changelist", "events.view_eventtype"),
             Link("Subscriptions", "webhook", "admin:events_subscription_changelist", "events.view_subscription"),
             Link("Deliveries", "outgoing_mail", "admin:events_delivery_changelist", "events.view_delivery"),

@@ -9,35 +9,44 @@ from workflows.events.errors import NotStartedByEvent
 
 
 def event_of(run_id: str) -> dict[str, Any]:
-    """The event that started a run, and the rule by which it did. Raises NotStartedByEvent."""
+    """The event that started a run, and the rule by which it did; of a run that gathered events started, the last one,
+    and the places of all. An event that gave the run a signal later is not among them. Raises NotStartedByEvent."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT t.run_id, t.trigger, t.partition, t.position, t.logged_at, e.event
-            FROM events_triggeredrun t
-            LEFT JOIN events_event e
-              ON e.partition = t.partition AND e.position = t.position AND e.logged_at = t.logged_at
-            WHERE t.run_id = %s
+            SELECT t.run_id, t.trigger, t.partition, t.position, t.logged_at FROM events_triggeredrun t
+            WHERE t.run_id = %s AND NOT t.signalled ORDER BY t.logged_at DESC, t.partition DESC, t.position DESC
             """,
             [run_id],
         )
-        row = cursor.fetchone()
-    if row is None:
-        raise NotStartedByEvent
-    run, trigger, partition, position, logged_at, event = row
+        rows = cursor.fetchall()
+        if not rows:
+            raise NotStartedByEvent
+        run, trigger, partition, position, logged_at = rows[0]
+        cursor.execute(
+            "SELECT event FROM events_event WHERE partition = %s AND position = %s AND logged_at = %s",
+            [partition, position, logged_at],
+        )
+        found = cursor.fetchone()
     return {
         "run_id": run,
         "trigger": trigger,
         "position": f"{partition}-{position}",
         "logged_at": logged_at,
-        "event": orjson.Fragment(event) if event is not None else None,
+        "events": [f"{row[2]}-{row[3]}" for row in reversed(rows)],
+        "event": orjson.Fragment(found[0]) if found is not None else None,
     }
 
 
 def runs_of(identity: str) -> list[dict[str, Any]]:
-    """The runs that the event of this identity started, by their rules. identity: 32 hexadecimal digits."""
+    """The runs that the event of this identity started or gave a signal, by their rules. identity: 32 hexadecimal
+    digits."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT run_id, trigger FROM events_triggeredrun WHERE event = %s::uuid ORDER BY trigger", [identity]
+            "SELECT run_id, trigger, signalled FROM events_triggeredrun WHERE event = %s::uuid ORDER BY trigger",
+            [identity],
         )
-        return [{"run_id": run_id, "trigger": trigger} for run_id, trigger in cursor.fetchall()]
+        return [
+            {"run_id": run_id, "trigger": trigger, "signalled": signalled}
+            for run_id, trigger, signalled in cursor.fetchall()
+        ]

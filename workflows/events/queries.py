@@ -14,8 +14,8 @@ from django.db import connection
 from workflows.events import links
 from workflows.events.conf import conf
 from workflows.events.errors import UnknownDeadLetter, UnknownEvent
+from workflows.events.identity import identity_of
 from workflows.events.models import DeadLetter
-from workflows.events.triggers import identity_of
 from workflows.queries import Page
 
 MAX_PAGE = 1_000

@@ -62,6 +62,12 @@ def _extras(rule: Rule) -> Iterator[str]:
         yield f"lane {rule.lane}"
     if rule.window:
         yield f"{'debounce' if rule.window.extends else 'dedupe'} {_long(rule.window.seconds)}"
+    if (gathering := rule.gathering) is not None and gathering.all:
+        yield f"collect {_long(gathering.seconds)}, at most {gathering.most_events:,}"
+    elif gathering is not None:
+        yield f"debounce {_long(gathering.seconds)}, at most {_long(gathering.most_seconds)}"
+    if rule.signalling is not None:
+        yield f"signal {rule.signalling.name}"
     if rule.business_key is not None:
         yield "with a business key"
     if rule.deadline is not None:

@@ -8,8 +8,10 @@ from django.db.models import F
 
 from erip.foundation.faults import Fault
 from erip.foundation.versioned import add_version, take_turn
-from workflows.core.rules import compile_rule
+from workflows import store
+from workflows.core.rules import compile_rule, unknown_signal
 from workflows.core.structure import did_you_mean
+from workflows.errors import NotYetReadable
 from workflows.events import active
 from workflows.events.errors import TriggerInvalid, UnknownTrigger
 from workflows.events.models import Trigger, TriggerVersion
@@ -34,7 +36,7 @@ def put(
 ) -> Stored:
     """Store a rule as the next version of the trigger of that name; the same again is a no-op.
 
-    Raises TriggerInvalid.
+    Raises TriggerInvalid, NotYetReadable.
     """
     says = {"workflow": workflow, "rule": rule, "enabled": enabled, "description": description}
     with transaction.atomic():
@@ -86,8 +88,16 @@ def _check(workflow: str, rule: Any) -> None:
     if latest is None:
         names = WorkflowDefinition.objects.values_list("name", flat=True)[:1000]
         faults.append(Fault("workflow", f'there is no workflow "{workflow}"{did_you_mean(workflow, names)}'))
-    schema = graph_of(latest.pk).input_check if latest is not None else None
-    _, wrong = compile_rule(rule, workflow, schema, at="rule", label="rule")
+    graph = graph_of(latest.pk) if latest is not None else None
+    schema = graph.input_check if graph is not None else None
+    compiled, wrong = compile_rule(rule, workflow, schema, at="rule", label="rule")
     faults += wrong
+    if compiled is not None and compiled.signalling is not None and graph is not None:
+        name = compiled.signalling.name
+        known = {signal for node in graph.steps.values() for signal in node.how.signals}
+        if name not in known:
+            faults.append(Fault("rule.signal", unknown_signal(name, known)))
     if faults:
         raise TriggerInvalid(faults=faults)
+    if compiled is not None and compiled.level > 1 and (behind := store.workers_below(compiled.level)):
+        raise NotYetReadable(behind)

@@ -1,4 +1,5 @@
-"""The effect that starts runs: it does what the rules in force say about a round's events, in the round's transaction.
+"""The effect that starts runs, gathers events for them, and gives them signals: it does what the rules in force say
+about a round's events, in the round's transaction.
 
 Rules are asked about an event only if one of them is about its type. All runs of a round are inserted by one statement,
 after one that notes which event starts which; where rules have windows, one statement locks the cases and another
@@ -11,7 +12,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import structlog
@@ -21,9 +21,11 @@ from erip.foundation.faults import Fault
 from erip.foundation.ids import new_run_id
 from workflows import engine
 from workflows.core.cost import Budget
-from workflows.core.triggers import Drop, Failed, Held, Start, ask, settle, started_by
+from workflows.core.triggers import Asked, Drop, Failed, Gather, Give, Held, Start, ask, settle, started_by
+from workflows.events import gathering, giving
 from workflows.events.active import Active, active
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
+from workflows.events.identity import identity_of
 from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
 from workflows.graphs import graph_of
@@ -51,6 +53,10 @@ class _Wanted:
     start: Start
 
 
+#: an event, its identity, and what a rule says about it
+_Other = tuple[LoggedEvent, str, Any]
+
+
 class Triggers:
     """Starts the runs that events are to start. A replay's target is `triggers`, or `triggers:<workflow>`."""
 
@@ -59,6 +65,8 @@ class Triggers:
     def apply(self, round: Round) -> AfterCommit | None:
         rules = active()
         wanted: list[_Wanted] = []
+        gathers: list[_Other] = []
+        gives: list[_Other] = []
         budget = Budget()
         for event in round.events:
             for one in _asked(rules, event, _workflow_of(event.replay), budget):
@@ -66,16 +74,26 @@ class Triggers:
                     _reject(round, event, one)
                 elif isinstance(one, Start):
                     wanted.append(_Wanted(event, identity_of(event.source, event.id), one))
+                elif isinstance(one, Gather | Give):
+                    others = gathers if isinstance(one, Gather) else gives
+                    others.append((event, identity_of(event.source, event.id), one))
             _check_spent(budget, round)
-        if any(event.replay is not None for event in round.events):
+        again = any(event.replay is not None for event in round.events)
+        if again:
             # A replayed event does not start the same run again, and opens no window for it.
             known = store.linked([(one.identity, one.start.rule.key) for one in wanted]) if wanted else set()
             wanted = [one for one in wanted if (one.identity, one.start.rule.key) not in known]
         wanted = _outside_of_windows(wanted)
-        if not wanted:
-            return None
-        hints = insert_runs(_linked(wanted, rules, round, budget))
-        return lambda: _tell(hints)
+        after: list[AfterCommit] = []
+        if gathers and (gathers := gathering.not_yet(gathers) if again else gathers):
+            # Before anything is inserted: Note [Lock order of pending starts] in `store/pending`.
+            after += [told] if (told := gathering.gather(gathers)) else []
+        if wanted:
+            after.insert(0, _teller(insert_runs(_linked(wanted, rules, round, budget))))
+        if gives:
+            # A run that the round starts may be given the signal of its next event.
+            after += [told] if (told := giving.give(gives, round)) else []
+        return (lambda: _call(after)) if after else None
 
     def plan(self, target: str, events: Sequence[LoggedEvent]) -> dict[str, int]:
         """For how many of these events each rule would start a run, drop the event, or fail; windows are not
@@ -88,23 +106,21 @@ class Triggers:
             raise LookupError(f'there is no workflow "{workflow}"')
         rules = active()
         counts: Counter[str] = Counter()
-        starts: list[tuple[str, Start]] = []
+        does: list[tuple[str, Start | Gather | Give]] = []
         for event in events:
             for one in _asked(rules, event, workflow):
-                if isinstance(one, Start):
-                    starts.append((identity_of(event.source, event.id), one))
-                else:
+                if isinstance(one, Failed | Drop):
                     counts[f"{one.rule.label}: {'failed' if isinstance(one, Failed) else 'dropped'}"] += 1
-        known = store.linked([(identity, start.rule.key) for identity, start in starts]) if starts else set()
-        for identity, start in starts:
-            already = (identity, start.rule.key) in known
-            counts[f"{start.rule.label}: {'already started' if already else 'started'}"] += 1
+                else:
+                    does.append((identity_of(event.source, event.id), one))
+        known = store.linked([(identity, one.rule.key) for identity, one in does]) if does else set()
+        for identity, one in does:
+            already = "already " if (identity, one.rule.key) in known else ""
+            done = {Start: "started", Gather: "gathered", Give: "signalled"}[type(one)]
+            if already and isinstance(one, Gather):
+                done = "started"
+            counts[f"{one.rule.label}: {already}{done}"] += 1
         return dict(counts)
-
-
-def identity_of(source: str, id_: str) -> str:
-    """The event's identity as it is in the journal: 32 hexadecimal digits."""
-    return blake2b(f"{source}\0{id_}".encode(), digest_size=16).hexdigest()
 
 
 def _workflow_of(target: str | None) -> str | None:
@@ -117,11 +133,9 @@ def _check_spent(budget: Budget, round: Round) -> None:
         raise TooMuchAtOnce(f"the rules' expressions take too much for {len(round.events)} events at once")
 
 
-def _asked(
-    rules: Active, event: LoggedEvent, workflow: str | None, budget: Budget | None = None
-) -> list[Start | Drop | Failed]:
+def _asked(rules: Active, event: LoggedEvent, workflow: str | None, budget: Budget | None = None) -> list[Asked]:
     """What the rules of each workflow (or of one) say, with inputs that fit."""
-    found: list[Start | Drop | Failed] = []
+    found: list[Asked] = []
     for group in rules.book.wanting(event.type):
         if workflow is not None and group[0].workflow != workflow:
             continue
@@ -196,5 +210,13 @@ def _new_run(one: _Wanted, run_id: str, rules: Active, now: datetime, budget: Bu
     )
 
 
-def _tell(hints: Sequence[tuple[str, Any]]) -> None:
-    dispatch.hint(hints)
+def _teller(hints: Sequence[tuple[str, str]]) -> AfterCommit:
+    def tell() -> None:
+        dispatch.hint(hints)
+
+    return tell
+
+
+def _call(after: Sequence[AfterCommit]) -> None:
+    for call in after:
+        call()

@@ -46,7 +46,7 @@ from workflows.store.filters import RunFilter
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
-from workflows.store.signals import announce_end, done_with, keep_signal, lock_run, signals_kept
+from workflows.store.signals import announce_end, done_with, keep_signal, lock_run, signals_kept, under_way
 from workflows.store.starts import insert_runs, start_run, still_ready
 from workflows.store.values import (
     RUN_ENDED_CHANNEL,
@@ -146,6 +146,7 @@ __all__ = [
     "take_key",
     "to_array",
     "to_json",
+    "under_way",
     "workers_below",
     "write_outcomes",
 ]

@@ -1,9 +1,12 @@
-"""Signals that are kept for a run until a step waits for them. Each function but `lock_run` needs the run's lock."""
+"""Signals that are kept for a run until a step waits for them. Each function but `lock_run` and `under_way`
+needs the run's lock."""
+
+from collections.abc import Sequence
 
 from django.db import connection
 
 from workflows.core.machine import Signal
-from workflows.store.values import from_json, to_json
+from workflows.store.values import from_json, to_array, to_json
 
 
 def lock_run(run_id: str) -> None:
@@ -79,3 +82,23 @@ def done_with(run_id: str, name: str) -> set[str]:
             {"run": run_id, "signal": name},
         )
         return {row[0] for row in cursor.fetchall()}
+
+
+def under_way(wanted: Sequence[tuple[str, str]], *, most: int) -> dict[tuple[str, str], list[str]]:
+    """The runs that have not ended, newest first and `most` at most, of each (workflow, business key)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT v.workflow, v.key, r.id FROM unnest(%s::text[], %s::text[]) AS v (workflow, key)
+            CROSS JOIN LATERAL (
+                SELECT id FROM workflows_workflowrun r
+                WHERE r.business_key = v.key AND r.workflow = v.workflow AND r.finished_at IS NULL
+                ORDER BY id DESC LIMIT %s
+            ) r
+            """,
+            [*(to_array(column) for column in zip(*wanted, strict=True)), most],
+        )
+        found: dict[tuple[str, str], list[str]] = {}
+        for workflow, key, run_id in cursor.fetchall():
+            found.setdefault((workflow, key), []).append(str(run_id))
+        return found

@@ -1,10 +1,22 @@
-"""Events: send them, read and replay the log, and resolve dead letters."""
+"""Events: send them, read and replay the log, and resolve dead letters and pending starts."""
 
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from erip_client.models import Accepted, DeadLetter, EventDetail, EventsStatus, LoggedEvent, Page, Replayed
+from erip_client.models import (
+    Accepted,
+    DeadLetter,
+    EventDetail,
+    EventsStatus,
+    LoggedEvent,
+    Page,
+    PendingStartDetail,
+    PendingStartDiscarded,
+    PendingStarts,
+    PendingStartStarted,
+    Replayed,
+)
 from erip_client.models.base import Json
 
 from .base import Call, given, moment, to_json
@@ -150,6 +162,54 @@ def discard_dead_letter(id: int, *, idempotency_key: str | None = None) -> Call[
         template="/api/v1/events/dead-letters/{id}/discard",
         path={"id": id},
         answers={200: DeadLetter},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def list_pending_starts(*, workflow: str | None = None) -> Call[PendingStarts]:
+    """The runs that events are gathered for: the first 100 that are due, and how many there are."""
+    return Call(
+        operation="listPendingStarts",
+        method="GET",
+        template="/api/v1/pending-starts",
+        query=given(workflow=workflow),
+        answers={200: PendingStarts},
+    )
+
+
+def get_pending_start(id: str) -> Call[PendingStartDetail]:
+    """One of them, with the places of its events in the log."""
+    return Call(
+        operation="getPendingStart",
+        method="GET",
+        template="/api/v1/pending-starts/{id}",
+        path={"id": id},
+        answers={200: PendingStartDetail},
+    )
+
+
+def start_pending_start(id: str, *, idempotency_key: str | None = None) -> Call[PendingStartStarted]:
+    """Start its run now, with the events so far."""
+    return Call(
+        operation="startPendingStart",
+        method="POST",
+        template="/api/v1/pending-starts/{id}/start",
+        path={"id": id},
+        answers={200: PendingStartStarted},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def discard_pending_start(id: str, *, idempotency_key: str | None = None) -> Call[PendingStartDiscarded]:
+    """Start no run. Its events become dead letters that are discarded."""
+    return Call(
+        operation="discardPendingStart",
+        method="POST",
+        template="/api/v1/pending-starts/{id}/discard",
+        path={"id": id},
+        answers={200: PendingStartDiscarded},
         keyed=True,
         key=idempotency_key,
     )

@@ -41,10 +41,11 @@ class LoggedEvent(Document):
 class RunOfEvent(Document):
     run_id: str
     trigger: str
+    signalled: bool
 
 
 class EventDetail(LoggedEvent):
-    """runs: those that it started."""
+    """runs: those that it started or gave a signal."""
 
     runs: list[RunOfEvent]
 
@@ -113,6 +114,46 @@ class DeadLetter(Document):
     resolved_at: datetime | None
     resolved_by: str | None
     event: dict[str, Json]
+
+
+class PendingStart(Document):
+    """A run that events are gathered for. bytes: what is kept of them. open: it takes more events."""
+
+    id: str
+    workflow: str
+    trigger: str
+    business_key: str | None
+    count: int
+    bytes: int
+    since: datetime
+    due_at: datetime
+    open: bool
+    problem: str | None
+    explain: str
+
+
+class PendingStarts(Document):
+    """items: the first 100 that are due. count: how many there are in all."""
+
+    items: list[PendingStart]
+    count: int
+
+
+class PendingStartDetail(PendingStart):
+    """events: their places in the log."""
+
+    rule: dict[str, Json]
+    events: list[str]
+
+
+class PendingStartStarted(Document):
+    run_id: str
+
+
+class PendingStartDiscarded(Document):
+    """events: how many became dead letters."""
+
+    events: int
 
 
 class Subscription(Document):

@@ -217,10 +217,11 @@ class RunEvent(Document):
 
 
 class StartedByEvent(Document):
-    """Which event started a run. event: None where the log has dropped it."""
+    """Which event started a run. event: None where the log has dropped it. events: the places of all that did."""
 
     run_id: str
     trigger: str
     position: str
     logged_at: datetime
     event: dict[str, Json] | None
+    events: list[str]

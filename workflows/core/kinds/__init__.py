@@ -10,7 +10,7 @@ kind is such a file and a call of `register`: here, or in `ready` of a Django ap
 # knows (`level()`); a definition needs the highest level of the kinds that it uses (`Graph.level`). A definition that a
 # living worker cannot read is not published: that worker would claim steps of its runs and could do nothing with them.
 # A kind that a new release adds, or reads differently, gets the next level. So does what the release before cannot read
-# of a run, such as a pause: it is refused while a living worker is below its level.
+# of a run, such as a pause, and what it cannot read of a rule: it is refused while a living worker is below its level.
 
 from collections.abc import Iterable
 
@@ -21,8 +21,9 @@ from workflows.core.kinds.wait import Wait
 
 __all__ = ["ForEach", "Kind", "Task", "Wait", "default", "level", "of", "register", "registered", "unregister"]
 
-#: the level that this release reads, whatever kinds are registered. 3: runs that are paused
-LEVEL = 3
+#: the level that this release reads, whatever kinds are registered. 3: runs that are paused. 4: rules that gather
+#: events or give signals
+LEVEL = 4
 
 _registered: dict[str, type[Kind]] = {}
 

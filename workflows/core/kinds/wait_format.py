@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from workflows.core.format import DURATION
+from workflows.core.format import DURATION, SIGNAL_NAME
 
 #: parts of one `any` or `all`
 MAX_PARTS = 16
-SIGNAL_NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
 #: a wait has exactly one of these
 WAYS = ("for", "until", "signal", "any", "all")
 #: a part of `any` or `all` has exactly one of these

@@ -61,6 +61,45 @@ class StartedByEvent(Answer):
     position = serializers.CharField(help_text="The event's place in the log.")
     logged_at = serializers.DateTimeField()
     event = JsonObject(help_text="The CloudEvent; null where the log has dropped it.", allow_null=True)
+    events = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="The places of all events that it was started with: of a rule with collect, up to 1,000.",
+    )
+
+
+class PendingStartListed(Answer):
+    id = serializers.UUIDField()
+    workflow = serializers.CharField()
+    trigger = serializers.CharField(help_text="The rule: `triage: on[0]`, or `trigger <name>`.")
+    business_key = serializers.CharField(allow_null=True)
+    count = serializers.IntegerField(help_text="Events so far.")
+    bytes = serializers.IntegerField(help_text="What is kept of them.")
+    since = serializers.DateTimeField(help_text="When the first one took effect.")
+    due_at = serializers.DateTimeField(help_text="When the run starts, if nothing else comes.")
+    open = serializers.BooleanField(help_text="false: it takes no more events.")
+    problem = serializers.CharField(allow_null=True, help_text="Why it could not be started; it is tried again.")
+    explain = serializers.CharField(help_text="What it waits for, in one sentence.")
+
+
+class PendingStartList(Answer):
+    items = PendingStartListed(many=True, help_text="The first 100 that are due.")
+    count = serializers.IntegerField(help_text="How many there are in all.")
+
+
+class PendingStartDetail(PendingStartListed):
+    rule = JsonObject(help_text="The rule as it was when the first event came.")
+    events = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="The places of its events in the log: of a rule with debounce only the last one.",
+    )
+
+
+class PendingStartStarted(Answer):
+    run_id = serializers.UUIDField()
+
+
+class PendingStartDiscarded(Answer):
+    events = serializers.IntegerField(help_text="How many became dead letters.")
 
 
 class PutEventType(StrictSerializer):

@@ -48,10 +48,11 @@ class LoggedEvent(Answer):
 class RunOfEvent(Answer):
     run_id = serializers.UUIDField()
     trigger = serializers.CharField(help_text="The rule: `vulnerability-response: on[0]`, or `trigger <name>`.")
+    signalled = serializers.BooleanField(help_text="It gave a signal to the run, which others had started.")
 
 
 class EventDetail(LoggedEvent):
-    runs = RunOfEvent(many=True, help_text="The runs that it started.")
+    runs = RunOfEvent(many=True, help_text="The runs that it started or gave a signal.")
 
 
 class EventPage(Answer):

@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter
 
 from .rules import EVENT_TYPE, TRIGGER
-from .views import deadletters, event_types, events, stream, subscriptions, triggers
+from .views import deadletters, event_types, events, pending, stream, subscriptions, triggers
 
 
 class EventPosition(StringConverter):
@@ -49,5 +49,9 @@ urlpatterns = [
     path("event-types/<event_type:type>", event_types.EventTypeOne.as_view()),
     path("triggers", triggers.Triggers.as_view()),
     path("triggers/<trigger:name>", triggers.TriggerOne.as_view()),
+    path("pending-starts", pending.PendingStarts.as_view()),
+    path("pending-starts/<id:id>", pending.PendingStartOne.as_view()),
+    path("pending-starts/<id:id>/start", pending.PendingStartNow.as_view()),
+    path("pending-starts/<id:id>/discard", pending.PendingStartDiscard.as_view()),
     path("runs/<id:id>/event", triggers.RunEvent.as_view()),
 ]

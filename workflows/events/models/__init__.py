@@ -3,6 +3,7 @@
 from workflows.events.models.deadletters import DeadLetter
 from workflows.events.models.journal import Block, Consumer, Identity, Partition
 from workflows.events.models.log import Event, LogEntry
+from workflows.events.models.pending import PendingEvent, PendingStart
 from workflows.events.models.quotas import SourceQuota, SourceUsage
 from workflows.events.models.subscriptions import (
     Delivery,
@@ -27,6 +28,8 @@ __all__ = [
     "Identity",
     "LogEntry",
     "Partition",
+    "PendingEvent",
+    "PendingStart",
     "SourceQuota",
     "SourceUsage",
     "StreamedType",

@@ -66,6 +66,9 @@ class TriggeredRun(models.Model):
     partition = models.PositiveIntegerField()
     position = models.BigIntegerField()
     logged_at = models.DateTimeField()
+    signalled = models.BooleanField(
+        default=False, db_default=False, help_text="It gave a signal to the run, which others had started."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["run_id"], name="triggered_run")]

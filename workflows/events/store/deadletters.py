@@ -35,9 +35,9 @@ class Dead:
     sender: str | None = None
 
 
-def bury(dead: Sequence[Dead]) -> None:
-    """Write the dead letters, in the transaction of the round."""
-    DeadLetter.objects.bulk_create(
+def bury(dead: Sequence[Dead]) -> list[int]:
+    """Write the dead letters, in the transaction of the round. Returns their ids."""
+    letters = DeadLetter.objects.bulk_create(
         DeadLetter(
             partition=one.partition,
             position=one.position,
@@ -58,6 +58,7 @@ def bury(dead: Sequence[Dead]) -> None:
         )
         for one in dead
     )
+    return [letter.pk for letter in letters]
 
 
 def resolve(letter_id: int, resolution: str, *, by: str) -> DeadLetter:

@@ -27,6 +27,8 @@ class Link:
     partition: int
     position: int
     logged_at: datetime
+    #: the event gave a signal to the run, which others had started
+    signalled: bool = False
 
 
 def lock_cases(keys: Sequence[str]) -> tuple[datetime, dict[str, datetime]]:
@@ -67,7 +69,13 @@ def link(links: Sequence[Link]) -> tuple[datetime, set[tuple[str, str]]]:
     An event that has started a rule's run before starts none again.
     """
     columns = zip(
-        *((one.event, one.rule, one.trigger, one.run_id, one.partition, one.position, one.logged_at) for one in links),
+        *(
+            (
+                *(one.event, one.rule, one.trigger, one.run_id),
+                *(one.partition, one.position, one.logged_at, one.signalled),
+            )
+            for one in links
+        ),
         strict=True,
     )
     with connection.cursor() as cursor:
@@ -78,8 +86,9 @@ def link(links: Sequence[Link]) -> tuple[datetime, set[tuple[str, str]]]:
 
 _LINK = """
 WITH linked AS (
-    INSERT INTO events_triggeredrun (event, rule, trigger, run_id, partition, position, logged_at)
-    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::int[], %s::bigint[], %s::timestamptz[])
+    INSERT INTO events_triggeredrun (event, rule, trigger, run_id, partition, position, logged_at, signalled)
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::int[], %s::bigint[], %s::timestamptz[],
+                         %s::bool[])
     ON CONFLICT (event, rule) DO NOTHING
     RETURNING event, rule
 )

@@ -1,0 +1,84 @@
+"""Signals that events give to runs, in the consumer's transaction: `action: signal`.
+
+Note [Signals of events]
+The run is the one of the rule's workflow that is under way for the event's business key, or the one whose id the rule
+makes of the event. What becomes of the signal is the engine's business (Note [Signals] in `core/kinds/wait`): it is
+given to exactly one step, or kept for one. The id of the signal is made of the event and the rule, and that the rule
+was applied is noted as for a run that an event starts: so an event that is sent again, replayed or retried gives its
+signal once. An event that cannot give it becomes a dead letter, and can be retried when the run is there; with
+`if_none: ignore` one for which no run is under way, or wants the signal, is dropped. Several runs under way for the key
+are never guessed among.
+A consumer locks the runs last of all, in the order of their ids.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from workflows import engine
+from workflows.core.machine import Signal
+from workflows.core.triggers import Give
+from workflows.engine.signals import Given
+from workflows.errors import RunAlreadyEnded, SignalNotWanted, UnknownRun, WorkflowsError
+from workflows.events.effects import AfterCommit, LoggedEvent, Round
+from workflows.events.store import triggers as store
+from workflows.events.store.triggers import Link
+from workflows.starts import dispatch
+
+EFFECT = "triggers"
+#: what `if_none: ignore` ignores
+_NOBODY = (UnknownRun, RunAlreadyEnded, SignalNotWanted)
+
+Wanted = tuple[LoggedEvent, str, Give]
+
+
+def give(wanted: Sequence[Wanted], round: Round) -> AfterCommit | None:
+    """Give these signals, as far as they were not given before."""
+    pairs = [(identity, one.rule.key) for _, identity, one in wanted]
+    known = store.linked(pairs)
+    new = [each for each, pair in zip(wanted, pairs, strict=True) if pair not in known]
+    runs = engine.runs_for([(one.rule.workflow, one.run_id, one.business_key) for _, _, one in new])
+    found: list[tuple[Wanted, str]] = []
+    for each, run in zip(new, runs, strict=True):
+        if isinstance(run, WorkflowsError):
+            _refused(round, each, run)
+        else:
+            found.append((each, run))
+    if not found:
+        return None
+    given, hints = engine.give_signals([(run_id, _signal(each)) for each, run_id in found])
+    links: list[Link] = []
+    for (each, run_id), outcome in zip(found, given, strict=True):
+        if isinstance(outcome, Given):
+            links.append(_link(each, run_id))
+        else:
+            _refused(round, each, outcome)
+    if links:
+        store.link(links)
+
+    def tell() -> None:
+        dispatch.hint(hints)
+
+    return tell if hints else None
+
+
+def _signal(each: Wanted) -> Signal:
+    event, identity, one = each
+    # The same at every attempt: 16 bytes of the event XOR 16 bytes of the rule.
+    id_ = UUID(int=int(identity, 16) ^ int(one.rule.key, 16))
+    return Signal(str(id_), one.name, one.payload, f"event:{event.type[:180]}")
+
+
+def _link(each: Wanted, run_id: str) -> Link:
+    event, identity, one = each
+    label = one.rule.label
+    return Link(identity, one.rule.key, label, run_id, event.partition, event.position, event.logged_at, True)
+
+
+def _refused(round: Round, each: Wanted, error: WorkflowsError) -> None:
+    event, _, one = each
+    signalling = one.rule.signalling
+    if signalling is not None and signalling.ignores and isinstance(error, _NOBODY):
+        return
+    told = "; ".join(map(str, error.faults)) if error.faults else str(error)
+    message = f"{one.rule.label}: {told}"
+    round.reject(event, effect=EFFECT, target=one.rule.workflow, code=error.code, message=message)
