@@ -21,21 +21,15 @@ ALL = "all"
 
 
 def run(
-    scenarios: Sequence[str],
-    options: Options,
-    console: Console,
-    *,
-    deployment: Deployment | None,
-    with_limits: bool = True,
+    scenario: str, options: Options, console: Console, *, deployment: Deployment | None, with_limits: bool = True
 ) -> Results:
-    """Run scenarios one after the other; `ALL` means all of them. deployment: None starts a private stack. Raises
-    BenchmarkError."""
-    if deployment is not None and (refused := sorted(set(scenarios) & PRIVATE_ONLY)):
+    """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
+    if deployment is not None and scenario in PRIVATE_ONLY:
         raise Usage(
-            f"{', '.join(refused)} kills workers, fills tables or reads the database: it runs on a private stack only, "
+            f"{scenario} kills workers, fills tables or reads the database: it runs on a private stack only, "
             "without --url."
         )
-    names = [name for name in SCENARIOS if name not in LONG] if ALL in scenarios else list(scenarios)
+    names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     if "uptime" in names:
         uptime.refuse(options, private=deployment is None)

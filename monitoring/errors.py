@@ -40,3 +40,17 @@ class RuleInvalid(PulseError):
 
     status = 422
     code = "rule_invalid"
+
+
+class NoSuchErrorGroup(PulseError):
+    """There is no group of errors of this id: `GET /errors` lists those that there are."""
+
+    status = 404
+    code = "no_such_error_group"
+
+
+class ErrorGroupDecided(PulseError):
+    """The group of errors is in that state already: read it again."""
+
+    status = 409
+    code = "error_group_decided"

@@ -1,12 +1,20 @@
 """What PULSE adds to the platform."""
 
-from erip.foundation.hooks import Pages, api_urls, metrics, pages, process_start
+from erip.foundation.hooks import Link, Menu, Pages, api_urls, menu, metrics, pages, process_start
 from monitoring.conf import conf
 from monitoring.error_counters import REGISTRY
 
 api_urls("monitoring.urls")
 metrics(REGISTRY)
 pages(Pages("metrics", "monitoring.api.scrape"))
+
+menu(
+    Menu(
+        "Work",
+        (Link("Errors", "bug_report", "admin:monitoring_errorgroup_changelist", "monitoring.view_errorgroup"),),
+        place=11,
+    )
+)
 
 
 @process_start

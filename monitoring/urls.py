@@ -12,6 +12,7 @@ from monitoring.api.alerts import (
     SilenceOne,
     Silences,
 )
+from monitoring.api.errors import ErrorGroupOne, ErrorGroups, ErrorIgnoring, ErrorReopening, ErrorResolution
 from monitoring.api.health import HealthView
 from monitoring.api.metrics import MetricQuery, Metrics
 from monitoring.core.rules import NAME
@@ -39,4 +40,9 @@ urlpatterns = [
     path("alerts/rules/<alert_rule:name>", AlertRuleOne.as_view()),
     path("alerts/rules/<alert_rule:name>/backtest", RuleBacktest.as_view()),
     path("alerts/<alert_number:id>/acknowledge", AlertAcknowledgement.as_view()),
+    path("errors", ErrorGroups.as_view()),
+    path("errors/<alert_number:id>", ErrorGroupOne.as_view()),
+    path("errors/<alert_number:id>/resolve", ErrorResolution.as_view()),
+    path("errors/<alert_number:id>/ignore", ErrorIgnoring.as_view()),
+    path("errors/<alert_number:id>/reopen", ErrorReopening.as_view()),
 ]

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, alerts, batches, events, outgoing, pulse, runs, schedules, workflows
+from .calls import Call, alerts, batches, errors, events, outgoing, pulse, runs, schedules, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -139,6 +139,11 @@ class SyncOperations(SyncTransport):
     list_silences = Sends(alerts.list_silences)
     add_silence = Sends(alerts.add_silence)
     end_silence = Sends(alerts.end_silence)
+    list_errors = Sends(errors.list_errors)
+    get_error = Sends(errors.get_error)
+    resolve_error = Sends(errors.resolve_error)
+    ignore_error = Sends(errors.ignore_error)
+    reopen_error = Sends(errors.reopen_error)
 
     list_schedules = Sends(schedules.list_schedules)
     get_schedule = Sends(schedules.get_schedule)
@@ -238,6 +243,11 @@ class AsyncOperations(AsyncTransport):
     list_silences = Awaits(alerts.list_silences)
     add_silence = Awaits(alerts.add_silence)
     end_silence = Awaits(alerts.end_silence)
+    list_errors = Awaits(errors.list_errors)
+    get_error = Awaits(errors.get_error)
+    resolve_error = Awaits(errors.resolve_error)
+    ignore_error = Awaits(errors.ignore_error)
+    reopen_error = Awaits(errors.reopen_error)
 
     list_schedules = Awaits(schedules.list_schedules)
     get_schedule = Awaits(schedules.get_schedule)

@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Final
 
 from monitoring.core import tracebacks
-from monitoring.core.masking import masked
+from monitoring.core.masking import masked, printable
 from monitoring.core.tracebacks import Frame, Raised
 
 #: raised whenever the same error would get another fingerprint: kinds of another version are not mixed with these
@@ -116,7 +116,7 @@ def kind_of(error: Error) -> Kind:
         type=_bounded(type_),
         title=title[:TITLE],
         place=f"{frame.module}.{frame.function}"[:TITLE] if frame is not None else "",
-        traceback=tracebacks.shown(found, texts=error.texts),
+        traceback=printable(tracebacks.shown(found, texts=error.texts)),
     )
 
 
@@ -165,7 +165,7 @@ def _once(names: list[str]) -> list[str]:
 
 
 def _bounded(text: str) -> str:
-    return text[:200]
+    return printable(text[:200])
 
 
 def _digest(why: list[tuple[str, str]]) -> str:

@@ -66,13 +66,14 @@ _WITH_DIGITS: Final = re.compile(r"(?<![<\w])(?=[\w-]{0,199}\d)[A-Za-z0-9_][\w-]
 _HEX: Final = re.compile(r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b")
 _SECRET: Final = re.compile(r"\b[A-Za-z0-9+/_=-]{40,}")
 _ROW: Final = re.compile(r"(<\w+>)(?:(?:, | and | or |; |[,;|:/ -])\1)+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _AWAY: Final = str.maketrans("0123456789", "\ue010\ue011\ue012\ue013\ue014\ue015\ue016\ue017\ue018\ue019")
 _BACK: Final = str.maketrans("\ue010\ue011\ue012\ue013\ue014\ue015\ue016\ue017\ue018\ue019", "0123456789")
 
 
 def masked(message: str) -> str:
     """The message in one line, with a word in place of each value. At most KEPT characters."""
-    text = message[:LOOKED_AT].translate(_BACK)
+    text = printable(message[:LOOKED_AT]).translate(_BACK)
     text = _TELLING.sub(_kept, text)
     for pattern, word in _RULES:
         text = pattern.sub(word, text)
@@ -83,6 +84,11 @@ def masked(message: str) -> str:
     text = " ".join(text.split())
     text = _ROW.sub(r"\1", text).translate(_BACK)
     return text if len(text) <= KEPT else text[: KEPT - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey."""
+    return _CONTROL.sub(" ", text)
 
 
 def _kept(found: re.Match[str]) -> str:

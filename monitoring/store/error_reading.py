@@ -17,17 +17,14 @@ _LONG = ("traceback", "links", "why")
 
 @dataclass(frozen=True, slots=True)
 class GroupFilter:
-    """Which groups; None: any. text: part of the title, whatever its case. since: seen since then; new_since: first
-    seen since then."""
+    """Which groups; None: any. text: part of the title, of what failed, of the code, or of a definition that it was
+    seen in, whatever its case. new_since: first seen since then.
+    """
 
     state: str | None = None
     source: str | None = None
-    what: str | None = None
-    code: str | None = None
     text: str | None = None
-    workflow: str | None = None
     regression: bool | None = None
-    since: datetime | None = None
     new_since: datetime | None = None
 
 
@@ -93,20 +90,18 @@ def error_totals() -> dict[str, int]:
 
 def _matching(which: GroupFilter) -> QuerySet[ErrorGroup]:
     found = ErrorGroup.objects.all()
-    for name in ("state", "source", "what", "code"):
-        if (value := getattr(which, name)) is not None:
-            found = found.filter(**{name: value})
+    if which.state is not None:
+        found = found.filter(state=which.state)
+    if which.source is not None:
+        found = found.filter(source=which.source)
     if which.text:
-        found = found.filter(title__icontains=which.text)
-    if which.workflow:
-        # Of the definitions that it was seen in, the first and the last are known.
-        found = found.filter(
-            Q(first_definition__startswith=f"{which.workflow}@") | Q(last_definition__startswith=f"{which.workflow}@")
-        )
+        anywhere = Q()
+        # Of the definitions that it was seen in, the first and the last are kept.
+        for column in ("title", "what", "code", "first_definition", "last_definition"):
+            anywhere |= Q(**{f"{column}__icontains": which.text})
+        found = found.filter(anywhere)
     if which.regression is not None:
         found = found.filter(regression=which.regression)
-    if which.since is not None:
-        found = found.filter(last_seen__gte=which.since)
     if which.new_since is not None:
         found = found.filter(first_seen__gte=which.new_since)
     return found

@@ -1,16 +1,24 @@
 """Groups of errors on a real database: each failure is counted once, and rows grow with kinds and minutes alone."""
 
+import json
 import sys
 import threading
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from django.core.management import CommandError, call_command
+from django.core.signals import got_request_exception
 from django.db import connection, connections, transaction
+from django.test import Client
 
-from monitoring import store
+from erip.access.scopes import Scope
+from erip.foundation import hooks
+from monitoring import buffering, store
 from monitoring.buffering import Buffer
 from monitoring.core.fingerprints import Error, Source, kind_of
 from monitoring.core.groups import Definition, Link, Tallies
@@ -18,6 +26,7 @@ from monitoring.grouping import read
 from monitoring.models import ErrorCount, ErrorGroup, ErrorKey
 from monitoring.store.error_reading import HOUR, MINUTE, GroupFilter, error_counts, error_group, error_groups
 from tests.definitions import publish
+from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine
 from workflows.models import RunEvent, WorkflowRun
@@ -32,6 +41,12 @@ steps:
     uses: sample.flaky
     with: {times: 9, permanent: true}
     retry: {max_attempts: 1}
+"""
+SECRET = "what the caller sent"
+TRACE = """Traceback (most recent call last):
+  File "/srv/acme/steps.py", line 7, in check
+    raise Refused(
+acme.steps.Refused: it is refused
 """
 
 
@@ -283,3 +298,116 @@ def test_errors_of_requests_are_kept_without_what_the_request_said() -> None:
     assert group.links[0]["id"] == "r49"
     assert "raise ValueError(f" in group.traceback
     assert "s3cret" not in str(ErrorGroup.objects.values().get())
+
+
+def test_errors_of_real_requests_come_to_groups_by_both_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr(buffering, "buffer", Buffer())
+    got_request_exception.disconnect(dispatch_uid="monitoring.errors")
+    with hooks.request_failed.only():
+        buffering.listen()
+        try:
+            # By Django: a view that breaks.
+            monkeypatch.setattr("monitoring.store.error_reading.error_groups", broken)
+            client = Client(raise_request_exception=False)
+            answer = client.get("/api/v1/errors", headers={"Authorization": f"Bearer {key(Scope.VIEWER)}"})
+            assert answer.status_code == 500
+            # By the light path, which is no request of Django's.
+            try:
+                broken()
+            except ValueError as error:
+                hooks.announce_failed_request(error, "POST /api/v1/events")
+        finally:
+            got_request_exception.disconnect(dispatch_uid="monitoring.errors")
+    buffering.flush()
+    monkeypatch.undo()
+    # One place, reached in two ways, is one kind.
+    group = ErrorGroup.objects.get()
+    assert {link["detail"] for link in group.links} == {"GET /api/v1/errors", "POST /api/v1/events"}
+    assert (group.title, group.count, group.what) == ("ValueError", 2, "requests")
+    assert SECRET not in str(ErrorGroup.objects.values().get())
+
+
+# --- by API ----------------------------------------------------------------------------------------------------
+
+
+def test_groups_are_listed_shown_and_decided_about_by_api() -> None:
+    viewer, operator = Api(key(Scope.VIEWER)), Api(key(Scope.OPERATOR))
+    for number, text in enumerate(("it is late", "it is short", "it is lost")):
+        at = datetime.now(UTC) - timedelta(minutes=number)
+        store.keep_errors(tallied(refused(text), at=at, count=5), release="1")
+    first = viewer.get("/errors?limit=2").json()
+    assert [one["title"] for one in first["items"]] == ["Refused: it is late", "Refused: it is short"]
+    assert [sum(one["hours"]) for one in first["items"]] == [5, 5]
+    rest = viewer.get(f"/errors?limit=2&cursor={quote(first['next_cursor'])}").json()
+    assert ([one["title"] for one in rest["items"]], rest["next_cursor"]) == (["Refused: it is lost"], None)
+    assert [one["title"] for one in viewer.get("/errors?text=SHORT").json()["items"]] == ["Refused: it is short"]
+    for cursor in (
+        "x",
+        "2026-01-01|1",
+        "2026-01-01T00:00:00Z|",
+        "0001-01-01T00:00:00Z|1",
+        f"{NOW.isoformat()}|" + "9" * 19,
+    ):
+        assert viewer.get(f"/errors?cursor={quote(cursor)}").status_code == 400, cursor
+
+    number = first["items"][0]["id"]
+    shown = viewer.get(f"/errors/{number}?range=10m").json()
+    assert {part["name"] for part in shown["why"]} == {"source", "what", "code", "type", "message"}
+    assert (shown["counts"]["step"], [one["count"] for one in shown["counts"]["items"]]) == (60, [5])
+    assert shown["links"][0]["kind"] == "run"
+
+    assert viewer.post(f"/errors/{number}/resolve", {"reason": "x"}).status_code == 403
+    assert operator.post(f"/errors/{number}/resolve", {}).status_code == 422
+    faults = operator.post(f"/errors/{number}/resolve", {"reason": "x", "version": 3}).json()["faults"]
+    assert [fault["path"] for fault in faults] == ["workflow"]
+    body = {"reason": "fixed", "release": "1.1", "workflow": "pay", "version": 4}
+    resolved = operator.post(f"/errors/{number}/resolve", body).json()
+    assert (resolved["state"], resolved["resolved_release"], resolved["resolved_version"]) == ("resolved", "1.1", 4)
+    again = operator.post(f"/errors/{number}/resolve", {"reason": "x"})
+    assert (again.status_code, again.json()["code"]) == (409, "error-group-decided")
+    assert operator.post(f"/errors/{number}/ignore", {"reason": "noise"}).json()["state"] == "ignored"
+    assert operator.post(f"/errors/{number}/reopen", {"reason": "no"}).json()["reason"] == "no"
+    assert operator.post("/errors/999999/reopen", {"reason": "no"}).status_code == 404
+    assert viewer.get("/errors/999999").status_code == 404
+
+
+# --- for people ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_lists_groups_and_shows_one() -> None:
+    store.keep_errors(tallied(refused("it is \x1b[31mred"), count=7), release="1.0")
+    number = ErrorGroup.objects.get().id
+
+    def said(*arguments: str) -> str:
+        out = StringIO()
+        call_command("pulse", "errors", *arguments, stdout=out)
+        return out.getvalue()
+
+    listed = said()
+    assert f"{number}  open" in listed
+    assert "Refused: it is" in listed
+    assert "\x1b" not in listed
+    assert json.loads(said("--json"))["items"][0]["count"] == 7
+    assert "message: it is" in said(str(number))
+    assert json.loads(said(str(number), "--json"))["links"][0]["kind"] == "run"
+    assert "no error" in said("--state", "resolved")
+    with pytest.raises(CommandError, match="no group 999"):
+        said("999999")
+
+
+def test_the_admin_shows_groups_and_asks_for_a_reason(admin_client: Client) -> None:
+    store.keep_errors(tallied(refused("<b>it</b> is refused", traceback=TRACE)), release="1.0")
+    number = ErrorGroup.objects.get().id
+    pages = "/admin/monitoring/errorgroup/"
+    assert b"&lt;b&gt;it&lt;/b&gt; is refused" in admin_client.get(pages).content
+    shown = admin_client.get(f"{pages}{number}/change/").content.decode()
+    assert "acme.steps.check" in shown
+    assert "raise Refused(" in shown
+    for reason, state in (("", "open"), ("fixed in 2", "resolved")):
+        body = {"action": "resolve", "_selected_action": [number], "index": 0, "reason": reason}
+        admin_client.post(pages, body)
+        assert ErrorGroup.objects.get().state == state
+    assert (ErrorGroup.objects.get().reason, ErrorGroup.objects.get().changed_by) == ("fixed in 2", "user:admin")

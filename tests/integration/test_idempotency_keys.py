@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from erip.access.scopes import Scope
 from erip.foundation.http.documents import _document
-from monitoring.models import Alert
+from monitoring.models import Alert, ErrorGroup
 from schedules import stored as schedules
 from schedules.models import Schedule
 from tests.definitions import publish as publish_text
@@ -95,6 +95,14 @@ def alert() -> int:
     ).pk
 
 
+def error_group(state: str = "open") -> int:
+    now = timezone.now()
+    return ErrorGroup.objects.create(
+        fingerprint="f", source="attempt", what="x", title="x", why=[], links=[], count=1, first_seen=now,
+        last_seen=now, first_release="1", last_release="1", state=state,
+    ).pk  # fmt: skip
+
+
 def letter() -> int:
     return DeadLetter.objects.create(
         partition=0, effect="triggers", code="x", message="x", attempts=1, type="t", source="/s", event_id="1",
@@ -161,6 +169,9 @@ REQUESTS = {
         {"business_key": "B-1", "payload": 2},
     ),
     "acknowledgeAlert": lambda api: (f"/alerts/{alert()}/acknowledge", {"note": "a"}, {"note": "b"}),
+    "resolveError": lambda api: (f"/errors/{error_group()}/resolve", {"reason": "a"}, {"reason": "b"}),
+    "ignoreError": lambda api: (f"/errors/{error_group()}/ignore", {"reason": "a"}, {"reason": "b"}),
+    "reopenError": lambda api: (f"/errors/{error_group('ignored')}/reopen", {"reason": "a"}, {"reason": "b"}),
     "addSilence": lambda api: (
         "/alerts/silences",
         {"rule": "disk-filling", "reason": "a", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},

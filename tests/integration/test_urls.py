@@ -102,7 +102,7 @@ def places() -> dict[str, str]:
 
 def fill(path: str, places: dict[str, str]) -> str:
     path = path.removeprefix("/api/v1")
-    if "/dead-letters/" in path or "/deliveries/{" in path or path.startswith("/alerts/"):
+    if "/dead-letters/" in path or "/deliveries/{" in path or path.startswith(("/alerts/", "/errors/")):
         places = {**places, "id": "1"}
     return re.sub(r"\{([^}]+)\}", lambda found: places[found[1]], path)
 

@@ -1,9 +1,21 @@
 """Every operation of the API as a function that makes a `Call`. Nothing here sends anything."""
 
-from . import alerts, batches, events, outgoing, pulse, runs, schedules, workflows
+from . import alerts, batches, errors, events, outgoing, pulse, runs, schedules, workflows
 from .base import Call
 
 #: where the operations are defined
-MODULES = (runs, batches, workflows, events, outgoing, pulse, alerts, schedules)
+MODULES = (runs, batches, workflows, events, outgoing, pulse, alerts, errors, schedules)
 
-__all__ = ["MODULES", "Call", "alerts", "batches", "events", "outgoing", "pulse", "runs", "schedules", "workflows"]
+__all__ = [
+    "MODULES",
+    "Call",
+    "alerts",
+    "batches",
+    "errors",
+    "events",
+    "outgoing",
+    "pulse",
+    "runs",
+    "schedules",
+    "workflows",
+]

@@ -3,6 +3,15 @@
 from .alerts import Alert, AlertRule, Backtest, BacktestChange, Silence
 from .base import Document, Listing, Page
 from .batches import Batch, BatchListed, BatchPreview, BatchRun, RunFilter
+from .errors import (
+    ErrorCount,
+    ErrorCounts,
+    ErrorGroup,
+    ErrorGroupDetail,
+    ErrorLink,
+    ErrorPart,
+    ListedErrorGroup,
+)
 from .events import (
     Accepted,
     CloudEvent,
@@ -99,6 +108,12 @@ __all__ = [
     "Delivery",
     "DeliveryAttempt",
     "Document",
+    "ErrorCount",
+    "ErrorCounts",
+    "ErrorGroup",
+    "ErrorGroupDetail",
+    "ErrorLink",
+    "ErrorPart",
     "EventDetail",
     "EventTypeDetail",
     "EventTypeListed",
@@ -111,6 +126,7 @@ __all__ = [
     "ItemCounts",
     "LetterError",
     "LikelyCause",
+    "ListedErrorGroup",
     "Listing",
     "LoggedEvent",
     "MetricAnswer",

@@ -1,4 +1,4 @@
-"""`manage.py pulse`: the health of every component, and a check of alert rules, in a terminal."""
+"""`manage.py pulse`: the health of every component, errors, and a check of alert rules, in a terminal."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from monitoring.api.health import document
 from monitoring.core.rules import BadRules, read_rules
+from monitoring.management import error_listing
 from monitoring.watching import watching
 from workflows.core.source import SourceInvalid, read
 
@@ -17,7 +18,8 @@ _MARKS = {"ok": "●", "degraded": "◐", "down": "✖", "unknown": "?"}
 class Command(BaseCommand):
     help = (
         "What PULSE sees. `status`: every component with its state, since when, and one sentence; works while "
-        "PostgreSQL is away. Exit status: 0 if everything is ok, 1 if not, 2 if something is unknown or down."
+        "PostgreSQL is away. Exit status: 0 if everything is ok, 1 if not, 2 if something is unknown or down. "
+        "`errors`: what fails, in groups of one kind."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -29,7 +31,12 @@ class Command(BaseCommand):
         rules.add_argument("do", choices=["check"], help="name every fault of the file")
         rules.add_argument("file", type=Path)
 
+        error_listing.add_arguments(commands.add_parser("errors", help="what fails, in groups of one kind"))
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["what"] == "errors":
+            error_listing.show(self.stdout.write, options)
+            return
         if options["what"] == "rules":
             self._check(options["file"])
             return

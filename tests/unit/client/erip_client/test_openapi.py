@@ -46,6 +46,7 @@ SAMPLES: dict[str, Any] = {
     "created_after": "2026-11-25T00:00:00Z",
     "after": "2026-11-25T00:00:00Z",
     "before": "2026-11-25T00:00:00Z",
+    "new_since": "2026-11-25T00:00:00Z",
 }
 #: parameters of the API that the client offers in another way: the header does the same
 ELSEWHERE = {
