@@ -21,15 +21,21 @@ ALL = "all"
 
 
 def run(
-    scenario: str, options: Options, console: Console, *, deployment: Deployment | None, with_limits: bool = True
+    scenarios: Sequence[str],
+    options: Options,
+    console: Console,
+    *,
+    deployment: Deployment | None,
+    with_limits: bool = True,
 ) -> Results:
-    """Run a scenario, or all of them. deployment: None starts a private stack. Raises BenchmarkError."""
-    if deployment is not None and scenario in PRIVATE_ONLY:
+    """Run scenarios one after the other; `ALL` means all of them. deployment: None starts a private stack. Raises
+    BenchmarkError."""
+    if deployment is not None and (refused := sorted(set(scenarios) & PRIVATE_ONLY)):
         raise Usage(
-            f"{scenario} kills workers, fills tables or reads the database: it runs on a private stack only, "
+            f"{', '.join(refused)} kills workers, fills tables or reads the database: it runs on a private stack only, "
             "without --url."
         )
-    names = [name for name in SCENARIOS if name not in LONG] if scenario == ALL else [scenario]
+    names = [name for name in SCENARIOS if name not in LONG] if ALL in scenarios else list(scenarios)
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     if "uptime" in names:
         uptime.refuse(options, private=deployment is None)

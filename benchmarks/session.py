@@ -38,6 +38,8 @@ class Options:
     finished: int = 5_000_000
     #: finished runs among which filters search
     among: int = 97_700
+    #: runs that are paused, resumed and cancelled by filter
+    many: int = 50_000
     kills: int = 2
     #: uptime: seconds of load, and operations per second
     duration: float = 300.0

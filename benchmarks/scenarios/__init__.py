@@ -12,6 +12,7 @@ from . import (
     event_crash,
     event_throughput,
     filters,
+    many,
     response_times,
     size,
     uptime,
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "event-throughput": event_throughput.run,
     "event-crash": event_crash.run,
     "filters": filters.run,
+    "many": many.run,
     "size": size.run,
     "uptime": uptime.run,
     "causes": causes.run,
@@ -34,6 +36,6 @@ SCENARIOS: dict[str, Scenario] = {
 #: those that `all` leaves out: they take many minutes
 LONG = frozenset({"size", "uptime", "causes"})
 #: those that would harm a deployment that others use
-PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "filters", "size", "causes"})
+PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "filters", "many", "size", "causes"})
 #: those for which the machine's ceiling means nothing: they do not test speed
-WITHOUT_LIMITS = frozenset({"event-crash", "filters", "uptime", "causes"})
+WITHOUT_LIMITS = frozenset({"event-crash", "filters", "many", "uptime", "causes"})

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from ..batches import answer_of, done_with
 from ..checks import NOTHING, Correctness
-from ..errors import BenchmarkError, Missing
+from ..errors import Missing
 from ..figures import Figure, Grid, Load, Target
 from ..history import count_runs, fill
 from ..session import Session
@@ -19,8 +20,6 @@ from ..workloads import FAILS, HOLDS, W4
 CANCELLED, RETRIED = 2_000, 300
 #: how often each question is asked; the middle one counts
 ASKED = 5
-#: seconds between two looks at a batch
-LOOK_EVERY = 0.05
 _EARLY, _LATE = "2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
 
 
@@ -112,7 +111,7 @@ async def _timed(session: Session, method: str, path: str, body: Any) -> tuple[f
     times, answer = [], {}
     for _ in range(ASKED):
         before = time.perf_counter()
-        answer = await _answer(session, method, path, body)
+        answer = await answer_of(session, method, path, body)
         times.append((time.perf_counter() - before) * 1000)
     return sorted(times)[ASKED // 2], answer
 
@@ -121,7 +120,7 @@ async def _cancel(session: Session) -> tuple[float, Mapping[str, int]]:
     """(seconds, runs by outcome)"""
     before = time.perf_counter()
     body = {"filter": {"workflow": HOLDS.workflow}, "expected_count": CANCELLED, "reason": "benchmark"}
-    outcomes = await _done(session, await _answer(session, "POST", "/runs/cancel", body))
+    outcomes = await done_with(session, await answer_of(session, "POST", "/runs/cancel", body))
     return time.perf_counter() - before, outcomes
 
 
@@ -132,30 +131,11 @@ async def _retry_twice(session: Session, failed: Sequence[str]) -> tuple[float, 
     runs = await asyncio.to_thread(count_runs, database)
     before = time.perf_counter()
     body = {"filter": {"workflow": FAILS.workflow, "status": "FAILED"}, "expected_count": len(failed)}
-    batches = await asyncio.gather(*(_answer(session, "POST", "/runs/retry", body) for _ in range(2)))
-    both = await asyncio.gather(*(_done(session, batch) for batch in batches))
+    batches = await asyncio.gather(*(answer_of(session, "POST", "/runs/retry", body) for _ in range(2)))
+    both = await asyncio.gather(*(done_with(session, batch) for batch in batches))
     seconds = time.perf_counter() - before
     outcomes: Counter[str] = Counter()
     for each in both:
         outcomes.update(each)
     # A run of FAILS ends as it starts.
     return seconds, outcomes, await asyncio.to_thread(count_runs, database) - runs
-
-
-async def _done(session: Session, batch: Mapping[str, Any]) -> Mapping[str, int]:
-    """Wait until the batch is done. Returns its runs by outcome."""
-    deadline = time.monotonic() + session.options.patience
-    while True:
-        now = await _answer(session, "GET", f"/batches/{batch['id']}", None)
-        if now["status"] == "done":
-            return dict(now["outcomes"])
-        if time.monotonic() > deadline:
-            raise BenchmarkError(f"A batch was not done in time: {now}")
-        await asyncio.sleep(LOOK_EVERY)
-
-
-async def _answer(session: Session, method: str, path: str, body: Any) -> dict[str, Any]:
-    answer = await session.client.request(method, path, body)
-    if answer.status not in (200, 202):
-        raise BenchmarkError(f"{method} {path} was answered {answer.status}: {answer.body[:300]!r}")
-    return dict(answer.json())

@@ -121,26 +121,35 @@ def work_off(*, seconds: float, only: str | None = None) -> int:
     """
     until = time.monotonic() + seconds
     done = 0
+    #: the last run of each batch's last portion: see `store.lock_portion`
+    reached: dict[str, str] = {}
     while True:
         before = done
         for batch in store.open_batches():
             if only is None or batch.id == only:
-                done += _next_portion(batch)
+                done += _next_portion(batch, reached)
                 if time.monotonic() >= until:
                     return done
         if done == before:
             return done
 
 
-def _next_portion(batch: Batch) -> int:
+def _next_portion(batch: Batch, reached: dict[str, str]) -> int:
     """Returns how many runs got an outcome."""
+    after = reached.pop(batch.id, None)
+    done = _portion(batch, reached, after)
+    # Behind that there was nothing more: before it there may be what another process could not do.
+    return done if done or after is None else _portion(batch, reached, None)
+
+
+def _portion(batch: Batch, reached: dict[str, str], after: str | None) -> int:
     known = OPERATIONS.get(batch.operation)
     if known is None:
         store.put_batch_off(batch.id, seconds=UNKNOWN_AGAIN_AFTER, why="a process of a newer release must do it")
         return 0
     taken: list[str] = []
     try:
-        done = retry.run(lambda _: _do(known, batch, taken))
+        done = retry.run(lambda _: _do(known, batch, taken, after=after))
     except PutOff as error:
         store.put_batch_off(batch.id, seconds=error.seconds, why=error.why)
         return 0
@@ -149,26 +158,36 @@ def _next_portion(batch: Batch) -> int:
             raise
         log.exception("batch_portion_failed", batch=batch.id, runs=len(taken))
         done = sum(_do_one(known, batch, run_id) for run_id in taken)
+    if taken:
+        reached[batch.id] = taken[-1]
     if done < PORTION and store.end_batch(batch.id):
         log.info("batch_done", batch=batch.id, operation=batch.operation)
     return done
 
 
-def _do(operation: Operation, batch: Batch, taken: list[str], only: Sequence[str] | None = None) -> int:
+def _do(
+    operation: Operation,
+    batch: Batch,
+    taken: list[str],
+    *,
+    after: str | None = None,
+    only: Sequence[str] | None = None,
+) -> int:
     """One portion, in one transaction. taken: is set to its runs, also if it fails."""
     with transaction.atomic():
-        taken[:] = store.lock_portion(batch.id, limit=PORTION, only=only)
+        places = store.lock_portion(batch.id, limit=PORTION, after=after, only=only)
+        taken[:] = places
         if not taken:
             return 0
         outcomes = operation.portion(batch, taken)
-        store.write_outcomes(batch.id, outcomes)
+        store.write_outcomes(batch.id, places, outcomes)
     return len(outcomes)
 
 
 def _do_one(operation: Operation, batch: Batch, run_id: str) -> int:
     """One run of a portion that failed: it is done, or that is what became of it. The others do not suffer from it."""
     try:
-        return retry.run(lambda _: _do(operation, batch, [], [run_id]))
+        return retry.run(lambda _: _do(operation, batch, [], only=[run_id]))
     except PutOff:
         return 0
     except Exception as error:
@@ -180,7 +199,7 @@ def _do_one(operation: Operation, batch: Batch, run_id: str) -> int:
     def give_up(_: Attempt) -> int:
         with transaction.atomic():
             locked = store.lock_portion(batch.id, limit=1, only=[run_id])
-            store.write_outcomes(batch.id, [Outcome(each, FAILED, detail=detail) for each in locked])
+            store.write_outcomes(batch.id, locked, [Outcome(each, FAILED, detail=detail) for each in locked])
         return len(locked)
 
     return retry.run(give_up)

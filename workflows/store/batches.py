@@ -8,13 +8,14 @@ process holds), does the operation to their runs, and writes the outcomes. So a 
 as a whole, nobody does a run twice, and any number of processes may work on one batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
+from erip.foundation.db import prepared
 from workflows.store.values import to_array, to_json
 
 #: days for which a batch can be read after its end
@@ -105,33 +106,48 @@ def open_batches() -> list[Batch]:
         return [Batch(str(id_), *rest) for id_, *rest in cursor.fetchall()]
 
 
-def lock_portion(batch_id: str, *, limit: int, only: Sequence[str] | None = None) -> list[str]:
-    """The next runs of a batch (of `only`) that have no outcome and that no other process is working on. Needs a
-    transaction."""
-    among, runs = ("AND run_id = ANY(%s::uuid[])", [list(only)]) if only is not None else ("", [])
+def lock_portion(
+    batch_id: str, *, limit: int, after: str | None = None, only: Sequence[str] | None = None
+) -> dict[str, str]:
+    """The next runs of a batch (of `only`) that have no outcome and that no other process is working on, in their
+    order, with their places for `write_outcomes`. Needs a transaction.
+
+    after: look behind this run. Before it are the index's entries of all runs that were done: each search from the
+    beginning would read past all of them, until a vacuum.
+    """
+    among, runs = ("AND run_id = ANY(%s::uuid[])", [to_array(only)]) if only is not None else ("", [])
+    behind, last = ("AND run_id > %s::uuid", [after]) if after is not None else ("", [])
     with connection.cursor() as cursor:
-        cursor.execute(
+        prepared.execute(
+            cursor,
             f"""
-            SELECT run_id FROM workflows_batchrun WHERE batch_id = %s AND outcome IS NULL {among}
-            ORDER BY run_id LIMIT %s FOR UPDATE SKIP LOCKED
+            SELECT run_id, ctid::text FROM workflows_batchrun
+            WHERE batch_id = %s AND outcome IS NULL {among} {behind}
+            -- The index's order: PostgreSQL does not see that all outcomes are the same if they are NULL.
+            ORDER BY batch_id, outcome, run_id LIMIT %s FOR UPDATE SKIP LOCKED
             """,  # noqa: S608  (made of constants)
-            [batch_id, *runs, limit],
+            [batch_id, *runs, *last, limit],
         )
-        return [str(row[0]) for row in cursor.fetchall()]
+        return {str(run_id): place for run_id, place in cursor.fetchall()}
 
 
-def write_outcomes(batch_id: str, outcomes: Sequence[Outcome]) -> None:
-    """Needs the transaction that locked these runs."""
+def write_outcomes(batch_id: str, places: Mapping[str, str], outcomes: Sequence[Outcome]) -> None:
+    """Needs the transaction that locked these runs. places: what `lock_portion` returned."""
     columns = [to_array(getattr(each, name) for each in outcomes) for name in ("run_id", "outcome", "result", "detail")]
     with connection.cursor() as cursor:
-        cursor.execute(
+        # By the rows' places, which no other transaction can change while this one locks them. By their keys PostgreSQL
+        # may compare each run of the portion with each of the batch: it does not know of a batch that is a second old
+        # (measured: 34 s for one portion of 50,000 runs).
+        prepared.execute(
+            cursor,
             """
             UPDATE workflows_batchrun b
             SET outcome = v.outcome, result = v.result, detail = left(v.detail, 400), at = clock_timestamp()
-            FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[]) AS v (run_id, outcome, result, detail)
-            WHERE b.batch_id = %s AND b.run_id = v.run_id AND b.outcome IS NULL
+            FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[], %s::tid[])
+              AS v (run_id, outcome, result, detail, place)
+            WHERE b.ctid = v.place AND b.run_id::text = v.run_id
             """,
-            [*columns, batch_id],
+            [*columns, to_array(places[each.run_id] for each in outcomes)],
         )
         cursor.execute(
             "UPDATE workflows_runbatch SET not_before = NULL, waits_for = NULL WHERE id = %s AND waits_for IS NOT NULL",

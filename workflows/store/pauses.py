@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 
+from erip.foundation.db import prepared
 from workflows.core.machine import NO_ITEM
 from workflows.store.fan_outs import portions
 from workflows.store.values import to_array
@@ -16,12 +17,13 @@ def lock_runs(run_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
     """(state, version id) of these runs, by id; those that do not exist are absent. Needs a transaction, and locks
     them."""
     with connection.cursor() as cursor:
-        cursor.execute(
+        prepared.execute(
+            cursor,
             """
             SELECT id, state, version_id FROM workflows_workflowrun WHERE id = ANY(%s::uuid[])
             ORDER BY id FOR NO KEY UPDATE
             """,
-            [list(run_ids)],
+            [to_array(run_ids)],
         )
         return {str(run_id): (state, version_id) for run_id, state, version_id in cursor.fetchall()}
 
@@ -36,20 +38,27 @@ def standing_clocks(run_ids: Sequence[str]) -> dict[str, datetime]:
         return {str(run_id): since for run_id, since in cursor.fetchall()}
 
 
+# Note [Set-based control]
+# Statements about hundreds of runs of many thousands are planned once (Note [Prepared statements] in
+# `erip/foundation/db/prepared`), find each row by its primary key, and hide a condition on a state from the planner
+# (`state || ''`). Otherwise it reads a whole partial index, or the whole table, once for each portion, as soon as its
+# statistics are behind: and during such an operation they are, because it changes the state of everything.
+
 # The locks were taken by the statement before: this one sees the steps as they are under the locks.
 _PAUSE = """
 WITH pause AS (
     INSERT INTO workflows_runpause (run_id, since, clock, deadline_in, by, reason)
-    SELECT r.id, statement_timestamp(), %(clock)s,
-           CASE WHEN %(clock)s = 'stop' THEN extract(epoch FROM r.deadline_at - statement_timestamp())::float8 END,
-           %(by)s, %(reason)s
+    SELECT r.id, statement_timestamp(), %(clock)s::text,
+           CASE WHEN %(clock)s::text = 'stop'
+                THEN extract(epoch FROM r.deadline_at - statement_timestamp())::float8 END,
+           %(by)s::text, %(reason)s::text
     FROM workflows_workflowrun r WHERE r.id = ANY(%(runs)s::uuid[])
 ), steps AS (
     UPDATE workflows_steprun s SET state = 'PAUSED', hinted_at = NULL
-    WHERE s.run_id = ANY(%(runs)s::uuid[]) AND s.state IN ('READY', 'WAITING')
+    WHERE s.run_id = ANY(%(runs)s::uuid[]) AND s.state || '' IN ('READY', 'WAITING')
 ), runs AS (
     UPDATE workflows_workflowrun r
-    SET state = 'PAUSED', seq = r.seq + 1, deadline_at = CASE WHEN %(clock)s = 'go' THEN r.deadline_at END
+    SET state = 'PAUSED', seq = r.seq + 1, deadline_at = CASE WHEN %(clock)s::text = 'go' THEN r.deadline_at END
     WHERE r.id = ANY(%(runs)s::uuid[])
 )
 INSERT INTO workflows_runevent (run_id, at, type, item, detail)
@@ -64,7 +73,7 @@ def pause(run_ids: Sequence[str], *, by: str, reason: str, clock: str, request: 
     """Pause runs that have not ended and are not paused. Needs their locks. clock: see `RunPause`."""
     values = {"runs": to_array(run_ids), "by": by, "reason": reason, "clock": clock, "request": request}
     with connection.cursor() as cursor:
-        cursor.execute(_PAUSE, values)
+        prepared.execute(cursor, _PAUSE, values)
 
 
 # A parked step becomes what it was: what waits has a due time, or workers run nothing for it; the rest was ready.
@@ -77,7 +86,7 @@ WITH pause AS (
                 THEN s.due_at + (statement_timestamp() - p.since) ELSE s.due_at END AS due_at
     FROM pause p
     JOIN workflows_workflowrun r ON r.id = p.run_id
-    JOIN workflows_steprun s ON s.run_id = p.run_id AND s.state = 'PAUSED'
+    JOIN workflows_steprun s ON s.run_id = p.run_id AND s.state || '' = 'PAUSED'
     LEFT JOIN unnest(%(versions)s::bigint[], %(steps)s::text[], %(waits)s::bool[], %(fixed)s::bool[], %(told)s::bool[])
       AS k (version_id, step, waits, fixed, told) ON k.version_id = r.version_id AND k.step = s.step
 ), steps AS (
@@ -90,8 +99,9 @@ WITH pause AS (
 ), runs AS (
     UPDATE workflows_workflowrun r
     SET seq = r.seq + 1,
-        state = CASE WHEN NOT EXISTS (SELECT FROM steps s WHERE s.run_id = r.id AND s.state = 'READY')
-                      AND NOT EXISTS (SELECT FROM workflows_steprun s WHERE s.run_id = r.id AND s.state = 'RUNNING')
+        state = CASE WHEN r.id NOT IN (SELECT run_id FROM steps WHERE state = 'READY')
+                      AND NOT EXISTS (SELECT FROM workflows_steprun s
+                                      WHERE s.run_id = r.id AND s.state || '' = 'RUNNING')
                      THEN 'WAITING' WHEN r.started_at IS NULL THEN 'PENDING' ELSE 'RUNNING' END,
         deadline_at = CASE WHEN p.deadline_in IS NULL THEN r.deadline_at
                            ELSE statement_timestamp() + make_interval(secs => p.deadline_in) END
@@ -109,9 +119,10 @@ UNION ALL
 SELECT p.run_id::text, '', 0, 0, CASE WHEN p.clock = 'stop' THEN extract(epoch FROM statement_timestamp() - p.since)
                                     ELSE 0 END::float8
 FROM pause p
-WHERE EXISTS (SELECT FROM parked WHERE parked.run_id = p.run_id AND parked.told)
+WHERE p.run_id IN (SELECT run_id FROM parked WHERE told)
    OR EXISTS (SELECT FROM workflows_runsignal g WHERE g.run_id = p.run_id)
-   OR EXISTS (SELECT FROM workflows_steprun s WHERE s.run_id = p.run_id AND s.items IS NOT NULL AND s.state = 'RUNNING')
+   OR EXISTS (SELECT FROM workflows_steprun s
+              WHERE s.run_id = p.run_id AND s.items IS NOT NULL AND s.state || '' = 'RUNNING')
 """
 
 
@@ -139,7 +150,7 @@ def resume(
     hints: dict[tuple[str, str], int] = defaultdict(int)
     following: list[tuple[str, float]] = []
     with connection.cursor() as cursor:
-        cursor.execute(_RESUME, values)
+        prepared.execute(cursor, _RESUME, values)
         for run_id, lane, alone, items, stood in cursor.fetchall():
             if stood is not None:
                 following.append((run_id, stood))

@@ -18,7 +18,7 @@ from benchmarks.report import table
 from benchmarks.report.document import document
 from benchmarks.report.page import page
 from benchmarks.runner import ALL, run
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import LONG, SCENARIOS
 from benchmarks.session import Options
 from benchmarks.uptime.kinds import KINDS
 
@@ -26,7 +26,7 @@ PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 
 #: the options that say how large the loads are
 SIZES = (
-    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "among", "kills"),
+    *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "among", "many", "kills"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
 UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm")
@@ -44,10 +44,12 @@ class Command(BaseCommand):
         add, usual = parser.add_argument, Options()
         add(
             "scenario",
-            nargs="?",
+            nargs="*",
             default=ALL,
             choices=[*SCENARIOS, ALL],
-            help="default: all, but size, uptime and causes, which take many minutes",
+            metavar="scenario",
+            help=f"any of {', '.join(SCENARIOS)}, one after the other on one stack; default: all, but "
+            f"{', '.join(sorted(LONG))}, which take many minutes",
         )
         add("--url", help="a running deployment, e.g. http://127.0.0.1:8000; default: a private stack")
         add("--api-key", help="its key, scope author (operator, if its workflows are published already)")
@@ -62,6 +64,7 @@ class Command(BaseCommand):
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
         add("--among", type=_positive, default=usual.among, help="filters: finished runs in the tables")
+        add("--many", type=_positive, default=usual.many, help="many: runs that are paused, resumed and cancelled")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
@@ -104,7 +107,7 @@ class Command(BaseCommand):
     def _handle(self, options: dict[str, Any]) -> int:
         before, tolerance = _comparison(options)
         results = run(
-            options["scenario"],
+            _named(options["scenario"]),
             Options(**{name: options[name] for name in (*SIZES, *UPTIME)}),
             Console(stderr=True),
             deployment=_deployment(options),
@@ -123,6 +126,11 @@ class Command(BaseCommand):
         if options["html"]:
             options["html"].write_text(page(results, changes, missed))
         return THRESHOLD_MISSED if missed else PASSED
+
+
+def _named(scenarios: str | list[str]) -> list[str]:
+    """The scenarios, each once, in the order in which they were named."""
+    return list(dict.fromkeys([scenarios] if isinstance(scenarios, str) else scenarios or [ALL]))
 
 
 def _comparison(options: dict[str, Any]) -> tuple[dict[str, float], float | None]:
