@@ -19,7 +19,8 @@ _ID = """
 _MOMENTS = f"""
 SELECT {_ID} AS id, at - template.created_at AS later
 FROM (
-    SELECT now() - make_interval(days => {DAYS}) * (1 - n / %(count)s::float8) AS at, md5(n::text) AS noise
+    SELECT %(now)s::timestamptz - make_interval(days => {DAYS}) * (1 - n / %(count)s::float8) AS at,
+           md5(n::text) AS noise
     FROM generate_series(%(first)s::int, %(last)s::int) n
 ) moments
 CROSS JOIN (SELECT created_at FROM workflows_workflowrun WHERE id = %(template)s) template
@@ -27,7 +28,7 @@ CROSS JOIN (SELECT created_at FROM workflows_workflowrun WHERE id = %(template)s
 
 
 def fill(url: str, template: str, count: int, done: Callable[[int], None]) -> None:
-    """Write `count` finished runs with their steps, like the run `template`, and let vacuum and statistics catch up.
+    """Write `count` runs with their steps, like the run `template`, and let vacuum and statistics catch up.
 
     url: the database of a private stack; its tables belong to the role.
     """
@@ -35,13 +36,16 @@ def fill(url: str, template: str, count: int, done: Callable[[int], None]) -> No
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SET synchronous_commit = off")
+            # One moment for all statements: the ids are made of it, and steps must find their runs.
+            cursor.execute("SELECT now()")
+            now = cursor.fetchone()[0]  # type: ignore[index]
             references = _references(cursor, "workflows_steprun")
             for name, _ in references:
                 # Checking them one by one takes most of the time. The rows are copies: what they refer to is there.
                 cursor.execute(f'ALTER TABLE workflows_steprun DROP CONSTRAINT "{name}"')
             for first in range(1, count + 1, PORTION):
                 last = min(first + PORTION - 1, count)
-                given = {"first": first, "last": last, "count": count, "template": template}
+                given = {"first": first, "last": last, "count": count, "template": template, "now": now}
                 cursor.execute(_copy(cursor, "workflows_workflowrun", "id"), given)
                 cursor.execute(_copy(cursor, "workflows_steprun", "run_id"), given)
                 done(last)

@@ -40,6 +40,15 @@ class Options:
     among: int = 97_700
     #: runs that are paused, resumed and cancelled by filter
     many: int = 50_000
+    #: timers: runs that wait, of which so many are due each second, for so long; runs that are due in one second; runs
+    #: that only sleep. 0 leaves the part out.
+    waiting: int = 100_000
+    due_rate: float = 500.0
+    due_seconds: float = 60.0
+    due: int = 20_000
+    sleepers: int = 1_000_000
+    #: signals that race timeouts and cancels
+    races: int = 1_000
     kills: int = 2
     #: uptime: seconds of load, and operations per second
     duration: float = 300.0

@@ -112,6 +112,48 @@ HOLDS = Workload(
         "steps": {"hold": {"wait": {"signal": "never", "timeout": "1d"}}},
     },
 )
+#: sleeps until the moment in its input, and then runs one step
+SLEEPS = Workload(
+    "benchmark-sleeps",
+    ("nap", "after"),
+    frozenset(),
+    _numbered,
+    lambda _: [],
+    definition={
+        "name": "benchmark-sleeps",
+        "lane": "standard",
+        "steps": {
+            "nap": {"wait": {"until": "${{ input.at }}"}},
+            "after": {"uses": "benchmarks.add", "needs": ["nap"], "with": {"value": "${{ input.value }}"}},
+        },
+    },
+)
+
+
+def _awaits(name: str, timeout: str) -> Workload:
+    """Waits for a signal for so long, and then runs one step either way."""
+    return Workload(
+        name,
+        ("hold", "after"),
+        frozenset(),
+        _numbered,
+        lambda _: [],
+        definition={
+            "name": name,
+            "lane": "standard",
+            "steps": {
+                "hold": {"wait": {"signal": "go", "timeout": timeout, "on_timeout": "continue"}},
+                "after": {"uses": "benchmarks.add", "needs": ["hold"], "with": {"value": "${{ input.value }}"}},
+            },
+            "output": "${{ steps.hold.output }}",
+        },
+    )
+
+
+AWAITS = _awaits("benchmark-awaits", "1h")
+#: seconds until its timeout
+RACE_SECONDS = 3.0
+RACES = _awaits("benchmark-races", "3s")
 #: fails as it starts: its expression has no value
 FAILS = Workload(
     "benchmark-fails",

@@ -14,7 +14,9 @@ from . import (
     filters,
     many,
     response_times,
+    signals,
     size,
+    timers,
     uptime,
 )
 
@@ -29,13 +31,17 @@ SCENARIOS: dict[str, Scenario] = {
     "event-crash": event_crash.run,
     "filters": filters.run,
     "many": many.run,
+    "signals": signals.run,
     "size": size.run,
+    "timers": timers.run,
     "uptime": uptime.run,
     "causes": causes.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"size", "uptime", "causes"})
+LONG = frozenset({"size", "timers", "uptime", "causes"})
 #: those that would harm a deployment that others use
-PRIVATE_ONLY = frozenset({"engine-crash", "event-throughput", "event-crash", "filters", "many", "size", "causes"})
+PRIVATE_ONLY = frozenset(
+    {"engine-crash", "event-throughput", "event-crash", "filters", "many", "size", "timers", "causes"}
+)
 #: those for which the machine's ceiling means nothing: they do not test speed
-WITHOUT_LIMITS = frozenset({"event-crash", "filters", "many", "uptime", "causes"})
+WITHOUT_LIMITS = frozenset({"event-crash", "filters", "many", "signals", "timers", "uptime", "causes"})

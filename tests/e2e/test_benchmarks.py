@@ -101,6 +101,26 @@ def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
     assert status("engine", "--runs", "0") == 2
 
 
+def test_timers_signals_and_operations_on_many_runs_are_measured_and_every_result_is_right(tmp_path):
+    told = tmp_path / "out.json"
+    few = ("--waiting", "60", "--due-rate", "30", "--due-seconds", "1", "--due", "50", "--sleepers", "300")
+    done = benchmark(
+        "timers", "signals", "many", *few, "--races", "40", "--count", "9", "--many", "60", "--json", str(told)
+    )
+    assert done.returncode in (0, 3), done.stderr
+    loads = {load["name"]: load for load in json.loads(told.read_text())["loads"]}
+    assert loads.keys() == {
+        "timers.steady",
+        "timers.burst",
+        "timers.sleepers",
+        "signals.latency",
+        "signals.race",
+        "many",
+    }
+    for load in loads.values():
+        assert load["correctness"]["right"], load["correctness"]["faults"]
+
+
 def uptime(told: Path, *words: str) -> dict[str, Any]:
     """The results of a short run; no promise may be broken, however slow this machine is today."""
     done = benchmark("uptime", "--fleet-rate", "10", "--json", str(told), *words, seconds=560)

@@ -27,6 +27,7 @@ PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 #: the options that say how large the loads are
 SIZES = (
     *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "among", "many", "kills"),
+    *("waiting", "due_rate", "due_seconds", "due", "sleepers", "races"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
 UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm")
@@ -65,6 +66,14 @@ class Command(BaseCommand):
         add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
         add("--among", type=_positive, default=usual.among, help="filters: finished runs in the tables")
         add("--many", type=_positive, default=usual.many, help="many: runs that are paused, resumed and cancelled")
+        add(
+            "--waiting", type=_natural, default=usual.waiting, help="timers: runs that wait while some are due; 0: none"
+        )
+        add("--due-rate", type=_rate, default=usual.due_rate, help="timers: of these, due each second")
+        add("--due-seconds", type=_rate, default=usual.due_seconds, help="timers: for how long")
+        add("--due", type=_natural, default=usual.due, help="timers: runs that are due in one second; 0: no such load")
+        add("--sleepers", type=_natural, default=usual.sleepers, help="timers: runs that only sleep; 0: no such load")
+        add("--races", type=_positive, default=usual.races, help="signals: sent against timeouts and cancels")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
