@@ -18,6 +18,7 @@ console_page(
             Link("Metrics", "show_chart", "console:metrics", "monitoring.view_frame"),
             Link("Capacity", "speed", "console:capacity", "monitoring.view_frame"),
             Link("Alerts", "notifications", "console:alerts", "monitoring.view_alert"),
+            Link("Errors", "bug_report", "console:errors", "monitoring.view_errorgroup"),
         ),
         place=10,
     )

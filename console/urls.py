@@ -4,7 +4,7 @@ from django.urls import path
 
 from console.assets import asset
 from console.pages import choose_theme
-from console.views import alerts, capacity, health, home, metrics
+from console.views import alerts, capacity, errors, health, home, metrics
 
 app_name = "console"
 urlpatterns = [
@@ -19,6 +19,11 @@ urlpatterns = [
     path("alerts/silences/<alert_number:number>/end", alerts.end_silence, name="end-silence"),
     path("alerts/<alert_number:number>", alerts.alert, name="alert"),
     path("alerts/<alert_number:number>/acknowledge", alerts.acknowledge, name="acknowledge"),
+    path("errors", errors.errors, name="errors"),
+    path("errors/<alert_number:number>", errors.error, name="error"),
+    path("errors/<alert_number:number>/resolve", errors.resolve, name="resolve-error"),
+    path("errors/<alert_number:number>/ignore", errors.ignore, name="ignore-error"),
+    path("errors/<alert_number:number>/reopen", errors.reopen, name="reopen-error"),
     path("theme", choose_theme, name="theme"),
     path("assets/<str:digest>/<str:name>", asset, name="asset"),
 ]

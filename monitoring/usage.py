@@ -9,6 +9,8 @@ import psutil
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from monitoring.conf import conf
+
 
 class Usage:
     """A prometheus_client collector. Web processes are forked after it is made, so it asks which process it is in."""
@@ -33,6 +35,9 @@ class Usage:
         yield GaugeMetricFamily("erip_process_threads", "Threads of the process.", value=threads)
         yield GaugeMetricFamily("erip_process_open_files", "Open files and connections of the process.", value=files)
         yield GaugeMetricFamily("erip_processes", "1 for each process.", value=1)
+        release = GaugeMetricFamily("erip_release", "By `release`: processes that run it.", labels=["release"])
+        release.add_metric([conf().release], 1)
+        yield release
 
 
 REGISTRY = CollectorRegistry()

@@ -24,9 +24,15 @@
   const path = (element) =>
     element.id ? `#${CSS.escape(element.id)}` : element.getAttribute("href") ? `[href="${CSS.escape(element.getAttribute("href"))}"]` : "";
   const merge = (fresh) => {
+    const names = (from) => [...from.querySelectorAll("[data-part]")].map((part) => part.dataset.part).join();
+    if (names(place) !== names(fresh)) {
+      if (place.contains(document.activeElement)) return false;
+      place.replaceChildren(...document.importNode(fresh.body, true).childNodes);
+      return true;
+    }
     for (const part of fresh.querySelectorAll("[data-part]")) {
       const old = place.querySelector(`[data-part="${part.dataset.part}"]`);
-      if (!old) return false;
+      if (!old) return false;  // a part that is new: the whole page again
       if (old.outerHTML === part.outerHTML) continue;
       const opened = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
       const focused = old.contains(document.activeElement) ? document.activeElement : null;

@@ -123,10 +123,10 @@ def graph(states: Mapping[str, str], cause: str | None) -> SafeString:
 def _node(box: Box, state: str, is_cause: bool, hit: bool, wide: float) -> str:
     kind = " cause" if is_cause else " hit" if hit else ""
     return format_html(
-        '<a href="#c-{0}">'
+        '<a href="#c-{0}" aria-label="{0} {1}{10}">'
         '<svg x="{2}%" y="{3}" width="{4}%" height="{5}" class="node is-{1}{6}" overflow="visible">'
         '<rect width="100%" height="100%" rx="6"/><text class="name" x="50%" y="21" '
-        'text-anchor="middle">{0}</text><svg x="50%" y="29" width="16" height="16" overflow="visible">'
+        'text-anchor="middle">{0}</text> <svg x="50%" y="29" width="16" height="16" overflow="visible">'
         '<g transform="translate({9} 0)">{7}</g></svg>'
         '<text class="word" x="50%" y="41" dx="10" text-anchor="middle">{1}</text>{8}</svg></a>',
         box.name,
@@ -137,7 +137,9 @@ def _node(box: Box, state: str, is_cause: bool, hit: bool, wide: float) -> str:
         _BOX,
         kind,
         icon(state),
-        mark_safe('<text class="tag" x="50%" y="-3" text-anchor="middle">cause</text>') if is_cause else "",
+        mark_safe(' <text class="tag" x="50%" y="-3" text-anchor="middle">cause</text>') if is_cause else "",
         # Beside the word, of which a letter is about 6.4 pixels wide.
         f"{-len(state) * 3.2 - 12:.0f}",
+        # What is seen, in the order in which it is written.
+        " cause" if is_cause else "",
     )

@@ -36,6 +36,8 @@ def moment(at: Any) -> SafeString | str:
     """A moment in UTC; a number is seconds since the epoch."""
     if at in (None, ""):
         return units.UNKNOWN
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
     if isinstance(at, int | float):
         at = datetime.fromtimestamp(at, UTC)
     at = at.astimezone(UTC)
@@ -51,3 +53,8 @@ def number(value: float | None) -> str:
 @register.filter
 def get(mapping: Any, key: Any) -> Any:
     return mapping.get(key)
+
+
+@register.filter
+def grouped(value: int) -> str:
+    return f"{value:,}"

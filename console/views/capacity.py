@@ -194,6 +194,8 @@ def disk_of(found: tuple[Picture, Picture, datetime, datetime] | None) -> Mappin
 
 def sentence(found: Trend | None, span: float, at: datetime) -> str:
     """When the disk will be full, with how sure that is."""
+    if found is None and span < 60:
+        return f"Unknown when it will be full: {units.seconds(LEAST_SPAN)} of measurements are needed at the least."
     if found is None:
         return (
             f"Unknown when it will be full: there are {units.seconds(span)} of measurements, "

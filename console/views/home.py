@@ -150,7 +150,9 @@ def trouble(may_: Callable[[str], bool]) -> list[Need]:
     known = snapshots.alerts.look().value if may_(ALERTS) else None
     if known is not None and any(one.rule is not None and one.rule.component == found["cause"] for one in known.open):
         return []
-    cause = next(one for one in found["components"] if one["component"] == found["cause"])
+    cause = next((one for one in found["components"] if one["component"] == found["cause"]), None)
+    if cause is None:
+        return []
     title = f"{cause['component'].capitalize()} is {cause['state']}"
     url = f"{reverse('console:health')}#c-{cause['component']}"
     return [Need(title, url, cause["sentence"], urgent=cause["state"] == "down", since=cause["since"])]

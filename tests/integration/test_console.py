@@ -17,11 +17,11 @@ from django.urls import get_resolver, reverse
 from console import pages, snapshots
 from console.assets import assets
 from console.viewers import viewers
-from console.views import capacity, metrics
+from console.views import capacity, errors, metrics
 from monitoring import health, store
 from monitoring.core.frames import TIERS
 from monitoring.core.series import series
-from monitoring.models import Alert, Silence
+from monitoring.models import Alert, ErrorCount, ErrorGroup, Silence
 from monitoring.scaling import store as scaling
 from monitoring.store import listing
 from monitoring.watching import watching
@@ -30,7 +30,7 @@ from tests.fuzz import hostile
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 #: pages that can be asked for without a thing of their own
-PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence"]
+PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors"]
 #: open to everybody, each with the reason
 OPEN = {"asset": "holds no data", "theme": "changes a cookie of the browser alone"}
 
@@ -53,6 +53,7 @@ def cold() -> None:
     snapshots.forget()
     capacity.forget()
     metrics.forget()
+    errors.forget()
     pages.forget_rendered()
     health.forget()
 
@@ -136,7 +137,7 @@ def test_nobody_and_who_is_not_staff_are_sent_to_sign_in_and_come_back() -> None
             assert answer.status_code == 302
             assert answer["Location"] == f"/admin/login/?next={reverse(f'console:{name}')}"
             assert get(client, name, "?part=live").status_code == 401
-        for name in ("silence", "acknowledge", "end-silence"):
+        for name in ("silence", "acknowledge", "end-silence", "resolve-error", "ignore-error", "reopen-error"):
             url = reverse(f"console:{name}", args=[1] if name != "silence" else [])
             assert client.post(url)["Location"].startswith("/admin/login/")
     assert Silence.objects.count() == 0
@@ -206,8 +207,8 @@ def test_a_page_costs_few_statements_and_an_open_one_none(name: str, frames: dat
     # The list of series and the disk's days are read twice a minute and every other minute, for everybody.
     snapshots.reading.series.look()
     capacity.disk.look()
-    # Home shows alerts, too: four of its statements are theirs, and the alerts' page then costs none.
-    assert statements(client, name) <= (5 if name == "home" else 4)
+    # Home shows what the pages of alerts and errors show: its statements are theirs, which then cost none.
+    assert statements(client, name) <= (6 if name == "home" else 4)
     assert statements(client, name) == 0
     assert statements(client, name, "?part=live") == 0
 
@@ -486,6 +487,69 @@ def test_a_silence_with_faults_names_them_all_and_keeps_what_was_typed(
     assert Silence.objects.count() == 0
     if given.get("labels"):
         assert given["labels"].splitlines()[0] in text
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+
+def group(number: int = 1, **more: Any) -> ErrorGroup:
+    now = datetime.now(UTC)
+    given = {
+        "fingerprint": f"{number:032}", "source": "attempt", "what": "vulnerability.enrich", "title": f"KeyError {number}",
+        "why": [["code", "step_failed"]], "state": "open", "count": 1_234, "first_seen": now,
+        "last_seen": now - timedelta(seconds=number), "first_release": "1", "last_release": "2", "links": [],
+    }  # fmt: skip
+    return ErrorGroup.objects.create(**{**given, **more})
+
+
+def test_errors_are_listed_by_state_searched_and_turned_over(admin: Client) -> None:
+    for number in range(errors.LINES + 2):
+        group(number)
+    group(100, state="ignored", title="Nobody hears of it")
+    group(101, regression=True, regressed_at=datetime.now(UTC), title="It is back")
+    ErrorCount.objects.create(
+        group_id=ErrorGroup.objects.get(title="KeyError 0").id, tier=3_600, count=7,
+        at=datetime.now(UTC).replace(minute=0, second=0, microsecond=0),
+    )  # fmt: skip
+    text = get(admin, "errors").content.decode()
+    assert text.count('class="hours"') == errors.LINES
+    assert "7 in the last 24 hours" in text
+    assert "Nobody hears of it" not in text
+    following = re.findall(r'<a href="([^"]+before=[^"]+)">Older', text)[0].replace("&amp;", "&")
+    second = admin.get(following).content.decode()
+    assert second.count('class="hours"') == 3
+    assert "Nobody hears of it" in get(admin, "errors", "?state=ignored").content.decode()
+    assert get(admin, "errors", "?state=regression").content.decode().count('class="hours"') == 1
+    assert get(admin, "errors", "?state=any&text=ERROR%2031").content.decode().count('class="hours"') == 1
+    assert "Back again: It is back" in get(admin, "home").content.decode()
+    for odd in ("x", "|", "2026-01-01|1", "2026-01-01T00:00:00Z|x", "0001-01-01T00:00:00Z|1", "9999-12-31T23:59:59Z|9"):
+        for key in ("before", "state", "text"):
+            assert admin.get(reverse("console:errors"), {key: odd + "\0"}).status_code == 200
+
+
+def test_what_is_decided_about_an_error_has_a_reason_and_is_decided_once(admin: Client) -> None:
+    one = group(traceback="Traceback <script>")
+    shown = get_error(admin, one)
+    assert "&lt;script&gt;" in shown
+    assert "<script>" not in shown
+    for name, state in (("resolve", "resolved"), ("ignore", "ignored"), ("reopen", "open")):
+        url = reverse(f"console:{name}-error", args=[one.id])
+        said = admin.post(url, {"reason": " "}, follow=True).content.decode()
+        assert "say why" in said
+        said = admin.post(url, {"reason": "because", "release": "2.1"}, follow=True).content.decode()
+        assert "because" in said
+        assert ErrorGroup.objects.get().state == state
+        assert "somebody has decided so already" in admin.post(url, {"reason": "x"}, follow=True).content.decode()
+    assert ErrorGroup.objects.get().changed_by == "user:ada"
+    reader = staff("monitoring.view_errorgroup", name="bob")
+    assert reader.post(reverse("console:resolve-error", args=[one.id]), {"reason": "x"}).status_code == 403
+    assert "Decide" not in get_error(reader, one)
+    assert admin.get("/console/errors/999").status_code == 404
+    assert admin.post(reverse("console:ignore-error", args=[999]), {"reason": "x"}).status_code == 404
+
+
+def get_error(client: Client, one: ErrorGroup) -> str:
+    return client.get(reverse("console:error", args=[one.id])).content.decode()
 
 
 def test_the_theme_is_kept_and_leads_nowhere_else(admin: Client) -> None:
