@@ -35,7 +35,7 @@ def pages() -> list[str]:
         summary="Redis does not serve", since=now, held_at=now, fired_at=now,
     )  # fmt: skip
     error = ErrorGroup.objects.create(
-        fingerprint="0" * 32, source="attempt", what="vulnerability.enrich", title="KeyError: 'cve'", why=[["code", "x"]],
+        fingerprint="0" * 32, source="attempt", what="some.step", title="KeyError: 'cve'", why=[["code", "x"]],
         traceback="Traceback (most recent call last):\n  " + "a very long line " * 40, state="open", count=1_234,
         first_seen=now, last_seen=now, first_release="1", last_release="2",
         links=[{"kind": "request", "id": "1", "at": now.isoformat(), "detail": "GET /x"}],

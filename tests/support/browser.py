@@ -1,5 +1,6 @@
 """A real browser for tests: Debian's chromium, driven through its debugging pipe, without another package."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -96,13 +97,15 @@ def browser(folder: Path) -> Iterator[Browser]:
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
         f"--user-data-dir={folder}", "about:blank",
     ]  # fmt: skip
-    # The browser reads from its descriptor 3 and writes to its 4.
-    wired = f'exec {name} "$@" 3<&{its_input} 4>&{its_output}'
+
+    def wire() -> None:
+        # The browser reads from its descriptor 3 and writes to its 4. Either may be one of these now.
+        source, target = fcntl.fcntl(its_input, fcntl.F_DUPFD, 50), fcntl.fcntl(its_output, fcntl.F_DUPFD, 50)
+        os.dup2(source, 3)
+        os.dup2(target, 4)
+
     process = subprocess.Popen(
-        ["sh", "-c", wired, "sh", *arguments],
-        pass_fds=(its_input, its_output),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [name, *arguments], preexec_fn=wire, pass_fds=(3, 4), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     os.close(its_input)
     os.close(its_output)
