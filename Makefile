@@ -8,6 +8,8 @@ HA ?=
 NAME ?=
 DIR ?=
 CARRY ?=
+APP ?=
+NEW ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
 # Three, for two cores: half of the time a test waits for something.
@@ -17,7 +19,7 @@ CHECKS := lint format types imports migrations security test
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up dev restart new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
+.PHONY: help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,11 +30,17 @@ demo: venv ## run breach-response on a sample incident, or on INPUT=file.json; l
 up: venv ## start the platform; it stays up. HA=1: several of everything, any of which may die (CARRY=1: with the data)
 	@$(BIN)/python -m erip.ops.stack up $(if $(HA),--ha) $(if $(CARRY),--carry)
 
-dev: venv ## the platform while you develop: web and workers are replaced when a file changes. ERIP_APPS=… names yours
-	@$(BIN)/python -m erip.ops.stack dev
+dev: venv ## the platform while you develop: a changed file is taken in and tried. APP=folder of yours; NEW=folder makes it
+	@$(if $(NEW),$(BIN)/python manage.py new "$(notdir $(NEW))" --dir "$(dir $(NEW))" --quiet &&) \
+	  $(BIN)/python -m erip.ops.stack dev $(if $(APP)$(NEW),--app "$(or $(NEW),$(APP))")
 
 restart: venv ## bring changed code, and settings that are set now, into the platform that runs
 	@$(BIN)/python -m erip.ops.stack restart
+
+upgrade: venv-as-is ## a newer release: git pull, and what runs goes over to it; your own versions stay in force, and are named
+	@git pull --ff-only
+	@$(BIN)/python -m erip.ops.stack upgrade
+	@$(BIN)/python -W ignore manage.py shipped
 
 new: venv ## make a package with an own step, a definition, a trigger and a test that run: NAME=my-steps
 	@$(BIN)/python manage.py new "$(NAME)" $(if $(DIR),--dir "$(DIR)")

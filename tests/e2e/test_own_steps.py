@@ -104,6 +104,11 @@ def test_the_page_works_as_typed(developer: Developer) -> None:
     assert '"accepted":1' in developer.types(EVENT)
 
 
+def test_the_sample_and_the_tests_run_without_being_asked(developer: Developer) -> None:
+    developer.sees('my-steps SUCCEEDED {"words": 3}')
+    developer.sees("tests: 3 passed")
+
+
 def test_a_change_takes_over_and_no_request_fails_meanwhile(developer: Developer) -> None:
     developer.writes("words=len", "words=100 + len")
     found: set[int] = set()
@@ -117,6 +122,8 @@ def test_a_change_takes_over_and_no_request_fails_meanwhile(developer: Developer
     assert found <= {3, 103}
     assert 103 in found
     developer.sees("reloaded")
+    developer.sees('my-steps SUCCEEDED {"words": 103}')
+    developer.sees("tests: 2 failed, 1 passed")
 
 
 def test_code_that_does_not_load_is_shown_with_its_place_and_the_last_good_code_goes_on(developer: Developer) -> None:

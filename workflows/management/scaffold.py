@@ -51,9 +51,12 @@ the workflow that uses it, which an event of type `PACKAGE.requested` starts.
 From the checkout of ERIP, where this folder is DIR:
 
 ```
-.venv/bin/python -m pytest DIR                               the tests, without a server
-ERIP_APPS=PACKAGE ERIP_APPS_DIR=DIR make dev                 a platform that takes each change in
+.venv/bin/python -m pytest DIR      the tests, without a server
+make dev APP=DIR                    a platform that takes each change in, and tries it
 ```
+
+`make dev` starts a run for each file in `samples`, whose name is the workflow's and whose content the input, and runs
+the tests: at its start, and after each change.
 
 ERIP's page `docs/how-to/own-steps.md` says how to package and roll it out.
 """,
@@ -142,6 +145,9 @@ def publish_definitions() -> int:
             new += engine.publish(file.stem, file.read_text("utf-8"), "yaml", author=AUTHOR).created
     return new
 ''',
+    "samples/NAME.json": """\
+{"text": "one two three"}
+""",
     "tests/test_PACKAGE.py": '''\
 """The step and the workflow, without a server."""
 

@@ -58,10 +58,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv")
     parser.add_argument("--keep", action="store_true", help="take the environment as it is, if it works")
+    parser.add_argument("--check", action="store_true", help="only ask whether it is as pinned; status 3 if it is not")
     options = parser.parse_args()
     venv: Path = options.venv.absolute()
     stamp = venv / ".requirements.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if options.check:
+        return 0 if _current(stamp, wanted) else 3
     try:
         if _current(stamp, wanted) or (options.keep and _works(venv / "bin" / "python")):
             if not (venv / IN_USE).exists():

@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     up = command("up", _up, "Start the platform; it stays up.")
     up.add_argument("--ha", action="store_true", help="three of each server, two or more of each process")
     up.add_argument("--carry", action="store_true", help="with --ha: first take over what the single stack holds")
-    command("dev", _dev, "The platform while you develop: replaced when a file changes.", answers_json=False)
+    dev = command("dev", _dev, "The platform while you develop: replaced when a file changes.", answers_json=False)
+    dev.add_argument("--app", type=Path, help="the folder of a project of your own, as `make new` makes one")
+    command("upgrade", _upgrade, "What runs goes over to the files that are here now.", answers_json=False)
     command("restart", _restart, "Bring changed code and settings into the stack that runs.")
     command("down", _down, "End the platform and its servers.")
     command("status", _status, "Show what runs: process ids, uptime, restarts, addresses.")
@@ -95,7 +97,14 @@ def _up(state: State, options: argparse.Namespace) -> int:
 def _dev(state: State, options: argparse.Namespace) -> int:
     from erip.ops.stack import dev
 
-    return dev.run(state)
+    return dev.run(state, options.app)
+
+
+def _upgrade(state: State, options: argparse.Namespace) -> int:
+    from erip.ops.stack import upgrading
+
+    upgrading.upgrade(state)
+    return OK
 
 
 def _restart(state: State, options: argparse.Namespace) -> int:

@@ -54,9 +54,9 @@ class Api:
         self.url = url
         self.key = key
 
-    def start(self, body: dict[str, Any], *, wait: int) -> dict[str, Any]:
+    def start(self, body: dict[str, Any], *, wait: int, workflow: str = WORKFLOW) -> dict[str, Any]:
         """The run; finished if it ended within `wait` seconds. Raises Refused."""
-        return self._call("POST", f"/workflows/{WORKFLOW}/runs", body, {"Prefer": f"wait={wait}"}, wait + 10)
+        return self._call("POST", f"/workflows/{workflow}/runs", body, {"Prefer": f"wait={wait}"}, wait + 10)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run with its steps. Raises Refused."""

@@ -14,6 +14,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("name", help="like my-steps; the Python package is called my_steps")
+        parser.add_argument("--quiet", action="store_true", help="do not list the files, nor say how to go on")
         parser.add_argument("--dir", default=".", help="where its folder is made; default: here")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -24,10 +25,9 @@ class Command(BaseCommand):
             files = scaffold.make(options["name"], folder)
         except scaffold.Refused as refused:
             raise CommandError(str(refused)) from None
+        if options["quiet"]:
+            return
         for file in files:
             self.stdout.write(str(file))
-        root, package = folder / options["name"], options["name"].replace("-", "_")
-        self.stdout.write(
-            f"\nTest it:  .venv/bin/python -m pytest {root}"
-            f"\nRun it:   ERIP_APPS={package} ERIP_APPS_DIR={root} make dev"
-        )
+        root = folder / options["name"]
+        self.stdout.write(f"\nTest it:  .venv/bin/python -m pytest {root}\nRun it:   make dev APP={root}")
