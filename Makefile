@@ -10,6 +10,7 @@ DIR ?=
 CARRY ?=
 APP ?=
 NEW ?=
+FIELDS ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
 # Three, for two cores: half of the time a test waits for something.
@@ -31,7 +32,7 @@ up: venv ## start the platform; it stays up. HA=1: several of everything, any of
 	@$(BIN)/python -m erip.ops.stack up $(if $(HA),--ha) $(if $(CARRY),--carry)
 
 dev: venv ## the platform while you develop: a changed file is taken in and tried. APP=folder of yours; NEW=folder makes it
-	@$(if $(NEW),$(BIN)/python manage.py new "$(notdir $(NEW))" --dir "$(dir $(NEW))" --quiet &&) \
+	@$(if $(NEW),$(BIN)/python manage.py new "$(notdir $(NEW))" --dir "$(dir $(NEW))" --quiet $(if $(FIELDS),--fields $(FIELDS)) &&) \
 	  $(BIN)/python -m erip.ops.stack dev $(if $(APP)$(NEW),--app "$(or $(NEW),$(APP))")
 
 restart: venv ## bring changed code, and settings that are set now, into the platform that runs
@@ -42,8 +43,8 @@ upgrade: venv-as-is ## a newer release: git pull, and what runs goes over to it;
 	@$(BIN)/python -m erip.ops.stack upgrade
 	@$(BIN)/python -W ignore manage.py shipped
 
-new: venv ## make a package with an own step, a definition, a trigger and a test that run: NAME=my-steps
-	@$(BIN)/python manage.py new "$(NAME)" $(if $(DIR),--dir "$(DIR)")
+new: venv ## make a package with an own step, a definition, a trigger and a test that run: NAME=my-steps, FIELDS="order:str amount:float"
+	@$(BIN)/python manage.py new "$(NAME)" $(if $(DIR),--dir "$(DIR)") $(if $(FIELDS),--fields $(FIELDS))
 
 ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); starts no service
 	@sh deploy/ha-deps.sh

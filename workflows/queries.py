@@ -24,7 +24,7 @@ from workflows.errors import FilterTooSlow, UnknownRun, UnknownStep
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun, WorkflowVersion, find_run
 from workflows.models.runs import StepColumns
-from workflows.store import RunFilter
+from workflows.store import RunFilter, ids_by_part_of_key
 
 MAX_PAGE = 200
 #: events of fan-out items that are returned for one run; the items themselves can be listed
@@ -106,15 +106,22 @@ def list_runs(wanted: RunFilter | None = None, *, cursor: str | None = None, lim
 
     Raises UnknownRun if the cursor is not an id, and FilterTooSlow.
     """
-    where, parameters = (wanted or RunFilter()).where()
-    if cursor is not None:
+    wanted = wanted or RunFilter()
+    where, parameters = wanted.where()
+    before = _uuid(cursor) if cursor is not None else None
+    if before is not None:
         where += " AND r.id < %s"
-        parameters.append(_uuid(cursor))
+        parameters.append(before)
     limit = max(1, min(limit, MAX_PAGE))
     kept: list[tuple[Any, ...]] = []
     with in_time(), connections[reading_alias()].cursor() as database:
         for table in (WorkflowRun._meta.db_table, ArchivedRun._meta.db_table):
-            database.execute(_LIST.format(runs=table, where=where), [*parameters, limit + 1])
+            also, more_parameters = "", []
+            if (part := wanted.business_key_contains) is not None:
+                ids = ids_by_part_of_key(database, table, part, before=before)
+                if ids is not None:
+                    also, more_parameters = " AND r.id = ANY(%s::uuid[])", [ids]
+            database.execute(_LIST.format(runs=table, where=where + also), [*parameters, *more_parameters, limit + 1])
             kept += database.fetchall()
     found = sorted(kept, key=itemgetter(0), reverse=True)
     more = len(found) > limit

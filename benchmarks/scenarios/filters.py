@@ -88,6 +88,7 @@ async def _ask(session: Session) -> list[tuple[str, str, int, float]]:
         "lane": {"lane": "standard"},
         "business key": {"business_key": "nobody"},
         "beginning of a key": {"business_key_prefix": "no"},
+        "part of a key": {"business_key_contains": "bod"},
         "error code": {"error_code": "expression_error"},
         "failed step": {"failed_step": "one"},
         "created": {"created_after": _EARLY, "created_before": _LATE},

@@ -20,7 +20,7 @@ from erip.ops.stack.state import ROOT, State, read_json
 from tests.workers import until
 
 PAGE = (ROOT / "docs" / "how-to" / "own-steps.md").read_text("utf-8")
-MAKE, RUN, EVENT = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+MAKE, MAKE_WITH_FIELDS, RUN, EVENT = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 (DEV,) = re.findall(r"^```dev\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 pytestmark = pytest.mark.skipif(
@@ -104,6 +104,10 @@ def test_the_page_works_as_typed(developer: Developer) -> None:
     assert '"accepted":1' in developer.types(EVENT)
 
 
+def test_a_package_for_given_fields_passes_its_tests(developer: Developer) -> None:
+    assert "2 passed" in developer.types(MAKE_WITH_FIELDS)
+
+
 def test_the_sample_and_the_tests_run_without_being_asked(developer: Developer) -> None:
     developer.sees('my-steps SUCCEEDED {"words": 3}')
     developer.sees("tests: 3 passed")
@@ -116,8 +120,8 @@ def test_a_change_takes_over_and_no_request_fails_meanwhile(developer: Developer
     while 103 not in found and time.monotonic() < until_then:
         answer = json.loads(developer.types(RUN))
         # Whoever waits for a run while the web process is replaced is answered before the run has ended.
-        assert answer["state"] in ("PENDING", "RUNNING", "SUCCEEDED"), answer
-        if answer["state"] == "SUCCEEDED":
+        assert answer["status"] in ("PENDING", "RUNNING", "SUCCEEDED"), answer
+        if answer["status"] == "SUCCEEDED":
             found.add(answer["output"]["words"])
     assert found <= {3, 103}
     assert 103 in found

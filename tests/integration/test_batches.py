@@ -360,6 +360,7 @@ def test_each_filter_of_the_list_narrows_it_and_the_operations_alike(api):
         "lane": ("bulk", {new}),
         "business_key": ("INC-100_sure", {new}),
         "business_key_prefix": ("INC-100%", {old}),
+        "business_key_contains": ("00% s", {old}),
         "error_code": ("other", {new}),
         "failed_step": ("enrich", {old, new}),
         "created_after": (between["created_at"], {new}),
@@ -435,7 +436,9 @@ def test_a_filter_that_fits_no_run_or_every_run_is_refused(api, address, filter_
 HOSTILE = ["%", "_", "\\", "'; DROP TABLE workflows_workflowrun; --", "%s", "{where}", "\U0010ffff", "é", "$1", "\n"]
 
 
-@pytest.mark.parametrize("name", ["workflow", "business_key", "business_key_prefix", "error_code", "failed_step"])
+@pytest.mark.parametrize(
+    "name", ["workflow", "business_key", "business_key_prefix", "business_key_contains", "error_code", "failed_step"]
+)
 def test_hostile_texts_are_texts(api, name):
     (run,) = fail(start(1, key="INC-7"))
 

@@ -30,7 +30,7 @@ from workflows.errors import UnknownRun, WorkflowsError
 from workflows.models import ArchivedRun, WorkflowDefinition, WorkflowRun
 from workflows.models.runs import CODE_SHOWN, ERROR_CODE
 
-from . import counts, failing, items, resolving, run_page
+from . import by_key, counts, failing, items, resolving, run_page
 from .again import RunAgain
 from .base import COLOURS, json_block, moment, principal_of, span
 from .many import ManyRuns
@@ -134,7 +134,7 @@ class RunAdmin(ManyRuns, RunAgain):
     paginator = InfinitePaginator
     show_full_result_count = False
     search_fields = ["business_key"]
-    search_help_text = "A run's id, or the beginning of a business key"
+    search_help_text = "A run's id, or a part of a business key"
     list_before_template = "admin/workflows/counts.html"
     actions = ["cancel_selected", "retry_selected", "pause_selected", "resume_selected"]
     actions_detail = ["cancel", "pause", "resume", "signal", "retry", "retry_with"]
@@ -179,7 +179,7 @@ class RunAdmin(ManyRuns, RunAgain):
             return queryset.filter(pk=uuid.UUID(term)), False
         except ValueError:
             # PostgreSQL stores no NUL, so no key has one.
-            return queryset.none() if "\x00" in term else queryset.filter(business_key__startswith=term), False
+            return queryset.none() if "\x00" in term else by_key.narrowed(request, queryset, term), False
 
     @display(
         description="State",
@@ -268,6 +268,7 @@ class RunAdmin(ManyRuns, RunAgain):
             "counts_total": f"{found['total']:,}",
             "counts_whole": found["whole"],
             "counts_workflow": workflow,
+            "counts_estimate": None if workflow or found["whole"] else counts.estimated(self.model),
         }
 
     def get_urls(self) -> list[URLPattern]:

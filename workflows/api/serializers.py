@@ -148,6 +148,7 @@ class RunSelection(StrictSerializer):
     lane = Choice(Lane, required=False)
     business_key = Text(required=False, max_length=KEY_MAX, help_text="The whole key.")
     business_key_prefix = Text(required=False, max_length=KEY_MAX, help_text="How the key begins.")
+    business_key_contains = Text(required=False, min_length=1, max_length=KEY_MAX, help_text="A part of the key.")
     error_code = Text(
         required=False,
         max_length=CODE_SHOWN,

@@ -1,22 +1,38 @@
-"""A package of own steps, to begin with: a step, a definition with a trigger, and a test, which all run."""
+"""A package of own steps, to begin with: a step, a definition with a trigger, and a test, which all run.
 
+Without fields the step counts words. With the fields of its input, model, definition, trigger, sample and test are made
+for these, and all that is left to write is what the step does.
+"""
+
+import json
 import keyword
 import re
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 LONGEST = 40
+#: type of Python -> type of JSON Schema, and the value in the sample
+TYPES: Mapping[str, tuple[str, object]] = {
+    "str": ("string", "text"),
+    "int": ("integer", 1),
+    "float": ("number", 1.5),
+    "bool": ("boolean", True),
+}
+_FIELD = re.compile(r"([a-z][a-z0-9_]{0,39}):([a-z]+)")
+MOST_FIELDS = 30
 
 
 class Refused(Exception):
     """The package cannot be made: says why."""
 
 
-def make(name: str, folder: Path) -> list[Path]:
+def make(name: str, folder: Path, fields: Sequence[str] = ()) -> list[Path]:
     """Write the package `name` as a folder in `folder`, which exists. Returns the files.
 
-    Nothing that is there already is touched. Raises Refused, OSError.
+    fields: those of the step's input, such as `order:str`. Nothing that is there already is touched. Raises Refused,
+    OSError.
     """
     package = name.replace("-", "_")
     if not _NAME.fullmatch(name) or len(name) > LONGEST:
@@ -26,18 +42,62 @@ def make(name: str, folder: Path) -> list[Path]:
         )
     if keyword.iskeyword(package) or keyword.issoftkeyword(package) or find_spec(package) is not None:
         raise Refused(f"There is a module {package} already: choose another name")
+    texts = {**FILES, **(_for_fields(_read(fields)) if fields else {})}
     root = folder / name
     try:
         root.mkdir()
     except FileExistsError:
         raise Refused(f"{root} is there already") from None
     written = []
-    for path, text in FILES.items():
+    for path, text in texts.items():
         file = root / path.replace("PACKAGE", package).replace("NAME", name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace("PACKAGE", package).replace("NAME", name), "utf-8")
         written.append(file)
     return written
+
+
+def _read(fields: Sequence[str]) -> dict[str, str]:
+    """name -> type. Raises Refused with every fault."""
+    found: dict[str, str] = {}
+    faults = [] if len(fields) <= MOST_FIELDS else [f"there are more than {MOST_FIELDS} fields"]
+    for field in fields:
+        matched = _FIELD.fullmatch(field)
+        if matched is None or matched[2] not in TYPES:
+            faults.append(f"{field!r} is no field: a name, a colon and one of {', '.join(TYPES)}, like order:str")
+        elif keyword.iskeyword(matched[1]) or matched[1].startswith("model_"):
+            faults.append(f"a field of a model cannot be called {matched[1]}")
+        elif matched[1] in found:
+            faults.append(f"{matched[1]} is there twice")
+        else:
+            found[matched[1]] = matched[2]
+    if faults:
+        raise Refused("; ".join(faults))
+    return found
+
+
+def _for_fields(fields: Mapping[str, str]) -> dict[str, str]:
+    """The files that differ: path -> text."""
+    schema = {
+        "type": "object",
+        "required": list(fields),
+        "properties": {name: {"type": TYPES[kind][0]} for name, kind in fields.items()},
+        "additionalProperties": False,
+    }
+    lines = "\n".join(f"    {name}: {kind}" for name, kind in fields.items())
+    return {
+        "README.md": FILES["README.md"].replace("count_words", "PACKAGE"),
+        "PACKAGE/steps.py": _STEPS.replace("FIELDS", lines),
+        "PACKAGE/definitions/NAME.yaml": _DEFINITION.replace("SCHEMA", json.dumps(schema))
+        .replace("INPUT", _mapping(fields, "input"))
+        .replace("DATA", _mapping(fields, "event.data")),
+        "samples/NAME.json": json.dumps({name: TYPES[kind][1] for name, kind in fields.items()}, indent=2) + "\n",
+        "tests/test_PACKAGE.py": _TESTS,
+    }
+
+
+def _mapping(fields: Mapping[str, str], source: str) -> str:
+    return "{" + ", ".join(f'{name}: "${{{{ {source}.{name} }}}}"' for name in fields) + "}"
 
 
 #: path -> text; NAME and PACKAGE stand for the package's name in both spellings
@@ -177,3 +237,66 @@ def test_the_workflow_gives_the_count() -> None:
     assert run.expect("SUCCEEDED").output == {"words": 2}
 ''',
 }
+
+_STEPS = '''\
+"""The step: ERIP imports this module in each of its processes, so it does nothing else."""
+
+import logging
+
+from pydantic import BaseModel
+
+from workflows.core.graph import Retry
+from workflows.registry import StepContext, step
+
+log = logging.getLogger(__name__)
+
+
+class Input(BaseModel):
+FIELDS
+
+
+class Output(BaseModel):
+    done: bool
+
+
+@step("PACKAGE.PACKAGE", timeout=60, retry=Retry(max_attempts=3))
+def PACKAGE(data: Input, ctx: StepContext) -> Output:
+    """Write here what the step does. A PermanentStepError of workflows.errors fails it for good."""
+    log.info("begun")  # the line carries run_id, step and attempt
+    return Output(done=True)
+'''
+
+_DEFINITION = """\
+name: NAME
+description: One step of our own.
+input: SCHEMA
+steps:
+  only: {uses: PACKAGE.PACKAGE, with: INPUT}
+output: "${{ steps.only.output }}"
+on:
+  event: PACKAGE.requested
+  input: DATA
+"""
+
+_TESTS = '''\
+"""The step and the workflow on the sample, without a server."""
+
+import json
+from pathlib import Path
+
+import PACKAGE
+from PACKAGE.steps import PACKAGE as step
+from workflows.testing import run_step, run_workflow
+
+PROJECT = Path(PACKAGE.__file__).parents[1]
+DEFINITION = PROJECT / "PACKAGE" / "definitions" / "NAME.yaml"
+SAMPLE = json.loads((PROJECT / "samples" / "NAME.json").read_text("utf-8"))
+
+
+def test_the_step_takes_the_sample() -> None:
+    assert run_step(step, SAMPLE)
+
+
+def test_the_workflow_takes_the_sample() -> None:
+    run_workflow(DEFINITION, SAMPLE).expect("SUCCEEDED")
+'''

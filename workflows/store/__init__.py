@@ -42,7 +42,7 @@ from workflows.store.beats import Word, cursor_of, record_words
 from workflows.store.checkpoints import apply
 from workflows.store.claims import claim, lane_loads, rehint_stale_ready, stale_ready_runs
 from workflows.store.fan_outs import PORTION
-from workflows.store.filters import RunFilter
+from workflows.store.filters import RunFilter, ids_by_part_of_key
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
 from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
@@ -110,6 +110,7 @@ __all__ = [
     "forget_idempotency_keys",
     "from_json",
     "heartbeat",
+    "ids_by_part_of_key",
     "insert_batch",
     "insert_runs",
     "keep_answer",

@@ -21,6 +21,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     "lane": (_option("--lane", metavar="LANE", help="critical, high, standard or bulk."), None),
     "business_key": (_option("--key", "-k", metavar="KEY", help="With this business key."), None),
     "business_key_prefix": (_option("--key-prefix", metavar="TEXT", help="Whose key begins so."), None),
+    "business_key_contains": (_option("--key-part", metavar="TEXT", help="Whose key holds this text."), None),
     "error_code": (_option("--error-code", metavar="CODE", help="That failed with this code."), None),
     "failed_step": (_option("--failed-step", metavar="STEP", help="That failed because of this step."), None),
     "created_after": (_option("--created-after", metavar="TIME", help=f"RFC 3339: {_MOMENT}."), None),

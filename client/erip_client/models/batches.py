@@ -16,6 +16,7 @@ class RunFilter(TypedDict, total=False):
     lane: str
     business_key: str
     business_key_prefix: str
+    business_key_contains: str
     error_code: str
     failed_step: str
     created_after: datetime | str

@@ -15,6 +15,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("name", help="like my-steps; the Python package is called my_steps")
         parser.add_argument("--quiet", action="store_true", help="do not list the files, nor say how to go on")
+        parser.add_argument(
+            "--fields",
+            nargs="*",
+            default=[],
+            metavar="NAME:TYPE",
+            help="of the step's input, as order:str",
+        )
         parser.add_argument("--dir", default=".", help="where its folder is made; default: here")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -22,7 +29,7 @@ class Command(BaseCommand):
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder")
         try:
-            files = scaffold.make(options["name"], folder)
+            files = scaffold.make(options["name"], folder, options["fields"])
         except scaffold.Refused as refused:
             raise CommandError(str(refused)) from None
         if options["quiet"]:

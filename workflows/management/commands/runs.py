@@ -18,7 +18,7 @@ from workflows.store import RunFilter
 #: the name that is recorded for what this command does
 BY = "command:runs"
 #: options of the filter that are texts, and moments
-_TEXTS = ("workflow", "business_key", "business_key_prefix", "error_code", "failed_step")
+_TEXTS = ("workflow", "business_key", "business_key_prefix", "business_key_contains", "error_code", "failed_step")
 _MOMENTS = ("created_after", "created_before", "ended_after", "ended_before")
 #: seconds between two lines of progress
 _EVERY = 1.0
