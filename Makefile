@@ -46,8 +46,8 @@ upgrade: venv-as-is ## a newer release: git pull, and what runs goes over to it;
 new: venv ## make a package with an own step, a definition, a trigger and a test that run: NAME=my-steps, FIELDS="order:str amount:float"
 	@$(BIN)/python manage.py new "$(NAME)" $(if $(DIR),--dir "$(DIR)") $(if $(FIELDS),--fields $(FIELDS))
 
-ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); starts no service
-	@sh deploy/ha-deps.sh
+ha-deps: ## install what HA=1 needs and only root can install (Debian, Ubuntu); TOOLS=1: and promtool, for the tests
+	@TOOLS=$(TOOLS) sh deploy/ha-deps.sh
 
 down: venv-as-is ## end the platform and its servers
 	@$(BIN)/python -m erip.ops.stack down

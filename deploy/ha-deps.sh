@@ -4,16 +4,25 @@
 set -eu
 # pgbouncer is for the tests
 packages="haproxy etcd-server redis-server redis-sentinel pgbouncer"
+# for tests alone, which are skipped without them: with TOOLS=1
+extra=${TOOLS:+prometheus prometheus-alertmanager}
 
-missing=
-for package in $packages; do
-  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
-done
-if [ -z "$missing" ]; then
-  echo "ha-deps: all there:" $packages
+lacking() { # PACKAGES: those that are not installed
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf ' %s' "$package"
+  done
+}
+missing=$(lacking $packages)
+wanted=$(lacking $extra)
+if [ -z "$missing$wanted" ]; then
+  echo "ha-deps: all there:" $packages $extra
   exit 0
 fi
 if [ "$(id -u)" -ne 0 ]; then
+  if [ -z "$missing" ]; then
+    echo "ha-deps: all there:" $packages
+    exit 0
+  fi
   echo "ha-deps: only root can install$missing: sudo make ha-deps" >&2
   exit 1
 fi
@@ -22,7 +31,7 @@ if ! command -v apt-get >/dev/null; then
   exit 1
 fi
 
-echo "ha-deps: installing$missing; no service of them is started"
+echo "ha-deps: installing$missing$wanted; no service of them is started"
 policy=/usr/sbin/policy-rc.d
 mine=
 if [ ! -e "$policy" ]; then
@@ -32,10 +41,14 @@ if [ ! -e "$policy" ]; then
 fi
 trap '[ -z "$mine" ] || rm -f "$policy"' EXIT
 export DEBIAN_FRONTEND=noninteractive
-apt-get install -y -q --no-install-recommends $missing ||
-  { apt-get update -q && apt-get install -y -q --no-install-recommends $missing; }
+install() { # PACKAGES
+  apt-get install -y -q --no-install-recommends "$@" ||
+    { apt-get update -q && apt-get install -y -q --no-install-recommends "$@"; }
+}
+[ -z "$missing" ] || install $missing
+[ -z "$wanted" ] || install $wanted || echo "ha-deps: not to be had here:$wanted; the tests that use them are skipped" >&2
 if command -v systemctl >/dev/null; then
-  for package in $missing; do
+  for package in $missing $wanted; do
     systemctl disable --quiet "${package%-server}" "$package" 2>/dev/null || true
   done
 fi

@@ -1,5 +1,6 @@
 """GET /metrics on a real database: one statement, both formats, and what it shows while nothing is known."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,8 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from erip.access.scopes import Scope
 from monitoring import exposing, store
+from monitoring.alerting import shipped
 from monitoring.collecting import Collector
 from monitoring.core.frames import TICK
+from monitoring.core.rules import read_rule
 from monitoring.core.series import Series, series
 from monitoring.models import Component
 from tests.definitions import CHAIN, publish
@@ -224,3 +229,28 @@ def test_runs_steps_and_requests_are_timed_where_they_happen(tmp_path: Path) -> 
             ),
             what="the web process has counted",
         )
+
+
+def test_the_rules_in_force_are_exported_with_those_of_this_site(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = {
+        "name": "redis-down", "summary": "ours", "severity": "page", "metric": "erip_component_up",
+        "where": {"component": "redis"}, "below": 0.25, "component": "redis",
+    }  # fmt: skip
+    store.put_rule("redis-down", read_rule(own), by="test")
+    store.put_rule("no-web", None, by="test")
+
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "prometheus.md").read_text("utf-8")
+    rule_file, alertmanager = re.findall(r"^manage.py (.*?) +#", page, re.MULTILINE)
+
+    call_command(*rule_file.split())
+    rules = {one["alert"]: one for one in yaml.safe_load(capsys.readouterr().out)["groups"][0]["rules"]}
+    call_command(*alertmanager.split())
+    inhibits = yaml.safe_load(capsys.readouterr().out)["inhibit_rules"]
+
+    assert rules["redis-down"]["annotations"]["summary"] == "ours"
+    assert rules.keys() == {*shipped(), "erip-not-seen"} - {"no-web"}
+    # It is a page now, and keeps pages back.
+    assert ['component="redis"', 'severity=~"page"'] in [one["source_matchers"] for one in inhibits]
+    assert "no-web" not in str(inhibits)

@@ -1,4 +1,4 @@
-"""manage.py reference errors|notes|metrics: the pages of docs/ that are generated from the code."""
+"""manage.py reference PAGE: the pages of docs/, and the files of deploy/, that are generated from the code."""
 
 import re
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from erip.foundation.errors import EripError
 from erip.foundation.hooks import metrics
 from monitoring.core.catalog import MEANINGS
+from monitoring.exporting import alertmanager, prometheus_rules
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -100,7 +101,14 @@ def metrics_page() -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = {"errors": errors, "notes": notes, "metrics": metrics_page}
+PAGES = {
+    "errors": errors,
+    "notes": notes,
+    "metrics": metrics_page,
+    # deploy/monitoring/rules.yml and deploy/monitoring/alertmanager.yml
+    "prometheus-rules": prometheus_rules,
+    "alertmanager": alertmanager,
+}
 
 
 def _below(root: type[EripError]) -> Iterator[type[EripError]]:

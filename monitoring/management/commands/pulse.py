@@ -1,13 +1,17 @@
-"""`manage.py pulse`: the health of every component, errors, and a check of alert rules, in a terminal."""
+"""`manage.py pulse`: the health of every component, errors, and alert rules checked and exported, in a terminal."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from monitoring import store
+from monitoring.alerting import in_force
 from monitoring.api.health import document
-from monitoring.core.rules import BadRules, read_rules
+from monitoring.core.rules import BadRules, Rule, read_rules
+from monitoring.exporting import alertmanager, prometheus_rules
 from monitoring.management import error_listing
 from monitoring.watching import watching
 from workflows.core.source import SourceInvalid, read
@@ -27,9 +31,11 @@ class Command(BaseCommand):
         status = commands.add_parser("status", help="the health of every component")
         status.add_argument("--json", action="store_true", help="as GET /api/v1/health answers it")
 
-        rules = commands.add_parser("rules", help="alert rules in a file")
-        rules.add_argument("do", choices=["check"], help="name every fault of the file")
-        rules.add_argument("file", type=Path)
+        rules = commands.add_parser("rules", help="alert rules, in a file or in force")
+        do = rules.add_subparsers(dest="do", required=True)
+        do.add_parser("check", help="name every fault of the file").add_argument("file", type=Path)
+        export = do.add_parser("export", help="the rules in force, your own included, for Prometheus")
+        export.add_argument("--alertmanager", action="store_true", help="what groups and inhibits them instead")
 
         error_listing.add_arguments(commands.add_parser("errors", help="what fails, in groups of one kind"))
 
@@ -38,7 +44,10 @@ class Command(BaseCommand):
             error_listing.show(self.stdout.write, options)
             return
         if options["what"] == "rules":
-            self._check(options["file"])
+            if options["do"] == "check":
+                self._check(options["file"])
+            else:
+                self._export(alertmanager if options["alertmanager"] else prometheus_rules)
             return
         try:
             found = document()
@@ -59,6 +68,10 @@ class Command(BaseCommand):
         except (SourceInvalid, BadRules) as error:
             raise CommandError("\n".join(str(fault) for fault in error.faults)) from error
         self.stdout.write(f"{len(rules)} rules, no faults")
+
+    def _export(self, write: Callable[[Iterable[Rule], str], str]) -> None:
+        rules = in_force(store.read_own_rules()).values()
+        self.stdout.write(write(rules, "pulse rules export"), ending="")
 
     def _show(self, found: dict[str, Any]) -> None:
         self.stdout.write(f"{_MARKS[found['state']]} {found['state']}: {found['sentence']}\n\n")
