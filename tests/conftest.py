@@ -88,6 +88,7 @@ def nothing_is_known_of_an_earlier_test() -> None:
         "workflows.events.types",
         "workflows.library.cache",
         "workflows.starts.admission",
+        "workflows.starts.holds",
         "workflows.starts.versions",
     ):
         if (module := sys.modules.get(name)) is not None:

@@ -143,6 +143,38 @@ class RunNotPaused(WorkflowsError):
     status = 409
 
 
+class RunHeld(WorkflowsError):
+    """The run's workflow or lane is paused. Resume that: its runs go on with it."""
+
+    code = "run_held"
+    status = 409
+
+    def __init__(self, kind: str = "workflow", name: str = "") -> None:
+        super().__init__(f"The {kind} {name} of the run is paused. Resume the {kind}: its runs go on with it.")
+
+
+class AlreadyHeld(WorkflowsError):
+    """The workflow or lane is paused already."""
+
+    code = "already_paused"
+    status = 409
+
+    def __init__(self, kind: str = "workflow", name: str = "") -> None:
+        super().__init__(f"The {kind} {name} is paused already.")
+
+
+class NotHeld(WorkflowsError):
+    """The workflow or lane is not paused. Runs that were paused by themselves are resumed by themselves."""
+
+    code = "not_paused"
+    status = 409
+
+    def __init__(self, kind: str = "workflow", name: str = "") -> None:
+        super().__init__(
+            f"The {kind} {name} is not paused. Runs that were paused by themselves are resumed by themselves."
+        )
+
+
 class NotYetPossible(WorkflowsError):
     """Living workers of an earlier release cannot handle a paused run. Pause it once the upgrade is done."""
 

@@ -54,7 +54,7 @@ def explain_run(run_id: str) -> dict[str, Any]:
         ended |= {id for id, node in graph.steps.items() if id not in by_step and node.essential}
     pause = None
     if run["state"] == RunState.PAUSED and run["since"] is not None:
-        pause = Pause(run["since"], run["by"], run["reason"], run["clock"] == "stop")
+        pause = Pause(run["since"], run["by"], run["reason"], run["clock"] == "stop", run["held"])
     registered, workers = _workers()
     facts = Facts(
         now=run["now"],
@@ -124,7 +124,7 @@ WITH run AS (
     WHERE steps.items IS NOT NULL AND steps.state = 'RUNNING'
 )
 SELECT run.version_id, run.state, run.lane, run.deadline_at, run.finished_at, clock_timestamp(),
-       p.since, p.clock, p.by, p.reason, p.deadline_in,
+       p.since, p.clock, p.by, p.reason, p.deadline_in, coalesce('the ' || h.kind || ' ' || h.name, ''),
        s.step, s.item, s.state, s.attempt, s.failures, s.lost, s.lane, s.ready_at, s.started_at, s.due_at,
        left(s.error->>'message', 300), w.name, extract(epoch FROM clock_timestamp() - w.heartbeat_at)::float8,
        w.stopped_at IS NOT NULL,
@@ -138,6 +138,7 @@ LEFT JOIN workflows_worker w ON w.id = s.worker_id AND s.state = 'RUNNING'
 LEFT JOIN workflows_stepbeat b ON b.run_id = run.id AND b.step = s.step AND b.item = s.item AND s.state = 'RUNNING'
                                AND b.attempt = s.attempt
 LEFT JOIN workflows_runpause p ON p.run_id = run.id
+LEFT JOIN workflows_hold h ON h.id = p.hold
 ORDER BY s.step, s.item
 """
 
@@ -155,7 +156,7 @@ def _read(run_id: str) -> tuple[dict[str, Any], list[tuple[str, StepFacts]]] | N
         return None
     names = [
         *("version_id", "state", "lane", "deadline_at", "finished_at", "now"),
-        *("since", "clock", "by", "reason", "deadline_in"),
+        *("since", "clock", "by", "reason", "deadline_in", "held"),
     ]
     run = dict(zip(names, rows[0], strict=False))
     return run, [(row[len(names)], _facts(*row[len(names) + 1 :])) for row in rows if row[len(names)] is not None]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from erip.foundation.hooks import Link, Menu, api_urls, home_section, light_routes, menu, metrics, shipped
+from workflows.engine import holds  # noqa: F401  (its duty)
 from workflows.management import reference_definitions
 from workflows.store.timings import REGISTRY
 
@@ -33,6 +34,7 @@ menu(
                 "Archived runs", "inventory_2", "admin:workflows_archivedrun_changelist", "workflows.view_archivedrun"
             ),
             Link("Batches", "checklist", "admin:workflows_runbatch_changelist", "workflows.view_workflowrun"),
+            Link("Pauses", "pause_circle", "admin:workflows_hold_changelist", "workflows.view_workflowrun"),
             Link(
                 "Definitions",
                 "account_tree",

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, alerts, batches, errors, events, outgoing, pulse, runs, schedules, workflows
+from .calls import Call, alerts, batches, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -84,6 +84,12 @@ class SyncOperations(SyncTransport):
     list_batches = Sends(batches.list_batches)
     get_batch = Sends(batches.get_batch)
     list_batch_runs = Sends(batches.list_batch_runs)
+
+    list_pauses = Sends(pauses.list_pauses)
+    pause_workflow = Sends(pauses.pause_workflow)
+    resume_workflow = Sends(pauses.resume_workflow)
+    pause_lane = Sends(pauses.pause_lane)
+    resume_lane = Sends(pauses.resume_lane)
 
     list_workflows = Sends(workflows.list_workflows)
     get_workflow = Sends(workflows.get_workflow)
@@ -188,6 +194,12 @@ class AsyncOperations(AsyncTransport):
     list_batches = Awaits(batches.list_batches)
     get_batch = Awaits(batches.get_batch)
     list_batch_runs = Awaits(batches.list_batch_runs)
+
+    list_pauses = Awaits(pauses.list_pauses)
+    pause_workflow = Awaits(pauses.pause_workflow)
+    resume_workflow = Awaits(pauses.resume_workflow)
+    pause_lane = Awaits(pauses.pause_lane)
+    resume_lane = Awaits(pauses.resume_lane)
 
     list_workflows = Awaits(workflows.list_workflows)
     get_workflow = Awaits(workflows.get_workflow)

@@ -118,6 +118,7 @@ def site(django_db_setup, django_db_blocker):
         runs = dict(zip(OPERATIONS, [run.id for run in started], strict=True))
         known = {
             "name": ["look-up", "anything"],
+            "lane": ["bulk"],
             "step": ["enrich"],
             "signal": ["go"],
             "number": [1],

@@ -48,6 +48,7 @@ VALUES = {
     "signal": "none.such",
     "version": "1",
     "position": "1-1",
+    "lane": "bulk",
     "letter": "1",
     "alert_number": "1",
     "alert_rule": "redis-down",

@@ -24,7 +24,7 @@ from workflows import engine
 from workflows.core.rules import rule_key
 from workflows.events.models import DeadLetter, Delivery, PendingEvent, PendingStart
 from workflows.events.store import months
-from workflows.models import IdempotencyKey, WorkflowRun
+from workflows.models import Hold, IdempotencyKey, WorkflowRun
 from workflows.models.runs import StepRun
 
 DOCUMENT = orjson.loads(_document())
@@ -68,6 +68,12 @@ def paused() -> str:
     made = run()
     engine.pause_run(made, principal="test")
     return made
+
+
+def held(kind: str, name: str) -> str:
+    if not Hold.objects.filter(kind=kind, name=name).exists():
+        engine.pause_all(kind, name, principal="test")
+    return name
 
 
 def unknown_step() -> str:
@@ -187,6 +193,10 @@ REQUESTS = {
         {"from": "2026-01-02T00:00:00Z", "to": "2026-01-02T03:00:00Z", "dry_run": False},
     ),
     "previewUnstoredSchedule": lambda api: ("/schedule-previews", {"schedule": SCHEDULE}, None),
+    "pauseWorkflow": lambda api: ("/workflows/look-up/pause", {"reason": "a"}, {"reason": "b"}),
+    "resumeWorkflow": lambda api: (f"/workflows/{held('workflow', 'look-up')}/resume", {}, None),
+    "pauseLane": lambda api: ("/lanes/bulk/pause", {"reason": "a"}, {"reason": "b"}),
+    "resumeLane": lambda api: (f"/lanes/{held('lane', 'bulk')}/resume", {}, None),
     "pauseRun": lambda api: (f"/runs/{run()}/pause", {"clock": "stop"}, {"clock": "go"}),
     "resumeRun": lambda api: (f"/runs/{paused()}/resume", {}, None),
     "pauseRuns": lambda api: (

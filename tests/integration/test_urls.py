@@ -91,6 +91,7 @@ def places() -> dict[str, str]:
     run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
     return {
         "name": "look-up",
+        "lane": "bulk",
         "id": run,
         "step": "enrich",
         "signal": "go",

@@ -100,6 +100,22 @@ class PauseRun(StrictSerializer):
     )
 
 
+class PauseAll(StrictSerializer):
+    """Pause a workflow or a lane."""
+
+    reason = Text(required=False, allow_blank=True, max_length=1000, default="", help_text="Recorded with each run.")
+    clock = Choice(
+        ["stop", "go"],
+        required=False,
+        default="stop",
+        help_text="`stop`: what is left of each run's times, and of its deadline, is kept. `go`: times go on.",
+    )
+
+
+class ResumeAll(StrictSerializer):
+    """Resume a workflow or a lane; there is nothing to say."""
+
+
 class ResumeRun(StrictSerializer):
     """Resume a paused run; there is nothing to say."""
 

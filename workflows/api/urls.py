@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import at_work, batches, pausing, runs, schemas, signals, steps, workflows
+from .views import at_work, batches, holds, pausing, runs, schemas, signals, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -25,11 +25,16 @@ class Id(UUIDConverter):
     regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 
+class LaneName(StringConverter):
+    regex = "[a-z]{1,63}"  # a lane that does not exist is answered by name
+
+
 class VersionNumber(IntConverter):
     regex = "[1-9][0-9]{0,8}"  # nine digits stay within PostgreSQL's integer
 
 
 register_converter(WorkflowName, "workflow")
+register_converter(LaneName, "lane")
 register_converter(StepId, "step")
 register_converter(SignalName, "signal")
 register_converter(VersionNumber, "version")
@@ -42,6 +47,11 @@ urlpatterns = [
     path("workflows/<workflow:name>/versions/<version:number>", workflows.WorkflowVersionOne.as_view()),
     path("workflows/<workflow:name>/runs", runs.WorkflowRuns.as_view()),
     path("workflows/<workflow:name>/signals/<signal:signal>", signals.WorkflowSignal.as_view()),
+    path("workflows/<workflow:name>/pause", holds.WorkflowPause.as_view()),
+    path("workflows/<workflow:name>/resume", holds.WorkflowResume.as_view()),
+    path("lanes/<lane:lane>/pause", holds.LanePause.as_view()),
+    path("lanes/<lane:lane>/resume", holds.LaneResume.as_view()),
+    path("pauses", holds.Pauses.as_view()),
     path("runs", runs.RunList.as_view()),
     path("runs/bulk", runs.RunsBulk.as_view()),
     path("runs/cancel", batches.RunsCancel.as_view()),

@@ -51,6 +51,8 @@ class Pause:
     reason: str
     #: whether the run's clock stands: what is left of each time is kept
     stands: bool
+    #: what was paused with it, in words: "the workflow triage"; "": it was paused by itself
+    together: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +272,8 @@ def _paused(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Waits
 def paused(pause: Pause, deadline_in: float | None) -> str:
     """Since when and by whom the run is paused, and what its times do, in one sentence."""
     why = f" ({pause.reason})" if pause.reason else ""
-    told = f"It was paused at {_moment(pause.since)} by {pause.by}{why}"
+    also = f" with {pause.together}" if pause.together else ""
+    told = f"It was paused{also} at {_moment(pause.since)} by {pause.by}{why}"
     if not pause.stands:
         return f"{told}; its times go on."
     left = f", and {_span(deadline_in)} until its deadline" if deadline_in is not None else ""

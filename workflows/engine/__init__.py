@@ -17,6 +17,7 @@ definitions  check and publish
 starting     start one run or many
 control      cancel, resolve a step
 pausing      pause and resume runs
+holds        pause and resume a workflow or a lane
 retrying     run again
 signals      send a signal to a run
 duties       what workers and the leader found
@@ -26,6 +27,7 @@ finding      a run by its id
 from workflows.engine.control import cancel_run, resolve_step
 from workflows.engine.definitions import Published, publish, validate
 from workflows.engine.duties import Released, release_due, report
+from workflows.engine.holds import pause_all, resume_all
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
 from workflows.engine.retrying import retry_run
 from workflows.engine.signals import Given, Signalled, give_signals, runs_for, signal_by_key, signal_run
@@ -42,12 +44,14 @@ __all__ = [
     "cancel_run",
     "give_signals",
     "new_run",
+    "pause_all",
     "pause_run",
     "pause_runs",
     "publish",
     "release_due",
     "report",
     "resolve_step",
+    "resume_all",
     "resume_run",
     "resume_runs",
     "retry_run",

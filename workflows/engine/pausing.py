@@ -14,7 +14,7 @@ Pausing and resuming are statements over many runs, not decisions about each one
 that have kept signals, items, or waits for several things, because these may have something to take up (`RunResumed`).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID, uuid4
@@ -34,13 +34,14 @@ from workflows.errors import (
     NotYetPossible,
     RunAlreadyEnded,
     RunAlreadyPaused,
+    RunHeld,
     RunNotPaused,
     UnknownRun,
     WorkflowsError,
 )
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
-from workflows.store import Report
+from workflows.store import Held, Report
 
 #: the format level of workers that can handle paused runs (Note [Format levels] in `core/kinds`)
 LEVEL = 3
@@ -67,7 +68,7 @@ def pause_run(run_id: str, *, principal: str, reason: str = "", clock: str = "st
 
 
 def resume_run(run_id: str, *, principal: str) -> None:
-    """Resume a paused run. Raises UnknownRun, RunAlreadyEnded, RunNotPaused."""
+    """Resume a paused run. Raises UnknownRun, RunAlreadyEnded, RunNotPaused, RunHeld."""
     _one(resume_runs([str(run_id)], principal=principal))
 
 
@@ -110,14 +111,15 @@ def pause_now(
     clock: str,
     request: str,
     before: Collection[str] = (),
+    hold: int | None = None,
 ) -> list[Outcome]:
     """Pause these runs in the caller's transaction. request: an id that is recorded with it. before: those that an
-    attempt whose answer was lost has paused."""
+    attempt whose answer was lost has paused. hold: see Note [Holds] in `holds`."""
     found = store.lock_runs(ids)
     outcomes = [Outcome(id_, _not_pausable(id_, found.get(id_), before)) for id_ in ids]
     chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
     if chosen:
-        store.pause(chosen, by=principal, reason=reason, clock=clock, request=request)
+        store.pause(chosen, by=principal, reason=reason, clock=clock, request=request, hold=hold)
     return outcomes
 
 
@@ -125,7 +127,8 @@ def resume_now(ids: Sequence[str], *, principal: str, request: str, before: Coll
     """Resume these runs in the caller's transaction; see `pause_now`."""
     found = store.lock_runs(ids)
     kinds, unreadable = _kinds({version for state, version in found.values() if state == RunState.PAUSED})
-    outcomes = [Outcome(id_, _not_resumable(id_, found.get(id_), before, unreadable)) for id_ in ids]
+    held = store.holds_of(ids)
+    outcomes = [Outcome(id_, _not_resumable(id_, found.get(id_), before, unreadable, held)) for id_ in ids]
     chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
     if chosen:
         hints, following = store.resume(chosen, by=principal, request=request, kinds=kinds)
@@ -168,7 +171,7 @@ def _not_pausable(run_id: str, found: tuple[str, int] | None, before: Collection
 
 
 def _not_resumable(
-    run_id: str, found: tuple[str, int] | None, before: Collection[str], unreadable: set[int]
+    run_id: str, found: tuple[str, int] | None, before: Collection[str], unreadable: set[int], held: Mapping[str, Held]
 ) -> WorkflowsError | None:
     if run_id in before:
         return None
@@ -176,6 +179,8 @@ def _not_resumable(
         return error
     if found[0] != RunState.PAUSED:
         return RunNotPaused()
+    if (hold := held.get(run_id)) is not None:
+        return RunHeld(hold.kind, hold.name)
     return NotYetPossible(["this process"]) if found[1] in unreadable else None
 
 

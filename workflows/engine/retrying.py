@@ -16,7 +16,7 @@ from workflows.engine.starting import StartedRun, StartRequest, accepted, check_
 from workflows.errors import RunAlreadyRetried, RunNotEnded
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, WorkflowRun, retried_as
-from workflows.starts import admission, dispatch, precedence
+from workflows.starts import admission, dispatch, holds, precedence
 
 
 def retry_run(run_id: str, *, principal: str, input: dict[str, Any] | None = None) -> StartedRun:
@@ -51,7 +51,7 @@ def _retry(
                 if str(before := retried_as(run.pk)) == str(UUID(new_id)) and (found := accepted(new_id)):
                     return found
                 raise RunAlreadyRetried(str(before))
-            dispatch.hint_after_commit(store.insert_runs([new]))
+            dispatch.hint_after_commit(holds.insert_runs([new]))
     except IntegrityError:
         # The lost attempt was committed after we looked.
         if attempt.unknown and (found := accepted(new_id)):

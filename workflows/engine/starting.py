@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -26,9 +26,9 @@ from workflows.engine.finding import run_of
 from workflows.errors import IdempotencyMismatch, InvalidInput, LaneFull, RequestUnderWay, UnknownLane
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, WorkflowRun, WorkflowVersion, find_run
-from workflows.starts import admission, dispatch, handover, precedence, versions
+from workflows.starts import admission, dispatch, handover, holds, precedence, versions
 from workflows.starts.versions import Version
-from workflows.store import NewRun, StartKey
+from workflows.store import Held, NewRun, StartKey
 
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
@@ -161,6 +161,8 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
             if key is not None and (taken := store.run_of_key(key.principal, key.key)):
                 return _existing(*taken, key.request_hash, run.id)
             raise
+        if holds.hold_of(graph.name, lane, version.holds) is not None:
+            return _start_parked(run, version, key)
         inserted = store.start_run(
             run,
             key=key,
@@ -179,6 +181,19 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
         hints = [hint for hint in hints if hint != (lane, run.id)]
     dispatch.hint_after_commit(hints)
     return started_run(run, version.number)
+
+
+def _start_parked(run: NewRun, version: Version, key: StartKey | None) -> StartedRun | None:
+    """Start a run whose workflow or lane is paused: it is accepted, and begins when that is resumed."""
+    with transaction.atomic():
+        inserted = store.start_run(run, key=key)
+        parked = holds.park([run], version.holds) if inserted is not None else set()
+    if inserted is None:
+        if key is not None and (taken := store.run_of_key(key.principal, key.key)):
+            return _existing(*taken, key.request_hash, run.id)
+        return None
+    started = started_run(run, version.number)
+    return replace(started, status=str(RunState.PAUSED)) if parked else started
 
 
 def _start_many(
@@ -204,9 +219,9 @@ def _start_many(
         # Only after all are decided on: a request that is too large is refused as a whole.
         started = [started_run(run, version.number) for runs in groups for run in runs]
         if key is not None:
-            return retry.run(lambda _: _insert_once(groups, started, key))
+            return retry.run(lambda _: _insert_once(groups, started, key, version.holds))
         for runs in groups:
-            retry.run(partial(_insert, runs))
+            retry.run(partial(_insert, runs, version.holds))
         return started
 
 
@@ -221,12 +236,14 @@ def _check_spent(budget: Budget, done: int, wanted: int) -> None:
     raise InvalidInput(faults=[Fault("inputs", message)])
 
 
-def _insert_once(groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey) -> list[StartedRun]:
+def _insert_once(
+    groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey, held: tuple[Held, ...]
+) -> list[StartedRun]:
     """Start all of them or none, in one transaction that also writes the key by which they are found."""
     with transaction.atomic():
         if store.take_key(key):
             for runs in groups:
-                dispatch.hint_after_commit(store.insert_runs(runs))
+                dispatch.hint_after_commit(holds.insert_runs(runs, held))
             store.keep_answer(key, orjson.dumps(started).decode())
             return started
     before = _started_before(key)
@@ -249,14 +266,14 @@ def _started_before(key: StartKey) -> list[StartedRun] | None:
     ]
 
 
-def _insert(runs: Sequence[NewRun], attempt: Attempt) -> None:
+def _insert(runs: Sequence[NewRun], held: tuple[Held, ...], attempt: Attempt) -> None:
     """Start all of them or none. If runs were inserted but the answer was lost, the reconciler and the workers find
     them."""
     if attempt.unknown and find_run(UUID(runs[0].id)):
         return
     try:
         with transaction.atomic():
-            dispatch.hint_after_commit(store.insert_runs(runs))
+            dispatch.hint_after_commit(holds.insert_runs(runs, held))
     except IntegrityError:
         # The lost attempt was committed after we looked.
         if not (attempt.unknown and find_run(UUID(runs[0].id))):

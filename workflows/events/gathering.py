@@ -29,8 +29,8 @@ from workflows.events.store.deadletters import Dead
 from workflows.events.store.pending import Due, Gathered, Kept
 from workflows.events.store.triggers import Link
 from workflows.graphs import graph_of
-from workflows.starts import dispatch, versions
-from workflows.store import NewRun, insert_runs
+from workflows.starts import dispatch, holds, versions
+from workflows.store import NewRun
 
 log = structlog.get_logger(__name__)
 
@@ -157,7 +157,7 @@ def _work_off(due: Sequence[Due]) -> dict[str, str]:
         made += [_link(one, kept.gathered, run.id) for kept in fresh]
     if runs:
         links.link(made)
-        dispatch.hint_after_commit(insert_runs(runs))
+        dispatch.hint_after_commit(holds.insert_runs(runs))
     if done:
         store.remove(done)
     return started

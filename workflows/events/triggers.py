@@ -30,8 +30,8 @@ from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
 from workflows.graphs import graph_of
 from workflows.models import WorkflowDefinition
-from workflows.starts import dispatch
-from workflows.store import NewRun, insert_runs
+from workflows.starts import dispatch, holds
+from workflows.store import NewRun
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Triggers:
             # Before anything is inserted: Note [Lock order of pending starts] in `store/pending`.
             after += [told] if (told := gathering.gather(gathers)) else []
         if wanted:
-            after.insert(0, _teller(insert_runs(_linked(wanted, rules, round, budget))))
+            after.insert(0, _teller(holds.insert_runs(_linked(wanted, rules, round, budget))))
         if gives:
             # A run that the round starts may be given the signal of its next event.
             after += [told] if (told := giving.give(gives, round)) else []

@@ -5,6 +5,7 @@ from workflows.models.batches import BatchRun, RunBatch, RunRetry, retried_as, r
 from workflows.models.beats import StepBeat
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
+from workflows.models.holds import Hold
 from workflows.models.idempotency import IdempotencyKey
 from workflows.models.pauses import RunPause
 from workflows.models.runs import StepRun, WorkflowRun
@@ -16,6 +17,7 @@ __all__ = [
     "ArchivedRunEvent",
     "ArchivedStepRun",
     "BatchRun",
+    "Hold",
     "IdempotencyKey",
     "RunBatch",
     "RunEvent",

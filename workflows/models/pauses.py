@@ -15,8 +15,11 @@ class RunPause(models.Model):
     deadline_in = models.FloatField(null=True)
     by = models.CharField(max_length=200)
     reason = models.TextField(blank=True)
+    #: the id of the pause of its workflow or lane (`Hold`) that parked it; None: it was paused by itself
+    hold = models.BigIntegerField(null=True)
 
     class Meta:
+        indexes = [models.Index(fields=["hold", "run"], name="pause_hold", condition=Q(hold__isnull=False))]
         constraints = [models.CheckConstraint(condition=Q(clock__in=["stop", "go"]), name="pause_clock")]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from workflows.engine.starting import StartRequest, new_run
 from workflows.errors import LaneFull
 from workflows.graphs import graph_of
 from workflows.operations.operation import Operation, PutOff
-from workflows.starts import admission, dispatch
+from workflows.starts import admission, dispatch, holds
 from workflows.store import Batch, EndedRun, NewRun, Outcome
 
 
@@ -78,7 +78,7 @@ def _insert(new: dict[str, NewRun], by: str) -> list[Outcome]:
     # Somebody else has retried the others since we looked.
     lost = [run_id for run_id in new if run_id not in won]
     if started := [run for run_id, run in new.items() if run_id in won]:
-        dispatch.hint_after_commit(store.insert_runs(started))
+        dispatch.hint_after_commit(holds.insert_runs(started))
     outcomes = [Outcome(run_id, "retried", new[run_id].id) for run_id in won]
     if lost:
         others = store.retries_of(lost)

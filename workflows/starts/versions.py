@@ -3,7 +3,8 @@
 Note [Known versions]
 A version never changes, but which one is the latest does, and so does time. A process remembers what it read about a
 workflow and how far the database's clock is from its own, and a single start inserts its run on the condition that both
-are still right (`store.start_run`). If they are not, nothing was inserted, and both are read anew. So a client that has
+are still right (`store.start_run`), and that neither the workflow nor the lane is paused (Note [Holds] in
+`engine/holds`). If they are not, nothing was inserted, and all is read anew. So a client that has
 published a version never gets a run of the one before, and no run is dated by a clock that has drifted.
 """
 
@@ -16,6 +17,7 @@ from cachetools import LRUCache
 from django.db import connection
 
 from workflows.errors import UnknownVersion, UnknownWorkflow
+from workflows.store.holds import IN_FORCE, Held, read_holds
 
 #: seconds for which the database's clock is extrapolated: two clocks drift apart by some 10 ms in an hour
 CLOCK_GOOD_FOR = 60.0
@@ -33,6 +35,8 @@ class Version:
     pinned: bool
     #: whether it comes from memory
     remembered: bool = False
+    #: what is paused; of a version from memory it is not known
+    holds: tuple[Held, ...] = ()
 
 
 _lock = threading.Lock()
@@ -57,11 +61,11 @@ def read(workflow: str, number: int | None) -> Version:
     """Raises UnknownWorkflow, UnknownVersion."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT v.id, v.number, clock_timestamp() FROM workflows_workflowdefinition d
+            f"""
+            SELECT v.id, v.number, clock_timestamp(), {IN_FORCE} FROM workflows_workflowdefinition d
             LEFT JOIN workflows_workflowversion v ON v.definition_id = d.id AND v.number = coalesce(%s, d.latest)
             WHERE d.name = %s
-            """,
+            """,  # noqa: S608  (a constant)
             [number, workflow],
         )
         row = cursor.fetchone()
@@ -69,11 +73,11 @@ def read(workflow: str, number: int | None) -> Version:
         raise UnknownWorkflow(f'There is no workflow "{workflow}". GET /api/v1/workflows lists those there are.')
     if row[0] is None:
         raise UnknownVersion(f'Workflow "{workflow}" has no version {number}.')
-    id_, found, now = row
+    id_, found, now, holds = row
     with _lock:
         _ids[workflow, number] = (id_, found)
     learn_clock(now)
-    return Version(id_, found, now, number is not None)
+    return Version(id_, found, now, number is not None, holds=read_holds(holds))
 
 
 def learn_clock(now: datetime) -> None:

@@ -47,11 +47,11 @@ def standing_clocks(run_ids: Sequence[str]) -> dict[str, datetime]:
 # The locks were taken by the statement before: this one sees the steps as they are under the locks.
 _PAUSE = """
 WITH pause AS (
-    INSERT INTO workflows_runpause (run_id, since, clock, deadline_in, by, reason)
+    INSERT INTO workflows_runpause (run_id, since, clock, deadline_in, by, reason, hold)
     SELECT r.id, statement_timestamp(), %(clock)s::text,
            CASE WHEN %(clock)s::text = 'stop'
                 THEN extract(epoch FROM r.deadline_at - statement_timestamp())::float8 END,
-           %(by)s::text, %(reason)s::text
+           %(by)s::text, %(reason)s::text, %(hold)s::bigint
     FROM workflows_workflowrun r WHERE r.id = ANY(%(runs)s::uuid[])
 ), steps AS (
     UPDATE workflows_steprun s SET state = 'PAUSED', hinted_at = NULL
@@ -69,9 +69,9 @@ FROM unnest(%(runs)s::uuid[]) AS paused (id)
 """
 
 
-def pause(run_ids: Sequence[str], *, by: str, reason: str, clock: str, request: str) -> None:
-    """Pause runs that have not ended and are not paused. Needs their locks. clock: see `RunPause`."""
-    values = {"runs": to_array(run_ids), "by": by, "reason": reason, "clock": clock, "request": request}
+def pause(run_ids: Sequence[str], *, by: str, reason: str, clock: str, request: str, hold: int | None = None) -> None:
+    """Pause runs that have not ended and are not paused. Needs their locks. clock, hold: see `RunPause`."""
+    values = {"runs": to_array(run_ids), "by": by, "reason": reason, "clock": clock, "request": request, "hold": hold}
     with connection.cursor() as cursor:
         prepared.execute(cursor, _PAUSE, values)
 

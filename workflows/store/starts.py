@@ -33,7 +33,7 @@ def start_run(
     parameters: list[Any] = []
     if unsure:
         parts.append(_STILL_RIGHT)
-        parameters += [run.version_id, pinned, run.view.created_at, run.view.created_at]
+        parameters += [run.version_id, pinned, run.view.lane, run.view.created_at, run.view.created_at]
         conditions.append("(SELECT holds FROM still_right)")
     if key is not None:
         parts.append(_TAKE_KEY.format(condition=" AND ".join(conditions) or "true"))
@@ -67,7 +67,9 @@ def start_run(
 
 _STILL_RIGHT = """still_right AS (
 SELECT EXISTS (SELECT FROM workflows_workflowversion v JOIN workflows_workflowdefinition d ON d.id = v.definition_id
-               WHERE v.id = %s AND (%s OR v.number = d.latest))
+               WHERE v.id = %s AND (%s OR v.number = d.latest)
+                 AND NOT EXISTS (SELECT FROM workflows_hold h WHERE h.resumed_at IS NULL
+                                 AND h.name = CASE h.kind WHEN 'workflow' THEN d.name ELSE %s::text END))
        AND %s::timestamptz <= clock_timestamp() AND %s::timestamptz > clock_timestamp() - interval '1 s' AS holds
 )"""
 

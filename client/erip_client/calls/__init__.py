@@ -1,10 +1,10 @@
 """Every operation of the API as a function that makes a `Call`. Nothing here sends anything."""
 
-from . import alerts, batches, errors, events, outgoing, pulse, runs, schedules, workflows
+from . import alerts, batches, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
 from .base import Call
 
 #: where the operations are defined
-MODULES = (runs, batches, workflows, events, outgoing, pulse, alerts, errors, schedules)
+MODULES = (runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules)
 
 __all__ = [
     "MODULES",
@@ -14,6 +14,7 @@ __all__ = [
     "errors",
     "events",
     "outgoing",
+    "pauses",
     "pulse",
     "runs",
     "schedules",

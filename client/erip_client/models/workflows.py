@@ -130,3 +130,17 @@ class EventTypeDetail(EventTypeVersion):
 class EventTypeRegistered(Document):
     type: str
     version: int
+
+
+class PauseInForce(Document):
+    """A workflow or a lane (kind) that is paused, or whose runs are just going on. parked: runs that it holds."""
+
+    kind: str
+    name: str
+    since: datetime
+    clock: str
+    by: str
+    reason: str
+    resumed_at: datetime | None
+    resumed_by: str | None
+    parked: int
