@@ -4,6 +4,7 @@ Works while PostgreSQL or Redis is away: then this process's own looks say so, a
 until it is unknown.
 """
 
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ from monitoring.watching import watching
 PATIENCE = 2.5
 #: seconds for which the reports are good for all callers
 KNOWN_FOR = 1.0
+#: seconds within which processes report again after a failover, which empties the table of reports
+REPORTS_AGAIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,18 @@ def verdicts(
             # What was replaced on its host is no longer missed.
             if one.kind == kind and not one.ended and id(one) not in gone
         ]
+        if any(not one.ended for one in reports if one.kind == kind):
+            _reported[kind] = now
+        # One that ended in good order is still among the reports; where there is none at all, they were lost.
+        there = any(one.kind == kind for one in reports)
+        lost = not there and now - _reported.get(kind, -math.inf) <= REPORTS_AGAIN
         if lives or kind != "autoscaler":
-            found[kind] = of_processes(kind, lives, read_age)
+            found[kind] = of_processes(kind, lives, read_age, lost=lost)
     return found
+
+
+#: when processes of a kind were last among the reports that this process read, in seconds since the epoch
+_reported: dict[str, float] = {}
 
 
 def changes(reports: Sequence[Reported], read_age: float | None, now: float) -> list[Change]:
@@ -148,6 +160,7 @@ _reports = Reports()
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
+    _reported.clear()
     _reports.forget()
 
 

@@ -123,10 +123,12 @@ def _troubles(changes: Iterable[Change], verdicts: Mapping[str, Verdict], now: f
     for component in sorted({*by_component, *verdicts}):
         verdict = verdicts.get(component)
         state = verdict.state if verdict is not None else State.UNKNOWN
+        # Its own trouble, or another one's that is about it.
         ill = verdict is not None and state is not State.OK and (not verdict.about or component in verdict.about)
+        blamed = any(component in one.about for one in verdicts.values() if one.state is not State.OK)
         mine = by_component.get(component, [])
         begun = _last_incident([one for one in mine if one.what is not What.RECOVERED])
-        if not begun and not (verdict is not None and state is not State.OK):
+        if not begun and not blamed and not (verdict is not None and state is not State.OK):
             continue
         if begun:
             after, by = begun[0].after, begun[0].by
@@ -135,10 +137,12 @@ def _troubles(changes: Iterable[Change], verdicts: Mapping[str, Verdict], now: f
             by = now - ((verdict.age if verdict is not None else None) or 0.0)
             after = now - RECENT
         over = [one.by for one in mine if one.what is What.RECOVERED and one.by >= by]
-        until = None if ill else max([by, *over, *(one.by for one in begun)])
+        until = None if ill or blamed else max([by, *over, *(one.by for one in begun)])
         directness = max((_directness(one) for one in begun), default=0.0)
         if ill:
             directness = max(directness, _of_state(component, state))
+        if blamed:
+            directness = max(directness, 0.5)
         found[component] = _Trouble(
             component, begun, after, by, until, directness or 0.2, directness > _SYMPTOM, state if ill else State.OK
         )
@@ -209,18 +213,21 @@ def _cause(
     for change in sorted(one.changes, key=lambda change: (-_directness(change), change.by)):
         if change.sentence not in {each.sentence for each in said} and len(said) < MOST_SHOWN:
             said.append(Evidence(change.sentence, change.by))
+    for name, witness in verdicts.items():
+        if witness.state is not State.OK and one.component in witness.about and name != one.component:
+            said.append(Evidence(f"{name} says: {witness.sentence}"))
     verdict = verdicts.get(one.component)
     if verdict is not None and one.state is not State.OK and verdict.sentence not in {each.sentence for each in said}:
         said.insert(0 if not said else 1, Evidence(verdict.sentence, None))
     for other in sorted(candidates, key=lambda each: each.by):
-        if other is not one and (sentence := _order(one, other)):
+        if other is not one and abs(other.by - one.by) <= 2 * QUIET and (sentence := _order(one, other)):
             said.append(Evidence(sentence))
     uppers = dependents(one.component, known)
     if uppers:
         names = [each.component for each in explained]
         listed = f": {', '.join(names)}" if names else ""
         verb = "complains" if len(names) == 1 else "complain"
-        said.append(Evidence(f"{len(names)} of {len(uppers)} that depend on it {verb}{listed}."))
+        said.append(Evidence(f"{len(names) or 'None'} of {len(uppers)} that depend on it {verb}{listed}."))
     lower = [name for name in sorted(known) if one.component in dependents(name, known)]
     well = [name for name in lower if name not in troubles]
     if well:

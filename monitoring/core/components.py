@@ -135,11 +135,12 @@ def freshest(seen: Iterable[Observation]) -> dict[str, Observation]:
     return found
 
 
-def of_processes(kind: str, lives: Sequence[Life], read_age: float | None) -> Verdict:
+def of_processes(kind: str, lives: Sequence[Life], read_age: float | None, *, lost: bool = False) -> Verdict:
     """The verdict on the processes of a kind.
 
     lives: all of this kind that have reported and did not end in good order.
     read_age: seconds since the reports were read from the database; None: never.
+    lost: some reported a moment ago, and their reports are gone: a failover empties the table.
     """
     if read_age is None:
         return Verdict(kind, State.UNKNOWN, f"The reports of {_plural(kind)} could not be read yet.", None)
@@ -164,6 +165,9 @@ def of_processes(kind: str, lives: Sequence[Life], read_age: float | None) -> Ve
         return Verdict(kind, state, f"None reports: {who}.", freshest_age)
     if read_age > SILENT_AFTER:
         sentence = f"The reports of {_plural(kind)} could not be read for {_seconds(read_age)}."
+        return Verdict(kind, State.UNKNOWN, sentence, read_age)
+    if lost:
+        sentence = f"The reports of {_plural(kind)} were lost, as in a failover, and none has reported since."
         return Verdict(kind, State.UNKNOWN, sentence, read_age)
     if kind in REQUIRED:
         return Verdict(kind, State.DOWN, f"No {kind} is running.", read_age)

@@ -31,6 +31,8 @@ class Patroni:
         #: URL → name of the node; name → where its PostgreSQL listens
         self._names: dict[str, str] = {}
         self._places: dict[str, tuple[str, int]] = {}
+        #: nodes of which nothing answered. That one of two is back first, when a node thaws, says nothing of the other
+        self._dark: set[str] = set()
 
     def __call__(self) -> Finding:
         silent: list[str] = []
@@ -68,6 +70,7 @@ class Patroni:
         own = known.get("patroni")
         name = str(own.get("name")) if isinstance(own, Mapping) and own.get("name") else _host(url)
         self._names[url] = name
+        self._dark.discard(url)
         state, began, role = (str(known.get(key) or "") for key in ("state", "postmaster_start_time", "role"))
         runs = state in _RUNS
         return [
@@ -83,7 +86,8 @@ class Patroni:
         """A node whose Patroni does not answer. If its PostgreSQL does not either, it is the node's trouble."""
         name = self._names.get(url, _host(url))
         place = self._places.get(name)
-        if place is not None and not knocks(place):
+        if url in self._dark or (place is not None and not knocks(place)):
+            self._dark.add(url)
             sentence = f"PostgreSQL on {name} does not answer, nor does its Patroni ({why})."
             return [Member("postgresql", name, State.DOWN, sentence)]
         sentence = f"Patroni of {name} does not answer, but its PostgreSQL does ({why})."

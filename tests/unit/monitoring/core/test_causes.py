@@ -179,3 +179,15 @@ def test_reports_that_cannot_be_read_blame_no_process() -> None:
     assert names(found) == ["postgresql"]
     assert set(found[0].explains) == {"web", "worker", "leader"}
     assert found[0].ongoing
+
+
+def test_what_others_complain_about_lasts_as_long_as_they_do() -> None:
+    """PostgreSQL answers again, but Patroni has nobody to lead yet."""
+    said = all_well(patroni=State.DOWN)
+    said["patroni"] = replace(said["patroni"], about=("postgresql",))
+
+    for seen in ([], [change("postgresql", 5.0), change("postgresql", 2.0, What.RECOVERED)]):
+        (found,) = rank(seen, said, NOW)
+
+        assert (found.component, found.ongoing) == ("postgresql", True)
+        assert "patroni says: patroni is so." in [one.sentence for one in found.evidence]

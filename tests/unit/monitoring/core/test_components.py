@@ -117,3 +117,8 @@ def test_dependents_are_found_through_what_is_not_there() -> None:
 def test_needs_go_round_in_no_circle() -> None:
     for component in NEEDS:
         assert component not in dependents(component, NEEDS)
+
+
+def test_reports_that_a_failover_lost_do_not_say_that_nobody_works() -> None:
+    assert of_processes("worker", [], 0.0, lost=True).state is State.UNKNOWN
+    assert of_processes("worker", [], 0.0).state is State.DOWN
