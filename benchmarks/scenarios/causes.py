@@ -1,6 +1,7 @@
 """causes: whom PULSE blames for each kind of fault, how soon, and how often somebody is woken.
 
-Phases on the highly available stack, all under load: calm, each kind of fault once for each seed, a planned switchover.
+Phases on the highly available stack, all under load: calm, each kind of fault once for each seed, a planned switchover,
+and PostgreSQL killed for good.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from random import Random
 import psutil
 from redis.exceptions import RedisError
 
+from erip.ops.stack.ha.layout import THREE
+from erip.ops.stack.ha.roles import Roles
+
 from ..causes.naming import HIT, WITHIN, Naming, name
 from ..causes.pager import Pager, Received
 from ..causes.switchover import switch_over
@@ -23,6 +27,7 @@ from ..checks import Correctness
 from ..errors import BenchmarkError
 from ..figures import Figure, Grid, Load, Target
 from ..session import Session
+from ..uptime import processes
 from ..uptime.faults import fault
 from ..uptime.fleet import put_on
 from ..uptime.ha import HighlyAvailable
@@ -34,6 +39,8 @@ from ..workloads import THREAT, W4, WAITS
 #: seconds: that everything may take to be in its place after a fault; of calm before the next one, which are more than
 #: PULSE counts to one incident; and after a fault in which its page may come
 WHOLE_WITHIN, CALM, PAGES_FOR = 90.0, 20.0, 25.0
+#: seconds within which somebody must be woken when PostgreSQL is killed for good, and after which nobody will be
+WOKEN_WITHIN, GIVEN_UP = 15.0, 60.0
 #: kinds of twenty whose cause must be named
 NAMED_OF_TWENTY = 18
 
@@ -70,9 +77,10 @@ async def run(session: Session) -> list[Load]:
     trials: list[Trial] = []
     calm_pages: list[Received] = []
     switched: list[Received] | None = None
+    woken: float | None = None
 
     async def measured() -> None:
-        nonlocal calm_pages, switched
+        nonlocal calm_pages, switched, woken
         calm_pages = await _calm(session, pager, session.options.calm)
         for seed in range(first, first + session.options.seeds):
             random = Random(seed)  # noqa: S311  # nosec B311 (an order, not a secret)
@@ -81,10 +89,12 @@ async def run(session: Session) -> list[Load]:
                 if trial := await _try(session, topology, pager, kind, seed, random):
                     trials.append(trial)
         if session.options.calm:
+            # In this order: after the second one, nothing works any more.
             switched = await _switch(session, topology, pager)
+            woken = await _for_good(session, topology, pager)
 
     await _under_load(session, measured, Random(first))  # noqa: S311  # nosec B311
-    return [_load(session, trials, calm_pages, switched, first)]
+    return [_load(session, trials, calm_pages, switched, woken, first)]
 
 
 async def _under_load(session: Session, measured: Callable[[], Awaitable[None]], random: Random) -> None:
@@ -174,6 +184,24 @@ async def _switch(session: Session, topology: HighlyAvailable, pager: Pager) -> 
     return pager.pages(begin, time.time())
 
 
+async def _for_good(session: Session, topology: HighlyAvailable, pager: Pager) -> float | None:
+    """Kill all of PostgreSQL, and whatever starts it again, until somebody is woken. Returns the seconds until then."""
+    session.show.phase("PostgreSQL killed for good")
+    if not await _whole(session, topology):
+        session.left_out.append("PostgreSQL killed for good: something was still missing.")
+        return None
+    roles = Roles(topology.state)
+    begin = time.time()
+    while time.time() - begin < GIVEN_UP:
+        for node in (f"postgres-{n}" for n in THREE):
+            await asyncio.to_thread(processes.kill, topology.owner, roles.tree(node))
+        if found := pager.pages(begin, time.time()):
+            return found[0].at - begin
+        await asyncio.sleep(0.25)
+    session.left_out.append(f"PostgreSQL killed for good: nobody was woken within {GIVEN_UP:.0f} s.")
+    return None
+
+
 async def _whole(session: Session, topology: HighlyAvailable) -> bool:
     deadline = time.perf_counter() + WHOLE_WITHIN
     while time.perf_counter() < deadline:
@@ -187,7 +215,12 @@ async def _whole(session: Session, topology: HighlyAvailable) -> bool:
 
 
 def _load(
-    session: Session, trials: list[Trial], calm: list[Received], switched: list[Received] | None, seed: int
+    session: Session,
+    trials: list[Trial],
+    calm: list[Received],
+    switched: list[Received] | None,
+    woken: float | None,
+    seed: int,
 ) -> Load:
     options = session.options
     right = sum(trial.right for trial in trials)
@@ -222,6 +255,9 @@ def _load(
         figures.append(
             Figure("causes.pages.switchover", "pages at a planned switchover", len(switched), "", True, Target("==", 0))
         )
+    if woken is not None:
+        target = Target("<=", WOKEN_WITHIN)
+        figures.append(Figure("causes.pages.dead", "PostgreSQL killed for good → page", woken, "s", True, target))
     return Load(
         name="causes",
         title=f"{len(trials)} faults, seeds {seed} to {seed + options.seeds - 1}",
