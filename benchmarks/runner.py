@@ -41,7 +41,7 @@ def run(
         uptime.refuse(options, private=deployment is None)
     ha = names == ["causes"] or (names == ["uptime"] and not options.single)
     # A stack learns at its start where its alerts go.
-    paged = pager() if names == ["causes"] else nullcontext(None)
+    paged = pager() if names in (["causes"], ["pulse"]) else nullcontext(None)
     with (
         paged as woken,
         nullcontext(deployment) if deployment else private_stack(ha=ha) as found,

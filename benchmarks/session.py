@@ -62,6 +62,9 @@ class Options:
     #: causes: how many seeds, and seconds without any fault
     seeds: int = 3
     calm: float = 1_800.0
+    #: pulse: how often the load is put on each stack, and seconds at rest
+    turns: int = 5
+    idle: float = 300.0
     #: events per second, and for how many seconds
     event_rate: float = 10_200.0
     event_seconds: float = 60.0

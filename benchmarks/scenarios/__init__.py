@@ -13,6 +13,7 @@ from . import (
     event_throughput,
     filters,
     many,
+    pulse,
     response_times,
     signals,
     size,
@@ -36,12 +37,13 @@ SCENARIOS: dict[str, Scenario] = {
     "timers": timers.run,
     "uptime": uptime.run,
     "causes": causes.run,
+    "pulse": pulse.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"size", "timers", "uptime", "causes"})
+LONG = frozenset({"size", "timers", "uptime", "causes", "pulse"})
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
-    {"engine-crash", "event-throughput", "event-crash", "filters", "many", "size", "timers", "causes"}
+    {"engine-crash", "event-throughput", "event-crash", "filters", "many", "size", "timers", "causes", "pulse"}
 )
 #: those for which the machine's ceiling means nothing: they do not test speed
-WITHOUT_LIMITS = frozenset({"event-crash", "filters", "many", "signals", "timers", "uptime", "causes"})
+WITHOUT_LIMITS = frozenset({"event-crash", "filters", "many", "signals", "timers", "uptime", "causes", "pulse"})

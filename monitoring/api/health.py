@@ -113,7 +113,8 @@ def document() -> dict[str, Any]:
     known = health.look()
     found = known.components
     verdicts = {name: status.verdict for name, status in found.items()}
-    first = next((one.component for one in known.causes if one.ongoing), None)
+    ill = {name for name, one in verdicts.items() if one.state is not State.OK}
+    first = next((one.component for one in known.causes if one.component in ill), None)
     if first is None and (root := components.cause(verdicts)) is not None:
         first = root.component
     return {

@@ -1,9 +1,15 @@
 """GET /api/v1/metrics: which series there are. GET /api/v1/metrics/query: a metric over time."""
 
+import threading
+import time
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
+from cachetools import LRUCache
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,6 +29,8 @@ from workflows.api.schema import operation
 
 #: days of the coarsest tier; labels that one query groups by
 _MOST_RANGE, _MOST_LABELS = TIERS[-1].kept, 5
+#: points of answers that one process keeps: about 10 MB. Seconds after its tick within which a frame is written
+_KEPT_POINTS, _WRITTEN_WITHIN = 50_000, 3.0
 _DETAIL = "The query is not what this address takes."
 
 
@@ -123,36 +131,99 @@ class MetricQuery(APIView):
     def get(self, request: Request) -> Response:
         query = read_query(request, MetricsQuery)
         query.setdefault("range", 3_600)
-        known = store.read_series(query["metric"])
-        by = [name.strip() for name in query.get("by", "").split(",") if name.strip()]
-        reading = _checked(query, known, by)
-        until: datetime = query.get("end") or work.clock()
-        since = later(until, -timedelta(seconds=query["range"]))
-        lines: dict[tuple[str, ...], list[int]] = {}
-        for one in known:
-            labels = dict(one.series.labels)
-            lines.setdefault(tuple(labels.get(name, "") for name in by), []).append(one.id)
-        points: dict[int, list[list[float | None]]] = {number: [] for number in range(len(lines))}
-        found = store.read_points(
-            dict(enumerate(lines.values())), reading, since=since, until=until, add_up=query["combine"] == "sum"
-        )
-        for point in found:
-            if point.mean is not None:
-                points[point.group].append([point.at.timestamp(), point.mean, point.low, point.high])
-        return Response(
-            {
-                "metric": query["metric"],
-                "rate": known[0].rate,
-                "since": since,
-                "until": until,
-                "step": reading.step,
-                "tier": reading.tier.seconds,
-                "lines": [
-                    {"labels": dict(zip(by, values, strict=True)), "points": points[number]}
-                    for number, values in enumerate(lines)
-                ],
-            }
-        )
+        if "end" in query:
+            return Response(_answer(query))
+        return Response(_answers.get(tuple(sorted(query.items())), partial(_answer, query)))
+
+
+class Answers:
+    """Answers about the time until now, for all callers of this process: there is nothing newer before the next frame.
+
+    Of callers who ask the same at once, one reads and the others wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # The size of an answer is the number of its points.
+        self._known: LRUCache[Hashable, tuple[float, dict[str, Any]]] = LRUCache(_KEPT_POINTS, getsizeof=_size)
+        self._reading: dict[Hashable, threading.Lock] = {}
+
+    def get(self, question: Hashable, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What is known, or what `read` returns. An exception of `read` goes to its caller, and nothing is kept."""
+        if (found := self._look(question)) is not None:
+            return found
+        with self._lock:
+            turn = self._reading.setdefault(question, threading.Lock())
+        try:
+            with turn:
+                if (found := self._look(question)) is not None:
+                    return found
+                answer = read()
+                with self._lock, suppress(ValueError):  # one that is too large is not kept
+                    self._known[question] = (time.time(), answer)
+                return answer
+        finally:
+            with self._lock:
+                self._reading.pop(question, None)
+
+    def _look(self, question: Hashable) -> dict[str, Any] | None:
+        with self._lock:
+            at, answer = self._known.get(question, (0.0, None))
+        return answer if at >= _last_frame(time.time()) else None
+
+    def forget(self) -> None:
+        """For tests: know nothing of what was read before."""
+        with self._lock:
+            self._known.clear()
+
+
+def _last_frame(now: float) -> float:
+    """When the newest frame was there at the latest: each is written within LATER seconds after its tick."""
+    return (now - _WRITTEN_WITHIN) // TICK * TICK + _WRITTEN_WITHIN
+
+
+def _size(kept: tuple[float, dict[str, Any]]) -> int:
+    return 10 + sum(len(line["points"]) for line in kept[1]["lines"])
+
+
+_answers = Answers()
+
+
+def forget() -> None:
+    """For tests: know nothing of what was read before."""
+    _answers.forget()
+
+
+def _answer(query: dict[str, Any]) -> dict[str, Any]:
+    """Raises BadRequest with every fault."""
+    known = store.read_series(query["metric"])
+    by = [name.strip() for name in query.get("by", "").split(",") if name.strip()]
+    reading = _checked(query, known, by)
+    until: datetime = query.get("end") or work.clock()
+    since = later(until, -timedelta(seconds=query["range"]))
+    lines: dict[tuple[str, ...], list[int]] = {}
+    for one in known:
+        labels = dict(one.series.labels)
+        lines.setdefault(tuple(labels.get(name, "") for name in by), []).append(one.id)
+    points: dict[int, list[list[float | None]]] = {number: [] for number in range(len(lines))}
+    found = store.read_points(
+        dict(enumerate(lines.values())), reading, since=since, until=until, add_up=query["combine"] == "sum"
+    )
+    for point in found:
+        if point.mean is not None:
+            points[point.group].append([point.at.timestamp(), point.mean, point.low, point.high])
+    return {
+        "metric": query["metric"],
+        "rate": known[0].rate,
+        "since": since,
+        "until": until,
+        "step": reading.step,
+        "tier": reading.tier.seconds,
+        "lines": [
+            {"labels": dict(zip(by, values, strict=True)), "points": points[number]}
+            for number, values in enumerate(lines)
+        ],
+    }
 
 
 def _checked(query: dict[str, Any], known: list[Known], by: list[str]) -> Reading:

@@ -11,10 +11,12 @@ import httpx
 import psutil
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from erip.access.scopes import Scope
 from erip.ops.stack.servers import private_servers
 from monitoring import health, store
+from monitoring.api import metrics
 from monitoring.collecting import Collector
 from monitoring.conf import conf
 from monitoring.core.catalog import MEANINGS
@@ -38,6 +40,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def nothing_is_watched_yet() -> Iterator[None]:
     conf.cache_clear()
     health.forget()
+    metrics.forget()
     yield
     watching.stop()
     conf.cache_clear()
@@ -228,6 +231,19 @@ def test_a_metric_is_read_by_label_and_gaps_stay_gaps(api: Api) -> None:
     together = api.get("/metrics/query", **asked, step="1m").json()["lines"]
     assert [point[1:] for point in together[0]["points"]] == [[pytest.approx((11 + 3 + 35) / 3), 3.0, 35.0]]
     assert together[0]["labels"] == {}
+
+
+def test_callers_who_ask_the_same_before_the_next_frame_cost_no_statement_more(api: Api) -> None:
+    collector = Collector()
+    assert collector.tick()
+    # The first one may be asked right at the end of a tick; of three in a row at most one can be.
+    counts = []
+    for _ in range(3):
+        with CaptureQueriesContext(connection) as asked:
+            api.get("/metrics/query", metric="erip_lane_waiting_steps", range="1h")
+        counts.append(sum("monitoring_frame" in one["sql"] for one in asked.captured_queries))
+    assert sorted(counts)[0] == 0
+    assert sum(counts) <= 2
 
 
 def test_a_query_is_refused_with_all_that_is_wrong_with_it(api: Api) -> None:

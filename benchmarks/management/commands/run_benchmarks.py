@@ -30,7 +30,7 @@ SIZES = (
     *("waiting", "due_rate", "due_seconds", "due", "sleepers", "races"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
-UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm")
+UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm", "turns", "idle")
 
 
 class Command(BaseCommand):
@@ -89,6 +89,8 @@ class Command(BaseCommand):
         )
         add("--seeds", type=_positive, default=usual.seeds, help="causes: each fault once for each of so many seeds")
         add("--calm", type=_calm, default=usual.calm, help="causes: without any fault: 30m (default); 0: none")
+        add("--turns", type=_positive, default=usual.turns, help="pulse: how often the load is put on each stack")
+        add("--idle", type=_seconds, default=usual.idle, help="pulse: both stacks at rest: 5m (default)")
         add("--single", action="store_true", help="uptime: one of each server, to see what that costs")
         add("--event-rate", type=_rate, default=usual.event_rate, help="event-throughput: events per second")
         add("--event-seconds", type=_rate, default=usual.event_seconds, help="event-throughput: for how long")

@@ -1,0 +1,1 @@
+"""What PULSE costs: at work, at rest, on disk, and per viewer."""
