@@ -105,10 +105,10 @@ def _compared(before: Member, now: Member, after: float, at: float, begun: float
         return Change(now.component, now.name, what, after, max(after, by), sentence, now.direct)
 
     found = []
-    failed = now.state is not State.OK
-    if before.state is State.OK and failed and now.state is not State.UNKNOWN:
+    failed, had_failed = (one.state in (State.DOWN, State.DEGRADED) for one in (now, before))
+    if failed and not had_failed:
         found.append(change(What.FAILED, begun, now.sentence))
-    if before.state is not State.OK and not failed:
+    if had_failed and now.state is State.OK:
         found.append(change(What.RECOVERED, at, f"{now.name} serves again."))
     same = not (before.identity and now.identity and before.identity != now.identity)
     if not same:

@@ -1,6 +1,7 @@
 """Patroni's own view of the cluster: who leads, and whether somebody could take over."""
 
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,8 @@ _RUNS = ("running", "streaming")
 _SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 #: seconds for a PostgreSQL whose Patroni does not answer
 _KNOCK_WITHIN = 0.5
+#: seconds for which Patroni alone must not answer until the trouble is its own
+_ALONE_FOR = 10.0
 
 
 class Patroni:
@@ -33,6 +36,8 @@ class Patroni:
         self._places: dict[str, tuple[str, int]] = {}
         #: nodes of which nothing answered. That one of two is back first, when a node thaws, says nothing of the other
         self._dark: set[str] = set()
+        #: URL → since when Patroni alone has not answered
+        self._quiet: dict[str, float] = {}
 
     def __call__(self) -> Finding:
         silent: list[str] = []
@@ -71,6 +76,7 @@ class Patroni:
         name = str(own.get("name")) if isinstance(own, Mapping) and own.get("name") else _host(url)
         self._names[url] = name
         self._dark.discard(url)
+        self._quiet.pop(url, None)
         state, began, role = (str(known.get(key) or "") for key in ("state", "postmaster_start_time", "role"))
         runs = state in _RUNS
         return [
@@ -90,8 +96,12 @@ class Patroni:
             self._dark.add(url)
             sentence = f"PostgreSQL on {name} does not answer, nor does its Patroni ({why})."
             return [Member("postgresql", name, State.DOWN, sentence)]
+        # Of a node that was killed and started again, PostgreSQL answers first. So it is too early to say that it is
+        # Patroni's trouble alone.
+        alone = time.monotonic() - self._quiet.setdefault(url, time.monotonic())
+        state = State.DOWN if alone >= _ALONE_FOR else State.UNKNOWN
         sentence = f"Patroni of {name} does not answer, but its PostgreSQL does ({why})."
-        return [Member("patroni", f"Patroni of {name}", State.DOWN, sentence if place else f"{why}.")]
+        return [Member("patroni", f"Patroni of {name}", state, sentence if place else f"{why}.")]
 
 
 def _whose(members: list[Member]) -> tuple[str, ...]:

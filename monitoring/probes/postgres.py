@@ -10,8 +10,8 @@ from monitoring.probes import PATIENCE, Finding, Unanswered
 # One row, one round trip. What a role without pg_monitor may not see of other roles' sessions is NULL, and then absent
 # from the measures: unknown is not 0. The sizes of files are not asked for here: that reads a directory.
 #
-# The functions below PostgreSQL's statistics views, not the views: to plan the views took 8 ms, nine times as long as to
-# carry them out, on every look of every process that looks. What initdb made has oids below 16384.
+# The functions below PostgreSQL's statistics views, not the views: to plan the views took 8 ms, nine times as long as
+# to carry them out, at every look of every process that looks. What initdb made has oids below 16384.
 _LOOK = """
 SELECT pg_is_in_recovery() AS standby,
        pg_postmaster_start_time()::text || ' ' || coalesce(host(inet_server_addr()), '') || ':'

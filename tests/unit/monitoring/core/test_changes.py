@@ -66,6 +66,15 @@ def test_members_tell_which_of_them_it_was() -> None:
     ]
 
 
+def test_what_is_not_known_of_a_member_is_no_change_until_it_is_known() -> None:
+    one = Member("patroni", "one", State.OK)
+    unsure, down = replace(one, state=State.UNKNOWN), replace(one, state=State.DOWN, sentence="It is silent.")
+
+    assert looks(seen(10, members=(one,)), seen(15, members=(unsure,)), seen(20, members=(one,))) == []
+    found = looks(seen(10, members=(one,)), seen(15, members=(unsure,)), seen(20, members=(down,)))
+    assert [each.what for each in found] == [What.FAILED]
+
+
 def test_a_counter_that_begins_anew_with_its_server_is_no_event() -> None:
     one = Member("redis", "one", State.OK, identity="a", counters={"flushes": 0})
 
