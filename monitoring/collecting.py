@@ -70,6 +70,7 @@ class Collector:
         newest = store.newest_frame()
         if newest is not None and newest >= at:
             self._mine = False
+            self.judging.learn(now.timestamp())
             return False
         found.update(self._gathering.work(at))
         verdicts = health.verdicts(reports, 0.0, seen, here)
@@ -149,6 +150,7 @@ def begin() -> Service:
         # The first tick that ended before this process began may lack its frame, so there is no rest before it.
         outage.hand_over()
         collector.tick()
+        outage.remember()
         if collector.announced:
             sender.wake()
         service.rest(collector.rest(time.time()))

@@ -29,9 +29,11 @@ class Conf:
     haproxy: str
     #: the directory whose disk is watched
     disk: Path
-    #: who hears of alerts: `webhook:<url>` and `mail:<address>`; and what signs the webhooks
+    #: who hears of alerts, by the settings: `webhook:<url>`, `mail:<address>`, `slack:<url>`, `teams:<url>` and
+    #: `pagerduty:<key>`; what signs the webhooks, and where PagerDuty takes events
     targets: tuple[str, ...]
     webhook_secret: str
+    pagerduty_url: str
     #: PEM files and host:port of TLS servers whose certificates are watched
     certificates: tuple[str, ...]
     #: what this deployment calls its release
@@ -56,7 +58,11 @@ def conf() -> Conf:
         targets=(
             *(f"webhook:{url}" for url in known.ERIP_ALERT_WEBHOOKS),
             *(f"mail:{address}" for address in known.ERIP_ALERT_EMAILS),
+            *(f"slack:{url}" for url in known.ERIP_ALERT_SLACK),
+            *(f"teams:{url}" for url in known.ERIP_ALERT_TEAMS),
+            *(f"pagerduty:{key}" for key in known.ERIP_ALERT_PAGERDUTY),
         ),
+        pagerduty_url=known.ERIP_ALERT_PAGERDUTY_URL,
         webhook_secret=known.ERIP_ALERT_WEBHOOK_SECRET,
         certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
         release=(known.ERIP_RELEASE or _version(known.BASE_DIR))[:100],

@@ -54,3 +54,52 @@ class ErrorGroupDecided(PulseError):
 
     status = 409
     code = "error_group_decided"
+
+
+class NoSuchChannel(PulseError):
+    """There is no channel of this name: `GET /alerts/channels` lists those that there are."""
+
+    status = 404
+    code = "no_such_channel"
+
+
+class ChannelInUse(PulseError):
+    """The on-call plan sends to this channel: take it out of the plan first."""
+
+    status = 409
+    code = "channel_in_use"
+
+
+class ChannelInvalid(PulseError):
+    """The channel cannot be used; `faults` names everything that is wrong with it."""
+
+    status = 422
+    code = "channel_invalid"
+
+
+class OnCallInvalid(PulseError):
+    """The on-call plan or the override cannot be used; `faults` names everything that is wrong with it."""
+
+    status = 422
+    code = "on_call_invalid"
+
+
+class NoSuchRotation(PulseError):
+    """The on-call plan has no rotation of this name."""
+
+    status = 404
+    code = "no_such_rotation"
+
+
+class NoSuchOverride(PulseError):
+    """There is no override of this id, or it has ended."""
+
+    status = 404
+    code = "no_such_override"
+
+
+class NoSuchCalendar(PulseError):
+    """This address leads to no calendar. Ask anyone who gave it to you for a new one."""
+
+    status = 404
+    code = "no_such_calendar"

@@ -5,8 +5,26 @@ from monitoring.conf import conf
 from monitoring.error_counters import REGISTRY
 
 api_urls("monitoring.urls")
+pages(Pages("on-call/", "monitoring.calendars"))
 metrics(REGISTRY)
 pages(Pages("metrics", "monitoring.api.scrape"))
+menu(
+    Menu(
+        "Alerts",
+        (
+            Link("Channels", "campaign", "admin:monitoring_alertchannel_changelist", "monitoring.view_alertchannel"),
+            Link("Own rules", "rule", "admin:monitoring_alertrule_changelist", "monitoring.view_alertrule"),
+            Link("On-call plan", "call", "admin:monitoring_oncallplan_changelist", "monitoring.view_oncallplan"),
+            Link(
+                "On-call overrides",
+                "swap_horiz",
+                "admin:monitoring_oncalloverride_changelist",
+                "monitoring.view_oncalloverride",
+            ),
+        ),
+        place=40,
+    )
+)
 
 menu(
     Menu(

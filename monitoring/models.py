@@ -9,6 +9,8 @@
   `monitoring.core.alerts`. `Page`: a message to one target, until it was sent and for a while after.
 - `ErrorGroup`, `ErrorKey`, `ErrorCount`: Note [Error groups] in `monitoring.core.groups`. `ErrorCursor`: up to where
   the failures that the engine stored have been read: Note [Cursors] in `monitoring.store.error_sources`.
+  `AlertChannel`: where messages can be sent. `OnCallPlan`, `OnCallOverride`, `OnCallCalendar`: who is on call, and
+  the addresses of calendars that show it.
 
 All SQL is in `monitoring.store`.
 """
@@ -148,6 +150,12 @@ class Alert(models.Model):
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=200, default="", blank=True)
     note = models.CharField(max_length=1000, default="", blank=True)
+    #: the message that announced it: alerts of one message are taken on together
+    grouped = models.UUIDField(null=True)
+    #: rungs of its ladder that were called, when the last one was, and the targets that were called
+    rung = models.PositiveSmallIntegerField(db_default=0)
+    rung_at = models.DateTimeField(null=True)
+    told = ArrayField(models.TextField(), db_default=[])
 
     class Meta:
         ordering = ["-id"]
@@ -187,12 +195,84 @@ class Silence(models.Model):
         return f"until {self.ends_at}: {self.reason}"
 
 
+class AlertChannel(models.Model):
+    """Where messages can be sent. Note [Sealed] in `monitoring.sealed`."""
+
+    name = models.CharField(max_length=63, primary_key=True)
+    kind = models.CharField(max_length=20)
+    #: which messages are sent here by themselves: `all`, `pages` or `none`; on-call ladders send here besides
+    hears = models.CharField(max_length=5)
+    #: the host of a URL, or an e-mail address: what may be shown
+    place = models.CharField(max_length=320)
+    sealed = models.TextField()
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "channel"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OnCallPlan(models.Model):
+    """The one on-call plan of this site, `id` 1, as `monitoring.core.oncall.read_plan` takes it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    document = models.JSONField()
+    changed_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=200)
+
+    class Meta:
+        verbose_name = "on-call plan"
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="on_call_plan_one")]
+
+    def __str__(self) -> str:
+        return "on-call plan"
+
+
+class OnCallOverride(models.Model):
+    """Somebody is on call in place of whose turn it is."""
+
+    rotation = models.CharField(max_length=63)
+    person = models.CharField(max_length=63)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=500, default="", blank=True)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "on-call override"
+        indexes = [models.Index(fields=["ends_at"], name="on_call_override_ends")]
+
+    def __str__(self) -> str:
+        return f"{self.rotation}: {self.person} until {self.ends_at}"
+
+
+class OnCallCalendar(models.Model):
+    """The secret address of a rotation's calendar, as a hash."""
+
+    rotation = models.CharField(max_length=63, primary_key=True)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["rotation"]
+
+    def __str__(self) -> str:
+        return self.rotation
+
+
 class Page(models.Model):
     """A message to one target."""
 
     #: the same at every attempt and whoever sends it: receivers know repeats by it
     message = models.UUIDField()
-    #: `webhook:<url>` or `mail:<address>`
+    #: `channel:<name>`, or of the settings: `webhook:<url>`, `mail:<address>` and so on
     target = models.CharField(max_length=2000)
     body = models.JSONField()
     created_at = models.DateTimeField()

@@ -12,9 +12,11 @@ from monitoring.api.alerts import (
     SilenceOne,
     Silences,
 )
+from monitoring.api.channels import ChannelOne, Channels, ChannelTest
 from monitoring.api.errors import ErrorGroupOne, ErrorGroups, ErrorIgnoring, ErrorReopening, ErrorResolution
 from monitoring.api.health import HealthView
 from monitoring.api.metrics import MetricQuery, Metrics
+from monitoring.api.oncall import OnCall, OverrideOne, Overrides, Rotation, RotationCalendar
 from monitoring.core.rules import NAME
 
 
@@ -28,6 +30,8 @@ class RuleName(StringConverter):
 
 register_converter(AlertNumber, "alert_number")
 register_converter(RuleName, "alert_rule")
+register_converter(RuleName, "alert_channel")
+register_converter(RuleName, "rotation")
 
 urlpatterns = [
     path("health", HealthView.as_view()),
@@ -36,6 +40,14 @@ urlpatterns = [
     path("alerts", Alerts.as_view()),
     path("alerts/silences", Silences.as_view()),
     path("alerts/silences/<alert_number:id>", SilenceOne.as_view()),
+    path("alerts/channels", Channels.as_view()),
+    path("alerts/channels/<alert_channel:name>", ChannelOne.as_view()),
+    path("alerts/channels/<alert_channel:name>/test", ChannelTest.as_view()),
+    path("alerts/on-call", OnCall.as_view()),
+    path("alerts/on-call/overrides", Overrides.as_view()),
+    path("alerts/on-call/overrides/<alert_number:id>", OverrideOne.as_view()),
+    path("alerts/on-call/rotations/<rotation:name>", Rotation.as_view()),
+    path("alerts/on-call/rotations/<rotation:name>/calendar", RotationCalendar.as_view()),
     path("alerts/rules", AlertRules.as_view()),
     path("alerts/rules/<alert_rule:name>", AlertRuleOne.as_view()),
     path("alerts/rules/<alert_rule:name>/backtest", RuleBacktest.as_view()),

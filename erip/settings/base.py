@@ -213,6 +213,11 @@ ERIP_WEBHOOK_SECRET = env.text("ERIP_WEBHOOK_SECRET", "", "`whsec_…`: signs we
 ERIP_WEBHOOK_ALLOW_PRIVATE = env.flag(
     "ERIP_WEBHOOK_ALLOW_PRIVATE", False, "Whether webhooks may go to addresses that are not public."
 )
+ERIP_ALERT_ALLOW_PRIVATE = env.flag(
+    "ERIP_ALERT_ALLOW_PRIVATE",
+    ERIP_WEBHOOK_ALLOW_PRIVATE,
+    "Whether [alerts](../how-to/channels.md) may go to addresses that are not public; by default as webhooks.",
+)
 
 EMAIL_CONFIG = env.email_url(
     "ERIP_EMAIL_URL",

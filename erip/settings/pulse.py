@@ -40,3 +40,17 @@ ERIP_RELEASE = _env.text(
     "",
     "What you call this release, as `2.4.0` or a commit: error groups say in which they were seen; empty: ERIP's version.",
 )
+ERIP_ALERT_SLACK: list[str] = _env.items(
+    "ERIP_ALERT_SLACK", [], "URLs of Slack's incoming webhooks ([channels](../how-to/channels.md)).", secret=True
+)
+ERIP_ALERT_TEAMS: list[str] = _env.items(
+    "ERIP_ALERT_TEAMS", [], "URLs of Microsoft Teams' workflows that alerts are posted to.", secret=True
+)
+ERIP_ALERT_PAGERDUTY: list[str] = _env.items(
+    "ERIP_ALERT_PAGERDUTY", [], "Integration keys of PagerDuty's Events API v2.", secret=True
+)
+ERIP_ALERT_PAGERDUTY_URL = _env.text(
+    "ERIP_ALERT_PAGERDUTY_URL",
+    "https://events.pagerduty.com/v2/enqueue",
+    "Where PagerDuty takes events; in Europe `https://events.eu.pagerduty.com/v2/enqueue`.",
+)

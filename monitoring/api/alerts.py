@@ -23,6 +23,7 @@ from monitoring.core.rules import MOST_RULES, NAME, BadRules, Rule, read_rule
 from monitoring.errors import AlertNotOpen, NoSuchAlert, NoSuchRule, NoSuchSilence, RuleInvalid
 from monitoring.silencing import silence_faults
 from monitoring.store import listing, work
+from monitoring.taking import take_on
 from workflows.api.schema import operation
 
 _RULE = OpenApiParameter("name", {"type": "string", "pattern": f"^{NAME}$"}, OpenApiParameter.PATH)
@@ -150,7 +151,8 @@ class AlertAcknowledgement(APIView):
         tag="monitoring",
         id="acknowledgeAlert",
         summary="Take an alert on",
-        description="It goes on being judged, and its end is announced if it was.",
+        description="It goes on being judged, and its end is announced if it was. Its on-call ladder stops, and so do "
+        "those of alerts that were announced in the same message.",
         parameters=[_ID],
         request=Acknowledge,
         answers={200: AlertShown},
@@ -158,7 +160,7 @@ class AlertAcknowledgement(APIView):
     )
     def post(self, request: Request, id: int) -> Response:
         body = read_body(request, Acknowledge, optional=True)
-        taken = listing.acknowledge(id, by=principal_of(request), note=body["note"])
+        taken = take_on(id, by=principal_of(request), note=body["note"])
         row = listing.alert(id)
         if row is None:
             raise NoSuchAlert

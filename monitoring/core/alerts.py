@@ -43,6 +43,8 @@ class Alert:
     Times are seconds since the epoch, on one clock. serial: counts the alerts of this rule and these labels; with them
     it is the key by which receivers know an alert, whoever sends it.
     announced: the stage that receivers know of; None: none.
+    group: the id of the message that announced it; alerts of one group are taken on together.
+    rung: how many rungs of its ladder were called, the last one at `rung_at`; told: the targets that were called.
     """
 
     rule: str
@@ -57,6 +59,10 @@ class Alert:
     unknown: bool = False
     announced: Stage | None = None
     acknowledged: bool = False
+    group: str | None = None
+    rung: int = 0
+    rung_at: float | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, Labels]:
@@ -210,9 +216,9 @@ def announcements(
     for alert in alerts:
         if alert.stage is Stage.FIRING and alert.announced is None and not alert.acknowledged:
             if why_not(alert, alerts, rules, silences, now) is None:
-                wanted.setdefault(_cause(alert, rules), []).append(alert)
+                wanted.setdefault(cause_of(alert, rules), []).append(alert)
         elif alert.stage is Stage.RESOLVED and alert.announced is Stage.FIRING:
-            wanted.setdefault(_cause(alert, rules), []).append(alert)
+            wanted.setdefault(cause_of(alert, rules), []).append(alert)
     room = FLOOD - sent_lately
     groups = [Announcement(cause, tuple(each)) for cause, each in sorted(wanted.items())]
     if room <= 0:
@@ -224,6 +230,7 @@ def announcements(
     return groups
 
 
-def _cause(alert: Alert, rules: Mapping[str, Rule]) -> str:
+def cause_of(alert: Alert, rules: Mapping[str, Rule]) -> str:
+    """What messages are grouped by: the component that its rule is about, or the rule."""
     rule = rules.get(alert.rule)
     return rule.component if rule is not None and rule.component is not None else alert.rule

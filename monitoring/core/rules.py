@@ -82,6 +82,9 @@ class Rule(BaseModel):
     #: the name of a page in docs/how-to/runbooks, or an https URL
     runbook: Annotated[str, Field(max_length=300, pattern=r"^(https://\S+|[a-z0-9-]+)$")] | None = None
 
+    #: the on-call ladder that it climbs; without one, pages climb the ladder `default`
+    ladder: Annotated[str, Field(pattern=rf"^{NAME}$")] | None = None
+
     @model_validator(mode="after")
     def _one_bound(self) -> "Rule":
         if (self.above is None) == (self.below is None):

@@ -20,11 +20,12 @@ KEPT_DAYS = 90
 
 _COLUMNS = """rule, labels::text, serial, stage, extract(epoch FROM since)::float8, extract(epoch FROM held_at)::float8,
     extract(epoch FROM fired_at)::float8, extract(epoch FROM resolved_at)::float8, value, unknown, announced,
-    acknowledged_at IS NOT NULL"""
+    acknowledged_at IS NOT NULL, grouped::text, rung, extract(epoch FROM rung_at)::float8, told"""
 
 
 def _alert(row: Sequence[Any]) -> Alert:
-    rule, labels, serial, stage, since, held, fired, resolved, value, unknown, announced, acknowledged = row
+    rule, labels, serial, stage, since, held, fired, resolved, value, unknown, announced, acknowledged = row[:12]
+    group, rung, rung_at, told = row[12:]
     return Alert(
         rule,
         tuple((name, text) for name, text in json.loads(labels)),
@@ -38,6 +39,10 @@ def _alert(row: Sequence[Any]) -> Alert:
         unknown,
         Stage(announced) if announced else None,
         acknowledged,
+        group,
+        rung,
+        rung_at,
+        tuple(told),
     )
 
 
@@ -87,6 +92,14 @@ def alerts_at_work() -> list[Alert]:
         return [_alert(row) for row in cursor.fetchall()]
 
 
+def alert_of(number: int) -> Alert | None:
+    """The alert of this id."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} FROM monitoring_alert WHERE id = %s", [number])  # noqa: S608
+        row = cursor.fetchone()
+        return _alert(row) if row is not None else None
+
+
 def latest_serials(rules: Iterable[str]) -> dict[tuple[str, Labels], int]:
     """The serial of the latest alert of each of these rules and its labels."""
     with connection.cursor() as cursor:
@@ -123,6 +136,10 @@ def keep_alerts(alerts: Sequence[Alert], rules: Mapping[str, Rule]) -> None:
             "value": one.value,
             "unknown": one.unknown,
             "announced": str(one.announced) if one.announced else None,
+            "grouped": one.group,
+            "rung": one.rung,
+            "rung_at": one.rung_at,
+            "told": list(one.told),
         }
         for one in alerts
     ]
@@ -131,16 +148,21 @@ def keep_alerts(alerts: Sequence[Alert], rules: Mapping[str, Rule]) -> None:
             """
             INSERT INTO monitoring_alert AS o
                 (rule, labels, serial, stage, severity, summary, since, held_at, fired_at, resolved_at, value, unknown,
-                 announced, acknowledged_by, note)
+                 announced, acknowledged_by, note, grouped, rung, rung_at, told)
             SELECT rule, labels, serial, stage, severity, summary, to_timestamp(since), to_timestamp(held_at),
-                   to_timestamp(fired_at), to_timestamp(resolved_at), value, "unknown", announced, '', ''
+                   to_timestamp(fired_at), to_timestamp(resolved_at), value, "unknown", announced, '', '', grouped,
+                   rung, to_timestamp(rung_at), told
             FROM jsonb_to_recordset(%s) AS n (rule text, labels jsonb, serial int, stage text, severity text,
                 summary text, since float8, held_at float8, fired_at float8, resolved_at float8, value float8,
-                "unknown" bool, announced text)
+                "unknown" bool, announced text, grouped uuid, rung int, rung_at float8, told text[])
             ON CONFLICT (rule, labels, serial) DO UPDATE SET
                 stage = excluded.stage, held_at = excluded.held_at, fired_at = excluded.fired_at,
                 resolved_at = excluded.resolved_at, value = excluded.value, unknown = excluded.unknown,
-                announced = excluded.announced
+                announced = coalesce(excluded.announced, o.announced), grouped = coalesce(o.grouped, excluded.grouped),
+                rung = greatest(o.rung, excluded.rung), rung_at = greatest(o.rung_at, excluded.rung_at),
+                told = CASE WHEN o.rung > excluded.rung THEN o.told ELSE excluded.told END
+            -- Several leaders hand over what each of them knew: an end is an end, and no rung is called again.
+            WHERE o.stage <> 'resolved' OR excluded.stage = 'resolved'
             """,
             [json.dumps(rows)],
         )
@@ -174,11 +196,13 @@ def silences(now: datetime) -> list[Silence]:
 
 
 def sent_lately(seconds: float) -> int:
-    """Messages made within these seconds, each counted once however many targets it has."""
+    """Messages made within these seconds, each counted once however many targets it has. Further calls about an alert,
+    and that somebody took one on, are no news that others have to wait for."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(DISTINCT message) FROM monitoring_page"
-            " WHERE created_at > clock_timestamp() - make_interval(secs => %s)",
+            " WHERE created_at > clock_timestamp() - make_interval(secs => %s)"
+            " AND body->>'state' <> 'acknowledged' AND coalesce((body->'escalation'->>'rung')::int, 1) = 1",
             [seconds],
         )
         count: int = cursor.fetchone()[0]
@@ -203,13 +227,19 @@ def put_pages(pages: Sequence[tuple[UUID, str, Mapping[str, Any]]]) -> None:
 
 def claim_pages() -> list[tuple[int, UUID, str, Mapping[str, Any], int]]:
     """Messages that are due, for this process alone: (id, message, target, body, attempts). If the process is killed,
-    another one claims them after CLAIMED_FOR seconds, and sends them under the same key."""
+    another one claims them after CLAIMED_FOR seconds, and sends them under the same key.
+
+    An end is not sent before what it ends: a chat or PagerDuty would open it again.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE monitoring_page p
             SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => %s)
-            FROM (SELECT id FROM monitoring_page WHERE sent_at IS NULL AND NOT failed AND due_at <= clock_timestamp()
+            FROM (SELECT id FROM monitoring_page p WHERE sent_at IS NULL AND NOT failed AND due_at <= clock_timestamp()
+                  AND (body->>'state' = 'firing' OR NOT EXISTS (
+                      SELECT 1 FROM monitoring_page e WHERE e.sent_at IS NULL AND NOT e.failed AND e.id < p.id
+                      AND e.target = p.target AND e.body->>'cause' = p.body->>'cause'))
                   ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED) due
             WHERE p.id = due.id
             RETURNING p.id, p.message, p.target, p.body::text, p.attempts

@@ -36,6 +36,7 @@ OPEN = {
     "health/startup": "a probe",
     "api/schema": "follows from the code alone, and holds no data",
     "api/docs": "the page that shows the schema",
+    "on-call/<str:token>.ics": "the secret address is the permission",
     "reports/<str:token>.md": "the signed link is the permission",
     "reports/<str:token>": "the signed link is the permission",
 }
@@ -52,6 +53,8 @@ VALUES = {
     "letter": "1",
     "alert_number": "1",
     "alert_rule": "redis-down",
+    "alert_channel": "none",
+    "rotation": "none",
     "trigger": "none",
     "schedule": "none",
     "event_type": "none.such",

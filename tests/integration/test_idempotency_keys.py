@@ -109,6 +109,17 @@ def error_group(state: str = "open") -> int:
     ).pk  # fmt: skip
 
 
+def on_call(api) -> dict:
+    people = {"ana": ["ana-mail"]}
+    weekly = {"zone": "UTC", "starts": "2026-01-05", "at": ["09:00"], "days": 7, "people": ["ana"]}
+    channel = {"kind": "mail", "address": "ana@example.org"}
+    api.send("PUT", "/alerts/channels/ana-mail", orjson.dumps(channel))
+    api.send("PUT", "/alerts/on-call", orjson.dumps({"plan": {"people": people, "rotations": {"primary": weekly}}}))
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    times = {"starts_at": today.isoformat(), "ends_at": (today + timedelta(days=2)).isoformat()}
+    return {"rotation": "primary", "person": "ana", **times}
+
+
 def letter() -> int:
     return DeadLetter.objects.create(
         partition=0, effect="triggers", code="x", message="x", attempts=1, type="t", source="/s", event_id="1",
@@ -182,6 +193,11 @@ REQUESTS = {
         "/alerts/silences",
         {"rule": "disk-filling", "reason": "a", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
         {"rule": "disk-filling", "reason": "b", "ends_at": (timezone.now() + timedelta(hours=1)).isoformat()},
+    ),
+    "addOnCallOverride": lambda api: (
+        "/alerts/on-call/overrides",
+        {**on_call(api), "reason": "a"},
+        {**on_call(api), "reason": "b"},
     ),
     "backtestAlertRule": lambda api: ("/alerts/rules/disk-filling/backtest", {}, {"range": "2h"}),
     "pauseSchedule": lambda api: (f"/schedules/{schedule()}/pause", {"reason": "a"}, {"reason": "b"}),

@@ -55,7 +55,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
     with receiving() as made:
         settings.ERIP_ALERT_WEBHOOKS = [made.url]
         settings.ERIP_ALERT_WEBHOOK_SECRET = SECRET
-        settings.ERIP_WEBHOOK_ALLOW_PRIVATE = True
+        settings.ERIP_ALERT_ALLOW_PRIVATE = True
         conf.cache_clear()
         yield made
     watching.stop()
@@ -173,7 +173,7 @@ def test_a_url_that_can_never_be_called_is_named_at_the_start_and_is_not_told(se
     urls = [f"http://hooks.example.org/{hidden}", f"ftp://hooks.example.org/{hidden}", f"https://u:p@x.org/{hidden}"]
     settings.ERIP_ALERT_WEBHOOKS = [f"https://hooks.example.org/{hidden}", *urls]
     settings.ERIP_ALERT_WEBHOOK_SECRET = SECRET
-    settings.ERIP_WEBHOOK_ALLOW_PRIVATE = False
+    settings.ERIP_ALERT_ALLOW_PRIVATE = False
     conf.cache_clear()
     try:
         faults = unusable()
@@ -320,7 +320,7 @@ def test_a_leader_pages_while_postgresql_is_away_and_records_it_afterwards(tmp_p
             ERIP_PULSE_EVERY_SECONDS="1",
             ERIP_ALERT_WEBHOOKS=receiver.url,
             ERIP_ALERT_WEBHOOK_SECRET=SECRET,
-            ERIP_WEBHOOK_ALLOW_PRIVATE="true",
+            ERIP_ALERT_ALLOW_PRIVATE="true",
         ):
             until(Frame.objects.exists, what="the leader collects")
             path.swallow()

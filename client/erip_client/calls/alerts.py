@@ -1,9 +1,22 @@
-"""Alerts: list and take them on, keep rules, and silence them for a while."""
+"""Alerts: list and take them on, keep rules, silence them for a while, and say who is called."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from erip_client.models import Alert, AlertRule, Backtest, Listing, Page, Silence
+from erip_client.models import (
+    Alert,
+    AlertChannel,
+    AlertRule,
+    Backtest,
+    ChannelTest,
+    Listing,
+    OnCall,
+    OnCallCalendar,
+    OnCallOverride,
+    Page,
+    Shift,
+    Silence,
+)
 from erip_client.models.base import Json
 
 from .base import Call, given, moment, to_json
@@ -123,6 +136,130 @@ def end_silence(id: int) -> Call[None]:
         operation="endSilence",
         method="DELETE",
         template="/api/v1/alerts/silences/{id}",
+        path={"id": id},
+        answers={204: None},
+    )
+
+
+def list_alert_channels() -> Call[Listing[AlertChannel]]:
+    """The channels of alerts, without their secrets."""
+    return Call(
+        operation="listAlertChannels",
+        method="GET",
+        template="/api/v1/alerts/channels",
+        answers={200: Listing[AlertChannel]},
+    )
+
+
+def put_alert_channel(
+    name: str,
+    *,
+    kind: str | None = None,
+    address: str | None = None,
+    key: str | None = None,
+    hears: str | None = None,
+) -> Call[AlertChannel]:
+    """Keep a channel. What is left out stays as it is."""
+    return Call(
+        operation="putAlertChannel",
+        method="PUT",
+        template="/api/v1/alerts/channels/{name}",
+        path={"name": name},
+        content=to_json(given(kind=kind, address=address, key=key, hears=hears)),
+        answers={200: AlertChannel, 201: AlertChannel},
+    )
+
+
+def delete_alert_channel(name: str) -> Call[None]:
+    """Delete a channel that the on-call plan does not name."""
+    return Call(
+        operation="deleteAlertChannel",
+        method="DELETE",
+        template="/api/v1/alerts/channels/{name}",
+        path={"name": name},
+        answers={204: None},
+    )
+
+
+def try_alert_channel(name: str) -> Call[ChannelTest]:
+    """Send a test to a channel, and learn what became of it."""
+    return Call(
+        operation="testAlertChannel",
+        method="POST",
+        template="/api/v1/alerts/channels/{name}/test",
+        path={"name": name},
+        answers={200: ChannelTest},
+        safe=True,
+    )
+
+
+def read_on_call() -> Call[OnCall]:
+    """Who is on call, and the plan."""
+    return Call(operation="readOnCall", method="GET", template="/api/v1/alerts/on-call", answers={200: OnCall})
+
+
+def put_on_call(plan: Mapping[str, Json]) -> Call[OnCall]:
+    """Keep the on-call plan, in place of the one before."""
+    return Call(
+        operation="putOnCall",
+        method="PUT",
+        template="/api/v1/alerts/on-call",
+        content=to_json({"plan": plan}),
+        answers={200: OnCall, 201: OnCall},
+    )
+
+
+def list_shifts(rotation: str) -> Call[Listing[Shift]]:
+    """The shifts of a rotation, from 30 days ago to 180 days ahead."""
+    return Call(
+        operation="listShifts",
+        method="GET",
+        template="/api/v1/alerts/on-call/rotations/{name}",
+        path={"name": rotation},
+        answers={200: Listing[Shift]},
+    )
+
+
+def make_on_call_calendar(rotation: str) -> Call[OnCallCalendar]:
+    """A new secret address of a rotation's calendar; the one before leads nowhere then."""
+    return Call(
+        operation="makeOnCallCalendar",
+        method="POST",
+        template="/api/v1/alerts/on-call/rotations/{name}/calendar",
+        path={"name": rotation},
+        answers={201: OnCallCalendar},
+        safe=True,
+    )
+
+
+def add_on_call_override(
+    rotation: str,
+    person: str,
+    starts_at: datetime | str,
+    ends_at: datetime | str,
+    *,
+    reason: str = "",
+    idempotency_key: str | None = None,
+) -> Call[OnCallOverride]:
+    """Have somebody else be on call for a while."""
+    body = {"rotation": rotation, "person": person, "reason": reason}
+    return Call(
+        operation="addOnCallOverride",
+        method="POST",
+        template="/api/v1/alerts/on-call/overrides",
+        content=to_json({**body, "starts_at": moment(starts_at), "ends_at": moment(ends_at)}),
+        answers={201: OnCallOverride},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def end_on_call_override(id: int) -> Call[None]:
+    """End an override now."""
+    return Call(
+        operation="endOnCallOverride",
+        method="DELETE",
+        template="/api/v1/alerts/on-call/overrides/{id}",
         path={"id": id},
         answers={204: None},
     )

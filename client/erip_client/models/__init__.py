@@ -1,6 +1,19 @@
 """The documents that the API answers with, as types."""
 
-from .alerts import Alert, AlertRule, Backtest, BacktestChange, Silence
+from .alerts import (
+    Alert,
+    AlertChannel,
+    AlertRule,
+    Backtest,
+    BacktestChange,
+    ChannelTest,
+    OnCall,
+    OnCallCalendar,
+    OnCallNow,
+    OnCallOverride,
+    Shift,
+    Silence,
+)
 from .base import Document, Listing, Page
 from .batches import Batch, BatchListed, BatchPreview, BatchRun, RunFilter
 from .errors import (
@@ -91,6 +104,7 @@ __all__ = [
     "STEP_ENDS",
     "Accepted",
     "Alert",
+    "AlertChannel",
     "AlertRule",
     "BackfillMoment",
     "Backfilled",
@@ -101,6 +115,7 @@ __all__ = [
     "BatchPreview",
     "BatchRun",
     "BulkStarted",
+    "ChannelTest",
     "CloudEvent",
     "Coming",
     "ComponentHealth",
@@ -133,6 +148,10 @@ __all__ = [
     "MetricAnswer",
     "MetricLine",
     "MetricName",
+    "OnCall",
+    "OnCallCalendar",
+    "OnCallNow",
+    "OnCallOverride",
     "Page",
     "PartitionStatus",
     "PauseInForce",
@@ -158,6 +177,7 @@ __all__ = [
     "ScheduleStored",
     "ScheduleVersion",
     "ScheduledStart",
+    "Shift",
     "Signalled",
     "Silence",
     "StartedByEvent",

@@ -62,3 +62,65 @@ class Silence(Document):
     created_at: datetime
     created_by: str
     ends_at: datetime
+
+
+class AlertChannel(Document):
+    """hears: all, pages or none. place: the host of its URL, or its e-mail address."""
+
+    name: str
+    kind: str
+    hears: str
+    place: str
+    changed_at: datetime
+    changed_by: str
+
+
+class ChannelTest(Document):
+    """error: why the test was not taken."""
+
+    taken: bool
+    error: str | None
+
+
+class OnCallNow(Document):
+    """instead_of: whose turn it would be. next: who is called after them."""
+
+    rotation: str
+    person: str
+    instead_of: str | None
+    until: datetime
+    next: str
+
+
+class OnCallOverride(Document):
+    id: int
+    rotation: str
+    person: str
+    starts_at: datetime
+    ends_at: datetime
+    reason: str
+    created_at: datetime
+    created_by: str
+
+
+class OnCall(Document):
+    """now: who is on call, for each rotation."""
+
+    plan: dict[str, Json]
+    changed_at: datetime | None
+    changed_by: str | None
+    now: list[OnCallNow]
+    overrides: list[OnCallOverride]
+
+
+class Shift(Document):
+    person: str
+    starts: datetime
+    ends: datetime
+    instead_of: str | None
+
+
+class OnCallCalendar(Document):
+    """url: secret; whoever has it may read the calendar."""
+
+    url: str

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from erip.ops.stack.state import ROOT
+from monitoring.applying import read_file
+from monitoring.core.oncall import BadPlan, read_plan
+from monitoring.core.rules import BadRules
 from tests.unit.docs import shell
 from tests.unit.docs.blocks import Block, blocks, blocks_of, pages
 from workflows import registry
@@ -91,6 +94,18 @@ def a_yaml(block: Block, shipped: Any) -> str | None:
             Table.of(document)
         except TableInvalid as error:
             return str(error.faults)
+        return None
+    if "rules" in document:
+        try:
+            read_file(document)
+        except BadRules as error:
+            return str(error)
+        return None
+    if "ladders" in document:
+        try:
+            read_plan(document)
+        except BadPlan as error:
+            return str(error)
         return None
     if document.keys() == {"on"}:
         return "; ".join(map(str, compile_rules(document["on"], "any", Schema.compile({}))[1])) or None

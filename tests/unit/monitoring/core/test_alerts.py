@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erip.ops.stack.state import ROOT
-from monitoring.alerting import as_stored, judge_all, message_id, shipped
+from monitoring.alerting import as_stored, judge_all, shipped
 from monitoring.core.alerts import FLOOD, Alert, Announcement, Silence, Stage, announcements, indexed, values_of
 from monitoring.core.catalog import MEANINGS
 from monitoring.core.rules import BadRules, Rule, read_rule, read_rules
 from monitoring.core.series import series
+from monitoring.messages import message_id
 
 PLAIN = {"name": "late", "summary": "Late", "severity": "page", "metric": "erip_x", "above": 5}
 
