@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from monitoring import store
+from monitoring import admin_alerts, store  # noqa: F401  (registers its pages)
 from monitoring.conf import conf
 from monitoring.core.groups import read_links
 from monitoring.models import ErrorGroup

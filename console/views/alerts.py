@@ -17,6 +17,7 @@ from monitoring.alerting import shipped
 from monitoring.core.rules import Rule
 from monitoring.silencing import silence_faults
 from monitoring.store import listing
+from monitoring.taking import take_on
 from workflows.core.durations import NotADuration, parse_duration
 
 LENGTHS = ("30m", "1h", "4h", "1d", "7d")
@@ -99,7 +100,7 @@ def new_silence(query: QueryDict, viewer: Principal) -> Page:
 
 @changes("monitoring.change_alert")
 def acknowledge(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
-    if listing.acknowledge(number, by=viewer.name, note=request.POST.get("note", "").strip()[:MOST_NOTE]):
+    if take_on(number, by=viewer.name, note=request.POST.get("note", "").strip()[:MOST_NOTE]):
         messages.success(request, "You have it. The alert goes on being judged, and its end is announced if it was.")
     elif listing.alert(number) is None:
         raise Http404
