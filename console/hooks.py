@@ -1,6 +1,8 @@
 """What the console adds to the platform: itself, and its first pages."""
 
-from erip.foundation.hooks import Link, Menu, Pages, console_page, menu, pages
+from collections.abc import Callable, Iterable
+
+from erip.foundation.hooks import Link, Menu, Need, Pages, console_page, menu, needs_me, pages
 
 pages(Pages("console/", "console.urls"))
 menu(Menu("Console", (Link("Console", "monitoring", "console:home", "monitoring.view_componentstate"),), place=5))
@@ -23,3 +25,10 @@ console_page(
         place=10,
     )
 )
+
+
+@needs_me
+def what_pulse_knows(may: Callable[[str], bool]) -> Iterable[Need]:
+    from console.needs import needs
+
+    return needs(may)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from cachetools import TTLCache
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.db import Error
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -81,7 +82,7 @@ def page(title: str, *permissions: str) -> Callable[[View], Callable[..., HttpRe
             except Error as error:
                 if not is_passing(error):
                     raise
-                return guarded(render(request, "console/away.html", {"title": title, **shell(request)}, status=503))
+                return away(request, title)
             live = request.GET.get("part") == "live"
             if viewer is None:
                 return refused_to_nobody(request, live=live)
@@ -110,12 +111,17 @@ def changes(*permissions: str) -> Callable[[Callable[..., HttpResponse]], Callab
         @functools.wraps(view)
         @require_http_methods(["POST"])
         def done(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-            viewer = asked_anew(request)
-            if viewer is None:
-                return refused_to_nobody(request, live=False)
-            if not all(may(viewer, one) for one in permissions):
-                return guarded(forbidden(request, "This", permissions))
-            return guarded(view(request, viewer, **kwargs))
+            try:
+                viewer = asked_anew(request)
+                if viewer is None:
+                    return refused_to_nobody(request, live=False)
+                if not all(may(viewer, one) for one in permissions):
+                    return guarded(forbidden(request, "This", permissions))
+                return guarded(view(request, viewer, **kwargs))
+            except Error as error:
+                if not is_passing(error):
+                    raise
+                return away(request, "Not known to be done")
 
         done.permissions = permissions  # type: ignore[attr-defined]
         return done
@@ -174,6 +180,16 @@ def refused_to_nobody(request: HttpRequest, *, live: bool) -> HttpResponse:
         return guarded(HttpResponse("Sign in again.", status=401, content_type="text/plain; charset=utf-8"))
     back = request.get_full_path() if request.method in ("GET", "HEAD") else reverse("console:home")
     return guarded(redirect_to_login(back, reverse("admin:login")))
+
+
+def away(request: HttpRequest, title: str) -> HttpResponse:
+    """The database is away, and this process does not know who asks."""
+    # The log asks the request who it was.
+    request.user = AnonymousUser()
+    context = {"title": title, "changing": request.method == "POST", **shell(request)}
+    response = guarded(render(request, "console/away.html", context, status=503))
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def forbidden(request: HttpRequest, title: str, permissions: tuple[str, ...]) -> HttpResponse:

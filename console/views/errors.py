@@ -12,12 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from console.charts import units
 from console.charts.columns import columns
 from console.pages import Page, changes, forget_rendered, page, with_query
 from console.shared import SharedBy
 from erip.access.principals import Principal
-from erip.foundation.hooks import Need, needs_me
 from monitoring import store
 from monitoring.conf import conf
 from monitoring.store.error_reading import GroupFilter, error_group, error_groups, error_hours
@@ -168,18 +166,7 @@ def _decided(request: HttpRequest, number: int, decide: Callable[[str], bool], s
     return response
 
 
-@needs_me
-def regressions(may: Callable[[str], bool]) -> list[Need]:
-    """Errors that are back after somebody had resolved them."""
-    if not may(VIEW):
-        return []
+def regressions_of() -> Sequence[Group]:
+    """Those that are back after they were resolved; none where they cannot be read."""
     found = _lists.look(("regression", "", None), lambda: _read("regression", "", None)).value
-    return [
-        Need(
-            f"Back again: {one.row['title']}",
-            reverse("console:error", args=[one.row["id"]]),
-            f"{one.row['what']} · {units.number(float(one.row['count']))} in all",
-            since=one.row["regressed_at"],
-        )
-        for one in (found.groups[:5] if found is not None else ())
-    ]
+    return found.groups if found is not None else ()

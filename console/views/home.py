@@ -1,6 +1,5 @@
 """The first page: one sentence, what needs the viewer, and how it has been for the last hour."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,14 @@ from django.utils.safestring import SafeString
 from console import snapshots
 from console.charts import units
 from console.charts.line import spark
+from console.needs import ALERTS, FRAMES, HEALTH
 from console.pages import Page, page, with_query
 from console.snapshots import Tiles
 from console.viewers import may
 from erip.access.principals import Principal
-from erip.foundation.hooks import Need, needs_me
+from erip.foundation.hooks import needs_me
 from workflows.conf import conf as engine_conf
 
-HEALTH, FRAMES, ALERTS = "monitoring.view_componentstate", "monitoring.view_frame", "monitoring.view_alert"
 #: things that need somebody which are listed; of the rest the number is given
 MOST_NEEDS = 12
 
@@ -120,59 +119,3 @@ def _rate(found: Tiles, name: str) -> bool:
 
 def _share_state(value: float | None, most: float | None, from_: float) -> str:
     return "degraded" if value is not None and most and value / most >= from_ else ""
-
-
-@needs_me
-def alerts_that_fire(may_: Callable[[str], bool]) -> list[Need]:
-    """Alerts that nobody has taken on."""
-    found = snapshots.alerts.look().value if may_(ALERTS) else None
-    if found is None:
-        return []
-    return [
-        Need(
-            one.row["summary"] or one.row["rule"],
-            reverse("console:alert", args=[one.row["id"]]),
-            " · ".join(part for part in (one.row["rule"], one.labels) if part),
-            urgent=one.urgent,
-            since=one.row["fired_at"] or one.row["since"],
-        )
-        for one in found.open
-        if one.waits
-    ]
-
-
-@needs_me
-def trouble(may_: Callable[[str], bool]) -> list[Need]:
-    """The component that explains the trouble, unless an alert says so already."""
-    found = snapshots.health.look().value if may_(HEALTH) else None
-    if found is None or found["state"] not in ("down", "unknown") or found["cause"] is None:
-        return []
-    known = snapshots.alerts.look().value if may_(ALERTS) else None
-    if known is not None and any(one.rule is not None and one.rule.component == found["cause"] for one in known.open):
-        return []
-    cause = next((one for one in found["components"] if one["component"] == found["cause"]), None)
-    if cause is None:
-        return []
-    title = f"{cause['component'].capitalize()} is {cause['state']}"
-    url = f"{reverse('console:health')}#c-{cause['component']}"
-    return [Need(title, url, cause["sentence"], urgent=cause["state"] == "down", since=cause["since"])]
-
-
-@needs_me
-def deadlines(may_: Callable[[str], bool]) -> list[Need]:
-    """Runs that are late, or about to be."""
-    found = snapshots.tiles.look().value if may_(FRAMES) and may_("workflows.view_workflowrun") else None
-    if found is None:
-        return []
-    past, near, nearest = found.last("past"), found.last("near"), found.last("next")
-    url = reverse("admin:workflows_workflowrun_changelist")
-    needs = []
-    if past:
-        many = "A run is" if past == 1 else f"{past:,.0f} runs are"
-        needs.append(Need(f"{many} past the deadline", url, "Unfinished, and late already.", urgent=True))
-    if near and near > (past or 0):
-        soon = near - (past or 0)
-        many = "A run has its deadline" if soon == 1 else f"{soon:,.0f} runs have their deadlines"
-        detail = f"The nearest is in {units.seconds(nearest)}." if nearest is not None and nearest > 0 else ""
-        needs.append(Need(f"{many} within the hour", url, detail))
-    return needs

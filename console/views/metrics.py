@@ -50,6 +50,8 @@ class Found:
     marks: Sequence[Mark]
     window: Window
     reading: Reading
+    #: drawn once for all viewers, too
+    charts: "Sequence[Chart]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def forget() -> None:
 @page("Metrics", "monitoring.view_frame")
 def metrics(query: QueryDict, viewer: object) -> Page:
     asked = ask(query)
-    look = _known.look((asked.charts, asked.span, asked.end), lambda: _read(asked))
+    look = _known.look((asked.charts, asked.range, asked.end), lambda: _read(asked))
     faults = list(asked.faults)
     found = look.value
     if found is None:
@@ -113,7 +115,7 @@ def metrics(query: QueryDict, viewer: object) -> Page:
         "fresh": look.fresh,
         "asked": asked,
         "found": found,
-        "charts": _charts(asked, found) if found is not None else [],
+        "charts": found.charts if found is not None else [],
         "ranges": [(one, _address(asked, range=one), one == asked.range) for one in RANGES],
         "choices": _choices(asked) if len(asked.charts) < MOST_CHARTS else [],
         "room": len(asked.charts) < MOST_CHARTS,
@@ -169,7 +171,8 @@ def _read(asked: Asked) -> Found:
     *pictures, releases = reading.read([*wanted, _RELEASES], reading_, since=since, until=until)
     window = window_of(since, until, reading_.step)
     marks = [*_faults(since, until), *releases_of(releases, window)]
-    return Found(pictures, marks[:MOST_MARKS], window, reading_)
+    marks = marks[:MOST_MARKS]
+    return Found(pictures, marks, window, reading_, _charts(asked, pictures, marks, window))
 
 
 def reading_of(span: int, series: int) -> Reading:
@@ -208,9 +211,9 @@ def releases_of(picture: Picture, window: Window) -> list[Mark]:
     return found
 
 
-def _charts(asked: Asked, found: Found) -> list[Chart]:
+def _charts(asked: Asked, pictures: Sequence[Picture], marks: Sequence[Mark], window: Window) -> list[Chart]:
     charts = []
-    for text, one in zip(asked.charts, found.pictures, strict=True):
+    for text, one in zip(asked.charts, pictures, strict=True):
         metric, rate = one.wanted.metric, one.rate
         title, count = title_of(metric), len(one.lines)
         label = f"{title}: {count} line{'' if count == 1 else 's'}; the numbers are in the table below"
@@ -221,7 +224,7 @@ def _charts(asked: Asked, found: Found) -> list[Chart]:
                 ", ".join(one.wanted.by),
                 title,
                 units.unit(metric, rate=rate),
-                chart(one, found.window, marks=found.marks, label=label) if one.lines else None,
+                chart(one, window, marks=marks, label=label) if one.lines else None,
                 [
                     Row(
                         number,
@@ -288,7 +291,7 @@ def _table(asked: Asked, found: Found, number: int) -> Mapping[str, Any]:
         for at, row in sorted(values.items(), reverse=True)
     ]
     return {
-        "one": _charts(asked, found)[number],
+        "one": found.charts[number],
         "columns": [line.name or "all" for line in one.lines],
         "values": rows,
         "back": _address(asked),
