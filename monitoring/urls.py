@@ -12,6 +12,7 @@ from monitoring.api.alerts import (
     SilenceOne,
     Silences,
 )
+from monitoring.api.anomalies import AnomaliesView
 from monitoring.api.channels import ChannelOne, Channels, ChannelTest
 from monitoring.api.errors import ErrorGroupOne, ErrorGroups, ErrorIgnoring, ErrorReopening, ErrorResolution
 from monitoring.api.health import HealthView
@@ -34,6 +35,7 @@ register_converter(RuleName, "alert_channel")
 register_converter(RuleName, "rotation")
 
 urlpatterns = [
+    path("anomalies", AnomaliesView.as_view()),
     path("health", HealthView.as_view()),
     path("metrics", Metrics.as_view()),
     path("metrics/query", MetricQuery.as_view()),

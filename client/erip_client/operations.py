@@ -133,6 +133,7 @@ class SyncOperations(SyncTransport):
     redeliver = Sends(outgoing.redeliver)
     list_scaling = Sends(outgoing.list_scaling)
     read_health = Sends(pulse.read_health)
+    list_anomalies = Sends(pulse.list_anomalies)
     list_metrics = Sends(pulse.list_metrics)
     query_metric = Sends(pulse.query_metric)
 
@@ -253,6 +254,7 @@ class AsyncOperations(AsyncTransport):
     redeliver = Awaits(outgoing.redeliver)
     list_scaling = Awaits(outgoing.list_scaling)
     read_health = Awaits(pulse.read_health)
+    list_anomalies = Awaits(pulse.list_anomalies)
     list_metrics = Awaits(pulse.list_metrics)
     query_metric = Awaits(pulse.query_metric)
 

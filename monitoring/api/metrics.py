@@ -183,7 +183,7 @@ def _last_frame(now: float) -> float:
 
 
 def _size(kept: tuple[float, dict[str, Any]]) -> int:
-    return 10 + sum(len(line["points"]) for line in kept[1]["lines"])
+    return 10 + sum(len(line.get("points", ())) for line in kept[1].get("lines", ()))
 
 
 _answers = Answers()

@@ -197,3 +197,40 @@ def read_points(
             arguments,
         )
         return [Point(*row) for row in cursor.fetchall()]
+
+
+def read_at(groups: Mapping[int, Sequence[int]], *, tier: int, at: Sequence[int]) -> dict[tuple[int, int], float]:
+    """The sums of groups of series in single frames: (group, end of the frame) → sum. What is unknown is left out.
+
+    groups: number of a group → places of its series. at: ends of frames, in seconds since the epoch.
+    """
+    pairs = [(group, place) for group, places in groups.items() for place in places]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT p.grp, extract(epoch FROM f.at)::int8, sum(f.mean[p.place])::float8
+            FROM monitoring_frame f, unnest(%s::int[], %s::int[]) AS p (grp, place)
+            WHERE f.tier = %s AND f.at = ANY(SELECT to_timestamp(one) FROM unnest(%s::float8[]) AS one)
+            GROUP BY p.grp, f.at HAVING sum(f.mean[p.place]) IS NOT NULL
+            """,
+            [[group for group, _ in pairs], [place for _, place in pairs], tier, list(at)],
+        )
+        return {(group, moment): value for group, moment, value in cursor.fetchall()}
+
+
+def read_mean(groups: Mapping[int, Sequence[int]], *, tier: int, since: float, until: float) -> dict[int, float]:
+    """The mean over this time of the sums of groups of series. since, until: seconds since the epoch."""
+    pairs = [(group, place) for group, places in groups.items() for place in places]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT grp, avg(total)::float8 FROM (
+                SELECT p.grp, f.at, sum(f.mean[p.place]) AS total
+                FROM monitoring_frame f, unnest(%s::int[], %s::int[]) AS p (grp, place)
+                WHERE f.tier = %s AND f.at > to_timestamp(%s) AND f.at <= to_timestamp(%s)
+                GROUP BY p.grp, f.at) each
+            GROUP BY grp HAVING avg(total) IS NOT NULL
+            """,
+            [[group for group, _ in pairs], [place for _, place in pairs], tier, since, until],
+        )
+        return dict(cursor.fetchall())

@@ -1,5 +1,7 @@
 """PULSE on a real database: reports, frames, queries, and the health while servers come and go."""
 
+import io
+import json
 import signal
 import uuid
 from collections.abc import Iterator
@@ -10,13 +12,14 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from erip.access.scopes import Scope
 from erip.ops.stack.servers import private_servers
 from monitoring import health, store
-from monitoring.api import metrics
+from monitoring.api import anomalies, metrics
 from monitoring.collecting import Collector
 from monitoring.conf import conf
 from monitoring.core.catalog import MEANINGS
@@ -41,6 +44,7 @@ def nothing_is_watched_yet() -> Iterator[None]:
     conf.cache_clear()
     health.forget()
     metrics.forget()
+    anomalies.forget()
     yield
     watching.stop()
     conf.cache_clear()
@@ -378,3 +382,53 @@ def test_workers_and_leaders_report_collect_and_say_farewell(tmp_path: Path) -> 
         for process in (leading, working):
             kill(process, signal.SIGTERM)
         assert not Component.objects.filter(stopped_at=None).exists()
+
+
+# --- anomalies --------------------------------------------------------------------------------------------
+
+
+def test_what_is_unusual_for_this_hour_of_the_week_is_listed_first_and_its_hours_are_marked(api: Api) -> None:
+    collector = Collector()
+    assert collector.tick()
+    place = next(one.id for one in store.read_series("erip_run_deadlines_past"))
+    answer = api.get("/anomalies").json()
+    assert {one["state"] for one in answer["items"]} == {"not_enough_data"}, "and none of them is called usual"
+    assert answer["marks"] == []
+
+    with connection.cursor() as cursor:
+        # Five weeks of hours with 2 or 3 of them; the hour that ended last had 50, and now there are 40.
+        cursor.execute(
+            """
+            INSERT INTO monitoring_frame (tier, at, mean)
+            SELECT 3600, date_trunc('hour', now()) - make_interval(hours => n),
+                   array_fill(NULL::real, ARRAY[%(place)s - 1]) || (CASE WHEN n = 0 THEN 50 ELSE 2 + n %% 2 END)::real
+            FROM generate_series(-1, 5 * 168) AS n WHERE n >= 0
+            """,
+            {"place": place},
+        )
+        cursor.execute("UPDATE monitoring_frame SET mean[%s] = 40 WHERE tier = 10", [place])
+    anomalies.forget()
+    answer = api.get("/anomalies", range="6h").json()
+
+    first = answer["items"][0]
+    assert (first["metric"], first["state"], first["value"]) == ("erip_run_deadlines_past", "unusual", 40.0)
+    assert first["weeks"] >= 4
+    assert "more than usual" in first["sentence"]
+    assert [(one["metric"], one["value"]) for one in answer["marks"]] == [("erip_run_deadlines_past", 50.0)]
+    assert api.get("/anomalies", range="90d").status_code == 400
+
+    said = io.StringIO()
+    call_command("pulse", "anomalies", stdout=said)
+    assert "runs past their deadline: 40, more than usual" in said.getvalue()
+    said = io.StringIO()
+    call_command("pulse", "anomalies", "--json", stdout=said)
+    assert json.loads(said.getvalue())["items"][0]["state"] == "unusual"
+
+
+def test_tail_tells_what_changes() -> None:
+    said = io.StringIO()
+    call_command("pulse", "tail", "--json", "--for", "1", stdout=said)
+
+    told = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert {"postgresql", "redis", "web"} <= {one["of"] for one in told}
+    assert all(one["at"].endswith("Z") and one["sentence"] for one in told)

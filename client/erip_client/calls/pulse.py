@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from erip_client.models import Listing, MetricAnswer, MetricName, PlatformHealth
+from erip_client.models import Anomalies, Listing, MetricAnswer, MetricName, PlatformHealth
 
 from .base import Call, given, moment
 
@@ -10,6 +10,17 @@ from .base import Call, given, moment
 def read_health() -> Call[PlatformHealth]:
     """The state of every component, and the cause of the trouble in one sentence."""
     return Call(operation="readHealth", method="GET", template="/api/v1/health", answers={200: PlatformHealth})
+
+
+def list_anomalies(*, range: str | None = None) -> Call[Anomalies]:
+    """What is unusual for this hour of the week. range: how far back unusual hours are marked, such as `6h`."""
+    return Call(
+        operation="listAnomalies",
+        method="GET",
+        template="/api/v1/anomalies",
+        query=given(range=range),
+        answers={200: Anomalies},
+    )
 
 
 def list_metrics() -> Call[Listing[MetricName]]:

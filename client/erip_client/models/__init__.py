@@ -49,7 +49,18 @@ from .events import (
     Subscription,
     SubscriptionMade,
 )
-from .pulse import ComponentHealth, Evidence, LikelyCause, MetricAnswer, MetricLine, MetricName, PlatformHealth
+from .pulse import (
+    Anomalies,
+    Anomaly,
+    AnomalyMark,
+    ComponentHealth,
+    Evidence,
+    LikelyCause,
+    MetricAnswer,
+    MetricLine,
+    MetricName,
+    PlatformHealth,
+)
 from .runs import (
     RUN_ENDS,
     STEP_ENDS,
@@ -106,6 +117,9 @@ __all__ = [
     "Alert",
     "AlertChannel",
     "AlertRule",
+    "Anomalies",
+    "Anomaly",
+    "AnomalyMark",
     "BackfillMoment",
     "Backfilled",
     "Backtest",

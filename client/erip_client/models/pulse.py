@@ -52,6 +52,47 @@ class PlatformHealth(Document):
     components: list[ComponentHealth]
 
 
+class Anomaly(Document):
+    """What is said of one series now. state: unusual, usual, not_enough_data or unknown; the last two are not `usual`.
+
+    value, median, mad: None: unknown. deviations: of the value from the median, in robust standard deviations.
+    """
+
+    name: str
+    metric: str
+    where: dict[str, str]
+    value: float | None
+    median: float | None
+    mad: float | None
+    deviations: float | None
+    weeks: int
+    state: str
+    sentence: str
+
+
+class AnomalyMark(Document):
+    """An hour that was unusual."""
+
+    name: str
+    metric: str
+    where: dict[str, str]
+    value: float | None
+    median: float | None
+    mad: float | None
+    deviations: float | None
+    weeks: int
+    since: datetime
+    until: datetime
+
+
+class Anomalies(Document):
+    """items: the most unusual first. marks: unusual hours, in the order of time."""
+
+    at: datetime
+    items: list[Anomaly]
+    marks: list[AnomalyMark]
+
+
 class MetricName(Document):
     metric: str
     rate: bool

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from monitoring import oncall, store
 from monitoring.alerting import in_force
+from monitoring.api import anomalies
 from monitoring.api.health import document
 from monitoring.applying import apply, read_file
 from monitoring.conf import conf
@@ -19,11 +20,12 @@ from monitoring.core.oncall import BadPlan, read_plan
 from monitoring.core.rules import BadRules, Rule
 from monitoring.errors import OnCallInvalid
 from monitoring.exporting import alertmanager, prometheus_rules
-from monitoring.management import error_listing
+from monitoring.management import error_listing, tailing
 from monitoring.reaching import kind_of, try_target
 from monitoring.watching import watching
 from workflows.core.source import SourceInvalid, read
 
+_FOUND = {"unusual": "◐", "usual": "●", "unknown": "?", "not_enough_data": "?"}
 _MARKS = {"ok": "●", "degraded": "◐", "down": "✖", "unknown": "?"}
 
 
@@ -47,6 +49,7 @@ class Command(BaseCommand):
     help = (
         "What PULSE sees. `status`: every component with its state, since when, and one sentence; works while "
         "PostgreSQL is away. Exit status: 0 if everything is ok, 1 if not, 2 if something is unknown or down. "
+        "`tail`: what changes, as it happens. `anomalies`: what is unusual for this hour of the week. "
         "`errors`: what fails, in groups of one kind. `test-alert`: exit status 1 if a channel did not take the test."
     )
 
@@ -72,6 +75,13 @@ class Command(BaseCommand):
         plan.add_argument("do", choices=["check", "apply"], help="name every fault of the file, or keep the plan")
         plan.add_argument("file", type=Path)
 
+        unusual = commands.add_parser("anomalies", help="what is unusual for this hour of the week")
+        unusual.add_argument("--json", action="store_true", help="as GET /api/v1/anomalies answers it")
+
+        tail = commands.add_parser("tail", help="what changes, as it happens; Ctrl-C ends it")
+        tail.add_argument("--json", action="store_true", help="one object a line")
+        tail.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="end by itself after so long")
+
         error_listing.add_arguments(commands.add_parser("errors", help="what fails, in groups of one kind"))
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -90,6 +100,12 @@ class Command(BaseCommand):
         if options["what"] == "test-alert":
             self._test(options["channel"], as_json=options["json"])
             return
+        if options["what"] == "anomalies":
+            self._anomalies(as_json=options["json"])
+            return
+        if options["what"] == "tail":
+            tailing.show(self.stdout, as_json=options["json"], seconds=options["seconds"])
+            return
         try:
             found = document()
         finally:
@@ -100,6 +116,16 @@ class Command(BaseCommand):
             self._show(found)
         if (code := {"ok": 0, "degraded": 1}.get(found["state"], 2)) != 0:
             raise SystemExit(code)
+
+    def _anomalies(self, *, as_json: bool) -> None:
+        found = anomalies.document()
+        if as_json:
+            self.stdout.write(json.dumps(found, default=lambda moment: moment.isoformat()))
+            return
+        for one in found["items"]:
+            self.stdout.write(f"{_FOUND[one['state']]} {one['sentence']}")
+        for mark in found["marks"]:
+            self.stdout.write(f"- {mark['since']:%Y-%m-%d %H:%M} UTC, an hour: {mark['name']} {mark['value']:,.3g}")
 
     def _test(self, names: list[str], *, as_json: bool) -> None:
         known = store.channels()
