@@ -8,7 +8,7 @@ note of it, or is frozen there and thawed later, starts the same run and no seco
 """
 
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,6 +36,12 @@ EVERY = 0.5
 LIMIT = 100
 #: seconds for starts in one look: the leader's other duties wait meanwhile
 SECONDS = 0.75
+#: seconds until the next look at a schedule that this release cannot read
+UNREADABLE_AGAIN_AFTER = 60.0
+#: days for which is kept what became of a moment, and moments of each schedule that are kept for longer
+KEEP_DAYS, KEEP_LAST = 90, 100
+#: seconds between two looks for what may be forgotten, and rows of one statement
+FORGET_EVERY, FORGET_LIMIT = 3_600.0, 5_000
 _BAD_ENDS = frozenset({RunState.FAILED, RunState.TIMED_OUT})
 
 
@@ -46,10 +52,38 @@ def work_off() -> bool:
     return start_open() or more
 
 
+@periodic_duty(FORGET_EVERY)
+def forget() -> bool:
+    """Delete what became of moments long ago. Returns whether there may be more.
+
+    The last moments of each schedule stay, and those whose runs go on: `overlap` and `pause_on_failure` ask for them.
+    """
+    others = ScheduledStart.objects.filter(schedule=OuterRef("schedule")).order_by("-at").values("at")
+    goes_on = WorkflowRun.objects.filter(pk=OuterRef("run_id"), finished_at__isnull=True)
+    old = (
+        ScheduledStart.objects.filter(decided_at__lt=stored.clock() - timedelta(days=KEEP_DAYS))
+        .exclude(outcome__in=(Outcome.STARTING, Outcome.WAITING))
+        .filter(at__lt=Subquery(others[KEEP_LAST - 1 : KEEP_LAST]))
+        .exclude(Exists(goes_on))
+    )
+    found = list(old.order_by("id").values_list("pk", flat=True)[:FORGET_LIMIT])
+    ScheduledStart.objects.filter(pk__in=found).delete()
+    return len(found) == FORGET_LIMIT
+
+
+#: schedules that this release cannot read, by name, and until when they are passed over (on the monotonic clock)
+_unreadable: dict[str, float] = {}
+
+
 def decide_due() -> bool:
     """Decide on the moments that are due. Returns whether there may be more."""
     now = stored.clock()
     due = Schedule.objects.filter(paused_at__isnull=True, next_start_at__lte=now).order_by("next_start_at")
+    if _unreadable:
+        for name in [name for name, until in _unreadable.items() if time.monotonic() >= until]:
+            del _unreadable[name]
+        # However many they are, the others do not stand behind them.
+        due = due.exclude(name__in=list(_unreadable))
     names = list(due.values_list("name", flat=True)[:LIMIT])
     for name in names:
         try:
@@ -77,7 +111,10 @@ def decide(name: str) -> None:
         try:
             spec = stored.spec_of(version)
         except ScheduleInvalid as error:
-            _pause(schedule, now, f"this release cannot read it: {error}")
+            # A newer release stored it, as a rule: a leader of that release decides, and this one leaves it as it is.
+            # `problem` of the schedule says so for as long as no process can read it.
+            _unreadable[name] = time.monotonic() + UNREADABLE_AGAIN_AFTER
+            log.error("schedule_not_readable", schedule=name, version=version.number, reason=str(error)[:400])
             return
         if why := _too_many_failures(schedule, spec):
             _pause(schedule, now, why)

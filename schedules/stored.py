@@ -132,10 +132,14 @@ def locked(name: str) -> tuple[Schedule, ScheduleVersion]:
     return schedule, latest
 
 
-def stored() -> list[ScheduleVersion]:
-    """The schedules, by name: the latest version of each."""
+def page(*, after: str | None = None, limit: int) -> tuple[list[ScheduleVersion], str | None]:
+    """The latest version of each schedule, by name, behind the name `after`; and the name to go on behind, if there are
+    more than `limit`."""
     latest = ScheduleVersion.objects.filter(number=F("schedule__latest"), deleted=False).select_related("schedule")
-    return list(latest.order_by("schedule__name"))
+    if after is not None:
+        latest = latest.filter(schedule__name__gt=after)
+    found = list(latest.order_by("schedule__name")[: limit + 1])
+    return found[:limit], found[limit - 1].schedule.name if len(found) > limit else None
 
 
 def latest(name: str) -> ScheduleVersion:

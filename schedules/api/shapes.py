@@ -33,6 +33,15 @@ class PreviewFilter(StrictSerializer):
     after = Moment(required=False, help_text="Only later moments. Default: now.")
 
 
+class ScheduleFilter(StrictSerializer):
+    """Which page of the list."""
+
+    cursor = serializers.RegexField(
+        f"^{SCHEDULE}$", required=False, max_length=63, help_text="`next_cursor` of the page before."
+    )
+    limit = Number(required=False, min_value=1, max_value=200, default=50)
+
+
 class StartFilter(StrictSerializer):
     """The filters of the list of starts."""
 
@@ -83,8 +92,9 @@ class ScheduleSummary(Answer):
     problem = serializers.CharField(allow_null=True, help_text="Why it could not start a run now; null: it could.")
 
 
-class ScheduleList(Answer):
+class SchedulePage(Answer):
     items = ScheduleSummary(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
 
 
 class ScheduleVersion(Answer):

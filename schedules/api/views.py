@@ -89,10 +89,14 @@ class Schedules(APIView):
         tag="schedules",
         id="listSchedules",
         summary="List schedules",
-        answers={200: shapes.ScheduleList},
+        description="By name. Follow `next_cursor` until it is null.",
+        parameters=[shapes.ScheduleFilter],
+        answers={200: shapes.SchedulePage},
     )
     def get(self, request: Request) -> Response:
-        return Response({"items": [_summary(version) for version in stored.stored()]})
+        query = read_query(request, shapes.ScheduleFilter)
+        found, following = stored.page(after=query.get("cursor"), limit=query["limit"])
+        return Response({"items": [_summary(version) for version in found], "next_cursor": following})
 
 
 class ScheduleOne(APIView):

@@ -20,9 +20,15 @@ from .base import Call, given, moment, to_json
 _ONE = "/api/v1/schedules/{name}"
 
 
-def list_schedules() -> Call[Listing[Schedule]]:
-    """All schedules."""
-    return Call(operation="listSchedules", method="GET", template="/api/v1/schedules", answers={200: Listing[Schedule]})
+def list_schedules(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[Schedule]]:
+    """A page of schedules, by name."""
+    return Call(
+        operation="listSchedules",
+        method="GET",
+        template="/api/v1/schedules",
+        query=given(cursor=cursor, limit=limit),
+        answers={200: Page[Schedule]},
+    )
 
 
 def get_schedule(name: str) -> Call[ScheduleDetail]:
