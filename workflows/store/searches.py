@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from erip.foundation.db import prepared
 from workflows.store.values import to_array
 
 
@@ -40,13 +41,15 @@ def lock_due(lanes: Sequence[str], *, limit: int) -> list[tuple[str, str, int]]:
         if not runs:
             return []
         # Read only now, under the locks: a step that was due may have gone on, and may rest again until a later moment.
-        cursor.execute(
+        # By the runs' keys (Note [Set-based control] in `pauses`): the index of what is due holds the whole of a burst.
+        prepared.execute(
+            cursor,
             """
             SELECT s.run_id, s.step, s.item FROM unnest(%s::uuid[]) WITH ORDINALITY AS r (id, place)
             JOIN workflows_steprun s ON s.run_id = r.id
-            WHERE s.state = 'WAITING' AND s.due_at <= now() ORDER BY r.place, s.due_at
+            WHERE s.state || '' = 'WAITING' AND s.due_at <= now() ORDER BY r.place, s.due_at
             """,
-            [runs],
+            [to_array(runs)],
         )
         return [(str(run_id), step, item) for run_id, step, item in cursor.fetchall()]
 
