@@ -1,17 +1,27 @@
 """The reference workflows on the real engine."""
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from django.core import mail
 from django.core.management import call_command
+from django.utils import timezone
 
+from erip.access.scopes import Scope
+from tests.support.api import Api, key
+from tests.workers import until
+from workflows import engine
+from workflows.core.states import Lane
 from workflows.library import cache
 from workflows.library.models import Report
 from workflows.library.reference import sample_incident
 from workflows.models import WorkflowRun
+from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,3 +76,69 @@ def test_the_other_reference_workflows_succeed(run: Callable[..., WorkflowRun], 
     assert (found.state, found.error) == ("SUCCEEDED", None)
     assert not found.steps.exclude(state="SUCCEEDED").exists()
     assert len(mail.outbox) == ("notify" in given)
+
+
+def begin(executor: Executor, **more: Any) -> WorkflowRun:
+    """A breach response that waits for evidence."""
+    request = engine.StartRequest({**sample_incident(), "evidence_within": "24h"}, **more)
+    run_id = engine.start_runs("breach-response", [request], principal="test")[0].id
+    return work(executor, run_id, lambda run: run.steps.filter(step="evidence", state="WAITING").exists())
+
+
+def work(executor: Executor, run_id: Any, done: Callable[[WorkflowRun], bool]) -> WorkflowRun:
+    def fact() -> bool:
+        engine.release_due([str(lane) for lane in Lane], limit=9)
+        executor.execute([str(run_id)])
+        return done(WorkflowRun.objects.get(pk=run_id))
+
+    until(fact)
+    return WorkflowRun.objects.get(pk=run_id)
+
+
+def ended(run: WorkflowRun) -> bool:
+    return run.finished_at is not None
+
+
+def test_a_breach_waits_for_evidence_and_decides_by_it(run: Callable[..., WorkflowRun], executor: Executor) -> None:
+    request, body = example("http")
+    waiting = begin(executor, business_key=body["business_key"])
+    assert not waiting.steps.filter(step="quantify").exists()
+    assert Api(key(Scope.OPERATOR)).post(request.partition("/api/v1")[2], body).status_code == 200
+    found = work(executor, waiting.pk, ended)
+    assert (found.state, found.error) == ("SUCCEEDED", None)
+    quantified: Any = found.steps.get(step="quantify").input
+    reported: Any = found.steps.get(step="report").input
+    assert quantified["affected_records"] == 1200
+    assert (reported["subject"]["affected_records"], reported["subject"]["evidence"]) == (1200, "Forensic report 7")
+
+
+def test_a_breach_without_evidence_in_time_goes_on_and_says_so(
+    run: Callable[..., WorkflowRun], executor: Executor
+) -> None:
+    waiting = begin(executor)
+    row = waiting.steps.get(step="evidence")
+    assert row.due_at is not None
+    assert row.due_at <= timezone.now() + timedelta(hours=24), "and never past the next legal deadline"
+    past = (timezone.now() - timedelta(seconds=1)).isoformat()
+    progress: Any = row.output
+    progress["waits"] = [{**wait, "until": wait["until"] and past} for wait in progress["waits"]]
+    waiting.steps.filter(step="evidence").update(due_at=past, output=progress)
+    found: Any = work(executor, waiting.pk, ended)
+    assert found.state == "SUCCEEDED"
+    assert "No evidence came while it was waited for" in found.output["assumptions"][-1]
+
+
+def test_the_schedule_of_the_documentation_can_be_stored(run: Callable[..., WorkflowRun]) -> None:
+    _, body = example("json")
+    assert Api(key(Scope.AUTHOR)).send("PUT", "/schedules/compliance-quarterly", orjson.dumps(body)).status_code == 201
+
+
+def example(language: str) -> tuple[str, Any]:
+    """The documentation's example that this file runs: its first line, and its JSON."""
+    docs = (Path(__file__).parents[2] / "docs" / "reference" / "library.md").read_text("utf-8")
+    found = re.search(
+        rf"<!-- example: tests/integration/test_library_runs.py .*?-->\n```{language}\n(.*?)```", docs, re.S
+    )
+    assert found
+    line, _, rest = found[1].partition("\n")
+    return (line, orjson.loads(rest)) if language == "http" else ("", orjson.loads(found[1]))
