@@ -1,5 +1,6 @@
 """Metrics over time, read once for all viewers: the lines of several charts cost two statements together."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,6 +60,24 @@ class Line:
     @property
     def high(self) -> float | None:
         return max((point.high for point in self.points), default=None)
+
+    def thinned(self, step: int) -> "Line":
+        """The same in longer steps: the mean of what falls into each."""
+        found: dict[int, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(math.ceil(point.at / step) * step, []).append(point)
+        return Line(
+            self.name,
+            tuple(
+                Point(
+                    float(at),
+                    sum(one.mean for one in some) / len(some),
+                    min(one.low for one in some),
+                    max(one.high for one in some),
+                )
+                for at, some in found.items()
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,20 @@ from typing import Any
 
 from console import reading
 from console.charts.line import Window, window_of
-from console.reading import Picture, Wanted
+from console.reading import Line, Picture, Wanted
 from console.shared import Look, Shared
-from monitoring import store
+from monitoring import oncall, store
 from monitoring.alerting import in_force
 from monitoring.api.health import document
 from monitoring.core.alerts import Alert, Silence, Stage, why_not
-from monitoring.core.frames import TIERS, Reading
+from monitoring.core.frames import TICK, TIERS, Reading
 from monitoring.core.rules import Rule
 from monitoring.store import listing
 
-#: seconds that the sparklines of the first page show
-SPARK_SPAN = 3_600
+#: seconds that the sparklines of the first page show, and between two of their points
+SPARK_SPAN, SPARK_STEP = 3_600, 60
+#: seconds after which a number says nothing of now
+OLD = 120
 #: resolved alerts that are shown
 RESOLVED = 20
 
@@ -40,22 +42,28 @@ TILES: Mapping[str, Wanted] = {
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
+    """pictures: of each tick, with one line each. drawn: those lines, in steps that fit a sparkline."""
+
     pictures: Mapping[str, Picture]
+    drawn: Mapping[str, Line | None]
     window: Window
+    until: float
 
     def last(self, name: str) -> float | None:
         """The newest value, if it is of the newest two minutes: an old one is no answer to "how is it"."""
         lines = self.pictures[name].lines
-        if not lines or lines[0].points[-1].at < self.window.until - 120:
+        if not lines or lines[0].points[-1].at < self.until - OLD:
             return None
         return lines[0].last
 
 
 def _tiles() -> Tiles:
-    reading_ = Reading(TIERS[0], 60)
+    # Every frame: a mean of six of them would be no number of runs.
+    reading_ = Reading(TIERS[0], TICK)
     since, until = reading.span_of(reading_, SPARK_SPAN, datetime.now(UTC))
-    found = reading.read(list(TILES.values()), reading_, since=since, until=until)
-    return Tiles(dict(zip(TILES, found, strict=True)), window_of(since, until, reading_.step))
+    found = dict(zip(TILES, reading.read(list(TILES.values()), reading_, since=since, until=until), strict=True))
+    drawn = {name: one.lines[0].thinned(SPARK_STEP) if one.lines else None for name, one in found.items()}
+    return Tiles(found, drawn, window_of(since, until, SPARK_STEP), until.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ def _alerts() -> Alerts:
     now = datetime.now(UTC).timestamp()
     own = store.read_own_rules()
     rules = in_force(own)
-    open_ = listing.open_alerts()
+    open_, ended = listing.open_and_resolved(resolved=RESOLVED)
     silences = listing.silences()
     covering = [Silence(row["rule"], row["labels"], row["ends_at"].timestamp()) for row in silences]
     core = [_core(row) for row in open_]
@@ -104,8 +112,12 @@ def _alerts() -> Alerts:
         found.append(shown(row, rules, kept_back))
     # What waits for somebody first, what wakes somebody before the rest, the newest before the older.
     found.sort(key=lambda one: (not one.waits, one.row["stage"] != "firing", not one.urgent, -one.row["id"]))
-    resolved = [shown(row, rules) for row in listing.alerts(stage="resolved", before=None, limit=RESOLVED)]
-    return Alerts(found, resolved, silences, rules, own)
+    return Alerts(found, [shown(row, rules) for row in ended], silences, rules, own)
+
+
+def _on_call() -> Sequence[Mapping[str, Any]]:
+    now = datetime.now(UTC)
+    return oncall.who(oncall.read(now), now)
 
 
 def _core(row: Mapping[str, Any]) -> Alert:
@@ -130,12 +142,14 @@ def shown(row: Mapping[str, Any], rules: Mapping[str, Rule], kept_back: str | No
 tiles = Shared(_tiles, every=10.0)
 health = Shared(document, every=2.0)
 alerts = Shared(_alerts, every=5.0)
+#: for each rotation who is on call
+on_call = Shared(_on_call, every=15.0)
 
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, reading.series):
+    for one in (tiles, health, alerts, on_call, reading.series):
         one.clear()
 
 
-__all__ = ["Look", "alerts", "forget", "health", "tiles"]
+__all__ = ["Look", "alerts", "forget", "health", "on_call", "tiles"]

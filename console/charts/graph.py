@@ -139,7 +139,7 @@ def _node(box: Box, state: str, is_cause: bool, hit: bool, wide: float) -> str:
         icon(state),
         mark_safe(' <text class="tag" x="50%" y="-3" text-anchor="middle">cause</text>') if is_cause else "",
         # Beside the word, of which a letter is about 6.4 pixels wide.
-        f"{-len(state) * 3.2 - 12:.0f}",
+        f"{-len(state) * 3.4 - 14:.0f}",
         # What is seen, in the order in which it is written.
         " cause" if is_cause else "",
     )

@@ -12,6 +12,7 @@ from django.utils import timezone
 from console import snapshots
 from console.charts import units
 from console.pages import Page, changes, forget_rendered, in_shell, page, with_query
+from console.viewers import may
 from erip.access.principals import Principal
 from monitoring.alerting import shipped
 from monitoring.core.rules import Rule
@@ -27,7 +28,13 @@ MOST_NOTE, MOST_REASON = 1_000, 500
 @page("Alerts", "monitoring.view_alert")
 def alerts(query: QueryDict, viewer: Principal) -> Page:
     look = snapshots.alerts.look()
-    return Page("console/alerts.html", {"look": look, "found": look.value}, every=5, around="console/alerts_page.html")
+    on_call = snapshots.on_call.look().value if may(viewer, "monitoring.view_oncallplan") else ()
+    return Page(
+        "console/alerts.html",
+        {"look": look, "found": look.value, "on_call": on_call},
+        every=5,
+        around="console/alerts_page.html",
+    )
 
 
 @page("Alert rules", "monitoring.view_alertrule")

@@ -15,11 +15,12 @@ from console.core.trend import LEAST_SPAN, Trend, trend
 from console.pages import Page, page
 from console.reading import Picture, Wanted
 from console.shared import Shared
+from console.snapshots import OLD
 from console.viewers import may
 from erip.access.principals import Principal
 from monitoring import store
 from monitoring.core.components import GONE_AFTER, SILENT_AFTER
-from monitoring.core.frames import TIERS, Reading
+from monitoring.core.frames import TICK, TIERS, Reading
 from monitoring.scaling.store import latest
 from monitoring.store import Reported
 from workflows.conf import conf as engine_conf
@@ -68,7 +69,7 @@ class Used:
 
 
 def _used() -> Used:
-    reading_ = Reading(TIERS[0], 60)
+    reading_ = Reading(TIERS[0], TICK)
     since, until = reading.span_of(reading_, 3_600, datetime.now(UTC))
     return Used(reading.read(_LANES, reading_, since=since, until=until), until.timestamp())
 
@@ -111,13 +112,13 @@ def capacity(query: QueryDict, viewer: Principal) -> Page:
 def lanes_of(found: Used) -> list[LaneRow]:
     """Each lane against its bound, by the newest frame of the last two minutes."""
     oldest, waiting, rates = (
-        {line.name: line for line in picture.lines if line.points[-1].at >= found.until - 120}
+        {line.name: line for line in picture.lines if line.points[-1].at >= found.until - OLD}
         for picture in found.lanes
     )
     rows = []
     for lane in Lane:
         bound = engine_conf().lanes.bounds[lane]
-        now = oldest[lane].points[-1].high if lane in oldest else None
+        now = oldest[lane].last if lane in oldest else None
         state, word = judged(now, bound)
         shown = "unknown" if now is None else f"{units.seconds(now)} of {units.seconds(bound)}"
         rows.append(

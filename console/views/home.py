@@ -43,7 +43,7 @@ def home(query: QueryDict, viewer: Principal) -> Page:
         look = snapshots.tiles.look()
         context["tiles"] = tiles_of(look.value) if look.value is not None else None
         context["tiles_shown"], context["tiles_fresh"] = True, look.fresh
-        context["until"] = look.value.window.until if look.value is not None else None
+        context["until"] = look.value.until if look.value is not None else None
     needs = sorted(
         (need for find in needs_me.all() for need in find(lambda one: may(viewer, one))),
         key=lambda need: not need.urgent,
@@ -67,7 +67,7 @@ def tiles_of(found: Tiles) -> list[Tile]:
             found.pictures[name].wanted.metric, lines[0].high if lines else None, rate=_rate(found, name)
         )
         label = f"{title}, the last hour: now {value}, highest {highest}"
-        return Tile(title, value, note, spark(lines[0] if lines else None, found.window, label=label), url, state)
+        return Tile(title, value, note, spark(found.drawn[name], found.window, label=label), url, state)
 
     def metrics(name: str, by: str = "") -> str:
         metric = found.pictures[name].wanted.metric

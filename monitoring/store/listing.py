@@ -20,9 +20,12 @@ def alerts(*, stage: str | None, before: int | None, limit: int) -> list[dict[st
     return [{**row} for row in found.values()[:limit]]
 
 
-def open_alerts(limit: int = 200) -> list[dict[str, Any]]:
-    """Those that are pending or firing, newest first."""
-    return [{**row} for row in Alert.objects.exclude(stage="resolved").order_by("-id").values()[:limit]]
+def open_and_resolved(*, resolved: int, most: int = 200) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Alerts that are pending or firing, and the latest that are resolved, each newest first. One statement."""
+    newest = Alert.objects.order_by("-id").values()
+    both = newest.exclude(stage="resolved")[:most].union(newest.filter(stage="resolved")[:resolved], all=True)
+    rows: list[dict[str, Any]] = sorted(({**row} for row in both), key=lambda row: row["id"], reverse=True)
+    return [one for one in rows if one["stage"] != "resolved"], [one for one in rows if one["stage"] == "resolved"]
 
 
 def alert(number: int) -> dict[str, Any] | None:

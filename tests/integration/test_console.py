@@ -400,6 +400,26 @@ def test_old_frames_are_no_answer_to_how_is_it_now(admin: Client, frames: dateti
     assert "in time" not in get(admin, "capacity").content.decode()
 
 
+def test_a_number_of_now_is_that_of_the_newest_frame_and_no_mean(admin: Client, frames: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE monitoring_frame SET mean[(SELECT id FROM monitoring_series"
+            " WHERE metric = 'erip_run_deadlines_past')] = 0 WHERE at < %s",
+            [frames - timedelta(seconds=15)],
+        )
+    assert "2 runs are past the deadline" in get(admin, "home").content.decode()
+
+
+def test_the_alerts_page_says_who_is_on_call(admin: Client) -> None:
+    assert "There is no plan" in get(admin, "alerts").content.decode()
+    rotation = {"zone": "UTC", "starts": "2026-01-05", "at": ["09:00"], "days": 7, "people": ["cem"]}
+    store.put_plan({"people": {"cem": ["ops"]}, "rotations": {"primary": rotation}, "ladders": {}}, by="test")
+    cold()
+    text = get(admin, "alerts").content.decode()
+    assert 'data-label="Now">cem' in text
+    assert "On call" not in get(staff("monitoring.view_alert", name="bob"), "alerts").content.decode()
+
+
 def test_lanes_stand_against_their_bounds(admin: Client, frames: datetime) -> None:
     scaling.record("workers", 2, 4, reason="backlog: 900 steps wait", emergency=True, measures={})
     text = get(admin, "capacity").content.decode()
