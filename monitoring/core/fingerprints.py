@@ -114,7 +114,7 @@ def kind_of(error: Error) -> Kind:
         what=_bounded(error.what),
         code=_bounded(error.code),
         type=_bounded(type_),
-        title=title[:TITLE],
+        title=printable(title)[:TITLE],
         place=f"{frame.module}.{frame.function}"[:TITLE] if frame is not None else "",
         traceback=printable(tracebacks.shown(found, texts=error.texts)),
     )

@@ -33,6 +33,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"`[^`\n]*`|“[^”\n]*”|‘[^’\n]*’|«[^»\n]*»"), "<value>"),  # noqa: RUF001
     (re.compile(r"\{[^{}]*\}"), "<data>"),
     (re.compile(r"\{[^{}]*\}"), "<data>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d{1,5})?\b"), "<address>"),
     (
         re.compile(
             r"\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?\b"
@@ -40,13 +41,12 @@ _RULES: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         "<time>",
     ),
     (re.compile(r"\b\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?\b"), "<time>"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?:[:/]\d{1,5})?\b"), "<address>"),
     (re.compile(r"(?<![\w:])\[?(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}\]?(?::\d{1,5})?(?![\w:])"), "<address>"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<address>"),
-    (re.compile(r"\b[a-zA-Z][\w-]*(?:\.[\w-]+)*:\d{2,5}\b"), "<address>"),
+    (re.compile(r"(?<![\w.-])[a-zA-Z][\w-]{0,62}(?:\.[\w-]{1,63}){0,8}:\d{2,5}\b"), "<address>"),
     (
         re.compile(
-            r"\b(?:[\w-]+\.)+(?:com|org|net|io|dev|eu|de|uk|cloud|internal|local|lan|svc|example|test|invalid)\b"
+            r"(?<![\w.-])(?:[\w-]{1,63}\.){1,8}(?:com|org|net|io|dev|eu|de|uk|cloud|internal|local|lan|svc|example|test|invalid)\b"
         ),
         "<address>",
     ),

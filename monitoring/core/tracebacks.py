@@ -17,7 +17,7 @@ MOST, LINES = 20_000, 1_000
 EXCEPTIONS, FRAMES = 10, 60
 
 _FRAME: Final = re.compile(r'  File "([^"\n]{1,400})", line (\d{1,9}), in (\S.{0,199})')
-_RAISED: Final = re.compile(r"((?:[^\W\d]\w*\.)*(?:<locals>\.)?(?:[^\W\d]\w*\.)*[^\W\d]\w*)(?:: ?(.*))?", re.DOTALL)
+_RAISED: Final = re.compile(r"([^\W\d][\w.<>]{0,299})(?:: ?(.*))?", re.DOTALL)
 _HEADER: Final = ("Traceback (most recent call last):", "Exception Group Traceback (most recent call last):")
 _CAUSE: Final = "The above exception was the direct cause of the following exception:"
 _CONTEXT: Final = "During handling of the above exception, another exception occurred:"

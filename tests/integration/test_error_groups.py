@@ -1,8 +1,10 @@
 """Groups of errors on a real database: each failure is counted once, and rows grow with kinds and minutes alone."""
 
 import json
+import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -61,9 +63,9 @@ def refused(text: str = "it is refused", **more: Any) -> Error:
     return Error(Source.ATTEMPT, "acme.check", "refused", "Refused", text, **more)
 
 
-def all_read(source: Source) -> None:
+def all_read(source: Source, *, seconds: float = 60.0) -> None:
     """Read until everything that is there was read. Tests on other databases of the server do not hold this up."""
-    until(lambda: not read(source) and settled(source))
+    until(lambda: not read(source) and settled(source), seconds=seconds)
 
 
 def settled(source: Source) -> bool:
@@ -411,3 +413,60 @@ def test_the_admin_shows_groups_and_asks_for_a_reason(admin_client: Client) -> N
         admin_client.post(pages, body)
         assert ErrorGroup.objects.get().state == state
     assert (ErrorGroup.objects.get().reason, ErrorGroup.objects.get().changed_by) == ("fixed in 2", "user:admin")
+
+
+# --- floods ----------------------------------------------------------------------------------------------------
+
+#: errors of a flood; with ERIP_ERROR_FLOOD=1000000 and `-s -k flood` the figures of the documentation
+FLOOD = int(os.environ.get("ERIP_ERROR_FLOOD", "5000"))
+
+
+def rows() -> int:
+    return ErrorGroup.objects.count() + ErrorKey.objects.count() + ErrorCount.objects.count()
+
+
+def test_a_flood_of_requests_that_fail_costs_rows_by_the_minute() -> None:
+    def view(number: int) -> None:
+        raise ValueError(f"cannot read {number}")
+
+    buffer, spent = Buffer(), 0.0
+    for number in range(FLOOD):
+        try:
+            view(number)
+        except ValueError as error:
+            at = NOW + timedelta(minutes=number * 5 // FLOOD)
+            began = time.process_time()
+            buffer.add_raised(error, what="requests", link=Link("request", str(number), at, "POST /api/v1/x"))
+            spent += time.process_time() - began
+        if number % (FLOOD // 40) == 0:
+            store.keep_errors(buffer.take(), release="1")
+    store.keep_errors(buffer.take(), release="1")
+    print(f"{FLOOD:,} errors of requests: {rows()} rows, {1e6 * spent / FLOOD:.1f} µs each")
+    assert ErrorGroup.objects.get().count == FLOOD
+    # One group with its key; five minutes; the hour, or two.
+    assert rows() <= 2 + 5 + 2
+
+
+def test_a_flood_of_failed_attempts_costs_rows_by_the_minute(run_to_end: Callable[..., WorkflowRun]) -> None:
+    publish(FAILS)
+    run = run_to_end("fails")
+    all_read(Source.ATTEMPT)
+    before = rows()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO workflows_runevent (run_id, at, type, step, item, attempt, detail)
+            SELECT run_id, at + make_interval(secs => 300.0 * n / %s), type, step, item, attempt,
+                   jsonb_set(detail, '{error,message}', to_jsonb('order ' || n || ' is refused'))
+            FROM workflows_runevent, generate_series(1, %s) n WHERE run_id = %s AND type = 'step.attempt_failed'
+            """,
+            [FLOOD, FLOOD, run.id],
+        )
+    began = time.process_time(), time.monotonic()
+    all_read(Source.ATTEMPT, seconds=1_200)
+    spent, took = time.process_time() - began[0], time.monotonic() - began[1]
+    each = 1e6 * spent / FLOOD
+    print(f"{FLOOD:,} failed attempts: {rows()} rows, read in {took:.1f} s, {each:.1f} µs of the leader for each")
+    assert ErrorGroup.objects.get().count == FLOOD + 1
+    # Six minutes at most, and another hour.
+    assert rows() - before <= 6 + 2
