@@ -14,6 +14,7 @@ PostgreSQL is back, the alert is recorded, and resolved as any other.
 import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from django.db import IntegrityError
 from erip.foundation.outbound.posting import TIMEOUT_SECONDS
 from erip.foundation.process.background import database_service
 from erip.foundation.service import Service, once
-from monitoring import store
+from monitoring import buffering, store
 from monitoring.alerting import Judging, judge_all
 from monitoring.announcing import say
 from monitoring.channels import NotSent, deliver
@@ -33,6 +34,8 @@ from monitoring.core.alerts import Alert, Labels, Stage, indexed
 from monitoring.core.causes import rank
 from monitoring.core.changes import merged
 from monitoring.core.components import UP, State, of_observation
+from monitoring.core.fingerprints import Error, Source
+from monitoring.core.groups import Link
 from monitoring.core.rules import Rule
 from monitoring.core.series import Series, series
 from monitoring.memory import Memory
@@ -82,6 +85,9 @@ def send_due(*, claimed_for: float = CLAIMED_FOR) -> int:
             lasting = error.lasting or attempts >= ATTEMPTS
             store.page_failed(number, str(error), wait=None if lasting else error.after or _wait(attempts))
             log.error("page_not_sent", target=kind_of(target), message=str(message), given_up=lasting)
+            if lasting:
+                link = Link("alert", str(message), datetime.now(UTC))
+                buffering.add(Error(Source.ALERT, kind_of(target), "not_sent", "", str(error)), link)
         except Exception as error:
             # A fault of ours with one message must not keep the others back.
             store.page_failed(number, f"failed to send: {type(error).__name__}", wait=60.0)

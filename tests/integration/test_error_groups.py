@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,7 +26,8 @@ from monitoring.buffering import Buffer
 from monitoring.core.fingerprints import Error, Source, kind_of
 from monitoring.core.groups import Definition, Link, Tallies
 from monitoring.grouping import read
-from monitoring.models import ErrorCount, ErrorGroup, ErrorKey
+from monitoring.models import ErrorCount, ErrorGroup, ErrorKey, Page
+from monitoring.paging import send_due
 from monitoring.store.error_reading import HOUR, MINUTE, GroupFilter, error_counts, error_group, error_groups
 from tests.definitions import publish
 from tests.support.api import Api, key
@@ -330,6 +332,20 @@ def test_errors_of_real_requests_come_to_groups_by_both_paths(monkeypatch: pytes
     assert {link["detail"] for link in group.links} == {"GET /api/v1/errors", "POST /api/v1/events"}
     assert (group.title, group.count, group.what) == ("ValueError", 2, "requests")
     assert SECRET not in str(ErrorGroup.objects.values().get())
+
+
+def test_an_alert_that_no_receiver_takes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffering, "buffer", Buffer())
+    body = {"title": "t", "severity": "page", "alerts": [], "impact": {}}
+    message = uuid4()
+    store.put_pages([(message, "webhook:http://127.0.0.1:1/secret", body)])
+    Page.objects.update(attempts=1_000)
+    send_due()
+    assert Page.objects.get().failed
+    buffering.flush()
+    group = ErrorGroup.objects.get()
+    assert (group.source, group.links[0]["kind"], group.links[0]["id"]) == ("alert", "alert", str(message))
+    assert "secret" not in str(ErrorGroup.objects.values().get())
 
 
 # --- by API ----------------------------------------------------------------------------------------------------
