@@ -1,8 +1,14 @@
 """What is unusual now, and was in the last hours: Note [Anomalies] in `monitoring.core.anomalies`."""
 
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db import Error
+
+from erip.foundation.db.connections import release_connections
+from erip.foundation.service import once
 from monitoring import store
 from monitoring.core.anomalies import HOUR, NAMED, Finding, Judgement, Named, hours, judge, weeks_before
 from monitoring.core.frames import TIERS
@@ -29,9 +35,16 @@ class Mark:
     until: int
     judgement: Judgement
 
+    @property
+    def sentence(self) -> str:
+        """What is said of it to a person."""
+        found = self.judgement
+        way = "more" if (found.deviations or 0.0) > 0 else "less"
+        return f"{self.named.name}: {found.value:,.3g}, {way} than the {found.median:,.3g} that are usual at this hour."
 
-#: seconds before now that are compared
-RECENT = 600
+
+#: seconds before now that are compared; seconds between two readings of the marks, and hours that they cover
+RECENT, MARKS_EVERY, MARKED_HOURS = 600, 600.0, 14 * 24
 
 
 def look(now: float, *, back: int = 24) -> tuple[list[Unusual], list[Mark]]:
@@ -70,6 +83,38 @@ def _places(named: Named, known: Sequence[Known]) -> list[int]:
         for one in known
         if one.series.metric == named.metric and named.where.items() <= dict(one.series.labels).items()
     ]
+
+
+class Marks:
+    """The unusual hours of the last two weeks for pages, which do not wait for them: they are read in a thread of their
+    own, at most once every MARKS_EVERY seconds, and only while somebody asks."""
+
+    def __init__(self) -> None:
+        self._known: Sequence[Mark] = ()
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def known(self) -> Sequence[Mark]:
+        """What was read last; nothing at first."""
+        with self._lock:
+            due = time.monotonic() >= self._next
+            if due:
+                self._next = time.monotonic() + MARKS_EVERY
+        if due:
+            once("read-anomalies", self._read)
+        return self._known
+
+    def _read(self) -> None:
+        try:
+            self._known = look(time.time(), back=MARKED_HOURS)[1]
+        except Error:
+            # What was known stays: these hours are over.
+            pass
+        finally:
+            release_connections()
+
+
+marks = Marks()
 
 
 def sentence(one: Unusual) -> str:

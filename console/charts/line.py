@@ -23,7 +23,10 @@ _TICKS = (60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, _
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened. since, until: seconds since the epoch; the same: a moment. kind: `fault`, `release`."""
+    """Something that happened. since, until: seconds since the epoch; the same: a moment.
+
+    kind: `fault`, `release`, `unusual`.
+    """
 
     since: float
     until: float
@@ -107,8 +110,9 @@ def _band(line: Line, window: Window, y: object) -> str:
 
 
 def _levels(low: float, end: float, step: float) -> list[float]:
-    count = round((end - low) / step)
-    return [low + step * number for number in range(count + 1)] if count <= 9 else [low, 0.0, end]
+    # Of numbers as small as a float can be, a step is so small that it divides nothing.
+    steps = (end - low) / step if step > 0 else math.inf
+    return [low + step * number for number in range(round(steps) + 1)] if steps < 9.5 else [low, 0.0, end]
 
 
 def _grid(metric: str, low: float, end: float, step: float, y: object, *, rate: bool) -> SafeString:

@@ -1,7 +1,7 @@
 """Up to eight charts over any range. All of it is in the address, so a page can be sent to somebody else."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -19,6 +19,8 @@ from console.reading import Picture, Wanted
 from console.shared import SharedBy
 from erip.foundation.hooks import metrics as registered
 from erip.foundation.moments import moment
+from monitoring import anomalies
+from monitoring.core.anomalies import HOUR
 from monitoring.core.catalog import MEANINGS
 from monitoring.core.frames import MOST_VALUES, TICK, TIERS, Reading, TooMuch, plan
 from monitoring.store import listing
@@ -170,7 +172,8 @@ def _read(asked: Asked) -> Found:
     since, until = reading.span_of(reading_, asked.span, asked.end or datetime.now(UTC))
     *pictures, releases = reading.read([*wanted, _RELEASES], reading_, since=since, until=until)
     window = window_of(since, until, reading_.step)
-    marks = [*_faults(since, until), *releases_of(releases, window)]
+    unusual = unusual_of(anomalies.marks.known(), {one.metric for one in wanted}, window)
+    marks = [*_faults(since, until), *releases_of(releases, window), *unusual]
     marks = marks[:MOST_MARKS]
     return Found(pictures, marks, window, reading_, _charts(asked, pictures, marks, window))
 
@@ -196,6 +199,16 @@ def _faults(since: datetime, until: datetime) -> list[Mark]:
             + (f" to {units.moment(row['resolved_at'])}" if row["resolved_at"] else ", and still does"),
         )
         for row in listing.fired_between(since, until, limit=MOST_MARKS)
+    ]
+
+
+def unusual_of(known: Sequence[anomalies.Mark], metrics: Set[str], window: Window) -> list[Mark]:
+    """The hours of the range that were unusual for their place in the week, of these metrics."""
+    return [
+        Mark(one.until - HOUR, one.until, "unusual", f"{one.sentence} The hour to {units.moment(at)}.")
+        for one in known
+        if one.named.metric in metrics and one.until > window.since and one.until - HOUR < window.until
+        for at in [datetime.fromtimestamp(one.until, UTC)]
     ]
 
 

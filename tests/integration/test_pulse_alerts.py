@@ -327,6 +327,8 @@ def test_a_leader_pages_while_postgresql_is_away_and_records_it_afterwards(tmp_p
             until(lambda: receiver.posts, what="it pages")
             body = read(receiver, 0)
             assert (body["cause"], body["state"], body["severity"]) == ("postgresql", "firing", "page")
+            assert body["causes"][0]["component"] == "postgresql", "the page names the cause"
+            assert body["causes"][0]["evidence"]
             path.mend()
             until(lambda: Alert.objects.filter(rule="postgresql-down"), what="it is recorded")
             assert Alert.objects.get(rule="postgresql-down").announced == "firing"

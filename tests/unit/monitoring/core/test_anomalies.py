@@ -89,3 +89,20 @@ def test_thirty_series_at_most_are_looked_at_and_each_is_named_once() -> None:
     assert len(NAMED) <= 30
     assert len({one.name for one in NAMED}) == len(NAMED)
     assert all(one.least > 0 for one in NAMED)
+
+
+def test_an_unusual_hour_is_marked_on_charts_of_its_metric_alone() -> None:
+    from console.charts.line import window_of
+    from console.views.metrics import unusual_of
+    from monitoring.anomalies import Mark
+
+    until = 1_800_000_000 // HOUR * HOUR
+    window = window_of(datetime.fromtimestamp(until - 6 * HOUR, UTC), datetime.fromtimestamp(until, UTC), 60)
+    named = next(one for one in NAMED if one.metric == "erip_redis_memory_bytes")
+    past = [100.0] * WEEKS
+    known = [Mark(named, until - hours_ago * HOUR, judge(9e9, past, least=1.0)) for hours_ago in (20, 2)]
+
+    (found,) = unusual_of(known, {named.metric}, window)
+    assert (found.kind, found.until - found.since, found.until) == ("unusual", HOUR, until - 2 * HOUR)
+    assert "memory of Redis: 9e+09, more than the 100 that are usual" in found.text
+    assert unusual_of(known, {"erip_redis_clients"}, window) == []
