@@ -11,8 +11,10 @@ from erip.ops.stack import environment
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.state import State, read_json, write_json
 
-#: what concerns the command, not the stack
-_NOT_OF_A_STACK = frozenset({"ERIP_STATE_DIR", "ERIP_TEST_DATA", "ERIP_STACK_ID"})
+#: what concerns the command, not the stack; and what the program `erip` reads, which talks to a stack
+_NOT_OF_A_STACK = frozenset(
+    {"ERIP_STATE_DIR", "ERIP_TEST_DATA", "ERIP_STACK_ID"} | {"ERIP_URL", "ERIP_API_KEY", "ERIP_PROFILE", "ERIP_CONFIG"}
+)
 
 
 def of(env: Mapping[str, str]) -> dict[str, str]:

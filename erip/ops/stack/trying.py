@@ -133,8 +133,12 @@ def sample_input(file: Path) -> dict[str, Any]:
 
 def _outcome(api: Api, workflow: str, given: dict[str, Any]) -> tuple[bool, str]:
     """Whether the run SUCCEEDED, and what came of it in one line. Raises Refused, StackError."""
-    started = api.start({"input": given}, wait=RUN_SECONDS, workflow=workflow)
-    found = started if "steps" in started else api.run(str(started["id"]))
+    until = time.monotonic() + RUN_SECONDS
+    found = api.start({"input": given}, wait=RUN_SECONDS, workflow=workflow)
+    # A web process that has just been replaced answers before the run has ended.
+    while "steps" not in found or (found["status"] in ("PENDING", "RUNNING") and time.monotonic() < until):
+        time.sleep(0.1)
+        found = api.run(str(found["id"]))
     status = str(found["status"])
     if status == "SUCCEEDED":
         return True, f"{status} {_short(found['output'])}"

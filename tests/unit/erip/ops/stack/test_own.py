@@ -1,6 +1,7 @@
 """Own packages: found without importing them, and looked at before anything is started."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_a_change_of_what_the_database_is_made_from_is_seen(package: Path) -> No
 def test_what_own_packages_read_is_passed_on_when_it_is_named() -> None:
     given = {"ACME_TOKEN": "t", "AWS_SECRET": "s", "ERIP_APPS_ENV": "ACME_TOKEN, ACME_URL", "DATABASE_URL": "d"}
     assert asked.of(given) == {"ACME_TOKEN": "t", "ERIP_APPS_ENV": "ACME_TOKEN, ACME_URL", "DATABASE_URL": "d"}
+
+
+def test_what_the_program_erip_reads_is_no_setting_of_a_stack() -> None:
+    client = (ROOT / "client" / "erip_client" / "settings.py", ROOT / "client" / "erip_client" / "cli" / "profiles.py")
+    read = {name for file in client for name in re.findall(r'"(ERIP_[A-Z_]+)"', file.read_text("utf-8"))}
+    assert read >= {"ERIP_URL", "ERIP_API_KEY", "ERIP_PROFILE", "ERIP_CONFIG"}
+    assert asked.of(dict.fromkeys(read, "x")) == {}
 
 
 def test_a_running_stack_refuses_settings_that_it_does_not_have(tmp_path: Path) -> None:
