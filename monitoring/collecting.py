@@ -8,7 +8,7 @@ takes over: the process that wrote the last frame comes at once, the others two 
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -18,6 +18,7 @@ from erip.foundation.process.background import database_service
 from erip.foundation.service import Service
 from monitoring import health, paging, store
 from monitoring.alerting import Judging, as_stored
+from monitoring.conf import conf
 from monitoring.core.causes import rank
 from monitoring.core.frames import TICK
 from monitoring.core.series import Series, bounded
@@ -145,11 +146,13 @@ def begin() -> Service:
     """Collect in this process from now on."""
     collector = Collector()
     sender, outage = paging.begin(collector.judging)
+    frame_written = _export()
 
     def turn() -> None:
         # The first tick that ended before this process began may lack its frame, so there is no rest before it.
         outage.hand_over()
-        collector.tick()
+        if collector.tick():
+            frame_written()
         outage.remember()
         if collector.announced:
             sender.wake()
@@ -157,3 +160,15 @@ def begin() -> Service:
 
     service = database_service("collect", turn, keeps=False, back_off=(1.0, 10.0), expected=may_wait)
     return service.start()
+
+
+def _export() -> Callable[[], None]:
+    """What is told of each frame that this process wrote."""
+    if not conf().otlp:
+        return lambda: None
+    # What nobody uses costs neither memory nor time.
+    from monitoring.otlp import Exporter
+
+    exporter = Exporter()
+    exporter.service.start()
+    return exporter.note

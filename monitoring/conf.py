@@ -36,6 +36,9 @@ class Conf:
     pagerduty_url: str
     #: PEM files and host:port of TLS servers whose certificates are watched
     certificates: tuple[str, ...]
+    #: the address of OpenTelemetry's collector, and headers as `name=value`; empty: nothing is sent
+    otlp: str
+    otlp_headers: tuple[str, ...]
     #: what this deployment calls its release
     release: str
 
@@ -65,6 +68,8 @@ def conf() -> Conf:
         pagerduty_url=known.ERIP_ALERT_PAGERDUTY_URL,
         webhook_secret=known.ERIP_ALERT_WEBHOOK_SECRET,
         certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
+        otlp=known.ERIP_OTLP_ENDPOINT,
+        otlp_headers=tuple(known.ERIP_OTLP_HEADERS),
         release=(known.ERIP_RELEASE or _version(known.BASE_DIR))[:100],
     )
 

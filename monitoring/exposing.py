@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from django.db import Error
 from prometheus_client import Metric
@@ -54,6 +55,16 @@ def metrics() -> Iterable[Metric]:
     if latest is not None:
         found[series(AGE)] = max(0.0, latest.age)
     return families(found, _known())
+
+
+def newest() -> tuple[datetime, Iterable[Metric]] | None:
+    """The families of the cluster alone, and when the tick ended that they are of; None while nothing is known.
+
+    Raises django.db.Error."""
+    latest = store.read_latest(TICK)
+    if latest is None or latest.age > STALE_AFTER:
+        return None
+    return latest.at, families(_cluster(latest), _known())
 
 
 def _cluster(latest: store.Latest) -> dict[Series, float]:

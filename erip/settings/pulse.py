@@ -54,3 +54,11 @@ ERIP_ALERT_PAGERDUTY_URL = _env.text(
     "https://events.pagerduty.com/v2/enqueue",
     "Where PagerDuty takes events; in Europe `https://events.eu.pagerduty.com/v2/enqueue`.",
 )
+ERIP_OTLP_ENDPOINT = _env.text(
+    "ERIP_OTLP_ENDPOINT",
+    "",
+    "Where OpenTelemetry's collector takes OTLP over HTTP, as `http://10.0.0.9:4318`; empty: nothing is sent.",
+)
+ERIP_OTLP_HEADERS: list[str] = _env.items(
+    "ERIP_OTLP_HEADERS", [], "Headers for it, as `authorization=Bearer …`. Leaders alone need them.", secret=True
+)

@@ -1,9 +1,16 @@
 """GET /metrics on a real database: one statement, both formats, and what it shows while nothing is known."""
 
+import gzip
+import json
 import re
+import subprocess
+import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +28,12 @@ from erip.access.scopes import Scope
 from monitoring import exposing, store
 from monitoring.alerting import shipped
 from monitoring.collecting import Collector
+from monitoring.conf import conf
 from monitoring.core.frames import TICK
 from monitoring.core.rules import read_rule
 from monitoring.core.series import Series, series
 from monitoring.models import Component
+from monitoring.otlp import Exporter
 from tests.definitions import CHAIN, publish
 from tests.support.api import key
 from tests.support.relay import Relay
@@ -42,6 +51,7 @@ def no_places_are_known_yet() -> Iterator[None]:
     exposing.forget()
     yield
     exposing.forget()
+    conf.cache_clear()
 
 
 def read(body: str) -> dict[Series, float]:
@@ -254,3 +264,65 @@ def test_the_rules_in_force_are_exported_with_those_of_this_site(
     # It is a page now, and keeps pages back.
     assert ['component="redis"', 'severity=~"page"'] in [one["source_matchers"] for one in inhibits]
     assert "no-web" not in str(inhibits)
+
+
+# --- OTLP -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def collector_of_opentelemetry(status: list[int]) -> Iterator[tuple[str, list[tuple[dict[str, str], Any]]]]:
+    """A real server. status: of its answers, the last one for good. Yields its URL, and what it was sent."""
+    came: list[tuple[dict[str, str], Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            came.append(({"path": self.path, **headers}, json.loads(body)))
+            self.send_response(status.pop(0) if len(status) > 1 else status[0])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Not to the test's output."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/otlp", came
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_leader_that_wrote_a_frame_sends_it(settings: Any) -> None:
+    report(uuid.uuid4(), 1.0)
+    with collector_of_opentelemetry([503, 200]) as (url, came):
+        settings.ERIP_OTLP_ENDPOINT, settings.ERIP_OTLP_HEADERS = url, ["x-key=se=cret"]
+        conf.cache_clear()
+        exporter = Exporter()
+        assert not exporter.send(), "this process wrote no frame"
+        Collector().tick()
+        exporter.note()
+        assert not exporter.send(), "it was not taken"
+        exporter.note()
+        assert exporter.send()
+        assert not exporter.send(), "and once is enough"
+        exporter.close()
+    headers, body = came[-1]
+    assert len(came) == 2
+    assert (headers["path"], headers["x-key"], headers["content-type"]) == (
+        "/otlp/v1/metrics", "se=cret", "application/json",
+    )  # fmt: skip
+    metrics = {one["name"]: one for one in body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]}
+    assert metrics["erip_processes"]["gauge"]["dataPoints"][0]["asDouble"] == 1.0
+    assert "erip_lane_waiting_steps" in metrics
+
+
+def test_without_an_endpoint_nothing_of_it_is_loaded() -> None:
+    code = (
+        "import django, sys; django.setup(); from monitoring import collecting;"
+        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'monitoring.otlp', 'httpx'))])"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr[-2_000:]

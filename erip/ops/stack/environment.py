@@ -27,6 +27,7 @@ _FOR: Mapping[str, tuple[str, ...]] = {
     "ERIP_ALERT_WEBHOOK_SECRET": ("leader",),
     # The path of such a URL is often a secret, too.
     "ERIP_ALERT_WEBHOOKS": ("leader",),
+    "ERIP_OTLP_HEADERS": ("leader",),
     "ERIP_FLOWER_BROKER_URL": (),
 }
 

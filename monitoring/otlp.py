@@ -1,0 +1,83 @@
+"""Sends the metrics of the cluster to a collector of OpenTelemetry, where one is set. Imported only then.
+
+The leader that wrote a frame sends it. What cannot be sent is not repeated: counters are cumulative, so the next
+request brings all that was counted, and only the gauges of that moment are lost.
+"""
+
+import gzip
+import threading
+from typing import Any
+
+import httpx
+import orjson
+import structlog
+
+from erip.foundation.process.background import database_service
+from erip.foundation.service import Service
+from monitoring import exposing
+from monitoring.conf import conf
+from monitoring.core.otlp import document
+from monitoring.reporting import may_wait
+
+log = structlog.get_logger(__name__)
+
+#: seconds that the collector may take, and between two looks for a frame if nobody says that there is one
+PATIENCE, EVERY = 5.0, 60.0
+
+
+class Exporter:
+    """`note` may be called from any thread; one thread of its own sends."""
+
+    def __init__(self) -> None:
+        settings = conf()
+        self._client = httpx.Client(
+            headers={
+                **dict(pair.split("=", 1) for pair in settings.otlp_headers if "=" in pair),
+                "Content-Type": "application/json",
+                "Content-Encoding": "gzip",
+            },
+            timeout=PATIENCE,
+        )
+        self._url = settings.otlp.rstrip("/") + "/v1/metrics"
+        self._wanted = threading.Event()
+        self._failing = False
+        self.service: Service = database_service(
+            "otlp", self.send, keeps=False, every=EVERY, back_off=(5.0, 60.0), expected=may_wait
+        )
+
+    def note(self) -> None:
+        """This process wrote a frame."""
+        self._wanted.set()
+        self.service.wake()
+
+    def send(self) -> bool:
+        """Send the newest frame, if this process wrote it. Returns whether the collector took it.
+
+        Raises django.db.Error.
+        """
+        if not self._wanted.is_set():
+            return False
+        self._wanted.clear()
+        newest = exposing.newest()
+        if newest is None:
+            return False
+        at, families = newest
+        return self._post(document(families, at=at.timestamp(), version=conf().release))
+
+    def _post(self, body: dict[str, Any]) -> bool:
+        try:
+            # What it answers beside its status is not read.
+            with self._client.stream("POST", self._url, content=gzip.compress(orjson.dumps(body), 1)) as answer:
+                why = "" if answer.is_success else f"it answered {answer.status_code}"
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            why = type(error).__name__
+        if why and not self._failing:
+            # Once, not every ten seconds; the URL may hold a secret.
+            log.error("metrics_not_sent", setting="ERIP_OTLP_ENDPOINT", error=why)
+        elif self._failing and not why:
+            log.info("metrics_sent_again")
+        self._failing = bool(why)
+        return not why
+
+    def close(self) -> None:
+        self._client.close()
