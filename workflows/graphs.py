@@ -97,7 +97,11 @@ def _without_its_start(document: dict[str, Any]) -> dict[str, Any]:
 
 @at_worker_start
 def load_latest_graphs() -> None:
-    """The latest version of each workflow; if there are very many, only those published last."""
+    """The latest version of each workflow; if there are very many, only those published last. One that this release
+    cannot read is left to the workers of the newer one that published it: it keeps no worker from its start."""
     latest = WorkflowVersion.objects.filter(number=F("definition__latest"))
     for version_id in latest.order_by("-id").values_list("id", flat=True)[:CACHED]:
-        graph_of(version_id)
+        try:
+            graph_of(version_id)
+        except definition.DefinitionInvalid as error:
+            log.error("definition_not_readable", version_id=version_id, error=error)

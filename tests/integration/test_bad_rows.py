@@ -13,11 +13,12 @@ from tests.support.events import accept, consuming, event
 from tests.unit.workflows.core.test_schema_cost import BOMBS
 from tests.workers import until
 from workflows import engine, queries
+from workflows.core.definition import DefinitionInvalid
 from workflows.core.machine import RunTimedOut
 from workflows.errors import InvalidInput
 from workflows.events import active, stored, types
 from workflows.events.triggers import Triggers
-from workflows.graphs import graph_of
+from workflows.graphs import graph_of, load_latest_graphs
 from workflows.leader import loop
 from workflows.models import WorkflowRun, WorkflowVersion
 from workflows.store import Report
@@ -94,3 +95,15 @@ def test_a_version_that_cannot_be_read_at_all_keeps_no_other_run_from_its_end() 
 
     assert WorkflowRun.objects.get(pk=other).state == "TIMED_OUT"
     assert len(active.active().left_out) == 0, "it has no rules"
+
+
+def test_a_definition_of_a_newer_release_keeps_no_worker_from_its_start() -> None:
+    publish(HELD)
+    publish(LISTENS)
+    newer = "name: held\nsteps:\n  a: {vote: {of: three}}\n"
+    spoil("workflows_workflowversion", "source", newer, "definition_id = (SELECT id FROM"
+          " workflows_workflowdefinition WHERE name = 'held')")  # fmt: skip
+    load_latest_graphs()
+    assert graph_of(WorkflowVersion.objects.get(definition__name="listens").pk).name == "listens"
+    with pytest.raises(DefinitionInvalid):
+        graph_of(WorkflowVersion.objects.get(definition__name="held").pk)
