@@ -13,7 +13,7 @@ is entered in INSTALLED_APPS and nowhere else:
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,6 +63,11 @@ leader_duty: Hook[Callable[[], object]] = Hook(
 )
 at_worker_start: Hook[Callable[[], object]] = Hook(
     "Every worker calls it before it takes its first run: it fills a cache, and its result is not looked at."
+)
+
+#: functions of (names of obligations)
+obligation_times: Hook[Callable[[Sequence[str]], Mapping[str, float]]] = Hook(
+    "It gives the seconds that these obligations leave, those that it knows with a fixed time."
 )
 
 process_start: Hook[Callable[[str], object]] = Hook(

@@ -10,9 +10,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from erip.foundation.faults import Fault
+from erip.foundation.faults import Fault, join
 from workflows.core import format, kinds, ordering, paths, rules
-from workflows.core.graph import Graph, StepInfo, StepNode
+from workflows.core.graph import Graph, NamedDeadline, StepInfo, StepNode
 from workflows.core.kind import Kind
 from workflows.core.reading import Reading, StepReading
 from workflows.core.schema import Schema, SchemaInvalid, place
@@ -91,6 +91,7 @@ class _Check(Reading):
                 paths.faults(self.reads, nodes, self.document.get("input"), self.registered, self.budget)
             )
         timeout = self.duration(("timeout",), self.document.get("timeout"))
+        deadlines = self._deadlines()
         if self.faults:
             raise DefinitionInvalid(self.faults)
         return Graph(
@@ -104,6 +105,7 @@ class _Check(Reading):
             description=self.document.get("description", ""),
             input_check=input_check,
             rules=on,
+            deadlines=deadlines,
         )
 
     # --- the graph
@@ -181,6 +183,18 @@ class _Check(Reading):
         found, faults = rules.compile_rules(document, str(name), input_check, budget=None if stored else self.budget)
         self.faults.extend(faults)
         return found
+
+    def _deadlines(self) -> tuple[NamedDeadline, ...]:
+        if "deadlines" not in self.document or not self.sound("deadlines"):
+            return ()
+        found: list[NamedDeadline] = []
+        for name, given in self.document["deadlines"].items():
+            by = given["by"]
+            if by not in self.steps:
+                self.fault(join(join("deadlines", name), "by"), f'no step "{by}"{did_you_mean(by, self.steps)}')
+            within = self.duration(("deadlines", name, "within"), given.get("within"))
+            found.append(NamedDeadline(name, by, within))
+        return tuple(found)
 
     def _signals(self, on: tuple[rules.Rule, ...], nodes: Mapping[str, StepNode | None]) -> None:
         """A rule gives only signals that some step waits for."""

@@ -6,37 +6,67 @@ long as it says. What is not known then is left out: the wait for a worker, rest
 (`retry_after`), waits whose times are computed or that have no limit, and all but the first round of a `foreach` over a
 computed list. So the longest way is what a run may take at least, if everything goes as badly as the definition allows.
 A run that needs less ends in time: this is a warning, not a fault.
+The longest way to a step that `deadlines` names is compared with the time that it leaves, as if that counted from the
+start of the run. A clock that began earlier leaves less.
 """
 
-from erip.foundation.faults import Fault
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from erip.foundation.faults import Fault, join
 from workflows.core.graph import Graph, StepNode, Work
 from workflows.core.kinds import ForEach, Wait
 from workflows.core.kinds.wait import seconds_of
 
+#: seconds, and the steps that take them
+Way = tuple[float, tuple[str, ...]]
+
 
 def longest(graph: Graph) -> tuple[float, tuple[str, ...]]:
     """(seconds, the steps that take them, in their order): the longest way through the essential steps."""
-    ways: dict[str, tuple[float, tuple[str, ...]]] = {}
-    best: tuple[float, tuple[str, ...]] = (0.0, ())
-    for id, node in graph.steps.items():
-        if not node.essential:
-            continue
-        before = max((ways[need] for need in node.needs if need in ways), key=lambda way: way[0], default=(0.0, ()))
-        own = _of_step(node)
-        ways[id] = (before[0] + own, (*before[1], id) if own else before[1])
-        best = max(best, ways[id], key=lambda way: way[0])
-    return best
+    return _ways(graph)[1]
 
 
-def warnings(graph: Graph) -> tuple[Fault, ...]:
-    """What the definition promises and may not keep."""
-    if graph.timeout is None:
-        return ()
-    seconds, steps = longest(graph)
-    if seconds <= graph.timeout:
-        return ()
-    way = " -> ".join(steps[:8]) + (" -> …" if len(steps) > 8 else "")
-    return (Fault("timeout", f"leaves {spell(graph.timeout)}, but the steps may take up to {spell(seconds)}: {way}"),)
+def warnings(graph: Graph, known: Mapping[str, float] | None = None) -> tuple[Fault, ...]:
+    """What the definition promises and may not keep. known: the seconds that obligations leave, by name; None: they
+    cannot be looked up here."""
+    found: list[Fault] = []
+    ways, best = _ways(graph)
+    if graph.timeout is not None and best[0] > graph.timeout:
+        found.append(Fault("timeout", f"leaves {spell(graph.timeout)}, but the steps may take up to {_told(best)}"))
+    for one in graph.deadlines:
+        within = one.within if one.within is not None else (known or {}).get(one.name)
+        path = join("deadlines", one.name)
+        if within is None:
+            if known is not None:
+                found.append(Fault(path, "no obligation of this name leaves a fixed time: give within"))
+        elif ways[one.by][0] > within:
+            message = f"leaves {spell(within)}, but up to the end of {one.by} it may take {_told(ways[one.by])}"
+            found.append(Fault(path, message))
+    return tuple(found)
+
+
+def _told(way: Way) -> str:
+    seconds, steps = way
+    return f"{spell(seconds)}: {' -> '.join(steps[:8])}{' -> …' if len(steps) > 8 else ''}"
+
+
+def _ways(graph: Graph) -> tuple[Mapping[str, Way], Way]:
+    """The longest way to the end of each step, and to the outcome of the run. A step that is not essential begins after
+    the outcome."""
+    ways: dict[str, Way] = {}
+    outcome: Way = (0.0, ())
+    for essential in (True, False):
+        for id, node in graph.steps.items():
+            if node.essential is not essential:
+                continue
+            first: Way = (0.0, ()) if essential else outcome
+            before = max([first, *(ways[need] for need in node.needs if need in ways)], key=lambda way: way[0])
+            own = _of_step(node)
+            ways[id] = (before[0] + own, (*before[1], id) if own else before[1])
+            if essential:
+                outcome = max(outcome, ways[id], key=lambda way: way[0])
+    return MappingProxyType(ways), outcome
 
 
 def _of_step(node: StepNode) -> float:

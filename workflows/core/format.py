@@ -17,6 +17,8 @@ MAX_STEPS = 200
 MAX_RULES = 50
 STEP_ID = r"^[a-z][a-z0-9_]{0,62}$"
 SIGNAL_NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
+#: named deadlines of a definition
+MAX_DEADLINES = 20
 #: events that one run may be started with
 MAX_GATHERED = 1_000
 
@@ -245,6 +247,27 @@ _DEFINITION: dict[str, Any] = {
             "description": "How urgent runs are, unless a run says otherwise.",
         },
         "timeout": {**DURATION, "description": "How long a run may take in all. Default: no limit."},
+        "deadlines": {
+            "type": "object",
+            "title": "an object with a deadline for each name",
+            "description": "Times by which steps must have ended, compared with the longest way when it is published.",
+            "maxProperties": MAX_DEADLINES,
+            "propertyNames": {"pattern": r"^[A-Za-z0-9_-]{1,60}$"},
+            "additionalProperties": {
+                "type": "object",
+                "title": "an object with by",
+                "required": ["by"],
+                "additionalProperties": False,
+                "properties": {
+                    "by": {"type": "string", "title": "a step id", "description": "The step that must have ended."},
+                    "within": {
+                        **DURATION,
+                        "description": "So long after the start. Default: the time that the obligation of this name "
+                        "leaves.",
+                    },
+                },
+            },
+        },
         "input": {
             "type": "object",
             "title": "a JSON Schema",

@@ -98,6 +98,17 @@ class StepNode:
         return self.how.durable if work is None else not work.idempotent or work.transactional
 
 
+@dataclass(frozen=True, slots=True)
+class NamedDeadline:
+    """A time by which a step must have ended: it is compared with the longest way, and changes no run."""
+
+    name: str
+    #: the step's id
+    by: str
+    #: seconds from the start; None: what the obligation of this name leaves
+    within: float | None
+
+
 @dataclass(frozen=True)
 class Graph:
     """A workflow that is ready to run. Only `definition.validate` makes it, and checks what is promised here."""
@@ -118,6 +129,8 @@ class Graph:
     input_check: Schema | None = None
     #: the rules of `on`, in their order
     rules: tuple[Rule, ...] = ()
+    #: what `deadlines` names, in its order
+    deadlines: tuple[NamedDeadline, ...] = ()
 
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
@@ -126,7 +139,12 @@ class Graph:
     @property
     def level(self) -> int:
         """The format level that a process must know to run it (Note [Format levels] in `kinds`)."""
-        return max(1, *(node.how.reads for node in self.steps.values()), *(rule.level for rule in self.rules))
+        return max(
+            1,
+            *(node.how.reads for node in self.steps.values()),
+            *(rule.level for rule in self.rules),
+            4 if self.deadlines else 1,
+        )
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:
         """The steps that can wait for a signal of this name, in their order."""

@@ -25,7 +25,7 @@ finding      a run by its id
 """
 
 from workflows.engine.control import cancel_run, resolve_step
-from workflows.engine.definitions import Published, publish, validate
+from workflows.engine.definitions import Published, publish, validate, warnings_of
 from workflows.engine.duties import Released, release_due, report
 from workflows.engine.holds import pause_all, resume_all
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
@@ -60,4 +60,5 @@ __all__ = [
     "signal_run",
     "start_runs",
     "validate",
+    "warnings_of",
 ]

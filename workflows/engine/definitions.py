@@ -7,6 +7,7 @@ from django.db import transaction
 
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.faults import Fault
+from erip.foundation.hooks import obligation_times
 from erip.foundation.versioned import add_version, take_turn
 from workflows import registry, store
 from workflows.core import definition, feasibility
@@ -42,7 +43,17 @@ def publish(name: str | None, source: str | bytes, media: str, *, author: str) -
     if name is not None and graph.name != name:
         raise NameMismatch(faults=[Fault("name", f'is "{graph.name}", but it is published as "{name}"')])
     text = source.decode() if isinstance(source, bytes) else source
-    return replace(_publish(document, graph, text, media, author), warnings=feasibility.warnings(graph))
+    return replace(_publish(document, graph, text, media, author), warnings=warnings_of(graph))
+
+
+def warnings_of(graph: Graph) -> tuple[Fault, ...]:
+    """What a valid definition promises and may not keep, with the obligations that are known here."""
+    names = [one.name for one in graph.deadlines if one.within is None]
+    known: dict[str, float] = {}
+    if names:
+        for look_up in obligation_times.all():
+            known |= look_up(names)
+    return feasibility.warnings(graph, known)
 
 
 @retry_transaction

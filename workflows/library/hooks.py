@@ -1,7 +1,7 @@
 """What the risk library adds to the platform."""
 
 from erip.foundation.hooks import Link, Menu, Pages, menu, pages, shipped
-from workflows.library import related, warm  # noqa: F401  (their own hooks)
+from workflows.library import related, times, warm  # noqa: F401  (their own hooks)
 from workflows.library.beacon import expiring  # noqa: F401  (its own hooks)
 from workflows.library.shipping import obligations, tables
 

@@ -20,7 +20,6 @@ from erip.foundation.http.parsers import (
 )
 from erip.foundation.http.reading import principal_of, read_query
 from workflows import engine
-from workflows.core import feasibility
 from workflows.errors import NameMismatch
 
 from .. import catalog, responses
@@ -144,7 +143,7 @@ class WorkflowValidate(APIView):
         if graph.name != name:
             raise NameMismatch
         told = {"valid": True, "name": graph.name, "lane": graph.lane, "steps": list(graph.steps)}
-        return Response({**told, **_warned(feasibility.warnings(graph))})
+        return Response({**told, **_warned(engine.warnings_of(graph))})
 
 
 class WorkflowVersionOne(APIView):

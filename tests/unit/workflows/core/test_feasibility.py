@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.unit.workflows.core.test_paths import STEPS
-from workflows.core.definition import validate
+from workflows.core.definition import DefinitionInvalid, validate
 from workflows.core.feasibility import longest, warnings
 from workflows.testing import run_workflow, takes
 
@@ -62,3 +62,40 @@ steps:
     run = run_workflow(text, {}, {"b": takes("11m", {})})
     graph = validate(yaml.safe_load(text), registry.all())
     assert run.expect("FAILED").seconds == longest(graph)[0]
+
+
+def test_a_named_deadline_is_compared_with_the_longest_way_to_its_step() -> None:
+    text = """
+name: a
+deadlines: {law: {by: file}, first: {by: a, within: 72h}, after: {by: last, within: 97h}}
+steps:
+  a: {wait: {for: 72h}}
+  b: {wait: {signal: go, timeout: 24h}, needs: [a]}
+  file: {uses: any, needs: [b], timeout: 1h, retry: {max_attempts: 1}}
+  slow: {wait: {for: 200h}}
+  last: {uses: any, needs: [a], essential: false, timeout: 1h, retry: {max_attempts: 1}}
+"""
+    graph = validate(yaml.safe_load(text), STEPS)
+    assert graph.level >= 4
+    assert [str(warning) for warning in warnings(graph, {"law": 72 * 3600.0})] == [
+        "deadlines.law: leaves 72h, but up to the end of file it may take 97h: a -> b -> file",
+        "deadlines.after: leaves 97h, but up to the end of last it may take 201h: slow -> last",
+    ]
+    assert str(warnings(graph, {})[0]).startswith("deadlines.law: no obligation of this name")
+    assert [warning.path for warning in warnings(graph)] == ["deadlines.after"]
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "fault"),
+    [
+        ("{x: {by: b}}", 'deadlines.x.by: no step "b"'),
+        ("{x: {within: 1h}}", "deadlines.x.by: is required"),
+        ("{x: {by: a, within: soon}}", "deadlines.x.within: is not a duration"),
+        ("{x: {by: a, until: 1h}}", "deadlines.x.until: unknown key"),
+        ("[x]", "deadlines: is not an object with a deadline for each name"),
+    ],
+)
+def test_a_fault_of_a_named_deadline_has_its_place(deadlines: str, fault: str) -> None:
+    with pytest.raises(DefinitionInvalid) as refused:
+        validate(yaml.safe_load(f"name: a\ndeadlines: {deadlines}\nsteps: {{a: {{wait: {{for: 1h}}}}}}"), STEPS)
+    assert [one for one in map(str, refused.value.faults) if one.startswith(fault)], refused.value.faults
