@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from cachetools import LRUCache, cached
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from erip.foundation.process.background import database_service
@@ -124,11 +125,14 @@ def _parsed(error: Any) -> dict[str, Any]:
 
 @cached(LRUCache(maxsize=2_000))
 def _uses(version_id: int | None, step: str) -> str:
-    """What a step of a definition uses; its kind, if it uses nothing; "" if that cannot be known."""
+    """What a step of a definition uses; its kind, if it uses nothing; "" if that cannot be known. Raises
+    django.db.Error: that passes, so it must not be remembered."""
     if version_id is None:
         return ""
     try:
         node = graph_of(version_id).steps[step]
+    except DatabaseError:
+        raise
     except Exception as error:
         log.warning("step_not_known", version_id=version_id, step=step, error=error)
         return ""

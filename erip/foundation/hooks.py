@@ -86,13 +86,14 @@ def begin_process(kind: str) -> None:
 
 #: functions of (the error, what was asked for: the method and the pattern of the path)
 request_failed: Hook[Callable[[BaseException, str], object]] = Hook(
-    "It is called with an error that a request of the light path ended with and that nobody foresaw. Django announces"
-    " those of its own requests with `got_request_exception`."
+    "It is called with an error that a request ended with before it came to Django, and that nobody foresaw. Django"
+    " announces those of its own requests with `got_request_exception`."
 )
 
 
 def announce_failed_request(error: BaseException, asked: str) -> None:
-    """A request of the light path ended with an unforeseen error. What an app does about it changes no answer."""
+    """A request ended with an unforeseen error before it came to Django. What an app does about it changes no
+    answer."""
     for note in request_failed.all():
         try:
             note(error, asked)

@@ -23,6 +23,7 @@ from django.conf import settings
 
 from erip.foundation.db.connections import release_connections
 from erip.foundation.db.requests import serving
+from erip.foundation.hooks import announce_failed_request
 from erip.foundation.http.addresses import address_group, client_address
 from erip.foundation.http.bodies import (
     BodyRefused,
@@ -263,6 +264,7 @@ def _why_nobody_is_known(error: Exception) -> Problem:
     problem = problem_of(error)
     if problem is None:
         log.error("caller_not_looked_up", exc_info=error)
+        announce_failed_request(error, "(whoever calls is looked up)")
     return problem or failure()
 
 
