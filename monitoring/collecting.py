@@ -19,7 +19,6 @@ from erip.foundation.service import Service
 from monitoring import health, paging, store
 from monitoring.alerting import Judging, as_stored
 from monitoring.conf import conf
-from monitoring.core.causes import rank
 from monitoring.core.frames import TICK
 from monitoring.core.series import Series, bounded
 from monitoring.gathering import Gathering
@@ -89,7 +88,7 @@ class Collector:
                     self._frame(values),
                     at.timestamp(),
                     now=now.timestamp(),
-                    causes=lambda: rank(health.changes(reports, 0.0, here), verdicts, here),
+                    causes=lambda: health.likely_causes(lambda: health.changes(reports, 0.0, here), verdicts, here),
                 )
         for component in changed:
             log.warning("component_changed", component=component, state=str(verdicts[component].state))

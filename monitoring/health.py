@@ -7,10 +7,11 @@ until it is unknown.
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from django.db import Error
 
 from erip.foundation.db.connections import release_connections
@@ -32,6 +33,8 @@ from monitoring.core.components import (
 from monitoring.probes import probes
 from monitoring.store import Reported, StoredState
 from monitoring.watching import watching
+
+log = structlog.get_logger(__name__)
 
 #: seconds that a caller waits for a first look, and for the reports
 PATIENCE = 2.5
@@ -104,6 +107,19 @@ def _lives(reports: Sequence[Reported], read_at: float) -> list[Reporting]:
         Reporting(one.kind, one.host, one.pid, read_at - one.started_at.timestamp(), one.age, one.ended)
         for one in reports
     ]
+
+
+def likely_causes(
+    changed: Callable[[], Sequence[Change]], verdicts: Mapping[str, Verdict], now: float
+) -> Sequence[Cause]:
+    """The causes of what is not well, the likeliest first. A fault of the ranking costs nobody a page or the health: it
+    is logged, and no cause is named.
+    """
+    try:
+        return rank(changed(), verdicts, now)
+    except Exception:
+        log.exception("causes_not_ranked")
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +201,4 @@ def look() -> Health:
         elif watch is not None and watch.seen is not None and watch.seen.state is verdict.state:
             since = datetime.fromtimestamp(watch.since, UTC)
         found[component] = Status(verdict, since, stored.changed_at if stored is not None else None)
-    return Health(found, rank(changes(reports, read_age, now), said, now))
+    return Health(found, likely_causes(lambda: changes(reports, read_age, now), said, now))

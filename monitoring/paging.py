@@ -31,13 +31,13 @@ from monitoring.announcing import say
 from monitoring.channels import NotSent, deliver
 from monitoring.conf import conf
 from monitoring.core.alerts import Alert, Labels, Stage, indexed
-from monitoring.core.causes import rank
 from monitoring.core.changes import merged
 from monitoring.core.components import UP, State, of_observation
 from monitoring.core.fingerprints import Error, Source
 from monitoring.core.groups import Link
 from monitoring.core.rules import Rule
 from monitoring.core.series import Series, series
+from monitoring.health import likely_causes
 from monitoring.memory import Memory
 from monitoring.reaching import destination, kind_of, unusable
 from monitoring.reporting import may_wait
@@ -150,8 +150,10 @@ class Outage:
             self._judging.roster,
             self._judging.channels,
             {"database": "away: what waits is unknown"},
-            lambda: rank(
-                merged(watching.changes()), {name: of_observation(one, now) for name, one in seen.items()}, now
+            lambda: likely_causes(
+                lambda: merged(watching.changes()),
+                {name: of_observation(one, now) for name, one in seen.items()},
+                now,
             ),
             at=now,
             now=now,

@@ -116,6 +116,8 @@ class Watching:
         self._always = False
         self._asked = 0.0
         self._changes: deque[Change] = deque(maxlen=MOST)
+        # A deque that is being read must not grow.
+        self._noting = threading.Lock()
         self._alert_until = 0.0
 
     def always(self) -> None:
@@ -138,12 +140,14 @@ class Watching:
 
     def changes(self) -> list[Change]:
         """What changed lately, as this process saw it."""
-        return list(self._changes)
+        with self._noting:
+            return list(self._changes)
 
     def stop(self) -> None:
         """For tests: end every look, and forget what was seen."""
         with self._lock:
             watches, self._watches, self._always = self._watches, (), False
+        with self._noting:
             self._changes.clear()
         for watch in watches:
             watch.service.stop(0)
@@ -167,7 +171,8 @@ class Watching:
 
     def _note(self, changes: Sequence[Change]) -> None:
         """One of the probes saw a change. Everybody else looks at once, and more often for a while."""
-        self._changes.extend(changes)
+        with self._noting:
+            self._changes.extend(changes)
         if all(one.what is What.RECOVERED for one in changes):
             return
         asleep = time.monotonic() >= self._alert_until

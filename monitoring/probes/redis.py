@@ -1,5 +1,6 @@
 """The broker, and the Sentinels that know where it is. Their clients try once: the next look is the second try."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,8 +18,8 @@ from monitoring.probes import Finding, Unanswered
 _ANSWER_WITHIN = 0.5
 #: a share of `maxmemory`; above it writes are about to be refused, since ERIP's Redis evicts nothing
 _NEARLY_FULL = 0.9
-#: servers of one broker that are asked
-_MOST_SERVERS = 8
+#: servers of one broker that are asked, and seconds after which one that does not answer is not asked any more
+_MOST_SERVERS, _FORGET_AFTER = 8, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,9 @@ class Broker:
         self._places = places(conf.broker)
         self._by_sentinel = conf.broker.startswith("sentinel")
         self._master, self._sentinel_password = conf.sentinel_master, conf.sentinel_password
-        #: the servers that were seen, masters and replicas: they are asked while they are away, too
-        self._known: dict[tuple[str, int], Place] = {}
+        #: the servers that were seen, masters and replicas, and when they answered last: they are asked while they are
+        #: away, too
+        self._known: dict[tuple[str, int], tuple[Place, float]] = {}
 
     def __call__(self) -> Finding:
         place = self._find()
@@ -140,10 +142,10 @@ class Broker:
         except Unanswered as error:
             # The others say which of them is another one now; who leads, nobody knows.
             raise Unanswered(str(error), (_silent(place, str(error)), *self._others(place))) from error
-        self._known[place.host, place.port] = place
+        self._known[place.host, place.port] = (place, time.monotonic())
         for host, port in _replicas(known):
             if len(self._known) < _MOST_SERVERS:
-                self._known.setdefault((host, port), replace(place, host=host, port=port))
+                self._known.setdefault((host, port), (replace(place, host=host, port=port), time.monotonic()))
         state, sentence = _judge(known, place)
         members = (_member(known, place, state, sentence), *self._others(place))
         return Finding(state, sentence, str(known.get("run_id", "")), _measures(known), members)
@@ -162,16 +164,25 @@ class Broker:
             raise Unanswered(f"Redis at {place} does not answer") from error
 
     def _others(self, asked: Place) -> list[Member]:
-        """How the other servers are that were seen before."""
+        """How the other servers are that were seen before. Those that are not reached in time are left out: nothing is
+        known of them."""
         found = []
-        for place in self._known.values():
-            if (place.host, place.port) == (asked.host, asked.port):
+        begin = time.monotonic()
+        for key, (place, answered) in list(self._known.items()):
+            if key == (asked.host, asked.port):
                 continue
+            if begin - answered > _FORGET_AFTER:
+                # It was taken away for good.
+                del self._known[key]
+                continue
+            if time.monotonic() - begin > 2 * _ANSWER_WITHIN:
+                break
             try:
                 known = self._ask(place)
             except Unanswered as error:
                 found.append(_silent(place, str(error)))
             else:
+                self._known[key] = (place, time.monotonic())
                 found.append(_member(known, place, State.OK, ""))
         return found
 
