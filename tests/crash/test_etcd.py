@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,9 @@ from erip.ops.stack.ha.layout import THREE
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.processes import wait_until
 from erip.ops.stack.state import read_json
+from monitoring.conf import conf
+from monitoring.core.components import State
+from monitoring.probes.etcd import Etcd as Watching
 from tests.support.programs import needs_ha_programs
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
@@ -141,6 +145,26 @@ def test_a_certificate_of_one_circle_is_no_good_in_the_other_nor_is_one_that_som
     ):
         with pytest.raises((OSError, http.client.HTTPException)):
             says(port(whole, name), with_certificate(bundle))
+
+
+def test_pulse_sees_how_etcd_is_and_reads_no_key(whole):
+    tls = home(whole) / "etcd-1-door" / "tls"
+    context = with_certificate(tls / "erip-pulse.pem")
+    door = port(whole, "etcd-1")
+    for path in ("/health", "/metrics"):
+        assert says(door, context, path) == 200
+        assert says(door, context, path, "POST", "{}") == 403
+    for path in (*OUTSIDE, "/version", "/v3/kv/range", "/v3/kv/txn", "/v3/auth/authenticate", "/v3/lease/grant"):
+        if path not in ("/health", "/metrics"):
+            for method in ("POST", "GET", "PUT"):
+                assert says(door, context, path, method, "{}") in (400, 403), (method, path)
+
+    urls = tuple(f"https://{LOOPBACK}:{port(whole, f'etcd-{n}')}" for n in THREE)
+    probe = Watching(replace(conf(), etcd=urls, ca=str(tls / "ca.crt"), certificate=str(tls / "erip-pulse.pem")))
+    found = probe()
+    assert found.state is State.OK
+    assert all(one.identity for one in found.members), "a restart that nobody saw shows"
+    assert sorted(one.role for one in found.members) == ["follower", "follower", "leader"]
 
 
 def test_with_a_certificate_only_what_patroni_asks_for_is_let_through(whole):
