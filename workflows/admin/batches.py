@@ -95,4 +95,4 @@ def _link(run_id: str | None) -> SafeString | str:
     if run_id is None:
         return "-"
     address = reverse("admin:workflows_workflowrun_change", args=[run_id])
-    return format_html('<a class="text-primary-600" href="{}">{}</a>', address, run_id)
+    return format_html('<a class="text-primary-600 dark:text-primary-400" href="{}">{}</a>', address, run_id)

@@ -65,7 +65,9 @@ class DefinitionAdmin(ShowOnly):
     @display(description="Runs")
     def runs(self, definition: WorkflowDefinition) -> SafeString:
         address = reverse("admin:workflows_workflowrun_changelist")
-        return format_html('<a class="text-primary-600" href="{}?workflow={}">Show</a>', address, definition.name)
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-400" href="{}?workflow={}">Show</a>', address, definition.name
+        )
 
     def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("workflows.add_workflowversion")
@@ -81,7 +83,7 @@ class DefinitionAdmin(ShowOnly):
         rows = [
             [
                 format_html(
-                    '<a class="text-primary-600" href="{}">v{}</a>',
+                    '<a class="text-primary-600 dark:text-primary-400" href="{}">v{}</a>',
                     reverse("admin:workflows_workflowversion_change", args=[version.pk]),
                     version.number,
                 ),
@@ -161,7 +163,9 @@ class VersionAdmin(ShowOnly):
     @display(description="Workflow")
     def workflow(self, version: WorkflowVersion) -> SafeString:
         address = reverse("admin:workflows_workflowdefinition_change", args=[version.definition_id])
-        return format_html('<a class="text-primary-600" href="{}">{}</a>', address, version.definition.name)
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-400" href="{}">{}</a>', address, version.definition.name
+        )
 
     @display(description="Source")
     def source_text(self, version: WorkflowVersion) -> SafeString:

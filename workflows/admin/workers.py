@@ -101,7 +101,9 @@ class WorkerAdmin(ShowOnly):
             )
             for run_id, workflow, _, step, item, started, _ in found[:SHOWN]
         )
-        lines = format_html_join("", '<div><a class="text-primary-600" href="{}">{}</a>{}</div>', rows)
+        lines = format_html_join(
+            "", '<div><a class="text-primary-600 dark:text-primary-400" href="{}">{}</a>{}</div>', rows
+        )
         count = found[0][-1]
         if count <= SHOWN:
             return lines

@@ -68,7 +68,7 @@ class TriggerAdmin(ShowOnly):
     fields = ["name", "status", "workflow", "description", "rule", "version", "author", "changed", "former"]
     readonly_fields = ["status", "workflow", "description", "rule", "version", "author", "changed", "former"]
     actions = ["switch_on", "switch_off", "remove"]
-    list_after_template = "admin/events/rules.html"
+    list_before_template = "admin/events/rules.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trigger]:
         deleted = TriggerVersion.objects.filter(trigger=OuterRef("pk"), number=OuterRef("latest"), deleted=True)

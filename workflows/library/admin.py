@@ -236,7 +236,10 @@ class ReportAdmin(ReadOnly, ModelAdmin):
     @admin.display(description="")
     def opened(self, report: Report) -> str:
         address = reverse("admin:library_report_open", args=[report.pk])
-        return format_html('<a class="text-primary-600" href="{}" target="_blank" rel="noopener">Open</a>', address)
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-400" href="{}" target="_blank" rel="noopener">Open</a>',
+            address,
+        )
 
     @admin.display(description="run")
     def run(self, report: Report) -> str:
@@ -244,7 +247,9 @@ class ReportAdmin(ReadOnly, ModelAdmin):
         for name, runs in (("workflowrun", WorkflowRun), ("archivedrun", ArchivedRun)):
             if is_uuid(report.run_id) and runs.objects.filter(pk=report.run_id).exists():
                 address = reverse(f"admin:workflows_{name}_change", args=[report.run_id])
-                return format_html('<a class="text-primary-600" href="{}">{}</a>', address, report.run_id)
+                return format_html(
+                    '<a class="text-primary-600 dark:text-primary-400" href="{}">{}</a>', address, report.run_id
+                )
         return report.run_id
 
     def get_urls(self) -> list[URLPattern]:
