@@ -26,6 +26,7 @@ from monitoring.core.causes import Cause
 from monitoring.core.ladders import NOBODY, Roster
 from monitoring.core.rules import Rule, read_rules
 from monitoring.core.series import Series
+from monitoring.impact import Impact
 from monitoring.messages import impact_of
 
 SHIPPED = Path(__file__).parent / "rules.yaml"
@@ -128,13 +129,14 @@ class Judging:
         known = {*self.open, *ended}
         found = indexed(frame)
         after, forgotten = judge_all(self.rules, found, self.open, self.serials, at)
+        impact = Impact(impact_of(found))
         said = say(
             [*after, *ended],
             self.rules,
             self.silences,
             self.roster,
             self.channels,
-            impact_of(found),
+            lambda alerts: impact.of(alerts, self.rules),
             causes,
             at=at,
             now=now,
@@ -143,6 +145,15 @@ class Judging:
         becomes = [said.changed.get((alert.rule, alert.labels, alert.serial), alert) for alert in [*after, *ended]]
         store.forget_pending(forgotten)
         store.keep_alerts([alert for alert in becomes if alert not in known], self.rules)
+        begun = {alert.key for alert in self.open if alert.stage is Stage.FIRING}
+        told = {(rule, labels) for rule, labels, _ in said.changed}
+        store.note_impact(
+            [
+                (alert, impact.of([alert], self.rules))
+                for alert in becomes
+                if alert.stage is Stage.FIRING and (alert.key not in begun or alert.key in told)
+            ]
+        )
         for alert in after:
             self.serials[alert.key] = alert.serial
         self.open = [alert for alert in becomes if alert.stage is not Stage.RESOLVED]

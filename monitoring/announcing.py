@@ -30,7 +30,7 @@ def say(
     silences: Sequence[Silence],
     roster: Roster,
     channels: Mapping[str, Channel],
-    impact: Mapping[str, Any],
+    impact: Callable[[Sequence[Alert]], Mapping[str, Any]],
     causes: Callable[[], Sequence[Cause]],
     *,
     at: float,
@@ -39,7 +39,7 @@ def say(
 ) -> Said:
     """alerts: all that are pending or firing, and resolved ones whose end was not announced.
 
-    causes: the likeliest first; asked only if something is said.
+    impact: what alerts put at risk; causes: the likeliest first. Both are asked only if something is said.
     at: what the messages say; now: what silences, waits and turns go by; both in seconds since the epoch.
     """
     messages: list[Message] = []
@@ -51,7 +51,9 @@ def say(
         number = message_id(one)
         after = [_announced(alert, str(number), rules, roster, now) for alert in one.alerts]
         changed.update({(alert.rule, alert.labels, alert.serial): alert for alert in after})
-        body = body_of(Announcement(one.cause, tuple(after)), rules, impact, at, likely, closes=_closed(after, alerts))
+        body = body_of(
+            Announcement(one.cause, tuple(after)), rules, impact(after), at, likely, closes=_closed(after, alerts)
+        )
         heard = heard_by(channels.values(), page=body["severity"] == "page")
         targets = dict.fromkeys([*heard, *(target for alert in after for target in alert.told)])
         messages.append((number, tuple(targets), body))
@@ -67,7 +69,7 @@ def say(
         ]
         changed.update({(alert.rule, alert.labels, alert.serial): alert for alert in after})
         body = body_of(
-            Announcement(cause_of(call.alerts[0], rules), tuple(after)), rules, impact, at, likely, call=call
+            Announcement(cause_of(call.alerts[0], rules), tuple(after)), rules, impact(after), at, likely, call=call
         )
         messages.append((call_id(call), call.targets, body))
     return Said(messages, changed)

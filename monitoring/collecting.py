@@ -22,6 +22,7 @@ from monitoring.conf import conf
 from monitoring.core.frames import TICK
 from monitoring.core.series import Series, bounded
 from monitoring.gathering import Gathering
+from monitoring.heartbeat import Heartbeat
 from monitoring.reporting import may_wait
 from monitoring.store import work
 from monitoring.watching import watching
@@ -146,12 +147,15 @@ def begin() -> Service:
     collector = Collector()
     sender, outage = paging.begin(collector.judging)
     frame_written = _export()
+    heartbeat = Heartbeat(conf().heartbeat_url)
+    heartbeat.begin()
 
     def turn() -> None:
         # The first tick that ended before this process began may lack its frame, so there is no rest before it.
         outage.hand_over()
         if collector.tick():
             frame_written()
+            heartbeat.healthy()
         outage.remember()
         if collector.announced:
             sender.wake()

@@ -34,6 +34,8 @@ class Conf:
     targets: tuple[str, ...]
     webhook_secret: str
     pagerduty_url: str
+    #: pinged after each frame that was judged; "": nothing is
+    heartbeat_url: str
     #: PEM files and host:port of TLS servers whose certificates are watched
     certificates: tuple[str, ...]
     #: the address of OpenTelemetry's collector, and headers as `name=value`; empty: nothing is sent
@@ -66,6 +68,7 @@ def conf() -> Conf:
             *(f"pagerduty:{key}" for key in known.ERIP_ALERT_PAGERDUTY),
         ),
         pagerduty_url=known.ERIP_ALERT_PAGERDUTY_URL,
+        heartbeat_url=known.ERIP_ALERT_HEARTBEAT_URL,
         webhook_secret=known.ERIP_ALERT_WEBHOOK_SECRET,
         certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
         otlp=known.ERIP_OTLP_ENDPOINT,

@@ -156,6 +156,9 @@ class Alert(models.Model):
     rung = models.PositiveSmallIntegerField(db_default=0)
     rung_at = models.DateTimeField(null=True)
     told = ArrayField(models.TextField(), db_default=[])
+    #: what it puts at risk, as `monitoring.impact` found it when it began to fire and at each call; and when that was
+    impact = models.JSONField(null=True)
+    impact_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-id"]

@@ -149,7 +149,7 @@ class Outage:
             self._judging.silences,
             self._judging.roster,
             self._judging.channels,
-            {"database": "away: what waits is unknown"},
+            lambda _: {"database": "away: what waits is unknown"},
             lambda: likely_causes(
                 lambda: merged(watching.changes()),
                 {name: of_observation(one, now) for name, one in seen.items()},

@@ -24,7 +24,9 @@ def take_on(number: int, *, by: str, note: str) -> bool:
         alert = store.alert_of(number)
         if alert is not None and alert.announced is Stage.FIRING:
             rules = in_force(store.read_own_rules())
-            body = body_of(Announcement(cause_of(alert, rules), (alert,)), rules, {}, time.time())
+            body = body_of(
+                Announcement(cause_of(alert, rules), (alert,)), rules, store.impact_of_alert(number), time.time()
+            )
             body |= {"state": "acknowledged", "title": f"{by} has taken it on: {body['title']}"}
             channels = store.channels()
             targets = dict.fromkeys([*heard_by(channels.values(), page=body["severity"] == "page"), *alert.told])

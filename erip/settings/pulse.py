@@ -62,3 +62,9 @@ ERIP_OTLP_ENDPOINT = _env.text(
 ERIP_OTLP_HEADERS: list[str] = _env.items(
     "ERIP_OTLP_HEADERS", [], "Headers for it, as `authorization=Bearer …`. Leaders alone need them.", secret=True
 )
+ERIP_ALERT_HEARTBEAT_URL = _env.text(
+    "ERIP_ALERT_HEARTBEAT_URL",
+    "",
+    "Posted to after each judged frame: a service outside notices when that ends ([alerts](../how-to/alerts.md)).",
+    secret=True,
+)

@@ -53,6 +53,11 @@ class AlertShown(serializers.Serializer[Any]):
     acknowledged_at = serializers.DateTimeField(allow_null=True)
     acknowledged_by = serializers.CharField()
     note = serializers.CharField()
+    impact = JsonObject(
+        allow_null=True,
+        help_text="What it puts at risk, as found when it began to fire or at the last call; null: not yet.",
+    )
+    impact_at = serializers.DateTimeField(allow_null=True)
 
 
 class AlertPage(serializers.Serializer[Any]):

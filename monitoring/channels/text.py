@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monitoring.impact import lines
+
 #: alerts that a message names; how many more there are is said
 MOST_ALERTS = 10
 
@@ -44,7 +46,8 @@ def impact_lines(impact: Mapping[str, Any]) -> list[str]:
     steps = ", ".join(f"{plain(lane, 20)} {count:g}" for lane, count in waiting.items() if count) if waiting else ""
     return [
         f"Steps that wait: {'unknown' if waiting is None else steps or 'none'}",
-        f"Deadlines within an hour: {_known(impact.get('deadlines_within_an_hour'))}",
+        f"Deadlines of runs within an hour: {_known(impact.get('deadlines_within_an_hour'))}",
+        *(lines(runs) if (runs := impact.get("runs")) else ["Runs that wait for it: unknown"]),
     ]
 
 

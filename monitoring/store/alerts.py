@@ -168,6 +168,33 @@ def keep_alerts(alerts: Sequence[Alert], rules: Mapping[str, Rule]) -> None:
         )
 
 
+def impact_of_alert(number: int) -> dict[str, Any]:
+    """What was noted of it; {}: nothing yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT impact::text FROM monitoring_alert WHERE id = %s", [number])
+        row = cursor.fetchone()
+        return dict(json.loads(row[0])) if row is not None and row[0] is not None else {}
+
+
+def note_impact(found: Sequence[tuple[Alert, Mapping[str, Any]]]) -> None:
+    """Keep with alerts what they put at risk, as it was found now."""
+    if not found:
+        return
+    rows = [
+        {"rule": one.rule, "labels": [list(pair) for pair in one.labels], "serial": one.serial, "impact": impact}
+        for one, impact in found
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE monitoring_alert a SET impact = n.impact, impact_at = clock_timestamp()
+            FROM jsonb_to_recordset(%s) AS n (rule text, labels jsonb, serial int, impact jsonb)
+            WHERE a.rule = n.rule AND a.labels = n.labels AND a.serial = n.serial
+            """,
+            [json.dumps(rows)],
+        )
+
+
 def forget_pending(keys: Sequence[tuple[str, Labels]]) -> None:
     """Forget pending alerts whose condition no longer holds: nobody heard of them."""
     if not keys:

@@ -36,7 +36,13 @@ OPERATIONS = [
     if method in ("post", "patch")
 ]
 #: operations that need no key, and say so
-REFUSING = {"acceptEvents", "validateWorkflow", "previewUnstoredSchedule"}
+REFUSING = {
+    "acceptEvents",
+    "validateWorkflow",
+    "previewUnstoredSchedule",
+    "testAlertChannel",
+    "makeOnCallCalendar",
+}
 SUBSCRIPTION = {"url": "https://hooks.example.com/erip", "types": ["workflow.run.*"]}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/test", "type": "test.happened"}
 
@@ -198,6 +204,12 @@ REQUESTS = {
         "/alerts/on-call/overrides",
         {**on_call(api), "reason": "a"},
         {**on_call(api), "reason": "b"},
+    ),
+    "testAlertChannel": lambda api: (f"/alerts/channels/{on_call(api)['person']}-mail/test", {}, None),
+    "makeOnCallCalendar": lambda api: (
+        f"/alerts/on-call/rotations/{on_call(api)['rotation']}/calendar",
+        {},
+        None,
     ),
     "backtestAlertRule": lambda api: ("/alerts/rules/disk-filling/backtest", {}, {"range": "2h"}),
     "pauseSchedule": lambda api: (f"/schedules/{schedule()}/pause", {"reason": "a"}, {"reason": "b"}),

@@ -312,7 +312,7 @@ def test_alerts_are_acknowledged_once_and_silences_end(api: Api, receiver: Recei
 
 def test_a_leader_pages_while_postgresql_is_away_and_records_it_afterwards(tmp_path: Path, receiver: Receiver) -> None:
     db = connection.settings_dict
-    with Relay((str(db["HOST"]), int(db["PORT"]))) as path:
+    with receiving() as outside, Relay((str(db["HOST"]), int(db["PORT"]))) as path:
         url = f"postgres://{db['USER']}:{db['PASSWORD']}@127.0.0.1:{path.port}/{db['NAME']}"
         with leader(
             tmp_path / "log",
@@ -321,7 +321,9 @@ def test_a_leader_pages_while_postgresql_is_away_and_records_it_afterwards(tmp_p
             ERIP_ALERT_WEBHOOKS=receiver.url,
             ERIP_ALERT_WEBHOOK_SECRET=SECRET,
             ERIP_ALERT_ALLOW_PRIVATE="true",
+            ERIP_ALERT_HEARTBEAT_URL=outside.url,
         ):
+            until(lambda: outside.posts, what="a service outside hears that it is alive")
             until(Frame.objects.exists, what="the leader collects")
             path.swallow()
             until(lambda: receiver.posts, what="it pages")

@@ -24,6 +24,8 @@ class Alert(Document):
     acknowledged_at: datetime | None
     acknowledged_by: str
     note: str
+    impact: dict[str, Json] | None
+    impact_at: datetime | None
 
 
 class AlertRule(Document):
