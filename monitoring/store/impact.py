@@ -74,14 +74,14 @@ SELECT (SELECT count(*) FROM runs),
 """
 
 
-def waiting_runs(lanes: Sequence[str]) -> Waiting | None:
-    """What waits in these lanes, the most urgent first. None: it could not be found out in time."""
+def waiting_runs(lanes: Sequence[str], *, at_most: int = AT_MOST) -> Waiting | None:
+    """What waits in these lanes, the most urgent first. None: it could not be found out within `at_most` ms."""
     try:
         # Within the transaction of a tick, which must not fail for this.
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('statement_timeout')")
             before = cursor.fetchone()[0]
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{AT_MOST}ms"])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{at_most}ms"])
             cursor.execute(_SQL, {"lanes": list(lanes), "waiting": WAITING, "looked_at": LOOKED_AT})
             runs, most, looked, found, now = cursor.fetchone()
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [before])
