@@ -309,4 +309,11 @@ THREAT = Workload(
     _threat_faults,
     _same("level", "urgency", "threat_score", "exposure_score"),
 )
+VULNERABILITY = Workload(
+    "vulnerability-response",
+    (),
+    frozenset(),
+    lambda number: {"cves": [f"CVE-1900-{number % 9000 + 1000}"], "notify": ["a@example.org"]},
+    lambda _: [],
+)
 MIXED: Sequence[Workload] = (BREACH, TRUST, COMPLIANCE)

@@ -14,6 +14,7 @@ from . import (
     filters,
     many,
     pulse,
+    replay,
     response_times,
     signals,
     size,
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Scenario] = {
     "event-crash": event_crash.run,
     "filters": filters.run,
     "many": many.run,
+    "replay": replay.run,
     "signals": signals.run,
     "size": size.run,
     "timers": timers.run,
@@ -40,10 +42,23 @@ SCENARIOS: dict[str, Scenario] = {
     "pulse": pulse.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"size", "timers", "uptime", "causes", "pulse"})
+LONG = frozenset({"replay", "size", "timers", "uptime", "causes", "pulse"})
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
-    {"engine-crash", "event-throughput", "event-crash", "filters", "many", "size", "timers", "causes", "pulse"}
+    {
+        "engine-crash",
+        "event-throughput",
+        "event-crash",
+        "filters",
+        "many",
+        "replay",
+        "size",
+        "timers",
+        "causes",
+        "pulse",
+    }
 )
 #: those for which the machine's ceiling means nothing: they do not test speed
-WITHOUT_LIMITS = frozenset({"event-crash", "filters", "many", "signals", "timers", "uptime", "causes", "pulse"})
+WITHOUT_LIMITS = frozenset(
+    {"event-crash", "filters", "many", "replay", "signals", "timers", "uptime", "causes", "pulse"}
+)

@@ -10,7 +10,7 @@ import typer
 from erip_client.errors import EripError, Fault, Refused
 from erip_client.version import VERSION
 
-from .commands import at_work, bulk, definitions, errors, events, letters, pauses, platform, runs
+from .commands import at_work, bulk, definitions, errors, events, letters, pauses, platform, runs, schedules
 from .exits import Exit, status_of
 from .inputs import BadInput
 from .profiles import Misconfigured
@@ -45,7 +45,7 @@ def build() -> typer.Typer:
         """Only so that there are commands below it."""
 
     root.__doc__ = HELP
-    for module in (runs, bulk, at_work, definitions, pauses, events, letters, errors, platform):
+    for module in (runs, bulk, at_work, definitions, schedules, pauses, events, letters, errors, platform):
         module.register(app)
     return app
 
