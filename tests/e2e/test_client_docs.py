@@ -67,7 +67,7 @@ class Shell:
     def called(self) -> set[str]:
         """The commands that were called, such as `events send`."""
         lines = [line.split() for line in (self.folder / "called").read_text().splitlines()]
-        groups = ("events", "dead-letters", "runs")
+        groups = ("events", "dead-letters", "runs", "pauses")
         return {" ".join(words[:2]) if words[0] in groups else words[0] for words in lines}
 
 
