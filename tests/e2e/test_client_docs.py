@@ -67,7 +67,7 @@ class Shell:
     def called(self) -> set[str]:
         """The commands that were called, such as `events send`."""
         lines = [line.split() for line in (self.folder / "called").read_text().splitlines()]
-        groups = ("events", "dead-letters", "runs", "pauses")
+        groups = ("events", "dead-letters", "runs", "pauses", "errors")
         return {" ".join(words[:2]) if words[0] in groups else words[0] for words in lines}
 
 
@@ -148,6 +148,8 @@ def test_both_pages_and_every_command_run(shell: Shell, unknown: str) -> None:
     assert '"choosy.asked"' in shell.run(f"erip dead-letters show {letter}")
     assert "retried" in shell.run(f"erip dead-letters replay {letter}")
     shell.run(f"erip dead-letters discard {letter}", status=7)
+    for command in ("show 12", "resolve 12 --reason x", "ignore 12 --reason x", "reopen 12 --reason x"):
+        shell.run(f"erip errors {command}", status=3)
     assert "profile default" in shell.run("erip status; erip logout; erip profiles").lower()
     shell.run("erip list --url $ERIP", status=4)
     shell.run("erip runs cancel", status=2)
