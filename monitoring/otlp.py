@@ -5,7 +5,9 @@ request brings all that was counted, and only the gauges of that moment are lost
 """
 
 import gzip
+import re
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -23,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 #: seconds that the collector may take, and between two looks for a frame if nobody says that there is one
 PATIENCE, EVERY = 5.0, 60.0
+#: RFC 9110, 5.6.2 and 5.5
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 
 class Exporter:
@@ -30,14 +35,7 @@ class Exporter:
 
     def __init__(self) -> None:
         settings = conf()
-        self._client = httpx.Client(
-            headers={
-                **dict(pair.split("=", 1) for pair in settings.otlp_headers if "=" in pair),
-                "Content-Type": "application/json",
-                "Content-Encoding": "gzip",
-            },
-            timeout=PATIENCE,
-        )
+        self._client = httpx.Client(headers=_headers(settings.otlp_headers), timeout=PATIENCE)
         self._url = settings.otlp.rstrip("/") + "/v1/metrics"
         self._wanted = threading.Event()
         self._failing = False
@@ -81,3 +79,16 @@ class Exporter:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _headers(pairs: Iterable[str]) -> dict[str, str]:
+    """What cannot be a header is named in the log, without its value, and left out: a leader begins all the same."""
+    found = {"content-type": "application/json", "content-encoding": "gzip"}
+    for number, pair in enumerate(pairs, 1):
+        name, equals, value = pair.partition("=")
+        name, value = name.strip().lower(), value.strip()
+        if equals and name not in found and _NAME.fullmatch(name) and _VALUE.fullmatch(value):
+            found[name] = value
+        else:
+            log.error("otlp_header_left_out", setting="ERIP_OTLP_HEADERS", number=number)
+    return found
