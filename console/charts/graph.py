@@ -116,7 +116,7 @@ def graph(states: Mapping[str, str], cause: str | None) -> SafeString:
         "</svg>",
         height,
         lines,
-        mark_safe("".join(nodes)),  # noqa: S308  (escaped one by one)
+        mark_safe("".join(nodes)),  # noqa: S308  # nosec B308 B703  (escaped one by one)
     )
 
 
@@ -137,7 +137,7 @@ def _node(box: Box, state: str, is_cause: bool, hit: bool, wide: float) -> str:
         _BOX,
         kind,
         icon(state),
-        mark_safe(' <text class="tag" x="50%" y="-3" text-anchor="middle">cause</text>') if is_cause else "",
+        mark_safe(' <text class="tag" x="50%" y="-3" text-anchor="middle">cause</text>') if is_cause else "",  # nosec B308 B703
         # Beside the word, of which a letter is about 6.4 pixels wide.
         f"{-len(state) * 3.4 - 14:.0f}",
         # What is seen, in the order in which it is written.
