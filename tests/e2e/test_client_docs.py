@@ -67,7 +67,7 @@ class Shell:
     def called(self) -> set[str]:
         """The commands that were called, such as `events send`."""
         lines = [line.split() for line in (self.folder / "called").read_text().splitlines()]
-        groups = ("events", "dead-letters", "runs", "pauses", "errors")
+        groups = ("events", "dead-letters", "runs", "pauses", "errors", "schedules")
         return {" ".join(words[:2]) if words[0] in groups else words[0] for words in lines}
 
 
@@ -148,6 +148,12 @@ def test_both_pages_and_every_command_run(shell: Shell, unknown: str) -> None:
     assert '"choosy.asked"' in shell.run(f"erip dead-letters show {letter}")
     assert "retried" in shell.run(f"erip dead-letters replay {letter}")
     shell.run(f"erip dead-letters discard {letter}", status=7)
+    hourly = {"workflow": "triage", "input": {"cves": []}, "every": "1h", "catch_up": "none", "overlap": "allow"}
+    (shell.folder / "hourly.json").write_text(json.dumps(hourly))
+    shell.run("erip schedules put hourly hourly.json; erip schedules list; erip schedules preview hourly")
+    shell.run("erip schedules pause hourly; erip schedules resume hourly; erip schedules trigger hourly")
+    shell.run("erip schedules backfill hourly --from 2026-01-01T00:00:00Z --to 2026-01-01T02:00:00Z")
+    shell.run("erip schedules starts hourly; erip schedules delete hourly")
     for command in ("show 12", "resolve 12 --reason x", "ignore 12 --reason x", "reopen 12 --reason x"):
         shell.run(f"erip errors {command}", status=3)
     assert "profile default" in shell.run("erip status; erip logout; erip profiles").lower()
