@@ -19,7 +19,9 @@ from ..workloads import AWAITS, RACE_SECONDS, RACES
 
 #: the signals of a race are sent so many seconds before the timeouts, and until so many after: workers and the leader
 #: look for what is due about twice a second
-BEFORE, AFTER = 0.3, 0.9
+BEFORE, AFTER = 0.4, 0.6
+#: runs of one heat: as many signals as the web processes answer within that time
+AT_ONCE = 100
 #: of three runs one is cancelled as well
 CANCELLED_EACH = 3
 
@@ -71,15 +73,13 @@ async def _latency(session: Session) -> Load:
 async def _race(session: Session) -> Load:
     """Each run gets a signal at about its timeout, and some are cancelled at the same time."""
     count = session.options.races
-    began = time.time()
-    ids = await session.start_many(RACES, range(count))
-    started = time.time() - began
-    await session.client.open_connections(min(count, 100))
+    ids: list[str] = []
+    await session.client.open_connections(min(count, AT_ONCE))
     show = session.show.phase(f"{count:,} signals race timeouts and cancels", count)
     answers: dict[str, Answer | None] = {}
 
-    async def race(number: int, run_id: str) -> None:
-        at = began + RACE_SECONDS - BEFORE + (started + BEFORE + AFTER) * number / count
+    async def race(number: int, run_id: str, first: float) -> None:
+        at = first + (BEFORE + AFTER) * (number % AT_ONCE) / AT_ONCE
         await asyncio.sleep(max(0.0, at - time.time()))
         calls = [_send(session, run_id, number)]
         if number % CANCELLED_EACH == 0:
@@ -89,7 +89,11 @@ async def _race(session: Session) -> Load:
         answers[run_id] = result if isinstance(result, Answer) else None
         show(len(answers))
 
-    await asyncio.gather(*(race(number, run_id) for number, run_id in enumerate(ids)))
+    for begin in range(0, count, AT_ONCE):
+        heat = await session.start_many(RACES, range(begin, min(begin + AT_ONCE, count)))
+        first = time.time() + RACE_SECONDS - BEFORE
+        ids += heat
+        await asyncio.gather(*(race(number, run_id, first) for number, run_id in enumerate(heat, start=begin)))
     await wait_for_ends(session.truth, ids, seconds=session.options.patience, left=session.show.phase("they end"))
     url = session.deployment.database
     assert url is not None
