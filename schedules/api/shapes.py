@@ -33,11 +33,15 @@ class PreviewFilter(StrictSerializer):
     after = Moment(required=False, help_text="Only later moments. Default: now.")
 
 
+#: what a page's cursor begins with: a name alone would be mistaken for a filter
+BEHIND = "after:"
+
+
 class ScheduleFilter(StrictSerializer):
     """Which page of the list."""
 
     cursor = serializers.RegexField(
-        f"^{SCHEDULE}$", required=False, max_length=63, help_text="`next_cursor` of the page before."
+        f"^{BEHIND}{SCHEDULE}$", required=False, max_length=70, help_text="`next_cursor` of the page before."
     )
     limit = Number(required=False, min_value=1, max_value=200, default=50)
 

@@ -95,8 +95,10 @@ class Schedules(APIView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(request, shapes.ScheduleFilter)
-        found, following = stored.page(after=query.get("cursor"), limit=query["limit"])
-        return Response({"items": [_summary(version) for version in found], "next_cursor": following})
+        after = query["cursor"].removeprefix(shapes.BEHIND) if "cursor" in query else None
+        found, following = stored.page(after=after, limit=query["limit"])
+        cursor = None if following is None else f"{shapes.BEHIND}{following}"
+        return Response({"items": [_summary(version) for version in found], "next_cursor": cursor})
 
 
 class ScheduleOne(APIView):

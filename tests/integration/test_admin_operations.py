@@ -143,7 +143,8 @@ def test_what_the_first_pages_read_does_not_grow_with_the_runs(client) -> None:
     much = reads()
 
     assert much["home statements"] == few["home statements"] <= 15
-    assert much["runs statements"] == few["runs statements"] <= 15
+    # One more asks for PostgreSQL's own estimate, where there are more runs than are counted.
+    assert few["runs statements"] + 1 == much["runs statements"] <= 15
     assert much["home"] < 3 * failing.NEWEST
     assert much["runs"] < 2_500
 

@@ -134,7 +134,7 @@ def test_a_runs_page_takes_the_same_statements_whatever_the_number_of_attempts_a
 
     for run in (wide, narrow):
         client.get(page(run.pk))  # compiled graphs, content types
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             assert client.get(page(run.pk)).status_code == 200
 
 

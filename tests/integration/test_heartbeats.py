@@ -75,7 +75,7 @@ def steps() -> Iterator[None]:
 
     @step("beats.once", idempotent=False)
     def once(data: Pages, ctx: StepContext) -> Read:
-        gate.wait(20)
+        gate.wait(5)
         return Read(began_at=0, attempt=ctx.attempt)
 
     @step("beats.waits")

@@ -12,6 +12,8 @@ WHERE = {
     "errors": "docs/reference/errors.md",
     "notes": "docs/explanation/notes.md",
     "metrics": "docs/reference/metrics.md",
+    "prometheus-rules": "deploy/monitoring/rules.yml",
+    "alertmanager": "deploy/monitoring/alertmanager.yml",
 }
 
 
