@@ -16,7 +16,7 @@ def consume_in_a_process(log, **settings: str) -> bool:
         return started.poll() is None
 
 
-@pytest.mark.parametrize("before", [0, 3, 45])
+@pytest.mark.parametrize("before", [0, 45])
 def test_an_event_that_kills_consumers_is_set_aside_after_a_few_of_them(before: int, tmp_path) -> None:
     # Given events of one key, and others, around one that no process survives
     poison = event(type="probe.poison")
@@ -26,13 +26,13 @@ def test_an_event_that_kills_consumers_is_set_aside_after_a_few_of_them(before: 
     deaths = 0
     while not consume_in_a_process(tmp_path / "consumer.log", ERIP_EVENT_LEASE_SECONDS="1"):
         deaths += 1
-        assert deaths <= 4, (tmp_path / "consumer.log").read_text()[-3000:]
+        assert deaths <= 5, (tmp_path / "consumer.log").read_text()[-3000:]
 
     # Then it is set aside with its reason, and all others are logged, in their order
     letter = DeadLetter.objects.get()
     assert (letter.event_id, letter.code) == (poison["id"], "process_lost")
     # One more if an owner died before it recorded what it had tried.
-    assert 3 <= letter.attempts <= deaths
+    assert 4 <= letter.attempts <= deaths
     assert "processes ended" in letter.message
     assert LogEntry.objects.count() == before + 46
     assert not LogEntry.objects.filter(type="probe.poison").exists()

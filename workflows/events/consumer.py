@@ -15,6 +15,7 @@ from erip.foundation.db.connections import drop_connection
 from erip.foundation.db.failures import ERRORS
 from erip.foundation.process.background import database_service
 from erip.foundation.process.listener import Ear, listener
+from workflows.events.apart import Apart
 from workflows.events.conf import conf
 from workflows.events.effects import Effect
 from workflows.events.loop import AWAY, Loop
@@ -40,7 +41,8 @@ class Consumer:
         effects = all_effects() if effects is None else effects
         self._worker_id = worker_id
         self._lease = settings.lease
-        self._loops = [Loop(worker_id, effects, index=index, count=settings.loops) for index in range(settings.loops)]
+        apart, count = Apart(), settings.loops
+        self._loops = [Loop(worker_id, effects, apart, index=index, count=count) for index in range(count)]
         self._stop = threading.Event()
         #: held during a heartbeat: a consumer that has left must not come back through a last beat
         self._beating = threading.Lock()

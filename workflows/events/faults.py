@@ -10,9 +10,12 @@ Note [Deaths]
 An event may end the process that takes it: by its size, or by what its effects do. Its round is rolled back with the
 process; the next owner would take it again, and would end too. So a partition counts the owners that have died on it
 since its last successful round. After one death its rounds are small for a while (for as many events as a round may
-have had). If a small round ends a process too, its events are tried one at a time, and each is noted beforehand. If one
-of those ends a process, the noted event is given up without another try: it is not logged, and goes to the dead
-letters. A worker that is killed for another reason costs no more than some small rounds.
+have had). If a small round ends a process too, its events are tried one at a time, and each is noted beforehand. That
+an owner ended with an event noted does not make the event the cause: whoever kills workers at random finds one noted
+nearly always, and other loops of the process had rounds of their own. So the next owner tries this event first, and
+nothing else in its process meanwhile (`apart`). Only if that process ends as well, the event is given up without
+another try: it is not logged, and goes to the dead letters. A worker that is killed for another reason costs no more
+than some small rounds: an event would be given up in vain only if its owners were killed during this one try, too.
 
 If many events are given up one after the other, the effect is broken, not the events: a circuit breaker then holds the
 partitions, so that the whole journal does not move to the dead letters. An effect can say that something it needs is
@@ -29,6 +32,7 @@ from erip.foundation.circuit import Circuit
 from erip.foundation.db.failures import said
 from workflows.events.effects import AfterCommit, Effect, Round, Unavailable
 from workflows.events.rounds import LOG, Given, RoundFailed
+from workflows.events.store.owners import Suspect
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +61,8 @@ class _Care:
     to_go: int = 0
     #: whether nothing has been tried since the last owner died
     fresh: bool = False
+    #: whether the next event may be one that an owner tried when it ended
+    again: bool = False
 
     @property
     def alone(self) -> bool:
@@ -97,14 +103,27 @@ class Faults:
         """Whether its next event is to be noted before it is tried."""
         return self._care[partition].alone
 
-    def suspected(self, partition: int, block: int, offset: int, again: bool) -> None:
-        """Record that the next event was noted. again: it had been noted before."""
+    def apart(self, partition: int) -> bool:
+        """Whether nothing else may run in the process while its next event is tried."""
         care = self._care[partition]
-        if again and care.fresh:
+        return care.fresh or care.again
+
+    def first(self, partition: int) -> bool:
+        """Whether this is the first event of it that is noted since its last owner died. True only once: if the
+        answer of PostgreSQL is lost, the note may be there, and noting it again is no second owner."""
+        care = self._care[partition]
+        first, care.fresh = care.fresh, False
+        care.again = care.again or first
+        return first
+
+    def suspected(self, partition: int, suspect: Suspect, *, first: bool) -> None:
+        """Record that the next event was noted."""
+        care = self._care[partition]
+        if first and suspect.again and suspect.tries:
             message = f"{care.deaths} processes ended while they tried it, the last one with nothing else"
-            care.given_up[(partition, block, offset)] = Given(LOG, "process_lost", message, care.deaths)
+            care.given_up[(partition, suspect.block, suspect.offset)] = Given(LOG, "process_lost", message, care.deaths)
             log.error("event_set_aside", partition=partition, deaths=care.deaths)
-        care.fresh = False
+        care.again = suspect.again
 
     def calmed(self, own: set[int], *, waiting: bool) -> list[int]:
         """The partitions among these whose owners have died, but whose trouble is over: enough events went well, or

@@ -21,6 +21,7 @@ from django.db import connection
 from erip.foundation.db.connections import drop_connection
 from erip.foundation.process.background import database_service
 from workflows.core.assignment import share_of
+from workflows.events.apart import Apart
 from workflows.events.conf import conf
 from workflows.events.effects import Effect, Unavailable
 from workflows.events.faults import Faults
@@ -41,8 +42,9 @@ class Loop:
     """Number `index` of `count` loops of a worker's consumer. Only the loop itself changes who owns its partitions, and
     only between two of its rounds."""
 
-    def __init__(self, worker_id: int, effects: Sequence[Effect], *, index: int, count: int) -> None:
+    def __init__(self, worker_id: int, effects: Sequence[Effect], apart: Apart, *, index: int, count: int) -> None:
         settings = conf()
+        self._apart = apart
         self._worker_id = worker_id
         self._effects = effects
         self._index = index
@@ -163,19 +165,28 @@ class Loop:
         troubled = self._faults.troubled & mine
         more, took = False, 0
         if well := mine - troubled:
-            done = self._round(dict.fromkeys(well, self._whole), {})
+            with self._apart.beside_others():
+                done = self._round(dict.fromkeys(well, self._whole), {})
             more, took = more or done.more, took + sum(done.events.values())
         for partition in sorted(troubled):
             due = self._faults.due(partition)
             if due is not None:
-                if self._faults.noted(partition) and (noted := owners.suspect(self._worker_id, partition)):
-                    self._faults.suspected(partition, *noted)
-                done = self._round({partition: due[0]}, due[1])
+                done = self._careful(partition, *due)
                 more, took = more or done.more, took + sum(done.events.values())
         for partition in self._faults.calmed(self._own, waiting=more or took > 0):
             owners.calm(self._worker_id, partition)
             log.info("partition_calm", partition=partition)
         return more, took
+
+    def _careful(self, partition: int, limit: int, given_up: Mapping[tuple[int, int, int], Given]) -> Done:
+        """A round over a troubled partition: Note [Deaths] in `faults`."""
+        noted = self._faults.noted(partition)
+        with self._apart.alone() if noted and self._faults.apart(partition) else self._apart.beside_others():
+            if noted:
+                first = self._faults.first(partition)
+                if suspect := owners.suspect(self._worker_id, partition, first=first):
+                    self._faults.suspected(partition, suspect, first=first)
+            return self._round({partition: limit}, given_up)
 
     def _round(self, limits: Mapping[int, int], given_up: Mapping[tuple[int, int, int], Given]) -> Done:
         began = time.monotonic()

@@ -17,6 +17,9 @@ class Partition(models.Model):
     deaths = models.PositiveIntegerField(db_default=0, help_text="Owners that died since a round last went well.")
     suspect_block = models.BigIntegerField(null=True, help_text="Of the event that its owner tried alone last.")
     suspect_offset = models.PositiveIntegerField(null=True)
+    suspect_tries = models.PositiveIntegerField(
+        db_default=0, help_text="Owners that tried that event again, with nothing else in their process."
+    )
 
     class Meta:
         ordering = ["number"]

@@ -25,6 +25,18 @@ SESSION = "erip consumer "
 
 
 @dataclass(frozen=True, slots=True)
+class Suspect:
+    """The event that is tried next."""
+
+    block: int
+    offset: int
+    #: whether it had been noted before
+    again: bool
+    #: how many owners had tried it again before, with nothing else in their process
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Owners:
     #: workers whose lease is good
     live: frozenset[int]
@@ -89,33 +101,38 @@ def claim(worker_id: int, partitions: Collection[int], *, lease: float) -> dict[
         return dict(cursor.fetchall())
 
 
-def suspect(worker_id: int, partition: int) -> tuple[int, int, bool] | None:
-    """Note which event is tried next, alone: (its block, its offset, whether it was noted before). None: nothing waits.
+def suspect(worker_id: int, partition: int, *, first: bool) -> Suspect | None:
+    """Note which event is tried next, alone. None: nothing waits.
 
-    Committed before the event is tried, so that it outlives the process.
+    first: whether this owner has tried nothing of the partition yet; an event that was noted before is then tried again
+    by one more owner. Committed before the event is tried, so that it outlives the process.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
         cursor.execute(
             """
             WITH head AS (SELECT seq, done FROM events_block WHERE partition = %(number)s ORDER BY seq LIMIT 1),
-            before AS (SELECT suspect_block, suspect_offset FROM events_partition WHERE number = %(number)s)
-            UPDATE events_partition p SET suspect_block = head.seq, suspect_offset = head.done
+            before AS (
+                SELECT p.suspect_tries AS tries,
+                       coalesce(p.suspect_block = head.seq AND p.suspect_offset = head.done, false) AS again
+                FROM events_partition p, head WHERE p.number = %(number)s)
+            UPDATE events_partition p
+            SET suspect_block = head.seq, suspect_offset = head.done,
+                suspect_tries = CASE WHEN before.again THEN before.tries + %(first)s::int ELSE 0 END
             FROM head, before WHERE p.number = %(number)s AND p.owner_id = %(me)s
-            RETURNING head.seq, head.done,
-                      before.suspect_block IS NOT DISTINCT FROM head.seq AND before.suspect_offset = head.done
+            RETURNING head.seq, head.done, before.again, CASE WHEN before.again THEN before.tries ELSE 0 END
             """,
-            {"number": partition, "me": worker_id},
+            {"number": partition, "me": worker_id, "first": first},
         )
         row = cursor.fetchone()
-    return (row[0], row[1], bool(row[2])) if row else None
+    return Suspect(*row) if row else None
 
 
 def calm(worker_id: int, partition: int) -> None:
     """Forget the deaths of this partition's owners: their cause has passed, or was not an event."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE events_partition SET deaths = 0, suspect_block = NULL, suspect_offset = NULL
+            """UPDATE events_partition SET deaths = 0, suspect_block = NULL, suspect_offset = NULL, suspect_tries = 0
                WHERE number = %s AND owner_id = %s""",
             [partition, worker_id],
         )
