@@ -95,7 +95,7 @@ def forget_the_last_frame() -> None:
 
 def frame() -> dict[Series, float | None]:
     """The newest frame, by series."""
-    values = Frame.objects.order_by("-at").first().mean
+    values = Frame.objects.filter(tier=TICK).order_by("-at").first().mean
     return {one.series: values[one.id - 1] for one in store.read_series() if one.id <= len(values)}
 
 
