@@ -34,11 +34,13 @@ class SourceInvalid(ValueError):
         self.faults = faults
 
 
-def read(source: str | bytes, media: Media) -> dict[str, Any]:
-    """The document that `source` holds; raises SourceInvalid."""
+def read(
+    source: str | bytes, media: Media, *, kind: str = "a definition", keys: str = "name and steps"
+) -> dict[str, Any]:
+    """The document that `source` holds; raises SourceInvalid. kind, keys: what messages call it, and say is in it."""
     data = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else bytes(source)
     if len(data) > MAX_BYTES:
-        message = f"a definition has at most {MAX_BYTES // 1024} KiB, this has {len(data):,} bytes"
+        message = f"{kind} has at most {MAX_BYTES // 1024} KiB, this has {len(data):,} bytes"
         raise SourceInvalid([Fault("", message)])
     try:
         text = data.decode("utf-8-sig")
@@ -47,10 +49,10 @@ def read(source: str | bytes, media: Media) -> dict[str, Any]:
     if "\x00" in text:
         raise SourceInvalid([Fault("", "the text holds a null character")])
     if media not in ("yaml", "json"):
-        raise SourceInvalid([Fault("", f"a definition is yaml or json, not {media}")])
+        raise SourceInvalid([Fault("", f"{kind} is yaml or json, not {media}")])
     document = _read_json(text) if media == "json" or _is_json(text) else _Yaml().read(text)
     if not isinstance(document, dict):
-        raise SourceInvalid([Fault("", "a definition is an object with name and steps")])
+        raise SourceInvalid([Fault("", f"{kind} is an object with {keys}")])
     # Documents in YAML were not read by `json_values`, so they are checked here.
     if unfit := json_values.faults(document, deepest=MAX_DEPTH):
         raise SourceInvalid(unfit)

@@ -9,7 +9,7 @@ import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from erip.foundation.faults import Fault
-from workflows.core.source import SourceInvalid
+from workflows.core.source import Media, SourceInvalid
 from workflows.core.source import read as read_source
 from workflows.core.tables import values
 from workflows.core.tables.analysis import Case, Report, analyse
@@ -145,7 +145,9 @@ def documents_of(file: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
         if suffix in (".dmn", ".xml"):
             found = read_dmn(source)
             return found.documents, found.faults
-        return {Path(file).stem: read_source(source, "json" if suffix == ".json" else "yaml")}, []
+        media: Media = "json" if suffix == ".json" else "yaml"
+        named = {"kind": "a decision table", "keys": "inputs, outputs and rules"}
+        return {Path(file).stem: read_source(source, media, **named)}, []
     except (TableInvalid, SourceInvalid) as error:
         return {}, list(error.faults)
 

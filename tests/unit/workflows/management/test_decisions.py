@@ -62,6 +62,14 @@ def test_every_fault_of_every_file_is_named(folder: Path) -> None:
     assert {row["file"] for row in rows if row["faults"]} == {"b.json", "c.dmn", "d.yaml", "gone.yaml"}
 
 
+@pytest.mark.parametrize("text", ["", "- a", "x" * 300_000])
+def test_what_is_no_table_is_not_called_a_definition(folder: Path, text: str) -> None:
+    (folder / "e.yaml").write_text(text)
+    said, code = run("check", "e.yaml")
+    assert code == 1
+    assert said.startswith("e.yaml: a decision table ")
+
+
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
