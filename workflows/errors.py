@@ -61,16 +61,17 @@ class DefinitionInvalid(WorkflowsError):
 
 
 class NotYetReadable(WorkflowsError):
-    """Living workers of an earlier release cannot read this definition. Publish it once the upgrade is done."""
+    """Living workers or leaders of an earlier release cannot read this definition. Publish it once the upgrade is
+    done."""
 
     code = "not_yet_readable"
     status = 409
     retry_after = 10
 
-    def __init__(self, workers: Sequence[str]) -> None:
-        more = f" and {len(workers) - 3} more" if len(workers) > 3 else ""
+    def __init__(self, living: Sequence[str]) -> None:
+        """living: who they are, in words."""
         super().__init__(
-            f"Living workers of an earlier release cannot read this definition: {', '.join(workers[:3])}{more}. "
+            f"Living processes of an earlier release cannot read this definition: {_first(living)}. "
             "Publish it once the upgrade is done."
         )
 
@@ -176,16 +177,16 @@ class NotHeld(WorkflowsError):
 
 
 class NotYetPossible(WorkflowsError):
-    """Living workers of an earlier release cannot handle a paused run. Pause it once the upgrade is done."""
+    """Living workers or leaders of an earlier release cannot handle a paused run. Pause it once the upgrade is done."""
 
     code = "not_yet_possible"
     status = 409
     retry_after = 10
 
-    def __init__(self, workers: Sequence[str]) -> None:
-        more = f" and {len(workers) - 3} more" if len(workers) > 3 else ""
+    def __init__(self, living: Sequence[str]) -> None:
+        """living: who they are, in words."""
         super().__init__(
-            f"Living workers of an earlier release cannot handle a paused run: {', '.join(workers[:3])}{more}. "
+            f"Living processes of an earlier release cannot handle a paused run: {_first(living)}. "
             "Try again once the upgrade is done."
         )
 
@@ -314,3 +315,8 @@ class PermanentStepError(StepError):
 
     def __init__(self, message: str, *, code: str = "step_error") -> None:
         super().__init__(message, code=code, retryable=False)
+
+
+def _first(names: Sequence[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

@@ -15,7 +15,7 @@ import redis
 from tests import workers
 from tests.definitions import publish
 from tests.workers import ROOT, until
-from workflows import engine
+from workflows import engine, store
 from workflows.errors import NotYetReadable
 from workflows.models import StepRun, Worker, WorkflowRun
 
@@ -42,6 +42,8 @@ steps:
 output: ${{ steps.last.output.value }}
 """
 RUNS = 12
+
+RUN_LEADER = ["manage.py", "run_leader"]
 
 #: What that release also needs, and this one does not: only this one's packages are installed. The first guards the
 #: admin's login, which no worker and no leader has; the second stops calls to servers that are away, and none is here.
@@ -99,6 +101,15 @@ def worker_of(tree: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def refused() -> str:
+    """Who keeps the new definition from being published, if anybody does; else it is."""
+    try:
+        publish(NEW)
+    except NotYetReadable as error:
+        return str(error)
+    return ""
+
+
 def start(name: str) -> list[str]:
     return [run.id for run in engine.start_runs(name, [engine.StartRequest({})] * RUNS, principal="t")]
 
@@ -113,19 +124,24 @@ def test_old_and_new_workers_leaders_and_definitions_side_by_side(
     old_log = log.with_name("before.log")
     publish(OLD)
     with ExitStack() as processes:
-        # The old leader first: it leads.
-        old_leader = processes.enter_context(of(before, ["manage.py", "run_leader"], old_log))
+        first = processes.enter_context(of(before, RUN_LEADER, old_log))
         old_worker = processes.enter_context(of(before, worker_of(before), old_log))
         until(lambda: workers.registered(old_worker), seconds=90, what=f"the old worker registered; {old_log}")
-        with pytest.raises(NotYetReadable, match="before"):
-            publish(NEW)
+        # That leader does not say what it reads, but it holds the lock.
+        until(lambda: "the leader, which" in refused(), seconds=90, what="the old leader leads and is named")
+        assert "worker before@test" in refused()
         # What is old goes on with the old ones alone.
         alone = start("old")
         until(lambda: done(alone), seconds=90, what="the old release does what it knows")
         # It meets the new definition all the same: it was given up, and was only frozen.
         old_worker.send_signal(signal.SIGSTOP)
         until(lambda: Worker.objects.exclude(stopped_at=None).exists(), seconds=90, what="the frozen one is given up")
-        publish(NEW)
+        assert "worker" not in refused()
+        workers.kill(first, signal.SIGTERM)
+        until(lambda: not refused(), seconds=90, what="no old process is alive")
+        # So is a leader that is started once more, as in a rollout that is taken back.
+        old_leader = processes.enter_context(of(before, RUN_LEADER, old_log))
+        until(lambda: store.living_below(2, lease=60), seconds=90, what="it leads")
         old_worker.send_signal(signal.SIGCONT)
         until(lambda: workers.registered(old_worker), seconds=90, what="it is back")
 

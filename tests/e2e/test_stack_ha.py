@@ -160,9 +160,9 @@ def test_the_status_fits_into_80_columns_and_says_who_leads(stack, healthy, role
 
 
 def test_the_lock_of_the_leader_is_the_one_that_the_platform_takes():
-    from workflows.leader.loop import LOCK
+    from workflows import store
 
-    assert LEADER_LOCK == LOCK
+    assert store.LEADER_LOCK == LEADER_LOCK
 
 
 def test_a_client_that_asks_once_more_does_not_notice_that_a_web_process_dies(healthy, roles):

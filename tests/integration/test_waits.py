@@ -428,7 +428,7 @@ def test_what_a_living_worker_of_an_earlier_release_cannot_read_is_not_published
     assert Worker.objects.get(pk=new).level == kinds.level() >= Wait.level
     answer = api.send("PUT", "/workflows/waits", waiting_text("{for: 1h}").encode(), Content_Type="application/yaml")
     assert (answer.status_code, answer.json()["code"]) == (409, "not-yet-readable")
-    assert "cannot read this definition: old." in answer.json()["detail"]
+    assert "cannot read this definition: worker old." in answer.json()["detail"]
     assert answer.headers["Retry-After"] == "10"
     assert not WorkflowVersion.objects.filter(definition__name="waits").exists()
     publish(CHAIN)  # it runs what it can read as before

@@ -10,6 +10,7 @@ from erip.foundation.faults import Fault
 from erip.foundation.hooks import obligation_times
 from erip.foundation.versioned import add_version, take_turn
 from workflows import registry, store
+from workflows.conf import conf
 from workflows.core import definition, feasibility
 from workflows.core.graph import Graph
 from workflows.errors import DefinitionInvalid, NameMismatch, NotYetReadable
@@ -59,7 +60,7 @@ def warnings_of(graph: Graph) -> tuple[Fault, ...]:
 @retry_transaction
 def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, author: str) -> Published:
     content_hash = definition.content_hash(document)
-    if graph.level > 1 and (behind := store.workers_below(graph.level)):
+    if behind := store.living_below(graph.level, lease=conf().lease):
         raise NotYetReadable(behind)
     with transaction.atomic():
         workflow, latest = take_turn(WorkflowDefinition, graph.name)

@@ -25,6 +25,7 @@ from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
 from erip.foundation.hooks import periodic_duty
 from workflows import store
+from workflows.conf import conf
 from workflows.core.states import Lane
 from workflows.engine.pausing import CLOCKS, LEVEL, pause_now, resume_now
 from workflows.errors import AlreadyHeld, InvalidInput, NotHeld, NotYetPossible, UnknownLane, UnknownWorkflow
@@ -48,7 +49,7 @@ def pause_all(kind: str, name: str, *, principal: str, reason: str = "", clock: 
     _check(kind, name)
     if clock not in CLOCKS:
         raise InvalidInput(faults=[Fault("clock", f'must be {" or ".join(CLOCKS)}, not "{str(clock)[:100]}"')])
-    if behind := retry.run(lambda _: store.workers_below(LEVEL)):
+    if behind := retry.run(lambda _: store.living_below(LEVEL, lease=conf().lease)):
         raise NotYetPossible(behind)
 
     def pause(attempt: Attempt) -> None:

@@ -25,6 +25,7 @@ from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
 from workflows import store
+from workflows.conf import conf
 from workflows.core.definition import DefinitionInvalid
 from workflows.core.machine import RunResumed
 from workflows.core.states import RunState
@@ -79,7 +80,7 @@ def pause_runs(run_ids: Sequence[str], *, principal: str, reason: str = "", cloc
     """
     if clock not in CLOCKS:
         raise InvalidInput(faults=[Fault("clock", f'must be {" or ".join(CLOCKS)}, not "{str(clock)[:100]}"')])
-    if behind := retry.run(lambda _: store.workers_below(LEVEL)):
+    if behind := retry.run(lambda _: store.living_below(LEVEL, lease=conf().lease)):
         raise NotYetPossible(behind)
     request = str(uuid4())
 

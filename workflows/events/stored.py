@@ -9,6 +9,7 @@ from django.db.models import F
 from erip.foundation.faults import Fault
 from erip.foundation.versioned import add_version, take_turn
 from workflows import store
+from workflows.conf import conf
 from workflows.core.rules import compile_rule, unknown_signal
 from workflows.core.structure import did_you_mean
 from workflows.errors import NotYetReadable
@@ -99,5 +100,5 @@ def _check(workflow: str, rule: Any) -> None:
             faults.append(Fault("rule.signal", unknown_signal(name, known)))
     if faults:
         raise TriggerInvalid(faults=faults)
-    if compiled is not None and compiled.level > 1 and (behind := store.workers_below(compiled.level)):
+    if compiled is not None and (behind := store.living_below(compiled.level, lease=conf().lease)):
         raise NotYetReadable(behind)

@@ -4,9 +4,12 @@ picks one.
 Recovery makes work claimable again and never executes it: it goes through the same door as every other happening.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 import structlog
 
@@ -28,8 +31,6 @@ from workflows.store import Report
 
 log = structlog.get_logger(__name__)
 
-#: "ERIP" in ASCII: the advisory lock that makes a candidate the leader
-LOCK = 0x45524950
 #: seconds between two rounds
 EVERY = 0.25
 #: rows of one duty in one round
@@ -49,7 +50,7 @@ class Leader:
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._leading_since: float | None = None
-        self._lock = SessionLock(LOCK)
+        self._lock = SessionLock(store.LEADER_LOCK)
         self._forget_at = 0.0
         self._touched_at = -alive.EVERY
         self._archivist = archivist()
@@ -57,6 +58,9 @@ class Leader:
         self._more = False
         self._unmet = Unmet()
         self._hint_pace = Pace()
+        self._id = str(uuid4())
+        #: the session that was recorded last, and when it is recorded again
+        self._recorded: tuple[int, float] = (0, 0.0)
 
     def stop(self) -> None:
         self._stop.set()
@@ -81,6 +85,11 @@ class Leader:
             if not self._more:
                 self._stop.wait(EVERY)
         self._stand_down()
+        try:
+            store.leader_ends(self._id)
+        except ERRORS as error:
+            # It counts as alive for one lease.
+            log.warning("leader_not_forgotten", error=error)
 
     def _stand_down(self) -> None:
         self._leading_since = None
@@ -126,6 +135,7 @@ class Leader:
 
     def _lead(self) -> bool:
         """Whether this process is the leader. It asks for the lock in each round, on a separate connection."""
+        self._say_what_it_reads(self._lock.connect())
         if not self._lock.acquire():
             self._leading_since = None
             return False
@@ -133,6 +143,15 @@ class Leader:
             self._leading_since = time.monotonic()
             log.info("leader_elected")
         return True
+
+    def _say_what_it_reads(self, session: int) -> None:
+        """Before it may lead: a leader that holds the lock and says nothing is taken for one of an earlier release."""
+        recorded, again_at = self._recorded
+        if session == recorded and time.monotonic() < again_at:
+            return
+        lease = conf().lease
+        store.leader_lives(self._id, socket.gethostname(), os.getpid(), session=session, lease=lease)
+        self._recorded = (session, time.monotonic() + lease / 3)
 
     def _recover_lost(self) -> None:
         """Steps of silent workers run again."""

@@ -7,6 +7,7 @@ from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.holds import Hold
 from workflows.models.idempotency import IdempotencyKey
+from workflows.models.leaders import Leader
 from workflows.models.pauses import RunPause
 from workflows.models.runs import StepRun, WorkflowRun
 from workflows.models.signals import RunSignal
@@ -19,6 +20,7 @@ __all__ = [
     "BatchRun",
     "Hold",
     "IdempotencyKey",
+    "Leader",
     "RunBatch",
     "RunEvent",
     "RunPause",

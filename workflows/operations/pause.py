@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from workflows import store
+from workflows.conf import conf
 from workflows.core.states import RUN_ENDS, RunState
 from workflows.engine import pausing
 from workflows.operations.operation import Operation, PutOff
@@ -25,8 +26,8 @@ _CODES = {
 
 
 def _pause(clock: str, batch: Batch, run_ids: Sequence[str]) -> Sequence[Outcome]:
-    if behind := store.workers_below(pausing.LEVEL):
-        raise PutOff(LOOK_AGAIN_AFTER, f"a worker of an earlier release is alive: {behind[0]}")
+    if behind := store.living_below(pausing.LEVEL, lease=conf().lease):
+        raise PutOff(LOOK_AGAIN_AFTER, f"a process of an earlier release is alive: {behind[0]}")
     done = pausing.pause_now(
         run_ids, principal=batch.created_by, reason=batch.reason, clock=clock, request=str(batch.id)
     )

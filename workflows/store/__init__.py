@@ -57,6 +57,7 @@ from workflows.store.holds import (
     runs_to_park,
 )
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
+from workflows.store.leaders import LEADER_LOCK, leader_ends, leader_lives, living_below
 from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
 from workflows.store.signals import announce_end, done_with, keep_signal, lock_run, signals_kept, under_way
@@ -84,11 +85,11 @@ from workflows.store.workers import (
     say_what_is_lacked,
     steps_of_worker,
     stop_worker,
-    workers_below,
 )
 
 __all__ = [
     "KEEP_DAYS",
+    "LEADER_LOCK",
     "PORTION",
     "RUN_ENDED_CHANNEL",
     "WORKER_CHANNEL",
@@ -135,9 +136,12 @@ __all__ = [
     "keep_answer",
     "keep_signal",
     "lane_loads",
+    "leader_ends",
+    "leader_lives",
     "lift_hold",
     "lifted_holds",
     "list_holds",
+    "living_below",
     "lock_due",
     "lock_portion",
     "lock_run",
@@ -172,6 +176,5 @@ __all__ = [
     "to_array",
     "to_json",
     "under_way",
-    "workers_below",
     "write_outcomes",
 ]

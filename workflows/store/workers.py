@@ -42,15 +42,6 @@ def register_worker(
     return worker_id
 
 
-def workers_below(level: int) -> list[str]:
-    """The living workers that cannot read definitions of this format level, by name."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name FROM workflows_worker WHERE stopped_at IS NULL AND level < %s ORDER BY name", [level]
-        )
-        return [row[0] for row in cursor.fetchall()]
-
-
 def heartbeat(worker_id: int, *, rate: float | None = None) -> None:
     """Record that the worker is alive, even if it was taken for dead. Steps that others claimed meanwhile are no longer
     its own.

@@ -31,6 +31,22 @@ class SessionLock:
         self._key = key
         self._raw: Any = None
         self._held = False
+        self._session = 0
+
+    def connect(self) -> int:
+        """Connect, unless that is done. Returns the process id of the server's session. Raises psycopg2.Error."""
+        if self._raw is None:
+            try:
+                self._raw = connect()
+                self._clock = watched_clock(self._raw)
+                # The server is asked, because a pooler answers with a number of its own.
+                with self._clock.running(ANSWER_WITHIN), self._raw.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    self._session = cursor.fetchone()[0]
+            except psycopg2.Error:
+                self.release()
+                raise
+        return self._session
 
     def acquire(self) -> bool:
         """Whether this process holds it. The server is asked each time, because a lock lasts only as long as its
@@ -39,9 +55,7 @@ class SessionLock:
         Raises psycopg2.Error; the lock is lost then.
         """
         try:
-            if self._raw is None:
-                self._raw = connect()
-                self._clock = watched_clock(self._raw)
+            self.connect()
             with self._clock.running(ANSWER_WITHIN), self._raw.cursor() as cursor:
                 if self._held:
                     cursor.execute("SELECT 1")

@@ -17,7 +17,7 @@ from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.private import read_env
 from erip.ops.stack.state import State, read_json
 
-#: workflows.leader.loop.LOCK, which takes Django to import
+#: workflows.store.leaders.LEADER_LOCK, which takes Django to import
 LEADER_LOCK = 0x45524950
 _LEADER = """
     SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)

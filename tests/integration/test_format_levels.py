@@ -1,0 +1,88 @@
+"""What living processes say that they read, and what is refused because of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from erip.foundation.db.direct import SessionLock
+from tests.definitions import publish
+from workflows import engine, errors, store
+from workflows.core import kinds
+from workflows.leader import loop
+from workflows.models import Leader
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAITS = "name: waits\nsteps: {hold: {wait: {for: 1h}}}"
+
+
+@pytest.fixture
+def leaders() -> Iterator[tuple[loop.Leader, loop.Leader]]:
+    both = loop.Leader(), loop.Leader()
+    try:
+        yield both
+    finally:
+        for one in both:
+            one._stand_down()
+
+
+def test_the_one_that_leads_and_the_one_that_would_say_what_they_read(leaders: tuple[loop.Leader, loop.Leader]) -> None:
+    for one in leaders:
+        one._round()
+    rows = list(Leader.objects.order_by("heartbeat_at"))
+    assert [row.level for row in rows] == [kinds.level()] * 2
+    publish(WAITS)
+    [run] = engine.start_runs("waits", [engine.StartRequest({})], principal="t")
+    # One of them is of an earlier release: first the one that leads, then the one that would.
+    for number, row in enumerate(rows, start=2):
+        Leader.objects.filter(pk=row.pk).update(level=1, pid=number)
+        with pytest.raises(errors.NotYetReadable, match=rf"leader {number} on {row.host}\. Publish"):
+            publish(WAITS.replace("1h", "2h"))
+        for pause in (
+            lambda: engine.pause_run(run.id, principal="t"),
+            lambda: engine.pause_all("lane", "bulk", principal="t"),
+        ):
+            with pytest.raises(errors.NotYetPossible, match=f"leader {number}"):
+                pause()
+        publish("name: plain\nsteps: {say: {uses: sample.echo, with: {value: 1}}}")
+        Leader.objects.filter(pk=row.pk).update(level=kinds.level())
+    publish(WAITS.replace("1h", "2h"))
+
+
+def test_one_that_was_killed_counts_for_a_lease_and_one_that_holds_the_lock_for_longer() -> None:
+    lock = SessionLock(store.LEADER_LOCK)
+    try:
+        session = lock.connect()
+        store.leader_lives("00000000-0000-4000-8000-000000000001", "here", 1, session=session, lease=60)
+        store.leader_lives("00000000-0000-4000-8000-000000000002", "there", 2, session=0, lease=60)
+        Leader.objects.update(level=1)
+        assert store.living_below(2, lease=60) == ["leader 1 on here", "leader 2 on there"]
+        assert store.living_below(2, lease=0) == []
+        assert lock.acquire()
+        assert store.living_below(2, lease=0) == ["leader 1 on here"]
+        # The next one that says something clears away the silent ones.
+        store.leader_lives("00000000-0000-4000-8000-000000000003", "third", 3, session=0, lease=0)
+        assert set(Leader.objects.values_list("host", flat=True)) == {"here", "third"}
+    finally:
+        lock.release()
+
+
+def test_one_that_says_nothing_is_seen_by_its_lock() -> None:
+    lock, another = SessionLock(store.LEADER_LOCK), SessionLock(4711)
+    try:
+        assert another.acquire()
+        assert store.living_below(2, lease=60) == []
+        assert lock.acquire()
+        assert store.living_below(2, lease=60) == ["the leader, which does not say what it reads"]
+    finally:
+        lock.release()
+        another.release()
+
+
+def test_one_that_ends_is_forgotten() -> None:
+    leader = loop.Leader()
+    leader._round()
+    assert Leader.objects.count() == 1
+    leader.stop()
+    leader.run()
+    assert not Leader.objects.exists()

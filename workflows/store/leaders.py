@@ -1,0 +1,84 @@
+"""Processes that lead, or would if the one that leads ended, and what living processes can read."""
+
+from django.db import connection
+
+from workflows.core import kinds
+
+#: "ERIP" in ASCII: the advisory lock that makes a candidate the leader
+LEADER_LOCK = 0x45524950
+
+# The sessions that hold the lock: at most one.
+_HOLDERS = """
+    SELECT pid FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (classid::bigint << 32 | objid::bigint) = %(lock)s
+"""
+
+
+def leader_lives(leader_id: str, host: str, pid: int, *, session: int, lease: float) -> None:
+    """Record that this candidate is alive, and what it reads. Those that were silent for `lease` seconds are forgotten,
+    but for the one that holds the lock.
+
+    session: the PostgreSQL process that holds the lock for it, or will.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH holders AS ({_HOLDERS}), silent AS (
+                DELETE FROM workflows_leader
+                WHERE id <> %(id)s::uuid AND heartbeat_at < now() - make_interval(secs => %(lease)s)
+                  AND session NOT IN (SELECT pid FROM holders)
+            )
+            INSERT INTO workflows_leader (id, host, pid, level, session, heartbeat_at)
+            VALUES (%(id)s::uuid, %(host)s, %(pid)s, %(level)s, %(session)s, clock_timestamp())
+            ON CONFLICT (id) DO UPDATE SET session = excluded.session, heartbeat_at = excluded.heartbeat_at
+            """,  # noqa: S608 - a constant of this module
+            {
+                "lock": LEADER_LOCK,
+                "id": leader_id,
+                "host": host[:200],
+                "pid": pid,
+                "level": kinds.level(),
+                "session": session,
+                "lease": lease,
+            },
+        )
+
+
+def leader_ends(leader_id: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM workflows_leader WHERE id = %s::uuid", [leader_id])
+
+
+def living_below(level: int, *, lease: float) -> list[str]:
+    """The living workers and leaders that cannot read definitions of this format level: who each is, in words.
+
+    A leader of a release that records nothing is seen by the lock that it holds, and counts as one that reads level 1.
+    Such a candidate that does not lead is not seen.
+    """
+    if level <= 1:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH holders AS ({_HOLDERS}),
+            leaders AS (
+                SELECT * FROM workflows_leader
+                WHERE heartbeat_at >= now() - make_interval(secs => %(lease)s)
+                   OR session IN (SELECT pid FROM holders)
+            )
+            SELECT who FROM (
+                SELECT 1 AS rank, name AS by, 'worker ' || name AS who FROM workflows_worker
+                WHERE stopped_at IS NULL AND level < %(level)s
+                UNION ALL
+                SELECT 2, host, 'leader ' || pid || ' on ' || host FROM leaders WHERE level < %(level)s
+                UNION ALL
+                SELECT 3, '', 'the leader, which does not say what it reads' FROM holders
+                WHERE pid NOT IN (SELECT session FROM leaders)
+            ) AS living
+            ORDER BY rank, by
+            """,  # noqa: S608 - a constant of this module
+            {"lock": LEADER_LOCK, "level": level, "lease": lease},
+        )
+        return [row[0] for row in cursor.fetchall()]
