@@ -6,13 +6,10 @@ from django.urls import reverse
 
 from console import snapshots
 from console.charts import units
-from console.views.errors import regressions_of
 from erip.foundation.hooks import Need
 
 HEALTH, FRAMES, ALERTS = "monitoring.view_componentstate", "monitoring.view_frame", "monitoring.view_alert"
 RUNS, ERRORS = "workflows.view_workflowrun", "monitoring.view_errorgroup"
-#: errors that are back which are listed
-MOST_ERRORS = 5
 
 
 def needs(may: Callable[[str], bool]) -> Iterator[Need]:
@@ -76,10 +73,10 @@ def deadlines() -> Iterator[Need]:
 
 def regressions() -> Iterator[Need]:
     """Errors that are back after somebody had resolved them."""
-    for one in regressions_of()[:MOST_ERRORS]:
+    for row in snapshots.regressions.look().value or ():
         yield Need(
-            f"Back again: {one.row['title']}",
-            reverse("console:error", args=[one.row["id"]]),
-            f"{one.row['what']} · {units.number(float(one.row['count']))} in all",
-            since=one.row["regressed_at"],
+            f"Back again: {row['title']}",
+            reverse("console:error", args=[row["id"]]),
+            f"{row['what']} · {units.number(float(row['count']))} in all",
+            since=row["regressed_at"],
         )

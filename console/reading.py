@@ -1,4 +1,4 @@
-"""Metrics over time, read once for all viewers: the lines of several charts cost two statements together."""
+"""Metrics over time, read once for all viewers: the lines of several charts cost one statement together."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from console.shared import Shared
 from monitoring import store
 from monitoring.core.frames import TICK, Reading
-from monitoring.store import Known
+from monitoring.store.lines import Asked, read_lines
 
 #: lines of one chart: more cannot be told apart
 MOST_LINES = 8
@@ -98,45 +98,23 @@ def until_now(now: datetime) -> datetime:
 
 
 def read(wanted: Sequence[Wanted], reading: Reading, *, since: datetime, until: datetime) -> list[Picture]:
-    """The pictures of these questions, in their order. Series of one line are added up. Raises django.db.Error."""
-    known = series.look().value or ()
-    groups: dict[int, Sequence[int]] = {}
-    names: list[tuple[int, str]] = []
-    found: list[tuple[Sequence[Known], list[int]]] = []
-    for number, one in enumerate(wanted):
-        mine = [each for each in known if _fits(each, one)]
-        lines: dict[tuple[str, ...], list[int]] = {}
-        for each in mine:
-            labels = dict(each.series.labels)
-            lines.setdefault(tuple(labels.get(label, "") for label in one.by), []).append(each.id)
-        here = []
-        for values, places in lines.items():
-            here.append(len(names))
-            groups[len(names)] = places
-            names.append((number, " · ".join(value or "none" for value in values)))
-        found.append((mine, here))
-    points: dict[int, list[Point]] = {}
-    if groups:
-        for point in store.read_points(groups, reading, since=since, until=until, add_up=True):
-            if point.mean is not None and point.low is not None and point.high is not None:
-                points.setdefault(point.group, []).append(
-                    Point(point.at.timestamp(), point.mean, point.low, point.high)
-                )
-    return [
-        _picture(one, mine, [Line(names[group][1], tuple(points.get(group, ()))) for group in here])
-        for one, (mine, here) in zip(wanted, found, strict=True)
-    ]
+    """The pictures of these questions, in their order, in one statement. Series of one line are added up. Raises
+    django.db.Error."""
+    asked = [Asked(one.metric, one.by, dict(one.where)) for one in wanted]
+    lines: list[list[Line]] = [[] for _ in wanted]
+    rates = [False] * len(wanted)
+    for found in read_lines(asked, reading, since=since, until=until):
+        name = " · ".join(value or "none" for value in found.values)
+        lines[found.number].append(Line(name, tuple(Point(*point) for point in found.points)))
+        rates[found.number] = rates[found.number] or found.rate
+    return [_picture(one, here, rate) for one, here, rate in zip(wanted, lines, rates, strict=True)]
 
 
-def _fits(one: Known, wanted: Wanted) -> bool:
-    return one.series.metric == wanted.metric and set(wanted.where) <= set(one.series.labels)
-
-
-def _picture(wanted: Wanted, mine: Sequence[Known], lines: list[Line]) -> Picture:
+def _picture(wanted: Wanted, lines: Sequence[Line], rate: bool) -> Picture:
     seen = [line for line in lines if line.points]
     largest = sorted(seen, key=lambda line: line.high or 0.0, reverse=True)[:MOST_LINES]
     shown = tuple(line for line in seen if line in largest)
-    return Picture(wanted, shown, bool(mine), bool(mine) and mine[0].rate, len(seen) - len(shown))
+    return Picture(wanted, shown, bool(lines), rate, len(seen) - len(shown))
 
 
 def span_of(reading: Reading, span: int, now: datetime) -> tuple[datetime, datetime]:

@@ -9,13 +9,14 @@ from console import reading
 from console.charts.line import Window, window_of
 from console.reading import Line, Picture, Wanted
 from console.shared import Look, Shared
-from monitoring import oncall, store
+from monitoring import oncall
 from monitoring.alerting import in_force
 from monitoring.api.health import document
 from monitoring.core.alerts import Alert, Silence, Stage, why_not
 from monitoring.core.frames import TICK, TIERS, Reading
 from monitoring.core.rules import Rule
 from monitoring.store import listing
+from monitoring.store.error_reading import GroupFilter, error_groups
 
 #: seconds that the sparklines of the first page show, and between two of their points
 SPARK_SPAN, SPARK_STEP = 3_600, 60
@@ -23,6 +24,8 @@ SPARK_SPAN, SPARK_STEP = 3_600, 60
 OLD = 120
 #: resolved alerts that are shown
 RESOLVED = 20
+#: errors that are back which the first page lists
+MOST_ERRORS = 5
 
 #: name of a tile → what it shows
 TILES: Mapping[str, Wanted] = {
@@ -98,21 +101,23 @@ class Alerts:
 
 def _alerts() -> Alerts:
     now = datetime.now(UTC).timestamp()
-    own = store.read_own_rules()
-    rules = in_force(own)
-    open_, ended = listing.open_and_resolved(resolved=RESOLVED)
-    silences = listing.silences()
-    covering = [Silence(row["rule"], row["labels"], row["ends_at"].timestamp()) for row in silences]
-    core = [_core(row) for row in open_]
+    known = listing.overview(resolved=RESOLVED)
+    rules = in_force(known.own)
+    covering = [Silence(row["rule"], row["labels"], row["ends_at"].timestamp()) for row in known.silences]
+    core = [_core(row) for row in known.open]
     found = []
-    for row, alert in zip(open_, core, strict=True):
+    for row, alert in zip(known.open, core, strict=True):
         kept_back = None
         if alert.stage is Stage.FIRING and not alert.acknowledged:
             kept_back = why_not(alert, core, rules, covering, now)
         found.append(shown(row, rules, kept_back))
     # What waits for somebody first, what wakes somebody before the rest, the newest before the older.
     found.sort(key=lambda one: (not one.waits, one.row["stage"] != "firing", not one.urgent, -one.row["id"]))
-    return Alerts(found, [shown(row, rules) for row in ended], silences, rules, own)
+    return Alerts(found, [shown(row, rules) for row in known.resolved], known.silences, rules, known.own)
+
+
+def _regressions() -> Sequence[Mapping[str, Any]]:
+    return error_groups(GroupFilter(state="open", regression=True), limit=MOST_ERRORS)
 
 
 def _on_call() -> Sequence[Mapping[str, Any]]:
@@ -144,12 +149,14 @@ health = Shared(document, every=2.0)
 alerts = Shared(_alerts, every=5.0)
 #: for each rotation who is on call
 on_call = Shared(_on_call, every=15.0)
+#: errors that are back after somebody had resolved them
+regressions = Shared(_regressions, every=10.0)
 
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, on_call, reading.series):
+    for one in (tiles, health, alerts, on_call, regressions, reading.series):
         one.clear()
 
 
-__all__ = ["Look", "alerts", "forget", "health", "on_call", "tiles"]
+__all__ = ["Look", "alerts", "forget", "health", "on_call", "regressions", "tiles"]

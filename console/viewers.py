@@ -3,9 +3,9 @@
 Note [Viewers]
 Open pages ask again every few seconds. If each question looked up its session, user and rights, 500 open pages would
 cost the database hundreds of statements a second. So a process remembers who looked lately, and asks about all of them
-together, in four statements, at most every GOOD_FOR seconds. A session that ended and a right that was taken away count
-within that time, as with API keys. While the database is away, who was let in within the last REMEMBERED seconds may go
-on looking: they need the page most, and it changes nothing. Whatever changes something asks Django anew.
+together, in three statements, at most every GOOD_FOR seconds. A session that ended and a right that was taken away
+count within that time, as with API keys. While the database is away, who was let in within the last REMEMBERED seconds
+may go on looking: they need the page most, and it changes nothing. Whatever changes something asks Django anew.
 """
 
 import threading
@@ -147,11 +147,14 @@ def _of_sessions(keys: Collection[str]) -> Mapping[str, Principal]:
     wanted = [user.pk for user in users.values() if not user.is_superuser]
     rights: dict[object, set[str]] = {pk: set() for pk in wanted}
     if wanted:
-        for path in ("user", "group__user"):
-            rows = Permission.objects.filter(**{f"{path}__in": wanted})
-            for pk, label, codename in rows.order_by().values_list(path, "content_type__app_label", "codename"):
-                if pk in rights:
-                    rights[pk].add(f"{label}.{codename}")
+        own, of_groups = (
+            Permission.objects.filter(**{f"{path}__in": wanted}).order_by()
+            .values_list(path, "content_type__app_label", "codename")
+            for path in ("user", "group__user")
+        )  # fmt: skip
+        for pk, label, codename in own.union(of_groups):
+            if pk in rights:
+                rights[pk].add(f"{label}.{codename}")
     found = {}
     for key, claim in claims.items():
         user = users.get(str(claim.get(SESSION_KEY)))

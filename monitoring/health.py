@@ -158,7 +158,7 @@ class Reports:
 
     def _read(self) -> None:
         try:
-            reports, states = store.read_reports(), store.read_states()
+            reports, states = store.read_reports_and_states()
             self._reports, self._states, self._read_at = reports, states, time.monotonic()
         except Error:
             # PostgreSQL is away: what was read last grows old, and the probe says why.

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from console import snapshots
 from console.charts.columns import columns
 from console.pages import Page, changes, forget_rendered, page, with_query
 from console.shared import SharedBy
@@ -50,6 +51,7 @@ def forget() -> None:
     """The next look reads: something was changed here."""
     _lists.forget()
     _ones.forget()
+    snapshots.regressions.forget()
 
 
 @page("Errors", VIEW)
@@ -164,9 +166,3 @@ def _decided(request: HttpRequest, number: int, decide: Callable[[str], bool], s
     response = redirect("console:error", number)
     response.status_code = 303
     return response
-
-
-def regressions_of() -> Sequence[Group]:
-    """Those that are back after they were resolved; none where they cannot be read."""
-    found = _lists.look(("regression", "", None), lambda: _read("regression", "", None)).value
-    return found.groups if found is not None else ()

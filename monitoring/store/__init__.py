@@ -29,6 +29,7 @@ from monitoring.store.components import (
     observation,
     observed,
     read_reports,
+    read_reports_and_states,
     update_report,
 )
 from monitoring.store.error_groups import Kept, forget_errors, ignore_group, keep_errors, reopen_group, resolve_group
@@ -56,7 +57,7 @@ from monitoring.store.roster import (
     read_roster,
     rotation_of_calendar,
 )
-from monitoring.store.states import StoredState, note_states, read_states
+from monitoring.store.states import StoredState, note_states
 from monitoring.store.totals import Latest, add_totals, read_latest
 
 __all__ = [
@@ -117,9 +118,9 @@ __all__ = [
     "read_own_rules",
     "read_points",
     "read_reports",
+    "read_reports_and_states",
     "read_roster",
     "read_series",
-    "read_states",
     "reopen_group",
     "resolve_group",
     "roll_up",

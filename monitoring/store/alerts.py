@@ -51,13 +51,18 @@ def read_own_rules() -> Mapping[str, Rule | None]:
     left out."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, document::text FROM monitoring_alertrule")
-        found: dict[str, Rule | None] = {}
-        for name, document in cursor.fetchall():
-            try:
-                found[name] = read_rule(json.loads(document)) if document is not None else None
-            except BadRules:
-                continue
-        return found
+        return readable((name, None if text is None else json.loads(text)) for name, text in cursor.fetchall())
+
+
+def readable(stored: Iterable[tuple[str, Any]]) -> dict[str, Rule | None]:
+    """Rules as (name, document), by name. One that this release cannot read is left out."""
+    found: dict[str, Rule | None] = {}
+    for name, document in stored:
+        try:
+            found[name] = read_rule(document) if document is not None else None
+        except BadRules:
+            continue
+    return found
 
 
 def put_rule(name: str, rule: Rule | None, *, by: str) -> bool:

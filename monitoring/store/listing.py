@@ -1,13 +1,21 @@
 """Alerts, silences and messages as people read them, and what they do about them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Model, Q
 from django.db.models.functions import Now
 
+from monitoring.core.rules import Rule
 from monitoring.models import Alert, AlertRule, Silence
+from monitoring.store.alerts import readable
+
+#: silences that are listed
+MOST_SILENCES = 500
 
 
 def alerts(*, stage: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
@@ -20,12 +28,45 @@ def alerts(*, stage: str | None, before: int | None, limit: int) -> list[dict[st
     return [{**row} for row in found.values()[:limit]]
 
 
-def open_and_resolved(*, resolved: int, most: int = 200) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Alerts that are pending or firing, and the latest that are resolved, each newest first. One statement."""
-    newest = Alert.objects.order_by("-id").values()
-    both = newest.exclude(stage="resolved")[:most].union(newest.filter(stage="resolved")[:resolved], all=True)
-    rows: list[dict[str, Any]] = sorted(({**row} for row in both), key=lambda row: row["id"], reverse=True)
-    return [one for one in rows if one["stage"] != "resolved"], [one for one in rows if one["stage"] == "resolved"]
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Rows by the names of their columns, each list newest first. open: alerts that are pending or firing. resolved:
+    the latest of those. silences: those that have not ended. own: the rules of this site by name, None for a shipped
+    one that is switched off."""
+
+    open: Sequence[Mapping[str, Any]]
+    resolved: Sequence[Mapping[str, Any]]
+    silences: Sequence[Mapping[str, Any]]
+    own: Mapping[str, Rule | None]
+
+
+def overview(*, resolved: int, most: int = 200) -> Overview:
+    """All that the pages of alerts show, in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT (SELECT json_agg(a ORDER BY a.id DESC)::text FROM (SELECT * FROM monitoring_alert
+                        WHERE stage <> 'resolved' ORDER BY id DESC LIMIT %s) a),
+                   (SELECT json_agg(a ORDER BY a.id DESC)::text FROM (SELECT * FROM monitoring_alert
+                        WHERE stage = 'resolved' ORDER BY id DESC LIMIT %s) a),
+                   (SELECT json_agg(s ORDER BY s.id DESC)::text FROM (SELECT * FROM monitoring_silence
+                        WHERE ends_at > clock_timestamp() ORDER BY id DESC LIMIT %s) s),
+                   (SELECT json_agg(json_build_array(name, document))::text FROM monitoring_alertrule)
+            """,
+            [most, resolved, MOST_SILENCES],
+        )
+        open_, ended, silent, rules = (json.loads(text or "[]") for text in cursor.fetchone())
+    return Overview(
+        [_row(Alert, one) for one in open_],
+        [_row(Alert, one) for one in ended],
+        [_row(Silence, one) for one in silent],
+        readable(rules),
+    )
+
+
+def _row(model: type[Model], found: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that came as JSON, with the types of its columns. A column of a later release is left out."""
+    return {one.attname: one.to_python(found[str(one.column)]) for one in model._meta.concrete_fields}
 
 
 def alert(number: int) -> dict[str, Any] | None:
@@ -41,7 +82,7 @@ def acknowledge(number: int, *, by: str, note: str) -> bool:
 
 def silences() -> list[dict[str, Any]]:
     """Those that have not ended, newest first."""
-    return [{**row} for row in Silence.objects.filter(ends_at__gt=Now()).order_by("-id").values()[:500]]
+    return [{**row} for row in Silence.objects.filter(ends_at__gt=Now()).order_by("-id").values()[:MOST_SILENCES]]
 
 
 def silence(*, rule: str, labels: Mapping[str, str], reason: str, ends: datetime, by: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What was last said of each component, and since when."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,9 +52,3 @@ def note_states(verdicts: Iterable[Verdict]) -> list[str]:
             ],
         )
         return [component for (component,) in cursor.fetchall()]
-
-
-def read_states() -> Mapping[str, StoredState]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT component, state, since, identity, changed_at FROM monitoring_componentstate")
-        return {component: StoredState(*rest) for component, *rest in cursor.fetchall()}
