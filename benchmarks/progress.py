@@ -23,6 +23,10 @@ class Live:
         self._current = task = self._progress.add_task(title, total=total)
         return lambda done: self._progress.update(task, completed=done)
 
+    def note(self, line: str) -> None:
+        """Keep a line above what is going on; a pipe gets it, too."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def end(self) -> None:
         if self._current is not None:
             self._progress.remove_task(self._current)

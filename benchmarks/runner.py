@@ -1,7 +1,7 @@
 """One call of the command: the deployment, the limits, the scenarios, the results."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -27,9 +27,10 @@ def run(
     *,
     deployment: Deployment | None,
     with_limits: bool = True,
+    keep: Callable[[Results], None] | None = None,
 ) -> Results:
-    """Run scenarios one after the other; `ALL` means all of them. deployment: None starts a private stack. Raises
-    BenchmarkError."""
+    """Run scenarios one after the other; `ALL` means all of them. deployment: None starts a private stack. keep: called
+    with what there is so far, by scenarios that take long. Raises BenchmarkError."""
     if deployment is not None and (refused := sorted(set(scenarios) & PRIVATE_ONLY)):
         raise Usage(
             f"{', '.join(refused)} kills workers, fills tables or reads the database: it runs on a private stack only, "
@@ -50,7 +51,12 @@ def run(
         told = environment(found)
         with_limits = with_limits and bool(set(names) - WITHOUT_LIMITS)
         ceiling = limits.measure(found.database, found.broker, shown.phase) if with_limits else []
-        loads, left_out = _put_on(found, options, shown, kept, woken)
+
+        def so_far(loads: list[Load], left_out: list[str]) -> None:
+            if keep is not None:
+                keep(Results(told, loads, ceiling, [*left_out, "These are the results so far: the call goes on."]))
+
+        loads, left_out = _put_on(found, options, shown, kept, woken, so_far)
         left_out += [f"{name}: needs a private stack." for name in names if name not in kept]
         if with_limits and not (found.database and found.broker):
             left_out.append("The servers' limits: need --database-url and --broker-url.")
@@ -58,14 +64,22 @@ def run(
 
 
 def _put_on(
-    deployment: Deployment, options: Options, shown: Live, names: Sequence[str], woken: Pager | None
+    deployment: Deployment,
+    options: Options,
+    shown: Live,
+    names: Sequence[str],
+    woken: Pager | None,
+    keep: Callable[[list[Load], list[str]], None],
 ) -> tuple[list[Load], list[str]]:
     async def everything() -> tuple[list[Load], list[str]]:
         session = Session.open(deployment, options, shown)
         session.pager = woken
         try:
             await session.reach()
-            loads = [load for name in names for load in await SCENARIOS[name](session)]
+            loads: list[Load] = []
+            session.keep = lambda more: keep([*loads, *more], session.left_out)
+            for name in names:
+                loads += await SCENARIOS[name](session)
             return loads, session.left_out
         finally:
             session.close()

@@ -9,6 +9,7 @@ from .causes.pager import Pager
 from .client import Answer, Client
 from .deployment import Deployment
 from .errors import BenchmarkError, Missing
+from .figures import Load
 from .truth import ApiTruth, DatabaseTruth, Truth
 from .workloads import Workload
 
@@ -21,6 +22,10 @@ class Show(Protocol):
 
     def phase(self, title: str, total: int | None = None) -> Callable[[int], None]:
         """Begin a phase; call the result with how much of it is done."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Keep a line above what is going on."""
         ...
 
 
@@ -88,6 +93,8 @@ class Session:
     left_out: list[str] = field(default_factory=list)
     #: causes: who gets the stack's alerts
     pager: Pager | None = None
+    #: what is measured so far is kept by this, for a call that is cut short
+    keep: Callable[[list[Load]], None] = lambda _: None
 
     @classmethod
     def open(cls, deployment: Deployment, options: Options, show: Show) -> "Session":

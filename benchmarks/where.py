@@ -32,6 +32,9 @@ class _Quiet:
     def phase(self, title: str, total: int | None = None) -> Callable[[int], None]:
         return lambda done: None
 
+    def note(self, line: str) -> None:
+        pass
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.where", description=__doc__)

@@ -11,17 +11,17 @@ import os
 import socket
 import time
 import uuid
+from collections import deque
 from datetime import UTC, datetime
-
-import psutil
 
 from erip.foundation import hooks
 from erip.foundation.db.failures import is_passing, sqlstate
 from erip.foundation.process.background import database_service
+from erip.foundation.process.beginning import started_at
 from erip.foundation.service import Service
 from monitoring import store
-from monitoring.core.changes import TOLD_FOR, told
-from monitoring.core.components import REPORT_EVERY
+from monitoring.core.changes import TOLD_FOR, Change, What, told
+from monitoring.core.components import REPORT_EVERY, SILENT_AFTER
 from monitoring.core.series import samples
 from monitoring.watching import watching
 
@@ -35,17 +35,50 @@ def may_wait(error: BaseException) -> bool:
     return is_passing(error) or sqlstate(error) == _NO_TABLE
 
 
+class Standing:
+    """Notices that this process stood still: it was frozen, or got no share of the processor. Others missed it
+    meanwhile; when it goes on, its reports are there again, and nobody could tell who had been missing.
+
+    For one thread, which says when a turn begins and when it ended well. Only the rest between two turns is looked at:
+    what takes long within a turn, or after one that failed, is PostgreSQL.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._rests: float | None = None
+        #: a few: what is old is told to nobody
+        self.changes: deque[Change] = deque(maxlen=4)
+
+    def begin(self) -> None:
+        rests, self._rests = self._rests, None
+        if rests is None or (still := time.monotonic() - rests) <= SILENT_AFTER:
+            return
+        now, name = time.time(), f"{socket.gethostname()[:200]}/{os.getpid()}"
+        who = f"The {self._kind} on {socket.gethostname()[:200]} (process {os.getpid()})"
+        after = now - still
+        self.changes += (
+            # It would have gone on after REPORT_EVERY seconds.
+            Change(self._kind, name, What.FAILED, after, after + REPORT_EVERY, f"{who} stood still for {still:.0f} s."),
+            Change(self._kind, name, What.RECOVERED, now, now, f"{who} goes on."),
+        )
+
+    def end(self) -> None:
+        self._rests = time.monotonic()
+
+
 class Reporter:
     """Reports one life of a process."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.life = uuid.uuid4()
-        self._started = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+        self._started = datetime.fromtimestamp(started_at(), UTC)
         self._written: list[str] | None = None
+        self._standing = Standing(kind)
 
     def report(self) -> None:
         """Write the row. Raises django.db.Error."""
+        self._standing.begin()
         found = list(samples(hooks.metrics.all()))
         names = [f"{'+' if one.rises else '='}{one.series}" for one in found]
         # After a crash of PostgreSQL, or when the row was forgotten, an update meets nothing; then all is written.
@@ -61,13 +94,14 @@ class Reporter:
             values=[one.value for one in found],
             observed=[
                 *(store.observed(one, now) for one in watching.observations()),
-                *(told(one, now) for one in watching.changes() if now - one.by <= TOLD_FOR),
+                *(told(one, now) for one in (*watching.changes(), *self._standing.changes) if now - one.by <= TOLD_FOR),
             ]
             or None,
         )
         if new or not store.update_report(row):
             store.insert_report(row)
         self._written = names
+        self._standing.end()
 
     def end(self) -> None:
         """Note that the process ends in good order. Never raises, and never holds up the end for long."""

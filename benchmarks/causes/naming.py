@@ -30,12 +30,16 @@ HIT = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What one answer named first. after: seconds since the fault; component: None: nothing that began since then."""
+    """What one answer named first. after: seconds since the fault; component: None: nothing that began since then.
+
+    all: everything that it named, for whoever wants to understand a miss.
+    """
 
     after: float
     component: str | None
     members: tuple[str, ...] = ()
     sentence: str = ""
+    all: str = ""
 
 
 @dataclass
@@ -68,6 +72,15 @@ class Naming:
         return next((one for one in reversed(self.named) if one.component is not None), None)
 
     @property
+    def turns(self) -> list[Named]:
+        """The answers that named something else than the one before."""
+        return [
+            one
+            for before, one in zip([None, *self.named], self.named, strict=False)
+            if not before or before.all != one.all
+        ]
+
+    @property
     def right_member(self) -> bool:
         """Whether the victim itself was among what was named in the end."""
         last = self.last
@@ -87,6 +100,14 @@ def first_of(document: dict[str, Any], since: float) -> tuple[str | None, dict[s
     if not causes or _seconds(causes[0]["began_by"]) < since:
         return None, {}
     return str(causes[0]["component"]), causes[0]
+
+
+def all_of(document: dict[str, Any], fault_at: float) -> str:
+    """All causes that an answer names, in one line: when each began, in seconds after the fault, and its weight."""
+    return "; ".join(
+        f"{one['component']} ({_seconds(one['began_by']) - fault_at:+.1f} s, {one['weight']:.2f}): {one['sentence']}"
+        for one in document.get("causes") or []
+    )
 
 
 def _seconds(moment: str) -> float:
@@ -110,7 +131,14 @@ async def name(client: Client, naming: Naming, fault_at: float) -> None:
             return
         # The clocks of one machine agree; what was seen changed a moment before was changed by the fault.
         component, cause = first_of(answer.json(), fault_at - 0.5)
-        naming.named.append(Named(after, component, tuple(cause.get("members", ())), cause.get("sentence", "")))
+        said = Named(
+            after,
+            component,
+            tuple(cause.get("members", ())),
+            cause.get("sentence", ""),
+            all_of(answer.json(), fault_at),
+        )
+        naming.named.append(said)
 
     async with asyncio.TaskGroup() as tasks:
         while time.time() - fault_at < WITHIN:

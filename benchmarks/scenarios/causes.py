@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -79,18 +80,27 @@ async def run(session: Session) -> list[Load]:
     switched: list[Received] | None = None
     woken: float | None = None
 
+    def so_far() -> None:
+        session.keep([_load(session, trials, calm_pages, switched, woken, first)])
+
     async def measured() -> None:
         nonlocal calm_pages, switched, woken
         calm_pages = await _calm(session, pager, session.options.calm)
+        so_far()
         for seed in range(first, first + session.options.seeds):
             random = Random(seed)  # noqa: S311  # nosec B311 (an order, not a secret)
             for number, kind in enumerate(random.sample(kinds, len(kinds)), 1):
                 session.show.phase(f"causes, seed {seed}: {kind.name} ({number} of {len(kinds)})")
                 if trial := await _try(session, topology, pager, kind, seed, random):
                     trials.append(trial)
+                    session.show.note(_line(trial))
+                    so_far()
+                else:
+                    session.show.note(f"left out: {session.left_out[-1]}")
         if session.options.calm:
             # In this order: after the second one, nothing works any more.
             switched = await _switch(session, topology, pager)
+            so_far()
             woken = await _for_good(session, topology, pager)
 
     await _under_load(session, measured, Random(first))  # noqa: S311  # nosec B311
@@ -217,6 +227,18 @@ async def _whole(session: Session, topology: HighlyAvailable) -> bool:
 # --- the results
 
 
+def _line(trial: Trial) -> str:
+    """For those who watch it."""
+    naming = trial.naming
+    found, last = naming.first_right, naming.last
+    when = "right" if trial.right else "WRONG"
+    when += f" after {found:.1f} s" if found is not None else f", last: {last.component if last else 'nothing'}"
+    before = f", before that {', '.join(naming.wrong)}" if naming.wrong else ""
+    load = f"{len(trial.pages)} pages, {naming.unanswered} not answered, load {trial.load:.1f}"
+    now = datetime.now(UTC).strftime("%H:%M:%S")
+    return f"{now} seed {trial.seed} {trial.kind.name} ({naming.victim.name}): {when}{before}; {load}"
+
+
 def _load(
     session: Session,
     trials: list[Trial],
@@ -272,7 +294,7 @@ def _load(
         figures=figures,
         correctness=Correctness(0, 0, 0, 0, 0),
         offered=options.fleet,
-        grids=[_grid(trials)],
+        grids=[one for one in (_grid(trials), _turns(trials)) if one.rows],
     )
 
 
@@ -299,3 +321,16 @@ def _grid(trials: list[Trial]) -> Grid:
     heads = ["seed", "fault", "victim", "right", "after s", "member", "wrong before", "pages", "load", "answers"]
     heads.append("named last")
     return Grid("Causes", heads, rows)
+
+
+def _turns(trials: list[Trial]) -> Grid:
+    """How each miss came about."""
+    rows = [
+        [str(trial.seed), trial.kind.name, f"{one.after:.1f}", one.component or "nothing", one.all]
+        for trial in trials
+        if not trial.right or trial.naming.wrong
+        for one in trial.naming.turns
+    ]
+    return Grid(
+        "What was named where something else was named, too", ["seed", "fault", "after s", "first", "all"], rows
+    )

@@ -170,9 +170,9 @@ def of_lives(lives: Sequence[Reporting], now: float) -> list[Change]:
     if min((life.age for life in lives), default=SILENT_AFTER) >= SILENT_AFTER:
         return []
     heirs = replaced(lives)
-    # On a machine that is so busy that others are late as well, nobody is missed early.
-    late = [life.age for life in lives if not life.ended and 1.5 * REPORT_EVERY < life.age <= _MISSED_AFTER]
-    missed_after = SILENT_AFTER if late else _MISSED_AFTER
+    # On a machine that is so busy that others are late as well, who is missed must be later than they are.
+    late = [life.age for life in lives if not life.ended and life.age <= _MISSED_AFTER]
+    missed_after = min(SILENT_AFTER, max(_MISSED_AFTER, 0.75 * REPORT_EVERY + max(late, default=0.0)))
     found = []
     for place, life in enumerate(lives):
         if life.ended or life.age > GONE_AFTER:
@@ -180,12 +180,13 @@ def of_lives(lives: Sequence[Reporting], now: float) -> list[Change]:
         last = now - life.age
         name, who = f"{life.host}/{life.pid}", f"The {life.kind} on {life.host} (process {life.pid})"
         if place in heirs:
-            by = max(last, min(last + 2 * REPORT_EVERY, now - lives[heirs[place]].age_of_start))
+            by = max(last, min(last + missed_after, now - lives[heirs[place]].age_of_start))
             sentence = f"{who} ended without a word, and was replaced."
             found.append(Change(life.kind, name, What.RESTARTED, last, by, sentence, False))
         elif life.age > missed_after:
             sentence = f"{who} stopped reporting."
-            found.append(Change(life.kind, name, What.FAILED, last, last + 2 * REPORT_EVERY, sentence, False))
+            # It may have lived for as long as nobody missed it: where all are busy, reports come late.
+            found.append(Change(life.kind, name, What.FAILED, last, last + missed_after, sentence, False))
     return found
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from benchmarks import baseline
 from benchmarks.deployment import Deployment
 from benchmarks.errors import BenchmarkError, Usage
+from benchmarks.figures import Results
 from benchmarks.report import table
 from benchmarks.report.document import document
 from benchmarks.report.page import page
@@ -85,7 +87,7 @@ class Command(BaseCommand):
         add(
             "--faults",
             type=_names,
-            help=f"uptime: none, or some of {','.join(KINDS)}",
+            help=f"uptime, causes: none, or some of {','.join(KINDS)}",
         )
         add("--seeds", type=_positive, default=usual.seeds, help="causes: each fault once for each of so many seeds")
         add("--calm", type=_calm, default=usual.calm, help="causes: without any fault: 30m (default); 0: none")
@@ -123,6 +125,7 @@ class Command(BaseCommand):
             Console(stderr=True),
             deployment=_deployment(options),
             with_limits=not options["no_limits"],
+            keep=_keeping(options["json"]),
         )
         changes = baseline.compare(before, results.figures)
         missed = results.missed(claims_only=options["claims_only"])
@@ -137,6 +140,20 @@ class Command(BaseCommand):
         if options["html"]:
             options["html"].write_text(page(results, changes, missed))
         return THRESHOLD_MISSED if missed else PASSED
+
+
+def _keeping(file: Path | None) -> Callable[[Results], None] | None:
+    """Writes the results so far to this file."""
+    if file is None:
+        return None
+
+    def keep(results: Results) -> None:
+        # Whoever reads it meanwhile gets all of one state.
+        part = file.with_name(f".{file.name}.part")
+        part.write_text(json.dumps(document(results, [], results.missed()), indent=2) + "\n")
+        part.replace(file)
+
+    return keep
 
 
 def _named(scenarios: str | list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.core.changes import Change, Eye, Reporting, What, heard, merged, of_lives, replaced, told
-from monitoring.core.components import SILENT_AFTER, Member, Observation, State
+from monitoring.core.components import REPORT_EVERY, SILENT_AFTER, Member, Observation, State
 
 NOW = 1_800_000_000.0
 
@@ -131,6 +131,25 @@ def test_where_others_are_late_as_well_nobody_is_missed_early() -> None:
 
     assert [one.member for one in of_lives([silent, fresh], NOW)] == ["here/1"]
     assert of_lives([silent, fresh, late], NOW) == []
+
+
+@given(
+    every=st.floats(REPORT_EVERY, 4.4),
+    lived=st.floats(0, 1),
+    started=st.one_of(st.none(), st.floats(0, 20)),
+    looked=st.floats(0, 60),
+)
+def test_the_end_of_a_process_lies_in_the_time_that_is_said(
+    every: float, lived: float, started: float | None, looked: float
+) -> None:
+    """Also where reports come late, and whether or not another one was started since."""
+    last, end = NOW - looked - lived * every, NOW - looked
+    lives = [life("worker", 1, born=900, age=NOW - last), life("web", 2, born=900, age=1)]
+    if started is not None and started < looked:
+        lives.append(life("worker", 3, born=looked - started, age=0.5))
+
+    for one in of_lives(lives, NOW):
+        assert one.after - 1e-6 <= end <= one.by + 1e-6
 
 
 lives = st.lists(
