@@ -21,8 +21,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from erip.foundation.moments import later
-from schedules.core.calendars import is_business_day, knows, next_business_day
 from schedules.core.spec import Spec
+from workflows.core.calendars import is_business_day, knows, next_business_day
 
 #: no days are closed for as long in a row, so none are looked at that lie as far back
 _MOVED = timedelta(days=62)

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from cronsim import CronSim, CronSimError
 
 from erip.foundation.faults import Fault
-from schedules.core.calendars import MAX_NAME, calendar_of
+from workflows.core.calendars import MAX_NAME, calendar_of
 from workflows.core.durations import PATTERN as DURATION
 from workflows.core.durations import parse_duration
 from workflows.core.format import LANES

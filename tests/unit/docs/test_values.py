@@ -18,6 +18,7 @@ from tests.unit.docs.blocks import Block, blocks, blocks_of
 from tests.unit.workflows.core.test_kinds import Registered
 from workflows import registry
 from workflows.core import explaining
+from workflows.core.clocks.clock import Clock
 from workflows.core.definition import DefinitionInvalid, parse, validate
 from workflows.core.explaining import Facts, StepFacts
 from workflows.core.graph import Retry
@@ -27,7 +28,6 @@ from workflows.core.states import RunState, StepState
 from workflows.errors import InvalidInput
 from workflows.events.errors import EventsInvalid
 from workflows.events.types import FIXTURE
-from workflows.library.compass.clocks import Clock
 
 DOCS = ROOT / "docs"
 

@@ -53,6 +53,9 @@ class ObligationDue(BaseModel):
     title: str
     authority: str
     deadline: datetime | None = Field(description="UTC; null while the trigger has not happened or no time is fixed")
+    arguable_until: datetime | None = Field(
+        default=None, description="UTC; the latest reading of the law that can be defended. Never plan for it"
+    )
     status: Status
     applicability: Literal["applies", "to_check"]
     trigger: str | None = Field(description="what the deadline is reckoned from")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from workflows.core.clocks.clock import BadClock, Clock
 from workflows.library.cache import cached
-from workflows.library.compass.clocks import BadClock, Clock
 from workflows.library.compass.obligations import Rule
 from workflows.library.compass.readiness import RequirementFacts
 from workflows.library.models import Obligation, Requirement

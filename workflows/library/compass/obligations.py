@@ -1,13 +1,19 @@
 """Which obligations an incident creates, and when each is due."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
-from workflows.library.compass.clocks import Clock, Deadline, OutOfRange, deadline
+from workflows.core.clocks.clock import STAGES, Clock, OutOfRange
+from workflows.core.clocks.deadline import Circumstances, Deadline, deadline
+from workflows.core.clocks.where import Where
 from workflows.library.compass.contract import ComplianceInput, ComplianceOutput, ObligationDue, Status
 from workflows.library.compass.reading import Reading
 from workflows.library.vocabulary import holds, severity_rank
+
+#: `submitted` names the latest update of a stage by this ending
+UPDATE: Final = "-update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +158,15 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
     assumptions.extend(read.assumptions(rules, facts))
     verdicts = {rule.code: applicability(rule, read, on, facts) for rule in rules}
     binding = [rule for rule in rules if verdicts[rule.code].applies]
-    zones = {rule.code: read.zones(rule) for rule in binding}
-    deadlines = _deadlines(binding, moments, facts.submitted, zones, assumptions)
+    holding = frozenset(head for word in read.facts or () if len(word.heads) == 1 for head in word.heads)
+    where = {rule.code: read.where(rule) for rule in binding}
+    deadlines = _deadlines(binding, moments, facts.submitted, where, holding, assumptions)
     assumptions.extend(f"{rule.code}: its clocks cannot be read: {rule.broken}" for rule in binding if rule.broken)
     if detected > as_of:
         assumptions.append("detected_at lies after the run's creation: it was taken as it is")
     assumptions.extend(
         f"submitted {code!r} is no obligation that is known: it was not used"
-        for code in [code for code in facts.submitted if code not in verdicts][:20]
+        for code in [code for code in facts.submitted if code.removesuffix(UPDATE) not in verdicts][:20]
     )
     found = [_due(rule, verdicts[rule.code], deadlines.get(rule.code), facts, as_of) for rule in binding]
     far = datetime.max.replace(tzinfo=UTC)
@@ -191,40 +198,50 @@ def _deadlines(
     rules: Sequence[Rule],
     moments: Mapping[str, datetime],
     submitted: Mapping[str, datetime],
-    zones: Mapping[str, Sequence[str]],
+    where: Mapping[str, Sequence[Where]],
+    facts: Collection[str],
     unreckoned: list[str],
 ) -> dict[str, Deadline]:
     """Each rule's deadline. `after:` clocks wait for the rule they follow; a circle of them never starts."""
-    known = dict(moments)
-    known.update({f"after:{code}": moment for code, moment in submitted.items()})
+    known = {**moments, **stages(submitted)}
     deadlines: dict[str, Deadline] = {}
     left = list(rules)
     while left:
         waiting: list[Rule] = []
-        names = {f"after:{rule.code}" for rule in left}
+        names = {f"{stage}{rule.code}" for rule in left for stage in STAGES}
         for rule in left:
             if any(clock.trigger in names and clock.trigger not in known for clock in rule.clocks):
                 waiting.append(rule)
                 continue
             try:
-                found = deadline(rule.clocks, known, zones[rule.code])
+                found = deadline(rule.clocks, known, Circumstances(where[rule.code], facts))
             except OutOfRange as error:
                 # One moment in the year 9999 must not leave the other obligations without deadlines.
                 unreckoned.append(f"{rule.code}: {error}")
                 found = None
             if found is not None:
                 deadlines[rule.code] = found
-                known.setdefault(f"after:{rule.code}", found.at)
+                for stage in STAGES:
+                    known.setdefault(f"{stage}{rule.code}", found.at)
         if len(waiting) == len(left):
             break
         left = waiting
     return deadlines
 
 
+def stages(submitted: Mapping[str, datetime]) -> dict[str, datetime]:
+    """The triggers that submissions are. `<code>-update` is the latest update of what was submitted as `<code>`."""
+    found = {f"after:{code}": moment for code, moment in submitted.items()}
+    for code, moment in submitted.items():
+        base = code.removesuffix(UPDATE)
+        found[f"updated:{base}"] = max(moment, found.get(f"updated:{base}", moment))
+    return found
+
+
 def _due(rule: Rule, verdict: Verdict, due: Deadline | None, facts: ComplianceInput, as_of: datetime) -> ObligationDue:
     submitted = facts.submitted.get(rule.code)
     # A clock that follows an unmet stage has not begun to run: its deadline is a forecast, and cannot have passed.
-    forecast = due is not None and due.trigger.startswith("after:") and due.trigger[6:] not in facts.submitted
+    forecast = due is not None and due.trigger.startswith(STAGES) and due.trigger not in stages(facts.submitted)
     status: Status
     if submitted is not None:
         status = "late" if due is not None and submitted > due.at and not forecast else "met"
@@ -241,6 +258,7 @@ def _due(rule: Rule, verdict: Verdict, due: Deadline | None, facts: ComplianceIn
         title=rule.title,
         authority=rule.authority,
         deadline=due.at if due else None,
+        arguable_until=due.arguable_until if due else None,
         status=status,
         applicability="to_check" if missing else "applies",
         trigger=due.trigger if due else (rule.clocks[0].trigger if rule.clocks else None),
@@ -249,6 +267,7 @@ def _due(rule: Rule, verdict: Verdict, due: Deadline | None, facts: ComplianceIn
         citation=rule.citation,
         source=rule.source_url,
         missing=missing,
-        provisional=due is not None and (forecast or (facts.detected_at is None and due.trigger == "detected")),
+        provisional=due is not None
+        and (forecast or due.assumed or (facts.detected_at is None and due.trigger == "detected")),
         note=rule.note,
     )

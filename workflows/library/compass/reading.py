@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workflows.core.clocks.where import Where, places
 from workflows.library.compass.contract import ComplianceInput
-from workflows.library.compass.zones import zones_of_all
 from workflows.library.vocabulary import (
     CATEGORIES,
     FACTS,
@@ -63,8 +63,8 @@ class Reading:
             residents=residents,
         )
 
-    def zones(self, rule: "Rule") -> tuple[str, ...]:
-        """The time zones of the places where the rule applies; () when one of them is not known."""
+    def where(self, rule: "Rule") -> tuple[Where, ...]:
+        """The places where the rule applies; () when none of them is known."""
         if self.places is None:
             return ()
         found: list[str] = []
@@ -75,7 +75,7 @@ class Reading:
             for head, reading in zip(word.heads, word.readings, strict=True):
                 if not rule.jurisdictions or not reading.isdisjoint(rule.jurisdictions):
                     found.append(head)
-        return zones_of_all(found)
+        return places(found)
 
     def only_in(self, places: frozenset[str]) -> bool:
         """Whether everybody concerned is known to be in one of `places`."""

@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from erip.foundation.db.json import JsonField
-from workflows.library.compass.clocks import BadClock, Clock
+from workflows.core.clocks.clock import BadClock, Clock
 from workflows.library.models.fields import between, share, words
 from workflows.library.vocabulary import SEVERITIES
 

@@ -1,6 +1,7 @@
 """Worked cases of deadlines, from outside of this repository: no deadline is later than the law allows."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from tests.support.obligations import shipped
 from workflows.library.compass.contract import ComplianceInput, ObligationDue
 from workflows.library.compass.obligations import assess
 
-FILE = Path(__file__).resolve().parents[5] / "shared/data/law/golden.json"
+DATA = Path(os.environ.get("ERIP_TEST_DATA") or Path(__file__).resolve().parents[5] / "shared/data")
+FILE = DATA / "law/golden.json"
 CASES: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else []
 RULES = {rule.code: rule for rule in shipped()}
 MOMENTS = ("detected_at", "confirmed_at", "classified_at", "material_at", "paid_at")

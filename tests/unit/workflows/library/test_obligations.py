@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.library.compass.clocks import Clock
+from workflows.core.clocks.clock import Clock
 from workflows.library.compass.contract import ComplianceInput
 from workflows.library.compass.obligations import Rule, applicability, assess
 from workflows.library.compass.readiness import RequirementFacts, readiness

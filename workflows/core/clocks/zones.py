@@ -4,7 +4,6 @@ A place with several zones has them all: a deadline is then the earliest of them
 and `Clock` takes a moment that is not later in any zone.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
 # Zones, then the places. Names of the IANA database.
@@ -60,14 +59,3 @@ ZONES: Final[dict[str, tuple[str, ...]]] = {
 def zones_of(place: str) -> tuple[str, ...]:
     """The place's zones. For an unlisted part of a country, those of the country; () if none is known."""
     return ZONES.get(place) or ZONES.get(place.split("-", 1)[0], ())
-
-
-def zones_of_all(places: Iterable[str]) -> tuple[str, ...]:
-    """The zones of all the places; () if one of them has no known zone."""
-    found: dict[str, None] = {}
-    for place in places:
-        zones = zones_of(place)
-        if not zones:
-            return ()
-        found.update(dict.fromkeys(zones))
-    return tuple(found)

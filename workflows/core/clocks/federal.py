@@ -1,6 +1,6 @@
-"""Business days. United States federal holidays are computed from the statute (5 U.S.C. 6103), not listed."""
+"""United States federal holidays, computed from the statute (5 U.S.C. 6103), not listed; and the days on which the
+President closed the federal offices besides."""
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
@@ -51,29 +51,12 @@ def us_federal_holidays(year: int) -> frozenset[date]:
     return frozenset(day for day in days if day.year == year)
 
 
-def is_weekday(day: date) -> bool:
-    return day.weekday() < SATURDAY
-
-
-def is_us_business_day(day: date) -> bool:
-    return is_weekday(day) and day not in us_federal_holidays(day.year)
-
-
-CALENDARS: Final[dict[str, Callable[[date], bool]]] = {
-    "weekdays": is_weekday,
-    "us_federal": is_us_business_day,
+#: Closed by an order of the President. Whether a filing day falls out for it, each agency decides: so such a day moves
+#: only the arguable reading. Source: Federal Register, https://www.federalregister.gov
+CLOSED_BY_ORDER: Final = {
+    date(2018, 12, 24): "closed by Executive Order 13854",
+    date(2019, 12, 24): "closed by Executive Order 13900",
+    date(2020, 12, 24): "closed by Executive Order 13971",
+    date(2024, 12, 24): "closed by Executive Order 14129",
+    date(2025, 1, 9): "closed for the National Day of Mourning for President Carter",
 }
-
-
-def add_business_days(day: date, amount: int, calendar: str) -> date:
-    """The amount-th business day after `day`; `day` itself is never counted.
-
-    So after an event on a non-business day, the count starts at the next business day, as in Form 8-K's General
-    Instruction B.1.
-    """
-    is_business_day = CALENDARS[calendar]
-    while amount > 0:
-        day += _DAY
-        if is_business_day(day):
-            amount -= 1
-    return day

@@ -1,5 +1,6 @@
 """Legal clocks: month arithmetic, business days, holidays, and how clocks combine."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -7,12 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.library.compass.calendars import add_business_days, is_us_business_day, us_federal_holidays
-from workflows.library.compass.clocks import BadClock, Clock, OutOfRange, add_months, deadline
-from workflows.library.compass.zones import ZONES
+from workflows.core.clocks.calendars import closed
+from workflows.core.clocks.clock import BadClock, Clock, OutOfRange
+from workflows.core.clocks.deadline import deadline
+from workflows.core.clocks.federal import us_federal_holidays
+from workflows.core.clocks.reckoning import add_months, reckon
+from workflows.core.clocks.where import Where
+from workflows.core.clocks.zones import ZONES
 
 MOMENTS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
 DAYS = st.dates(min_value=date(1990, 1, 1), max_value=date(2100, 1, 1))
+
+
+def runs_out(clock: Clock, start: datetime, zones: Sequence[str] = ()) -> datetime:
+    return reckon(clock, start, [Where("", tuple(zones))]).due.at
+
+
+def is_us_business_day(day: date) -> bool:
+    return not closed("us_federal")(day)
+
+
+def add_business_days(day: date, amount: int) -> date:
+    clock = Clock("material", amount, "business_days", "UTC", calendar="us_federal")
+    return runs_out(clock, datetime.combine(day, time(12), UTC)).date()
 
 
 def utc(text: str) -> datetime:
@@ -57,12 +75,12 @@ def test_form_8k_is_due_on_the_fourth_business_day(determined: str, due: str) ->
             "cutoff": "17:30",
         }
     )
-    assert clock.runs_out(utc(determined)) == utc(due)
+    assert runs_out(clock, utc(determined)) == utc(due)
 
 
 @given(DAYS, st.integers(1, 40))
 def test_business_days_between_are_exactly_as_many_as_asked_for(day: date, amount: int) -> None:
-    end = add_business_days(day, amount, "us_federal")
+    end = add_business_days(day, amount)
     between = [day + timedelta(days=n) for n in range(1, (end - day).days + 1)]
     assert is_us_business_day(end)
     assert sum(is_us_business_day(one) for one in between) == amount
@@ -70,9 +88,7 @@ def test_business_days_between_are_exactly_as_many_as_asked_for(day: date, amoun
 
 @given(DAYS, st.integers(1, 20), st.integers(1, 20))
 def test_business_days_add_up(day: date, first: int, then: int) -> None:
-    assert add_business_days(add_business_days(day, first, "us_federal"), then, "us_federal") == add_business_days(
-        day, first + then, "us_federal"
-    )
+    assert add_business_days(add_business_days(day, first), then) == add_business_days(day, first + then)
 
 
 @pytest.mark.parametrize(
@@ -101,34 +117,34 @@ def test_months_count_months(day: date, months: int) -> None:
 def test_a_later_start_never_ends_earlier(a: datetime, b: datetime, amount: int, unit: str) -> None:
     clock = Clock("detected", amount, unit, "Europe/Brussels")
     first, second = sorted((a, b))
-    assert clock.runs_out(first) <= clock.runs_out(second)
-    assert clock.runs_out(first).tzinfo is UTC
-    assert clock.runs_out(first) > first
+    assert runs_out(clock, first) <= runs_out(clock, second)
+    assert runs_out(clock, first).tzinfo is UTC
+    assert runs_out(clock, first) > first
 
 
 @given(MOMENTS, st.integers(1, 2000))
 def test_hours_are_elapsed_time_across_summer_time(start: datetime, hours: int) -> None:
     there = start.astimezone(ZoneInfo("America/New_York"))
-    assert Clock("detected", hours, "hours", "America/New_York").runs_out(there) - start == timedelta(hours=hours)
+    assert runs_out(Clock("detected", hours, "hours", "America/New_York"), there) - start == timedelta(hours=hours)
 
 
 def test_a_month_ends_with_the_last_second_of_the_same_date_over_a_change_of_the_clocks() -> None:
-    end = Clock("detected", 1, "months", "Europe/Brussels").runs_out(utc("2026-10-10T08:00:00"))
+    end = runs_out(Clock("detected", 1, "months", "Europe/Brussels"), utc("2026-10-10T08:00:00"))
     assert end == utc("2026-11-10T22:59:59")
 
 
 def test_sixty_days_are_dates_and_not_multiples_of_24_hours() -> None:
     # Late in the evening of 15 January in New York, when it is the 16th in UTC; the clocks change on 8 March.
-    found = Clock("detected", 60, "days").runs_out(utc("2026-01-16T04:30:00"), ["America/New_York"])
+    found = runs_out(Clock("detected", 60, "days"), utc("2026-01-16T04:30:00"), ["America/New_York"])
     assert found == utc("2026-03-17T03:59:59")
 
 
 def test_of_several_zones_the_earliest_deadline_counts() -> None:
     clock, start = Clock("detected", 3, "days"), utc("2026-06-10T12:00:00")
-    by_zone = {zone: clock.runs_out(start, [zone]) for zone in ("Europe/Lisbon", "Europe/Berlin", "Europe/Helsinki")}
-    assert clock.runs_out(start, list(by_zone)) == min(by_zone.values()) == by_zone["Europe/Helsinki"]
+    by_zone = {zone: runs_out(clock, start, [zone]) for zone in ("Europe/Lisbon", "Europe/Berlin", "Europe/Helsinki")}
+    assert runs_out(clock, start, list(by_zone)) == min(by_zone.values()) == by_zone["Europe/Helsinki"]
     # A clock with a zone of its own keeps it.
-    assert Clock("detected", 3, "days", "Asia/Singapore").runs_out(start, list(by_zone)) == utc("2026-06-13T15:59:59")
+    assert runs_out(Clock("detected", 3, "days", "Asia/Singapore"), start, list(by_zone)) == utc("2026-06-13T15:59:59")
 
 
 def end_of_period(unit: str, day: date, amount: int) -> date:
@@ -154,7 +170,7 @@ PERIODS = st.sampled_from(["days", "months", "business_days", "days_after_year_e
 def test_a_period_ends_with_the_last_second_of_its_last_day_where_its_law_is(
     start: datetime, amount: int, unit: str, zone: str
 ) -> None:
-    end = Clock("detected", amount, unit).runs_out(start, [zone]).astimezone(ZoneInfo(zone))
+    end = runs_out(Clock("detected", amount, unit), start, [zone]).astimezone(ZoneInfo(zone))
     assert end.date() == end_of_period(unit, start.astimezone(ZoneInfo(zone)).date(), amount)
     assert end.timetz().replace(tzinfo=None) == time(23, 59, 59)
 
@@ -164,16 +180,16 @@ def test_where_nobody_knows_the_zone_no_zone_has_an_earlier_end(
     start: datetime, amount: int, unit: str, zone: str
 ) -> None:
     clock = Clock("detected", amount, unit)
-    assert clock.runs_out(start) <= clock.runs_out(start, [zone])
-    assert clock.runs_out(start) >= start + timedelta(hours=22)
+    assert runs_out(clock, start) <= runs_out(clock, start, [zone])
+    assert runs_out(clock, start) >= start + timedelta(hours=22)
 
 
 def test_the_annual_log_is_due_sixty_days_into_the_next_year() -> None:
     clock = Clock("detected", 60, "days_after_year_end", "America/New_York")
-    assert clock.runs_out(utc("2026-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(
+    assert runs_out(clock, utc("2026-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(
         2027, 3, 1
     )
-    assert clock.runs_out(utc("2027-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(
+    assert runs_out(clock, utc("2027-05-05T05:00:00")).astimezone(ZoneInfo("America/New_York")).date() == date(
         2028, 2, 29
     )
 
@@ -230,4 +246,4 @@ def test_a_clock_that_cannot_run_is_refused_with_the_reason(data: object, messag
 
 def test_the_end_of_time_is_an_error_and_not_a_crash() -> None:
     with pytest.raises(OutOfRange):
-        Clock("detected", 1, "months").runs_out(datetime(9999, 12, 20, tzinfo=UTC))
+        runs_out(Clock("detected", 1, "months"), datetime(9999, 12, 20, tzinfo=UTC))

@@ -27,7 +27,9 @@ def calendar_of(name: str) -> Any:
     if subdivision and subdivision not in known[country]:
         some = ", ".join(f"{country}-{each}" for each in sorted(known[country])[:5])
         raise ValueError(f'{country} has no part "{subdivision}" with its own holidays' + (f": {some}" if some else ""))
-    return holidays.country_holidays(country, subdiv=subdivision or None)
+    # In English where the package has it: it would take the language of the machine, and names would differ.
+    english = "en_US" in getattr(holidays, country).supported_languages
+    return holidays.country_holidays(country, subdiv=subdivision or None, language="en_US" if english else None)
 
 
 def is_business_day(calendar: str, day: date) -> bool:
