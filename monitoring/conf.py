@@ -41,6 +41,8 @@ class Conf:
     #: the address of OpenTelemetry's collector, and headers as `name=value`; empty: nothing is sent
     otlp: str
     otlp_headers: tuple[str, ...]
+    #: the share of runs whose traces are sent there, from 0 to 1
+    otlp_traces: float
     #: what this deployment calls its release
     release: str
 
@@ -73,6 +75,7 @@ def conf() -> Conf:
         certificates=tuple(known.ERIP_PULSE_CERTIFICATES),
         otlp=known.ERIP_OTLP_ENDPOINT,
         otlp_headers=tuple(known.ERIP_OTLP_HEADERS),
+        otlp_traces=known.ERIP_OTLP_TRACES if known.ERIP_OTLP_ENDPOINT else 0.0,
         release=(known.ERIP_RELEASE or _version(known.BASE_DIR))[:100],
     )
 

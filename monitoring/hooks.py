@@ -45,6 +45,11 @@ def watch(kind: str) -> None:
 
     reporting.begin(kind)
     buffering.begin()
+    if conf().otlp_traces > 0:
+        # What nobody uses costs neither memory nor time.
+        from monitoring import tracing
+
+        tracing.begin(kind)
     if kind == "web":
         buffering.listen()
     if kind == "leader":

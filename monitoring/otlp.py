@@ -34,11 +34,8 @@ class Exporter:
     """`note` may be called from any thread; one thread of its own sends."""
 
     def __init__(self) -> None:
-        settings = conf()
-        self._client = httpx.Client(headers=_headers(settings.otlp_headers), timeout=PATIENCE)
-        self._url = settings.otlp.rstrip("/") + "/v1/metrics"
+        self._sender = Sender("/v1/metrics")
         self._wanted = threading.Event()
-        self._failing = False
         self.service: Service = database_service(
             "otlp", self.send, keeps=False, every=EVERY, back_off=(5.0, 60.0), expected=may_wait
         )
@@ -60,9 +57,24 @@ class Exporter:
         if newest is None:
             return False
         at, families = newest
-        return self._post(document(families, at=at.timestamp(), version=conf().release))
+        return self._sender.post(document(families, at=at.timestamp(), version=conf().release))
 
-    def _post(self, body: dict[str, Any]) -> bool:
+    def close(self) -> None:
+        self._sender.close()
+
+
+class Sender:
+    """Posts to one path of the collector. For one thread."""
+
+    def __init__(self, path: str) -> None:
+        settings = conf()
+        self._client = httpx.Client(headers=_headers(settings.otlp_headers), timeout=PATIENCE)
+        self._what = path.rpartition("/")[2]
+        self._url = settings.otlp.rstrip("/") + path
+        self._failing = False
+
+    def post(self, body: dict[str, Any]) -> bool:
+        """Returns whether the collector took it. Never raises for a collector that does not."""
         try:
             # What it answers beside its status is not read.
             with self._client.stream("POST", self._url, content=gzip.compress(orjson.dumps(body), 1)) as answer:
@@ -71,9 +83,9 @@ class Exporter:
             why = type(error).__name__
         if why and not self._failing:
             # Once, not every ten seconds; the URL may hold a secret.
-            log.error("metrics_not_sent", setting="ERIP_OTLP_ENDPOINT", error=why)
+            log.error("otlp_not_sent", what=self._what, setting="ERIP_OTLP_ENDPOINT", error=why)
         elif self._failing and not why:
-            log.info("metrics_sent_again")
+            log.info("otlp_sent_again", what=self._what)
         self._failing = bool(why)
         return not why
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psutil
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from monitoring.conf import conf
@@ -42,3 +42,9 @@ class Usage:
 
 REGISTRY = CollectorRegistry()
 REGISTRY.register(Usage())
+SPANS = Counter(
+    "erip_otlp_spans",
+    "By `outcome` (`sent`, `dropped`): spans for OpenTelemetry's collector.",
+    ["outcome"],
+    registry=REGISTRY,
+)

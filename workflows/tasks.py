@@ -52,15 +52,15 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     if pool not in ("thread", "solo"):
         raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
     queues = instance.app.amqp.queues.consume_from
-    # This takes a moment, in which a worker that is known already would keep its claims waiting.
+    # These take a moment, in which a worker that is known already would keep its claims waiting. And what an app does
+    # at the start of a process, such as to trace what it does, comes before the first step.
+    begin_process("worker")
     settle()
     try:
         worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
     except DatabaseError as error:
         # Celery swallows what a signal's receiver raises, and a worker that is not registered could claim nothing.
         raise SystemExit(f"PostgreSQL cannot be used, so this worker ends: {str(error).strip()}") from error
-    else:
-        begin_process("worker")
     finally:
         # This is the main thread, which from now on waits for messages and asks the database nothing.
         release_connections()

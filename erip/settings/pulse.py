@@ -60,7 +60,12 @@ ERIP_OTLP_ENDPOINT = _env.text(
     "Where OpenTelemetry's collector takes OTLP over HTTP, as `http://10.0.0.9:4318`; empty: nothing is sent.",
 )
 ERIP_OTLP_HEADERS: list[str] = _env.items(
-    "ERIP_OTLP_HEADERS", [], "Headers for it, as `authorization=Bearer …`. Leaders alone need them.", secret=True
+    "ERIP_OTLP_HEADERS", [], "Headers for it, as `authorization=Bearer …`.", secret=True
+)
+ERIP_OTLP_TRACES = _env.number(
+    "ERIP_OTLP_TRACES",
+    0.0,
+    "Which share of the runs is sent there as traces, from 0 to 1 ([OpenTelemetry](../how-to/opentelemetry.md)).",
 )
 ERIP_ALERT_HEARTBEAT_URL = _env.text(
     "ERIP_ALERT_HEARTBEAT_URL",

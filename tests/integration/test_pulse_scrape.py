@@ -1,16 +1,11 @@
 """GET /metrics on a real database: one statement, both formats, and what it shows while nothing is known."""
 
-import gzip
-import json
 import re
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +31,7 @@ from monitoring.models import Component
 from monitoring.otlp import Exporter
 from tests.definitions import CHAIN, publish
 from tests.support.api import key
+from tests.support.otlp import collector_of_opentelemetry
 from tests.support.relay import Relay
 from tests.support.web import web
 from tests.workers import until, worker
@@ -269,32 +265,6 @@ def test_the_rules_in_force_are_exported_with_those_of_this_site(
 # --- OTLP -------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def collector_of_opentelemetry(status: list[int]) -> Iterator[tuple[str, list[tuple[dict[str, str], Any]]]]:
-    """A real server. status: of its answers, the last one for good. Yields its URL, and what it was sent."""
-    came: list[tuple[dict[str, str], Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            came.append(({"path": self.path, **headers}, json.loads(body)))
-            self.send_response(status.pop(0) if len(status) > 1 else status[0])
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Not to the test's output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/otlp", came
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def test_the_leader_that_wrote_a_frame_sends_it(settings: Any) -> None:
     report(uuid.uuid4(), 1.0)
     with collector_of_opentelemetry([503, 200]) as (url, came):
@@ -322,7 +292,8 @@ def test_the_leader_that_wrote_a_frame_sends_it(settings: Any) -> None:
 def test_without_an_endpoint_nothing_of_it_is_loaded() -> None:
     code = (
         "import django, sys; django.setup(); from monitoring import collecting;"
-        "print([name for name in sys.modules if name.startswith(('opentelemetry', 'monitoring.otlp', 'httpx'))])"
+        "parts = ('opentelemetry', 'monitoring.otlp', 'monitoring.tracing', 'httpx');"
+        "print([name for name in sys.modules if name.startswith(parts)])"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr[-2_000:]

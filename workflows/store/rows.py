@@ -83,7 +83,7 @@ class Writes:
         ended = change is not None and change.state.ended
         if change is not None and ended:
             self.durable = True
-            self.ended[run_id] = (view.workflow, change.state, view.created_at)
+            self.ended[run_id] = (run_id, view.workflow, change.state, view.created_at)
         output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
         self.runs.append((run_id, run.seq, change.state if change else None, output, error, ended))
         for event in plan.events:

@@ -135,9 +135,9 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
 
 
 def _count_ended(runs: Sequence[NewRun]) -> None:
-    ended = [(run.view, run.plan.run.state) for run in runs if run.plan.run is not None and run.plan.run.state.ended]
+    ended = [(run, run.plan.run.state) for run in runs if run.plan.run is not None and run.plan.run.state.ended]
     if ended:
-        runs_ended((view.workflow, state, view.created_at) for view, state in ended)
+        runs_ended((run.id, run.view.workflow, state, run.view.created_at) for run, state in ended)
 
 
 def _end_is_awaited(run: NewRun) -> bool:

@@ -16,6 +16,7 @@ from functools import partial
 from django.db import transaction
 from prometheus_client import CollectorRegistry
 
+from erip.foundation.process import spans
 from erip.foundation.process.timings import Timings
 
 RUNS = Timings(
@@ -40,8 +41,8 @@ REGISTRY = CollectorRegistry()
 for _each in (RUNS, WAITS, STEPS):
     REGISTRY.register(_each)
 
-#: (workflow, outcome, when the run was accepted)
-Ended = tuple[str, str, datetime]
+#: (run id, workflow, outcome, when the run was accepted)
+Ended = tuple[str, str, str, datetime]
 
 
 def runs_ended(ended: Iterable[Ended]) -> None:
@@ -51,5 +52,8 @@ def runs_ended(ended: Iterable[Ended]) -> None:
 
 def _count(ended: Iterable[Ended]) -> None:
     now = datetime.now(UTC)
-    for workflow, outcome, accepted in ended:
+    tracer = spans.tracer()
+    for run_id, workflow, outcome, accepted in ended:
         RUNS.observe((workflow, outcome), (now - accepted).total_seconds())
+        if tracer is not None:
+            tracer.run(run_id, workflow, outcome, accepted, now)

@@ -47,9 +47,11 @@ def run_sync(
         working_on.reset(before)
 
 
-async def run_async(claim: Claim, spec: StepSpec, work: Work, beat: "beats.Beat | None" = None) -> Happening:
-    """Run an `async def` body on this event loop, within its timeout."""
-    lines = traces.Lines(claim)
+async def run_async(
+    claim: Claim, spec: StepSpec, work: Work, lines: traces.Lines | None = None, beat: "beats.Beat | None" = None
+) -> Happening:
+    """Run an `async def` body on this event loop, within its timeout. lines, beat: as of `run_sync`."""
+    lines = lines or traces.Lines(claim)
     before = working_on.set(lines)
     try:
         async with asyncio.timeout(work.timeout):

@@ -248,7 +248,7 @@ class Executor:
             ended = time.monotonic()
             if self._running.pop(key, None) is None:
                 return
-            _timed(work, happening, ended - began)
+            _timed(work, lines, happening, ended - began)
             if beat is not None and isinstance(happening, StepFailed):
                 self._write_words([beat])
             following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
@@ -280,7 +280,7 @@ class Executor:
                 took = time.monotonic() - began
                 owned = self._running.pop(key, None) is not None
                 if owned:
-                    _timed(work, happening, took)
+                    _timed(work, lines, happening, took)
                 if owned and isinstance(happening, StepSucceeded):
                     # No claimant is given: if this commit's answer were lost, the claims that it made would be lost as
                     # well.
@@ -309,20 +309,23 @@ class Executor:
         # Before there is room for it: if this fails, the room would be lost.
         beat = beats.begin(claim, work.heartbeat)
         self._async_room.acquire()
-        self._async_running[_key(claim)] = _Running(claim, work, time.monotonic(), None, traces.Lines(claim))
+        lines = traces.Lines(claim)
+        self._async_running[_key(claim)] = _Running(claim, work, time.monotonic(), None, lines)
         if beat is not None:
             self._beats[_key(claim)] = beat
-        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work, beat), self._loop)
+        asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work, lines, beat), self._loop)
 
-    async def _run_async(self, claim: Claim, spec: registry.StepSpec, work: Work, beat: beats.Beat | None) -> None:
+    async def _run_async(
+        self, claim: Claim, spec: registry.StepSpec, work: Work, lines: traces.Lines, beat: beats.Beat | None
+    ) -> None:
         began = time.monotonic()
         try:
-            happening = await bodies.run_async(claim, spec, work, beat)
+            happening = await bodies.run_async(claim, spec, work, lines, beat)
         finally:
             self._async_room.release()
         if self._async_running.pop(_key(claim), None) is None:
             return
-        _timed(work, happening, time.monotonic() - began)
+        _timed(work, lines, happening, time.monotonic() - began)
         report = Report(claim.run_id, happening, time.monotonic())
         if beat is not None and isinstance(happening, StepFailed):
             # Not on the loop: it waits for PostgreSQL.
@@ -365,7 +368,7 @@ class Executor:
                 before = _drain(batch.reports) if batch else []
                 trace = traces.of_stuck(running.claim, running.lines)
                 timed_out = bodies.timed_out(running.claim, running.work, trace)
-                _timed(running.work, timed_out, now - running.began)
+                _timed(running.work, running.lines, timed_out, now - running.began)
                 self._hand_over([*before, Report(running.claim.run_id, timed_out)])
 
         if self._beats:
@@ -379,7 +382,7 @@ class Executor:
                 if late and self._async_running.pop(key, None) is not None:
                     log.error("event_loop_blocked", run_id=running.claim.run_id, step=running.claim.step)
                     timed_out = bodies.timed_out(running.claim, running.work, None)
-                    _timed(running.work, timed_out, now - running.began)
+                    _timed(running.work, running.lines, timed_out, now - running.began)
                     self._hand_over([Report(running.claim.run_id, timed_out)])
 
     def _after_its_words(self, said: Sequence[beats.Beat], reports: Sequence[Report]) -> None:
@@ -415,7 +418,7 @@ class Executor:
                 before = _drain(batch.reports) if batch else []
                 trace = traces.of_stuck(claim, running.lines) if stands else None
                 silent = Report(claim.run_id, bodies.silent(claim, beat.every, trace))
-                _timed(running.work, silent.happening, now - running.began)
+                _timed(running.work, running.lines, silent.happening, now - running.began)
                 self._pool.submit(self._guarded, partial(self._after_its_words, [beat], [*before, silent]))
 
     def _spread(self, batch: _Batch) -> None:
@@ -455,8 +458,11 @@ def _work(graph: Graph, claim: Claim) -> Work:
     return work
 
 
-def _timed(work: Work, happening: Happening, seconds: float) -> None:
-    STEPS.observe((work.uses, "succeeded" if isinstance(happening, StepSucceeded) else "failed"), seconds)
+def _timed(work: Work, lines: traces.Lines, happening: Happening, seconds: float) -> None:
+    succeeded = isinstance(happening, StepSucceeded)
+    STEPS.observe((work.uses, "succeeded" if succeeded else "failed"), seconds)
+    if lines.span is not None:
+        traces.tell(lines, work.uses, happening, seconds)
 
 
 def _returned(claims: Iterable[Claim]) -> list[Report]:

@@ -23,8 +23,9 @@ from cachetools import LRUCache
 
 from erip.foundation.json_values import storable
 from erip.foundation.logs import working_on
+from erip.foundation.process import spans
 from workflows.core.claim import Claim
-from workflows.core.machine import NO_ITEM
+from workflows.core.machine import NO_ITEM, Happening, StepFailed
 
 MAX_TRACEBACK: Final = 8_000
 #: innermost frames of each exception in it
@@ -42,7 +43,7 @@ _SHOWN: Final = frozenset({"event", "timestamp", "level", "logger", "logger_name
 class Lines:
     """What one attempt logs. Made for each attempt, so it does nothing until there is a line."""
 
-    __slots__ = ("_kept", "claim", "logged", "thread")
+    __slots__ = ("_kept", "claim", "logged", "span", "thread")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
@@ -50,6 +51,8 @@ class Lines:
         self.logged = 0
         #: where a `def` body runs
         self.thread = threading.get_ident()
+        #: what whoever traces this attempt wants of it; None: nobody does
+        self.span = spans.begin(claim.run_id)
 
     def add(self, line: str) -> None:
         if self._kept is None:
@@ -87,6 +90,28 @@ def listen() -> None:
     root = logging.getLogger()
     if _listener not in root.handlers:
         root.addHandler(_listener)
+
+
+def tell(lines: Lines, uses: str, happening: Happening, seconds: float) -> None:
+    """Tell whoever traces this attempt of its end: what it was and the code of its failure, and no more, since inputs,
+    outputs and messages are data."""
+    tracer = spans.tracer()
+    if tracer is None:
+        return
+    claim = lines.claim
+    error = ""
+    if isinstance(happening, StepFailed):
+        error = str(happening.error.get("code") or "failed")[:200]
+    fields = {
+        "erip.run.id": claim.run_id,
+        "erip.workflow": claim.workflow,
+        "erip.step": claim.step,
+        "erip.item": None if claim.item == NO_ITEM else claim.item,
+        "erip.attempt": claim.attempt,
+        "erip.uses": uses,
+        "erip.lane": str(claim.lane),
+    }
+    tracer.attempt(lines.span, fields, error=error, seconds=seconds)
 
 
 def of_error(claim: Claim, error: BaseException, lines: Lines | None) -> Trace | None:
