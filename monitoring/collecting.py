@@ -2,8 +2,9 @@
 
 Note [Who collects]
 Every leader process gathers, whether it leads or waits; whoever inserts the row of a tick first has written it, and
-everybody else's insert does nothing. So there is no lock that a frozen process could keep, and no gap while another one
-takes over: the process that wrote the last frame comes at once, the others two seconds later, and find it there.
+everybody else's insert does nothing. So there is no lock that a frozen process could keep for long (what it began is
+ended by PostgreSQL after four seconds: `store.frames.IDLE`), and no gap while another one takes over: the process that
+wrote the last frame comes at once, the others two seconds later, and find it there.
 """
 
 import math

@@ -12,6 +12,10 @@ from django.db import connection, transaction
 from monitoring.core.frames import TIERS, Reading
 from monitoring.core.series import Series
 
+#: for which PostgreSQL waits for a process that stands still within a transaction that writes a frame, or gives places
+#: to series. The others wait for its locks meanwhile, and wake nobody. The limit for all transactions is a minute.
+IDLE = "4s"
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -42,7 +46,11 @@ def learn_series(new: Iterable[tuple[Series, bool]]) -> None:
     if not rows:
         return
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('monitoring_series'))")
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true),"
+            " pg_advisory_xact_lock(hashtext('monitoring_series'))",
+            [IDLE],
+        )
         cursor.execute(
             """
             INSERT INTO monitoring_series (id, metric, labels, rate)
@@ -60,11 +68,15 @@ def learn_series(new: Iterable[tuple[Series, bool]]) -> None:
 
 
 def append_frame(at: datetime, values: Sequence[float | None]) -> bool:
-    """Write the frame of the finest tier that ends at `at`. Returns False if another process wrote it."""
+    """Write the frame of the finest tier that ends at `at`. Returns False if another process wrote it.
+
+    The transaction that it belongs to is ended by the server if this process stands still in it: IDLE.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO monitoring_frame (tier, at, mean) VALUES (%s, %s, %s::real[]) ON CONFLICT DO NOTHING",
-            [TIERS[0].seconds, at, list(values)],
+            "INSERT INTO monitoring_frame (tier, at, mean) SELECT %s, %s, %s::real[]"
+            " FROM set_config('idle_in_transaction_session_timeout', %s, true) ON CONFLICT DO NOTHING",
+            [TIERS[0].seconds, at, list(values), IDLE],
         )
         return bool(cursor.rowcount == 1)
 
