@@ -1,8 +1,17 @@
-"""What the project itself adds, after all apps: metrics of the database layer and of requests."""
+"""What the project itself adds, after all apps: metrics of the database layer and of requests, and what Django's own
+tables are for."""
 
 from erip.foundation.db.metrics import REGISTRY as DATABASE
-from erip.foundation.hooks import metrics
+from erip.foundation.hooks import append_only, confidential, looked_up, metrics
 from erip.foundation.http.timing import REGISTRY as REQUESTS
 
 metrics(DATABASE)
 metrics(REQUESTS)
+
+# Which migrations ran, and what permissions are called, is decided by migrations.
+for table in ("django_migrations", "django_content_type", "auth_permission"):
+    looked_up(table)
+# Who did what in the admin.
+append_only("django_admin_log")
+for table in ("auth_user", "django_session"):
+    confidential(table)

@@ -1,12 +1,13 @@
 """What PULSE adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, Pages, api_urls, menu, metrics, pages, process_start
+from erip.foundation.hooks import Link, Menu, Pages, api_urls, confidential, menu, metrics, pages, process_start
 from monitoring.conf import conf
 from monitoring.error_counters import REGISTRY
 
 api_urls("monitoring.urls")
 pages(Pages("on-call/", "monitoring.calendars"))
 metrics(REGISTRY)
+confidential("monitoring_alertchannel")
 pages(Pages("metrics", "monitoring.api.scrape"))
 menu(
     Menu(

@@ -1,6 +1,6 @@
 """What schedules add to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, menu
+from erip.foundation.hooks import Link, Menu, api_urls, append_only, menu
 from schedules import firing  # noqa: F401  (its duty)
 
 api_urls("schedules.urls")
@@ -11,3 +11,4 @@ menu(
         place=10,
     )
 )
+append_only("schedules_scheduleversion")

@@ -2,9 +2,23 @@
 
 from typing import Any
 
-from erip.foundation.hooks import Link, Menu, api_urls, home_section, light_routes, menu, metrics, shipped
+from erip.foundation.hooks import (
+    Link,
+    Menu,
+    api_urls,
+    append_only,
+    as_owner,
+    home_section,
+    light_routes,
+    menu,
+    metrics,
+    shipped,
+    unchanging,
+)
+from workflows.conf import conf
 from workflows.engine import holds  # noqa: F401  (its duty)
 from workflows.management import reference_definitions
+from workflows.store import archive
 from workflows.store.timings import REGISTRY
 
 
@@ -46,3 +60,19 @@ menu(
         place=10,
     )
 )
+
+# What was published, and what has ended and left the hot tables, stays as it is. A run's events leave for the archive.
+for table in (
+    "workflows_workflowversion",
+    "workflows_archivedrun",
+    "workflows_archivedsteprun",
+    "workflows_archivedrunevent",
+):
+    append_only(table)
+unchanging("workflows_runevent")
+unchanging("workflows_runretry")
+
+
+@as_owner
+def keep_archive(cursor: Any) -> None:
+    archive.promise(cursor, conf().keep_archive_months)

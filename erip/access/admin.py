@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
@@ -47,6 +48,13 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Django would delete what they did in the admin with them, and PostgreSQL refuses that."""
+        deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        acted = LogEntry.objects.filter(user__in=[user.pk for user in objs]).values_list("user__username", flat=True)
+        stays = [f"what {name} did in the admin: clear “Active” instead" for name in sorted(set(acted))]
+        return deleted, counts, lacking, [*protected, *stays]
 
 
 #: what decides what a user may do

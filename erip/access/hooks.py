@@ -1,6 +1,6 @@
 """What access adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, menu
+from erip.foundation.hooks import Link, Menu, confidential, menu
 
 menu(
     Menu(
@@ -13,3 +13,6 @@ menu(
         place=90,
     )
 )
+
+for table in ("access_apikey", "access_logincounter", "access_loginplace"):
+    confidential(table)

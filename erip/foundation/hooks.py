@@ -133,6 +133,21 @@ def periodic_duty(every: float) -> Callable[[Callable[[], object]], Duty]:
     return register
 
 
+# What PostgreSQL lets the application's role do with a table: `erip.foundation.db.privileges`. Tables that no app names
+# may be read and written.
+append_only: Hook[str] = Hook(
+    "The application may add rows to this table and read them. PostgreSQL refuses it to change or to remove one."
+)
+unchanging: Hook[str] = Hook(
+    "The application may add rows to this table, read and remove them. PostgreSQL refuses it to change one."
+)
+looked_up: Hook[str] = Hook("The application may only read this table.")
+confidential: Hook[str] = Hook("The role that only reads does not see this table.")
+#: functions of a cursor
+as_owner: Hook[Callable[[Any], object]] = Hook(
+    "`manage.py migrate` calls it as the database's owner, where the application has a role of its own."
+)
+
 #: dotted names of URL modules
 api_urls: Hook[str] = Hook("Its addresses stand under /api/v1.")
 

@@ -146,6 +146,16 @@ DATABASES: dict[str, dict[str, Any]] = {
 ERIP_DB_DIRECT: dict[str, Any] | None = (
     _database(_env.database_of("ERIP_DB_DIRECT_URL", ERIP_DB_DIRECT_URL), "erip") if ERIP_DB_DIRECT_URL else None
 )
+_OWNER_URL = _env.text(
+    "DATABASE_OWNER_URL",
+    "",
+    "The database's owner, for `manage.py migrate` alone ([roles](../how-to/database-roles.md)); no other process needs it. Empty: `DATABASE_URL` owns its tables.",
+    secret=True,
+)
+#: connection parameters of the owner; None: the application's role owns its tables
+ERIP_DATABASE_OWNER: dict[str, Any] | None = (
+    _database(_env.database_of("DATABASE_OWNER_URL", _OWNER_URL), "erip-owner") if _OWNER_URL else None
+)
 #: aliases of the replicas, in the order of their URLs
 ERIP_REPLICAS = [f"replica{number}" for number in range(1, len(ERIP_REPLICA_URLS) + 1)]
 for _alias, _url in zip(ERIP_REPLICAS, ERIP_REPLICA_URLS, strict=True):

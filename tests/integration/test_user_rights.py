@@ -1,6 +1,7 @@
 """Rights in the admin: no users can give themselves or others more rights than they hold."""
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
@@ -71,3 +72,18 @@ def test_groups_are_changed_by_superusers_alone(client: Client, clerk: User) -> 
     assert client.post(page("group_delete", group.pk), {"post": "yes"}).status_code == 403
     User.objects.filter(pk=clerk.pk).update(is_superuser=True)
     assert client.post(page("group_add"), {"name": "mine"}).status_code == 302
+
+
+def test_who_did_something_in_the_admin_is_not_deleted(client: Client) -> None:
+    group = Group.objects.create(name="all")
+    acted, idle = (User.objects.create_user(name, password="a-long-password") for name in ("acted", "idle"))
+    LogEntry.objects.log_actions(acted.pk, [group], CHANGE, change_message="renamed")
+
+    for user in (acted, idle):
+        shown = client.post(page("user_delete", user.pk), {"post": "yes"})
+        assert shown.status_code == (200 if user == acted else 302)
+    chosen = {"action": "delete_selected", "_selected_action": [str(acted.pk)], "post": "yes"}
+    client.post(page("user_changelist"), chosen)
+
+    assert list(User.objects.exclude(username="clerk")) == [acted]
+    assert LogEntry.objects.filter(user=acted).count() == 1

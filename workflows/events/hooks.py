@@ -1,10 +1,26 @@
 """What the event bus adds to the platform."""
 
+from typing import Any
+
 from erip.access.origins import reserve
-from erip.foundation.hooks import Link, Menu, api_urls, event_effect, interest, light_routes, menu, worker_step
+from erip.foundation.hooks import (
+    Link,
+    Menu,
+    api_urls,
+    append_only,
+    as_owner,
+    event_effect,
+    interest,
+    light_routes,
+    menu,
+    unchanging,
+    worker_step,
+)
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
 from workflows.events import checks, gathering, janitor, related, types  # noqa: F401  (their own hooks)
+from workflows.events.conf import conf
 from workflows.events.interest import SOURCES
+from workflows.events.store import months
 from workflows.events.streaming.announcing import StreamsEffect
 from workflows.events.subscriptions import SubscriptionsEffect
 from workflows.events.triggers import Triggers
@@ -42,3 +58,13 @@ menu(
         place=20,
     )
 )
+
+for table in ("events_event", "events_eventtypeversion", "events_triggerversion"):
+    append_only(table)
+for table in ("events_identity", "events_pendingevent"):
+    unchanging(table)
+
+
+@as_owner
+def keep_log(cursor: Any) -> None:
+    months.promise(cursor, conf().keep_months)

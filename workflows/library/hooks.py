@@ -1,6 +1,6 @@
 """What the risk library adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, Pages, menu, pages, shipped
+from erip.foundation.hooks import Link, Menu, Pages, append_only, confidential, menu, pages, shipped
 from workflows.library import related, times, warm  # noqa: F401  (their own hooks)
 from workflows.library.beacon import expiring  # noqa: F401  (its own hooks)
 from workflows.library.shipping import obligations, tables
@@ -22,3 +22,6 @@ menu(
         place=30,
     )
 )
+append_only("library_decisionversion")
+# Who has the link may read the report.
+confidential("library_reportlink")

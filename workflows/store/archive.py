@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -69,37 +70,47 @@ def count_archivable(*, older_than: float) -> int:
 
 
 def drop_archive(*, before: datetime) -> list[str]:
-    """Drop the partitions of months that ended before this moment. Returns the months, as 2026_11."""
+    """Drop the partitions of months that ended before this moment. Returns the months, as 2026_11.
+
+    Raises DatabaseError where the database's owner has promised to keep them longer (`promise`).
+    """
     dropped: list[str] = []
     with transaction.atomic(), unhurried(), connection.cursor() as cursor:
+        months: set[str] = set()
         for _, archive, _ in _MOVES:
             table = archive._meta.db_table
-            cursor.execute(
-                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass ORDER BY 1", [table]
-            )
-            for (partition,) in cursor.fetchall():
-                name = partition.rpartition(".")[2].strip('"').removeprefix(f"{table}_")
-                year, _, month = name.partition("_")
-                if not (year.isdigit() and month.isdigit()):
-                    continue  # the partition for ids without a time
-                if _following(datetime(int(year), int(month), 1, tzinfo=UTC)) <= before:
-                    cursor.execute(f'DROP TABLE "{table}_{name}"')
-                    dropped.append(name)
+            cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", [table])
+            months |= {
+                partition.rpartition(".")[2].strip('"').removeprefix(f"{table}_") for (partition,) in cursor.fetchall()
+            }
+        for name in sorted(months):
+            year, _, month = name.partition("_")
+            if not (year.isdigit() and month.isdigit()):
+                continue  # the partition for ids without a time
+            first = datetime(int(year), int(month), 1, tzinfo=UTC)
+            if _following(first) <= before:
+                cursor.execute("SELECT workflows_drop_archive_month(%s)", [first.date()])
+                dropped.append(name)
         # Which run was the retry of which, once both are gone: all runs of the months before this one are.
-        month = _first_id(datetime(before.year, before.month, 1, tzinfo=UTC))
-        cursor.execute("DELETE FROM workflows_runretry WHERE retry_of < %s AND retried_as < %s", [month, month])
-    return sorted(set(dropped))
+        earliest = _first_id(datetime(before.year, before.month, 1, tzinfo=UTC))
+        cursor.execute("DELETE FROM workflows_runretry WHERE retry_of < %s AND retried_as < %s", [earliest, earliest])
+    return dropped
+
+
+def promise(cursor: Any, months: int | None) -> None:
+    """As the database's owner: from now on the application can drop no month of the archive that is younger than this.
+
+    None: none at all. A day less than what the leader keeps, as clocks differ.
+    """
+    kept = "NULL::int" if months is None else str(31 * months - 1)
+    cursor.execute(
+        f"CREATE OR REPLACE FUNCTION workflows_archive_floor() RETURNS int LANGUAGE sql STABLE AS 'SELECT {kept}'"
+    )
 
 
 def _make_partitions(month: datetime) -> None:
     with connection.cursor() as cursor:
-        for _, archive, _ in _MOVES:
-            table = archive._meta.db_table
-            cursor.execute(
-                f'CREATE TABLE IF NOT EXISTS "{table}_{month:%Y_%m}" PARTITION OF "{table}" '
-                "FOR VALUES FROM (%s) TO (%s)",
-                [_first_id(month), _first_id(_following(month))],
-            )
+        cursor.execute("SELECT workflows_make_archive_month(%s)", [month.date()])
 
 
 def _month_of(run_id: UUID) -> datetime:

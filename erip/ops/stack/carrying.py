@@ -57,7 +57,7 @@ def notice(home: Path, *, ha: bool, carry: bool) -> str | None:
 
 
 def carry_over(single: Postgres, database: str, report: Report) -> None:
-    """Copy the single stack's database into `database` (a URL). Its users and API keys come along.
+    """Copy the single stack's database into `database` (its owner's URL). Its users and API keys come along.
 
     Raises StackError: there is nothing to carry, the other one is not empty, or one of the programs failed.
     """
@@ -68,7 +68,7 @@ def carry_over(single: Postgres, database: str, report: Report) -> None:
     server = Server(replace(single, port=any_free()))
     server.start()
     try:
-        copy(server.url, database, single.binary.path.parent, server.kind.env)
+        copy(server.kind.owner_url, database, single.binary.path.parent, server.kind.env)
     finally:
         server.stop()
     report("the single stack's data carried over", time.monotonic() - began)

@@ -16,11 +16,13 @@ _BASE = (
 )
 _BASE_PREFIXES = ("LC_", "PYTHON", "OPENBLAS_", "OMP_")
 #: the platform's own settings
-_SETTINGS = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE")
+_SETTINGS = ("DATABASE_URL", "DATABASE_OWNER_URL", "DJANGO_SETTINGS_MODULE")
 _SETTINGS_PREFIXES = ("ERIP_", "PROMETHEUS_")
 #: settings that are secret, and the kinds of process that have a use for them; a secret that is not named here goes to
 #: all processes of the platform
 _FOR: Mapping[str, tuple[str, ...]] = {
+    # For migrations, which are no process of the platform: Note [Owner] in erip/foundation/db/roles.py.
+    "DATABASE_OWNER_URL": (),
     "ERIP_WEBHOOK_SECRET": ("worker",),
     # Leaders send alerts.
     "ERIP_EMAIL_URL": ("worker", "leader"),

@@ -1,7 +1,8 @@
 """One private PostgreSQL: its data, how it is started, when it is ready.
 
 Loopback only, no Unix socket (so nothing is left behind by a crash), scram-sha-256 for everybody, checksums on.
-The platform logs in as a role that is not a superuser and owns one database.
+The platform logs in as a role that is not a superuser, and in a stack that people use as one that owns nothing
+(`logins`).
 """
 
 # ruff: noqa: S603 (programs are started from lists; no word of them comes from a request)
@@ -10,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from psycopg2 import sql
 
 from erip.ops.stack.binaries import Binary
 from erip.ops.stack.errors import ServerFailed, disk_full
+from erip.ops.stack.logins import Logins, make_roles
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.privileges import User
 from erip.ops.stack.processes import Identity, last_line, wait_until
@@ -52,6 +55,8 @@ class Postgres:
     may_create_databases: bool = False
     #: False: data that only a power cut would lose is not written out at once. What is committed survives a kill.
     fsync: bool = True
+    #: the passwords of several roles; None: one role owns everything, and `may_create_databases` applies to it
+    logins: Logins | None = field(default=None, repr=False)
     role: str = "erip"
     database: str = "erip"
 
@@ -71,6 +76,11 @@ class Postgres:
     def url(self) -> str:
         """What goes into DATABASE_URL."""
         return f"postgres://{self.role}:{quote(self.password, safe='')}@{LOOPBACK}:{self.port}/{self.database}"
+
+    @property
+    def owner_url(self) -> str:
+        """What goes into DATABASE_OWNER_URL."""
+        return self.logins.owner_url(self.port) if self.logins else self.url
 
     @property
     def env(self) -> dict[str, str]:
@@ -145,14 +155,7 @@ class Postgres:
     def ready(self) -> bool:
         """Whether the server takes connections; it has its role and database from then on."""
         try:
-            connection = psycopg2.connect(
-                host=LOOPBACK,
-                port=self.port,
-                user=SUPERUSER,
-                password=self.superuser_password,
-                dbname="postgres",
-                connect_timeout=2,
-            )
+            connection = self._connect("postgres")
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise ServerFailed(
@@ -160,13 +163,24 @@ class Postgres:
                     "or start afresh with another ERIP_STATE_DIR."
                 ) from None
             return False
-        try:
+        with closing(connection):
+            if self.logins:
+                make_roles(self._connect, self.logins)
+                return True
             connection.autocommit = True
             with connection.cursor() as cursor:
                 make_role(cursor, self.role, self.password, self.database, self.may_create_databases)
-        finally:
-            connection.close()
         return True
+
+    def _connect(self, database: str) -> "psycopg2.extensions.connection":
+        return psycopg2.connect(
+            host=LOOPBACK,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.superuser_password,
+            dbname=database,
+            connect_timeout=2,
+        )
 
     def why(self) -> str:
         """The reason of a failed start, from the end of the log."""

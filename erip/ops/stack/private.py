@@ -14,7 +14,14 @@ from erip.ops.stack.state import State, read_json
 
 #: what would lead a private stack to servers or secrets of another one
 OTHERS = (
-    *("DATABASE_URL", "ERIP_BROKER_URL", "ERIP_STATE_DIR", "ERIP_SECRET_KEY", "ERIP_WEBHOOK_SECRET"),
+    *(
+        "DATABASE_URL",
+        "DATABASE_OWNER_URL",
+        "ERIP_BROKER_URL",
+        "ERIP_STATE_DIR",
+        "ERIP_SECRET_KEY",
+        "ERIP_WEBHOOK_SECRET",
+    ),
     *("ERIP_PUBLIC_URL", "ERIP_REPORT_DIR", "ERIP_REPLICA_URLS", "DJANGO_SETTINGS_MODULE"),
     *("ERIP_SENTINEL_MASTER", "ERIP_SENTINEL_PASSWORD"),
 )

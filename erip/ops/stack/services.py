@@ -126,10 +126,13 @@ def _worker(queues: str, node: str, threads: str) -> list[str]:
     return ["worker", *quiet, "-c", threads, "-Q", queues, "-n", f"{node}@%h"]
 
 
-def settings(state: State, secrets: dict[str, str], *, database: str, broker: str, web_port: int) -> dict[str, str]:
+def settings(
+    state: State, secrets: dict[str, str], *, database: str, owner: str, broker: str, web_port: int
+) -> dict[str, str]:
     """What the stack tells the platform. A variable that the user set wins over it."""
     told = {
         "DATABASE_URL": database,
+        **({"DATABASE_OWNER_URL": owner} if owner else {}),
         "ERIP_BROKER_URL": broker,
         "ERIP_SECRET_KEY": secrets["secret_key"],
         "ERIP_WEBHOOK_SECRET": webhook_secret(secrets["webhook"]),

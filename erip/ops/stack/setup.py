@@ -20,10 +20,16 @@ SOURCES = (
     "requirements.txt",
     "*/migrations/*.py",
     "*/*/migrations/*.py",
+    # which role may do what
+    "*/hooks.py",
+    "*/*/hooks.py",
+    "erip/foundation/db/privileges.py",
     "workflows/library/**/*.yaml",
     "workflows/library/**/*.json",
     "workflows/management/commands/bootstrap.py",
 )
+#: settings that the database's owner writes into it (`hooks.as_owner`)
+KEPT = ("ERIP_KEEP_ARCHIVE_MONTHS", "ERIP_KEEP_EVENT_MONTHS")
 WHICH = """
     SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid
     FROM pg_database WHERE datname = current_database()
@@ -32,9 +38,11 @@ WHICH = """
 
 def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, report: Progress) -> None:
     """Run `prepare` unless nothing changed since it last ran on this database."""
-    files = f"{fingerprint(ROOT)} {own.fingerprint(env)}"
+    kept = " ".join(env.get(name, "") for name in KEPT)
+    files = f"{fingerprint(ROOT)} {own.fingerprint(env)} {kept}".rstrip()
     known = read_json(state.setup)
-    which, applied = inspect(env["DATABASE_URL"])
+    owner = env.get("DATABASE_OWNER_URL") or env["DATABASE_URL"]
+    which, applied = inspect(owner)
     credentials = read_json(state.credentials)
     same = which is not None and known.get("database") == which and "api_key" in credentials
     if same and known.get("files") == files and known.get("migrations") == applied:
@@ -45,7 +53,7 @@ def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, rep
             state.credentials,
             {**credentials, "admin": {"username": "admin", "password": admin_password}, "api_key": made},
         )
-    which, applied = inspect(env["DATABASE_URL"])
+    which, applied = inspect(owner)
     write_json(state.setup, {"files": files, "database": which, "migrations": applied})
 
 

@@ -7,6 +7,8 @@ from functools import cached_property
 from erip.ops.stack import ports, services
 from erip.ops.stack.binaries import find_postgres, find_redis
 from erip.ops.stack.children import Server
+from erip.ops.stack.errors import StackError
+from erip.ops.stack.logins import Logins
 from erip.ops.stack.postgres import Postgres, data_major
 from erip.ops.stack.privileges import choose_user, server_home
 from erip.ops.stack.redis import Redis
@@ -37,6 +39,11 @@ class SingleLayout:
     def servers(self) -> Iterator[list[Server]]:
         """Those for which there is no DATABASE_URL or ERIP_BROKER_URL."""
         self._database, self._broker = os.environ.get("DATABASE_URL", ""), os.environ.get("ERIP_BROKER_URL", "")
+        self._owner = ""
+        if not self._database and os.environ.get("DATABASE_OWNER_URL"):
+            raise StackError(
+                "DATABASE_OWNER_URL is the owner of a database of yours: set DATABASE_URL too, or unset it."
+            )
         # Of a broker that the user named we know one login only; who has another for Flower names it too.
         self._flower_broker = os.environ.get("ERIP_FLOWER_BROKER_URL") or self._broker
         if not self._broker:
@@ -45,13 +52,18 @@ class SingleLayout:
             yield [redis]
         if not self._database:
             postgres = self.postgres()
-            self._database = postgres.url
+            self._database, self._owner = postgres.url, postgres.owner_url
             yield [postgres]
 
     def settings(self) -> dict[str, str]:
         self._ports = {name: ports.choose(name, self.state.ports) for name in ("web", "flower") if name in self.names}
         return services.settings(
-            self.state, self.secrets, database=self._database, broker=self._broker, web_port=self._ports["web"]
+            self.state,
+            self.secrets,
+            database=self._database,
+            owner=self._owner,
+            broker=self._broker,
+            web_port=self._ports["web"],
         )
 
     def services(self, env: dict[str, str]) -> list[Service]:
@@ -68,6 +80,7 @@ class SingleLayout:
             password=self.secrets["postgres_app"],
             log=self.state.logs / "postgres.log",
             user=self.user,
+            logins=Logins.of(self.secrets),
         )
 
     def _redis(self) -> Redis:

@@ -157,7 +157,9 @@ class Supervisor:
         known = self.layout.secrets
         if self._carry:
             self.progress.tell(step="carrying the single stack's data over")
-            carrying.carry_over(self._carry(), env["DATABASE_URL"], self.progress.done)
+            carrying.carry_over(self._carry(), env["DATABASE_OWNER_URL"], self.progress.done)
+            # What was copied has no privileges yet.
+            self.state.setup.unlink(missing_ok=True)
         setup.bring_up_to_date(self.state, env, known["admin"], self.progress)
         self._remember_flower(known["flower"])
         self._start_platform(self.layout.services(env), env["DATABASE_URL"], ranks)

@@ -1,6 +1,7 @@
 """The log's partitions, one for each month, and the deletion of what is old."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -25,16 +26,7 @@ def ensure_month(month: datetime) -> bool:
             return False
         # If two sessions created the same partition at once, one would fail, despite IF NOT EXISTS.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [_TABLE])
-        cursor.execute(
-            f'CREATE TABLE IF NOT EXISTS "{name}" PARTITION OF {_TABLE} FOR VALUES FROM (%s) TO (%s)',
-            [month, following(month)],
-        )
-        # Rows are written once and read rarely: vacuuming goes by a fixed number of rows, not by size (migration 0001).
-        cursor.execute(
-            f'ALTER TABLE "{name}" SET (autovacuum_vacuum_insert_scale_factor = 0, '
-            "autovacuum_vacuum_insert_threshold = 5000000, autovacuum_analyze_scale_factor = 0, "
-            "autovacuum_analyze_threshold = 1000000)"
-        )
+        cursor.execute("SELECT events_make_log_month(%s)", [month.date()])
     return True
 
 
@@ -54,7 +46,7 @@ def ensure_months_ahead(months: int) -> list[str]:
 
 def drop_months(*, before: datetime) -> list[str]:
     """Drop the log of months that ended before this moment, and the record of which runs its events started. Returns
-    the months, as 2026_11."""
+    the months, as 2026_11. Raises DatabaseError where the owner has promised to keep them longer (`promise`)."""
     dropped: list[str] = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -65,10 +57,21 @@ def drop_months(*, before: datetime) -> list[str]:
             year, _, month = name.partition("_")
             end = following(datetime(int(year), int(month), 1, tzinfo=UTC))
             if end <= before:
-                cursor.execute(f'DROP TABLE "{_TABLE}_{name}"')
+                cursor.execute(
+                    "SELECT events_drop_log_month(%s)", [datetime(int(year), int(month), 1, tzinfo=UTC).date()]
+                )
                 cursor.execute("DELETE FROM events_triggeredrun WHERE logged_at < %s", [end])
                 dropped.append(name)
     return dropped
+
+
+def promise(cursor: Any, months: int | None) -> None:
+    """As the database's owner: from now on the application can drop no month of the log that is younger than this.
+
+    None: none at all. A day less than what the leader keeps, as clocks differ.
+    """
+    kept = "NULL::int" if months is None else str(31 * months - 1)
+    cursor.execute(f"CREATE OR REPLACE FUNCTION events_log_floor() RETURNS int LANGUAGE sql STABLE AS 'SELECT {kept}'")
 
 
 def forget_identities(*, older_than_days: int, limit: int) -> int:

@@ -10,10 +10,11 @@ import psycopg2
 
 from erip.ops.deploy.balancer import Balancer
 from erip.ops.stack.ha.node import Node
+from erip.ops.stack.logins import APP, DATABASE, Logins, make_roles
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.postgres import SUPERUSER, make_role
 
-ROLE = DATABASE = "erip"
+ROLE = APP
 #: bytes of a stats socket's path, to which HAProxy adds the number of its process while it starts
 MOST_OF_STATS = 85
 # Acknowledged writes survive a failover only from the moment that both replicas are candidates for the quorum.
@@ -27,6 +28,8 @@ class HaProxy(Node):
     balancer: Balancer
     superuser_password: str = field(repr=False)
     password: str = field(repr=False)
+    #: the passwords of several roles; None: one role owns everything
+    logins: Logins | None = field(default=None, repr=False)
 
     file = "haproxy.cfg"
 
@@ -38,6 +41,11 @@ class HaProxy(Node):
     def database(self) -> str:
         """What goes into DATABASE_URL: the primary, no matter who that is."""
         return self._url(self.balancer.rw_port)
+
+    @property
+    def owner(self) -> str:
+        """What goes into DATABASE_OWNER_URL; "" where there is one role."""
+        return self.logins.owner_url(self.balancer.rw_port) if self.logins else ""
 
     @property
     def replicas(self) -> str:
@@ -61,14 +69,7 @@ class HaProxy(Node):
     def ready(self) -> bool:
         """Whether the primary can be reached through it and has both replicas; it has its role and database then."""
         try:
-            connection = psycopg2.connect(
-                host=LOOPBACK,
-                port=self.balancer.rw_port,
-                user=SUPERUSER,
-                password=self.superuser_password,
-                dbname="postgres",
-                connect_timeout=2,
-            )
+            connection = self._connect("postgres")
         except psycopg2.OperationalError:
             return False
         try:
@@ -77,6 +78,9 @@ class HaProxy(Node):
                 cursor.execute(_VOTERS)
                 if cursor.fetchone() != (2,):
                     return False
+                if self.logins:
+                    make_roles(self._connect, self.logins)
+                    return True
                 make_role(cursor, ROLE, self.password, DATABASE, may_create_databases=False)
                 # Without it nobody can tell whether a replica streams, and the router uses none
                 # (docs/explanation/database.md).
@@ -86,6 +90,16 @@ class HaProxy(Node):
         finally:
             connection.close()
         return True
+
+    def _connect(self, database: str) -> "psycopg2.extensions.connection":
+        return psycopg2.connect(
+            host=LOOPBACK,
+            port=self.balancer.rw_port,
+            user=SUPERUSER,
+            password=self.superuser_password,
+            dbname=database,
+            connect_timeout=2,
+        )
 
     def _url(self, port: int) -> str:
         return f"postgres://{ROLE}:{quote(self.password, safe='')}@{LOOPBACK}:{port}/{DATABASE}"

@@ -18,6 +18,7 @@ from erip.ops.stack.ha.haproxy import HaProxy
 from erip.ops.stack.ha.patroni import SCOPE, Patroni
 from erip.ops.stack.ha.programs import Programs
 from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel
+from erip.ops.stack.logins import Logins
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.privileges import choose_user, server_home
 from erip.ops.stack.services import Service
@@ -60,7 +61,7 @@ class HaLayout:
         return {"web": f"http://{LOOPBACK}:{self._web}"} if self._web else {}
 
     def servers(self) -> Iterator[list[Server]]:
-        for variable in ("DATABASE_URL", "ERIP_BROKER_URL"):
+        for variable in ("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_BROKER_URL"):
             if os.environ.get(variable):
                 raise StackError(f"A highly available stack has servers of its own: unset {variable}.")
         self._programs = Programs.find(self.home / "wheels", self.user)
@@ -78,6 +79,7 @@ class HaLayout:
             self.state,
             self.secrets,
             database=self._haproxy.database,
+            owner=self._haproxy.owner,
             broker=";".join(
                 f"sentinel://:{self.secrets['redis']}@{LOOPBACK}:{self._ports[f'sentinel-{n}']}/0" for n in THREE
             ),
@@ -239,6 +241,7 @@ class HaLayout:
             ),
             superuser_password=self.secrets["postgres_superuser"],
             password=self.secrets["postgres_app"],
+            logins=Logins.of(self.secrets),
         )
 
     def _place(self, name: str) -> dict[str, Any]:
