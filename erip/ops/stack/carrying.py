@@ -65,10 +65,11 @@ def carry_over(single: Postgres, database: str, report: Report) -> None:
         raise StackError("There is no data of a single stack to carry over: start without CARRY=1.")
     began = time.monotonic()
     # On a port of its own, for these seconds: the stack's usual one may be taken by now.
-    server = Server(replace(single, port=any_free()))
+    moved = replace(single, port=any_free())
+    server = Server(moved)
     server.start()
     try:
-        copy(server.kind.owner_url, database, single.binary.path.parent, server.kind.env)
+        copy(moved.owner_url, database, single.binary.path.parent, server.kind.env)
     finally:
         server.stop()
     report("the single stack's data carried over", time.monotonic() - began)

@@ -52,8 +52,8 @@ def make_roles(connect: Callable[[str], Any], logins: Logins) -> None:
             there = {name for (name,) in cursor.fetchall()}
             for role, password in passwords.items():
                 verb = "ALTER" if role in there else "CREATE"
-                statement = sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD %s").format(sql.Identifier(role))
-                cursor.execute(statement, [password])
+                give = sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD %s").format(sql.Identifier(role))
+                cursor.execute(give, [password])
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
             if cursor.fetchone() is None:
                 cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLES.owner}")
