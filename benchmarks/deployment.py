@@ -40,6 +40,6 @@ def private_stack(*, ha: bool = False) -> Iterator[Deployment]:
         except (StackError, OSError) as error:
             raise Missing(f"A private stack cannot be started: {error}") from error
         told = stack.env
-        yield Deployment(
-            stack.url, stack.api_key, told["DATABASE_URL"], told["ERIP_BROKER_URL"], stack.pid, stack.state
-        )
+        # What is measured with is written beside the platform's tables, which its own role may not do.
+        database = told.get("DATABASE_OWNER_URL") or told["DATABASE_URL"]
+        yield Deployment(stack.url, stack.api_key, database, told["ERIP_BROKER_URL"], stack.pid, stack.state)

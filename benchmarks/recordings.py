@@ -9,7 +9,7 @@ import psycopg2
 
 BEGIN = """
 CREATE TABLE benchmarks_recording (run_id uuid, step text, item int);
-CREATE FUNCTION benchmarks_record() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION benchmarks_record() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO benchmarks_recording VALUES (NEW.run_id, NEW.step, NEW.item);
     RETURN NULL;
