@@ -60,6 +60,12 @@ steps:
   every: {wait: {all: [{for: 10ms}, {signal: one}, {signal: two}]}}
   first: {wait: {any: [{for: 1h}, {signal: three}]}, needs: [every]}
   late: {wait: {all: [{signal: four}], timeout: 10ms, on_timeout: continue}, needs: [first]}
+  beside: {wait: {signal: seven}, needs: [every]}
+  groups:
+    wait:
+      all:
+        - any: [{all: [{signal: five}, {signal: six}]}, {signal: eight}]
+        - {when: "${{ steps.beside.output.payload.of == 'seven' }}"}
 output: ["${{ steps.every.output }}", "${{ steps.first.output }}", "${{ steps.late.output }}"]
 """
 TOLERANT = """
@@ -128,7 +134,7 @@ def history(run_to_end: Callable[..., WorkflowRun], executor: Executor, settings
     engine.signal_run(lasting(executor, "waits"), "go", {"a": 1.5, "b": True}, principal="ann")
     executor.execute([str(WorkflowRun.objects.latest("id").pk)])
     several = engine.start_runs(publish(SEVERAL), [engine.StartRequest({})], principal="t")[0].id
-    for name in ("two", "one", "three"):
+    for name in ("two", "one", "three", "five", "eight", "seven"):
         engine.signal_run(several, name, {"of": name}, principal="ann")
 
     def ended() -> bool:
@@ -169,6 +175,7 @@ PLANTED = [
     ("retried", STEPS, "failures = 1", "true", "retried steps.only.failures"),
     ("waits", STEPS, "output = '{\"x\": 1}'", "step = 'pause' AND state = 'SUCCEEDED'", "waits steps.pause.output"),
     ("several", STEPS, "output = jsonb_set(output, '{by}', '\"eve\"')", "step = 'first'", "several steps.first.output"),
+    ("several", STEPS, "output = '{\"payload\": 1}'", "step = 'beside'", "several steps.groups.state"),
     ("wordless", STEPS, "error = '{\"code\": \"other\"}'", "true", "wordless steps.only.error"),
     ("breach-response", STEPS, "input = jsonb_set(input, '{table}', '\"other\"')", "step = 'decide'",
      "breach-response steps.decide.input"),

@@ -106,6 +106,7 @@ class _Check(Reading):
             input_check=input_check,
             rules=on,
             deadlines=deadlines,
+            watching=tuple(id for id, node in nodes.items() if node is not None and node.how.watches),
         )
 
     # --- the graph
@@ -138,7 +139,7 @@ class _Check(Reading):
             self.fault("steps", "at least one step must be essential: the run's outcome is theirs")
 
     def _step(self, id: str, needs: tuple[str, ...], known: Mapping[str, frozenset[str]] | None) -> StepNode | None:
-        reading = StepReading(self, id, known[id] if known is not None else None)
+        reading = StepReading(self, id, known)
         kind = kinds.of(reading.step)
         condition = reading.condition("if")
         if isinstance(kind, list):

@@ -133,11 +133,12 @@ class Expression:
             raise ExpressionError(f"{_short(self.source)}: {self._explain(error, context, budget)}") from error
         return _plain(result, self.source)
 
-    def test(self, context: Mapping[str, Any]) -> bool:
-        """Its value as the answer to an `if`; raises ExpressionError when it is not true or false."""
+    def test(self, context: Mapping[str, Any], *, what: str = "an `if`") -> bool:
+        """Its value as the answer to an `if`, or to whatever `what` says; raises ExpressionError when it is not true or
+        false."""
         value = self.evaluate(context)
         if not isinstance(value, bool):
-            raise ExpressionError(f"{_short(self.source)}: gave {_kind(value)}, an `if` needs true or false")
+            raise ExpressionError(f"{_short(self.source)}: gave {_kind(value)}, {what} needs true or false")
         return value
 
     def _explain(self, error: Exception, context: Mapping[str, Any], budget: Budget | None) -> str:

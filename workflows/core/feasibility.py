@@ -16,6 +16,7 @@ from types import MappingProxyType
 from erip.foundation.faults import Fault, join
 from workflows.core.graph import Graph, StepNode, Work
 from workflows.core.kinds import ForEach, Wait
+from workflows.core.kinds.several import Group, Part
 from workflows.core.kinds.wait import seconds_of
 
 #: seconds, and the steps that take them
@@ -94,16 +95,25 @@ def _of_wait(how: Wait) -> float:
         return seconds_of(how.duration.render({})) if how.duration.constant else 0.0
     if how.several is None:
         return how.timeout or 0.0
-    times = [
-        seconds_of(part.duration.render({})) if part.duration is not None and part.duration.constant else None
-        for part in how.several.parts
-    ]
-    known = [time for time in times if time is not None]
-    if how.several.every:
-        # A part without a known time may take no time at all, or until the time limit.
-        least = max(known, default=0.0)
-        return min(how.timeout, least) if how.timeout is not None and None not in times else how.timeout or least
-    return min([*known, *([how.timeout] if how.timeout is not None else [])], default=0.0)
+    seconds, bounded = _of_group(how.several.root)
+    if how.timeout is None:
+        return seconds
+    return min(seconds, how.timeout) if bounded else how.timeout
+
+
+def _of_group(group: Group) -> tuple[float, bool]:
+    """(seconds, whether it takes no longer). What has no known time may come at once, or never."""
+    members = [_of_group(member) if isinstance(member, Group) else _of_part(member) for member in group.members]
+    if group.every:
+        return max(seconds for seconds, _ in members), all(bounded for _, bounded in members)
+    known = [seconds for seconds, bounded in members if bounded]
+    return (min(known), True) if known else (0.0, False)
+
+
+def _of_part(part: Part) -> tuple[float, bool]:
+    if part.duration is not None and part.duration.constant:
+        return seconds_of(part.duration.render({})), True
+    return 0.0, False
 
 
 def spell(seconds: float) -> str:

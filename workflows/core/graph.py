@@ -132,6 +132,9 @@ class Graph:
     #: what `deadlines` names, in its order
     deadlines: tuple[NamedDeadline, ...] = ()
 
+    #: the steps that may end by what happens to others, in their order
+    watching: tuple[str, ...] = ()
+
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
         return self.input_check.faults(data, at="input") if self.input_check else []

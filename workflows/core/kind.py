@@ -46,6 +46,8 @@ class Kind(ABC):
     fixed: bool = False
     #: whether it is told when a pause of its run has ended: see `resumed`
     told_of_pauses: bool = False
+    #: whether what happens to other steps may end it, while it is WAITING: see `look_again`
+    watches: bool = False
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
     #: what renders to the list over which its `with` reads `item`, or None
@@ -83,6 +85,10 @@ class Kind(ABC):
     def resumed(self, deciding: "Deciding", node: "StepNode", view: "StepView", moved: float) -> None:
         """A pause of the run has ended, in which times stood still for `moved` seconds. The step is WAITING."""
         return
+
+    def look_again(self, deciding: "Deciding", node: "StepNode", view: "StepView") -> bool:
+        """Something has happened to the run. The step is WAITING. Returns whether it has ended by that."""
+        return False
 
     def signal_faults(self, signal: str, payload: Any) -> list[Fault]:
         """What is wrong with `payload` for one of `signals`; paths like `payload.by`."""

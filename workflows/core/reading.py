@@ -65,10 +65,10 @@ class Reading:
 class StepReading:
     """One step of a document. Keys are those of the step: `template("wait", "until")` is `steps.<id>.wait.until`."""
 
-    def __init__(self, reading: Reading, id: str, known: frozenset[str] | None) -> None:
-        """known: the steps that have ended when this one begins; None: unknown, because the graph has cycles."""
+    def __init__(self, reading: Reading, id: str, before: Mapping[str, frozenset[str]] | None) -> None:
+        """before: of each step, those that have ended when it begins; None: unknown, because the graph has cycles."""
         self._reading = reading
-        self._known = known
+        self._before = before
         self.id = id
         self.at = f"steps.{id}"
         self.step = reading.steps[id]
@@ -98,18 +98,46 @@ class StepReading:
 
     def condition(self, key: str) -> Expression | None:
         """The expression of an `if`; None where there is none, or after its fault was added."""
-        if key not in self.step or not self.sound(key):
+        expression = self._expression(key)
+        if expression is not None:
+            self._references(expression, f"{self.at}.{key}")
+        return expression
+
+    def watched(self, *keys: str | int) -> Expression | None:
+        """An expression that is decided while the step waits, over steps that go on meanwhile; None where there is
+        none, or after its faults were added."""
+        expression = self._expression(*keys)
+        if expression is None or self._before is None:
+            return expression
+        at, steps = place(self.at, keys), self._reading.steps
+        if not expression.references:
+            self._reading.fault(at, "reads no step, so it never changes")
+        for other in sorted(expression.references):
+            if other not in steps:
+                self._reading.fault(at, f'no step "{other}"{did_you_mean(other, steps)}')
+            elif other == self.id:
+                self._reading.fault(at, "a step cannot wait for itself")
+            elif self.id in self._before[other]:
+                self._reading.fault(at, f'reads "{other}", which needs "{self.id}": it begins after this wait')
+            elif steps[other].get("essential", True) is False and self.step.get("essential", True) is not False:
+                message = f'reads "{other}", which is not essential: it runs after the outcome, "{self.id}" before it'
+                self._reading.fault(at, message)
+        self._reading.reads.append((self.id, expression, at))
+        return expression
+
+    def _expression(self, *keys: str | int) -> Expression | None:
+        if not self.sound(*keys):
             return None
-        source = self.step[key]
+        source = self._value(keys)
+        if source is None:
+            return None
         if isinstance(source, bool):
             source = "true" if source else "false"
         try:
-            expression = Expression.compile(unwrap(source))
+            return Expression.compile(unwrap(source))
         except ExpressionError as error:
-            self.fault(key, str(error))
+            self._reading.fault(place(self.at, keys), str(error))
             return None
-        self._references(expression, f"{self.at}.{key}")
-        return expression
 
     def _value(self, keys: tuple[str | int, ...]) -> Any:
         value: Any = self.step
@@ -122,7 +150,7 @@ class StepReading:
 
     def _references(self, expression: Expression, at: str) -> None:
         """A step can read only steps that have ended. In a graph with cycles nobody can say which these are."""
-        if self._known is None:
+        if self._before is None:
             return
         steps = self._reading.steps
         for other in sorted(expression.references):
@@ -130,6 +158,6 @@ class StepReading:
                 self._reading.fault(at, f'no step "{other}"{did_you_mean(other, steps)}')
             elif other == self.id:
                 self._reading.fault(at, "a step cannot read its own output")
-            elif other not in self._known:
+            elif other not in self._before[self.id]:
                 self._reading.fault(at, f'reads "{other}", which "{self.id}" does not need: add it to needs')
         self._reading.reads.append((self.id, expression, at))

@@ -181,10 +181,14 @@ def _payload(output: Any, signal: str) -> Any:
     """What came with a signal, from the output of the step that took it."""
     if not isinstance(output, dict):
         return None
-    for one in output.get("results") or ():  # of a wait for all, once it has ended
-        if isinstance(one, dict) and one.get("signal") == signal:
-            return one.get("payload")
+    for one in output.get("results") or ():  # of a wait for all, or with groups, once it has ended
+        if isinstance(one, dict) and (one.get("signal") == signal or "results" in one or "first" in one):
+            found = _payload(one, signal)
+            if found is not None:
+                return found
+    if "results" in output:
+        return None
     for one in output.get("waits") or ():  # of a wait for several that goes on
         if isinstance(one, dict) and one.get("signal") == signal:
             return (one.get("came") or {}).get("payload")
-    return output.get("payload")
+    return output.get("payload") if output.get("signal", signal) == signal else None

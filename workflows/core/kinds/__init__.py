@@ -22,8 +22,8 @@ from workflows.core.kinds.wait import Wait
 __all__ = ["ForEach", "Kind", "Task", "Wait", "default", "level", "of", "register", "registered", "unregister"]
 
 #: the level that this release reads, whatever kinds are registered. 3: runs that are paused. 4: rules that gather
-#: events or give signals
-LEVEL = 4
+#: events or give signals. 5: waits with groups in groups, or with conditions
+LEVEL = 5
 
 _registered: dict[str, type[Kind]] = {}
 

@@ -20,10 +20,11 @@ import orjson
 from erip.foundation.faults import Fault
 from workflows.core import formats
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
+from workflows.core.expressions import Expression, ExpressionError
 from workflows.core.graph import StepInfo, StepNode
 from workflows.core.kind import Kind
-from workflows.core.kinds.several import Part, Progress, Several
-from workflows.core.kinds.wait_format import GO_WITH, WAIT, WAYS, WAYS_OF_A_PART
+from workflows.core.kinds.several import Group, Part, Progress, Several
+from workflows.core.kinds.wait_format import GO_WITH, MAX_IN_ALL, WAIT, WAYS, WAYS_OF_A_PART
 from workflows.core.machine import NO_ITEM, Event, Signal, StepDue, StepHappening, StepSignalled, StepView
 from workflows.core.schema import Schema, SchemaInvalid, place
 from workflows.core.states import StepState
@@ -69,12 +70,18 @@ class Wait(Kind):
         return self.until is not None or self.several is not None
 
     @property
+    def watches(self) -> bool:  # type: ignore[override]  # the class is frozen: nobody writes it
+        return self.several is not None and bool(self.several.conditions)
+
+    @property
     def told_of_pauses(self) -> bool:  # type: ignore[override]  # the class is frozen: nobody writes it
         return self.several is not None
 
     @property
     def reads(self) -> int:
-        return 3 if self.several is not None else self.level
+        if self.several is None:
+            return self.level
+        return 3 if self.several.plain else 5
 
     @classmethod
     def check(cls, reading: "StepReading") -> Self | None:
@@ -155,7 +162,10 @@ class Wait(Kind):
 
     def output(self, registered: Mapping[str, StepInfo]) -> Any:
         if self.several is not None:
-            names = ("results",) if self.several.every else ("first", "signal", "payload", "by")
+            root = self.several.root
+            names = ("results",) if root.every else ("first", "signal", "payload", "by")
+            if root.groups and not root.every:
+                names = (*names, "results")
             properties: dict[str, Any] = {**{name: {} for name in names}, "timed_out": {"type": "boolean"}}
             return {"type": "object", "additionalProperties": False, "properties": properties}
         if self.signal is None:
@@ -167,11 +177,45 @@ class Wait(Kind):
         return {"type": "object", "additionalProperties": False, "properties": properties}
 
     def wants(self, view: StepView, signal: str) -> bool:
-        return self.several is None or (view.output is not None and Progress(view.output).wants(signal))
+        return self.several is None or (view.output is not None and self.several.wants(Progress(view.output), signal))
 
     def resumed(self, deciding: "Deciding", node: StepNode, view: StepView, moved: float) -> None:
         if self.several is not None:
             self._go_on(deciding, node, view, self.several, Progress(view.output).moved(moved))
+
+    def look_again(self, deciding: "Deciding", node: StepNode, view: StepView) -> bool:
+        if self.several is None:
+            return False
+        several, progress = self.several, Progress(view.output)
+        came, hopeless = [], []
+        for part in several.open(progress):
+            if part.condition is None:
+                continue
+            try:
+                held = part.condition.test(deciding.context(), what="a `when`")
+            except ExpressionError as error:
+                if not _all_ended(deciding, part.condition):
+                    continue
+                fault = {"code": "expression_error", "message": f"wait.{part.at}.when: {error}"}
+                deciding.set(node.id, NO_ITEM, replace(view, state=StepState.FAILED), fault)
+                return True
+            if held:
+                came.append(part)
+            elif _all_ended(deciding, part.condition):
+                hopeless.append(part)
+        before = progress
+        for part in came:
+            # What came before it in the same moment may have withdrawn it.
+            if part in several.open(progress):
+                progress = progress.came(part, {})
+        if progress is not before:
+            self._go_on(deciding, node, view, several, progress)
+        if not several.ended(progress) and self.timeout is None and several.never(progress, hopeless):
+            message = f"{several.missing(progress)} cannot come any more"
+            fault = {"code": "wait_never", "message": message}
+            view = replace(view, state=StepState.FAILED, output=several.output(progress, timed_out=False))
+            deciding.set(node.id, NO_ITEM, view, fault)
+        return deciding.steps[node.id, NO_ITEM].state.ended
 
     def signal_faults(self, signal: str, payload: Any) -> list[Fault]:
         if self.several is not None:
@@ -182,11 +226,11 @@ class Wait(Kind):
 
     def _begin_several(self, deciding: "Deciding", node: StepNode, several: Several) -> None:
         moments: list[datetime | None] = []
-        for index, part in enumerate(several.parts):
+        for part in several.parts:
             try:
                 moments.append(_moment(deciding, part.duration, part.until))
             except _Unfit as error:
-                key = f"{'all' if several.every else 'any'}[{index}].{'until' if part.until is not None else 'for'}"
+                key = f"{part.at}.{'until' if part.until is not None else 'for'}"
                 fault = {"code": "wait_invalid", "message": f"wait.{key}: {error}"}
                 deciding.set(node.id, NO_ITEM, StepView(StepState.FAILED), fault)
                 return
@@ -199,15 +243,16 @@ class Wait(Kind):
         self, deciding: "Deciding", node: StepNode, view: StepView, several: Several, happening: StepHappening
     ) -> None:
         progress = Progress(view.output)
-        if isinstance(happening, StepSignalled) and progress.wants(happening.signal.name):
+        if isinstance(happening, StepSignalled) and several.wants(progress, happening.signal.name):
             signal = happening.signal
-            self._go_on(deciding, node, view, several, progress.signalled(signal.name, signal.payload, signal.by))
+            came = several.signalled(progress, signal.name, signal.payload, signal.by)
+            self._go_on(deciding, node, view, several, came)
             _record(deciding, node, signal)
         elif isinstance(happening, StepDue) and happening.item == NO_ITEM:
             now = deciding.now
             timeout_at = progress.timeout_at
             # What came at the same moment as the time limit has come.
-            progress = progress.at(now)
+            progress = several.at(progress, now)
             if timeout_at is None or now < timeout_at or several.ended(progress):
                 self._go_on(deciding, node, view, several, progress)
             elif self.fails:
@@ -230,7 +275,7 @@ class Wait(Kind):
             deciding.set(node.id, NO_ITEM, replace(view, state=StepState.SUCCEEDED, output=output))
         else:
             waits = replace(view, state=StepState.WAITING, output=dict(progress.document))
-            deciding.set(node.id, NO_ITEM, waits, due_at=progress.due_at())
+            deciding.set(node.id, NO_ITEM, waits, due_at=several.due_at(progress))
 
     def _due(self, deciding: "Deciding", node: StepNode, view: StepView) -> None:
         if self.signal is None:
@@ -291,34 +336,61 @@ def _record(deciding: "Deciding", node: StepNode, signal: Signal) -> None:
     deciding.events.append(Event("step.signalled", node.id, detail=detail))
 
 
+def _all_ended(deciding: "Deciding", condition: Expression) -> bool:
+    """Whether nothing that a condition reads changes any more."""
+    views = (deciding.steps.get((step, NO_ITEM)) for step in condition.references)
+    return all(view is not None and view.state.ended for view in views)
+
+
 def _several(reading: "StepReading", given: dict[str, Any]) -> Several | None:
     way = next((way for way in ("any", "all") if way in given), None)
     if way is None:
         return None
-    parts: list[Part] = []
-    seen: set[str] = set()
-    for index, part in enumerate(given[way]):
-        at = f"wait.{way}[{index}]"
+    reader = _Reader(reading)
+    root = reader.group(given, way)
+    if reader.count > MAX_IN_ALL:
+        message = f"waits for {reader.count} signals, times and conditions in all; at most {MAX_IN_ALL} are allowed"
+        reading.fault(f"wait.{way}", message)
+    return Several(root)
+
+
+class _Reader:
+    """Reads the parts of a wait, in the order in which they are written."""
+
+    def __init__(self, reading: "StepReading") -> None:
+        self._reading = reading
+        self._signals: set[str] = set()
+        self.count = 0
+
+    def group(self, given: Mapping[str, Any], way: str, *keys: str | int) -> Group:
+        members = [self._member(part, *keys, way, index) for index, part in enumerate(given[way])]
+        return Group(tuple(members), way == "all")
+
+    def _member(self, part: Mapping[str, Any], *keys: str | int) -> Part | Group:
+        reading, at = self._reading, place("wait", keys)
         ways = [one for one in WAYS_OF_A_PART if one in part]
         if len(ways) != 1:
             nothing = f"needs one of {', '.join(WAYS_OF_A_PART)}"
             reading.fault(at, f"has {' and '.join(ways)}: it can have only one of them" if ways else nothing)
         if "schema" in part and "signal" not in part:
             reading.fault(f"{at}.schema", "goes with signal, which this part does not have")
+        if len(ways) == 1 and ways[0] in ("any", "all"):
+            return self.group(part, ways[0], *keys)
         signal = part.get("signal")
-        if signal in seen:
+        if signal in self._signals:
             reading.fault(f"{at}.signal", f'"{signal}" is there already: a wait takes one signal of each name')
         if signal is not None:
-            seen.add(signal)
-        parts.append(
-            Part(
-                duration=_template(reading, seconds_of, way, index, "for"),
-                until=_template(reading, moment_of, way, index, "until"),
-                signal=signal,
-                schema=_schema(reading, way, index),
-            )
+            self._signals.add(signal)
+        self.count += 1
+        return Part(
+            at=place("", keys),
+            index=self.count - 1,
+            duration=_template(reading, seconds_of, *keys, "for"),
+            until=_template(reading, moment_of, *keys, "until"),
+            signal=signal,
+            schema=_schema(reading, *keys),
+            condition=reading.watched("wait", *keys, "when") if "when" in part else None,
         )
-    return Several(tuple(parts), way == "all")
 
 
 def _template(reading: "StepReading", parse: Any, *keys: str | int) -> Template | None:

@@ -6,16 +6,19 @@ from workflows.core.format import DURATION, SIGNAL_NAME
 
 #: parts of one `any` or `all`
 MAX_PARTS = 16
+#: signals, times and conditions of one wait: what has come is written with its row
+MAX_IN_ALL = 32
+#: how deep groups stand in each other, the outermost counted
+MAX_DEPTH = 3
 #: a wait has exactly one of these
 WAYS = ("for", "until", "signal", "any", "all")
 #: a part of `any` or `all` has exactly one of these
-WAYS_OF_A_PART = ("for", "until", "signal")
+WAYS_OF_A_PART = ("for", "until", "signal", "when", "any", "all")
 #: these go only with one of those
 GO_WITH = {"schema": ("signal",), "timeout": ("signal", "any", "all"), "on_timeout": ("signal", "any", "all")}
 
 _PART: dict[str, Any] = {
     "type": "object",
-    "title": "an object with for, until or signal",
     "additionalProperties": False,
     "properties": {
         "for": {
@@ -45,14 +48,34 @@ _PART: dict[str, Any] = {
 }
 
 
-def _parts(description: str) -> dict[str, Any]:
-    return {
+_WHEN: dict[str, Any] = {
+    "type": ["string", "boolean"],
+    "minLength": 1,
+    "maxLength": 2000,
+    "title": "an expression",
+    "description": "Go on once this expression over other steps gives true. It is decided again whenever something "
+    "happens to the run.",
+}
+
+
+def _groups(depth: int) -> dict[str, Any]:
+    """`any` and `all`, in which further ones stand up to a depth."""
+    names = "for, until, signal, when, any or all" if depth > 1 else "for, until, signal or when"
+    inner = _groups(depth - 1) if depth > 1 else {}
+    parts: dict[str, Any] = {
         "type": "array",
         "minItems": 1,
         "maxItems": MAX_PARTS,
-        "items": _PART,
-        "title": f"a list of 1 to {MAX_PARTS} objects with for, until or signal",
-        "description": description,
+        "items": {
+            **_PART,
+            "title": f"an object with {names}",
+            "properties": {**_PART["properties"], "when": _WHEN, **inner},
+        },
+        "title": f"a list of 1 to {MAX_PARTS} objects with {names}",
+    }
+    return {
+        "any": {**parts, "description": "Go on at the first of these."},
+        "all": {**parts, "description": "Go on when all of these have come."},
     }
 
 
@@ -62,8 +85,7 @@ WAIT: dict[str, Any] = {
     "description": "Go on after a while, at a moment, when a signal comes, or at the first or the last of several.",
     "properties": {
         **_PART["properties"],
-        "any": _parts("Go on at the first of these signals and times."),
-        "all": _parts("Go on when all of these signals and times have come."),
+        **_groups(MAX_DEPTH),
         "timeout": {**DURATION, "description": "With signal, any or all: how long to wait. Default: no limit."},
         "on_timeout": {
             "enum": ["fail", "continue"],

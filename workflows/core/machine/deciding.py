@@ -242,6 +242,23 @@ class Deciding:
 
     def _advance(self) -> None:
         """Start what may start, end what has ended."""
+        self._begin_what_can()
+        while self.graph.watching and self._look_again():
+            self._begin_what_can()
+
+    def _look_again(self) -> bool:
+        """Whether a step that waits for what others do has ended."""
+        found = False
+        for id in self.graph.watching:
+            view = self.steps.get((id, NO_ITEM))
+            if view is not None and view.state is StepState.WAITING:
+                # What the worker's clock decides could be overtaken by what has come meanwhile.
+                self._timed = True
+                node = self.graph.steps[id]
+                found |= node.how.look_again(self, node, view)
+        return found
+
+    def _begin_what_can(self) -> None:
         if not self.state.ended:
             for id, node in self.graph.steps.items():
                 if node.essential and not self.failed and (id, NO_ITEM) not in self.steps:
