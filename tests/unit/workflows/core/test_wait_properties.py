@@ -248,7 +248,7 @@ def graph_of(wait: Any, **more: Any) -> Graph:
         ({"any": [{"for": "1m", "schema": {}}]}, "steps.w.wait.any[0].schema: goes with signal"),
         ({"any": [{"for": "1m"}], "schema": {}}, "steps.w.wait.schema: goes with signal"),
         ({"any": [{"for": "1m"}], "all": [{"for": "1m"}]}, "steps.w.wait: has any and all: it can have only one"),
-        ({"any": [{"any": [{"for": "1m"}]}]}, "steps.w.wait.any[0].any: unknown key"),
+        ({"any": [{"all": [{"any": [{"all": []}]}]}]}, "steps.w.wait.any[0].all[0].any[0].all: unknown key"),
         ({"any": [{"signal": "a", "timeout": "1m"}]}, "steps.w.wait.any[0].timeout: unknown key"),
         ({"singal": "a"}, 'steps.w.wait.singal: unknown key (did you mean "signal"?)'),
     ],
