@@ -55,6 +55,12 @@ menu(
                 "admin:workflows_workflowdefinition_changelist",
                 "workflows.view_workflowdefinition",
             ),
+            Link(
+                "Decision tables",
+                "table_chart",
+                "admin:decisions_decisiontable_changelist",
+                "decisions.view_decisiontable",
+            ),
             Link("Workers", "memory", "admin:workflows_worker_changelist", "workflows.view_worker"),
         ),
         place=10,

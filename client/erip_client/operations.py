@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, alerts, batches, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
+from .calls import Call, alerts, batches, decisions, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -174,6 +174,14 @@ class SyncOperations(SyncTransport):
     trigger_schedule = Sends(schedules.trigger_schedule)
     backfill_schedule = Sends(schedules.backfill_schedule)
 
+    list_decision_tables = Sends(decisions.list_decision_tables)
+    get_decision_table = Sends(decisions.get_decision_table)
+    get_decision_table_version = Sends(decisions.get_decision_table_version)
+    publish_decision_table = Sends(decisions.publish_decision_table)
+    validate_decision_table = Sends(decisions.validate_decision_table)
+    analyse_decision_table = Sends(decisions.analyse_decision_table)
+    evaluate_decision_table = Sends(decisions.evaluate_decision_table)
+
 
 class AsyncOperations(AsyncTransport):
     """Every operation of the API."""
@@ -294,3 +302,11 @@ class AsyncOperations(AsyncTransport):
     resume_schedule = Awaits(schedules.resume_schedule)
     trigger_schedule = Awaits(schedules.trigger_schedule)
     backfill_schedule = Awaits(schedules.backfill_schedule)
+
+    list_decision_tables = Awaits(decisions.list_decision_tables)
+    get_decision_table = Awaits(decisions.get_decision_table)
+    get_decision_table_version = Awaits(decisions.get_decision_table_version)
+    publish_decision_table = Awaits(decisions.publish_decision_table)
+    validate_decision_table = Awaits(decisions.validate_decision_table)
+    analyse_decision_table = Awaits(decisions.analyse_decision_table)
+    evaluate_decision_table = Awaits(decisions.evaluate_decision_table)

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "erip",
     "erip.ops.stack",
     "workflows",
+    "workflows.decisions",
     "workflows.library",
     "workflows.events",
     "schedules",

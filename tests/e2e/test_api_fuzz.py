@@ -69,6 +69,9 @@ NAMED: dict[str, dict[str, Any]] = {
             "overlap": "allow",
         },
     },
+    "decisions/look-up": {
+        "inputs": [{"name": "n", "optional": True}], "outputs": [{"name": "o"}], "rules": [{"then": {"o": 1}}],
+    },
     "triggers/look-up": {"workflow": "look-up", "rule": {"event": "acme.found", "action": "drop"}},
     "alerts/rules/look-up": {
         "rule": {

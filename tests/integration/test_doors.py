@@ -57,6 +57,8 @@ VALUES = {
     "rotation": "none",
     "trigger": "none",
     "schedule": "none",
+    "decision": "none",
+    "decision_file": "csv",
     "event_type": "none.such",
 }
 

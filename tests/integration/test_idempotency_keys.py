@@ -22,6 +22,7 @@ from tests.definitions import publish as publish_text
 from tests.support.api import DEFINITION, INPUT, Api, key, publish
 from workflows import engine
 from workflows.core.rules import rule_key
+from workflows.decisions import stored as decisions
 from workflows.events.models import DeadLetter, Delivery, PendingEvent, PendingStart
 from workflows.events.store import months
 from workflows.models import Hold, IdempotencyKey, WorkflowRun
@@ -40,6 +41,8 @@ REFUSING = {
     "acceptEvents",
     "validateWorkflow",
     "previewUnstoredSchedule",
+    "validateDecisionTable",
+    "evaluateDecisionTable",
     "testAlertChannel",
     "makeOnCallCalendar",
 }
@@ -98,6 +101,13 @@ def schedule(*, paused: bool = False) -> str:
         if paused:
             schedules.pause("hourly", by="test", reason="")
     return "hourly"
+
+
+DECISIONS = {"inputs": [{"name": "n"}], "outputs": [{"name": "o"}], "rules": [{"then": {"o": 1}}]}
+
+
+def decision_table() -> str:
+    return decisions.publish("levels", DECISIONS, author="test").name
 
 
 def alert() -> int:
@@ -221,6 +231,8 @@ REQUESTS = {
         {"from": "2026-01-02T00:00:00Z", "to": "2026-01-02T03:00:00Z", "dry_run": False},
     ),
     "previewUnstoredSchedule": lambda api: ("/schedule-previews", {"schedule": SCHEDULE}, None),
+    "validateDecisionTable": lambda api: ("/decisions/levels/validate", DECISIONS, None),
+    "evaluateDecisionTable": lambda api: (f"/decisions/{decision_table()}/evaluate", {"facts": {"n": 1}}, None),
     "pauseWorkflow": lambda api: ("/workflows/look-up/pause", {"reason": "a"}, {"reason": "b"}),
     "resumeWorkflow": lambda api: (f"/workflows/{held('workflow', 'look-up')}/resume", {}, None),
     "pauseLane": lambda api: ("/lanes/bulk/pause", {"reason": "a"}, {"reason": "b"}),

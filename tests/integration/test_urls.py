@@ -20,6 +20,7 @@ from schedules import stored as schedules
 from tests.fuzz import hostile
 from tests.support.api import INPUT, Api, key, publish
 from workflows import engine
+from workflows.decisions import stored as decisions
 
 pytestmark = pytest.mark.django_db
 DOCUMENT = orjson.loads(_document())
@@ -88,6 +89,8 @@ def places() -> dict[str, str]:
     publish()
     hourly = {"workflow": "look-up", "input": INPUT, "every": "1h", "catch_up": "none", "overlap": "allow"}
     schedules.put("look-up", document=hourly, author="test")
+    table = {"inputs": [{"name": "n"}], "outputs": [{"name": "o"}], "rules": [{"then": {"o": 1}}]}
+    decisions.publish("look-up", table, author="test")
     run = engine.start_runs("look-up", [engine.StartRequest(INPUT)], principal="test")[0].id
     return {
         "name": "look-up",

@@ -15,15 +15,16 @@ OWNERS = {
     # The journal is beneath the engine and the event bus: both write events through it.
     "events_": ("workflows/events/", "workflows/journal/"),
     "library_": ("workflows/library/",),
+    "decisions_": ("workflows/decisions/",),
     "autoscale_": ("monitoring/scaling/",),
     "monitoring_": ("monitoring/store/",),
     "access_": ("erip/access/",),
 }
 #: packages inside `workflows/` that are not the engine
-APPS = ("workflows/events/", "workflows/library/", "workflows/journal/")
+APPS = ("workflows/events/", "workflows/library/", "workflows/decisions/", "workflows/journal/")
 
 WRITES = re.compile(
-    r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library"
+    r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library|decisions"
     r"|autoscale|monitoring|access)_[a-z_]+)"
 )
 

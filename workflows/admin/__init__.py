@@ -1,10 +1,21 @@
-"""The admin: definitions, runs and workers. Every change goes through the engine, as in the API."""
+"""The admin: definitions, decision tables, runs and workers. Every change goes through the engine, as in the API."""
 
 from .archive import ArchivedRunAdmin
 from .batches import BatchAdmin
+from .decisions import DecisionTableAdmin, DecisionVersionAdmin
 from .definitions import DefinitionAdmin, VersionAdmin
 from .holds import HoldAdmin
 from .runs import RunAdmin
 from .workers import WorkerAdmin
 
-__all__ = ["ArchivedRunAdmin", "BatchAdmin", "DefinitionAdmin", "HoldAdmin", "RunAdmin", "VersionAdmin", "WorkerAdmin"]
+__all__ = [
+    "ArchivedRunAdmin",
+    "BatchAdmin",
+    "DecisionTableAdmin",
+    "DecisionVersionAdmin",
+    "DefinitionAdmin",
+    "HoldAdmin",
+    "RunAdmin",
+    "VersionAdmin",
+    "WorkerAdmin",
+]

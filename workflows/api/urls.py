@@ -3,8 +3,11 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
+from workflows.decisions.files import Language
+from workflows.decisions.stored import NAME as DECISION
+
 from .serializers import NAME, SIGNAL, STEP
-from .views import at_work, batches, holds, pausing, runs, schemas, signals, steps, workflows
+from .views import at_work, batches, decisions, holds, pausing, runs, schemas, signals, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -33,6 +36,16 @@ class VersionNumber(IntConverter):
     regex = "[1-9][0-9]{0,8}"  # nine digits stay within PostgreSQL's integer
 
 
+class DecisionName(StringConverter):
+    regex = DECISION
+
+
+class FileSuffix(StringConverter):
+    regex = "|".join(Language)
+
+
+register_converter(DecisionName, "decision")
+register_converter(FileSuffix, "decision_file")
 register_converter(WorkflowName, "workflow")
 register_converter(LaneName, "lane")
 register_converter(StepId, "step")
@@ -73,6 +86,15 @@ urlpatterns = [
     path("runs/<id:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
     path("workers", at_work.Workers.as_view()),
     path("steps/unknown", at_work.UnknownSteps.as_view()),
+    path("decisions", decisions.Decisions.as_view()),
+    path("decisions/<decision:name>", decisions.DecisionOne.as_view()),
+    path("decisions/<decision:name>/validate", decisions.DecisionValidate.as_view()),
+    path("decisions/<decision:name>/evaluate", decisions.DecisionEvaluate.as_view()),
+    path("decisions/<decision:name>/versions/<version:number>", decisions.DecisionVersionOne.as_view()),
+    path("decisions/<decision:name>/versions/<version:number>/report", decisions.DecisionReport.as_view()),
+    path(
+        "decisions/<decision:name>/versions/<version:number>.<decision_file:suffix>", decisions.DecisionFile.as_view()
+    ),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),
 ]

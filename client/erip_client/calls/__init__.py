@@ -1,16 +1,17 @@
 """Every operation of the API as a function that makes a `Call`. Nothing here sends anything."""
 
-from . import alerts, batches, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
+from . import alerts, batches, decisions, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
 from .base import Call
 
 #: where the operations are defined
-MODULES = (runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules)
+MODULES = (runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions)
 
 __all__ = [
     "MODULES",
     "Call",
     "alerts",
     "batches",
+    "decisions",
     "errors",
     "events",
     "outgoing",

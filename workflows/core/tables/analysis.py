@@ -19,9 +19,12 @@ from workflows.core.tables.columns import Column, Pieces, between
 from workflows.core.tables.table import Policy, Table
 from workflows.core.tables.values import Kind
 
-#: gaps and clashes that are listed, and steps after which the search gives up
+#: gaps and clashes that are listed, and groups of pieces that are looked at in search of gaps, of clashes and
+#: of rules that are never reached, before a search gives up: each takes a second at most
 MOST: Final = 200
-STEPS: Final = 200_000
+STEPS: Final = 1_000_000
+#: parts of a case that are written for one input
+PARTS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ def analyse(table: Table) -> Report:
             unsure |= bit
     search = _Search(table, unsure)
     gaps = list(search.gaps())
+    search.begin()
     clashes = list(islice(search.clashes(), MOST))
+    search.begin()
     names = [table.rules[table.place(bit)].id for bit in range(len(table.rules)) if unsure >> bit & 1]
     unreached = search.unreached() if table.policy in (Policy.FIRST, Policy.PRIORITY) else search.empty()
     complete = search.is_complete and len(gaps) < MOST and len(clashes) < MOST
@@ -87,11 +92,16 @@ class _Search:
         self.is_complete = True
         self._tight: dict[tuple[int, int], bool] = {}
 
-    def _step(self) -> bool:
-        self._steps += 1
+    def begin(self) -> None:
+        """Another search, which may look at as much."""
+        self._steps = 0
+
+    def _looks_at(self, *groups: Sequence[_Group]) -> bool:
+        """Whether these may be looked at, too."""
+        self._steps += sum(map(len, groups))
         if self._steps > STEPS:
             self.is_complete = False
-        return self.is_complete
+        return self._steps <= STEPS
 
     # gaps
 
@@ -104,7 +114,7 @@ class _Search:
         if not mask:
             yield list(path)
             return
-        if at == len(self._groups) or not self._has_gap(at, mask):
+        if at == len(self._groups) or not self._has_gap(at, mask) or not self._looks_at(self._groups[at]):
             return
         for group in self._groups[at]:
             yield from self._gaps(at + 1, mask & group.mask, [*path, group])
@@ -112,10 +122,12 @@ class _Search:
     def _has_gap(self, at: int, mask: int) -> bool:
         if not mask:
             return True
-        if at == len(self._groups) or not self._step():
+        if at == len(self._groups):
             return False
         known = self._tight.get((at, mask))
         if known is None:
+            if not self._looks_at(self._groups[at]):
+                return False
             known = any(self._has_gap(at + 1, mask & group.mask) for group in self._groups[at])
             self._tight[at, mask] = known
         return known
@@ -127,7 +139,12 @@ class _Search:
         if policy not in (Policy.UNIQUE, Policy.ANY):
             return
         for one in range(len(self._table.rules)):
-            for other in range(one + 1, len(self._table.rules)):
+            others = self._overlapping(one) >> one + 1
+            other = one
+            while others:
+                step = (others & -others).bit_length()
+                others >>= step
+                other += step
                 if policy is Policy.ANY and self._say_the_same(one, other):
                     continue
                 path = self._both(1 << one | 1 << other)
@@ -136,13 +153,29 @@ class _Search:
                 names = [self._table.rules[self._table.place(bit)].id for bit in (one, other)]
                 yield Clash(names[0], names[1], self._case(path))
 
+    def _overlapping(self, one: int) -> int:
+        """The rules that share a piece of every input with this one: all pairs of it at once, for a table of a thousand
+        rules has half a million."""
+        found = (1 << len(self._table.rules)) - 1
+        if not self._looks_at(*self._groups):
+            return 0
+        for groups in self._groups:
+            shared = 0
+            for group in groups:
+                if group.mask >> one & 1:
+                    shared |= group.mask
+            found &= shared
+        return found
+
     def _say_the_same(self, one: int, other: int) -> bool:
         rules = self._table.rules
         return rules[self._table.place(one)].then == rules[self._table.place(other)].then
 
     def _both(self, bits: int) -> list[_Group] | None:
-        """A piece of each input that all these rules accept."""
+        """The pieces of each input that all these rules accept; None if there are none."""
         path = []
+        if not self._looks_at(*self._groups):
+            return None
         for groups in self._groups:
             pieces = tuple(piece for group in groups if group.mask & bits == bits for piece in group.pieces)
             if not pieces:
@@ -155,11 +188,12 @@ class _Search:
     def empty(self) -> list[str]:
         """Rules with a cell that nothing fulfils."""
         rules = range(len(self._table.rules))
-        return [
+        found = [
             self._table.rules[self._table.place(bit)].id
             for bit in rules
             if not self._unsure >> bit & 1 and self._both(1 << bit) is None
         ]
+        return found if self._steps <= STEPS else []
 
     def unreached(self) -> list[str]:
         """Rules of which every case is decided by one before them."""
@@ -170,7 +204,7 @@ class _Search:
             before = (1 << bit) - 1 & ~self._unsure
             if not self._comes_first(0, before | 1 << bit, bit, {}):
                 found.append(self._table.rules[self._table.place(bit)].id)
-        return found if self.is_complete else []
+        return found if self._steps <= STEPS else []
 
     def _comes_first(self, at: int, mask: int, bit: int, known: dict[tuple[int, int], bool]) -> bool:
         if not mask >> bit & 1:
@@ -179,10 +213,10 @@ class _Search:
             return self._reaches(at, bit)
         if at == len(self._groups):
             return False
-        if not self._step():
-            return True
         found = known.get((at, mask))
         if found is None:
+            if not self._looks_at(self._groups[at]):
+                return True
             found = any(self._comes_first(at + 1, mask & group.mask, bit, known) for group in self._groups[at])
             known[at, mask] = found
         return found
@@ -196,6 +230,8 @@ class _Search:
     def _case(self, path: Sequence[_Group]) -> Case:
         tests: dict[str, str] = {}
         example: dict[str, Any] = {}
+        # Twenty: what it costs to put a piece in words.
+        self._steps += 20 * sum(len(group.pieces) for group in path)
         for at, column in enumerate(self._table.columns):
             name = column.input.name
             groups = self._groups[at]
@@ -241,6 +277,8 @@ def _written(column: Column, pieces: Sequence[tuple[Pieces | None, int]]) -> str
             if at == len(numbers) or not _are_neighbours(of, numbers[at - 1], numbers[at]):
                 parts.append(_stretch(of, numbers[start], numbers[at - 1]))
                 start = at
+    if len(parts) > PARTS:
+        parts = [*parts[:PARTS], f"… ({len(parts) - PARTS:,} more)"]
     return ", ".join([*parts, *nothing])
 
 

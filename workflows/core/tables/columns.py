@@ -92,6 +92,7 @@ class Column:
         everything = sum(bit for bit, _ in asked)
         kinds = [given.kind] if given.kind else sorted({kind for kind, _ in self._points()})
         put = object.__setattr__
+        put(self, "_allowed", values.Among(given.allowed))
         put(self, "asked", tuple(asked))
         put(self, "null", _accepting(still, None) | everything if given.optional else None)
         put(self, "other", sum(bit for bit, cell in still if _takes_other_kinds(cell)) | everything)
@@ -113,13 +114,21 @@ class Column:
             named = [False, True]
         points = tuple(_sorted(named))
         masks = [everything] * (2 * len(points) + 1)
+        # A cell accepts few stretches: what is noted is where one begins or ends, not each of its pieces.
+        turns = [0] * (len(masks) + 1)
         for bit, cell in still:
             accepted = _accepted(cell, points)
-            for piece in range(len(masks)):
-                if accepted >> piece & 1:
-                    masks[piece] |= bit
+            edges = accepted ^ accepted << 1
+            while edges:
+                edge = edges & -edges
+                turns[edge.bit_length() - 1] ^= bit
+                edges ^= edge
+        accepting = 0
+        for piece in range(len(masks)):
+            accepting ^= turns[piece]
+            masks[piece] |= accepting
         only_points = self._has_points_alone(kind)
-        allowed = {index for index, point in enumerate(points) if not self.input.allowed or _one_of(point, self.input)}
+        allowed = {index for index, point in enumerate(points) if not self.input.allowed or self._allows(point)}
         real = [
             piece // 2 in allowed if piece % 2 else not only_points and self._has_values(kind, points, piece // 2)
             for piece in range(len(masks))
@@ -138,7 +147,7 @@ class Column:
         low = points[before - 1] if before else None
         high = points[before] if before < len(points) else None
         found = between(kind, low, high, whole=self.input.whole)
-        return found is not None and (not self.input.allowed or _one_of(found, self.input))
+        return found is not None and (not self.input.allowed or self._allows(found))
 
     def _make_lookups(self) -> Iterator[tuple[type, _Lookup]]:
         for one in self.pieces:
@@ -151,6 +160,10 @@ class Column:
                 yield str, _Lookup({}, (), None, _READ[one.kind])
         if self.null is not None:
             yield type(None), _Lookup({None: self.null}, (), None)
+
+    def _allows(self, value: Any) -> bool:
+        among: values.Among = self._allowed  # type: ignore[attr-defined]
+        return among.has(value)
 
     def mask(self, facts: Facts) -> int:
         """The rules whose cell accepts what the facts say. Raises BadFact."""
@@ -183,8 +196,8 @@ class Column:
         known = lookup.points.get(value)
         if known is not None:
             return known
-        if lookup.stretches is None or (self.input.allowed and not _one_of(value, self.input)):
-            raise BadFact(f"{shown(value)} is not one of {self._allowed()}")
+        if lookup.stretches is None or (self.input.allowed and not self._allows(value)):
+            raise BadFact(f"{shown(value)} is not one of {self._named()}")
         if value != value:
             raise BadFact("NaN is not a number")
         if self.input.whole and value % 1:
@@ -207,11 +220,11 @@ class Column:
         wanted, kind = self.input.kind, kind_of(value)
         if (wanted is not None and kind is not wanted) or kind is None or kind is Kind.RANGE:
             raise BadFact(f"must be a {wanted or 'value of FEEL'}, not a {kind or type(value).__name__}")
-        if self.input.allowed and not _one_of(value, self.input):
-            raise BadFact(f"is not one of {self._allowed()}")
+        if self.input.allowed and not self._allows(value):
+            raise BadFact(f"is not one of {self._named()}")
         return self.other
 
-    def _allowed(self) -> str:
+    def _named(self) -> str:
         listed = self.input.allowed or tuple(point for one in self.pieces for point in one.points)
         return ", ".join(shown(one) for one in listed[:20])
 
@@ -325,13 +338,6 @@ def _sorted(named: Sequence[Any]) -> list[Any]:
 
 def _order(one: Any, other: Any) -> int:
     return -1 if one < other else 1 if other < one else 0
-
-
-def _one_of(value: Any, given: Input) -> bool:
-    return any(
-        values.within(value, one) is True if isinstance(one, Range) else values.equal(value, one) is True
-        for one in given.allowed
-    )
 
 
 def _accepting(cells: Sequence[tuple[int, Tests]], value: Any) -> int:

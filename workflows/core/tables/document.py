@@ -31,7 +31,7 @@ from workflows.core.tables import values
 from workflows.core.tables.columns import Input, operand, shown
 from workflows.core.tables.feel import ANY, Expression, FeelError, Literal, Path, Tests, read_expression, read_tests
 from workflows.core.tables.table import Aggregation, Output, Policy, Rule, Table
-from workflows.core.tables.values import Kind, Range, kind_of
+from workflows.core.tables.values import Among, Kind, Range, kind_of
 
 _T = TypeVar("_T")
 _W = TypeVar("_W", bound=StrEnum)
@@ -39,6 +39,11 @@ _W = TypeVar("_W", bound=StrEnum)
 MAX_RULES: Final = 1_000
 MAX_INPUTS: Final = 50
 MAX_OUTPUTS: Final = 20
+#: values that an input or an output lists, and ranges among them
+MAX_VALUES: Final = 2_000
+MAX_RANGES: Final = 50
+#: of these, how many a message names
+_NAMED: Final = 20
 
 
 class TableInvalid(ValueError):
@@ -72,6 +77,8 @@ class _Document:
     def __init__(self, document: Any) -> None:
         self._document = document
         self._faults: list[Fault] = []
+        #: by the id of a column's values, which live as long
+        self._allowed: dict[int, Among] = {}
 
     def read(self) -> Table:
         document = self._document
@@ -192,6 +199,10 @@ class _Document:
         else:
             self._fault(path, "must be a list of texts, numbers or booleans, or a text with FEEL's literals")
             return ()
+        ranges = sum(isinstance(value, Range) for value in found)
+        if len(found) > MAX_VALUES or ranges > MAX_RANGES:
+            self._fault(path, f"has at most {MAX_VALUES:,} values, of which {MAX_RANGES} may be ranges")
+            return ()
         for value in found:
             inner = value.low if isinstance(value, Range) else value
             if kind is not None and kind_of(inner) is not kind:
@@ -274,8 +285,8 @@ class _Document:
         elif isinstance(said, Literal) and said.value is not None:
             if output.kind is not None and kind_of(said.value) is not output.kind:
                 self._fault(path, f"must be a {output.kind}, not {shown(said.value)}")
-            elif output.allowed and not any(values.equal(said.value, one) is True for one in output.allowed):
-                listed = ", ".join(shown(one) for one in output.allowed)
+            elif output.allowed and not self._among(output.allowed).has(said.value):
+                listed = ", ".join(shown(one) for one in output.allowed[:_NAMED])
                 self._fault(path, f"{shown(said.value)} is not one of {listed}")
 
     def _is_about(self, path: str, cell: Tests | None, given: Input) -> None:
@@ -288,9 +299,22 @@ class _Document:
                         self._fault(path, "null is tested, but the input is not optional")
                 elif given.kind is not None and kind is not given.kind and kind is not Kind.LIST:
                     self._fault(path, f"{shown(value)} is not a {given.kind}")
-                elif given.allowed and kind is not Kind.LIST and not _is_allowed(value, given):
-                    listed = ", ".join(shown(one) for one in given.allowed)
+                elif given.allowed and kind is not Kind.LIST and not self._may_be(value, given):
+                    listed = ", ".join(shown(one) for one in given.allowed[:_NAMED])
                     self._fault(path, f"{shown(value)} is not one of {listed}")
+
+    def _may_be(self, value: Any, given: Input) -> bool:
+        if given.kind in (None, *(values.ORDERED - {Kind.STRING})) or any(
+            isinstance(one, Range) for one in given.allowed
+        ):
+            return True  # a bound need not be a value itself
+        return self._among(given.allowed).has(value)
+
+    def _among(self, allowed: tuple[Any, ...]) -> Among:
+        key = id(allowed)
+        if key not in self._allowed:
+            self._allowed[key] = Among(allowed)
+        return self._allowed[key]
 
 
 def _literals(test: Any) -> list[Any]:
@@ -299,9 +323,3 @@ def _literals(test: Any) -> list[Any]:
         return []
     listed = said.value if kind_of(said.value) is Kind.LIST else (said.value,)
     return [end for one in listed for end in ((one.low, one.high) if isinstance(one, Range) else (one,))]
-
-
-def _is_allowed(value: Any, given: Input) -> bool:
-    if any(isinstance(one, Range) for one in given.allowed) or given.kind in (None, *(values.ORDERED - {Kind.STRING})):
-        return True  # a bound need not be a value itself
-    return any(values.equal(value, one) is True for one in given.allowed)

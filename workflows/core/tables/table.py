@@ -12,8 +12,8 @@ from workflows.core.tables.feel import Expression, Literal, Tests
 from workflows.core.tables.testing import Facts, evaluate
 from workflows.core.tables.values import Kind, kind_of
 
-#: decisions that a table remembers
-_REMEMBERED: Final = 10_000
+#: cells of outputs that a table remembers with its decisions: an output may be a list of all that its rules say
+_REMEMBERED: Final = 100_000
 
 
 class Policy(StrEnum):
@@ -93,7 +93,8 @@ class Table:
         # Bit i is the rule that comes i-th in the order of the policy.
         order = list(range(len(self.rules)))
         if self.policy in (Policy.PRIORITY, Policy.OUTPUT_ORDER):
-            order.sort(key=lambda place: self._priority(self.rules[place]))
+            among = [values.Among(output.allowed) for output in self.outputs]
+            order.sort(key=lambda place: self._priority(self.rules[place], among))
         put = object.__setattr__
         put(self, "_order", tuple(order))
         put(self, "columns", tuple(
@@ -101,6 +102,7 @@ class Table:
         ))  # fmt: skip
         put(self, "_asks", tuple(column.mask for column in self.columns))
         put(self, "_known", {})
+        put(self, "_room", _REMEMBERED)
         put(self, "_all", (1 << len(order)) - 1)
         put(self, "_still", all(isinstance(one, Literal) for one in self._expressions()))
 
@@ -108,12 +110,12 @@ class Table:
         defaults = [one.default for one in self.outputs if one.default is not None]
         return [*defaults, *(one for rule in self.rules for one in rule.then)]
 
-    def _priority(self, rule: Rule) -> tuple[int, ...]:
+    def _priority(self, rule: Rule, among: Sequence[values.Among]) -> tuple[int, ...]:
         found = []
-        for output, said in zip(self.outputs, rule.then, strict=True):
+        for output, listed, said in zip(self.outputs, among, rule.then, strict=True):
             if output.allowed and isinstance(said, Literal):
-                places = [at for at, one in enumerate(output.allowed) if values.equal(one, said.value) is True]
-                found.append(places[0] if places else len(output.allowed))
+                place = listed.place(said.value)
+                found.append(len(output.allowed) if place is None else place)
         return tuple(found)
 
     def decide(self, facts: Facts) -> Decision:
@@ -129,8 +131,10 @@ class Table:
         found = known.get(mask)
         if found is None:
             found = self._decide(mask, facts)
-            if self._still and len(known) < _REMEMBERED:  # type: ignore[attr-defined]
+            room: int = self._room  # type: ignore[attr-defined]
+            if self._still and room > 0:  # type: ignore[attr-defined]
                 known[mask] = found
+                object.__setattr__(self, "_room", room - (1 + len(found.rules)) * len(self.outputs))
         return found
 
     def fact_faults(self, facts: Facts) -> list[Fault]:

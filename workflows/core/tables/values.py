@@ -7,6 +7,7 @@ Null is not false: a comparison of values that cannot be compared gives None, as
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -135,6 +136,39 @@ def within(value: Any, range_: Range) -> bool | None:
 
 def _zoned(value: Any) -> bool:
     return value.tzinfo is not None
+
+
+class Among:
+    """Values, and ranges of them, of which one asks often whether a value is one of them."""
+
+    def __init__(self, listed: Sequence[Any]) -> None:
+        self._single: dict[tuple[Kind | None, bool, Any], int] = {}
+        self._others: list[tuple[int, Any]] = []
+        for at, one in enumerate(listed):
+            kind = kind_of(one)
+            if kind in ORDERED or kind is Kind.BOOLEAN:
+                self._single.setdefault(self._key(kind, one), at)
+            else:
+                self._others.append((at, one))
+
+    @staticmethod
+    def _key(kind: Kind | None, value: Any) -> tuple[Kind | None, bool, Any]:
+        return kind, kind in (Kind.TIME, Kind.DATE_TIME) and _zoned(value), value
+
+    def place(self, value: Any) -> int | None:
+        """The place, from 0, of the one that it equals or lies in; of a value, before that of a range."""
+        kind = kind_of(value)
+        if kind in ORDERED or kind is Kind.BOOLEAN:
+            found = self._single.get(self._key(kind, value))
+            if found is not None:
+                return found
+        for at, one in self._others:
+            if (within(value, one) if isinstance(one, Range) else equal(value, one)) is True:
+                return at
+        return None
+
+    def has(self, value: Any) -> bool:
+        return self.place(value) is not None
 
 
 # --- texts of dates, times and durations -----------------------------------------------------------------

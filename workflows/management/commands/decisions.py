@@ -1,43 +1,57 @@
-"""`manage.py decisions`: decision tables in files, as YAML, JSON or DMN. Asks no database."""
+"""`manage.py decisions`: decision tables in files, as YAML, JSON, DMN or CSV. Only `publish` asks the database."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from erip.foundation.faults import Fault
 from workflows.core.source import Media, SourceInvalid
 from workflows.core.source import read as read_source
 from workflows.core.tables import values
-from workflows.core.tables.analysis import Case, Report, analyse
 from workflows.core.tables.dmn import MAX_BYTES, read_dmn, write_dmn
 from workflows.core.tables.document import TableInvalid, read
-from workflows.core.tables.table import FactsInvalid, Policy, Table
+from workflows.core.tables.plain import plain
+from workflows.core.tables.sheet import read_csv, write_csv
+from workflows.core.tables.table import FactsInvalid, Table
+from workflows.decisions import stored
+from workflows.decisions.errors import TableNotValid
+from workflows.decisions.files import as_yaml
+from workflows.decisions.reporting import report, said
 
 
 class Command(BaseCommand):
     help = (
-        "Decision tables in files: YAML, JSON if the name ends in .json, DMN 1.2 to 1.5 if it ends in .dmn or .xml. "
+        "Decision tables in files: YAML, JSON if the name ends in .json, DMN 1.2 to 1.5 if it ends in .dmn or .xml, "
+        "CSV if it ends in .csv. "
         "`check FILE …`: every fault, the cases that no rule decides, rules that clash or are never reached; exit code "
         "0 nothing is wrong, 1 something is, 2 a file cannot be read. `decide FILE --facts JSON`: what the table says, "
-        "and by which rules. `convert FILE --to dmn|yaml`."
+        "and by which rules. `convert FILE --to dmn|yaml|csv`. `publish FILE …`: each table as the next version of its "
+        "name, all of them or, if one has a fault, none."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["check", "decide", "convert"])
+        parser.add_argument("action", choices=["check", "decide", "convert", "publish"])
         parser.add_argument("files", nargs="+", metavar="FILE")
-        parser.add_argument("--name", help="the decision, if a DMN file has several")
+        parser.add_argument(
+            "--name", help="the decision, if a DMN file has several; for `publish` of one table: its name"
+        )
+        parser.add_argument("--author", default="manage.py", help="for `publish`: who publishes")
         parser.add_argument("--facts", help="a JSON object, or - for the standard input")
-        parser.add_argument("--to", choices=["dmn", "yaml"], default="dmn")
+        parser.add_argument("--to", choices=["dmn", "yaml", "csv"], default="dmn")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *, action: str, files: list[str], **options: Any) -> None:
         if action == "check":
             self._check(files, as_json=options["json"])
+            return
+        if action == "publish":
+            self._publish(files, options["name"], options["author"])
             return
         if len(files) > 1:
             raise CommandError(f"{action} takes one file", returncode=2)
@@ -78,10 +92,10 @@ class Command(BaseCommand):
         for fault in row["faults"]:
             self.stdout.write(f"{place}: {fault}")
         for gap in row["gaps"]:
-            self.stdout.write(f"{place}: no rule decides {_said(gap['tests'])}, for example {_said(gap['example'])}")
+            self.stdout.write(f"{place}: no rule decides {said(gap['tests'])}, for example {said(gap['example'])}")
         for clash in row["clashes"]:
             self.stdout.write(
-                f"{place}: rules {clash['first']} and {clash['second']} both match {_said(clash['tests'])}"
+                f"{place}: rules {clash['first']} and {clash['second']} both match {said(clash['tests'])}"
             )
         for rule in row["unreached"]:
             self.stdout.write(f"{place}: rule {rule} never decides: nothing fulfils it, or rules before it do")
@@ -108,20 +122,57 @@ class Command(BaseCommand):
             raise CommandError("\n".join(map(str, error.faults))) from None
         rules = [table.rules[place].id for place in decision.rules]
         if as_json:
-            told = {"output": decision.output, "rules": rules, "fault": decision.fault}
+            told = {"output": plain(decision.output), "rules": rules, "fault": decision.fault}
             self.stdout.write(json.dumps(told, default=values.written))
         else:
             by = f"rules {', '.join(rules)}" if rules else "the default" if decision.output is not None else "no rule"
-            self.stdout.write(f"{decision.fault or json.dumps(decision.output, default=values.written)} ({by})")
+            self.stdout.write(f"{decision.fault or json.dumps(plain(decision.output))} ({by})")
         if not decision.is_decided:
             raise SystemExit(1)
 
     def _convert(self, name: str, document: dict[str, Any], to: str) -> None:
         try:
-            written = write_dmn(name, document).decode() if to == "dmn" else _as_yaml(document)
+            read(document)
+            if to == "csv":
+                # As it is: its lines end as CSV's do.
+                self.stdout.write(write_csv(document).decode(), ending="")
+                return
+            written = write_dmn(name, document).decode() if to == "dmn" else as_yaml(document)
         except TableInvalid as error:
             raise CommandError("\n".join(map(str, error.faults))) from None
         self.stdout.write(written)
+
+    def _publish(self, files: list[str], name: str | None, author: str) -> None:
+        wanted: dict[str, dict[str, Any]] = {}
+        faults: list[str] = []
+        for file in dict.fromkeys(files):
+            try:
+                documents, unread = documents_of(file)
+            except OSError as error:
+                raise CommandError(f"{file}: {error.strerror}", returncode=2) from None
+            faults.extend(f"{file}: {fault}" for fault in unread)
+            for own, document in documents.items():
+                if own in wanted:
+                    faults.append(f"{file}: {own} is in another file, too")
+                wanted[own] = document
+        if name is not None:
+            if len(wanted) > 1 and name not in wanted:
+                raise CommandError(f"Name the decision: --name {', '.join(wanted)}", returncode=2)
+            wanted = {name: wanted[name] if name in wanted else next(iter(wanted.values()), {})}
+        for own, document in wanted.items():
+            if not re.fullmatch(stored.NAME, own):
+                faults.append(f"{own[:80]!r} cannot be a table's name ({stored.NAME}); give --name")
+            try:
+                stored.check(document)
+            except TableNotValid as error:
+                faults.extend(f"{own}: {fault}" for fault in error.faults)
+        if faults:
+            raise CommandError("\n".join(faults[:200]))
+        with transaction.atomic():
+            for own, document in wanted.items():
+                done = stored.publish(own, document, author=author)
+                what = "is published" if done.created else "says the same already; nothing changed"
+                self.stdout.write(f"{own} version {done.number} {what}")
 
     def _one(self, file: str, name: str | None) -> tuple[str, dict[str, Any]]:
         try:
@@ -145,6 +196,8 @@ def documents_of(file: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
         if suffix in (".dmn", ".xml"):
             found = read_dmn(source)
             return found.documents, found.faults
+        if suffix == ".csv":
+            return {Path(file).stem: read_csv(source)}, []
         media: Media = "json" if suffix == ".json" else "yaml"
         named = {"kind": "a decision table", "keys": "inputs, outputs and rules"}
         return {Path(file).stem: read_source(source, media, **named)}, []
@@ -153,34 +206,21 @@ def documents_of(file: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
 
 
 def _row(file: str, name: str, *, faults: list[Fault] | None = None, table: Table | None = None) -> dict[str, Any]:
-    report = analyse(table) if table is not None else Report([], [], [], [], is_complete=True)
-    gaps_matter = table is not None and not any(one.default is not None for one in table.outputs)
-    gaps = report.gaps if gaps_matter and table is not None and table.policy not in _COLLECTING else []
+    nothing: dict[str, Any] = {
+        "gaps": [],
+        "clashes": [],
+        "unreached": [],
+        "unsure": [],
+        "complete": True,
+        "sound": True,
+    }
+    found = report(table) if table is not None else nothing
     return {
         "file": file,
         "name": name,
         "rules": len(table.rules) if table is not None else 0,
         "faults": [str(fault) for fault in faults or ()],
-        "gaps": [_case(gap) for gap in gaps],
-        "clashes": [{"first": one.first, "second": one.second, **_case(one.case)} for one in report.clashes],
-        "unreached": report.unreached,
-        "unsure": report.unsure,
-        "is_complete": report.is_complete,
-        "wrong": bool(faults or gaps or report.clashes or report.unreached or not report.is_complete),
+        **{key: found[key] for key in ("gaps", "clashes", "unreached", "unsure")},
+        "is_complete": found["complete"],
+        "wrong": bool(faults) or not found["sound"],
     }
-
-
-#: an empty list, or a count of none, may be just what is meant
-_COLLECTING = (Policy.COLLECT, Policy.RULE_ORDER, Policy.OUTPUT_ORDER)
-
-
-def _case(case: Case) -> dict[str, Any]:
-    return {"tests": case.tests, "example": {name: values.written(value) for name, value in case.example.items()}}
-
-
-def _said(parts: dict[str, str]) -> str:
-    return ", ".join(f"{name}: {text}" for name, text in parts.items() if text != "-") or "every case"
-
-
-def _as_yaml(document: dict[str, Any]) -> str:
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))

@@ -38,6 +38,7 @@ SAMPLES: dict[str, Any] = {
     "labels": {},
     "ends_at": "2026-11-25T00:00:00Z",
     "end": "2026-11-25T00:00:00Z",
+    "media": "application/yaml",
     "enabled": True,
     "dry_run": True,
     "retried": True,

@@ -1,0 +1,103 @@
+"""Decision tables, and what they say."""
+
+from datetime import datetime
+
+from .base import Document, Json
+
+
+class TablePublished(Document):
+    name: str
+    version: int
+    hash: str
+
+
+class DecisionCase(Document):
+    """Cases: what each input is in them, and an example, both as texts of FEEL."""
+
+    tests: dict[str, str]
+    example: dict[str, str]
+
+
+class DecisionClash(DecisionCase):
+    first: str
+    second: str
+
+
+class TableReport(Document):
+    """What is wrong with a table. complete: False: there may be more."""
+
+    gaps: list[DecisionCase]
+    clashes: list[DecisionClash]
+    unreached: list[str]
+    unsure: list[str]
+    complete: bool
+    sound: bool
+
+
+class TableValidated(Document):
+    valid: bool
+    rules: int
+    table: dict[str, Json]
+    report: TableReport
+
+
+class DecisionTableListed(Document):
+    name: str
+    version: int
+    hash: str
+    description: str
+    hit_policy: str
+    rules: int
+    author: str
+    published_at: datetime
+
+
+class TableVersionListed(Document):
+    version: int
+    hash: str
+    author: str
+    created_at: datetime
+
+
+class DecisionTable(DecisionTableListed):
+    table: dict[str, Json]
+    versions: list[TableVersionListed]
+
+
+class TableVersion(TableVersionListed):
+    name: str
+    table: dict[str, Json]
+
+
+class WhyTest(Document):
+    input: str
+    value: Json
+    test: str
+
+
+class WhyRule(Document):
+    rule: str
+    note: str
+    when: list[WhyTest]
+
+
+class FactFault(Document):
+    path: str
+    message: str
+
+
+class Decided(Document):
+    """What the table says about one case. decided: False: no rule matches, or `fault` says why it cannot decide."""
+
+    output: Json
+    decided: bool
+    rules: list[str]
+    why: list[WhyRule]
+    fault: str | None
+    faults: list[FactFault]
+
+
+class Evaluated(Document):
+    name: str
+    version: int
+    results: list[Decided]
