@@ -27,7 +27,7 @@ from monitoring.core.ladders import NOBODY, Roster
 from monitoring.core.rules import Rule, read_rules
 from monitoring.core.series import Series
 from monitoring.impact import Impact
-from monitoring.messages import impact_of
+from monitoring.messages import causes_of, impact_of
 
 SHIPPED = Path(__file__).parent / "rules.yaml"
 
@@ -123,13 +123,14 @@ class Judging:
 
         frame: with values as they are stored. at: the end of its tick; now: the moment that silences, waits and turns
         are compared with; both in seconds since the epoch, by the database's clock.
-        causes: of what is not well, the likeliest first; asked only if something is announced.
+        causes: of what is not well, the likeliest first; asked only if an alert begins to fire or is announced.
         """
         ended = self.learn(now)
         known = {*self.open, *ended}
         found = indexed(frame)
         after, forgotten = judge_all(self.rules, found, self.open, self.serials, at)
         impact = Impact(impact_of(found))
+        likely = cache(lambda: tuple(causes()))
         said = say(
             [*after, *ended],
             self.rules,
@@ -137,7 +138,7 @@ class Judging:
             self.roster,
             self.channels,
             lambda alerts: impact.of(alerts, self.rules),
-            causes,
+            likely,
             at=at,
             now=now,
             sent_lately=store.sent_lately(FLOOD_WITHIN),
@@ -147,13 +148,13 @@ class Judging:
         store.keep_alerts([alert for alert in becomes if alert not in known], self.rules)
         begun = {alert.key for alert in self.open if alert.stage is Stage.FIRING}
         told = {(rule, labels) for rule, labels, _ in said.changed}
-        store.note_impact(
-            [
-                (alert, impact.of([alert], self.rules))
-                for alert in becomes
-                if alert.stage is Stage.FIRING and (alert.key not in begun or alert.key in told)
-            ]
-        )
+        risky = [
+            (alert, impact.of([alert], self.rules))
+            for alert in becomes
+            if alert.stage is Stage.FIRING and (alert.key not in begun or alert.key in told)
+        ]
+        if risky:
+            store.note_impact(risky, causes_of(likely()))
         for alert in after:
             self.serials[alert.key] = alert.serial
         self.open = [alert for alert in becomes if alert.stage is not Stage.RESOLVED]

@@ -1,5 +1,5 @@
-"""Errors that are stored nowhere else: those of requests, and of alerts that no receiver took. They are added up in
-this process, and go to their groups every ten seconds.
+"""Errors that no row says anything about: those of requests, of runs that failed without an attempt, and of alerts that
+no receiver took. They are added up in this process, and go to their groups every ten seconds.
 
 Nothing of a request is kept but its method, the pattern of its path and its id: no body, no query, no local variable.
 What an exception says is kept only where a log may contain it (Note [No data in logs] in `erip.foundation.logs`).
@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 from cachetools import LRUCache
 from django.core.signals import got_request_exception
+from django.db import Error as DatabaseError
 
 from erip.foundation import hooks
 from erip.foundation.logs import summary
@@ -24,7 +25,7 @@ from erip.foundation.service import once
 from monitoring import error_counters, store
 from monitoring.conf import conf
 from monitoring.core.fingerprints import Error, Kind, Source, kind_of
-from monitoring.core.groups import Link, Tallies
+from monitoring.core.groups import Definition, Link, Tallies
 from monitoring.reporting import may_wait
 
 log = structlog.get_logger(__name__)
@@ -52,9 +53,18 @@ class Buffer:
     def __len__(self) -> int:
         return len(self._tallies)
 
-    def add(self, kind: Kind, at: datetime, link: Link | None = None) -> None:
+    def add(
+        self,
+        kind: Kind,
+        at: datetime,
+        link: Link | None = None,
+        *,
+        count: int = 1,
+        definition: Definition | None = None,
+    ) -> None:
         with self._lock:
-            self._tallies.add(kind, at, links=[link] if link is not None else None)
+            links = [link] if link is not None else None
+            self._tallies.add(kind, at, count=count, links=links, definition=definition)
 
     def add_raised(self, error: BaseException, *, what: str, link: Link) -> None:
         """An error that a request ended with."""
@@ -127,6 +137,41 @@ def add_request(error: BaseException, asked: str) -> None:
         log.exception("error_not_counted")
 
 
+def add_run(failure: hooks.RunFailure) -> None:
+    """Count a failure in a run that no attempt of a step explains. Never raises."""
+    try:
+        what = f"{failure.workflow}.{failure.step}" if failure.step else failure.workflow
+        kind = kind_of(Error(Source.RUN, what, failure.code, "", failure.message))
+        at = datetime.now(UTC)
+        number = _number(failure.version_id)
+        buffer.add(
+            kind,
+            at,
+            Link("run", failure.run_id, at, failure.step),
+            count=failure.count,
+            definition=Definition(failure.workflow, number) if number else None,
+        )
+        _service.start()
+    except Exception:
+        log.exception("error_not_counted")
+
+
+def _number(version_id: int) -> int | None:
+    """Of a version of a workflow; None: it cannot be read now."""
+    number = _numbers.get(version_id)
+    if number is None:
+        try:
+            number = store.version_number(version_id)
+        except DatabaseError:
+            return None
+        if number is not None:
+            _numbers[version_id] = number
+    return number
+
+
+_numbers: LRUCache[int, int] = LRUCache(maxsize=2_000)
+
+
 def _of_django(request: Any = None, **_: Any) -> None:
     error = sys.exc_info()[1]
     if error is None or request is None:
@@ -141,6 +186,12 @@ def listen() -> None:
     got_request_exception.connect(_of_django, dispatch_uid="monitoring.errors")
     if add_request not in hooks.request_failed.all():
         hooks.request_failed(add_request)
+
+
+def hear_of_runs() -> None:
+    """Count what fails in runs without an attempt, as this process records it, from now on."""
+    if add_run not in hooks.run_failed.all():
+        hooks.run_failed(add_run)
 
 
 def begin() -> None:

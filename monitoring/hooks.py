@@ -46,6 +46,7 @@ def watch(kind: str) -> None:
 
     reporting.begin(kind)
     buffering.begin()
+    buffering.hear_of_runs()
     if conf().otlp_traces > 0:
         # What nobody uses costs neither memory nor time.
         from monitoring import tracing

@@ -159,6 +159,8 @@ class Alert(models.Model):
     #: what it puts at risk, as `monitoring.impact` found it when it began to fire and at each call; and when that was
     impact = models.JSONField(null=True)
     impact_at = models.DateTimeField(null=True)
+    #: what may have caused it, as found then: as `monitoring.messages.causes_of` says it
+    causes = models.JSONField(null=True)
 
     class Meta:
         ordering = ["-id"]

@@ -1,7 +1,7 @@
 """What each operation needs: a scope for an API key, Django's permissions for a member of staff.
 
 Apps state their rules where their operations are (`permissions.requires`); this package knows nothing of their domain.
-A rule is registered when it is stated, so the four scopes can be compared with the permissions of a person.
+A rule is registered when it is stated, so the scopes can be compared with the permissions of a person.
 """
 
 from collections.abc import Collection
@@ -52,7 +52,7 @@ def scope_of(permissions: Collection[str]) -> Scope | None:
     # The rules are stated in the views, which a process without the URLs has not imported.
     import_module(settings.ROOT_URLCONF)
     found = None
-    for scope in (Scope.VIEWER, Scope.OPERATOR, Scope.AUTHOR):
+    for scope in (Scope.METRICS, Scope.VIEWER, Scope.OPERATOR, Scope.AUTHOR):
         rules = [rule for rule in _rules if rule.scope == scope]
         if not all(rule.opened_by(permissions) for rule in rules):
             break

@@ -1,11 +1,12 @@
-"""The four scopes of an API key. Each includes those before it. The apps say which operation needs which scope
+"""The five scopes of an API key. Each includes those before it. The apps say which operation needs which scope
 (`rules`)."""
 
 from django.db.models import TextChoices
 
 
 class Scope(TextChoices):
-    VIEWER = "viewer"  # reads
+    METRICS = "metrics"  # reads GET /metrics, and nothing else: for whoever scrapes
+    VIEWER = "viewer"  # and reads everything
     OPERATOR = "operator"  # and does what daily work needs
     AUTHOR = "author"  # and changes what daily work goes by
     ADMIN = "admin"  # and everything else

@@ -101,6 +101,37 @@ def announce_failed_request(error: BaseException, asked: str) -> None:
             log.exception("request_error_not_noted", hook=getattr(note, "__qualname__", repr(note)))
 
 
+@dataclass(slots=True)
+class RunFailure:
+    """Something of a run failed, and no attempt of a step says why.
+
+    step: "" of the run itself. code, message: of its error. count: how many items of the step failed so.
+    """
+
+    run_id: str
+    workflow: str
+    version_id: int
+    step: str
+    code: str
+    message: str
+    count: int = 1
+
+
+run_failed: Hook[Callable[[RunFailure], object]] = Hook(
+    "It is called with each failure in a run that no attempt of a step explains, by the process that recorded it."
+)
+
+
+def announce_run_failures(failures: Iterable[RunFailure]) -> None:
+    """These are recorded. What an app does about them changes nothing of the runs."""
+    for failure in failures:
+        for note in run_failed.all():
+            try:
+                note(failure)
+            except Exception:
+                log.exception("run_failure_not_noted", hook=getattr(note, "__qualname__", repr(note)))
+
+
 class Duty:
     """A periodic duty of the leader. Calling it does nothing until the next time is due.
 

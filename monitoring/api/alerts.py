@@ -36,6 +36,15 @@ class AlertFilter(StrictSerializer):
     limit = Number(required=False, min_value=1, max_value=200, default=50)
 
 
+class AlertCause(serializers.Serializer[Any]):
+    component = serializers.CharField()
+    members = serializers.ListField(child=serializers.CharField(), help_text="Its servers or processes.")
+    began_by = serializers.DateTimeField(help_text="When it was first seen changed.")
+    ongoing = serializers.BooleanField(help_text="Whether it was not well then.")
+    sentence = serializers.CharField()
+    evidence = serializers.ListField(child=serializers.CharField())
+
+
 class AlertShown(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     rule = serializers.CharField()
@@ -58,6 +67,11 @@ class AlertShown(serializers.Serializer[Any]):
         help_text="What it puts at risk, as found when it began to fire or at the last call; null: not yet.",
     )
     impact_at = serializers.DateTimeField(allow_null=True)
+    causes = AlertCause(
+        many=True,
+        allow_null=True,
+        help_text="What may have caused it, the likeliest first, as found together with the impact; null: not yet.",
+    )
 
 
 class AlertPage(serializers.Serializer[Any]):

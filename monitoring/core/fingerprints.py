@@ -43,6 +43,7 @@ class Source(StrEnum):
     """Where an error comes from."""
 
     ATTEMPT = "attempt"  # an attempt of a step failed
+    RUN = "run"  # a run, or a step of it, failed without an attempt
     REQUEST = "request"  # a request ended with an error that nobody foresaw
     DEAD_LETTER = "dead_letter"  # an event could not take effect
     DELIVERY = "delivery"  # a receiver of events did not take one, and it was given up

@@ -33,7 +33,7 @@ from monitoring.store.components import (
     update_report,
 )
 from monitoring.store.error_groups import Kept, forget_errors, ignore_group, keep_errors, reopen_group, resolve_group
-from monitoring.store.error_sources import dead_letters, failed_attempts, given_up, move, take_place
+from monitoring.store.error_sources import dead_letters, failed_attempts, given_up, move, take_place, version_number
 from monitoring.store.frames import (
     Known,
     append_frame,
@@ -129,4 +129,5 @@ __all__ = [
     "silences",
     "take_place",
     "update_report",
+    "version_number",
 ]

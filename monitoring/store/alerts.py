@@ -181,8 +181,8 @@ def impact_of_alert(number: int) -> dict[str, Any]:
         return dict(json.loads(row[0])) if row is not None and row[0] is not None else {}
 
 
-def note_impact(found: Sequence[tuple[Alert, Mapping[str, Any]]]) -> None:
-    """Keep with alerts what they put at risk, as it was found now."""
+def note_impact(found: Sequence[tuple[Alert, Mapping[str, Any]]], causes: Sequence[Mapping[str, Any]]) -> None:
+    """Keep with alerts what they put at risk, and what may have caused them, as it was found now."""
     if not found:
         return
     rows = [
@@ -192,11 +192,11 @@ def note_impact(found: Sequence[tuple[Alert, Mapping[str, Any]]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE monitoring_alert a SET impact = n.impact, impact_at = clock_timestamp()
+            UPDATE monitoring_alert a SET impact = n.impact, causes = %s::jsonb, impact_at = clock_timestamp()
             FROM jsonb_to_recordset(%s) AS n (rule text, labels jsonb, serial int, impact jsonb)
             WHERE a.rule = n.rule AND a.labels = n.labels AND a.serial = n.serial
             """,
-            [json.dumps(rows)],
+            [json.dumps(list(causes)), json.dumps(rows)],
         )
 
 

@@ -154,6 +154,14 @@ def failed_attempts(place: Place) -> Iterator[FailedAttempts]:
             yield FailedAttempts(version_id, workflow, version, step, error, traceback, count, first, last, newest)
 
 
+def version_number(version_id: int) -> int | None:
+    """The number of a version of a workflow."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM workflows_workflowversion WHERE id = %s", [version_id])
+        row = cursor.fetchone()
+        return None if row is None else int(row[0])
+
+
 def dead_letters(place: Place) -> Iterator[Letter]:
     with connection.cursor() as cursor:
         cursor.execute(

@@ -35,6 +35,7 @@ def test_a_wrong_key_is_not_said_to_be_missing(token):
 @pytest.mark.parametrize(
     ("scope", "allowed"),
     [
+        (Scope.METRICS, set()),
         (Scope.VIEWER, {"read"}),
         (Scope.OPERATOR, {"read", "start"}),
         (Scope.AUTHOR, {"read", "start", "publish"}),
@@ -121,8 +122,8 @@ def test_nobody_hands_on_more_than_they_have():
         form = client.get("/admin/access/apikey/add/").context["adminform"].form
         return {value for value, _ in form.fields["scope"].choices if value}
 
-    assert scopes(signed_in("add_apikey", *codenames[:-1])) == set()
+    assert scopes(signed_in("add_apikey", *codenames[:-1])) <= {"metrics"}
     User.objects.all().delete()
-    assert scopes(signed_in("add_apikey", *codenames)) == {"viewer"}
+    assert scopes(signed_in("add_apikey", *codenames)) == {"metrics", "viewer"}
     User.objects.all().delete()
     assert scopes(signed_in(is_superuser=True)) == set(Scope.values)

@@ -33,7 +33,11 @@ from tests.definitions import publish
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine
-from workflows.models import RunEvent, WorkflowRun
+from workflows import store as run_store
+from workflows.core.machine import RunTimedOut, StepFailed
+from workflows.core.states import Lane
+from workflows.graphs import graph_of
+from workflows.models import RunEvent, StepRun, WorkflowRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -346,6 +350,81 @@ def test_an_alert_that_no_receiver_takes_is_an_error(monkeypatch: pytest.MonkeyP
     group = ErrorGroup.objects.get()
     assert (group.source, group.links[0]["kind"], group.links[0]["id"]) == ("alert", "alert", str(message))
     assert "secret" not in str(ErrorGroup.objects.values().get())
+
+
+UNATTEMPTED = {
+    # what of it fails → a definition; each fails before a worker has attempted anything
+    "no-step": """
+name: no-step
+steps:
+  only: {uses: sample.echo, with: {value: "${{ input.list[9] }}"}}
+""",
+    "no-output": """
+name: no-output
+steps:
+  only: {uses: sample.echo, if: "${{ false }}", with: {value: 1}}
+output: ${{ input.list[9] }}
+""",
+    "no-items": """
+name: no-items
+steps:
+  each: {uses: sample.echo, foreach: "${{ input.list }}", with: {value: "${{ item.list[9] }}"}}
+""",
+    "late": """
+name: late
+timeout: 1s
+steps:
+  only: {wait: {signal: never}}
+""",
+    "unsigned": """
+name: unsigned
+steps:
+  only: {wait: {signal: never, timeout: 1s}}
+""",
+}
+
+
+def test_what_fails_in_a_run_without_an_attempt_is_grouped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffering, "buffer", Buffer())
+    with hooks.run_failed.only(buffering.add_run):
+        for name, text in UNATTEMPTED.items():
+            publish(text)
+            for run in engine.start_runs(name, [engine.StartRequest({"list": [{}, {}, {}]})] * 2, principal="t"):
+                WorkflowRun.objects.filter(id=run.id).update(deadline_at=NOW if name == "late" else None)
+        StepRun.objects.filter(due_at__isnull=False).update(due_at=NOW)
+        engine.release_due(list(Lane), limit=10)
+        overdue = run_store.overdue_runs(limit=10)
+        run_store.apply([run_store.Report(run_id, RunTimedOut()) for run_id in overdue], graph_of=graph_of)
+    assert {*WorkflowRun.objects.values_list("workflow", "state")} == {
+        (name, "TIMED_OUT" if name == "late" else "FAILED") for name in UNATTEMPTED
+    }
+    assert not RunEvent.objects.filter(type="step.attempt_failed").exists()
+    buffering.flush()
+    found = {row["what"]: row for row in ErrorGroup.objects.values()}
+    assert {what: (row["source"], row["code"], row["count"]) for what, row in found.items()} == {
+        "no-step.only": ("run", "expression_error", 2),
+        "no-output": ("run", "output_error", 2),
+        "no-items.each": ("run", "expression_error", 6),
+        "late": ("run", "timed_out", 2),
+        "unsigned.only": ("run", "signal_timed_out", 2),
+    }
+    runs = {str(run.id): run.workflow for run in WorkflowRun.objects.all()}
+    for what, row in found.items():
+        assert {runs[link["id"]] for link in row["links"]} == {what.partition(".")[0]}
+        assert row["last_definition"] == f"{what.partition('.')[0]}@1"
+
+
+def test_an_attempt_that_fails_a_run_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffering, "buffer", Buffer())
+    publish(FAILS)
+    [run] = engine.start_runs("fails", [engine.StartRequest({})], principal="t")
+    with hooks.run_failed.only(buffering.add_run):
+        failed = StepFailed("fetch", 1, {"code": "flaky", "message": "x"}, False, 0.0)
+        worker = run_store.register_worker("w", "host", 1, list(Lane))
+        run_store.claim([run.id], worker_id=worker, lanes=list(Lane))
+        run_store.apply([run_store.Report(run.id, failed)], graph_of=graph_of)
+    assert WorkflowRun.objects.get().state == "FAILED"
+    assert len(buffering.buffer) == 0
 
 
 # --- by API ----------------------------------------------------------------------------------------------------

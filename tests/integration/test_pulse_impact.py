@@ -11,6 +11,7 @@ from erip.access.scopes import Scope
 from monitoring import store
 from monitoring.alerting import Judging, as_stored, shipped
 from monitoring.channels.text import impact_lines
+from monitoring.core.causes import Cause, Evidence
 from monitoring.core.rules import read_rule
 from monitoring.core.series import series
 from monitoring.models import Alert
@@ -72,8 +73,17 @@ def test_the_nearest_open_duty_and_the_sum_of_losses_are_named_and_the_unknown_i
     about_disk = {**rule, "name": "disk", "metric": "erip_disk_free_bytes", "where": {}, "component": "disk"}
     store.put_rule("disk", read_rule(about_disk), by="t")
     frame = {series("erip_component_up", component="worker"): as_stored(0.0), series("erip_disk_free_bytes"): 0.0}
+    at = NOW.timestamp()
+    seen = Cause("redis", ("redis-1",), at - 9, at - 4, True, ("worker",), 0.8, (Evidence("It was emptied.", at - 4),))
+    asked: list[bool] = []
+
+    def causes() -> list[Cause]:
+        asked.append(True)
+        return [seen]
+
     with transaction.atomic():
-        Judging().tick(frame, NOW.timestamp(), now=NOW.timestamp())
+        Judging().tick(frame, at, now=at, causes=causes)
+    assert len(asked) == 1, "of all alerts of a tick at once"
 
     impact: Any = Alert.objects.get(rule="no-worker").impact
     runs = impact["runs"]
@@ -90,6 +100,9 @@ def test_the_nearest_open_duty_and_the_sum_of_losses_are_named_and_the_unknown_i
     shown = {one["rule"]: one for one in Api(key(Scope.VIEWER)).get("/alerts").json()["items"]}
     assert shown["no-worker"]["impact"]["runs"] == runs
     assert shown["no-worker"]["impact_at"] is not None
+    [cause] = shown["no-worker"]["causes"]
+    assert (cause["component"], cause["members"], cause["ongoing"]) == ("redis", ["redis-1"], True)
+    assert (cause["sentence"], cause["evidence"]) == ("It was emptied.", ["It was emptied."])
 
 
 def test_it_is_asked_when_an_alert_begins_and_at_no_tick_after_that() -> None:

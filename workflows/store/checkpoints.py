@@ -11,6 +11,7 @@ from workflows.core.definition import DefinitionInvalid
 from workflows.core.graph import Graph
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
+from workflows.store import unattempted
 from workflows.store.fan_outs import cancel_items, items_ended
 from workflows.store.fan_outs import load as load_items
 from workflows.store.pauses import standing_clocks
@@ -160,6 +161,8 @@ class _Group:
         self.done |= written
         if writes.ended:
             runs_ended(ended for run_id, ended in writes.ended.items() if run_id in written)
+        if writes.failures:
+            unattempted.announce(one for run_id, some in writes.failures.items() if run_id in written for one in some)
         for run_id in runs:
             after = writes.after.get(run_id) if run_id in written else None
             if after is None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from erip.foundation.db import prepared
+from erip.foundation.hooks import RunFailure
 from workflows.core.graph import Graph
 from workflows.core.machine import (
     NO_ITEM,
@@ -21,7 +22,7 @@ from workflows.core.machine import (
     repeatable,
 )
 from workflows.core.states import STEP_ENDS, Lane, StepState
-from workflows.store import lacking, outbox
+from workflows.store import lacking, outbox, unattempted
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
 from workflows.store.timings import Ended
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
@@ -58,6 +59,8 @@ class Writes:
         self.after: dict[str, Known] = {}
         #: run id → what is counted of a run that ends
         self.ended: dict[str, Ended] = {}
+        #: run id → what failed in it without an attempt
+        self.failures: dict[str, list[RunFailure]] = {}
         #: whether losing this group could lose more than a repetition
         self.durable = False
         #: the lifecycle events about all this: see `outbox`
@@ -84,6 +87,9 @@ class Writes:
         if change is not None and ended:
             self.durable = True
             self.ended[run_id] = (run_id, view.workflow, change.state, view.created_at)
+        failed = (change is not None and change.error is not None) or any(one.error is not None for one in plan.steps)
+        if failed and (failures := unattempted.of_plan(run_id, view.workflow, run.version_id, plan)):
+            self.failures[run_id] = failures
         output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
         self.runs.append((run_id, run.seq, change.state if change else None, output, error, ended))
         for event in plan.events:

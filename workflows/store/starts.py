@@ -8,7 +8,7 @@ from django.db import connection
 
 from erip.foundation.db import prepared
 from workflows.core.states import Lane, RunState
-from workflows.store import outbox
+from workflows.store import outbox, unattempted
 from workflows.store.keys import StartKey
 from workflows.store.rows import NEW_STEPS, Writes
 from workflows.store.timings import runs_ended
@@ -138,6 +138,10 @@ def _count_ended(runs: Sequence[NewRun]) -> None:
     ended = [(run, run.plan.run.state) for run in runs if run.plan.run is not None and run.plan.run.state.ended]
     if ended:
         runs_ended((run.id, run.view.workflow, state, run.view.created_at) for run, state in ended)
+    # A run may fail as it starts, or a step of it.
+    failed = [one for run in runs for one in unattempted.of_plan(run.id, run.view.workflow, run.version_id, run.plan)]
+    if failed:
+        unattempted.announce(failed)
 
 
 def _end_is_awaited(run: NewRun) -> bool:

@@ -5,6 +5,17 @@ from datetime import datetime
 from .base import Document, Json
 
 
+class AlertCause(Document):
+    """What may have caused an alert, as found when it began to fire or at the last call."""
+
+    component: str
+    members: list[str]
+    began_by: datetime
+    ongoing: bool
+    sentence: str
+    evidence: list[str]
+
+
 class Alert(Document):
     """stage: pending, firing or resolved. severity: page or ticket. unknown: what it asks for is not known."""
 
@@ -26,6 +37,7 @@ class Alert(Document):
     note: str
     impact: dict[str, Json] | None
     impact_at: datetime | None
+    causes: list[AlertCause] | None
 
 
 class AlertRule(Document):

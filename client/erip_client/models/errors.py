@@ -6,8 +6,8 @@ from .base import Document
 
 
 class ErrorGroup(Document):
-    """source: attempt, request, dead_letter, delivery or alert. state: open, resolved or ignored. regression: it is
-    open because it was seen again after it had been resolved. Definitions are written as `name@version`."""
+    """source: attempt, run, request, dead_letter, delivery or alert. state: open, resolved or ignored. regression: it
+    is open because it was seen again after it had been resolved. Definitions are written as `name@version`."""
 
     id: int
     source: str

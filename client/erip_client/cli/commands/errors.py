@@ -28,7 +28,7 @@ def list_errors(
     erip: Session,
     state: Annotated[str, typer.Option("--state", help="open, resolved, ignored, regression, any.")] = "open",
     source: Annotated[
-        str | None, typer.Option("--source", help="attempt, request, dead_letter, delivery, alert.")
+        str | None, typer.Option("--source", help="attempt, run, request, dead_letter, delivery, alert.")
     ] = None,
     text: Annotated[str | None, typer.Option("--text", help="Part of the title, the step, or the workflow.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many; seen last first.")] = 20,
