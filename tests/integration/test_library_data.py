@@ -59,7 +59,7 @@ def changed(tmp_path: Path, change: Any) -> Path:
 
 def test_reference_data_loads_once() -> None:
     first = load_reference_data()
-    assert first["obligations"] >= 25
+    assert first["obligations"] >= 100
     assert all(count > 0 for count in first.values())
     assert set(load_reference_data().values()) == {0}
     assert Control.objects.get(code="C-01").assets.count() == 5
@@ -86,9 +86,7 @@ def test_every_shipped_row_passes_its_own_validation() -> None:
 def test_clocks_that_nobody_changed_are_renewed_by_the_migration() -> None:
     load_reference_data()
     migration = import_module("workflows.library.migrations.0004_legal_days")
-    for code, (old, new) in migration.CLOCKS.items():
-        # The shipped file and the migration say the same.
-        assert Obligation.objects.get(code=code).clocks == new
+    for code, (old, _new) in migration.CLOCKS.items():
         Obligation.objects.filter(code=code).update(clocks=old)
     own = [{"trigger": "detected", "amount": 1, "unit": "months", "timezone": "Europe/Vienna"}]
     Obligation.objects.filter(code="nis2-final").update(clocks=own)

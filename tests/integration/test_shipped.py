@@ -92,7 +92,7 @@ def test_what_somebody_changed_is_left_alone_named_and_can_be_compared_and_taken
 
 def test_what_nobody_changed_follows_the_release(monkeypatch: Any) -> None:
     # As if an earlier release had shipped, and loaded, another wording.
-    earlier = [row | {"wording": "within a week"} for row in files.fixture("obligations.yaml")]
+    earlier = [row | {"wording": "within a week"} for row in files.fixture("obligations")]
     with monkeypatch.context() as patch:
         patch.setattr(obligations.files, "fixture", lambda name: earlier)
         with transaction.atomic():

@@ -54,13 +54,27 @@ class ReadOnly:
 
 @admin.register(Obligation)
 class ObligationAdmin(ModelAdmin):
-    list_display = ["code", "regime", "title", "wording", "places", "enabled"]
-    list_filter = ["regime", "enabled"]
+    list_display = ["code", "regime", "title", "wording", "places", "is_verified", "reviewed_on", "enabled"]
+    list_filter = ["checked", "enabled", "regime"]
     search_fields = ["code", "regime", "title", "authority", "citation"]
     fieldsets = [
         (None, {"fields": ["code", "regime", "title", "authority", "enabled"]}),
-        ("Legal clock", {"fields": ["wording", "clocks", "note"]}),
-        ("Source", {"fields": ["citation", "source_url", "in_force_from", "in_force_until"]}),
+        ("Legal clock", {"fields": ["wording", "clocks", "stops", "note"]}),
+        (
+            "Source",
+            {
+                "fields": [
+                    "citation",
+                    "source_url",
+                    "checked",
+                    "text_of",
+                    "reviewed_on",
+                    "in_force_from",
+                    "in_force_until",
+                    "not_in_force",
+                ]
+            },
+        ),
         (
             "Applies to",
             {
@@ -73,10 +87,15 @@ class ObligationAdmin(ModelAdmin):
                     "min_records",
                     "max_records",
                     "per_state",
+                    "encryption_exempts",
                 ]
             },
         ),
     ]
+
+    @admin.display(boolean=True, description="verified")
+    def is_verified(self, obligation: Obligation) -> bool:
+        return obligation.verified
 
     @admin.display(description="where")
     def places(self, obligation: Obligation) -> str:

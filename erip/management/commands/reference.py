@@ -13,6 +13,7 @@ from erip.foundation.errors import EripError
 from erip.foundation.hooks import metrics
 from monitoring.core.catalog import MEANINGS
 from monitoring.exporting import alertmanager, prometheus_rules
+from workflows.library.shipping.page import obligations_page
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -105,6 +106,7 @@ PAGES = {
     "errors": errors,
     "notes": notes,
     "metrics": metrics_page,
+    "obligations": obligations_page,
     # deploy/monitoring/rules.yml and deploy/monitoring/alertmanager.yml
     "prometheus-rules": prometheus_rules,
     "alertmanager": alertmanager,

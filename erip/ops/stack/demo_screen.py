@@ -200,9 +200,11 @@ def _deadlines(found: Mapping[str, Any] | None) -> RenderableType | None:
             Text(_moment(one["deadline"]) if one.get("deadline") else "not dated", "" if hours is not None else "dim"),
             Text(_left(hours), urgency),
             Text(str(one.get("regime", "")), "bold"),
-            Text(str(one.get("title", ""))),
+            Text(str(one.get("title", "")) + ("" if one.get("verified") else " *")),
         )
     lines: list[RenderableType] = [table if due else Text("none applies", "dim")]
+    if any(not one.get("verified") for one in due):
+        lines.append(Text("* not verified: check the wording of the law", "dim"))
     if check:
         lines.append(Text(f"{check} more to check, as facts are missing", "dim"))
     return Group(*lines)

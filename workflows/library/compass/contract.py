@@ -40,11 +40,25 @@ class ComplianceInput(StepInput):
     detected_at: Moment | None = Field(
         default=None, description="when it came to be known; default: the run's creation"
     )
+    incident_at: Moment | None = Field(default=None, description="when it happened")
+    suspected_at: Moment | None = Field(default=None, description="when it was first suspected")
+    believed_at: Moment | None = Field(default=None, description="when there was reason to believe that it happened")
+    aware_at: Moment | None = Field(
+        default=None, description="when it was reasonably certain; the same as confirmed_at"
+    )
+    determined_at: Moment | None = Field(default=None, description="when the breach was determined")
+    fix_available_at: Moment | None = Field(default=None, description="when a corrective measure was available")
+    handled_at: Moment | None = Field(default=None, description="when the incident was handled")
+    encrypted: bool | None = Field(
+        default=None, description="whether the data were encrypted and the key is not concerned; null: not known"
+    )
     confirmed_at: Moment | None = Field(default=None, description="when a breach was established")
     classified_at: Moment | None = Field(default=None, description="when it was classified as major or significant")
     material_at: Moment | None = Field(default=None, description="when it was determined to be material")
     paid_at: Moment | None = Field(default=None, description="when a ransom was paid")
-    submitted: dict[str, Moment] = Field(default={}, max_length=200, description="obligation code → when it was met")
+    submitted: dict[str, Moment] = Field(
+        default={}, max_length=200, description="obligation code → when it was met; <code>-update → its latest update"
+    )
 
 
 class ObligationDue(BaseModel):
@@ -69,6 +83,8 @@ class ObligationDue(BaseModel):
         description="the deadline is a forecast: it counts from a stage not yet met, or from a detection not given",
     )
     note: str = ""
+    verified: bool = Field(default=False, description="the official wording of the law was read; if not, check it")
+    reviewed_on: date | None = Field(default=None, description="when somebody last looked at the duty")
 
 
 class ComplianceOutput(StepOutput):

@@ -53,6 +53,11 @@ def rule_of(row: Obligation) -> Rule:
         in_force_from=row.in_force_from,
         in_force_until=row.in_force_until,
         note=row.note,
+        not_in_force=row.not_in_force,
+        encryption_exempts=row.encryption_exempts,
+        stops=row.stops,
+        verified=row.verified,
+        reviewed_on=row.reviewed_on,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from workflows.core.clocks.clock import STAGES, Clock, OutOfRange
+from workflows.core.clocks.clock import STAGES, TRIGGERS, Clock, OutOfRange
 from workflows.core.clocks.deadline import Circumstances, Deadline, deadline
 from workflows.core.clocks.where import Where
 from workflows.library.compass.contract import ComplianceInput, ComplianceOutput, ObligationDue, Status
@@ -40,6 +40,14 @@ class Rule:
     in_force_from: date | None = None
     in_force_until: date | None = None
     note: str = ""
+    #: why it is not law yet; "" is law
+    not_in_force: str = ""
+    encryption_exempts: bool = False
+    #: the article that allows to stop its clock
+    stops: str = ""
+    #: the official wording was read
+    verified: bool = False
+    reviewed_on: date | None = None
     #: if its clocks cannot be read, the reason: the obligation must then be checked, and has no deadline
     broken: str = ""
 
@@ -66,6 +74,8 @@ def applicability(
         read = facts
     else:
         given, read = facts, Reading.of(facts, [rule])
+    if rule.not_in_force or (rule.encryption_exempts and given.encrypted):
+        return NO
     if (rule.in_force_from and on < rule.in_force_from) or (rule.in_force_until and on > rule.in_force_until):
         return NO
     missing: list[str] = []
@@ -139,7 +149,7 @@ def _counted_in_a_state(rule: Rule, read: Reading, everywhere: int | None, most:
 def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> ComplianceOutput:
     """Every obligation that applies or may apply: by certainty, then by deadline."""
     assumptions: list[str] = []
-    given = {name: getattr(facts, f"{name}_at") for name in ("confirmed", "classified", "material", "paid")}
+    given = {name: getattr(facts, f"{name}_at") for name in TRIGGERS if name != "detected"}
     detected = facts.detected_at
     if detected is None:
         # An incident that is confirmed was detected earlier.
@@ -149,24 +159,28 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
         assumptions.append(
             f"detected_at is not given: {taken} is taken, and deadlines may be earlier than they are shown"
         )
-    if facts.confirmed_at is None:
+    if facts.confirmed_at is None and facts.aware_at is None:
         assumptions.append("confirmed_at is not given: clocks that start at confirmation start at detection")
     moments: dict[str, datetime] = {"detected": detected}
     moments.update({name: moment for name, moment in given.items() if moment is not None})
     on = detected.astimezone(UTC).date()
     read = Reading.of(facts, rules)
     assumptions.extend(read.assumptions(rules, facts))
-    verdicts = {rule.code: applicability(rule, read, on, facts) for rule in rules}
-    binding = [rule for rule in rules if verdicts[rule.code].applies]
+    ruled_out = read.rules_out(rules)
+    verdicts = {rule.code: applicability(rule, read, on, facts) for rule in rules if rule.code not in ruled_out}
+    binding = [rule for rule in rules if rule.code in verdicts and verdicts[rule.code].applies]
     holding = frozenset(head for word in read.facts or () if len(word.heads) == 1 for head in word.heads)
     where = {rule.code: read.where(rule) for rule in binding}
     deadlines = _deadlines(binding, moments, facts.submitted, where, holding, assumptions)
     assumptions.extend(f"{rule.code}: its clocks cannot be read: {rule.broken}" for rule in binding if rule.broken)
+    if facts.encrypted is None and any(rule.encryption_exempts for rule in binding):
+        assumptions.append("encrypted is not given: duties that encrypted data are exempt from are listed")
     if detected > as_of:
         assumptions.append("detected_at lies after the run's creation: it was taken as it is")
+    codes = {rule.code for rule in rules}
     assumptions.extend(
         f"submitted {code!r} is no obligation that is known: it was not used"
-        for code in [code for code in facts.submitted if code.removesuffix(UPDATE) not in verdicts][:20]
+        for code in [code for code in facts.submitted if code.removesuffix(UPDATE) not in codes][:20]
     )
     found = [_due(rule, verdicts[rule.code], deadlines.get(rule.code), facts, as_of) for rule in binding]
     far = datetime.max.replace(tzinfo=UTC)
@@ -270,4 +284,6 @@ def _due(rule: Rule, verdict: Verdict, due: Deadline | None, facts: ComplianceIn
         provisional=due is not None
         and (forecast or due.assumed or (facts.detected_at is None and due.trigger == "detected")),
         note=rule.note,
+        verified=rule.verified,
+        reviewed_on=rule.reviewed_on,
     )

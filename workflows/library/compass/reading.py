@@ -26,6 +26,13 @@ def _own(words: Iterable[str]) -> dict[str, str]:
     return {key(word): word for word in words}
 
 
+def _all_of(words: Sequence[Word] | None) -> frozenset[str] | None:
+    """All that the words may mean; None while one of them is not known."""
+    if words is None or not all(word.known for word in words):
+        return None
+    return frozenset[str]().union(*(reading for word in words for reading in word.readings))
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Each field's words; None where the field is not known."""
@@ -77,6 +84,16 @@ class Reading:
                     found.append(head)
         return places(found)
 
+    def rules_out(self, rules: Iterable["Rule"]) -> frozenset[str]:
+        """The codes of those that a known place, or a known list of facts, rules out: most of them, so cheaply."""
+        places, facts = _all_of(self.places), _all_of(self.facts)
+        return frozenset(
+            rule.code
+            for rule in rules
+            if (places is not None and rule.jurisdictions and rule.jurisdictions.isdisjoint(places))
+            or (facts is not None and not rule.conditions <= facts)
+        )
+
     def only_in(self, places: frozenset[str]) -> bool:
         """Whether everybody concerned is known to be in one of `places`."""
         return self.places is not None and all(
@@ -111,16 +128,10 @@ class Reading:
         """A country without its state, or the Union without the member state: the laws of the parts were left out."""
         words = self.places or ()
         in_force = frozenset[str]().union(*(reading for word in words for reading in word.readings))
+        elsewhere = frozenset[str]().union(*(rule.jurisdictions for rule in rules)) - in_force
         told: list[str] = []
         for word in words:
-            parts = sorted(
-                {
-                    place
-                    for rule in rules
-                    for place in rule.jurisdictions - in_force
-                    if len(word.heads) == 1 and word.heads[0] in within(place)
-                }
-            )
+            parts = sorted(place for place in elsewhere if len(word.heads) == 1 and word.heads[0] in within(place))
             if parts:
                 told.append(f"{word.given!r} names no part of it: the law of {', '.join(parts[:60])} was left out")
         return told

@@ -1,6 +1,6 @@
 """Legal obligations with their clocks, and the requirements an organisation is assessed against."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -19,6 +19,14 @@ def clocks_that_run(value: Any) -> None:
             Clock.of(clock)
         except BadClock as error:
             raise ValidationError(f"[{index}]: {error}") from error
+
+
+#: how a duty was checked
+CHECKED: Final = {
+    "official": "the official wording was read",
+    "quoted": "as others quote the official wording",
+    "recalled": "not checked",
+}
 
 
 class Obligation(models.Model):
@@ -55,6 +63,30 @@ class Obligation(models.Model):
     note = models.TextField(blank=True)
     in_force_from = models.DateField(null=True, blank=True)
     in_force_until = models.DateField(null=True, blank=True)
+    #: A process of the previous release writes rows without these, hence their defaults in the database.
+    not_in_force = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="why it is not law yet; such a duty never applies",
+    )
+    encryption_exempts = models.BooleanField(
+        default=False, db_default=False, help_text="no duty where the data were encrypted and the key is not concerned"
+    )
+    stops = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="the article that allows to stop its clock"
+    )
+    checked = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(one, text) for one, text in CHECKED.items()],
+        help_text="how it was checked against the law; only the official wording makes it verified",
+    )
+    text_of = models.DateField(null=True, blank=True, help_text="the official wording as of this day was read")
+    reviewed_on = models.DateField(null=True, blank=True, help_text="when somebody last looked at it")
     enabled = models.BooleanField(default=True)
 
     class Meta:
@@ -68,6 +100,10 @@ class Obligation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.regime}: {self.title}"
+
+    @property
+    def verified(self) -> bool:
+        return self.checked == "official"
 
 
 class Requirement(models.Model):

@@ -17,8 +17,12 @@ def definitions() -> dict[str, str]:
 
 
 def fixture(name: str) -> Any:
-    """A file of reference data: obligations.yaml, decision-tables.yaml, sample-organisation.yaml."""
-    return yaml.safe_load((FOLDER / "fixtures" / name).read_text(encoding="utf-8"))
+    """A file of reference data, such as decision-tables.yaml; of a folder with several lists, such as obligations, all
+    their rows."""
+    path = FOLDER / "fixtures" / name
+    if path.is_dir():
+        return [row for file in sorted(path.glob("*.yaml")) for row in yaml.safe_load(file.read_text(encoding="utf-8"))]
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def as_text(value: Any) -> str:

@@ -28,7 +28,7 @@ def bring_up_to_date() -> int:
     loaded = LoadedReference.objects.select_for_update().get(name=NAME)
     list(Obligation.objects.select_for_update().order_by("code"))
     standings = {one.name: one.standing for one in _articles(loaded)}
-    rows = {row["code"]: Obligation(**row) for row in files.fixture("obligations.yaml")}
+    rows = {row["code"]: Obligation(**row) for row in files.fixture("obligations")}
     Obligation.objects.bulk_create([rows[code] for code, how in standings.items() if how is Standing.NEW])
     older = [code for code, how in standings.items() if how is Standing.OLDER]
     for code in older:
@@ -44,7 +44,7 @@ def bring_up_to_date() -> int:
 def take(name: str) -> str:
     LoadedReference.objects.bulk_create([LoadedReference(name=NAME)], ignore_conflicts=True)
     loaded = LoadedReference.objects.select_for_update().get(name=NAME)
-    row = next(Obligation(**row) for row in files.fixture("obligations.yaml") if row["code"] == name)
+    row = next(Obligation(**row) for row in files.fixture("obligations") if row["code"] == name)
     _write(row)
     loaded.contents |= {name: _hash(row)}
     loaded.keys = sorted({*loaded.keys, name})
@@ -55,7 +55,7 @@ def take(name: str) -> str:
 
 def _articles(loaded: LoadedReference) -> list[Article]:
     here = Obligation.objects.in_bulk(field_name="code")
-    return [_article(Obligation(**row), here.get(row["code"]), loaded) for row in files.fixture("obligations.yaml")]
+    return [_article(Obligation(**row), here.get(row["code"]), loaded) for row in files.fixture("obligations")]
 
 
 def _article(shipped: Obligation, here: Obligation | None, loaded: LoadedReference) -> Article:

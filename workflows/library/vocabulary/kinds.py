@@ -19,6 +19,7 @@ ftc_financial_institution: ftc financial institution, glba, glba financial insti
 institution, nonbank financial institution, ftc safeguards
 nydfs_covered_entity: nydfs covered entity, dfs covered entity, nydfs, 23 nycrr 500 covered entity
 trust_service_provider: trust service provider, qualified trust service provider, tsp, qtsp
+dora_weekend_relief: dora weekend relief, dora relief
 small_enterprise: small enterprise, small company, sme, micro enterprise
 operator_of_essential_services: operator of essential services, oes, essential entity, important entity, critical \
 entity, critical operator

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.obligations import shipped
 from workflows.core.clocks.clock import Clock
 from workflows.library.compass.contract import ComplianceInput
 from workflows.library.compass.obligations import Rule, applicability, assess
@@ -163,3 +164,63 @@ def test_readiness_stays_between_0_and_100(rows: list[tuple[float, float]]) -> N
     score = readiness([requirement(a, b) for a, b in rows], NOW.date()).score
     assert score is not None
     assert 0 <= score <= 100.0001
+
+
+def test_what_is_not_law_yet_binds_nobody_and_encryption_exempts_only_where_the_law_says_so() -> None:
+    draft, exempting, plain = rule("draft", not_in_force="a bill"), rule("e", encryption_exempts=True), rule("p")
+    assert not applicability(draft, facts(), NOW.date()).applies
+    for encrypted, expected in ((None, True), (False, True), (True, False)):
+        assert applicability(exempting, facts(encrypted=encrypted), NOW.date()).applies is expected
+        assert applicability(plain, facts(encrypted=encrypted), NOW.date()).applies
+    assert any("encrypted is not given" in one for one in assess([exempting], facts(), NOW).assumptions)
+
+
+def test_a_stage_counts_from_its_latest_update_and_until_then_from_the_first() -> None:
+    stages = [
+        rule("middle", clocks=(Clock("detected", 24, "hours"),)),
+        rule("final", clocks=(Clock("updated:middle", 24, "hours"),)),
+    ]
+    for submitted, due, provisional in (
+        ({}, 48, True),
+        ({"middle": NOW + timedelta(hours=1)}, 25, False),
+        ({"middle": NOW + timedelta(hours=1), "middle-update": NOW + timedelta(hours=9)}, 33, False),
+    ):
+        found = assess(stages, facts(detected_at=NOW, submitted=submitted), NOW)
+        final = next(one for one in found.obligations if one.code == "final")
+        assert (final.deadline, final.provisional) == (NOW + timedelta(hours=due), provisional)
+        assert not any("no obligation that is known" in one for one in found.assumptions)
+
+
+def test_an_earlier_word_stands_in_for_a_trigger_and_a_later_one_makes_it_provisional() -> None:
+    early, late = NOW - timedelta(hours=9), NOW - timedelta(hours=2)
+    clock = rule(clocks=(Clock("confirmed", 72, "hours"),))
+    known = {"suspected_at": early, "detected_at": late}
+    assert assess([clock], facts(**known), NOW).obligations[0].deadline == early + timedelta(hours=72)
+    from_the_incident = rule(clocks=(Clock("incident", 24, "hours"),))
+    [found] = assess([from_the_incident], facts(detected_at=late), NOW).obligations
+    assert (found.deadline, found.provisional) == (late + timedelta(hours=24), True)
+    [found] = assess([from_the_incident], facts(detected_at=late, incident_at=early), NOW).obligations
+    assert (found.deadline, found.provisional) == (early + timedelta(hours=24), False)
+
+
+def test_a_fact_that_is_left_out_never_makes_a_deadline_later() -> None:
+    """Of every shipped duty: each fact taken away in turn, and the deadline is the same, earlier, or not known yet."""
+    words = ("incident", "suspected", "detected", "believed", "aware", "confirmed", "determined", "classified")
+    given: dict[str, Any] = {f"{word}_at": NOW - timedelta(hours=30 - n) for n, word in enumerate(words)}
+    given |= {f"{word}_at": NOW - timedelta(hours=20) for word in ("material", "paid", "fix_available", "handled")}
+    for one in shipped():
+        everything = given | {
+            "jurisdictions": sorted(one.jurisdictions) or ["DE"],
+            "sector": min(one.sectors, default=None),
+            "data_categories": sorted(one.data_categories) or ["personal"],
+            "severity": "critical",
+            "organisation_facts": [*sorted(one.conditions), "dora_weekend_relief"],
+        }
+        before = {x.code: x for x in assess([one], facts(**everything), NOW).obligations}
+        for name in everything:
+            # Without `detected_at` the earliest moment that is given is taken, which is earlier here.
+            after = assess([one], facts(**{key: everything[key] for key in everything if key != name}), NOW)
+            for due in after.obligations:
+                then = before[due.code].deadline
+                if due.deadline is not None and then is not None:
+                    assert due.deadline <= then or due.provisional, (due.code, name)

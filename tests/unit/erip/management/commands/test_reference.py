@@ -12,6 +12,7 @@ WHERE = {
     "errors": "docs/reference/errors.md",
     "notes": "docs/explanation/notes.md",
     "metrics": "docs/reference/metrics.md",
+    "obligations": "docs/reference/obligations.md",
     "prometheus-rules": "deploy/monitoring/rules.yml",
     "alertmanager": "deploy/monitoring/alertmanager.yml",
 }
