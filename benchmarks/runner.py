@@ -40,9 +40,9 @@ def run(
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     if "uptime" in names:
         uptime.refuse(options, private=deployment is None)
-    ha = names == ["causes"] or (names == ["uptime"] and not options.single)
+    ha = names in (["causes"], ["escalation"]) or (names == ["uptime"] and not options.single)
     # A stack learns at its start where its alerts go.
-    paged = pager() if names in (["causes"], ["pulse"]) else nullcontext(None)
+    paged = pager() if names in (["causes"], ["escalation"], ["pulse"]) else nullcontext(None)
     with (
         paged as woken,
         nullcontext(deployment) if deployment else private_stack(ha=ha) as found,

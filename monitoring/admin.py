@@ -40,7 +40,7 @@ class WithReason(ActionForm):
 
 @admin.register(ErrorGroup)
 class ErrorGroupAdmin(ShowOnly):
-    list_display = ["title", "now", "count", "last_seen", "first_seen", "what", "last_release", "last_definition"]
+    list_display = ["title", "now", "count", "last_seen", "what", "last_definition"]
     list_filter = ["state", "regression", "source"]
     search_fields = ["title", "what", "code", "first_definition", "last_definition"]
     fields = [

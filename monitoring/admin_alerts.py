@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from pydantic import BaseModel, ValidationError
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
@@ -15,12 +16,21 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, U
 from monitoring import oncall, reaching, store
 from monitoring.alerting import shipped
 from monitoring.channels import KINDS
-from monitoring.core.oncall import BadPlan, read_plan
-from monitoring.core.rules import MOST_RULES, BadRules, read_rule
+from monitoring.core.oncall import BadPlan, Plan, read_plan
+from monitoring.core.rules import MOST_RULES, BadRules, Rule, read_rule
 from monitoring.errors import ChannelInUse, ChannelInvalid, NoSuchOverride, OnCallInvalid
 from monitoring.models import AlertChannel, AlertRule, OnCallOverride, OnCallPlan
 from workflows.admin.base import principal_of
 from workflows.core.source import SourceInvalid, read
+
+
+def _ordered(model: type[BaseModel], document: dict[str, Any]) -> dict[str, Any]:
+    """A document with its keys in the order of the documentation, and without those that say what goes without saying:
+    PostgreSQL orders them by their lengths. One that this release cannot read stays as it is."""
+    try:
+        return model.model_validate(document).model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+    except ValidationError:
+        return document
 
 
 class ChannelForm(forms.ModelForm):
@@ -108,7 +118,7 @@ class ChannelAdmin(ModelAdmin):
 class PlanForm(forms.ModelForm):
     text = forms.CharField(
         label="Plan",
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 30, "spellcheck": "false"}),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 30, "spellcheck": "false", "class": "erip-code"}),
         help_text="YAML: people, rotations and ladders.",
     )
 
@@ -119,7 +129,9 @@ class PlanForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.document:
-            self.fields["text"].initial = yaml.safe_dump(self.instance.document, sort_keys=False, allow_unicode=True)
+            self.fields["text"].initial = yaml.safe_dump(
+                _ordered(Plan, self.instance.document), sort_keys=False, allow_unicode=True
+            )
 
     def clean_text(self) -> str:
         try:
@@ -212,7 +224,7 @@ class RuleForm(forms.ModelForm):
     text = forms.CharField(
         label="Rule",
         required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 16, "spellcheck": "false"}),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 16, "spellcheck": "false", "class": "erip-code"}),
         help_text="YAML, without `name`. Empty: the shipped rule of this name is off.",
     )
 
@@ -223,7 +235,7 @@ class RuleForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.document:
-            shown = {name: value for name, value in self.instance.document.items() if name != "name"}
+            shown = {name: value for name, value in _ordered(Rule, self.instance.document).items() if name != "name"}
             self.fields["text"].initial = yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
 
     def clean(self) -> Any:
@@ -248,11 +260,19 @@ class RuleForm(forms.ModelForm):
 @admin.register(AlertRule)
 class RuleAdmin(ModelAdmin):
     form = RuleForm
-    list_display = ["name", "is_on", "changed_at", "changed_by"]
+    list_display = ["name", "is_on", "severity", "summary", "changed_at", "changed_by"]
     fields = ["name", "text"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["name"] if obj else []
+
+    @display(description="Severity")
+    def severity(self, rule: AlertRule) -> str:
+        return str((rule.document or {}).get("severity", "-"))
+
+    @display(description="Summary")
+    def summary(self, rule: AlertRule) -> str:
+        return str((rule.document or {}).get("summary", "-"))
 
     @display(description="On", boolean=True)
     def is_on(self, rule: AlertRule) -> bool:

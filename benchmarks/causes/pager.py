@@ -11,16 +11,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 #: for a receiver that lives as long as one benchmark, and verifies nothing
-_SECRET = "whsec_YmVuY2htYXJrLXBhZ2VyLWJlbmNobWFyay1wYWdlcg=="  # noqa: S105  # nosec B105
+SECRET = "whsec_YmVuY2htYXJrLXBhZ2VyLWJlbmNobWFyay1wYWdlcg=="  # noqa: S105  # nosec B105
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message. at: time.time() when it was there; key: the same for doubles."""
+    """One message. at: time.time() when it was there; key: the same for doubles; path: that it was posted to."""
 
     at: float
     key: str
     body: dict[str, Any]
+    path: str = "/"
+
+    @property
+    def rung(self) -> int:
+        """Of the ladder, from 1: what announces an alert is the first call."""
+        return int((self.body.get("escalation") or {}).get("rung", 1))
 
     @property
     def wakes(self) -> bool:
@@ -46,7 +52,7 @@ def pager() -> Iterator[Pager]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(min(1_000_000, int(self.headers["Content-Length"])))
-            made.received.append(Received(time.time(), str(self.headers["webhook-id"]), json.loads(body)))
+            made.received.append(Received(time.time(), str(self.headers["webhook-id"]), json.loads(body), self.path))
             self.send_response(204)
             self.end_headers()
 
@@ -59,7 +65,7 @@ def pager() -> Iterator[Pager]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     settings = {
         "ERIP_ALERT_WEBHOOKS": made.url,
-        "ERIP_ALERT_WEBHOOK_SECRET": _SECRET,
+        "ERIP_ALERT_WEBHOOK_SECRET": SECRET,
         "ERIP_WEBHOOK_ALLOW_PRIVATE": "true",
     }
     before = {name: os.environ.get(name) for name in settings}

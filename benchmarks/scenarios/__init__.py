@@ -9,6 +9,7 @@ from . import (
     concurrent_workflows,
     engine,
     engine_crash,
+    escalation,
     event_crash,
     event_throughput,
     filters,
@@ -39,10 +40,11 @@ SCENARIOS: dict[str, Scenario] = {
     "timers": timers.run,
     "uptime": uptime.run,
     "causes": causes.run,
+    "escalation": escalation.run,
     "pulse": pulse.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"replay", "size", "timers", "uptime", "causes", "pulse"})
+LONG = frozenset({"replay", "size", "timers", "uptime", "causes", "escalation", "pulse"})
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
     {
@@ -55,10 +57,11 @@ PRIVATE_ONLY = frozenset(
         "size",
         "timers",
         "causes",
+        "escalation",
         "pulse",
     }
 )
 #: those for which the machine's ceiling means nothing: they do not test speed
 WITHOUT_LIMITS = frozenset(
-    {"event-crash", "filters", "many", "replay", "signals", "timers", "uptime", "causes", "pulse"}
+    {"event-crash", "filters", "many", "replay", "signals", "timers", "uptime", "causes", "escalation", "pulse"}
 )

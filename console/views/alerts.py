@@ -1,5 +1,6 @@
 """Alerts: what fires, who has it, what is silenced, and by which rules. And what is done about them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from console.pages import Page, changes, forget_rendered, in_shell, page, with_q
 from console.viewers import may
 from erip.access.principals import Principal
 from monitoring.alerting import shipped
+from monitoring.channels.text import impact_lines
 from monitoring.core.rules import Rule
 from monitoring.silencing import silence_faults
 from monitoring.store import listing
@@ -92,8 +94,17 @@ def alert(query: QueryDict, viewer: Principal, number: int) -> Page:
         "lengths": LENGTHS,
         "silence": {"rule": shown.row["rule"], "labels": labels_text(shown.row["labels"])},
         "ended": shown.row["stage"] == "resolved",
+        "called": called(shown.row),
+        "risk": impact_lines(shown.row["impact"]) if shown.row["impact"] else [],
     }
     return Page("console/alert.html", context, every=10, around="console/alert_page.html")
+
+
+def called(row: Mapping[str, Any]) -> str:
+    """Who was called by its ladder, and by how many calls; "": nobody was. Targets of the settings hold secrets."""
+    names = [target.removeprefix("channel:") for target in row["told"] if target.startswith("channel:")]
+    times = f"{row['rung']} call{'s' if row['rung'] > 1 else ''}"
+    return f"{', '.join(names) or 'nobody'} ({times})" if row["rung"] else ""
 
 
 @page("New silence", "monitoring.add_silence")

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from erip.access.scopes import Scope
 from erip.settings.declared import DECLARED
-from monitoring import store
+from monitoring import oncall, reaching, store
 from monitoring.alerting import SHIPPED, Judging, as_stored, shipped
 from monitoring.backtest import backtest
 from monitoring.collecting import Collector
@@ -310,34 +310,58 @@ def test_alerts_are_acknowledged_once_and_silences_end(api: Api, receiver: Recei
     assert api.post("/alerts/999999/acknowledge").status_code == 404
 
 
-def test_a_leader_pages_while_postgresql_is_away_and_records_it_afterwards(tmp_path: Path, receiver: Receiver) -> None:
+def test_leaders_page_while_postgresql_is_away_also_one_that_is_started_then_and_record_it_afterwards(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """The leader that announced the outage is killed in it. The one that is started in its place never saw PostgreSQL:
+    it knows from its memory whom to call next, where to, and what was said."""
     db = connection.settings_dict
-    with receiving() as outside, Relay((str(db["HOST"]), int(db["PORT"]))) as path:
-        url = f"postgres://{db['USER']}:{db['PASSWORD']}@127.0.0.1:{path.port}/{db['NAME']}"
-        with leader(
-            tmp_path / "log",
-            DATABASE_URL=url,
-            ERIP_PULSE_EVERY_SECONDS="1",
-            ERIP_ALERT_WEBHOOKS=receiver.url,
-            ERIP_ALERT_WEBHOOK_SECRET=SECRET,
-            ERIP_ALERT_ALLOW_PRIVATE="true",
-            ERIP_ALERT_HEARTBEAT_URL=outside.url,
-        ):
+    with (
+        receiving() as outside,
+        receiving() as primary,
+        receiving() as secondary,
+        Relay((str(db["HOST"]), int(db["PORT"]))) as path,
+    ):
+        for name, called in (("primary", primary), ("secondary", secondary)):
+            reaching.put_channel(
+                name, {"kind": "webhook", "address": called.url, "key": SECRET, "hears": "none"}, by="test"
+            )
+        rungs = [{"to": [f"channel/{name}"], "wait": "10s"} for name in ("primary", "secondary")]
+        oncall.put_plan({"people": {}, "rotations": {}, "ladders": {"default": {"rungs": rungs}}}, by="test")
+        surroundings = {
+            "DATABASE_URL": f"postgres://{db['USER']}:{db['PASSWORD']}@127.0.0.1:{path.port}/{db['NAME']}",
+            "ERIP_STATE_DIR": str(tmp_path / "state"),
+            "ERIP_PULSE_EVERY_SECONDS": "1",
+            "ERIP_ALERT_WEBHOOKS": receiver.url,
+            "ERIP_ALERT_WEBHOOK_SECRET": SECRET,
+            "ERIP_ALERT_ALLOW_PRIVATE": "true",
+            "ERIP_ALERT_HEARTBEAT_URL": outside.url,
+        }
+        with leader(tmp_path / "log", **surroundings):
             until(lambda: outside.posts, what="a service outside hears that it is alive")
             until(Frame.objects.exists, what="the leader collects")
             path.swallow()
-            until(lambda: receiver.posts, what="it pages")
+            until(lambda: receiver.posts and primary.posts, what="it pages, and calls the first rung")
             body = read(receiver, 0)
             assert (body["cause"], body["state"], body["severity"]) == ("postgresql", "firing", "page")
             assert body["causes"][0]["component"] == "postgresql", "the page names the cause"
             assert body["causes"][0]["evidence"]
+            memory = tmp_path / "state" / "pulse" / "memory.json"
+            until(lambda: json.loads(memory.read_text())["alerts"], what="it remembers what it said")
+            assert not secondary.posts
+        with leader(tmp_path / "log", **surroundings):
+            until(lambda: secondary.posts, seconds=60, what="the other one calls the second rung")
+            called = json.loads(secondary.posts[0].body)
+            assert (called["escalation"]["rung"], called["state"], called["cause"]) == (2, "firing", "postgresql")
+            for one in (receiver, primary):
+                assert len({post.headers["webhook-id"] for post in one.posts}) == 1, "nothing was announced anew"
             path.mend()
             # The leader may judge a frame by what it saw last before it sees that PostgreSQL is back: then there is a
             # pending alert for a moment, and what it announced meanwhile is recorded there.
-            announced = Alert.objects.filter(rule="postgresql-down", announced="firing")
+            announced = Alert.objects.filter(rule="postgresql-down", announced="firing", rung=2)
             until(announced.exists, what="it is recorded")
             assert Alert.objects.filter(rule="postgresql-down").count() == 1
-            assert len(receiver.posts) == 1
+            assert len({post.headers["webhook-id"] for post in receiver.posts}) == 1
 
 
 def test_a_file_of_rules_is_checked_and_every_fault_is_named(tmp_path: Path) -> None:
