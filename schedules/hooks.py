@@ -1,7 +1,7 @@
 """What schedules add to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, append_only, menu
-from schedules import firing  # noqa: F401  (its duty)
+from erip.foundation.hooks import Link, Menu, api_urls, append_only, menu, shipped
+from schedules import firing, shipping  # noqa: F401  (its duty)
 
 api_urls("schedules.urls")
 menu(
@@ -12,3 +12,4 @@ menu(
     )
 )
 append_only("schedules_scheduleversion")
+shipped(shipping.SOURCE)

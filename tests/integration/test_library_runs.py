@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.workers import until
 from workflows import engine
 from workflows.core.states import Lane
 from workflows.library import cache
-from workflows.library.models import Report
+from workflows.library.models import NotificationTarget, Report
 from workflows.library.reference import sample_incident
 from workflows.models import WorkflowRun
 from workflows.worker.executor import Executor
@@ -126,11 +127,49 @@ def test_a_breach_without_evidence_in_time_goes_on_and_says_so(
     found: Any = work(executor, waiting.pk, ended)
     assert found.state == "SUCCEEDED"
     assert "No evidence came while it was waited for" in found.output["assumptions"][-1]
+    steps: Any = dict(found.steps.filter(item=-1).values_list("step", "state"))
+    assert (steps["reminder"], steps["remind"], steps["escalate"]) == ("SUCCEEDED", "SKIPPED", "SUCCEEDED")
+    told: Any = found.steps.get(step="escalate", item=0).input
+    assert told["data"]["run_id"] == str(found.pk)
+
+
+def test_whoever_should_send_evidence_is_reminded_at_half_time_and_a_message_that_fails_changes_nothing(
+    run: Callable[..., WorkflowRun], executor: Executor
+) -> None:
+    NotificationTarget.objects.create(name="nowhere", kind="webhook", address="https://127.0.0.1:1/hook")
+    waiting = begin(executor)
+    row = waiting.steps.get(step="reminder")
+    assert row.due_at is not None
+    assert abs((row.due_at - timezone.now()).total_seconds() - 12 * 3600) < 600, "half of 24 h"
+    past = (timezone.now() - timedelta(seconds=1)).isoformat()
+    progress: Any = row.output
+    progress["waits"] = [{**wait, "until": wait["until"] and past} for wait in progress["waits"]]
+    waiting.steps.filter(step="reminder").update(due_at=past, output=progress)
+    work(executor, waiting.pk, lambda run: run.steps.filter(step="remind", item=0).exclude(attempt=0).exists())
+    engine.signal_run(str(waiting.pk), "evidence-received", {"affected_records": 5}, principal="test")
+    waiting.steps.filter(step="remind", item=0, state="WAITING").update(due_at=past)
+
+    def over(found: WorkflowRun) -> bool:
+        found.steps.filter(step="remind", item=0, state="WAITING").update(due_at=past)
+        return ended(found)
+
+    found: Any = work(executor, waiting.pk, over)
+    assert (found.state, found.error) == ("SUCCEEDED", None)
+    assert found.steps.get(step="remind", item=0).state == "FAILED"
+    assert found.steps.get(step="escalate", item=-1).state == "SKIPPED"
 
 
 def test_the_schedule_of_the_documentation_can_be_stored(run: Callable[..., WorkflowRun]) -> None:
     _, body = example("json")
-    assert Api(key(Scope.AUTHOR)).send("PUT", "/schedules/compliance-quarterly", orjson.dumps(body)).status_code == 201
+    api = Api(key(Scope.ADMIN))
+    shipped = api.get("/schedules/compliance-quarterly").json()
+    assert shipped["schedule"]["workflow"] == "compliance-assessment"
+    assert "paused" in shipped["paused_reason"]
+    assert api.send("PUT", "/schedules/compliance-quarterly", orjson.dumps(body)).status_code == 200
+    assert api.post("/schedules/compliance-quarterly/resume").status_code == 200
+    # It is the user's from now on.
+    call_command("bootstrap", "--json", stdout=StringIO())
+    assert api.get("/schedules/compliance-quarterly").json()["schedule"]["calendar"] == "DE"
 
 
 def example(language: str) -> tuple[str, Any]:

@@ -5,17 +5,21 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from erip.foundation import hooks
 from erip.foundation.shipped import Standing
-from workflows import engine
+from schedules import shipping, stored
+from schedules.errors import UnknownSchedule
+from schedules.models import Schedule, ScheduleVersion
+from workflows import engine, store
 from workflows.events import types
 from workflows.library.clearance.data import publish_table
 from workflows.library.models import DecisionTable, DecisionVersion, LoadedReference, Obligation
 from workflows.library.shipping import files, obligations
-from workflows.models import WorkflowVersion
+from workflows.models import Worker, WorkflowVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -44,13 +48,17 @@ def an_edit(kind: str, by: str) -> str:
     if kind == "obligation":
         Obligation.objects.filter(code="gdpr-33").update(wording="within two days")
         return "gdpr-33"
+    if kind == "schedule":
+        row = yaml.safe_load(shipping.FILE.read_text("utf-8"))["compliance-quarterly"]
+        stored.put("compliance-quarterly", document=row["schedule"] | {"overlap": "wait"}, author=by)
+        return "compliance-quarterly"
     types.register("nexus.threat.detected", {"type": "object", "title": "ours"}, author=types.PLATFORM)
     # Somebody's version accepts all that the one before accepts.
     types.register("nexus.threat.detected", {"type": "object", "title": "ours too"}, author=by)
     return "nexus.threat.detected"
 
 
-KINDS = ["definition", "table", "obligation", "event-type"]
+KINDS = ["definition", "table", "obligation", "event-type", "schedule"]
 
 
 def test_every_kind_that_is_shipped_is_tested_here() -> None:
@@ -99,7 +107,9 @@ def test_what_nobody_changed_follows_the_release(monkeypatch: Any) -> None:
             assert obligations.bring_up_to_date() == len(earlier)
     assert standing("obligation", "gdpr-33") is Standing.OLDER
     call_command("bootstrap", "--json", stdout=StringIO())
-    authors = {"definition": "bootstrap", "table": "ERIP", "event-type": types.PLATFORM}
+    authors = {
+        "definition": "bootstrap", "table": "ERIP", "event-type": types.PLATFORM, "schedule": shipping.AUTHOR,
+    }  # fmt: skip
     names = {kind: an_edit(kind, by=author) for kind, author in authors.items()}
     assert {standing(kind, name) for kind, name in names.items()} == {Standing.OLDER}
     assert "left alone" not in say("bootstrap")
@@ -144,3 +154,41 @@ def test_names_that_are_not_shipped_are_all_refused() -> None:
     ]
     with pytest.raises(CommandError, match="Name what to take"):
         call_command("shipped", "take")
+
+
+def test_a_shipped_schedule_is_stored_paused_and_one_that_was_deleted_does_not_come_back() -> None:
+    call_command("bootstrap", "--json", stdout=StringIO())
+    schedule = Schedule.objects.get(name="compliance-quarterly")
+    assert (schedule.paused_by, schedule.paused_reason.partition(".")[0]) == ("bootstrap", "Shipped paused")
+    assert schedule.next_at is not None
+    # A newer wording changes neither that it goes nor that it rests.
+    stored.resume(schedule.name)
+    an_edit("schedule", by=shipping.AUTHOR)
+    call_command("bootstrap", "--json", stdout=StringIO())
+    assert standing("schedule", schedule.name) is Standing.SAME
+    assert Schedule.objects.get(name=schedule.name).paused_at is None
+    stored.delete(schedule.name, author="user:anna")
+    assert "left alone: schedule compliance-quarterly (deleted here)" in say("bootstrap")
+    with pytest.raises(UnknownSchedule):
+        stored.latest(schedule.name)
+    assert "stored as version" in say("shipped", "take", "schedule:compliance-quarterly")
+    assert Schedule.objects.get(name=schedule.name).paused_by == "bootstrap"
+
+
+def test_a_schedule_whose_workflow_takes_another_input_is_left_out() -> None:
+    source = "name: compliance-assessment\ninput: {type: object, required: [x]}\nsteps: {w: {wait: {for: 1h}}}"
+    engine.publish(None, source, "yaml", author="user:anna")
+    assert json.loads(say("bootstrap", "--json"))["data"]["schedules"] == 0
+    assert not ScheduleVersion.objects.exists()
+
+
+def test_what_a_living_process_of_an_earlier_release_cannot_read_waits_for_the_end_of_the_upgrade() -> None:
+    old = store.register_worker("old", "here", 1, ["bulk"])
+    Worker.objects.filter(pk=old).update(level=1)
+    done = json.loads(say("bootstrap", "--json"))
+    assert list(done["not_yet"]) == ["breach-response"]
+    assert "worker old" in done["not_yet"]["breach-response"]
+    assert "breach-response: not published yet. Living processes" in say("bootstrap")
+    Worker.objects.filter(pk=old).delete()
+    assert json.loads(say("bootstrap", "--json"))["not_yet"] == {}
+    assert standing("definition", "breach-response") is Standing.SAME

@@ -8,6 +8,7 @@ from django.db.models import F
 from erip.foundation.shipped import Article, Source, Standing
 from workflows import engine
 from workflows.core.definition import content_hash, parse
+from workflows.errors import NotYetReadable
 from workflows.library.shipping import files
 from workflows.models import WorkflowDefinition, WorkflowVersion
 
@@ -22,18 +23,25 @@ def articles() -> list[Article]:
     return [_article(name, source, latest.get(name)) for name, source in sources.items()]
 
 
-def bring_up_to_date() -> list[engine.Published]:
+def bring_up_to_date() -> tuple[list[engine.Published], dict[str, str]]:
     """Publish what is new, and the next version of what nobody else has published a version of. A workflow whose latest
-    version is somebody's stays as it is. Returns all that are now as shipped."""
-    published = []
+    version is somebody's stays as it is.
+
+    Returns all that are now as shipped, and by name those that have to wait, with the reason: a living process of an
+    earlier release cannot read them. The version before serves until then.
+    """
+    published, not_yet = [], {}
     for name, source in files.definitions().items():
         with transaction.atomic():
             # Whoever publishes the same workflow meanwhile waits, so that nobody's version is covered unseen.
             owner = WorkflowDefinition.objects.select_for_update().filter(name=name).first()
             latest = owner.versions.filter(number=owner.latest).select_related("definition").first() if owner else None
             if not _article(name, source, latest).is_left_alone:
-                published.append(_publish(name, source))
-    return published
+                try:
+                    published.append(_publish(name, source))
+                except NotYetReadable as error:
+                    not_yet[name] = str(error)
+    return published, not_yet
 
 
 def take(name: str) -> str:

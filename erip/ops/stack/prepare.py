@@ -27,6 +27,8 @@ def main() -> int:
     loaded = json.loads(_call("reference definitions and data loaded", "bootstrap", json=True))
     if message := left_alone(loaded["left_alone"]):
         _tell(warning=message)
+    if loaded["not_yet"]:
+        _tell(not_yet=list(loaded["not_yet"]))
     if order["new_database"]:
         # ensure_admin reads a password of one line from its standard input.
         sys.stdin = io.StringIO(order["admin_password"] + "\n")

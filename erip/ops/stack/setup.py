@@ -26,6 +26,7 @@ SOURCES = (
     "erip/foundation/db/privileges.py",
     "workflows/library/**/*.yaml",
     "workflows/library/**/*.json",
+    "schedules/*.yaml",
     "workflows/management/commands/bootstrap.py",
 )
 #: settings that the database's owner writes into it (`hooks.as_owner`)
@@ -37,7 +38,7 @@ WHICH = """
 
 
 def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, report: Progress) -> None:
-    """Run `prepare` unless nothing changed since it last ran on this database."""
+    """Run `prepare` unless nothing changed since it last ran on this database, and it did all that there was to do."""
     kept = " ".join(env.get(name, "") for name in KEPT)
     files = f"{fingerprint(ROOT)} {own.fingerprint(env)} {kept}".rstrip()
     known = read_json(state.setup)
@@ -47,14 +48,14 @@ def bring_up_to_date(state: State, env: dict[str, str], admin_password: str, rep
     same = which is not None and known.get("database") == which and "api_key" in credentials
     if same and known.get("files") == files and known.get("migrations") == applied:
         return
-    made = _prepare(state, env, {"new_database": not same, "admin_password": admin_password}, report)
+    made, complete = _prepare(state, env, {"new_database": not same, "admin_password": admin_password}, report)
     if made:
         write_json(
             state.credentials,
             {**credentials, "admin": {"username": "admin", "password": admin_password}, "api_key": made},
         )
     which, applied = inspect(owner)
-    write_json(state.setup, {"files": files, "database": which, "migrations": applied})
+    write_json(state.setup, {"files": files if complete else None, "database": which, "migrations": applied})
 
 
 def fingerprint(root: Path) -> str:
@@ -86,10 +87,10 @@ def inspect(url: str) -> tuple[str | None, int]:
         connection.close()
 
 
-def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: Progress) -> str | None:
-    """The API key that was made, if one was."""
+def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: Progress) -> tuple[str | None, bool]:
+    """(the API key that was made, if one was; whether nothing has to wait for the end of an upgrade)."""
     log = state.logs / "setup.log"
-    api_key = None
+    api_key, complete = None, True
     with log.open("a") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "erip.ops.stack.prepare"],
@@ -114,7 +115,8 @@ def _prepare(state: State, env: dict[str, str], order: dict[str, Any], report: P
                     report.done(said["done"], said["seconds"])
                 if "warning" in said:
                     report.warn(said["warning"])
+                complete = complete and not said.get("not_yet")
                 api_key = said.get("api_key", api_key)
     if process.returncode != 0:
         raise ServerFailed(f"The database could not be brought up to date: {last_line(log)} (the whole log: {log})")
-    return api_key
+    return api_key, complete

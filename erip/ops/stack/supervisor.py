@@ -130,6 +130,8 @@ class Supervisor:
         try:
             if not said:
                 reload.finish()
+                # What the processes before could not read is published now that they are gone.
+                setup.bring_up_to_date(self.state, self._env, self.layout.secrets["admin"], self.progress)
         except (StackError, OSError) as error:
             print(f"not replaced: {error}", flush=True)
 

@@ -20,16 +20,21 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        loaded = {**load_reference_data(), **load_seeds()}
-        published = reference_definitions.bring_up_to_date()
+        loaded = load_reference_data()
+        published, not_yet = reference_definitions.bring_up_to_date()
+        loaded = {**loaded, **load_seeds()}
         left = [one for source in shipped.all() for one in source.articles() if one.is_left_alone]
         if options["json"]:
             found = [{"name": p.name, "version": p.number, "created": p.created} for p in published]
             kept = [{"kind": one.kind, "name": one.name, "standing": one.standing, "by": one.by} for one in left]
-            self.stdout.write(json.dumps({"definitions": found, "data": loaded, "left_alone": kept}))
+            self.stdout.write(
+                json.dumps({"definitions": found, "data": loaded, "left_alone": kept, "not_yet": not_yet})
+            )
             return
         for one in published:
             self.stdout.write(f"{one.name} v{one.number}{'' if one.created else ' (unchanged)'}")
+        for name, reason in not_yet.items():
+            self.stdout.write(f"{name}: not published yet. {reason}")
         for name, count in loaded.items():
             self.stdout.write(f"{name}: {count} loaded")
         for article in left:
