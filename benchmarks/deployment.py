@@ -42,4 +42,4 @@ def private_stack(*, ha: bool = False) -> Iterator[Deployment]:
         told = stack.env
         # What is measured with is written beside the platform's tables, which its own role may not do.
         database = told.get("DATABASE_OWNER_URL") or told["DATABASE_URL"]
-        yield Deployment(stack.url, stack.api_key, database, told["ERIP_BROKER_URL"], stack.pid, stack.state)
+        yield Deployment(stack.url, stack.api_key, database, stack.operators_broker, stack.pid, stack.state)

@@ -19,13 +19,15 @@ from erip.ops.stack.servers import private_servers
 from erip.ops.stack.state import ROOT
 
 PASSWORD = "flower-of-this-test"
+PASSWORDS = {"flower": PASSWORD}
 LOGIN = "erip:looking-only"
+BROKERS = services.Brokers("redis://of-web", "redis://of-worker", "redis://of-leader")
 
 
 @pytest.fixture(scope="module")
 def broker():
     """A Redis with a login for Flower."""
-    with private_servers(postgres=False, flower_password=PASSWORD) as (_, server):
+    with private_servers(postgres=False, logins=PASSWORDS) as (_, server):
         yield server
 
 
@@ -33,7 +35,7 @@ def broker():
 def monitor(broker):
     """Flower's address; a worker's event has reached it."""
     port = any_free()
-    service = services.flower("flower", port, services.Monitor(broker.kind.flower_url, LOGIN))
+    service = services.flower("flower", port, services.Monitor(broker.kind.url_of("flower"), LOGIN))
     process = subprocess.Popen(service.command, env=service.env, cwd=ROOT)
     try:
         assert wait_until(lambda: _status(f"{service.url}/healthcheck", LOGIN) == 200, 30)
@@ -111,8 +113,16 @@ def test_no_process_inherits_what_it_has_no_use_for(monkeypatch):
     monkeypatch.setenv("ERIP_ALERT_WEBHOOKS", "https://pager.example/key")
     wanted = {"DATABASE_URL": "postgres://u:p@h/d", "ERIP_SECRET_KEY": "key", "ERIP_WEBHOOK_SECRET": "hook"}
     env = {**environment.of_platform(os.environ), **wanted}
-    made = services.platform(services.ALL, env, {"web": 1, "flower": 2}, services.Monitor("redis://x", LOGIN))
+    made = services.platform(services.ALL, env, {"web": 1, "flower": 2}, BROKERS, services.Monitor("redis://x", LOGIN))
     held = {one.name: set(one.env) for one in made}
+    brokers = {one.name: one.env.get("ERIP_BROKER_URL") for one in made}
+    assert brokers == {
+        "web": "redis://of-web",
+        "worker-critical": "redis://of-worker",
+        "worker-general": "redis://of-worker",
+        "leader": "redis://of-leader",
+        "flower": None,
+    }
     assert not [name for name, names in held.items() if "AWS_SECRET_ACCESS_KEY" in names]
     assert {name for name, names in held.items() if "ERIP_WEBHOOK_SECRET" in names} == {
         "worker-critical",

@@ -27,9 +27,13 @@ class RedisNode:
     master: Address | None
     listen: str = "127.0.0.1"
     maxmemory: str = "1gb"
+    #: of the login `replica`; "": replicas have the password of `default`
+    replica_password: str = field(default="", repr=False)
+    #: lines for further logins (`redis_users`)
+    users: str = field(default="", repr=False)
 
     def render(self) -> str:
-        return render("redis/redis.conf", asdict(self))
+        return render("redis/redis.conf", {**asdict(self), "users": ""}) + self.users
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,14 @@ class SentinelNode:
     sentinel_password: str = field(repr=False)
     listen: str = "127.0.0.1"
     down_after_ms: int = 1500
+    #: with which Sentinels speak to each other as the login `sentinel`; "": with `sentinel_password`
+    peer_password: str = field(default="", repr=False)
+    #: lines for the logins of Sentinel, of which `default` may only ask; `password` is then of Redis's login `sentinel`
+    users: str = field(default="", repr=False)
 
     def render(self) -> str:
-        return render("redis/sentinel.conf", {**asdict(self), "name": self.service})
+        own = {"name": self.service, "users": "", "own_logins": bool(self.users)}
+        return render("redis/sentinel.conf", {**asdict(self), **own}) + self.users
 
 
 @dataclass(frozen=True)

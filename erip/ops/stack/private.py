@@ -1,6 +1,7 @@
 """A whole stack of its own for a benchmark or a test: servers, ports, state directory. It ends with its caller."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +38,12 @@ class PrivateStack:
     env: dict[str, str]
     #: the supervisor: all processes and servers are its descendants
     pid: int
+
+    @property
+    def operators_broker(self) -> str:
+        """ERIP_BROKER_URL with the login that may do everything, which no process of the platform has."""
+        password = read_json(self.state.secrets)["redis"]
+        return re.sub("//[^@]*@", f"//:{password}@", self.env["ERIP_BROKER_URL"])
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 Loopback only, with a password, which stands in a configuration file of mode 0600 and not on the command line.
 """
 
-import hashlib
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,26 +14,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
+from erip.ops.deploy import redis_users
 from erip.ops.stack.binaries import Binary
 from erip.ops.stack.errors import ServerFailed
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.privileges import User
 from erip.ops.stack.processes import last_line
 from erip.ops.stack.state import write_private
-
-#: Flower's login to Redis, and what it may do: receive events on a queue of its own, and read the length of the lanes.
-#: It can neither send a task nor take one out.
-FLOWER = "flower"
-FLOWER_RULES = (
-    "resetchannels &/0.celeryev/* "
-    "~celeryev.* ~_kombu.binding.celeryev ~_kombu.binding_permanent.celeryev ~_kombu.binding_deadlines "
-    "-@all +ping +hello +auth +client|setname +select +multi +exec +discard +psubscribe +punsubscribe +subscribe "
-    "+unsubscribe +time +sadd +srem +smembers +brpop +llen +del +exists +pexpire +zadd "
-    # kombu keeps the expiry of its queue by a script, which may do no more than its caller.
-    "+eval +evalsha +script|load +script|exists"
-)
-#: of Redis 7 and newer: keys that may be read and not written
-READ_LANES = "%R~critical* %R~high* %R~standard* %R~bulk*"
 
 CONFIGURATION = """\
 bind {host}
@@ -59,8 +46,8 @@ class Redis:
     password: str = field(repr=False)
     log: Path
     user: User | None = None
-    #: Flower's own, if it is to have a login
-    flower_password: str = field(default="", repr=False)
+    #: passwords of logins for one kind of process each, by their names in `redis_users`
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     name = "redis"
     stop_signal = signal.SIGTERM
@@ -78,13 +65,12 @@ class Redis:
 
     @property
     def url(self) -> str:
-        """What goes into ERIP_BROKER_URL."""
+        """The operator's, who may do everything."""
         return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
 
-    @property
-    def flower_url(self) -> str:
-        """What Flower alone gets: a user that may only look."""
-        return f"redis://{FLOWER}:{self.flower_password}@{LOOPBACK}:{self.port}/0"
+    def url_of(self, login: str) -> str:
+        """The same for one of `logins`."""
+        return f"redis://{login}:{self.logins[login]}@{LOOPBACK}:{self.port}/0"
 
     @property
     def env(self) -> dict[str, str]:
@@ -101,19 +87,16 @@ class Redis:
         write_private(
             configuration,
             CONFIGURATION.format(
-                host=LOOPBACK, port=self.port, password=self.password, data=self.data, users=self._users()
+                host=LOOPBACK,
+                port=self.port,
+                password=self.password,
+                data=self.data,
+                users=redis_users.lines(self.logins, major=self.binary.major),
             ),
         )
         if self.user:
             for path in (self.data, configuration):
                 os.chown(path, self.user.uid, self.user.gid)
-
-    def _users(self) -> str:
-        if not self.flower_password:
-            return ""
-        digest = hashlib.sha256(self.flower_password.encode()).hexdigest()
-        lanes = f" {READ_LANES}" if self.binary.major >= 7 else ""
-        return f"user {FLOWER} on #{digest} {FLOWER_RULES}{lanes}\n"
 
     def ready(self) -> bool:
         """Whether the server answers to the password."""

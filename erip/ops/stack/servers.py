@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -88,10 +88,10 @@ class Server:
 
 @contextmanager
 def private_servers(
-    *, postgres: bool = True, redis: bool = True, fsync: bool = True, flower_password: str = ""
+    *, postgres: bool = True, redis: bool = True, fsync: bool = True, logins: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Server | None, Server | None]]:
-    """Both servers, started; None for one that is not wanted. The PostgreSQL role may create databases. With
-    `flower_password` Redis has a login for Flower too.
+    """Both servers, started; None for one that is not wanted. The PostgreSQL role may create databases. Redis has
+    these `logins` too (`redis_users`).
     """
     state = State.from_environment()
     user = choose_user(state)
@@ -104,7 +104,7 @@ def private_servers(
         ):
             if server:
                 if isinstance(server.kind, Redis):
-                    server.kind.flower_password = flower_password
+                    server.kind.logins = logins or {}
                 stack.callback(server.stop)
                 server.start()
             started.append(server)

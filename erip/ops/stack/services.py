@@ -6,6 +6,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,24 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Brokers:
+    """ERIP_BROKER_URL of each kind of process (`erip.ops.deploy.redis_users`)."""
+
+    web: str = field(repr=False)
+    worker: str = field(repr=False)
+    leader: str = field(repr=False)
+
+    @classmethod
+    def one(cls, url: str) -> "Brokers":
+        """A broker of which one login is known."""
+        return cls(url, url, url)
+
+    def given(self, env: Mapping[str, str], kind: str) -> dict[str, str]:
+        """The environment of a process of this kind."""
+        return {**env, "ERIP_BROKER_URL": getattr(self, kind)}
+
+
+@dataclass(frozen=True)
 class Monitor:
     """What Flower gets: its own login to the broker, and the `name:password` that it asks its users for."""
 
@@ -44,14 +63,17 @@ class Monitor:
     login: str = field(repr=False)
 
 
-def platform(names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], monitor: Monitor) -> list[Service]:
+def platform(
+    names: tuple[str, ...], env: dict[str, str], ports: dict[str, int], brokers: Brokers, monitor: Monitor
+) -> list[Service]:
     """The services called `names`, one of each, on `ports` (keys web and flower), with the settings `env`."""
+    of_worker = brokers.given(env, "worker")
     known = [
         # No load balancer is in front of it that would have to notice first.
-        web("web", {"ERIP_DRAIN_SECONDS": "0", **env}, ports["web"]),
-        worker("worker-critical", env, queues="critical", node="critical", threads="8"),
-        general_worker("worker-general", env, node="general", threads=env.get("ERIP_WORKER_THREADS", "16")),
-        leader("leader", env),
+        web("web", {"ERIP_DRAIN_SECONDS": "0", **brokers.given(env, "web")}, ports["web"]),
+        worker("worker-critical", of_worker, queues="critical", node="critical", threads="8"),
+        general_worker("worker-general", of_worker, node="general", threads=env.get("ERIP_WORKER_THREADS", "16")),
+        leader("leader", brokers.given(env, "leader")),
         flower("flower", ports["flower"], monitor),
     ]
     return [service for service in known if service.name in names]

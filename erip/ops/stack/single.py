@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 
+from erip.ops.deploy.redis_users import FLOWER, LEADER, WEB, WORKER
 from erip.ops.stack import ports, services
 from erip.ops.stack.binaries import find_postgres, find_redis
 from erip.ops.stack.children import Server
@@ -46,9 +47,11 @@ class SingleLayout:
             )
         # Of a broker that the user named we know one login only; who has another for Flower names it too.
         self._flower_broker = os.environ.get("ERIP_FLOWER_BROKER_URL") or self._broker
+        self._brokers = services.Brokers.one(self._broker)
         if not self._broker:
             redis = self._redis()
-            self._broker, self._flower_broker = redis.url, redis.flower_url
+            self._brokers = services.Brokers(*(redis.url_of(kind) for kind in (WEB, WORKER, LEADER)))
+            self._broker, self._flower_broker = self._brokers.leader, redis.url_of(FLOWER)
             yield [redis]
         if not self._database:
             postgres = self.postgres()
@@ -68,7 +71,7 @@ class SingleLayout:
 
     def services(self, env: dict[str, str]) -> list[Service]:
         monitor = services.Monitor(self._flower_broker, f"erip:{self.secrets['flower']}")
-        return services.platform(self.names, env, {"flower": 0, **self._ports}, monitor)
+        return services.platform(self.names, env, {"flower": 0, **self._ports}, self._brokers, monitor)
 
     def postgres(self) -> Postgres:
         """The server that this stack has when the user names none; not started."""
@@ -91,5 +94,5 @@ class SingleLayout:
             password=self.secrets["redis"],
             log=self.state.logs / "redis.log",
             user=self.user,
-            flower_password=self.secrets["flower_redis"],
+            logins={kind: self.secrets[f"{kind}_redis"] for kind in (WEB, WORKER, LEADER, FLOWER)},
         )

@@ -10,6 +10,7 @@ from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
 from erip.ops.deploy.circles import WATCHER, Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer
+from erip.ops.deploy.redis_users import LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server
 from erip.ops.stack.errors import StackError
@@ -28,7 +29,10 @@ THREE = (1, 2, 3)
 WEBS = ("web-1", "web-2")
 LEADERS = ("leader-1", "leader-2")
 GENERAL_WORKERS = ("worker-general-1", "worker-general-2")
-SECRETS = ("sentinel", "etcd", "etcd_patroni", "etcd_token", "patroni_rest", "postgres_replication", "postgres_rewind")
+SECRETS = (
+    *("sentinel", "sentinel_peer", "sentinel_redis", "replica_redis"),
+    *("etcd", "etcd_patroni", "etcd_token", "patroni_rest", "postgres_replication", "postgres_rewind"),
+)
 PORTS = (
     *(f"{kind}-{n}" for kind in ("redis", "sentinel", "etcd", "postgres") for n in THREE),
     *(f"etcd-{n}-peer" for n in THREE),
@@ -80,9 +84,7 @@ class HaLayout:
             self.secrets,
             database=self._haproxy.database,
             owner=self._haproxy.owner,
-            broker=";".join(
-                f"sentinel://:{self.secrets['redis']}@{LOOPBACK}:{self._ports[f'sentinel-{n}']}/0" for n in THREE
-            ),
+            broker=self.broker(LEADER),
             web_port=self._haproxy.port,
         )
         return {
@@ -94,6 +96,11 @@ class HaLayout:
             "ERIP_TRUSTED_PROXIES": os.environ.get("ERIP_TRUSTED_PROXIES") or LOOPBACK,
             **self._watched(),
         }
+
+    def broker(self, login: str) -> str:
+        """ERIP_BROKER_URL of this login to the Redis that the Sentinels name."""
+        known = f"{login}:{self.secrets[f'{login}_redis']}"
+        return ";".join(f"sentinel://{known}@{LOOPBACK}:{self._ports[f'sentinel-{n}']}/0" for n in THREE)
 
     def _watched(self) -> dict[str, str]:
         """Where PULSE looks. It has a certificate for the doors of etcd, which let it see how that is."""
@@ -112,16 +119,17 @@ class HaLayout:
     def services(self, env: dict[str, str]) -> list[Service]:
         """Two of each process that matters. Threads are few: many processes share few cores here."""
         env = {"ERIP_WEB_WORKERS": _web_workers(), **env}
+        brokers = services.Brokers(*(self.broker(kind) for kind in (WEB, WORKER, LEADER)))
+        web, worker, leader = (brokers.given(env, kind) for kind in (WEB, WORKER, LEADER))
+        critical = _named(worker, "worker-critical")
         return [
-            *(services.web(name, _named(env, name), self._ports[name]) for name in WEBS),
-            services.worker(
-                "worker-critical", _named(env, "worker-critical"), queues="critical", node="critical", threads="4"
-            ),
+            *(services.web(name, _named(web, name), self._ports[name]) for name in WEBS),
+            services.worker("worker-critical", critical, queues="critical", node="critical", threads="4"),
             *(
-                services.general_worker(name, _named(env, name), node=name.removeprefix("worker-"), threads="8")
+                services.general_worker(name, _named(worker, name), node=name.removeprefix("worker-"), threads="8")
                 for name in GENERAL_WORKERS
             ),
-            *(services.leader(name, _named(env, name)) for name in LEADERS),
+            *(services.leader(name, _named(leader, name)) for name in LEADERS),
         ]
 
     # --- servers ----------------------------------------------------------------------------------------
@@ -133,6 +141,7 @@ class HaLayout:
                 **self._place(f"redis-{n}"),
                 binary=self._programs.redis,
                 password=self.secrets["redis"],
+                logins={kind: self.secrets[f"{kind}_redis"] for kind in (WEB, WORKER, LEADER, REPLICA, SENTINEL)},
                 master=None if n == 1 else first,
             )
             for n in THREE
@@ -143,8 +152,9 @@ class HaLayout:
             Sentinel(
                 **self._place(f"sentinel-{n}"),
                 binary=self._programs.redis,
-                password=self.secrets["redis"],
+                password=self.secrets["sentinel_redis"],
                 sentinel_password=self.secrets["sentinel"],
+                peer_password=self.secrets["sentinel_peer"],
                 master=Address("redis-1", LOOPBACK, self._ports["redis-1"]),
             )
             for n in THREE

@@ -1,5 +1,6 @@
 """Three Redis, of which one is master, and three Sentinels that watch them."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from erip.ops.deploy import redis_users
 from erip.ops.deploy.nodes import Address, RedisNode, SentinelNode
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ports import LOOPBACK
@@ -22,6 +24,8 @@ class Redis(Node):
     """One Redis. `master` is the server that it follows before Sentinel says otherwise; None for the first master."""
 
     password: str = field(repr=False)
+    #: passwords by the names in `redis_users`
+    logins: Mapping[str, str] = field(repr=False)
     master: Address | None
 
     rewrites = True
@@ -32,7 +36,15 @@ class Redis(Node):
 
     def render(self) -> str:
         return RedisNode(
-            self.name, LOOPBACK, self.port, self.data, self.password, self.master, maxmemory="256mb"
+            self.name,
+            LOOPBACK,
+            self.port,
+            self.data,
+            self.password,
+            self.master,
+            replica_password=self.logins[redis_users.REPLICA],
+            users=redis_users.lines(self.logins, major=self.binary.major),
+            maxmemory="256mb",
         ).render()
 
     def ready(self) -> bool:
@@ -45,6 +57,8 @@ class Sentinel(Node):
 
     password: str = field(repr=False)
     sentinel_password: str = field(repr=False)
+    #: with which the Sentinels speak to each other
+    peer_password: str = field(repr=False)
     master: Address
 
     rewrites = True
@@ -59,7 +73,16 @@ class Sentinel(Node):
 
     def render(self) -> str:
         return SentinelNode(
-            self.name, LOOPBACK, self.port, self.data, SERVICE, self.master, self.password, self.sentinel_password
+            self.name,
+            LOOPBACK,
+            self.port,
+            self.data,
+            SERVICE,
+            self.master,
+            self.password,
+            self.sentinel_password,
+            peer_password=self.peer_password,
+            users=redis_users.sentinel_lines(self.sentinel_password, self.peer_password),
         ).render()
 
     def ready(self) -> bool:
