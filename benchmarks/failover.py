@@ -233,11 +233,11 @@ def running_trio() -> Iterator[Trio]:
 
 @contextmanager
 def writing(trio: Trio) -> Iterator[Writer]:
-    with psycopg2.connect(trio.haproxy.database) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(trio.haproxy.owner) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS written (number bigint PRIMARY KEY)")
         cursor.execute("TRUNCATE written")
     connection.close()
-    writer = Writer(trio.haproxy.database)
+    writer = Writer(trio.haproxy.owner)
     writer.start()
     try:
         yield writer
