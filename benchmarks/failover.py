@@ -93,6 +93,8 @@ class Writer(threading.Thread):
         self._url = url
         self._ended = threading.Event()
         self.acknowledged: dict[int, float] = {}
+        #: what each write that was not acknowledged ended with
+        self.failed: list[str] = []
 
     def run(self) -> None:
         numbers = itertools.count(1)
@@ -106,7 +108,8 @@ class Writer(threading.Thread):
                 with connection.cursor() as cursor:
                     cursor.execute("INSERT INTO written (number) VALUES (%s)", [number])
                 self.acknowledged[number] = time.monotonic()
-            except psycopg2.Error:
+            except psycopg2.Error as error:
+                self.failed.append(str(error).strip())
                 if connection is not None:
                     connection.close()
                 connection = None

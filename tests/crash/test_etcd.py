@@ -307,15 +307,11 @@ def _healthy(etcd):
 
 def asked(trio, statement):
     """What the primary answers to the statement."""
-    import psycopg2
-
     name = trio.roles.postgres_primary()
     if name is None:
         return None
     password = read_json(trio.state.secrets)["postgres_superuser"]
-    connection = psycopg2.connect(
-        host=LOOPBACK, port=port(trio, name), user="postgres", password=password, dbname="postgres", connect_timeout=2
-    )
+    connection = trio.haproxy.reached.connect(port(trio, name), password, "postgres")
     with closing(connection):
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -1,8 +1,9 @@
-"""Which servers around etcd may speak with each other: two circles of certificates, each with its own authority.
+"""Which servers may speak with each other: circles of certificates, each with its own authority.
 
 `etcd-peers`: the members of etcd, among themselves. `etcd-clients`: the doors in front of them, the database nodes,
 whose Patroni and guard connect to the doors, and PULSE. A database node cannot pass for a member of etcd, nor a member
-for a node.
+for a node. `postgres`: the PostgreSQL servers, among themselves, and the processes of the platform, which log in with a
+password too.
 """
 
 from collections.abc import Sequence
@@ -11,17 +12,20 @@ from pathlib import Path
 from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
 
-PEERS, CLIENTS = "etcd-peers", "etcd-clients"
+PEERS, CLIENTS, POSTGRES = "etcd-peers", "etcd-clients", "postgres"
+#: the platform, to PostgreSQL
+PLATFORM = "erip-platform"
 #: PULSE, to the doors: it may look, and not ask for any key
 WATCHER = "erip-pulse"
 
 
 class Circles:
-    """Both authorities, with their keys below `folder`."""
+    """The authorities, with their keys below `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._peers = Authority(folder / PEERS, "etcd peers")
         self._clients = Authority(folder / CLIENTS, "etcd clients")
+        self._postgres = Authority(folder / POSTGRES, "PostgreSQL")
 
     def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
         """For etcd itself, which is both server and client of its peers."""
@@ -34,6 +38,15 @@ class Circles:
     def of_database(self, folder: Path, node: PostgresPeer) -> Issued:
         """For the Patroni and the guard of a database node."""
         return self._clients.issue(folder, Leaf("postgres", node.name, _reached(node.host), client=True))
+
+    def of_postgres(self, folder: Path, node: PostgresPeer) -> Issued:
+        """For PostgreSQL itself: a server to all, and a client of the one that leads. Patroni says localhost."""
+        names = (*_reached(node.host), "localhost")
+        return self._postgres.issue(folder, Leaf("postgres", node.name, names, server=True, client=True))
+
+    def of_platform(self, folder: Path) -> Issued:
+        """For the processes of the platform, to PostgreSQL."""
+        return self._postgres.issue(folder, Leaf("platform", PLATFORM, (), client=True))
 
     def of_watcher(self, folder: Path) -> Issued:
         """For PULSE, which looks at the members through their doors."""

@@ -179,6 +179,8 @@ class PatroniNode:
     bin_dir: Path
     secrets: PatroniSecrets
     etcd_identity: Identity
+    #: with it PostgreSQL speaks TLS 1.3 alone, and only with holders of a certificate; None: it speaks plain TCP
+    identity: Identity | None = None
     networks: tuple[str, ...] = ("127.0.0.1/32",)
     listen: str = "127.0.0.1"
     locale: str = "C.UTF-8"
@@ -189,7 +191,9 @@ class PatroniNode:
     max_wal_size: str = "2GB"
 
     def render(self) -> str:
-        own = {key: value for key, value in asdict(self).items() if key not in ("me", "secrets", "etcd_identity")}
+        apart = ("me", "secrets", "etcd_identity", "identity")
+        own = {key: value for key, value in asdict(self).items() if key not in apart}
         secrets = {f"{name}_password": value for name, value in asdict(self.secrets).items()}
         files = {f"etcd_{name}": value for name, value in asdict(self.etcd_identity).items()}
-        return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets, **files})
+        mine = {"certificate": "", "ca": ""} if self.identity is None else asdict(self.identity)
+        return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets, **files, **mine})

@@ -34,6 +34,8 @@ class Configuration:
     data: Path
     superuser: str
     password: str = field(repr=False)
+    #: libpq's parameters for TLS, as Patroni has them
+    postgres_tls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leader_key(self) -> str:
@@ -65,6 +67,7 @@ def read(file: Path) -> Configuration:
             data=Path(found["postgresql"]["data_dir"]),
             superuser=str(superuser["username"]),
             password=str(superuser["password"]),
+            postgres_tls={name: str(value) for name, value in superuser.items() if name.startswith("ssl")},
         )
     except (OSError, yaml.YAMLError) as error:
         raise BadConfiguration(f"{file}: {error}") from error

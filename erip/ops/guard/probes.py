@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from erip.ops.guard.configuration import Address
 
-# SSLRequest of PostgreSQL's protocol: 8 bytes, code 80877103. The postmaster's child answers one byte, before a login.
-_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+# GSSENCRequest of PostgreSQL: 8 bytes, code 80877104. The child of the postmaster answers one byte, before a login.
+# An SSLRequest does too, but where there is TLS the server logs each that is not followed by a handshake.
+_REQUEST = bytes.fromhex("0000000804d21630")
 
 
 class Reach(StrEnum):
@@ -24,7 +25,7 @@ def postgres(address: Address, *, timeout: float) -> Reach:
     try:
         with socket.create_connection(address, timeout) as connection:
             connection.settimeout(timeout)
-            connection.sendall(_SSL_REQUEST)
+            connection.sendall(_REQUEST)
             return Reach.ANSWERS if connection.recv(1) else Reach.REFUSED
     except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
         return Reach.REFUSED

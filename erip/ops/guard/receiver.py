@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import make_dsn
 
 from erip.ops.guard.configuration import Configuration
 
@@ -61,6 +62,7 @@ class Receiver:
     def _cursor(self) -> Iterator[Cursor]:
         host, port = self._configuration.postgres
         connection = psycopg2.connect(
+            make_dsn(**self._configuration.postgres_tls),
             host=host,
             port=port,
             user=self._configuration.superuser,

@@ -9,10 +9,12 @@ from urllib.parse import quote
 import psycopg2
 
 from erip.ops.deploy.balancer import Balancer
+from erip.ops.deploy.circles import Circles
 from erip.ops.stack.ha.node import Node
+from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import APP, DATABASE, Logins, make_roles
 from erip.ops.stack.ports import LOOPBACK
-from erip.ops.stack.postgres import SUPERUSER, make_role
+from erip.ops.stack.postgres import make_role
 
 ROLE = APP
 #: bytes of a stats socket's path, to which HAProxy adds the number of its process while it starts
@@ -28,6 +30,7 @@ class HaProxy(Node):
     balancer: Balancer
     superuser_password: str = field(repr=False)
     password: str = field(repr=False)
+    circles: Circles
     #: the passwords of several roles; None: one role owns everything
     logins: Logins | None = field(default=None, repr=False)
 
@@ -45,7 +48,17 @@ class HaProxy(Node):
     @property
     def owner(self) -> str:
         """What goes into DATABASE_OWNER_URL; "" where there is one role."""
-        return self.logins.owner_url(self.balancer.rw_port) if self.logins else ""
+        return f"{self.logins.owner_url(self.balancer.rw_port)}?{self.reached.query}" if self.logins else ""
+
+    @property
+    def reached(self) -> Reached:
+        """The platform's way to PostgreSQL. Its certificate lies here, as the platform comes through here."""
+        return Reached(self.tls)
+
+    def certify(self) -> bool:
+        # Each new connection reads it; HAProxy itself only passes bytes on.
+        self.circles.of_platform(self.tls)
+        return False
 
     @property
     def replicas(self) -> str:
@@ -92,14 +105,7 @@ class HaProxy(Node):
         return True
 
     def _connect(self, database: str) -> "psycopg2.extensions.connection":
-        return psycopg2.connect(
-            host=LOOPBACK,
-            port=self.balancer.rw_port,
-            user=SUPERUSER,
-            password=self.superuser_password,
-            dbname=database,
-            connect_timeout=2,
-        )
+        return self.reached.connect(self.balancer.rw_port, self.superuser_password, database)
 
     def _url(self, port: int) -> str:
-        return f"postgres://{ROLE}:{quote(self.password, safe='')}@{LOOPBACK}:{port}/{DATABASE}"
+        return f"postgres://{ROLE}:{quote(self.password, safe='')}@{LOOPBACK}:{port}/{DATABASE}?{self.reached.query}"

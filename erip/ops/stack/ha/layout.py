@@ -19,6 +19,7 @@ from erip.ops.stack.ha.haproxy import HaProxy
 from erip.ops.stack.ha.patroni import SCOPE, Patroni
 from erip.ops.stack.ha.programs import Programs
 from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel
+from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import Logins
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.privileges import choose_user, server_home
@@ -228,6 +229,7 @@ class HaLayout:
                 etcd=self._etcd_peers(),
                 secrets=shared,
                 circles=self._circles,
+                reached=Reached(self.home / "ha" / "haproxy" / "tls"),
             )
             for peer in self._postgres_peers()
         ]
@@ -252,6 +254,7 @@ class HaLayout:
             superuser_password=self.secrets["postgres_superuser"],
             password=self.secrets["postgres_app"],
             logins=Logins.of(self.secrets),
+            circles=self._circles,
         )
 
     def _place(self, name: str) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Node(ABC):
 
     def _give_to_user(self) -> None:
         if self.user:
-            for path in (self.folder, self.data, self.configuration, self.tls, *self.tls.glob("*")):
+            for path in (self.folder, self.data, self.configuration, self.tls, *self.tls.rglob("*")):
                 if path.exists():
                     os.chown(path, self.user.uid, self.user.gid)
 
