@@ -70,6 +70,7 @@ menu(
 # What was published, and what has ended and left the hot tables, stays as it is. A run's events leave for the archive.
 for table in (
     "workflows_workflowversion",
+    "decisions_decisionversion",
     "workflows_archivedrun",
     "workflows_archivedsteprun",
     "workflows_archivedrunevent",

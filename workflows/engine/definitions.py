@@ -13,6 +13,7 @@ from workflows import registry, store
 from workflows.conf import conf
 from workflows.core import definition, feasibility
 from workflows.core.graph import Graph
+from workflows.decisions import fitting
 from workflows.errors import DefinitionInvalid, NameMismatch, NotYetReadable
 from workflows.models import WorkflowDefinition
 
@@ -80,6 +81,9 @@ def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, auth
 def _check(source: str | bytes, media: str) -> tuple[dict[str, Any], Graph]:
     try:
         document = definition.parse(source, cast(Any, media))
-        return document, definition.validate(document, registry.all())
+        graph = definition.validate(document, registry.all())
     except definition.DefinitionInvalid as error:
         raise DefinitionInvalid(faults=error.faults) from None
+    if faults := fitting.faults(graph):
+        raise DefinitionInvalid(faults=faults)
+    return document, graph

@@ -15,11 +15,24 @@ kind is such a file and a call of `register`: here, or in `ready` of a Django ap
 from collections.abc import Iterable
 
 from workflows.core.kind import Kind
+from workflows.core.kinds.decision import Decision
 from workflows.core.kinds.foreach import ForEach
 from workflows.core.kinds.task import Task
 from workflows.core.kinds.wait import Wait
 
-__all__ = ["ForEach", "Kind", "Task", "Wait", "default", "level", "of", "register", "registered", "unregister"]
+__all__ = [
+    "Decision",
+    "ForEach",
+    "Kind",
+    "Task",
+    "Wait",
+    "default",
+    "level",
+    "of",
+    "register",
+    "registered",
+    "unregister",
+]
 
 #: the level that this release reads, whatever kinds are registered. 3: runs that are paused. 4: rules that gather
 #: events or give signals. 5: waits with groups in groups, or with conditions
@@ -78,3 +91,4 @@ def of(keys: Iterable[str]) -> type[Kind] | list[str]:
 register(Task)
 register(ForEach)
 register(Wait)
+register(Decision)

@@ -88,7 +88,7 @@ class Column:
         asked: list[tuple[int, Tests]] = []
         still: list[tuple[int, Tests]] = []
         for bit, cell in enumerate(self.cells):
-            (still if _in_pieces(cell) else asked).append((1 << bit, cell))
+            (still if self._in_pieces(cell) else asked).append((1 << bit, cell))
         everything = sum(bit for bit, _ in asked)
         kinds = [given.kind] if given.kind else sorted({kind for kind, _ in self._points()})
         put = object.__setattr__
@@ -99,9 +99,21 @@ class Column:
         put(self, "pieces", tuple(self._cut(kind, still, everything) for kind in kinds if kind in _IN_PIECES))
         put(self, "_lookups", dict(self._make_lookups()))
 
+    def _in_pieces(self, cell: Tests) -> bool:
+        """Whether what the cell accepts is known without the other facts, and consists of pieces. What accepts a list
+        as a whole does not."""
+        whole_lists = self.input.kind in (None, Kind.LIST)
+        said = [operand(test) for test in cell.any_of]
+        return all(
+            isinstance(one, Literal) and _is_simple(one.value) and not (whole_lists and kind_of(one.value) is Kind.LIST)
+            for one in said
+        )
+
     def _points(self) -> Iterator[tuple[Kind, Any]]:
         """Every value that a cell or the input names, with its kind."""
-        named = [point for cell in self.cells if _in_pieces(cell) for test in cell.any_of for point in _named(test)]
+        named = [
+            point for cell in self.cells if self._in_pieces(cell) for test in cell.any_of for point in _named(test)
+        ]
         for value in [*named, *self.input.allowed]:
             for point in (value.low, value.high) if isinstance(value, Range) else (value,):
                 kind = kind_of(point)
@@ -298,11 +310,6 @@ def _micros(at: time) -> int:
 
 
 # --- what a cell accepts, in pieces -----------------------------------------------------------------------
-
-
-def _in_pieces(cell: Tests) -> bool:
-    """Whether what the cell accepts is known without the other facts, and consists of pieces."""
-    return all(isinstance(operand(test), Literal) and _is_simple(operand(test).value) for test in cell.any_of)
 
 
 def operand(test: Test) -> Any:

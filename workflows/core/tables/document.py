@@ -292,6 +292,9 @@ class _Document:
     def _is_about(self, path: str, cell: Tests | None, given: Input) -> None:
         """A test of another kind than the input's is never fulfilled: it is a mistake."""
         for test in cell.any_of if cell is not None else ():
+            said = operand(test)
+            if given.kind is Kind.LIST and isinstance(said, Literal) and kind_of(said.value) is Kind.LIST:
+                continue  # it is about the whole list, not about what is in it
             for value in _literals(test):
                 kind = kind_of(value)
                 if value is None:
