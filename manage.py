@@ -6,13 +6,16 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from erip.audit.commands import audited
+
 
 def main() -> None:
     """A value that cannot be one, a file that cannot be read, a database that is away: one line, and exit code 1.
     `--traceback` shows where. Any other error is ours, and is shown with its traceback in any case."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.local")
     try:
-        execute_from_command_line(sys.argv)
+        with audited(sys.argv):
+            execute_from_command_line(sys.argv)
     except Exception as error:
         # Only now: it needs what the settings may have failed to load.
         from django.db import Error

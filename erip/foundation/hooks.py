@@ -14,7 +14,7 @@ is entered in INSTALLED_APPS and nowhere else:
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -264,6 +264,11 @@ class Related:
 #: functions of (request, the run as `workflows.queries.run_detail` gives it); they ask for the permission themselves
 related_to_run: Hook[Callable[[Any, Mapping[str, Any]], Iterable[Related]]] = Hook(
     "The admin's page of a run shows what it returns."
+)
+
+#: functions of (the route, the request, the values in its path) that return a context manager
+light_door: Hook[Callable[[Any, Any, Mapping[str, str]], AbstractContextManager[None]]] = Hook(
+    "It surrounds what the light path does for a request, inside the request's own context."
 )
 
 #: `package.module:Class` of Celery bootsteps

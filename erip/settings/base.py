@@ -10,6 +10,7 @@ from erip.foundation.process.broker import publisher_options, transport_options
 
 from . import declared
 from .admin import *
+from .audit import *
 from .celery import *
 from .database import *
 from .declared import Declarations
@@ -64,6 +65,7 @@ INSTALLED_APPS = [
     *REST_APPS,
     "django_structlog",
     "erip",
+    "erip.audit",
     "erip.ops.stack",
     "workflows",
     "workflows.decisions",
@@ -87,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "erip.audit.middleware.Audited",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "erip.access.middleware.Logins",

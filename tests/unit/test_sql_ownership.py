@@ -19,13 +19,14 @@ OWNERS = {
     "autoscale_": ("monitoring/scaling/",),
     "monitoring_": ("monitoring/store/",),
     "access_": ("erip/access/",),
+    "audit_": ("erip/audit/",),
 }
 #: packages inside `workflows/` that are not the engine
 APPS = ("workflows/events/", "workflows/library/", "workflows/decisions/", "workflows/journal/")
 
 WRITES = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library|decisions"
-    r"|autoscale|monitoring|access)_[a-z_]+)"
+    r"|autoscale|monitoring|access|audit)_[a-z_]+)"
 )
 
 

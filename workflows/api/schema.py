@@ -143,6 +143,7 @@ def operation(
             parameters=every,
             examples=examples,
         )(answered)
+        described.operation_id = id  # type: ignore[attr-defined]  # the audit log's name for it
         return requires(scope, *permissions)(described) if scope is not None else described
 
     return mark

@@ -16,9 +16,11 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
+from erip.audit import starts as audit
 from erip.foundation.db.connections import drop_connection
 from erip.foundation.db.failures import ERRORS, is_passing
 from erip.foundation.process.group_commit import GroupCommit
@@ -49,6 +51,8 @@ class _Piece:
     partitions: Mapping[int, Sequence[Entry]]
     events: int
     sources: Mapping[str, int]
+    #: who sent them, for the audit log
+    sender: Mapping[str, Any]
     #: on the monotonic clock
     deadline: float
     #: whether it has passed the gate: it counts only once there, however often it is written
@@ -72,7 +76,8 @@ class IngestWriter:
         """Journal these events. The future is done when they are durable; it raises JournalFull, QuotaExceeded or
         JournalUnavailable if they are not."""
         deadline = time.monotonic() + conf().ingest_seconds
-        piece = _Piece(batch.partitions, batch.events, batch.sources, deadline)
+        sender = audit.sender(batch.events, batch.sources)
+        piece = _Piece(batch.partitions, batch.events, batch.sources, sender, deadline)
         self._groups.put(piece)
         return piece.done
 
@@ -171,7 +176,7 @@ class IngestWriter:
         if blocks:
             now = time.monotonic()
             announce = now - self._announced_at > ANNOUNCE_EVERY
-            journal.insert_blocks(blocks, notify=announce)
+            journal.insert_blocks(blocks, [piece.sender for piece in group], notify=announce)
             if announce:
                 self._announced_at = now
         for piece in group:

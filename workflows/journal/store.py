@@ -1,11 +1,12 @@
 """What comes in: blocks, and how many events wait in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
 from django.db import connection
 
+from erip.audit import starts as audit
 from workflows.core.pressure import Pressure
 
 #: the channel that announces that events came in (empty payload), or that partitions have no owner (OWNERS)
@@ -13,14 +14,20 @@ CHANNEL = "erip_events"
 OWNERS = "owners"
 
 
-def insert_blocks(blocks: Sequence[tuple[int, int, bytes]], *, notify: bool) -> None:
-    """Insert rows of (partition, events, body). Needs no transaction: it is one itself, and commits synchronously."""
+def insert_blocks(
+    blocks: Sequence[tuple[int, int, bytes]], senders: Sequence[Mapping[str, Any]], *, notify: bool
+) -> None:
+    """Insert rows of (partition, events, body). Needs no transaction: it is one itself, and commits synchronously.
+
+    senders: who sent them, as `audit.sender` says it
+    """
     values = ", ".join(["(%s, %s, %s)"] * len(blocks))
     parameters: list[Any] = [
         value for partition, events, body in blocks for value in (partition, events, psycopg2.Binary(body))
     ]
-    # Two statements in one string take one round trip and one transaction.
-    told = f"; NOTIFY {CHANNEL}" if notify else ""
+    # Several statements in one string take one round trip and one transaction.
+    told = f"; {audit.VALUES}" + (f"; NOTIFY {CHANNEL}" if notify else "")
+    parameters += audit.accepted(senders)
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO events_block (partition, events, body) VALUES {values}{told}",  # noqa: S608  (constants)

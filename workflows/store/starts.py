@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 
+from erip.audit import starts as audit
 from erip.foundation.db import prepared
 from workflows.core.states import Lane, RunState
 from workflows.store import outbox, unattempted
@@ -44,6 +45,8 @@ def start_run(
     if writes.step_inserts:
         parts.append(f"step AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM run))")  # noqa: S608
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    parts.append(f"audited AS ({audit.SELECT} FROM run)")
+    parameters += audit.started(run.started_by, [run.view.workflow], [run.id])
     if writes.outbox:
         told, tell = writes.outbox.of_new("WHERE v.run_id IN (SELECT id FROM run)")
         parts.append(f"told AS ({told})")
@@ -121,6 +124,8 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
     if writes.step_inserts:
         sql.append(NEW_STEPS)
         parameters += [to_array(column) for column in zip(*writes.step_inserts, strict=True)]
+    sql.append(audit.VALUES)
+    parameters += audit.started(runs[0].started_by, [run.view.workflow for run in runs], [run.id for run in runs])
     if writes.outbox:
         told, tell = writes.outbox.of_new()
         sql.append(told)

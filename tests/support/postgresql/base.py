@@ -11,6 +11,8 @@ from django.contrib.contenttypes.management import create_contenttypes
 from django.db.backends.postgresql import base, operations
 from django.db.models.signals import post_migrate
 
+from erip.foundation.db import committing
+
 KEPT = ("django_content_type", "auth_permission")
 EMPTY = """
 DO $$
@@ -34,6 +36,11 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
+
+    def _commit(self) -> None:
+        after = committing.act(self)
+        super()._commit()
+        after()
 
 
 def keep_content_types_and_permissions() -> None:

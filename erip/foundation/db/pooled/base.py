@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 
-from erip.foundation.db import retry
+from erip.foundation.db import committing, retry
 from erip.foundation.db.errors import Abandoned
 from erip.foundation.db.failures import is_connection_lost, is_read_only
 from erip.foundation.db.pooled.checkouts import Checkout
@@ -121,12 +121,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return WatchedCursor(cursor, self)
 
     def _commit(self) -> None:
+        after = committing.act(self)
         if self.checkout is None:
-            return super()._commit()  # type: ignore[misc, no-any-return]
-        # PostgreSQL limits no commit: it may wait for a synchronous standby for ever.
-        with self.checkout.clock.running(self.patience):
             super()._commit()  # type: ignore[misc]
-        return None
+        else:
+            # PostgreSQL limits no commit: it may wait for a synchronous standby for ever.
+            with self.checkout.clock.running(self.patience):
+                super()._commit()  # type: ignore[misc]
+        after()
 
     def _rollback(self) -> None:
         if self.checkout is None:

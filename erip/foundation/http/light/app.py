@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from contextvars import Context
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,8 @@ from rest_framework.exceptions import PermissionDenied
 
 from erip.foundation.db.consistency import is_token
 from erip.foundation.db.requests import HEADER, answer_headers, serving
-from erip.foundation.hooks import announce_failed_request
+from erip.foundation.hooks import announce_failed_request, light_door
+from erip.foundation.http.addresses import client_address
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.messages import Caller, LightHeaders, LightRequest, LightResponse, NotLight, Route
 from erip.foundation.http.light.threads import in_thread
@@ -50,6 +52,7 @@ class Light:
             route.method, scope["path"], scope.get("query_string", b""), headers, body, route.parsers
         )
         request.known = scope.get(PRINCIPAL)
+        request.client = client_address(scope)
         left = asyncio.ensure_future(receive())
         try:
             response = await _unless(left, request, in_thread(_answer, self.authenticate, route, request, parameters))
@@ -110,8 +113,11 @@ def _answer_logged(
         structlog.contextvars.bind_contextvars(correlation_id=correlation)
     asked = f"{request.method} {request.path}"
     try:
-        structlog.contextvars.bind_contextvars(user_id=_caller(authenticate, route, request).pk)
-        return route.handle(request, **parameters)
+        with ExitStack() as doors:
+            for door in light_door.all():
+                doors.enter_context(door(route, request, parameters))
+            structlog.contextvars.bind_contextvars(user_id=_caller(authenticate, route, request).pk)
+            return route.handle(request, **parameters)
     except NotLight:
         raise
     except Exception as error:

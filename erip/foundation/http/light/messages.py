@@ -87,6 +87,8 @@ class LightRequest:
         self._parsers = parsers
         #: the caller, if the door has just looked it up
         self.known: Caller | None = None
+        #: the client's own address, as far as it is known
+        self.client = ""
         #: set when the caller has left
         self.left = Event()
 

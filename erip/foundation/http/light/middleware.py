@@ -35,6 +35,7 @@ COVERED = {
     "django.contrib.auth.middleware.AuthenticationMiddleware": "a key goes before a session",
     "django.contrib.messages.middleware.MessageMiddleware": "for pages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware": _HEADERS,
+    "erip.audit.middleware.Audited": "see the hook `light_door`",
     "erip.access.middleware.Logins": "slows the admin's login",
     "erip.access.middleware.AdminContentPolicy": "for the admin's pages",
     "erip.access.middleware.AdminAddresses": "for the admin's pages",

@@ -1,0 +1,67 @@
+"""What leaves no entry of its own, each with the reason. Everything else does."""
+
+#: operations of the API (by operation id) that change nothing; if they ever do, the change is recorded all the same
+READING: dict[str, str] = {
+    "validateWorkflow": "checks a text and keeps nothing",
+    "previewUnstoredSchedule": "computes times and keeps nothing",
+    "backtestAlertRule": "reads metrics and keeps nothing",
+}
+
+#: operations that write their entry themselves, with the change: Note [Audited starts] in `starts`
+BY_THEMSELVES: frozenset[str] = frozenset({"startRun", "startRuns", "acceptEvents"})
+
+#: pages (by URL name) whose POST changes nothing
+PAGES: dict[str, str] = {
+    "console:theme": "a cookie of the browser",
+    "admin:jsi18n": "texts for scripts",
+}
+
+_BUILT_IN = "a tool of Django's that does not write to the database"
+#: commands of manage.py
+COMMANDS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "check",
+            "collectstatic",
+            "compilemessages",
+            "createcachetable",
+            "dbshell",
+            "diffsettings",
+            "dumpdata",
+            "findstatic",
+            "generate_swagger",
+            "help",
+            "inspectdb",
+            "makemessages",
+            "makemigrations",
+            "optimizemigration",
+            "pgtrigger",
+            "runserver",
+            "sendtestemail",
+            "showmigrations",
+            "spectacular",
+            "sqlflush",
+            "sqlmigrate",
+            "sqlsequencereset",
+            "squashmigrations",
+            "startapp",
+            "startproject",
+            "test",
+            "testserver",
+            "version",
+        ),
+        _BUILT_IN,
+    ),
+    "run_leader": "a process of the platform: what it does by itself has no author",
+    "autoscale": "a process of the platform: what it does by itself has no author",
+    "stack": "starts and stops servers; it does not write to the database",
+    "render_deploy": "writes files",
+    "reference": "writes documentation",
+    "settings": "writes documentation",
+    "new": "writes files",
+    "validate": "checks files",
+    "explain": "reads",
+    "replay": "decides again in memory and keeps nothing",
+    "pulse": "reads",
+    "run_benchmarks": "measures; no part of a platform that is used",
+}

@@ -1,0 +1,129 @@
+"""The door of everything that Django answers: the API's views, the admin, the console, other pages."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, resolve
+
+from erip.audit import refusals
+from erip.audit.exempt import BY_THEMSELVES, PAGES, READING
+from erip.audit.operation import Operation, doing
+from erip.foundation.http.addresses import client_address
+
+API = "/api/v1/"
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+#: an operation that was done before, under the same Idempotency-Key: `workflows.api.once`
+_REPLAYED = "Idempotent-Replayed"
+
+
+class Audited:
+    """Belongs after what finds out who is signed in. See Note [Audited operations] in `operation`."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method in _SAFE:
+            response = self.get_response(request)
+            if response.status_code == 403:
+                refusals.note(operation_of(request), 403)
+            return response
+        operation = operation_of(request)
+        request.audited = operation  # type: ignore[attr-defined]
+        with doing(operation):
+            response = self.get_response(request)
+            _conclude(operation, response)
+        return response
+
+
+def operation_of(request: HttpRequest) -> Operation:
+    """What the request asks for."""
+    action, door, values = _action_of(request)
+    api = door == "api"
+    # Who signs out is nobody any more afterwards.
+    before = "" if api else principal_of(request)
+    return Operation(
+        door=door,
+        action=action,
+        principal=lambda: principal_of(request) or before,
+        object=object_of(request.path[len(API) :], values) if api else _object_of_page(action, values),
+        address=client_address(request),
+        request=request_id(),
+        reason="" if api else str(request.POST.get("reason") or request.POST.get("note") or ""),
+        writes_itself=action in BY_THEMSELVES,
+    )
+
+
+def principal_of(request: Any) -> str:
+    """`key:…` or `user:…`, as everywhere; "" for a stranger."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return ""
+    return f"user:{user.get_username()}" if isinstance(user, AbstractBaseUser) else str(user)
+
+
+def object_of(path: str, values: Iterable[Any]) -> str:
+    """The part of the path up to the last of the values in it: `runs/<id>` of `runs/<id>/cancel`."""
+    ends = [path.rfind(str(value)) + len(str(value)) for value in values if str(value) in path]
+    return path[: max(ends)] if ends else ""
+
+
+def request_id() -> str:
+    """The id that the logs show, too."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))[:200]
+
+
+def action_of_view(view: Any, method: str) -> str:
+    """The operation's id in the OpenAPI document."""
+    return str(getattr(getattr(view, method.lower(), None), "operation_id", ""))
+
+
+def _action_of(request: HttpRequest) -> tuple[str, str, list[Any]]:
+    """(action, door, the values in the path)."""
+    method = request.method or ""
+    try:
+        found = resolve(request.path_info)
+    except Resolver404:
+        return f"{method} {request.path[:200]}", "api" if request.path.startswith(API) else "page", []
+    values = [*found.args, *found.kwargs.values()]
+    view = getattr(found.func, "view_class", None)
+    if view is not None and request.path.startswith(API):
+        return action_of_view(view, method) or f"{method} {found.route}", "api", values
+    door = found.namespaces[0] if found.namespaces else "page"
+    action = found.view_name
+    if action == "admin:login":
+        action = "sign-in"
+    elif action == "admin:logout":
+        action = "sign-out"
+    elif door == "admin" and method == "POST" and (chosen := request.POST.get("action")):
+        action += f"#{chosen[:100]}"
+    return action, door, values
+
+
+def _object_of_page(action: str, values: list[Any]) -> str:
+    if not values:
+        return ""
+    model = action.partition(":")[2].rpartition("_")[0].replace("_", ".", 1)
+    return f"{model or action}/{values[-1]}"
+
+
+def _conclude(operation: Operation, response: HttpResponseBase) -> None:
+    """What has changed something is written already. The rest is written now."""
+    status = response.status_code
+    if operation.action == "sign-in" and "outcome" in operation.detail:
+        refusals.note(operation, status)
+    elif operation.written or (operation.writes_itself and status < 400):
+        return
+    elif status in (401, 403) or status >= 500:
+        refusals.note(operation, status)
+    elif status >= 400 or operation.action in READING or operation.action in PAGES:
+        return
+    elif response.headers.get(_REPLAYED) != "true" and operation.principal():
+        operation.write_alone()

@@ -1,0 +1,102 @@
+"""Access that was refused, sign-ins that failed, requests that failed: recorded, but never more than a flood may cost.
+
+The first of a kind (who, what, which status) within a minute is recorded at once; further ones are counted, and one
+entry with their number is written when the minute is over. A process tells so many kinds apart and no more; all others
+of that minute are one kind. They are written by a thread of their own, so that a stranger's request costs no statement.
+A process that is killed loses the last second of them, and the counts of the last minute.
+"""
+
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from erip.audit import entries
+from erip.audit.operation import Operation
+from erip.foundation.http.addresses import address_group
+from erip.foundation.process.background import database_service
+
+#: seconds for which further ones of a kind are only counted
+WINDOW = 60.0
+#: kinds that are told apart in that time
+KINDS = 200
+#: seconds that the writing thread stays alive with nothing to write
+LINGER = 2.0
+
+
+class Refusals:
+    """Those of one process."""
+
+    def __init__(self, window: float = WINDOW) -> None:
+        self._window = window
+        self._forget()
+        self._service = database_service(
+            "audit-refusals", self._turn, keeps=False, needed=self._has_something, lingers=LINGER
+        )
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        #: by kind: the body of the first, and how many came after it
+        self._counts: dict[tuple[Any, ...], list[Any]] = {}
+        self._since = time.monotonic()
+
+    def note(self, body: Mapping[str, Any]) -> None:
+        """Record it, or count it. Never waits for the database."""
+        who = body.get("principal") or address_group(str(body.get("from", "")))
+        kind: tuple[Any, ...] = (who, body.get("action"), body.get("status"))
+        with self._lock:
+            if kind not in self._counts and len(self._counts) >= KINDS:
+                kind = ("others",)
+                body = {"kind": "operation", "action": "others", "outcome": body.get("outcome", "refused")}
+            known = self._counts.get(kind)
+            if known is not None:
+                known[1] += 1
+            else:
+                self._counts[kind] = [body, 0]
+                self._waiting.put(body)
+        self._service.start()
+
+    def flush(self) -> None:
+        """Write everything that is waiting, and the counts."""
+        self._write(everything=True)
+
+    def _has_something(self) -> bool:
+        return not self._waiting.empty() or bool(self._counts)
+
+    def _turn(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            self._waiting.put(self._waiting.get(timeout=1.0))
+        self._write(everything=False)
+
+    def _write(self, *, everything: bool) -> None:
+        bodies: list[Mapping[str, Any]] = []
+        while True:
+            try:
+                bodies.append(self._waiting.get_nowait())
+            except queue.Empty:
+                break
+        with self._lock:
+            if everything or time.monotonic() - self._since >= self._window:
+                bodies += [{**body, "times": times} for body, times in self._counts.values() if times]
+                self._counts, self._since = {}, time.monotonic()
+        for body in bodies:
+            entries.write(body)
+
+
+_refusals = Refusals()
+os.register_at_fork(after_in_child=_refusals._forget)
+
+
+def note(operation: Operation, status: int) -> None:
+    """This operation was refused with this status, or failed."""
+    outcome = "failed" if status >= 500 else "refused"
+    _refusals.note(operation.body(**{"outcome": outcome, "status": status, **operation.detail}))
+
+
+def flush() -> None:
+    """Write what this process has noted."""
+    _refusals.flush()

@@ -1,0 +1,253 @@
+"""The audit log on a real PostgreSQL: entries in the transaction of the change, sealed, signed, and found out when a
+superuser changes them."""
+
+import io
+import random
+from pathlib import Path
+
+import orjson
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, connections, transaction
+
+from erip.audit import checkpoints, commands, entries, erip_verify, refusals, sealer, store
+from erip.audit.chain import NOTHING
+from erip.audit.operation import Operation, describe, doing
+from tests.workers import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def lines() -> list[bytes]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT line FROM audit_lines ORDER BY number, part")
+        return [line.encode() for (line,) in cursor.fetchall()]
+
+
+def bodies() -> list[dict]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT body FROM audit_entry ORDER BY id")
+        return [orjson.loads(body) for (body,) in cursor.fetchall()]
+
+
+def write(count: int, start: int = 0) -> None:
+    for number in range(start, start + count):
+        entries.write({"kind": "operation", "action": "test", "principal": "user:ada", "object": f"thing/{number}"})
+
+
+def seal() -> None:
+    # Another database of the server may have a transaction under way, which holds sealing up.
+    until(lambda: not sealer.seal.do() and not late())
+
+
+def late() -> bool:
+    return any(line.startswith(b'{"unsealed"') for line in lines())
+
+
+def no_triggers(cursor) -> None:
+    """Do as the owner of the tables can."""
+    for table in ("audit_entry", "audit_block", "audit_checkpoint"):
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+
+
+@pytest.fixture
+def sent(tmp_path, settings):
+    """The file that checkpoints are sent to."""
+    settings.ERIP_AUDIT_FILE = str(tmp_path / "checkpoints.jsonl")
+    return lambda: Path(settings.ERIP_AUDIT_FILE).read_bytes().splitlines()
+
+
+def findings(told: list[bytes], witness: list[bytes]) -> list[str]:
+    log, _ = erip_verify.verify(told, witness, checkpoints.public_key())
+    return [str(finding) for finding in log.findings]
+
+
+#: what a superuser does by hand: (statement, what is to be found at the position that it is about)
+BY_HAND = [
+    ("UPDATE audit_entry SET body = replace(body, 'ada', 'eve') WHERE id = %(id)s", "edited"),
+    ("UPDATE audit_entry SET at = at + interval '1 s' WHERE id = %(id)s", "edited"),
+    ("UPDATE audit_entry SET role = 'nobody' WHERE id = %(id)s", "edited"),
+    ("UPDATE audit_entry SET body = body || chr(10) WHERE id = %(id)s", "edited"),
+    ("DELETE FROM audit_entry WHERE id = %(id)s", "removed"),
+    (
+        "UPDATE audit_block SET entries = array_remove(entries, %(id)s), size = size - 1,"
+        " leaves = substr(leaves, 1, (array_position(entries, %(id)s) - 1) * 32)"
+        " || substr(leaves, array_position(entries, %(id)s) * 32 + 1) WHERE %(id)s = ANY (entries)",
+        "removed",
+    ),
+    (
+        "UPDATE audit_block SET leaves = overlay(leaves PLACING sha256('x') FROM (array_position(entries, %(id)s) - 1)"
+        " * 32 + 1) WHERE %(id)s = ANY (entries)",
+        "edited",
+    ),
+]
+
+
+def test_dozens_of_changes_by_a_superuser_are_each_named_at_the_right_entry(sent):
+    for start in range(0, 60, 12):
+        write(12, start)
+        seal()
+        checkpoints.sign()
+    before, copy = lines(), sent()
+    assert findings(before, copy) == []
+    ids = [orjson.loads(line)["record"]["id"] for line in before if line.startswith(b'{"position"')]
+    assert len(ids) == 60
+    chance = random.Random(18)
+
+    for number in range(42):
+        statement, kind = BY_HAND[number % len(BY_HAND)]
+        position = chance.randint(1, 60)
+        with transaction.atomic(), connection.cursor() as cursor:
+            no_triggers(cursor)
+            cursor.execute(statement, {"id": ids[position - 1]})
+            assert cursor.rowcount == 1
+            told = lines()
+            transaction.set_rollback(True)
+        assert findings(told, copy)[0].startswith(f"{kind} at position {position}:"), (statement, position)
+
+    for statement, kind in (
+        ("DELETE FROM audit_block WHERE number = (SELECT max(number) FROM audit_block)", "truncated at position 49"),
+        ("DELETE FROM audit_checkpoint WHERE number = 3", "checkpoint removed"),
+        ("DELETE FROM audit_checkpoint WHERE number = 5", "truncated: checkpoints 5"),
+        (
+            "UPDATE audit_checkpoint SET (body, signature) ="
+            " (SELECT body, signature FROM audit_checkpoint WHERE number = 2) WHERE number = 5",
+            "replayed: checkpoint 2",
+        ),
+        ("UPDATE audit_checkpoint SET signature = repeat('A', 86) || '==' WHERE number = 4", "forged"),
+    ):
+        with transaction.atomic(), connection.cursor() as cursor:
+            no_triggers(cursor)
+            cursor.execute(statement)
+            told = lines()
+            transaction.set_rollback(True)
+        assert any(each.startswith(kind) for each in findings(told, copy)), statement
+
+    assert findings(lines(), copy) == []
+
+
+@pytest.mark.parametrize("table", ["audit_entry", "audit_block", "audit_checkpoint"])
+def test_nobody_changes_the_log_by_mistake(table):
+    write(2)
+    seal()
+    checkpoints.sign()
+    for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET at = now()"):
+        with pytest.raises(DatabaseError, match="only ever added to"), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_an_entry_is_there_if_and_only_if_its_change_is():
+    def operation(name: str) -> Operation:
+        return Operation("api", name, lambda: "user:ada")
+
+    with doing(operation("done")), transaction.atomic():
+        describe(before={"state": "a"}, after={"state": "b"}, reason="because")
+        store.add_checkpoint(1, 0, "{}", "")
+    with doing(operation("read")), transaction.atomic():
+        store.last_checkpoint()
+    with doing(operation("undone")), transaction.atomic():
+        store.add_checkpoint(2, 0, "{}", "")
+        transaction.set_rollback(True)
+    with doing(operation("twice")):
+        for number in (3, 4):
+            with transaction.atomic():
+                store.add_checkpoint(number, 0, "{}", "")
+
+    assert [each["action"] for each in bodies()] == ["done", "twice"]
+    assert bodies()[0] == {
+        "kind": "operation", "door": "api", "action": "done", "principal": "user:ada", "reason": "because",
+        "before": {"state": "a"}, "after": {"state": "b"},
+    }  # fmt: skip
+
+
+def test_an_older_transaction_that_commits_later_is_sealed_later_and_not_forgotten():
+    slow = connections["default"].copy()
+    try:
+        slow.set_autocommit(False)
+        with slow.cursor() as cursor:
+            cursor.execute(f"{entries.INSERT} VALUES (%s, '')", ['{"kind":"change","action":"slow"}'])
+        write(1)
+        while sealer.seal.do():
+            pass
+        assert store.sealed().log.size == 0
+        slow.commit()
+    finally:
+        slow.close()
+    seal()
+
+    told = [orjson.loads(line) for line in lines() if line.startswith(b'{"position"')]
+    assert [each["record"]["entry"]["action"] for each in told] == ["slow", "test"]
+
+
+def test_an_entry_that_no_process_of_the_platform_wrote_is_reported():
+    write(1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{entries.INSERT} VALUES (%s, 'guessed')", ['{"kind":"operation","action":"x","principal":"user:eve"}']
+        )
+    seal()
+    seal()
+
+    assert [each["action"] for each in bodies()] == ["test", "x", "audit.forged"]
+    assert bodies()[2]["count"] == 1
+
+
+def test_a_log_that_was_restored_from_a_dump_goes_on():
+    write(3)
+    seal()
+    with transaction.atomic(), connection.cursor() as cursor:
+        # As in a new cluster, whose transactions are counted from the beginning.
+        no_triggers(cursor)
+        cursor.execute("UPDATE audit_block SET last_xid = last_xid + 4000000000")
+        cursor.execute("UPDATE audit_entry SET xid = xid + 4000000000")
+        for table in ("audit_entry", "audit_block", "audit_checkpoint"):
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    write(2, 3)
+    seal()
+    write(1, 5)
+    seal()
+
+    assert store.sealed().log.size == 6
+    objects = [orjson.loads(line)["record"]["entry"]["object"] for line in lines() if line.startswith(b'{"position"')]
+    assert objects == [f"thing/{number}" for number in range(6)]
+
+
+def test_a_flood_of_refusals_costs_few_entries():
+    flood = refusals.Refusals(window=3600.0)
+    for number in range(5_000):
+        flood.note({"kind": "operation", "action": f"a{number % 1000}", "from": "192.0.2.7", "status": 401})
+    flood.flush()
+
+    left = bodies()
+    assert len(left) <= 2 * (refusals.KINDS + 1)
+    assert sum(each.get("times", 1) for each in left if "times" in each or each) >= 5_000 - refusals.KINDS
+
+
+def test_commands_leave_an_entry_without_secrets(monkeypatch):
+    monkeypatch.setenv("ERIP_REASON", "rotation")
+    with commands.audited(["manage.py", "create_api_key", "--name", "ci", "--password", "hunter2", "--token=t0p"]):
+        call_command("create_api_key", name="ci", scope="viewer", stdout=io.StringIO())
+    with commands.audited(["manage.py", "validate", "x.yaml"]):
+        pass
+
+    (left,) = bodies()
+    assert (left["action"], left["reason"]) == ("command:create_api_key", "rotation")
+    assert left["arguments"] == "--name ci --password … --token=…"
+    assert left["principal"].startswith("os:")
+
+
+def test_the_command_exports_what_the_verifier_reads(tmp_path, sent, capsys):
+    write(3)
+    seal()
+    checkpoints.sign()
+    call_command("audit", "export", "--output", str(tmp_path / "log.jsonl"))
+    key, program = io.StringIO(), io.StringIO()
+    call_command("audit", "key", stdout=key)
+    call_command("audit", "verifier", stdout=program)
+
+    arguments = [str(tmp_path / "log.jsonl"), "--key", key.getvalue().strip(), "--fresh", "600"]
+    witness = str(tmp_path / "checkpoints.jsonl")
+    assert erip_verify.main([*arguments, "--witness", witness]) == 0
+    assert "the log is whole" in capsys.readouterr().out
+    assert program.getvalue() == Path(erip_verify.__file__).read_text()
+    assert NOTHING.hex() not in (tmp_path / "log.jsonl").read_text()

@@ -1,0 +1,157 @@
+"""Every door leaves one entry in the audit log, in the transaction of the change.
+
+The API's operations come from its OpenAPI document, with the requests of the sweep of idempotency keys.
+"""
+
+import re
+
+import orjson
+import pytest
+from django.db import connection
+
+from erip.access.scopes import Scope
+from erip.audit import exempt
+from tests.integration.test_idempotency_keys import (
+    DOCUMENT,
+    REQUESTS,
+    SCHEDULE,
+    SUBSCRIPTION,
+    on_call,
+    schedule,
+    send,
+)
+from tests.support.api import DEFINITION, Api, key, publish
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHANGING = [
+    (method.upper(), path, operation["operationId"])
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if method in ("post", "patch", "put", "delete")
+]
+RULE = {
+    "summary": "Much waits", "severity": "page", "metric": "erip_lane_waiting_steps", "where": {"lane": "standard"},
+    "by": ["lane"], "above": 2, "keep_firing_for": "0s", "runbook": "work-late",
+}  # fmt: skip
+TRIGGER = {"workflow": "look-up", "rule": {"event": "acme.found", "input": {"cves": []}}}
+PLAN = {"people": {"ana": ["ana-mail"]}, "rotations": {}}
+CHANNEL = {"kind": "mail", "address": "ana@example.org"}
+
+
+def made(api: Api, method: str, path: str, body: object) -> str:
+    answer = api.send(method, path, orjson.dumps(body))
+    assert answer.status_code < 300, answer.content
+    return path
+
+
+#: for each operation that is not in the sweep of idempotency keys: its path and body
+OTHERS = {
+    "putAlertChannel": lambda api: ("/alerts/channels/ben-mail", CHANNEL),
+    "deleteAlertChannel": lambda api: (made(api, "PUT", "/alerts/channels/cy-mail", CHANNEL), None),
+    "putOnCall": lambda api: ("/alerts/on-call", {"plan": PLAN}),
+    "endOnCallOverride": lambda api: (f"/alerts/on-call/overrides/{override(api)}", None),
+    "putAlertRule": lambda api: ("/alerts/rules/one-more", {"rule": RULE}),
+    "deleteAlertRule": lambda api: (made(api, "PUT", "/alerts/rules/another", {"rule": RULE}), None),
+    "putTrigger": lambda api: ("/triggers/stored", TRIGGER),
+    "deleteTrigger": lambda api: (made(api, "PUT", "/triggers/gone", TRIGGER), None),
+    "endSilence": lambda api: (f"/alerts/silences/{silence(api)}", None),
+    "putEventType": lambda api: ("/event-types/test.audited", {"schema": {"type": "object"}}),
+    "putSchedule": lambda api: ("/schedules/other", {"schedule": SCHEDULE}),
+    "deleteSchedule": lambda api: (f"/schedules/{schedule()}", None),
+    "unsubscribe": lambda api: (f"/subscriptions/{api.post('/subscriptions', SUBSCRIPTION).json()['id']}", None),
+    "publishWorkflow": lambda api: ("/workflows/audited", DEFINITION.replace("look-up", "audited").encode()),
+}
+
+
+#: operations that take several transactions: the entry is in the first
+SEVERAL = {
+    "triggerSchedule": "notes the trigger, then starts the run, then notes the run",
+    "backfillSchedule": "starts runs in portions",
+    "replayEvents": "starts runs in portions",
+}
+
+
+def override(api: Api) -> int:
+    return api.post("/alerts/on-call/overrides", {**on_call(api), "reason": "a"}).json()["id"]
+
+
+def silence(api: Api) -> int:
+    body, _ = REQUESTS["addSilence"](api)[1:]
+    return api.post("/alerts/silences", body).json()["id"]
+
+
+def entries(after: int = 0) -> list[dict]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, xid, body FROM audit_entry WHERE id > %s ORDER BY id", [after])
+        return [{"id": number, "xid": xid, **orjson.loads(body)} for number, xid, body in cursor.fetchall()]
+
+
+def newest() -> int:
+    return max((each["id"] for each in entries()), default=0)
+
+
+#: what writes: also within WITH
+WRITES = re.compile(r"\b(?:INSERT INTO|DELETE FROM|UPDATE \"?[a-z]+_)", re.IGNORECASE)
+#: tables that doors write to beside what they are asked for: of the key that is used
+ASIDE = re.compile(r'"(?:access_apikey|django_session)"|INTO audit_entry')
+
+
+class Statements:
+    """What statements do: `entry` (before COMMIT), `write`, or `alone` (a write that gets its own transaction)."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, execute, sql, params, many, context):
+        alone = not connection.in_atomic_block
+        result = execute(sql, params, many, context)
+        if "pg_current_xact_id_if_assigned" in sql:
+            # The hook before COMMIT: it writes an entry if anything was changed.
+            self.seen += ["entry"] * context["cursor"].rowcount
+        elif WRITES.search(sql) and not ASIDE.search(sql):
+            self.seen.append("alone" if alone else "write")
+        return result
+
+
+def test_every_operation_of_the_api_leaves_one_entry_in_the_transaction_of_its_change():
+    publish()
+    api = Api(key(Scope.ADMIN))
+    wrong = {}
+    # What deletes goes last: others need what it deletes.
+    for method, _, name in sorted(CHANGING, key=lambda each: each[0] == "DELETE"):
+        if name not in REQUESTS and name not in OTHERS:
+            continue
+        path, body = (REQUESTS[name](api)[:2]) if name in REQUESTS else OTHERS[name](api)
+        last, statements = newest(), Statements()
+        with connection.execute_wrapper(statements):
+            headers = {"Content-Type": "application/yaml"} if name == "publishWorkflow" else {}
+            answer = send(api, method, path, body, name, **headers)
+        if answer.status_code >= 300:
+            wrong[name] = (answer.status_code, answer.content[:300])
+            continue
+        left = [each for each in entries(last) if each["kind"] == "operation"]
+        if name in exempt.READING:
+            if left:
+                wrong[name] = "leaves an entry"
+            continue
+        if len(left) != 1 or left[0]["action"] != name or left[0]["principal"] != "key:test admin":
+            wrong[name] = left
+            continue
+        # Once, after all that was written, and in one transaction with it. A single statement is given a transaction
+        # after it was seen here.
+        seen = [each for each in statements.seen if each != "write"]
+        if name in SEVERAL:
+            assert "entry" in seen or not statements.seen
+        elif (
+            name not in exempt.BY_THEMSELVES
+            and statements.seen
+            and ("entry" not in seen or statements.seen[-1] == "write" or seen.count("alone") > 1)
+        ):
+            wrong[name] = statements.seen
+
+    assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
+
+
+def test_every_operation_is_in_the_sweep():
+    assert {name for _, _, name in CHANGING} - REQUESTS.keys() - OTHERS.keys() == set()
