@@ -4,6 +4,8 @@
 READING: dict[str, str] = {
     "validateWorkflow": "checks a text and keeps nothing",
     "previewUnstoredSchedule": "computes times and keeps nothing",
+    "validateDecisionTable": "checks a document and keeps nothing",
+    "evaluateDecisionTable": "computes an answer and keeps nothing",
     "backtestAlertRule": "reads metrics and keeps nothing",
 }
 

@@ -12,6 +12,7 @@ from django.db import connection
 from erip.access.scopes import Scope
 from erip.audit import exempt
 from tests.integration.test_idempotency_keys import (
+    DECISIONS,
     DOCUMENT,
     REQUESTS,
     SCHEDULE,
@@ -53,6 +54,7 @@ OTHERS = {
     "endOnCallOverride": lambda api: (f"/alerts/on-call/overrides/{override(api)}", None),
     "putAlertRule": lambda api: ("/alerts/rules/one-more", {"rule": RULE}),
     "deleteAlertRule": lambda api: (made(api, "PUT", "/alerts/rules/another", {"rule": RULE}), None),
+    "publishDecisionTable": lambda api: ("/decisions/audited", DECISIONS),
     "putTrigger": lambda api: ("/triggers/stored", TRIGGER),
     "deleteTrigger": lambda api: (made(api, "PUT", "/triggers/gone", TRIGGER), None),
     "endSilence": lambda api: (f"/alerts/silences/{silence(api)}", None),
