@@ -181,6 +181,7 @@ class SyncOperations(SyncTransport):
     validate_decision_table = Sends(decisions.validate_decision_table)
     analyse_decision_table = Sends(decisions.analyse_decision_table)
     evaluate_decision_table = Sends(decisions.evaluate_decision_table)
+    what_if_decision_table = Sends(decisions.what_if_decision_table)
 
 
 class AsyncOperations(AsyncTransport):
@@ -310,3 +311,4 @@ class AsyncOperations(AsyncTransport):
     validate_decision_table = Awaits(decisions.validate_decision_table)
     analyse_decision_table = Awaits(decisions.analyse_decision_table)
     evaluate_decision_table = Awaits(decisions.evaluate_decision_table)
+    what_if_decision_table = Awaits(decisions.what_if_decision_table)

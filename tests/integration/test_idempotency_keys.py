@@ -43,6 +43,7 @@ REFUSING = {
     "previewUnstoredSchedule",
     "validateDecisionTable",
     "evaluateDecisionTable",
+    "whatIfDecisionTable",
     "testAlertChannel",
     "makeOnCallCalendar",
 }
@@ -233,6 +234,7 @@ REQUESTS = {
     "previewUnstoredSchedule": lambda api: ("/schedule-previews", {"schedule": SCHEDULE}, None),
     "validateDecisionTable": lambda api: ("/decisions/levels/validate", DECISIONS, None),
     "evaluateDecisionTable": lambda api: (f"/decisions/{decision_table()}/evaluate", {"facts": {"n": 1}}, None),
+    "whatIfDecisionTable": lambda api: (f"/decisions/{decision_table()}/what-if", {"table": DECISIONS}, None),
     "pauseWorkflow": lambda api: ("/workflows/look-up/pause", {"reason": "a"}, {"reason": "b"}),
     "resumeWorkflow": lambda api: (f"/workflows/{held('workflow', 'look-up')}/resume", {}, None),
     "pauseLane": lambda api: ("/lanes/bulk/pause", {"reason": "a"}, {"reason": "b"}),

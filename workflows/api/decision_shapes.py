@@ -4,9 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import AnyJson, JsonObject, Number, StrictSerializer, Text, Whole
+from erip.foundation.http.fields import AnyJson, Choice, JsonObject, Moment, Number, StrictSerializer, Text, Whole
 from workflows.decisions.asking import MAX_CASES
 from workflows.decisions.stored import NAME
+from workflows.replay.what_if import Against
 
 from .responses import FaultAnswer
 
@@ -45,6 +46,22 @@ class Evaluate(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("facts" in attrs) == ("cases" in attrs):
             raise serializers.ValidationError("needs either `facts` or `cases`")
+        return attrs
+
+
+class WhatIf(StrictSerializer):
+    """Another table, or another version, in place of the one in force."""
+
+    table = JsonObject(required=False, help_text="A decision table, as JSON.")
+    version = Whole(required=False, min_value=1, max_value=INT32, help_text="A version of the stored table.")
+    against = Choice(Against, required=False, default="past", help_text="Runs that have ended, that have not, or all.")
+    since = Moment(required=False, help_text="Only runs created at this moment or later. Default: 30 days ago.")
+    limit = Whole(required=False, min_value=1, max_value=10_000, default=1_000, help_text="Runs that are looked at.")
+    cursor = Text(required=False, min_length=1, max_length=60, help_text="`next_cursor` of the page before.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("table" in attrs) == ("version" in attrs):
+            raise serializers.ValidationError("needs either `table` or `version`")
         return attrs
 
 
@@ -140,3 +157,29 @@ class Evaluated(Answer):
     name = serializers.CharField()
     version = serializers.IntegerField()
     results = Decided(many=True)
+
+
+class SaidAnswer(Answer):
+    version = serializers.IntegerField(allow_null=True, help_text="Null: the other table, or not known.")
+    result = AnyJson()
+    rules = serializers.ListField(child=serializers.CharField())
+    fault = serializers.CharField(allow_null=True, help_text="Why the table said nothing.")
+
+
+class DifferenceAnswer(Answer):
+    run_id = serializers.UUIDField()
+    workflow = serializers.CharField()
+    business_key = serializers.CharField(allow_null=True)
+    status = serializers.CharField(help_text="The run's.")
+    step = serializers.CharField()
+    decided = serializers.BooleanField(help_text="False: the run has not come to this decision yet.")
+    before = SaidAnswer(allow_null=True, help_text="What was decided, or what the version in force says.")
+    after = SaidAnswer(allow_null=True, help_text="Null: the facts are not known yet.")
+
+
+class WhatIfAnswer(Answer):
+    compared = serializers.IntegerField(help_text="Decisions of this page.")
+    different = serializers.IntegerField(help_text="Those of them that would be others.")
+    unknown = serializers.IntegerField(help_text="Decisions to come whose facts are not known yet.")
+    items = DifferenceAnswer(many=True, help_text="The different and the unknown ones.")
+    next_cursor = serializers.CharField(allow_null=True)

@@ -90,6 +90,7 @@ urlpatterns = [
     path("decisions/<decision:name>", decisions.DecisionOne.as_view()),
     path("decisions/<decision:name>/validate", decisions.DecisionValidate.as_view()),
     path("decisions/<decision:name>/evaluate", decisions.DecisionEvaluate.as_view()),
+    path("decisions/<decision:name>/what-if", decisions.DecisionWhatIf.as_view()),
     path("decisions/<decision:name>/versions/<version:number>", decisions.DecisionVersionOne.as_view()),
     path("decisions/<decision:name>/versions/<version:number>/report", decisions.DecisionReport.as_view()),
     path(

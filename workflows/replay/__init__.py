@@ -4,6 +4,7 @@ stored   reads runs from the database
 history  what happened to a run, from its rows and events
 again    decides it again
 compare  what is different
+what_if  what another decision table would have said
 
 Note [What is decided again]
 Decided again is what the machine decides: which steps begin, with which input, which are skipped, cancelled, tried

@@ -1,8 +1,10 @@
 """Decision tables: keep them, check them, ask them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from erip_client.models import (
+    DecisionsWhatIf,
     DecisionTable,
     DecisionTableListed,
     Evaluated,
@@ -14,7 +16,7 @@ from erip_client.models import (
 )
 from erip_client.models.base import Json
 
-from .base import JSON, Call, given, to_json
+from .base import JSON, Call, given, moment, to_json
 
 _ONE = "/api/v1/decisions/{name}"
 YAML = "application/yaml"
@@ -113,6 +115,32 @@ def evaluate_decision_table(
         path={"name": name},
         content=to_json(given(facts=facts, cases=cases, version=version)),
         answers={200: Evaluated},
+        safe=True,
+    )
+
+
+def what_if_decision_table(
+    name: str,
+    table: Mapping[str, Json] | None = None,
+    *,
+    version: int | None = None,
+    against: str | None = None,
+    since: datetime | str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[DecisionsWhatIf]:
+    """Which runs another table, or another version, would have decided otherwise. Stores nothing.
+
+    against: past (the default), waiting or all.
+    """
+    body = given(table=table, version=version, against=against, since=moment(since), limit=limit, cursor=cursor)
+    return Call(
+        operation="whatIfDecisionTable",
+        method="POST",
+        template=f"{_ONE}/what-if",
+        path={"name": name},
+        content=to_json(body),
+        answers={200: DecisionsWhatIf},
         safe=True,
     )
 

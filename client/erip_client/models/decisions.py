@@ -101,3 +101,33 @@ class Evaluated(Document):
     name: str
     version: int
     results: list[Decided]
+
+
+class DecisionSaid(Document):
+    """What a table said. version: None: the other table, or not known; fault: why it said nothing."""
+
+    version: int | None
+    result: Json
+    rules: list[str]
+    fault: str | None
+
+
+class DecisionDifference(Document):
+    """A decision that would be another one. after: None: its facts are not known yet."""
+
+    run_id: str
+    workflow: str
+    business_key: str | None
+    status: str
+    step: str
+    decided: bool
+    before: DecisionSaid | None
+    after: DecisionSaid | None
+
+
+class DecisionsWhatIf(Document):
+    compared: int
+    different: int
+    unknown: int
+    items: list[DecisionDifference]
+    next_cursor: str | None

@@ -1,6 +1,7 @@
 """Decision tables: list, read, check, publish, ask."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any, ClassVar
 
 from django.http import HttpResponse
@@ -13,7 +14,9 @@ from rest_framework.views import APIView
 
 from erip.access.permissions import requires
 from erip.access.scopes import Scope
+from erip.foundation.faults import Fault
 from erip.foundation.http.parsers import read_plain
+from erip.foundation.http.problems import Unprocessable
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.core.tables.document import TableInvalid
 from workflows.decisions import files, stored
@@ -23,6 +26,7 @@ from workflows.decisions.errors import TableNotValid
 from workflows.decisions.files import MEDIA_TYPES, Language
 from workflows.decisions.models import DecisionVersion
 from workflows.decisions.reporting import report
+from workflows.replay.what_if import Against, what_if
 
 from .. import decision_shapes as shapes
 from ..schema import VERSION_PARAMETER, operation, response_header
@@ -259,3 +263,33 @@ class DecisionEvaluate(APIView):
         found = compiled(name, body.get("version"))
         results = ask_each(found, body["cases"]) if "cases" in body else [ask(found, body["facts"])]
         return Response({"name": found.name, "version": found.number, "results": results})
+
+
+class DecisionWhatIf(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        permissions=["decisions.view_decisiontable", "workflows.view_workflowrun"],
+        tag="decisions",
+        id="whatIfDecisionTable",
+        summary="See which runs another table would have decided otherwise",
+        description=(
+            "Each decision by the table is made again by another one, and compared. Nothing is stored or started. "
+            "Oldest runs first, `limit` runs or about five seconds at once; follow `next_cursor` until it is null."
+        ),
+        parameters=[NAME],
+        request=shapes.WhatIf,
+        answers={200: shapes.WhatIfAnswer},
+        no_key="is not read here: nothing is stored.",
+    )
+    def post(self, request: Request, name: str) -> Response:
+        body = read_body(request, shapes.WhatIf)
+        other = stored.check(body["table"]) if "table" in body else compiled(name, body["version"]).table
+        since = body.get("since", datetime.now(UTC) - timedelta(days=30))
+        try:
+            page = what_if(
+                name, other, against=Against(body["against"]), since=since, cursor=body.get("cursor"),
+                limit=body["limit"],
+            )  # fmt: skip
+        except ValueError:
+            raise Unprocessable([Fault("cursor", "is not the cursor of a page")]) from None
+        return Response(page.document())

@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from erip.foundation.faults import Fault
+from workflows.core.durations import NotADuration, parse_duration
 from workflows.core.source import Media, SourceInvalid
 from workflows.core.source import read as read_source
 from workflows.core.tables import values
@@ -19,9 +22,11 @@ from workflows.core.tables.plain import plain
 from workflows.core.tables.sheet import read_csv, write_csv
 from workflows.core.tables.table import FactsInvalid, Table
 from workflows.decisions import stored
-from workflows.decisions.errors import TableNotValid
+from workflows.decisions.errors import TableNotValid, UnknownTable
 from workflows.decisions.files import as_yaml
 from workflows.decisions.reporting import report, said
+from workflows.management.validation.formats import printable
+from workflows.replay.what_if import Against, Difference, pages
 
 
 class Command(BaseCommand):
@@ -31,12 +36,13 @@ class Command(BaseCommand):
         "`check FILE …`: every fault, the cases that no rule decides, rules that clash or are never reached; exit code "
         "0 nothing is wrong, 1 something is, 2 a file cannot be read. `decide FILE --facts JSON`: what the table says, "
         "and by which rules. `convert FILE --to dmn|yaml|csv`. `publish FILE …`: each table as the next version of its "
-        "name, all of them or, if one has a fault, none."
+        "name, all of them or, if one has a fault, none. `what-if FILE --name NAME`: the runs that this table would "
+        "have decided otherwise than the stored one of that name; writes nothing; exit code 1 if there are any."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("action", choices=["check", "decide", "convert", "publish"])
+        parser.add_argument("action", choices=["check", "decide", "convert", "publish", "what-if"])
         parser.add_argument("files", nargs="+", metavar="FILE")
         parser.add_argument(
             "--name", help="the decision, if a DMN file has several; for `publish` of one table: its name"
@@ -44,6 +50,8 @@ class Command(BaseCommand):
         parser.add_argument("--author", default="manage.py", help="for `publish`: who publishes")
         parser.add_argument("--facts", help="a JSON object, or - for the standard input")
         parser.add_argument("--to", choices=["dmn", "yaml", "csv"], default="dmn")
+        parser.add_argument("--against", choices=list(Against), default="past", help="for `what-if`: which runs")
+        parser.add_argument("--since", default="30d", help="for `what-if`: how long ago the oldest run was created")
         parser.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *, action: str, files: list[str], **options: Any) -> None:
@@ -55,6 +63,9 @@ class Command(BaseCommand):
             return
         if len(files) > 1:
             raise CommandError(f"{action} takes one file", returncode=2)
+        if action == "what-if":
+            self._what_if(files[0], options)
+            return
         name, document = self._one(files[0], options["name"])
         if action == "convert":
             self._convert(name, document, options["to"])
@@ -174,6 +185,38 @@ class Command(BaseCommand):
                 what = "is published" if done.created else "says the same already; nothing changed"
                 self.stdout.write(f"{own} version {done.number} {what}")
 
+    def _what_if(self, file: str, options: dict[str, Any]) -> None:
+        try:
+            documents, faults = documents_of(file)
+            begin = datetime.now(UTC) - timedelta(seconds=parse_duration(options["since"]))
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}", returncode=2) from None
+        except (NotADuration, OverflowError) as error:
+            raise CommandError(f"--since: {error}", returncode=2) from None
+        name = options["name"] or next(iter(documents), "")
+        document = documents.get(name) or next(iter(documents.values()), None)
+        if document is None or (len(documents) > 1 and name not in documents):
+            raise CommandError("\n".join(map(str, faults)) or f"Name the decision: --name {', '.join(documents)}")
+        totals = {"compared": 0, "different": 0, "unknown": 0}
+        try:
+            table = stored.check(document)
+            for page in pages(name, table, against=Against(options["against"]), since=begin):
+                for key in totals:
+                    totals[key] += getattr(page, key)
+                for one in page.items:
+                    self.stdout.write(json.dumps(asdict(one)) if options["json"] else printable(_difference(one)))
+        except (TableNotValid, UnknownTable) as error:
+            raise CommandError("\n".join(map(str, error.faults)) or error.message, returncode=2) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(totals))
+        else:
+            self.stdout.write(
+                f"{totals['compared']:,} decisions compared, {totals['different']:,} of them would be others; of "
+                f"{totals['unknown']:,} the facts are not known yet"
+            )
+        if totals["different"]:
+            raise SystemExit(1)
+
     def _one(self, file: str, name: str | None) -> tuple[str, dict[str, Any]]:
         try:
             documents, faults = documents_of(file)
@@ -203,6 +246,14 @@ def documents_of(file: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
         return {Path(file).stem: read_source(source, media, **named)}, []
     except (TableInvalid, SourceInvalid) as error:
         return {}, list(error.faults)
+
+
+def _difference(one: Difference) -> str:
+    name = f"{one.workflow} {one.run_id} ({one.business_key or one.status}) {one.step}"
+    if one.before is None or one.after is None:
+        return f"{name}: the facts are not known yet"
+    told = [said.fault or json.dumps(said.result) for said in (one.before, one.after)]
+    return f"{name}: {told[0]} -> {told[1]} (rules {', '.join(one.after.rules) or 'none'})"
 
 
 def _row(file: str, name: str, *, faults: list[Fault] | None = None, table: Table | None = None) -> dict[str, Any]:
