@@ -139,9 +139,12 @@ class _Group:
             if run_id in self.known:
                 self._go_on(run_id, items_ended(run_id, step), now)
         for step, name in plan.asks:
-            run = self.known.get(run_id)
-            waits = run is not None and run.snapshot.steps[step, NO_ITEM].state is StepState.WAITING
-            if waits and (signal := take_signal(run_id, name)):
+            if (run := self.known.get(run_id)) is None:
+                continue
+            view, how = run.snapshot.steps[step, NO_ITEM], self.graph_of(run.version_id).steps[step].how
+            # Another one that was kept may have ended the step, or withdrawn what asked for this one.
+            wanted = view.state is StepState.WAITING and how.wants(view, name)
+            if wanted and (signal := take_signal(run_id, name)):
                 self._go_on(run_id, machine.StepSignalled(step, signal), now)
 
     def _go_on(self, run_id: str, happening: machine.Happening, now: datetime) -> None:
