@@ -100,13 +100,14 @@ class _Connection(asyncio.Protocol):
 class Client:
     """Requests to one service. It opens as many connections as there are requests at a time, and keeps them."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, base: str = "/api/v1") -> None:
+        """base: of the paths that are asked for."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Missing(f"{url} is no http or https address.")
         self._host, self._tls = parts.hostname, parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
-        self._prefix = parts.path.rstrip("/") + "/api/v1"
+        self._prefix = parts.path.rstrip("/") + base
         self._common = f"Host: {parts.netloc}\r\nAuthorization: Bearer {key}\r\nAccept: application/json\r\n"
         self._idle: deque[_Connection] = deque()
 

@@ -27,10 +27,10 @@ CROSS JOIN (SELECT created_at FROM workflows_workflowrun WHERE id = %(template)s
 """  # noqa: S608  (made of constants)
 
 
-def fill(url: str, template: str, count: int, done: Callable[[int], None]) -> None:
+def fill(url: str, template: str, count: int, done: Callable[[int], None], *, steps: bool = True) -> None:
     """Write `count` runs with their steps, like the run `template`, and let vacuum and statistics catch up.
 
-    url: the database of a private stack; its tables belong to the role.
+    url: the database of a private stack; its tables belong to the role. steps: False: the runs alone.
     """
     with closing(psycopg2.connect(url, application_name="erip-benchmarks")) as connection:
         connection.autocommit = True
@@ -47,7 +47,8 @@ def fill(url: str, template: str, count: int, done: Callable[[int], None]) -> No
                 last = min(first + PORTION - 1, count)
                 given = {"first": first, "last": last, "count": count, "template": template, "now": now}
                 cursor.execute(_copy(cursor, "workflows_workflowrun", "id"), given)
-                cursor.execute(_copy(cursor, "workflows_steprun", "run_id"), given)
+                if steps:
+                    cursor.execute(_copy(cursor, "workflows_steprun", "run_id"), given)
                 done(last)
             for name, definition in references:
                 cursor.execute(f'ALTER TABLE workflows_steprun ADD CONSTRAINT "{name}" {definition} NOT VALID')

@@ -4,7 +4,7 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,11 +12,14 @@ import psutil
 
 from erip.ops.stack import control
 
+from .. import history
 from ..checks import NOTHING, Correctness
+from ..client import Client
 from ..deployment import Deployment, private_stack
 from ..figures import Figure, Load, Target
+from ..pulse import browsers, pages
 from ..pulse.frames import Storage, fill
-from ..pulse.viewers import watched
+from ..pulse.viewers import Dashboard, by_api, of_console, watched
 from ..resources import Usage, usage
 from ..session import Session
 from ..statistics import summarise
@@ -26,30 +29,48 @@ from .engine import WARM, at_once
 
 #: percent of the throughput and of the CPU time of W4; percent of a core at rest
 AT_WORK, AT_REST = 2.0, 1.0
+#: milliseconds that the server may take for a page, or a query
+SERVER = 50.0
+#: how often each page is asked for; groups of errors, and alerts that ended
+ROUNDS, GROUPS, ALERTS = 20, 5_000, 500
 #: dashboards that are open at once, and requests whose latency is measured for each range
 VIEWERS, QUERIES = 500, 40
 RANGES = ("1h", "24h", "14d", "400d")
 
 
 async def run(session: Session) -> list[Load]:
-    """At work, at rest, on disk, by query, by viewer."""
-    with _without() as other:
-        bare = Session.open(other, session.options, session.show)
-        try:
-            for one in (session, bare):
-                await one.prepare(W4)
-                warm = await one.start_many(W4, range(WARM))
-                await wait_for_ends(one.truth, warm, seconds=session.options.patience, left=lambda _: None)
-            loads = [await _at_work(session, bare), await _at_rest(session, bare)]
-        finally:
-            bare.close()
-    database = session.deployment.database
+    """At work, at rest, on disk, by query, by page, by viewer. Without turns, the first two are left out."""
+    database, options = session.deployment.database, session.options
     assert database is not None
+    warm = await _warm(session)
+    loads: list[Load] = []
+    if options.turns:
+        with _without() as other:
+            bare = Session.open(other, options, session.show)
+            try:
+                await _warm(bare)
+                loads += [await _at_work(session, bare), await _at_rest(session, bare)]
+            finally:
+                bare.close()
     session.show.phase("frames of 400 days")
     storage = await asyncio.to_thread(fill, database)
-    loads.append(await _queries(session, storage))
-    loads.append(await _viewers(session, database))
+    done = session.show.phase(f"writing {options.finished:,} finished runs", options.finished)
+    await asyncio.to_thread(history.fill, database, warm, options.finished, done, steps=False)
+    await asyncio.to_thread(browsers.trouble, database, groups=GROUPS, alerts=ALERTS)
+    assert session.deployment.state is not None
+    sessions = await asyncio.to_thread(browsers.sign_in, session.deployment.state, VIEWERS)
+    for measure in (_queries(session, storage), _pages(session, sessions[0]), _viewers(session, database, sessions)):
+        loads.append(await measure)
+        session.keep(loads)
     return loads
+
+
+async def _warm(session: Session) -> str:
+    """Returns the id of a finished run."""
+    await session.prepare(W4)
+    warm = await session.start_many(W4, range(WARM))
+    await wait_for_ends(session.truth, warm, seconds=session.options.patience, left=lambda _: None)
+    return warm[-1]
 
 
 @contextmanager
@@ -162,11 +183,12 @@ async def _queries(session: Session, storage: Storage) -> Load:
     megabyte = 1e6
     return Load(
         name="pulse.queries",
-        title=f"queries over {storage.rows:,} frames of {storage.series} series",
+        title=f"queries over {storage.rows:,} frames of {storage.series} series, {session.options.finished:,} runs",
         method="GET /metrics/query by lane, one after the other, over HTTP; frames as if the site were 400 days old.",
         figures=[
-            *(Figure(f"pulse.query.{span}.p95", f"query over {span}, p95", found.p95, "ms", True)
-              for span, found in latencies.items()),
+            *(Figure(f"pulse.query.{span}.p95", f"query over {span}, p95", found.p95, "ms", True,
+              Target("<=", SERVER)) for span, found in latencies.items()),
+            _load(),
             Figure("pulse.storage.day", "frames of a day", storage.day / megabyte, "MB", True),
             Figure("pulse.storage.all", "all frames of 400 days", storage.bytes / megabyte, "MB", True),
         ],
@@ -175,23 +197,68 @@ async def _queries(session: Session, storage: Storage) -> Load:
     )  # fmt: skip
 
 
-async def _viewers(session: Session, database: str) -> Load:
-    found = {}
-    failed = 0
-    for viewers in (0, 1, VIEWERS):
-        session.show.phase(f"{viewers} open dashboards")
-        found[viewers], _, wrong = await watched(session.client, database, viewers)
-        failed += wrong
-    added = {viewers: found[viewers] - found[0] for viewers in (1, VIEWERS)}
+def _load() -> Figure:
+    return Figure("pulse.load", "load of the machine", psutil.getloadavg()[0], "", True)
+
+
+async def _pages(session: Session, browser: str) -> Load:
+    done = session.show.phase("pages of the console", ROUNDS)
+    client = Client(session.deployment.url, "", base="")
+    try:
+        first, again, wrong = await pages.timed(client, browser, ROUNDS, done)
+    finally:
+        client.close()
+    latencies = {f"/console/{page}": summarise(found) for page, found in first.items()}
+    remembered = summarise(again)
+    return Load(
+        name="pulse.pages",
+        title=f"pages of the console over {session.options.finished:,} runs, {GROUPS:,} groups of errors",
+        method="Each page alone, over HTTP and compressed: when nothing of it is remembered, and once more at once.",
+        figures=[
+            *(Figure(f"pulse.page.{page or 'home'}.p95", f"{page or 'home'}, p95", summarise(found).p95, "ms", True,
+              Target("<=", SERVER)) for page, found in first.items()),
+            Figure("pulse.page.again.p95", "any page, remembered, p95", remembered.p95, "ms", True,
+                   Target("<=", SERVER)),
+            _load(),
+        ],
+        correctness=replace(NOTHING, wrong=wrong),
+        latencies=latencies,
+    )  # fmt: skip
+
+
+async def _viewers(session: Session, database: str, sessions: Sequence[str]) -> Load:
+    """Those that ask the API, and those that are pages of the console."""
+    console = Client(session.deployment.url, "", base="")
+    figures, failed = [], 0
+    nobody, _, _ = await watched(database, [], session.show.note)
+    try:
+        kinds: dict[tuple[str, str], Callable[[int], list[Dashboard]]] = {
+            ("api", "by API"): lambda count: by_api(session.client, count),
+            ("console", "pages of the console"): lambda count: of_console(console, sessions, count),
+        }
+        for (kind, name), made in kinds.items():
+            for count in (1, VIEWERS):
+                session.show.phase(f"{count} open: {name}")
+                found, right, wrong = await watched(database, made(count), session.show.note)
+                failed += wrong
+                figures.append(
+                    Figure(
+                        f"pulse.viewers.{kind}.{count}", f"added by {count}, {name}", found - nobody, "/s", True,
+                        Target("<=", 10.0) if count > 1 else None, f"{right:,} answers",
+                    )
+                )  # fmt: skip
+    finally:
+        console.close()
     return Load(
         name="pulse.viewers",
         title=f"{VIEWERS} open dashboards",
-        method="Each asks for the health and for a chart every 5 s. Transactions that PostgreSQL counted.",
+        method="By API each asks for the health and for a chart every 5 s; in the console for the live part of one of "
+        "six pages, each with a session of its own. Transactions that PostgreSQL counted.",
         figures=[
-            Figure("pulse.viewers.none", "transactions/s without any", found[0], "/s", True),
-            Figure("pulse.viewers.one", "added by one dashboard", added[1], "/s", True),
-            Figure("pulse.viewers.many", f"added by {VIEWERS}", added[VIEWERS], "/s", True, Target("<=", 8.0)),
+            Figure("pulse.viewers.none", "transactions/s without any", nobody, "/s", True),
+            *figures,
             Figure("pulse.viewers.failed", "answers that failed", failed, "", True, Target("==", 0)),
+            _load(),
         ],
         correctness=Correctness(0, 0, 0, 0, 0),
     )

@@ -65,7 +65,7 @@ class Command(BaseCommand):
         add("--backlog", type=_natural, default=usual.backlog, help="runs that wait meanwhile; 0: no such load")
         add("--waits", type=_positive, default=usual.waits, help="engine: runs of four waits of 100 ms")
         add("--fan-outs", type=_positive, default=usual.fan_outs, help="engine: fan-outs of 1,000 items, one by one")
-        add("--finished", type=_positive, default=usual.finished, help="size: finished runs in the tables")
+        add("--finished", type=_positive, default=usual.finished, help="size, pulse: finished runs in the tables")
         add("--among", type=_positive, default=usual.among, help="filters: finished runs in the tables")
         add("--many", type=_positive, default=usual.many, help="many: runs that are paused, resumed and cancelled")
         add(
@@ -91,7 +91,12 @@ class Command(BaseCommand):
         )
         add("--seeds", type=_positive, default=usual.seeds, help="causes: each fault once for each of so many seeds")
         add("--calm", type=_calm, default=usual.calm, help="causes: without any fault: 30m (default); 0: none")
-        add("--turns", type=_positive, default=usual.turns, help="pulse: how often the load is put on each stack")
+        add(
+            "--turns",
+            type=_natural,
+            default=usual.turns,
+            help="pulse: how often the load is put on each stack; 0: never",
+        )
         add("--idle", type=_seconds, default=usual.idle, help="pulse: both stacks at rest: 5m (default)")
         add("--single", action="store_true", help="uptime: one of each server, to see what that costs")
         add("--event-rate", type=_rate, default=usual.event_rate, help="event-throughput: events per second")
