@@ -21,6 +21,7 @@ is there it is used, because it is 50 times as fast.
 import argparse
 import base64
 import binascii
+import bisect
 import hashlib
 import json
 import sys
@@ -257,7 +258,7 @@ class Log:
     def __init__(self):
         self.findings = []
         self.leaves = bytearray()
-        self.retired = set()
+        self.retired = []
         self.checkpoints = []
         self.unsealed = 0
         self.size = 0
@@ -270,6 +271,7 @@ class Log:
         self._last_xid = 0
         self._last_at = 0
         self._ranges = []
+        self._old = None
 
     def read(self, lines):
         entry, leaves, sha256 = _entry, self.leaves, hashlib.sha256
@@ -303,6 +305,8 @@ class Log:
                     self.records[position] = record
                 if record.find(b'"action":"audit.retired"') > 0:
                     self._note_retired(record)
+                if record.find(b'"action":"audit.forged"') > 0:
+                    self._note_forged(position, record)
             head = sha256(head + leaf).digest()
             leaves += leaf
         self.head, self.size = head, size
@@ -324,8 +328,17 @@ class Log:
     def _note_retired(self, record):
         try:
             told = json.loads(record)["entry"]
-            if told.get("kind") == "operation" and told.get("action") == "audit.retired":
-                self.retired.add((int(told["first"]), int(told["last"])))
+            if told.get("kind") == "effect" and told.get("action") == "audit.retired":
+                self.retired += [(int(first), int(last)) for first, last in told["ranges"]]
+        except (ValueError, KeyError, TypeError):
+            pass
+
+    def _note_forged(self, position, record):
+        try:
+            told = json.loads(record)["entry"]
+            if told.get("kind") == "finding" and told.get("action") == "audit.forged":
+                text = "the platform says that it did not write entries {}".format(told["entries"][:20])
+                self.findings.append(Finding("forged", position, text))
         except (ValueError, KeyError, TypeError):
             pass
 
@@ -401,7 +414,11 @@ class Log:
                 return at // 32 + 1
 
     def _was_retired(self, position):
-        return any(first <= position <= last for first, last in self.retired)
+        """Whether the log itself says that this entry was removed because it was old."""
+        if self._old is None:
+            self._old = sorted(self.retired)
+        at = bisect.bisect_right(self._old, (position, self.size)) - 1
+        return at >= 0 and self._old[at][0] <= position <= self._old[at][1]
 
     def _compare(self, witness):
         """Find the first leaf that differs from what was sent out."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -51,10 +52,37 @@ class Found:
 
 def search(filter: Filter, *, limit: int) -> list[Found]:
     """The newest entries that fit, newest first."""
-    conditions, parameters = ["true"], []
+    where, parameters = _where(filter)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_FIND} {where} ORDER BY id DESC LIMIT %s", [*parameters, limit])
+        return [Found(*row) for row in cursor.fetchall()]
+
+
+def walk(filter: Filter) -> Iterator[Found]:
+    """All entries that fit, oldest first."""
+    where, parameters = _where(filter)
+    last = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # An entry may be far from the next one that fits.
+            cursor.execute("SET LOCAL statement_timeout = 0")
+            cursor.execute(f"{_FIND} {where} AND id > %s ORDER BY id LIMIT %s", [*parameters, last, AT_A_TIME])
+            found = [Found(*row) for row in cursor.fetchall()]
+        yield from found
+        if len(found) < AT_A_TIME:
+            return
+        last = found[-1].id
+
+
+_FIND = "SELECT id, at, role, body FROM audit_entry WHERE"
+
+
+def _where(filter: Filter) -> tuple[str, list[Any]]:
+    conditions: list[str] = ["true"]
+    parameters: list[Any] = []
     for sql, value in (
         ("principal = %s", filter.principal),
-        ("object = %s AND object <> ''", filter.object),
+        ("object = %s AND NOT (object = '')", filter.object),
         ("action = %s", filter.action),
         ("kind = %s", filter.kind),
         ("at >= %s", filter.since),
@@ -64,10 +92,4 @@ def search(filter: Filter, *, limit: int) -> list[Found]:
         if value is not None:
             conditions.append(sql)
             parameters.append(value)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id, at, role, body FROM audit_entry WHERE {' AND '.join(conditions)}"  # noqa: S608  (constants)
-            " ORDER BY id DESC LIMIT %s",
-            [*parameters, limit],
-        )
-        return [Found(*row) for row in cursor.fetchall()]
+    return " AND ".join(conditions), parameters

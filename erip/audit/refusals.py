@@ -6,12 +6,12 @@ of that minute are one kind. They are written by a thread of their own, so that 
 A process that is killed loses the last second of them, and the counts of the last minute.
 """
 
-import contextlib
 import os
 import queue
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from erip.audit import entries
@@ -38,7 +38,8 @@ class Refusals:
         )
 
     def _forget(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
+        self._noted = threading.Event()
         self._waiting: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         #: by kind: the body of the first, and how many came after it
         self._counts: dict[tuple[Any, ...], list[Any]] = {}
@@ -58,6 +59,7 @@ class Refusals:
             else:
                 self._counts[kind] = [body, 0]
                 self._waiting.put(body)
+                self._noted.set()
         self._service.start()
 
     def flush(self) -> None:
@@ -68,23 +70,22 @@ class Refusals:
         return not self._waiting.empty() or bool(self._counts)
 
     def _turn(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            self._waiting.put(self._waiting.get(timeout=1.0))
+        self._noted.wait(1.0)
+        self._noted.clear()
         self._write(everything=False)
 
     def _write(self, *, everything: bool) -> None:
-        bodies: list[Mapping[str, Any]] = []
-        while True:
-            try:
-                bodies.append(self._waiting.get_nowait())
-            except queue.Empty:
-                break
-        with self._lock:
-            if everything or time.monotonic() - self._since >= self._window:
-                bodies += [{**body, "times": times} for body, times in self._counts.values() if times]
-                self._counts, self._since = {}, time.monotonic()
-        for body in bodies:
-            entries.write(body)
+        with self._writing:
+            bodies: list[Mapping[str, Any]] = []
+            with suppress(queue.Empty):
+                while True:
+                    bodies.append(self._waiting.get_nowait())
+            with self._lock:
+                if everything or time.monotonic() - self._since >= self._window:
+                    bodies += [{**body, "times": times} for body, times in self._counts.values() if times]
+                    self._counts, self._since = {}, time.monotonic()
+            for body in bodies:
+                entries.write(body)
 
 
 _refusals = Refusals()

@@ -79,6 +79,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "events", "description": "Send events, read their log, see how far they are."},
         {"name": "subscriptions", "description": "Have events posted to a URL, and see what was delivered."},
         {"name": "monitoring", "description": "Health, metrics over time, alerts, and errors in groups."},
+        {"name": "audit", "description": "Who did what, on what, from where and why."},
         {"name": "scaling", "description": "What the autoscaler did, and why."},
         {"name": "schemas", "description": "JSON Schemas of the documents that the API reads."},
     ],

@@ -1,18 +1,22 @@
 """The audit log on a real PostgreSQL: entries in the transaction of the change, sealed, signed, and found out when a
 superuser changes them."""
 
+import csv
 import io
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
-from erip.audit import checkpoints, commands, entries, erip_verify, refusals, sealer, store
+from erip.access.scopes import Scope
+from erip.audit import checkpoints, commands, entries, erip_verify, refusals, retention, sealer, store
 from erip.audit.chain import NOTHING
 from erip.audit.operation import Operation, describe, doing
+from tests.support.api import Api, key
 from tests.workers import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -255,3 +259,76 @@ def test_the_command_exports_what_the_verifier_reads(tmp_path, sent, capsys):
     assert "the log is whole" in capsys.readouterr().out
     assert program.getvalue() == Path(erip_verify.__file__).read_text()
     assert NOTHING.hex() not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_old_entries_are_removed_except_what_a_legal_hold_keeps_and_the_log_verifies(sent):
+    write(6)
+    seal()
+    checkpoints.sign()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT at FROM audit_entry ORDER BY id")
+        times = [at for (at,) in cursor.fetchall()]
+    retention.hold("case 7", since=times[2], until=times[4], reason="litigation")
+    late = times[-1] + timedelta(hours=1)
+
+    assert retention.retire(late, reason="policy", dry_run=True) == 4
+    assert len(bodies()) == 7
+    assert retention.retire(late, reason="policy", dry_run=False) == 4
+    retention.release("case 7", reason="settled")
+    assert retention.retire(late, reason="policy", dry_run=False) == 2
+    with pytest.raises(retention.NoSuchHold):
+        retention.release("case 7", reason="again")
+    seal()
+    checkpoints.sign()
+
+    assert [each["action"] for each in bodies()] == [
+        "audit.hold", "audit.retired", "audit.release", "audit.retired",
+    ]  # fmt: skip
+    assert findings(lines(), sent()) == []
+    # What is not named is missed.
+    with transaction.atomic(), connection.cursor() as cursor:
+        no_triggers(cursor)
+        cursor.execute("DELETE FROM audit_entry WHERE action = 'audit.hold'")
+        told = lines()
+        transaction.set_rollback(True)
+    assert findings(told, sent())[0].startswith("removed at position 7")
+
+
+def test_a_table_for_a_spreadsheet_holds_no_formula_and_one_for_a_siem_no_second_line(tmp_path):
+    for reason in ('=HYPERLINK("http://evil")', "+1", "@SUM(A1)", "-2", "\tx", "a=b|c\\d\nnext", "plain"):
+        entries.write({"kind": "operation", "action": "x|y", "principal": "user:=ada", "reason": reason})
+    for format in ("csv", "cef"):
+        call_command("audit", "export", "--format", format, "--output", str(tmp_path / format))
+
+    rows = list(csv.reader((tmp_path / "csv").open(newline="")))
+    assert len(rows) == 8
+    assert [row[10] for row in rows[1:]] == [
+        '\'=HYPERLINK("http://evil")', "'+1", "'@SUM(A1)", "'-2", "'\tx", "a=b|c\\d\nnext", "plain",
+    ]  # fmt: skip
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows for cell in row)
+    events = (tmp_path / "cef").read_text().splitlines()
+    assert len(events) == 7
+    assert events[5].startswith(r"CEF:0|ERIP|ERIP|1|x\|y|x\|y|3|")
+    assert r"reason=a\=b|c\\d\nnext" in events[5]
+    with pytest.raises(CommandError, match="whole log"):
+        call_command("audit", "export", "--principal", "user:=ada")
+
+
+def test_the_log_is_searched_by_those_alone_who_may_and_that_is_recorded():
+    write(5)
+    api = Api(key(Scope.ADMIN))
+
+    page = api.get("/audit", principal="user:ada", limit=3).json()
+    rest = api.get("/audit", principal="user:ada", limit=3, cursor=page["next_cursor"]).json()
+    one = api.get("/audit", object="thing/2").json()
+
+    assert [each["entry"]["object"] for each in page["items"] + rest["items"]] == [
+        f"thing/{n}" for n in (4, 3, 2, 1, 0)
+    ]
+    assert rest["next_cursor"] is None
+    assert [each["entry"]["object"] for each in one["items"]] == ["thing/2"]
+    searched = api.get("/audit", action="searchAudit").json()["items"]
+    assert [each["entry"]["principal"] for each in searched] == ["key:test admin"] * 3
+    assert searched[0]["entry"]["searched"] == {"object": "thing/2"}
+    assert Api(key(Scope.AUTHOR)).get("/audit").status_code == 403
+    assert api.get("/audit", since="yesterday", limit=0).status_code == 400

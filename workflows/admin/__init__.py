@@ -1,6 +1,7 @@
 """The admin: definitions, decision tables, runs and workers. Every change goes through the engine, as in the API."""
 
 from .archive import ArchivedRunAdmin
+from .audit import EntryAdmin
 from .batches import BatchAdmin
 from .decisions import DecisionTableAdmin, DecisionVersionAdmin
 from .definitions import DefinitionAdmin, VersionAdmin
@@ -14,6 +15,7 @@ __all__ = [
     "DecisionTableAdmin",
     "DecisionVersionAdmin",
     "DefinitionAdmin",
+    "EntryAdmin",
     "HoldAdmin",
     "RunAdmin",
     "VersionAdmin",

@@ -7,7 +7,7 @@ from workflows.decisions.files import Language
 from workflows.decisions.stored import NAME as DECISION
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import at_work, batches, decisions, holds, pausing, runs, schemas, signals, steps, workflows
+from .views import at_work, audit, batches, decisions, holds, pausing, runs, schemas, signals, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -84,6 +84,7 @@ urlpatterns = [
     path("runs/<id:id>/signals/<signal:name>", signals.RunSignal.as_view()),
     path("runs/<id:id>/steps/<step:step>/items", steps.StepItems.as_view()),
     path("runs/<id:id>/steps/<step:step>/resolve", steps.StepResolve.as_view()),
+    path("audit", audit.Audit.as_view()),
     path("workers", at_work.Workers.as_view()),
     path("steps/unknown", at_work.UnknownSteps.as_view()),
     path("decisions", decisions.Decisions.as_view()),

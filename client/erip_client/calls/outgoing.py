@@ -1,8 +1,9 @@
 """Subscriptions, their deliveries, and what the autoscaler did."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from erip_client.models import Delivery, Listing, Page, ScalingChange, Subscription, SubscriptionMade
+from erip_client.models import AuditEntry, Delivery, Listing, Page, ScalingChange, Subscription, SubscriptionMade
 
 from .base import ABSENT, Call, given, to_json
 
@@ -165,4 +166,34 @@ def list_scaling(
         template="/api/v1/scaling",
         query=given(target=target, cursor=cursor, limit=limit),
         answers={200: Page[ScalingChange]},
+    )
+
+
+def search_audit(
+    *,
+    principal: str | None = None,
+    object: str | None = None,
+    action: str | None = None,
+    kind: str | None = None,
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    cursor: int | str | None = None,
+    limit: int | None = None,
+) -> Call[Page[AuditEntry]]:
+    """A page of the audit log, newest first. kind: operation, effect or finding."""
+    return Call(
+        operation="searchAudit",
+        method="GET",
+        template="/api/v1/audit",
+        query=given(
+            principal=principal,
+            object=object,
+            action=action,
+            kind=kind,
+            since=since,
+            until=until,
+            cursor=cursor,
+            limit=limit,
+        ),
+        answers={200: Page[AuditEntry]},
     )

@@ -46,6 +46,7 @@ from .errors import (
 )
 from .events import (
     Accepted,
+    AuditEntry,
     CloudEvent,
     ConsumerStatus,
     DeadLetter,
@@ -139,6 +140,7 @@ __all__ = [
     "Anomalies",
     "Anomaly",
     "AnomalyMark",
+    "AuditEntry",
     "BackfillMoment",
     "Backfilled",
     "Backtest",

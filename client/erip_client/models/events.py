@@ -218,6 +218,15 @@ class ScalingChange(Document):
     error: str
 
 
+class AuditEntry(Document):
+    """One thing that happened. entry: as it was written; role: PostgreSQL's, that wrote it."""
+
+    id: int
+    at: datetime
+    role: str
+    entry: dict[str, Json]
+
+
 class Health(Document):
     """status: ready, degraded, unavailable, draining. database, broker: ok or unreachable; others: `model_extra`."""
 

@@ -1,34 +1,100 @@
-"""manage.py audit: the audit log's key, its export, and the program that checks it."""
+"""manage.py audit: the audit log's key, exports, the program that checks one, retention and legal holds."""
 
 import base64
-from contextlib import nullcontext
+from argparse import ArgumentParser
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
 
-from erip.audit import checkpoints, erip_verify, reading
+from erip.audit import checkpoints, erip_verify, exports, reading, retention
+from erip.foundation.db import roles
+from erip.foundation.moments import moment
 
 
 class Command(BaseCommand):
-    help = "The audit log: the key that signs it, an export, and the program that checks an export."
+    help = "The audit log: its key, exports, the program that checks an export, retention and legal holds."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="what", required=True, metavar="key|export|verifier")
+        actions = parser.add_subparsers(dest="what", required=True)
         actions.add_parser("key", help="print the public key of the checkpoints, in base64")
         actions.add_parser("verifier", help="print erip_verify.py, a program of one file for the auditor")
-        export = actions.add_parser("export", help="write the whole log as JSON Lines, which erip_verify.py reads")
+        export = actions.add_parser("export", help="write the log; as JSON Lines it is what erip_verify.py reads")
         export.add_argument("--output", default="-", help="a file; by default standard output")
+        export.add_argument("--format", choices=["jsonl", "csv", "cef"], default="jsonl")
+        for name in ("principal", "object", "action"):
+            export.add_argument(f"--{name}", help="only of csv and cef")
+        self._span(export, "only of csv and cef")
+        hold = actions.add_parser("hold", help="keep the entries of a span of time, whatever the retention says")
+        self._span(hold, "RFC 3339", required=True)
+        release = actions.add_parser("release", help="lift a legal hold")
+        actions.add_parser("holds", help="list the legal holds in force")
+        retire = actions.add_parser("retire", help="remove old entries; the log still verifies")
+        retire.add_argument("--before", required=True, help="RFC 3339")
+        retire.add_argument("--dry-run", action="store_true", help="only say how many there are")
+        for action in (hold, release):
+            action.add_argument("name")
+        for action in (hold, release, retire):
+            action.add_argument("--reason", required=True)
+
+    @staticmethod
+    def _span(parser: ArgumentParser, help: str, *, required: bool = False) -> None:
+        parser.add_argument("--since", required=required, help=help)
+        parser.add_argument("--until", required=required, help=help)
 
     def handle(self, *args: Any, what: str, **options: Any) -> None:
-        if what == "key":
-            self.stdout.write(base64.b64encode(checkpoints.public_key()).decode())
-        elif what == "verifier":
-            self.stdout.write(Path(erip_verify.__file__).read_text("utf-8"), ending="")
-        else:
-            self._export(options["output"])
+        for name in ("since", "until", "before"):
+            if options.get(name) is not None:
+                try:
+                    options[name] = moment(options[name])
+                except ValueError as error:
+                    raise CommandError(f"--{name}: {error}") from error
+        getattr(self, f"_{what}")(**options)
 
-    def _export(self, to: str) -> None:
-        with nullcontext(self.stdout) if to == "-" else Path(to).open("w", encoding="utf-8") as file:
-            for line in reading.lines():
-                file.write(line + "\n")
+    def _key(self, **_: Any) -> None:
+        self.stdout.write(base64.b64encode(checkpoints.public_key()).decode())
+
+    def _verifier(self, **_: Any) -> None:
+        self.stdout.write(Path(erip_verify.__file__).read_text("utf-8"), ending="")
+
+    def _export(self, *, output: str, format: str, **options: Any) -> None:
+        asked = {name: options[name] for name in ("principal", "object", "action", "since", "until")}
+        if format == "jsonl":
+            if any(value is not None for value in asked.values()):
+                raise CommandError("JSON Lines hold the whole log, so that it can be checked; use csv or cef")
+            lines: Iterable[str] = (f"{line}\n" for line in reading.lines())
+        else:
+            found = reading.walk(reading.Filter(**asked))
+            lines = exports.csv_lines(found) if format == "csv" else exports.cef_lines(found)
+        if output == "-":
+            self._write(lines, self.stdout)
+            return
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            self._write(lines, file)
+
+    @staticmethod
+    def _write(lines: Iterable[str], to: Any) -> None:
+        for line in lines:
+            to.write(line)
+
+    def _hold(self, *, name: str, since: Any, until: Any, reason: str, **_: Any) -> None:
+        if since >= until:
+            raise CommandError("--since must be before --until")
+        retention.hold(name, since=since, until=until, reason=reason)
+
+    def _release(self, *, name: str, reason: str, **_: Any) -> None:
+        try:
+            retention.release(name, reason=reason)
+        except retention.NoSuchHold as error:
+            raise CommandError(str(error)) from error
+
+    def _holds(self, **_: Any) -> None:
+        for each in retention.holds():
+            self.stdout.write(f"{each.name}: {each.since.isoformat()} to {each.until.isoformat()}, {each.reason}")
+
+    def _retire(self, *, before: Any, reason: str, dry_run: bool, **_: Any) -> None:
+        with roles.as_owner(DEFAULT_DB_ALIAS):
+            count = retention.retire(before, reason=reason, dry_run=dry_run)
+        self.stdout.write(f"{count} entries {'would be' if dry_run else 'were'} removed")
