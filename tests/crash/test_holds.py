@@ -17,7 +17,7 @@ from erip.foundation.db.direct import connect
 from tests import workers
 from tests.crash.test_web_process import call
 from tests.definitions import publish
-from tests.support.api import key
+from tests.support.api import Api, key
 from tests.support.web import Web, web
 from tests.workers import leader, until
 from workflows import engine
@@ -35,6 +35,8 @@ steps:
   nap: {wait: {for: 1h}}
   ask: {wait: {any: [{signal: a}, {for: 2h}]}}
 """
+#: nothing is given up while another process holds the lock, however slow this machine is
+PATIENT = {"ERIP_DB_LOCK_TIMEOUT": "120", "ERIP_DB_STATEMENT_TIMEOUT": "150"}
 Rows = dict[tuple[Any, str], tuple[Any, ...]]
 
 
@@ -55,6 +57,7 @@ def waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND wait_event <> 'extend'"
         )
         return bool(cursor.fetchone()[0])
 
@@ -94,15 +97,14 @@ def test_a_leader_that_is_killed_in_a_portion_leaves_no_run_half_paused_and_lose
         kill(process)
     until(lambda: not waits_for_a_lock(), what="the portion is over")
     assert paused_as_a_whole(before) == 1_000, "the portion that was not recorded has left something"
-    with leader(tmp_path / "log"):
+    with leader(tmp_path / "log") as process:
         until(lambda: WorkflowRun.objects.filter(state="PAUSED").count() == RUNS, seconds=90, what="all are parked")
-    assert paused_as_a_whole(before) == RUNS
-
-    engine.resume_all("workflow", "held", principal="ann")
-    with leader(tmp_path / "log") as process, blocked(*in_its_last_portion):
-        until(waits_for_a_lock, seconds=90, what="the leader is in its second portion")
-        assert paused_as_a_whole(before) == RUNS - 1_000
-        kill(process)
+        assert paused_as_a_whole(before) == RUNS
+        with blocked(*in_its_last_portion):
+            engine.resume_all("workflow", "held", principal="ann")
+            until(waits_for_a_lock, seconds=90, what="the leader is in its second portion")
+            assert paused_as_a_whole(before) == RUNS - 1_000
+            kill(process)
     until(lambda: not waits_for_a_lock(), what="the portion is over")
     assert paused_as_a_whole(before) == RUNS - 1_000
     with leader(tmp_path / "log"):
@@ -128,16 +130,19 @@ def lost_in_the_middle(site: Web, *request: Any, **headers: str) -> bool:
     return bool(lost)
 
 
-def test_a_web_process_that_is_killed_has_paused_the_lane_or_has_not_and_may_be_asked_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", ["pause", "resume"])
+def test_a_web_process_that_is_killed_has_done_it_or_has_not_and_it_may_be_asked_again(
+    door: str, tmp_path: Path
+) -> None:
     token = key()
-    for door, body, in_force in (("pause", {"reason": "an audit"}, True), ("resume", None, False)):
-        request = (token, "POST", f"/lanes/bulk/{door}", body)
-        with web(tmp_path / "log") as site, blocked("LOCK TABLE workflows_hold IN SHARE ROW EXCLUSIVE MODE", []):
-            assert lost_in_the_middle(site, *request, Idempotency_Key=door)
-        until(lambda: not waits_for_a_lock(), what="the statement is over")
-        with web(tmp_path / "log") as site:
-            status, answer = call(site.url, *request, Idempotency_Key=door)
-        # Nobody has heard whether the one before it counted: either answer is true of what is in force.
-        assert status in (200, 409), answer
-        [hold] = Hold.objects.all()
-        assert (hold.kind, hold.name, hold.resumed_at is None) == ("lane", "bulk", in_force)
+    if door == "resume":
+        engine.pause_all("lane", "bulk", principal="ann")
+    of_holds = ("LOCK TABLE workflows_hold IN SHARE ROW EXCLUSIVE MODE", [])
+    with web(tmp_path / "log", **PATIENT) as site, blocked(*of_holds):
+        assert lost_in_the_middle(site, token, "POST", f"/lanes/bulk/{door}", None, Idempotency_Key="k")
+    until(lambda: not waits_for_a_lock(), what="the statement is over")
+    again = Api(token).post(f"/lanes/bulk/{door}", Idempotency_Key="k")
+    # Nobody has heard whether the one before it counted: either answer is true of what is in force.
+    assert again.status_code in (200, 409), again.content
+    [hold] = Hold.objects.all()
+    assert (hold.kind, hold.name, hold.resumed_at is None) == ("lane", "bulk", door == "pause")
