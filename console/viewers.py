@@ -16,16 +16,15 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
-from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.db import Error
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from erip.access import grants, policy
 from erip.access.origins import UNBOUND
-from erip.access.principals import Principal, of_staff
-from erip.access.rules import holds
+from erip.access.principals import Principal, of_held, of_staff
 from erip.foundation.db.failures import is_passing
 from erip.foundation.db.retry import within
 
@@ -39,8 +38,8 @@ MOST = 5_000
 
 
 def may(viewer: Principal, permission: str) -> bool:
-    """As in the admin: who may change something may also look at it."""
-    return viewer.superuser or holds(viewer.permissions, permission)
+    """Whether the viewer may do that everywhere: Note [One policy] in `erip.access.policy`."""
+    return policy.decide(viewer, (permission,)).allowed
 
 
 @dataclass(slots=True)
@@ -134,7 +133,7 @@ def _answered(request: HttpRequest, entry: _Entry | None) -> Principal | None:
 
 
 def asked_anew(request: HttpRequest) -> Principal | None:
-    """Who asks, by Django and nothing remembered. Two statements for a superuser, else four."""
+    """Who asks, by Django and nothing remembered. Two statements for a superuser, else three."""
     return of_staff(request.user)
 
 
@@ -144,17 +143,7 @@ def _of_sessions(keys: Collection[str]) -> Mapping[str, Principal]:
     sessions = Session.objects.filter(session_key__in=list(keys), expire_date__gt=timezone.now())
     claims = {session.session_key: session.get_decoded() for session in sessions}
     users = {str(user.pk): user for user in model._default_manager.filter(pk__in=_ids(claims)).order_by("pk")}
-    wanted = [user.pk for user in users.values() if not user.is_superuser]
-    rights: dict[object, set[str]] = {pk: set() for pk in wanted}
-    if wanted:
-        own, of_groups = (
-            Permission.objects.filter(**{f"{path}__in": wanted}).order_by()
-            .values_list(path, "content_type__app_label", "codename")
-            for path in ("user", "group__user")
-        )  # fmt: skip
-        for pk, label, codename in own.union(of_groups):
-            if pk in rights:
-                rights[pk].add(f"{label}.{codename}")
+    held = grants.held_by_users([user.pk for user in users.values() if not user.is_superuser])
     found = {}
     for key, claim in claims.items():
         user = users.get(str(claim.get(SESSION_KEY)))
@@ -169,7 +158,7 @@ def _of_sessions(keys: Collection[str]) -> Mapping[str, Principal]:
         if user.is_superuser:
             found[key] = Principal(name, superuser=True, origins=UNBOUND)
         else:
-            found[key] = Principal(name, permissions=frozenset(rights[user.pk]), origins=UNBOUND)
+            found[key] = of_held(name, held[user.pk], UNBOUND)
     return found
 
 

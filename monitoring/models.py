@@ -77,6 +77,7 @@ class Frame(models.Model):
 
     class Meta:
         ordering = ["tier", "at"]
+        permissions = [("scrape_metrics", "Can scrape GET /metrics")]
 
     def __str__(self) -> str:
         return f"{self.tier} s at {self.at}"
@@ -125,6 +126,7 @@ class AlertRule(models.Model):
 
     class Meta:
         ordering = ["name"]
+        permissions = [("backtest_alertrule", "Can try a rule on the past")]
 
     def __str__(self) -> str:
         return self.name
@@ -215,6 +217,7 @@ class AlertChannel(models.Model):
 
     class Meta:
         ordering = ["name"]
+        permissions = [("test_alertchannel", "Can send a test to a channel")]
         verbose_name = "channel"
 
     def __str__(self) -> str:
@@ -231,6 +234,7 @@ class OnCallPlan(models.Model):
 
     class Meta:
         verbose_name = "on-call plan"
+        permissions = [("share_oncallcalendar", "Can make the address of a calendar of the plan")]
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="on_call_plan_one")]
 
     def __str__(self) -> str:

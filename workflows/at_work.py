@@ -6,7 +6,7 @@ Both are read from small partial indexes (`step_running`, `step_unknown`), so th
 runs there are. Of a worker, COUNTED steps are read at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from workflows.graphs import graph_of
 from workflows.models import WorkflowVersion
 from workflows.queries import MAX_PAGE, Page
 from workflows.store import lacking
+from workflows.store.filters import IN_SPACES
 
 #: steps of one worker that are counted
 COUNTED = 1_000
@@ -87,9 +88,15 @@ def lacked(pairs: Sequence[str]) -> list[str]:
 
 @reads_from_replica
 def list_unknown(
-    *, workflow: str | None = None, business_key: str | None = None, cursor: tuple[UUID, str, int] | None, limit: int
+    *,
+    workflow: str | None = None,
+    business_key: str | None = None,
+    cursor: tuple[UUID, str, int] | None,
+    limit: int,
+    spaces: Collection[str] | None = None,
 ) -> Page:
-    """Steps that are UNKNOWN, those of the oldest run first. cursor: (run id, step, item) of the last one before."""
+    """Steps that are UNKNOWN, those of the oldest run first. cursor: (run id, step, item) of the last one before.
+    spaces: only of workflows in these."""
     limit = max(1, min(limit, MAX_PAGE))
     where = ""
     parameters: list[Any] = []
@@ -97,6 +104,9 @@ def list_unknown(
         if value is not None:
             where += f" AND r.{column} = %s"
             parameters.append(value)
+    if spaces is not None:
+        where += f" AND {IN_SPACES}"
+        parameters.append(list(spaces))
     if cursor is not None:
         where += " AND (s.run_id, s.step, s.item) > (%s, %s, %s)"
         parameters += cursor

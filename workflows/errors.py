@@ -32,6 +32,13 @@ class UnknownRun(WorkflowsError):
     status = 404
 
 
+class UnknownSpace(WorkflowsError):
+    """There is no space of that name. `manage.py access space NAME` makes one."""
+
+    code = "unknown_space"
+    status = 404
+
+
 class UnknownStep(WorkflowsError):
     """There is no step of that name."""
 

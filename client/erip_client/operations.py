@@ -4,7 +4,21 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from .calls import Call, alerts, batches, decisions, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
+from .calls import (
+    Call,
+    access,
+    alerts,
+    batches,
+    decisions,
+    errors,
+    events,
+    outgoing,
+    pauses,
+    pulse,
+    runs,
+    schedules,
+    workflows,
+)
 from .calls.health import ready
 from .transport import AsyncTransport, SyncTransport
 
@@ -84,6 +98,8 @@ class SyncOperations(SyncTransport):
     list_batches = Sends(batches.list_batches)
     get_batch = Sends(batches.get_batch)
     list_batch_runs = Sends(batches.list_batch_runs)
+
+    explain_access = Sends(access.explain_access)
 
     list_pauses = Sends(pauses.list_pauses)
     pause_workflow = Sends(pauses.pause_workflow)
@@ -215,6 +231,8 @@ class AsyncOperations(AsyncTransport):
     list_batches = Awaits(batches.list_batches)
     get_batch = Awaits(batches.get_batch)
     list_batch_runs = Awaits(batches.list_batch_runs)
+
+    explain_access = Awaits(access.explain_access)
 
     list_pauses = Awaits(pauses.list_pauses)
     pause_workflow = Awaits(pauses.pause_workflow)

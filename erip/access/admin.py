@@ -19,10 +19,15 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from . import keys
+from .admin_grants import GrantAdmin, RoleAdmin, SpaceAdmin
+from .catalog import permissions_of
 from .models import ApiKey
 from .origins import source_fault, type_fault
-from .principals import of_staff
+from .policy import covers
+from .principals import of_staff, rights_of
 from .scopes import Scope
+
+__all__ = ["ApiKeyAdmin", "GrantAdmin", "GroupAdmin", "RoleAdmin", "SpaceAdmin", "UserAdmin"]
 
 admin.site.index_template = "admin/access/home.html"
 admin.site.unregister(User)
@@ -62,7 +67,14 @@ _RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 def _may_touch(request: HttpRequest, user: Model | None) -> bool:
-    return request.user.is_superuser or not getattr(user, "is_superuser", False)
+    """Who changes people can take their place: with a new password, or a new address of e-mail. So nobody touches
+    somebody who may do more than they may."""
+    if not isinstance(user, User) or request.user.is_superuser or user.pk == request.user.pk:
+        return True
+    if user.is_superuser:
+        return False
+    mine, theirs = of_staff(request.user), rights_of(user)
+    return mine is not None and covers(mine, theirs.permissions.union(*theirs.within.values()))
 
 
 @admin.register(Group)
@@ -176,8 +188,8 @@ class ApiKeyAdmin(ModelAdmin):
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         # Nobody can give more rights than they have.
         if db_field.name == "scope" and (caller := of_staff(request.user)) is not None:
-            most = caller.scope
-            kwargs["choices"] = [(s.value, s.label) for s in Scope if most is not None and most.includes(s)]
+            given = [(s.value, s.label) for s in Scope if covers(caller, permissions_of(s.role))]
+            kwargs["choices"] = [("", "Only what it is granted"), *given]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     @display(description="Status", label={"usable": "success", "revoked": "danger", "expired": "warning"})
@@ -192,7 +204,7 @@ class ApiKeyAdmin(ModelAdmin):
             return
         made = keys.create(
             name=obj.name,
-            scope=Scope(obj.scope),
+            scope=Scope(obj.scope) if obj.scope else "",
             expires_at=obj.expires_at,
             sources=obj.sources,
             types=obj.types,

@@ -2,12 +2,17 @@
 
 from erip.foundation.hooks import Link, Menu, confidential, menu
 
+from . import own  # noqa: F401  (declares permissions)
+
 menu(
     Menu(
         "Access",
         (
             Link("API keys", "key", "admin:access_apikey_changelist", "access.view_apikey"),
             Link("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
+            Link("Grants", "how_to_reg", "admin:access_grant_changelist", "access.view_grant"),
+            Link("Own roles", "badge", "admin:access_role_changelist", "access.view_role"),
+            Link("Spaces", "folder", "admin:access_space_changelist", "access.view_space"),
             Link("API documentation", "menu_book", "docs"),
         ),
         place=90,

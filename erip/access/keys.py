@@ -16,21 +16,22 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from cachetools import TTLCache
 from django.conf import settings
 from django.db import Error, connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from erip.foundation.db.connections import drop_connection
 from erip.foundation.db.failures import is_transient, must_drop
 from erip.foundation.db.retry import retry_transaction
 
-from . import origins
+from . import grants, origins
 from .models import ApiKey
 from .origins import Origins
-from .principals import Principal
+from .principals import Principal, of_held
 from .references import ANY
 from .scopes import Scope
 
@@ -66,13 +67,14 @@ class NotBindable(ValueError):
 def create(
     *,
     name: str,
-    scope: Scope,
+    scope: Scope | Literal[""],
     expires_at: datetime | None = None,
     created_by: str = "",
     sources: Sequence[str] = (ANY,),
     types: Sequence[str] = (ANY,),
 ) -> NewKey:
-    """Make and store a key. sources, types: of the events that it may send, see `origins`.
+    """Make and store a key. scope: its role on everything; "" for a key that has only what it is granted. sources,
+    types: of the events that it may send, see `origins`.
 
     Raises NotBindable, and django.db.IntegrityError if the name is taken.
     """
@@ -141,7 +143,7 @@ def authenticate(token: str) -> Principal | None:
     if not _opens(row, secret, now):
         return None
     _note_use(row, now)
-    return _principal(row)
+    return principal_of(row)
 
 
 def remembered(token: str) -> Principal | None:
@@ -156,7 +158,7 @@ def remembered(token: str) -> Principal | None:
     now = timezone.now()
     if row is None or not _opens(row, secret, now) or _use_is_stale(row, now):
         return None
-    return _principal(row)
+    return principal_of(row)
 
 
 def remember(row: ApiKey) -> None:
@@ -186,7 +188,12 @@ def _read(prefix: str) -> ApiKey | None:
 
 @retry_transaction
 def _stored(prefix: str) -> ApiKey | None:
-    return ApiKey.objects.filter(prefix=prefix).first()
+    return with_grants().filter(prefix=prefix).first()
+
+
+def with_grants() -> QuerySet[ApiKey]:
+    """Keys, each with its current grants: what `principal_of` needs, in one statement."""
+    return ApiKey.objects.annotate(granted=grants.of_key_column())
 
 
 def _parts(token: str) -> tuple[str, str] | None:
@@ -201,12 +208,17 @@ def _opens(row: ApiKey, secret: str, now: datetime) -> bool:
     return hmac.compare_digest(digest_of(secret), bytes(row.digest)) and row.is_usable(now)
 
 
-def _principal(row: ApiKey) -> Principal:
-    return Principal(
-        name=f"key:{row.name}",
-        key_scope=Scope(row.scope),
-        origins=Origins(tuple(row.sources), tuple(row.types)),
-    )
+def principal_of(row: ApiKey) -> Principal:
+    """The caller of a key that was read by `with_grants`. Kept with the row, which is read anew every few seconds."""
+    kept: Principal | None = getattr(row, "_principal", None)
+    if kept is None:
+        granted = list(getattr(row, "granted", ()))
+        if row.scope:
+            granted.append({"role": Scope(row.scope).role, "space": "", "own": None})
+        origins = Origins(tuple(row.sources), tuple(row.types))
+        kept = of_held(f"key:{row.name}", grants.held(granted), origins)
+        row._principal = kept  # type: ignore[attr-defined]
+    return kept
 
 
 def _use_is_stale(row: ApiKey, now: datetime) -> bool:

@@ -1,9 +1,13 @@
-"""API keys. A key is shown once, when it is made; only a digest of its secret is stored."""
+"""API keys, roles and grants. A key is shown once, when it is made; only a digest of its secret is stored."""
 
 from datetime import datetime
 
+from django.conf import settings
+from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from .scopes import Scope
@@ -20,7 +24,13 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=100, unique=True, help_text="Who or what uses the key.")
     prefix = models.CharField(max_length=16, unique=True, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
-    scope = models.CharField(max_length=16, choices=Scope.choices, default=Scope.VIEWER)
+    scope = models.CharField(
+        max_length=16,
+        choices=Scope.choices,
+        default=Scope.VIEWER,
+        blank=True,
+        help_text="The role that it has on everything. Empty: it has what it is granted, and nothing else.",
+    )
     # Of the events that it sends: Note [Origins] in `origins`.
     sources = ArrayField(
         models.CharField(max_length=1024),
@@ -48,7 +58,7 @@ class ApiKey(models.Model):
         verbose_name_plural = "API keys"
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(name="access_apikey_scope_known", condition=models.Q(scope__in=Scope.values)),
+            models.CheckConstraint(name="access_apikey_scope_known", condition=models.Q(scope__in=["", *Scope.values])),
         ]
 
     def __str__(self) -> str:
@@ -57,6 +67,78 @@ class ApiKey(models.Model):
     def is_usable(self, now: datetime) -> bool:
         """Whether the key opens anything at `now`: not revoked, not expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+#: names of roles and spaces
+SLUG = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_slug = RegexValidator(rf"^{SLUG}\Z", "Use lower-case letters, digits and hyphens; begin with a letter.")
+
+
+class Role(models.Model):
+    """An own role: a set of permissions with a name. The built-in ones are in `catalog`."""
+
+    name = models.CharField(max_length=63, unique=True, validators=[_slug])
+    description = models.TextField(blank=True, default="")
+    permissions = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+    changed_by = models.CharField(max_length=200, blank=True, default="", editable=False)
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Space(models.Model):
+    """A folder to which workflows, and with them their runs, belong: a business unit, or a tenant."""
+
+    name = models.CharField(max_length=63, unique=True, validators=[_slug])
+    description = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Grant(models.Model):
+    """A role for a person, a group or an API key, on everything or in one space: Note [Grants] in `grants`."""
+
+    role = models.CharField(max_length=63, help_text="A built-in role, or an own one.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="grants")
+    group = models.ForeignKey(Group, models.CASCADE, null=True, blank=True, related_name="grants")
+    key = models.ForeignKey(ApiKey, models.CASCADE, null=True, blank=True, related_name="grants")
+    space = models.CharField(max_length=63, blank=True, default="", help_text="Empty: on everything.")
+    granted_by = models.CharField(max_length=200, blank=True, default="", editable=False)
+    granted_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: does not end by itself.")
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                name="access_grant_one_holder",
+                condition=Q(user__isnull=False, group=None, key=None)
+                | Q(user=None, group__isnull=False, key=None)
+                | Q(user=None, group=None, key__isnull=False),
+            ),
+            *(
+                models.UniqueConstraint(fields=[holder, "role", "space"], name=f"access_grant_{holder}_once")
+                for holder in ("user", "group", "key")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} for {self.holder}" + (f" in {self.space}" if self.space else "")
+
+    @property
+    def holder(self) -> str:
+        """As `explain` names it: `user:…`, `group:…` or `key:…`."""
+        if self.user is not None:
+            return f"user:{self.user.get_username()}"
+        return f"group:{self.group.name}" if self.group is not None else f"key:{self.key.name}"  # type: ignore[union-attr]
 
 
 class LoginCounter(models.Model):

@@ -1,13 +1,16 @@
 """The caller, in the one form that permissions and the engine's audit fields use."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 
+from . import grants, policy
 from .origins import NOTHING, UNBOUND, Origins
-from .rules import Rule, holds, scope_of
-from .scopes import Scope
+from .rules import Rule
+
+_NOWHERE: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -15,17 +18,17 @@ class Principal:
     """A caller that proved who it is.
 
     name: `key:<name of the API key>` or `user:<username>`; recorded with what the caller does
-    key_scope: the most that an API key may do; None for a person
-    permissions: Django's permissions of a member of staff (`app.codename`)
-    superuser: a member of staff who may do everything
+    permissions: what it may do everywhere (`app.codename`), with all that is implied
+    superuser: it may do everything
     origins: the sources and types of the events that the caller may send
+    within: what it may do in single spaces, by their names
     """
 
     name: str
-    key_scope: Scope | None = None
     permissions: frozenset[str] = frozenset()
     superuser: bool = False
     origins: Origins = NOTHING
+    within: Mapping[str, frozenset[str]] = field(default_factory=lambda: _NOWHERE, hash=False)
 
     # What Django, REST framework and django-structlog read from `request.user`.
     is_authenticated = True
@@ -37,40 +40,37 @@ class Principal:
     def pk(self) -> str:
         return self.name
 
-    @cached_property
-    def scope(self) -> Scope | None:
-        """The most that the caller may do, as a scope. For a member of staff it is the scope that they may give to a
-        key."""
-        if self.key_scope is not None:
-            return self.key_scope
-        return Scope.ADMIN if self.superuser else scope_of(self.permissions)
+    @property
+    def is_key(self) -> bool:
+        return self.name.startswith("key:")
 
     def may(self, rule: Rule) -> bool:
         """Whether this caller may do what the rule is about."""
-        return self.refusal(rule) is None
+        return policy.decide(self, rule.permissions).allowed
 
     def refusal(self, rule: Rule) -> str | None:
         """Why this caller may not do it, for the caller to read; None if it may."""
-        if self.key_scope is not None:
-            if self.key_scope.includes(rule.scope):
-                return None
-            return f'This needs the scope "{rule.scope}"; the caller has "{self.key_scope}".'
-        if self.superuser or rule.opened_by(self.permissions):
-            return None
-        if not rule.permissions:
-            return "This is open to superusers only."
-        missing = [permission for permission in rule.permissions if not holds(self.permissions, permission)]
-        return f"This needs the permission{'s' if len(missing) > 1 else ''} {', '.join(missing)}."
+        return policy.refusal(policy.decide(self, rule.permissions))
 
     def __str__(self) -> str:
         return self.name
 
 
+def of_held(name: str, held: grants.Held, origins: Origins) -> Principal:
+    """The caller of this name who holds that."""
+    return Principal(name, held.everywhere, held.everything, origins, held.within or _NOWHERE)
+
+
 def of_staff(user: AbstractBaseUser | AnonymousUser) -> Principal | None:
-    """The principal of a signed-in member of staff, else None. Costs two queries unless it is a superuser."""
+    """The principal of a signed-in member of staff, else None. Costs a query unless it is a superuser."""
     if not isinstance(user, PermissionsMixin) or not user.is_active or not getattr(user, "is_staff", False):
         return None
-    name = f"user:{user.get_username()}"
+    return rights_of(user)
+
+
+def rights_of(user: PermissionsMixin) -> Principal:
+    """What a person may do once they are signed in, whether or not they can sign in now."""
+    name = f"user:{user.get_username()}"  # type: ignore[attr-defined]
     if user.is_superuser:
         return Principal(name, superuser=True, origins=UNBOUND)
-    return Principal(name, permissions=frozenset(user.get_all_permissions()), origins=UNBOUND)
+    return of_held(name, grants.held_by_user(user), UNBOUND)

@@ -5,10 +5,9 @@ from collections.abc import Collection
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from .models import ApiKey
+from . import keys
 from .principals import of_staff
 from .rules import Rule
-from .scopes import Scope
 
 
 def in_good_standing(names: Collection[str], rule: Rule) -> set[str]:
@@ -23,8 +22,8 @@ def in_good_standing(names: Collection[str], rule: Rule) -> set[str]:
     now = timezone.now()
     good = {
         f"key:{key.name}"
-        for key in ApiKey.objects.filter(name__in=by_kind["key"])
-        if key.is_usable(now) and Scope(key.scope).includes(rule.scope)
+        for key in keys.with_grants().filter(name__in=by_kind["key"])
+        if key.is_usable(now) and keys.principal_of(key).may(rule)
     }
     if by_kind["user"]:
         model = get_user_model()

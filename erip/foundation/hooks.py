@@ -318,5 +318,5 @@ def warm_up() -> None:
 
 
 def discover() -> None:
-    """Import the module `hooks` of every installed app."""
-    autodiscover_modules("hooks")
+    """Import the modules `hooks` and `permissions` of every installed app."""
+    autodiscover_modules("hooks", "permissions")

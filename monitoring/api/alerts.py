@@ -314,7 +314,7 @@ class AlertRuleOne(APIView):
 class RuleBacktest(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["monitoring.view_alertrule"],
+        permissions=["monitoring.backtest_alertrule"],
         tag="monitoring",
         id="backtestAlertRule",
         summary="See what a rule would have done",

@@ -104,7 +104,7 @@ class ChannelOne(APIView):
 class ChannelTest(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["monitoring.change_alertchannel"],
+        permissions=["monitoring.test_alertchannel"],
         tag="monitoring",
         id="testAlertChannel",
         summary="Send a test to a channel",

@@ -136,7 +136,7 @@ class Rotation(APIView):
 class RotationCalendar(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["monitoring.change_oncallplan"],
+        permissions=["monitoring.share_oncallcalendar"],
         tag="monitoring",
         id="makeOnCallCalendar",
         summary="Make the secret address of a rotation's calendar",

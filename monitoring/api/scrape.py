@@ -20,7 +20,7 @@ class Scrape(APIView):
     authentication_classes = (RememberingKeys, StaffSessionAuthentication)
 
     @extend_schema(exclude=True)
-    @requires(Scope.METRICS, "monitoring.view_frame")
+    @requires(Scope.METRICS, "monitoring.scrape_metrics")
     def get(self, request: Request) -> HttpResponse:
         # What the query says is not read: a scrape may carry parameters of its own.
         body, media_type = render(exposing.metrics(), request.headers.get("Accept", ""))

@@ -105,6 +105,7 @@ class ScheduleOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["schedules.view_schedule"],
+        of="schedule:name",
         tag="schedules",
         id="getSchedule",
         summary="Read a schedule, and what it said before",
@@ -178,6 +179,7 @@ class SchedulePreview(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["schedules.view_schedule"],
+        of="schedule:name",
         tag="schedules",
         id="previewSchedule",
         summary="See the next moments of a schedule",
@@ -196,6 +198,7 @@ class ScheduleStarts(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["schedules.view_scheduledstart"],
+        of="schedule:name",
         tag="schedules",
         id="listScheduledStarts",
         summary="What became of a schedule's moments",
@@ -220,6 +223,7 @@ class SchedulePause(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["schedules.change_schedule"],
+        of="schedule:name",
         tag="schedules",
         id="pauseSchedule",
         summary="Pause a schedule",
@@ -239,6 +243,7 @@ class ScheduleResume(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["schedules.change_schedule"],
+        of="schedule:name",
         tag="schedules",
         id="resumeSchedule",
         summary="Resume a paused schedule",
@@ -258,6 +263,7 @@ class ScheduleTrigger(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["schedules.change_schedule"],
+        of="schedule:name",
         tag="schedules",
         id="triggerSchedule",
         summary="Start a run of a schedule now",
@@ -275,6 +281,7 @@ class ScheduleBackfill(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["schedules.change_schedule"],
+        of="schedule:name",
         tag="schedules",
         id="backfillSchedule",
         summary="Start the runs of a time that has passed",

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from erip.access import keys
+from erip.access.catalog import permissions_of
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 
@@ -26,7 +27,7 @@ def test_a_key_opens_what_its_scope_says():
     principal = keys.authenticate(made.token)
 
     assert principal is not None
-    assert (principal.name, principal.scope) == ("key:ci", Scope.OPERATOR)
+    assert (principal.name, principal.permissions) == ("key:ci", permissions_of("operator"))
 
 
 def test_the_secret_is_not_in_the_database():
@@ -114,7 +115,7 @@ def test_the_command_prints_a_key_that_works():
     call_command("create_api_key", "--name=ci", "--scope=author", "--expires-days=30", "--json", stdout=out)
 
     answer = orjson.loads(out.getvalue())
-    assert keys.authenticate(answer["key"]).scope == Scope.AUTHOR
+    assert keys.authenticate(answer["key"]).permissions == permissions_of("author")
     assert timedelta(days=29) < ApiKey.objects.get().expires_at - timezone.now() < timedelta(days=31)
 
 

@@ -1,11 +1,17 @@
-"""What CONTRIBUTING.md says of the tests themselves."""
+"""What CONTRIBUTING.md says of the tests themselves, and of operations."""
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+from erip.access import catalog
+from erip.access.actions import operations
+from erip.access.catalog import permissions_of
+from erip.access.scopes import Scope
 from erip.ops.stack.state import ROOT
 
 TESTS = ROOT / "tests"
@@ -77,3 +83,17 @@ def test_unit_tests_stand_where_their_package_stands() -> None:
     # What stands at the top is about the tests themselves.
     about_all = {"test_conventions.py", "test_second_try.py", "test_sql_ownership.py"}
     assert {file.name for file in (TESTS / "unit").glob("test_*.py")} == about_all
+
+
+def test_every_operation_needs_permissions_that_are_declared_and_its_scope_is_the_smallest_that_has_them() -> None:
+    """A new permission is declared in the `permissions` of its app, with the built-in roles that have it."""
+    import_module(settings.ROOT_URLCONF)
+    wrong = []
+    for method, address, _view, rule in operations():
+        undeclared = [one for one in rule.permissions if not catalog.is_declared(one)]
+        needed = set(rule.permissions)
+        smallest = next(scope for scope in Scope if scope == Scope.ADMIN or permissions_of(scope.role) >= needed)
+        if undeclared or rule.scope != smallest:
+            wrong.append((method, address, undeclared, f"its scope is {rule.scope}, which should be {smallest}"))
+
+    assert wrong == []

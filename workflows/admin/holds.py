@@ -92,4 +92,4 @@ class HoldAdmin(ShowOnly):
         return TemplateResponse(request, "admin/workflows/pause.html", context)
 
     def has_operate_permission(self, request: HttpRequest, object_id: object = None) -> bool:
-        return bool(request.user.has_perm("workflows.change_workflowrun"))
+        return bool(request.user.has_perm("workflows.pause_workflow"))

@@ -68,21 +68,30 @@ class ManyRuns(ShowOnly):
             messages.error(request, "What was selected is not the id of a run.")
             return None
 
-    @action(description="Cancel", permissions=["operate"])
+    @action(description="Cancel", permissions=["cancel_many"])
     def cancel_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         return self._many("cancel", request, runs)
 
-    @action(description="Run again", permissions=["operate"])
+    @action(description="Run again", permissions=["retry_many"])
     def retry_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         return self._many("retry", request, runs)
 
-    @action(description="Pause", permissions=["operate"])
+    @action(description="Pause", permissions=["pause_many"])
     def pause_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         return self._many("pause", request, runs)
 
-    @action(description="Resume", permissions=["operate"])
+    @action(description="Resume", permissions=["pause_many"])
     def resume_selected(self, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         return self._many("resume", request, runs)
+
+    def has_cancel_many_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("workflows.cancel_run"))
+
+    def has_retry_many_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("workflows.retry_run"))
+
+    def has_pause_many_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("workflows.pause_run"))
 
     def _many(self, name: str, request: HttpRequest, runs: QuerySet[WorkflowRun]) -> HttpResponse | None:
         operation = OPERATIONS[name]

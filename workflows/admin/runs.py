@@ -115,6 +115,10 @@ class SignalForm(BaseDialogForm):
     )
 
 
+def _may(request: HttpRequest, codename: str) -> bool:
+    return bool(request.user.has_perm(f"workflows.{codename}"))
+
+
 @admin.register(WorkflowRun)
 class RunAdmin(ManyRuns, RunAgain):
     list_display = ["short_id", "workflow", "state_label", "error_line", "lane", "business_key", "created", "took"]
@@ -236,7 +240,7 @@ class RunAdmin(ManyRuns, RunAgain):
             if moved := self._kept_elsewhere(run_id):
                 return redirect(moved)
             context |= run_page.context_of(request, run_id, kept=self._kept())
-            context["may_operate"] = self.has_operate_permission(request)
+            context["may_operate"] = _may(request, "resolve_step")
         except (ValueError, UnknownRun):
             pass  # the page says itself that there is no such run
         response: HttpResponse = super().change_view(request, object_id, form_url, context)
@@ -280,10 +284,10 @@ class RunAdmin(ManyRuns, RunAgain):
         return own + urls
 
     def items_view(self, request: HttpRequest, run_id: str, step: str) -> HttpResponse:
-        return items.show(self, request, run_id, step, may_operate=self.has_operate_permission(request))
+        return items.show(self, request, run_id, step, may_operate=_may(request, "resolve_step"))
 
     def resolve_view(self, request: HttpRequest, run_id: str, step: str) -> HttpResponse:
-        return resolving.show(self, request, run_id, step, may_operate=self.has_operate_permission(request))
+        return resolving.show(self, request, run_id, step, may_operate=_may(request, "resolve_step"))
 
     def _seen(self, view: Callable[..., HttpResponse]) -> Any:
         """For those who may see runs."""
@@ -313,14 +317,14 @@ class RunAdmin(ManyRuns, RunAgain):
     def _name(self, page: str) -> str:
         return f"workflows_{self._kept()}_{page}"
 
-    def has_operate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("workflows.change_workflowrun")
-
     def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.has_operate_permission(request) and not _ended(object_id)
+        return _may(request, "cancel_run") and not _ended(object_id)
+
+    def has_signal_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return _may(request, "signal_run") and not _ended(object_id)
 
     def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.has_operate_permission(request) and _ended(object_id)
+        return _may(request, "retry_run") and _ended(object_id)
 
     @action(
         description="Cancel",
@@ -343,10 +347,10 @@ class RunAdmin(ManyRuns, RunAgain):
         return _then_show(request, object_id, call, "The run is cancelled.")
 
     def has_pause_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.has_operate_permission(request) and _state(object_id) not in (None, *RUN_ENDS, RunState.PAUSED)
+        return _may(request, "pause_run") and _state(object_id) not in (None, *RUN_ENDS, RunState.PAUSED)
 
     def has_resume_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self.has_operate_permission(request) and _state(object_id) == RunState.PAUSED
+        return _may(request, "pause_run") and _state(object_id) == RunState.PAUSED
 
     @action(
         description="Pause",
@@ -389,7 +393,7 @@ class RunAdmin(ManyRuns, RunAgain):
 
     @action(
         description="Send a signal",
-        permissions=["cancel"],
+        permissions=["signal"],
         icon="campaign",
         url_path="signal",
         dialog={

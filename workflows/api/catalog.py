@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +28,11 @@ class Page:
 
 
 @reads_from_replica
-def list_workflows(*, cursor: str | None, limit: int) -> Page:
-    """Workflows by name, with their latest version."""
+def list_workflows(*, cursor: str | None, limit: int, spaces: Collection[str] | None = None) -> Page:
+    """Workflows by name, with their latest version. spaces: only those in these."""
     latest = WorkflowVersion.objects.select_related("definition").filter(number=F("definition__latest"))
+    if spaces is not None:
+        latest = latest.filter(definition__space__in=spaces)
     if cursor is not None:
         latest = latest.filter(definition__name__gt=_name_of(cursor))
     found = list(latest.order_by("definition__name")[: limit + 1])

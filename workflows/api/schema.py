@@ -22,7 +22,7 @@ from .serializers import NAME, SIGNAL, STEP
 _MEANINGS = {
     400: "A header, the query or the JSON syntax cannot be read.",
     401: "No API key, or one that is unknown, expired or revoked.",
-    403: "The caller's scope is too small, or a member of staff lacks a permission.",
+    403: "The caller lacks a permission.",
     404: "There is no such thing.",
     409: "It is in a state that does not allow this.",
     410: "It was there, and is not kept any more.",
@@ -107,15 +107,19 @@ def operation(
     own_key: bool = False,
     no_key: str = "",
     restore: Restore | None = None,
+    of: str = "",
 ) -> Callable[[Handler], Handler]:
     """Mark a view's method: who may call it, its input, and its answers (in `media_type`).
 
-    scope: what an API key needs; None: anybody may call it. permissions: what a staff member needs who calls it with
-    their session, all of them; none: superusers only.
+    permissions: what the caller needs, all of them; none: only those may call it who may do everything. scope: the
+    smallest of an API key that has them; None: anybody may call it.
 
     The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
     A POST or PATCH keeps idempotency keys (`once`), unless it does so itself (own_key) or does not at all (no_key: why,
     completing "Idempotency-Key …"). restore: see `once`. Conditional requests are refused.
+
+    of: what it is about, for callers that have a role in some spaces only (Note [Spaces] in `erip.access.spaces`):
+    `workflow:name` is the workflow that the parameter `name` of the address names, LISTS is for the view to find out.
     """
 
     def mark(handler: Handler) -> Handler:
@@ -144,6 +148,8 @@ def operation(
             examples=examples,
         )(answered)
         described.operation_id = id  # type: ignore[attr-defined]  # the audit log's name for it
+        if of:
+            described.about = of  # type: ignore[attr-defined]
         return requires(scope, *permissions)(described) if scope is not None else described
 
     return mark
@@ -186,7 +192,7 @@ def _described(
     if scope is not None:
         statuses |= {401, 403}
         needed = " and ".join(f"`{permission}`" for permission in permissions)
-        description = f"{description}\n\nScope: `{scope}`.{f' Of staff: {needed}.' if needed else ''}".strip()
+        description = f"{description}\n\nNeeds {needed or 'every permission'}; scope `{scope}`.".strip()
     if request is not None:
         statuses |= {413, 415, 422}
     responses: dict[Any, Any] = {(status, media_type): answer for status, answer in answers.items()}

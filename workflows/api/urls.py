@@ -7,7 +7,7 @@ from workflows.decisions.files import Language
 from workflows.decisions.stored import NAME as DECISION
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import at_work, audit, batches, decisions, holds, pausing, runs, schemas, signals, steps, workflows
+from .views import access, at_work, audit, batches, decisions, holds, pausing, runs, schemas, signals, steps, workflows
 
 
 class WorkflowName(StringConverter):
@@ -99,4 +99,5 @@ urlpatterns = [
     ),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),
+    path("access/explain", access.Explain.as_view()),
 ]

@@ -11,6 +11,9 @@ class WorkflowDefinition(models.Model):
 
     name = models.CharField(max_length=63, unique=True)
     latest = models.PositiveIntegerField(default=0, help_text="Number of the version that new runs take.")
+    space = models.CharField(
+        max_length=63, blank=True, default="", db_default="", help_text="Note [Spaces]. Empty: in none."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -61,6 +61,15 @@ class WorkflowRun(RunColumns):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            ("start_run", "Can start runs"),
+            ("cancel_run", "Can cancel runs"),
+            ("pause_run", "Can pause and resume runs"),
+            ("retry_run", "Can start failed runs once more"),
+            ("signal_run", "Can send signals to runs"),
+            ("resolve_step", "Can say how a step of unknown outcome ended"),
+            ("pause_workflow", "Can pause and resume workflows and lanes"),
+        ]
         indexes = [
             # lists of one workflow's runs, newest first
             models.Index(fields=["workflow", "-id"], name="run_workflow"),

@@ -1,5 +1,6 @@
 """The documents that the API answers with, as types."""
 
+from .access import AccessBecause, AccessExplained, PermissionExplained
 from .alerts import (
     Alert,
     AlertChannel,
@@ -134,6 +135,8 @@ __all__ = [
     "RUN_ENDS",
     "STEP_ENDS",
     "Accepted",
+    "AccessBecause",
+    "AccessExplained",
     "Alert",
     "AlertChannel",
     "AlertRule",
@@ -205,6 +208,7 @@ __all__ = [
     "PendingStartDiscarded",
     "PendingStartStarted",
     "PendingStarts",
+    "PermissionExplained",
     "PlatformHealth",
     "Published",
     "Replayed",

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from erip.access import table
 from erip.foundation.errors import EripError
 from erip.foundation.hooks import metrics
 from monitoring.core.catalog import MEANINGS
@@ -102,7 +103,14 @@ def metrics_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def access() -> str:
+    """docs/reference/access.md"""
+    import_module(settings.ROOT_URLCONF)
+    return table.page()
+
+
 PAGES = {
+    "access": access,
     "errors": errors,
     "notes": notes,
     "metrics": metrics_page,

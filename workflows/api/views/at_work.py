@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.reading import read_query
 from workflows import at_work
 
@@ -39,6 +40,7 @@ class UnknownSteps(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of=LISTS,
         tag="runs",
         id="listUnknownSteps",
         summary="List the steps that wait for a person to say how they ended",
@@ -51,5 +53,5 @@ class UnknownSteps(APIView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(request, UnknownFilter)
-        page = at_work.list_unknown(**{"cursor": None, **query})
+        page = at_work.list_unknown(**{"cursor": None, **query}, spaces=of_caller(request))
         return Response({"items": page.items, "next_cursor": page.next_cursor})

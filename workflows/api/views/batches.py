@@ -58,7 +58,7 @@ def _begin(name: str, request: Request, reads: type[BeginBatch]) -> Response:
 class RunsCancel(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.cancel_run"],
         tag="runs",
         id="cancelRuns",
         summary="Cancel all runs that a filter matches",
@@ -82,7 +82,7 @@ class RunsCancel(APIView):
 class RunsPause(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_run"],
         tag="runs",
         id="pauseRuns",
         summary="Pause all runs that a filter matches",
@@ -103,7 +103,7 @@ class RunsPause(APIView):
 class RunsResume(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_run"],
         tag="runs",
         id="resumeRuns",
         summary="Resume all paused runs that a filter matches",
@@ -120,7 +120,7 @@ class RunsResume(APIView):
 class RunsRetry(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.retry_run"],
         tag="runs",
         id="retryRuns",
         summary="Run all runs again that a filter matches",

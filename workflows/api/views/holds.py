@@ -59,7 +59,8 @@ class Pauses(APIView):
 class WorkflowPause(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_workflow"],
+        of="workflow:name",
         tag="workflows",
         id="pauseWorkflow",
         summary="Pause a workflow",
@@ -80,7 +81,8 @@ class WorkflowPause(APIView):
 class WorkflowResume(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_workflow"],
+        of="workflow:name",
         tag="workflows",
         id="resumeWorkflow",
         summary="Resume a paused workflow",
@@ -97,7 +99,7 @@ class WorkflowResume(APIView):
 class LanePause(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_workflow"],
         tag="workflows",
         id="pauseLane",
         summary="Pause a lane",
@@ -114,7 +116,7 @@ class LanePause(APIView):
 class LaneResume(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_workflow"],
         tag="workflows",
         id="resumeLane",
         summary="Resume a paused lane",

@@ -18,7 +18,8 @@ from ..serializers import PauseRun, ResumeRun
 class RunPause(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_run"],
+        of="run:id",
         tag="runs",
         id="pauseRun",
         summary="Pause a run",
@@ -41,7 +42,8 @@ class RunPause(APIView):
 class RunResume(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.pause_run"],
+        of="run:id",
         tag="runs",
         id="resumeRun",
         summary="Resume a paused run",

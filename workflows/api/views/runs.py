@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, need, of_caller
 from erip.foundation.http.headers import idempotency_key, request_hash
 from erip.foundation.http.incoming import Incoming
 from erip.foundation.http.reading import principal_of, read_body, read_query
@@ -43,7 +44,8 @@ _BULK_EXAMPLE = OpenApiExample(
 class WorkflowRuns(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.start_run"],
+        of="workflow:name",
         tag="runs",
         id="startRun",
         summary="Start a run",
@@ -74,7 +76,8 @@ class WorkflowRuns(APIView):
 class RunsBulk(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.start_run"],
+        of=LISTS,
         tag="runs",
         id="startRuns",
         summary="Start many runs",
@@ -92,6 +95,7 @@ class RunsBulk(APIView):
     def post(self, request: Request) -> Response:
         key = idempotency_key(request)
         body = read_body(request, StartBulk)
+        need("workflow", body["workflow"], of_caller(request))
         runs = engine.start_runs(
             body["workflow"],
             [engine.StartRequest(item, None, body.get("lane")) for item in body["inputs"]],
@@ -108,7 +112,7 @@ def page_of_runs(request: Incoming) -> dict[str, Any]:
     """What the list of runs answers, on the light path too. Raises BadRequest."""
     query = read_query(request, RunFilter)
     cursor, limit = query.pop("cursor", None), query.pop("limit")
-    page = queries.list_runs(store.RunFilter(**query), cursor=cursor, limit=limit)
+    page = queries.list_runs(store.RunFilter(**query, spaces=of_caller(request)), cursor=cursor, limit=limit)
     return {"items": page.items, "next_cursor": page.next_cursor}
 
 
@@ -116,6 +120,7 @@ class RunList(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of=LISTS,
         tag="runs",
         id="listRuns",
         summary="List runs",
@@ -131,6 +136,7 @@ class RunOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of="run:id",
         tag="runs",
         id="getRun",
         summary="Read a run with its steps",
@@ -145,6 +151,7 @@ class RunEvents(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of="run:id",
         tag="runs",
         id="listRunEvents",
         summary="What happened to a run",
@@ -160,6 +167,7 @@ class RunExplain(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of="run:id",
         tag="runs",
         id="explainRun",
         summary="What a run waits for",
@@ -184,7 +192,8 @@ def cancelled_run(request: Incoming, id: str) -> dict[str, Any]:
 class RunCancel(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.cancel_run"],
+        of="run:id",
         tag="runs",
         id="cancelRun",
         summary="Cancel a run",
@@ -201,7 +210,8 @@ class RunCancel(APIView):
 class RunRetry(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.retry_run"],
+        of="run:id",
         tag="runs",
         id="retryRun",
         summary="Run an ended run again",

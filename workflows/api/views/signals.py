@@ -65,7 +65,8 @@ def _answer(request: Request, run_id: str, sent: engine.Signalled, seconds: floa
 class RunSignal(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.signal_run"],
+        of="run:id",
         tag="runs",
         id="signalRun",
         summary="Send a signal to a run",
@@ -88,7 +89,8 @@ class RunSignal(APIView):
 class WorkflowSignal(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.signal_run"],
+        of="workflow:name",
         tag="runs",
         id="signalWorkflow",
         summary="Send a signal to the run for a business key",

@@ -20,6 +20,7 @@ class StepItems(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of="run:id",
         tag="runs",
         id="listStepItems",
         summary="List the items of a step with foreach",
@@ -35,7 +36,8 @@ class StepItems(APIView):
 class StepResolve(APIView):
     @operation(
         scope=Scope.OPERATOR,
-        permissions=["workflows.change_workflowrun"],
+        permissions=["workflows.resolve_step"],
+        of="run:id",
         tag="runs",
         id="resolveStep",
         summary="Say what became of a step whose outcome is unknown",

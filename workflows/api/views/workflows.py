@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.faults import Fault
 from erip.foundation.http.parsers import (
     DefinitionSource,
@@ -60,6 +61,7 @@ class WorkflowList(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowdefinition"],
+        of=LISTS,
         tag="workflows",
         id="listWorkflows",
         summary="List workflows",
@@ -69,7 +71,8 @@ class WorkflowList(APIView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(request, WorkflowFilter)
-        return Response(catalog.list_workflows(cursor=query.get("cursor"), limit=query["limit"]))
+        spaces = of_caller(request)
+        return Response(catalog.list_workflows(cursor=query.get("cursor"), limit=query["limit"], spaces=spaces))
 
 
 class WorkflowOne(APIView):
@@ -78,6 +81,7 @@ class WorkflowOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowdefinition"],
+        of="workflow:name",
         tag="workflows",
         id="getWorkflow",
         summary="Read a workflow",
@@ -90,6 +94,7 @@ class WorkflowOne(APIView):
     @operation(
         scope=Scope.AUTHOR,
         permissions=["workflows.add_workflowversion"],
+        of="workflow:name",
         tag="workflows",
         id="publishWorkflow",
         summary="Publish a definition",
@@ -128,6 +133,7 @@ class WorkflowValidate(APIView):
     @operation(
         scope=Scope.AUTHOR,
         permissions=["workflows.add_workflowversion"],
+        of="workflow:name",
         tag="workflows",
         id="validateWorkflow",
         summary="Check a definition without publishing it",
@@ -150,6 +156,7 @@ class WorkflowVersionOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowversion"],
+        of="workflow:name",
         tag="workflows",
         id="getWorkflowVersion",
         summary="Read one version of a workflow",

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from erip.access import keys
+from erip.access import granting, keys
 from erip.access.references import ANY
 from erip.access.scopes import Scope
 
@@ -19,7 +19,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--name", required=True, help="who or what uses the key; unique, up to 100 characters")
-        parser.add_argument("--scope", required=True, choices=Scope.values, help="the most that the key may do")
+        parser.add_argument("--scope", choices=Scope.values, default="", help="the role that the key has on everything")
+        parser.add_argument(
+            "--role", action="append", default=[], help="a role to grant it; may be given several times"
+        )
+        parser.add_argument("--space", default="", help="grant the roles in this space (default: on everything)")
         parser.add_argument("--expires-days", type=int, help="days until it expires (default: never)")
         parser.add_argument(
             "--source",
@@ -41,6 +45,8 @@ class Command(BaseCommand):
         name, days = options["name"].strip(), options["expires_days"]
         if not 1 <= len(name) <= 100 or not name.isprintable():
             raise CommandError("--name must have 1 to 100 printable characters.")
+        if not options["scope"] and not options["role"]:
+            raise CommandError("Give the key a --scope, or a --role.")
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--expires-days must be 1 to 36500.")
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
@@ -48,13 +54,15 @@ class Command(BaseCommand):
             with transaction.atomic():
                 made = keys.create(
                     name=name,
-                    scope=Scope(options["scope"]),
+                    scope=Scope(options["scope"]) if options["scope"] else "",
                     expires_at=expires_at,
                     created_by="command",
                     sources=options["source"] or [ANY],
                     types=options["type"] or [ANY],
                 )
-        except keys.NotBindable as error:
+                for role in options["role"]:
+                    granting.grant(role, f"key:{name}", space=options["space"], by="command")
+        except (keys.NotBindable, granting.NotGranted) as error:
             raise CommandError(str(error)) from error
         except IntegrityError as error:
             raise CommandError(f'There is an API key named "{name}" already; choose another name.') from error

@@ -139,6 +139,8 @@ def _caller(authenticate: Authenticate, route: Route, request: LightRequest) -> 
     request.user = caller
     for permission in route.instance.get_permissions():
         if not permission.has_permission(request, route.instance):  # type: ignore[arg-type]
+            if getattr(permission, "ask_view", False):
+                raise NotLight
             raise PermissionDenied(getattr(permission, "message", None), getattr(permission, "code", None))
     return caller
 

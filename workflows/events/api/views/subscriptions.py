@@ -68,7 +68,7 @@ def _need_the_owner(caller: Any, each: Subscription) -> None:
     Administrators may use any secret, and so may members of staff with the permission, who may do the same in the
     admin. A subscription made by a command, or by a caller who has lost access, belongs to all operators.
     """
-    below_admin = isinstance(caller, Principal) and caller.key_scope not in (None, Scope.ADMIN)
+    below_admin = isinstance(caller, Principal) and caller.is_key and not caller.superuser
     if not below_admin or each.created_by == caller.name:
         return
     if in_good_standing([each.created_by], rule_of(SubscriptionSecret, "post")):

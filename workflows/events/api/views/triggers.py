@@ -135,6 +135,7 @@ class RunEvent(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun", "events.view_logentry"],
+        of="run:id",
         tag="events",
         id="getRunEvent",
         summary="Which event started a run",

@@ -9,6 +9,7 @@ from erip.management.commands.reference import PAGES
 
 ROOT = Path(__file__).resolve().parents[5]
 WHERE = {
+    "access": "docs/reference/access.md",
     "errors": "docs/reference/errors.md",
     "notes": "docs/explanation/notes.md",
     "metrics": "docs/reference/metrics.md",

@@ -1,0 +1,17 @@
+"""What may be done about access itself, and the built-in roles that may do it."""
+
+from .catalog import AUDITORS, SECURITY_ADMINS, permission
+
+for _app, _model, _what, _verbs in (
+    ("access", "apikey", "API keys", {"add": "make", "change": "change what may be sent with", "delete": "revoke"}),
+    ("access", "role", "own roles", {"add": "make", "change": "change", "delete": "remove"}),
+    ("access", "space", "spaces", {"add": "make", "change": "change", "delete": "remove"}),
+    ("auth", "user", "people", {"add": "add", "change": "change, without their rights,", "delete": "remove"}),
+):
+    permission(f"{_app}.view_{_model}", f"see {_what}", AUDITORS)
+    for _verb, _does in _verbs.items():
+        permission(f"{_app}.{_verb}_{_model}", f"{_does} {_what}", SECURITY_ADMINS)
+permission("access.view_grant", "see who was granted what, and ask why somebody may do something", AUDITORS)
+permission("access.add_grant", "grant roles, none of more rights than their own", SECURITY_ADMINS)
+permission("access.delete_grant", "take grants away", SECURITY_ADMINS)
+permission("auth.view_group", "see groups of people", AUDITORS)

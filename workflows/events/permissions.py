@@ -1,0 +1,26 @@
+"""What may be done with events, triggers and subscriptions, and the built-in roles that may do it."""
+
+from erip.access.catalog import AUDITORS, AUTHORS, NOBODY, OPERATORS, VIEWERS, permission
+
+permission("events.view_logentry", "see events, and listen to their stream", VIEWERS)
+permission("events.add_event", "send events, and with the permission to see them replay them", OPERATORS)
+permission("events.view_partition", "see how far consumers are behind", VIEWERS)
+permission("events.view_consumer", "see the consumers in the admin", VIEWERS)
+permission("events.view_deadletter", "see dead letters", VIEWERS)
+permission("events.change_deadletter", "retry and discard dead letters", OPERATORS)
+permission("events.view_trigger", "see triggers", VIEWERS)
+permission("events.add_triggerversion", "change and remove triggers", AUTHORS)
+permission("events.view_pendingstart", "see runs that gather events before they start", VIEWERS)
+permission("events.change_pendingstart", "start or discard them at once", OPERATORS)
+permission("events.view_eventtype", "see types of events and their schemas", VIEWERS)
+permission("events.add_eventtypeversion", "change the schemas of types of events", AUTHORS)
+permission("events.view_subscription", "see subscriptions of outgoing events", OPERATORS | AUDITORS)
+permission("events.add_subscription", "make subscriptions", OPERATORS)
+permission("events.change_subscription", "change and test subscriptions, send again, use their secrets", OPERATORS)
+permission("events.delete_subscription", "remove subscriptions", OPERATORS)
+permission("events.view_delivery", "see what subscriptions were sent", OPERATORS | AUDITORS)
+permission("events.view_sourcequota", "see the quotas of sources in the admin", OPERATORS | AUDITORS)
+permission("events.view_sourceusage", "see what sources sent in the admin", OPERATORS | AUDITORS)
+permission("events.add_sourcequota", "give a source a quota in the admin", NOBODY)
+permission("events.change_sourcequota", "change the quota of a source in the admin", NOBODY)
+permission("events.delete_sourcequota", "take the quota of a source away in the admin", NOBODY)
