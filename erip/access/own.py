@@ -15,3 +15,4 @@ permission("access.view_grant", "see who was granted what, and ask why somebody 
 permission("access.add_grant", "grant roles, none of more rights than their own", SECURITY_ADMINS)
 permission("access.delete_grant", "take grants away", SECURITY_ADMINS)
 permission("auth.view_group", "see groups of people", AUDITORS)
+permission("audit.view_entry", "search the audit log", AUDITORS)
