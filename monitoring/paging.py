@@ -7,13 +7,14 @@ notes that; one that is killed in between leaves it to be claimed again, and it 
 
 While PostgreSQL is away nothing can be judged or claimed there. Then each leader judges the rules about the servers
 that it looks at itself, with the rules, serials, silences and on-call plan that it knew last (Note [Memory]), and sends
-at once. Alerts that were open go on, their ladders too. Two leaders then send the same message under the same id. When
-PostgreSQL is back, the alert is recorded, and resolved as any other.
+at once. Alerts that were open go on, their ladders too, until somebody takes them on (`monitoring.taken`). Two leaders
+then send the same message under the same id. When PostgreSQL is back, the alert is recorded, and resolved as any other.
 """
 
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -42,6 +43,7 @@ from monitoring.memory import Memory
 from monitoring.reaching import destination, kind_of, unusable
 from monitoring.reporting import may_wait
 from monitoring.store.alerts import ATTEMPTS, CLAIMED_FOR, LONGEST_WAIT
+from monitoring.taken import TakenFile
 from monitoring.watching import watching
 
 log = structlog.get_logger(__name__)
@@ -105,9 +107,10 @@ def _wait(attempts: int) -> float:
 class Outage:
     """Alerts that are judged without a database. One thread looks, another one hands over."""
 
-    def __init__(self, judging: Judging, memory: Memory) -> None:
+    def __init__(self, judging: Judging, memory: Memory, taken: TakenFile) -> None:
         self._judging = judging
         self._memory = memory
+        self._taken = taken
         memory.recall(judging)
         self._lasts = False
         self._alerts: dict[tuple[str, Labels], Alert] = {}
@@ -141,7 +144,12 @@ class Outage:
             for name, one in seen.items()
             if now - one.at <= one.good_for
         }
-        open_ = [alert for alert in self._alerts.values() if alert.stage is not Stage.RESOLVED]
+        taken = self._taken.read()
+        open_ = [
+            replace(alert, acknowledged=True) if taken is not None and taken.covers(alert) else alert
+            for alert in self._alerts.values()
+            if alert.stage is not Stage.RESOLVED
+        ]
         after, forgotten = judge_all(rules, indexed(frame), open_, self._judging.serials, now)
         said = say(
             after,
@@ -208,6 +216,10 @@ class Outage:
                     if alert not in self._before:
                         try:
                             store.keep_alerts([alert], self._judging.rules)
+                            if alert.acknowledged:
+                                taken = self._taken.read()
+                                by, note = (taken.by, taken.note) if taken is not None else ("somebody", "")
+                                store.note_taken(alert, by=by, note=note)
                         except IntegrityError:
                             # An alert of this rule was open already, of which nobody here knew.
                             log.warning("alert_not_recorded", rule=alert.rule)
@@ -222,7 +234,8 @@ def begin(judging: Judging) -> tuple[Service, Outage]:
     """Send in this process from now on, and judge while PostgreSQL is away."""
     for fault in unusable():
         log.error("alert_target_cannot_be_reached", fault=fault)
-    outage = Outage(judging, Memory(conf().disk / "pulse" / "memory.json"))
+    folder = conf().disk / "pulse"
+    outage = Outage(judging, Memory(folder / "memory.json"), TakenFile(folder))
     sender = database_service("page", send_due, keeps=False, every=EVERY, back_off=(1.0, 5.0), expected=may_wait)
     Service("page-without-database", outage.look, every=LOOK_EVERY).start()
     return sender.start(), outage

@@ -173,6 +173,17 @@ def keep_alerts(alerts: Sequence[Alert], rules: Mapping[str, Rule]) -> None:
         )
 
 
+def note_taken(alert: Alert, *, by: str, note: str) -> None:
+    """Somebody took an alert on while nothing could be recorded."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE monitoring_alert SET acknowledged_at = clock_timestamp(), acknowledged_by = %s, note = %s"
+            " WHERE rule = %s AND labels = %s::jsonb AND serial = %s"
+            " AND acknowledged_at IS NULL AND stage <> 'resolved'",
+            [by[:200], note[:1_000], alert.rule, json.dumps([list(pair) for pair in alert.labels]), alert.serial],
+        )
+
+
 def impact_of_alert(number: int) -> dict[str, Any]:
     """What was noted of it; {}: nothing yet."""
     with connection.cursor() as cursor:

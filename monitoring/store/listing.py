@@ -74,6 +74,14 @@ def alert(number: int) -> dict[str, Any] | None:
     return {**row} if row is not None else None
 
 
+def open_alerts(rules: Sequence[str]) -> list[tuple[int, str]]:
+    """Id and rule of each that fires and that nobody has taken on; rules: only of these, empty: of all."""
+    found = Alert.objects.filter(stage="firing", acknowledged_at=None)
+    if rules:
+        found = found.filter(rule__in=rules)
+    return list(found.order_by("id").values_list("id", "rule"))
+
+
 def acknowledge(number: int, *, by: str, note: str) -> bool:
     """Somebody has taken an alert on. False if it has ended, or somebody else has it."""
     open_ = Alert.objects.filter(id=number, acknowledged_at=None).exclude(stage="resolved")

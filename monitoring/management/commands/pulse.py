@@ -20,7 +20,7 @@ from monitoring.core.oncall import BadPlan, read_plan
 from monitoring.core.rules import BadRules, Rule
 from monitoring.errors import OnCallInvalid
 from monitoring.exporting import alertmanager, prometheus_rules
-from monitoring.management import error_listing, tailing
+from monitoring.management import error_listing, tailing, taking_on
 from monitoring.reaching import kind_of, try_target
 from monitoring.watching import watching
 from workflows.core.source import SourceInvalid, read
@@ -62,6 +62,12 @@ class Command(BaseCommand):
         test.add_argument("channel", nargs="*", help="names of channels; without one, all, and those of the settings")
         test.add_argument("--json", action="store_true")
 
+        taking = commands.add_parser(
+            "take-on", help="you have it: nobody else is called; on a leader's host also while PostgreSQL is away"
+        )
+        taking.add_argument("rule", nargs="*", help="of which alerts; without one, of all that fire")
+        taking.add_argument("--note", default="", help="for the others")
+
         rules = commands.add_parser("rules", help="alert rules, in a file or in force")
         do = rules.add_subparsers(dest="do", required=True)
         do.add_parser("check", help="name every fault of the file").add_argument("file", type=Path)
@@ -96,6 +102,9 @@ class Command(BaseCommand):
             return
         if options["what"] == "on-call":
             self._plan(options["do"], options["file"])
+            return
+        if options["what"] == "take-on":
+            taking_on.take_on_now(self.stdout.write, options["rule"], by=_operator(), note=options["note"])
             return
         if options["what"] == "test-alert":
             self._test(options["channel"], as_json=options["json"])
