@@ -113,6 +113,12 @@ ATTACKS = {
     "change an event of a run": "UPDATE workflows_runevent SET detail = '{}'",
     "change the log": "UPDATE events_event SET event = '{}'",
     "remove from the log": "DELETE FROM events_event",
+    "change the audit log": "UPDATE audit_entry SET body = '{}'",
+    "remove from the audit log": "DELETE FROM audit_entry",
+    "move a block of the audit log": "UPDATE audit_block SET number = 0",
+    "remove a checkpoint of the audit log": "DELETE FROM audit_checkpoint",
+    "have the audit log stay no more": "CREATE OR REPLACE FUNCTION audit_stays() RETURNS trigger LANGUAGE plpgsql"
+    " AS 'BEGIN RETURN OLD; END'",
     "change what an admin did": "UPDATE django_admin_log SET change_message = ''",
     "remove what an admin did": "DELETE FROM django_admin_log",
     "change a schedule's version": "UPDATE schedules_scheduleversion SET author = 'x'",
@@ -175,6 +181,20 @@ def test_postgresql_refuses_the_application_to(attack: str, app: Any) -> None:
             app.execute(ATTACKS[attack])
     finally:
         app.execute("ROLLBACK")
+
+
+def test_no_table_can_be_emptied_and_each_named_one_is_closed_as_its_app_says(app: Any) -> None:
+    """Over all tables that there are, those of the site's own packages and partitions included."""
+    app.execute("SELECT relname::text, relispartition FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                " AND relkind IN ('r', 'p')")  # fmt: skip
+    found = app.fetchall()
+    verbs = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+    for table, partition in found:
+        expected = frozenset() if partition else roles.rules().of(table)
+        app.execute("SELECT v FROM unnest(%s) v WHERE has_table_privilege(%s, v)", [list(verbs), f"public.{table}"])
+        assert {verb for (verb,) in app.fetchall()} == expected, table
+    assert roles.rules().names() <= {table for table, _ in found}
+    assert any(partition for _, partition in found)
 
 
 def test_what_was_attacked_is_there(platform: Server) -> None:
