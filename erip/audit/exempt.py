@@ -6,6 +6,7 @@ READING: dict[str, str] = {
     "previewUnstoredSchedule": "computes times and keeps nothing",
     "validateDecisionTable": "checks a document and keeps nothing",
     "evaluateDecisionTable": "computes an answer and keeps nothing",
+    "whatIfDecisionTable": "compares decisions and keeps nothing",
     "backtestAlertRule": "reads metrics and keeps nothing",
 }
 

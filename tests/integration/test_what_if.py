@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 
 from erip.access.scopes import Scope
+from erip.audit.commands import audited
 from tests.definitions import publish
 from tests.support.api import Api, key
 from workflows import engine
@@ -215,6 +216,10 @@ def test_the_command_names_each_difference_and_counts_them(
     assert lines[0].startswith(f'decides {ids[1]} (SUCCEEDED) level: "team" -> "board"')
     assert lines[1:] == ["3 decisions compared, 1 of them would be others; of 0 the facts are not known yet"]
     (tmp_path / "same.json").write_bytes(orjson.dumps(TABLE))
+    # Through the door of manage.py, which writes what was done into the audit log: not in the transaction that reads.
+    with audited(["manage.py", "decisions", "what-if"]):
+        call_command("decisions", "what-if", str(tmp_path / "same.json"), "--name", "levels")
+    assert "3 decisions compared, 0 of them" in capsys.readouterr().out
     call_command("decisions", "what-if", str(tmp_path / "same.json"), "--name", "levels", "--json")
     assert json.loads(capsys.readouterr().out) == {"compared": 3, "different": 0, "unknown": 0}
     with pytest.raises(CommandError, match="no decision table"):

@@ -20,6 +20,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from erip.foundation.db.committing import nothing_before_commit
 from workflows.core.definition import DefinitionInvalid
 from workflows.core.expressions import ExpressionError
 from workflows.core.kinds.decision import Decision
@@ -98,7 +99,7 @@ def what_if(
     cursor that is none, UnknownTable."""
     begin = UUID(int=max(0, int(since.timestamp() * 1000)) << 80)
     place, last = _read_cursor(cursor) if cursor is not None else (0, begin)
-    with transaction.atomic():
+    with nothing_before_commit(), transaction.atomic():
         if connection.get_autocommit() is False and len(connection.savepoint_ids) == 0:
             with connection.cursor() as sql:
                 sql.execute("SET TRANSACTION READ ONLY")

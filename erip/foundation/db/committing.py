@@ -37,6 +37,23 @@ def before_commit(act: BeforeCommit) -> Iterator[None]:
         _registered.reset(token)
 
 
+class _Nothing:
+    """Registers nothing."""
+
+    def before(self, connection: Any) -> bool:
+        return False
+
+    def after(self) -> None:
+        return
+
+
+@contextmanager
+def nothing_before_commit() -> Iterator[None]:
+    """Within the block, transactions commit with nothing: they are read-only, and the database would refuse it."""
+    with before_commit(_Nothing()):
+        yield
+
+
 def act(connection: Any) -> Callable[[], None]:
     """For a backend: call it right before COMMIT, and what it returns right after."""
     registered = _registered.get()
