@@ -91,7 +91,7 @@ migrations: venv ## the models and the migrations agree
 	@DJANGO_SETTINGS_MODULE=erip.settings.test $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
 security: venv ## bandit
-	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows schedules monitoring console benchmarks client
+	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows schedules people monitoring console benchmarks client
 
 fix: venv ## let ruff fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

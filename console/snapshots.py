@@ -8,7 +8,7 @@ from typing import Any
 from console import reading
 from console.charts.line import Window, window_of
 from console.reading import Line, Picture, Wanted
-from console.shared import Look, Shared
+from console.shared import Look, Shared, SharedBy
 from monitoring import oncall
 from monitoring.alerting import in_force
 from monitoring.api.health import document
@@ -17,6 +17,7 @@ from monitoring.core.frames import TICK, TIERS, Reading
 from monitoring.core.rules import Rule
 from monitoring.store import listing
 from monitoring.store.error_reading import GroupFilter, error_groups
+from people import inbox
 
 #: seconds that the sparklines of the first page show, and between two of their points
 SPARK_SPAN, SPARK_STEP = 3_600, 60
@@ -26,6 +27,8 @@ OLD = 120
 RESOLVED = 20
 #: errors that are back which the first page lists
 MOST_ERRORS = 5
+#: open approvals that are shown
+MOST_APPROVALS = 100
 
 #: name of a tile → what it shows
 TILES: Mapping[str, Wanted] = {
@@ -149,14 +152,31 @@ health = Shared(document, every=2.0)
 alerts = Shared(_alerts, every=5.0)
 #: for each rotation who is on call
 on_call = Shared(_on_call, every=15.0)
+#: approvals that are open, and one with all that is known of it; of each person what waits for them
+approvals = Shared(lambda: inbox.asked(limit=MOST_APPROVALS), every=5.0)
+approval: SharedBy[Any] = SharedBy(every=3.0)
+my_approvals: SharedBy[Any] = SharedBy(every=5.0, most=512)
 #: errors that are back after somebody had resolved them
 regressions = Shared(_regressions, every=10.0)
 
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, on_call, regressions, reading.series):
+    for one in (tiles, health, alerts, on_call, regressions, approvals, reading.series):
         one.clear()
+    approval.forget()
+    my_approvals.forget()
 
 
-__all__ = ["Look", "alerts", "forget", "health", "on_call", "regressions", "tiles"]
+__all__ = [
+    "Look",
+    "alerts",
+    "approval",
+    "approvals",
+    "forget",
+    "health",
+    "my_approvals",
+    "on_call",
+    "regressions",
+    "tiles",
+]

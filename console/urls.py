@@ -4,7 +4,7 @@ from django.urls import path
 
 from console.assets import asset
 from console.pages import choose_theme
-from console.views import alerts, capacity, errors, health, home, metrics
+from console.views import alerts, approvals, capacity, errors, health, home, metrics
 
 app_name = "console"
 urlpatterns = [
@@ -24,6 +24,11 @@ urlpatterns = [
     path("errors/<alert_number:number>/resolve", errors.resolve, name="resolve-error"),
     path("errors/<alert_number:number>/ignore", errors.ignore, name="ignore-error"),
     path("errors/<alert_number:number>/reopen", errors.reopen, name="reopen-error"),
+    path("approvals", approvals.approvals, name="approvals"),
+    path("approvals/<approval:number>", approvals.approval, name="approval"),
+    path("approvals/<approval:number>/vote", approvals.vote, name="vote"),
+    path("approvals/<approval:number>/ask", approvals.ask, name="ask"),
+    path("approvals/<approval:number>/claim", approvals.claim, name="claim"),
     path("theme", choose_theme, name="theme"),
     path("assets/<str:digest>/<str:name>", asset, name="asset"),
 ]

@@ -8,6 +8,7 @@ from .calls import (
     Call,
     access,
     alerts,
+    approvals,
     batches,
     decisions,
     errors,
@@ -199,6 +200,15 @@ class SyncOperations(SyncTransport):
     analyse_decision_table = Sends(decisions.analyse_decision_table)
     evaluate_decision_table = Sends(decisions.evaluate_decision_table)
     what_if_decision_table = Sends(decisions.what_if_decision_table)
+    list_approvals = Sends(approvals.list_approvals)
+    get_approval = Sends(approvals.get_approval)
+    vote = Sends(approvals.vote)
+    claim_approval = Sends(approvals.claim_approval)
+    release_approval = Sends(approvals.release_approval)
+    ask_approval = Sends(approvals.ask_approval)
+    list_delegations = Sends(approvals.list_delegations)
+    delegate = Sends(approvals.delegate)
+    revoke_delegation = Sends(approvals.revoke_delegation)
 
 
 class AsyncOperations(AsyncTransport):
@@ -332,3 +342,12 @@ class AsyncOperations(AsyncTransport):
     analyse_decision_table = Awaits(decisions.analyse_decision_table)
     evaluate_decision_table = Awaits(decisions.evaluate_decision_table)
     what_if_decision_table = Awaits(decisions.what_if_decision_table)
+    list_approvals = Awaits(approvals.list_approvals)
+    get_approval = Awaits(approvals.get_approval)
+    vote = Awaits(approvals.vote)
+    claim_approval = Awaits(approvals.claim_approval)
+    release_approval = Awaits(approvals.release_approval)
+    ask_approval = Awaits(approvals.ask_approval)
+    list_delegations = Awaits(approvals.list_delegations)
+    delegate = Awaits(approvals.delegate)
+    revoke_delegation = Awaits(approvals.revoke_delegation)

@@ -72,6 +72,7 @@ INSTALLED_APPS = [
     "workflows.library",
     "workflows.events",
     "schedules",
+    "people",
     "monitoring",
     "monitoring.scaling",
     "console",

@@ -30,12 +30,15 @@ from monitoring.models import Alert, ErrorCount, ErrorGroup, Silence
 from monitoring.scaling import store as scaling
 from monitoring.store import listing
 from monitoring.watching import watching
+from tests.definitions import publish
 from tests.fuzz import hostile
+from workflows import engine
+from workflows.models import ApprovalTask
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 #: pages that can be asked for without a thing of their own
-PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors"]
+PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors", "approvals"]
 #: open to everybody, each with the reason
 OPEN = {"asset": "holds no data", "theme": "changes a cookie of the browser alone"}
 
@@ -114,6 +117,12 @@ def fired(rule: str = "redis-down", **more: Any) -> Alert:
         "since": now, "held_at": now, "fired_at": now,
     }  # fmt: skip
     return Alert.objects.create(rule=rule, **{**given, **more})
+
+
+def asked_for() -> ApprovalTask:
+    publish("name: asks\nsteps: {ask: {approval: {title: Go on, quorum: [{role: board}]}}}\n")
+    engine.start_runs("asks", [engine.StartRequest({})], principal="test")
+    return ApprovalTask.objects.get()
 
 
 def get(client: Client, name: str, query: str = "", **headers: str) -> Any:
@@ -258,6 +267,7 @@ def test_pages_cost_few_statements_and_open_ones_none(
     addresses = [
         *(reverse(f"console:{name}") for name in PAGES),
         reverse("console:alert", args=[one.id]),
+        reverse("console:approval", args=[asked_for().pk]),
         reverse("console:error", args=[back.id]),
         reverse("console:metrics") + "?range=7d&chart=erip_lane_waiting_steps~lane",
     ]
@@ -277,7 +287,8 @@ def test_pages_cost_few_statements_and_open_ones_none(
 
 def _is_page(pattern: Any) -> bool:
     """Whether it shows something: a form's target takes no GET."""
-    return Client().get("/console/" + str(pattern.pattern).replace("<alert_number:number>", "1")).status_code != 405
+    address = re.sub(r"<[a-z_]+:number>", "1", str(pattern.pattern))
+    return Client().get(f"/console/{address}").status_code != 405
 
 
 def test_many_viewers_cost_what_one_costs(monkeypatch: pytest.MonkeyPatch, frames: datetime) -> None:

@@ -64,6 +64,7 @@ VALUES = {
     "schedule": "none",
     "decision": "none",
     "decision_file": "csv",
+    "approval": "1",
     "event_type": "none.such",
 }
 

@@ -47,7 +47,7 @@ def owner_may_write(table: str, path: str) -> bool:
 
 def foreign_writes() -> list[str]:
     found = []
-    for package in ("erip", "workflows", "schedules", "monitoring", "console"):
+    for package in ("erip", "workflows", "schedules", "people", "monitoring", "console"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             if "/migrations/" in name:

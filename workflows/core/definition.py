@@ -86,6 +86,7 @@ class _Check(Reading):
         output = self._output()
         on = self._on(input_check, stored)
         self._signals(on, nodes)
+        self._guards(nodes, known)
         if not stored:
             self.faults.extend(
                 paths.faults(self.reads, nodes, self.document.get("input"), self.registered, self.budget)
@@ -206,6 +207,27 @@ class _Check(Reading):
             if rule.signalling is not None and rule.signalling.name not in known:
                 at = rule.label.partition(": ")[2]
                 self.fault(f"{at}.signal", rules.unknown_signal(rule.signalling.name, known))
+
+    def _guards(self, nodes: Mapping[str, StepNode | None], known: Mapping[str, frozenset[str]] | None) -> None:
+        """What an approval guards comes after it, and reads only what is known when it begins: that is approved."""
+        for id, step in self.steps.items():
+            approval = step.get("guarded_by")
+            if not isinstance(approval, str) or not self.sound("steps", id, "guarded_by"):
+                continue
+            at = f"steps.{id}.guarded_by"
+            node = nodes.get(approval)
+            if approval not in self.steps:
+                self.fault(at, f'no step "{approval}"{did_you_mean(approval, self.steps)}')
+            elif node is not None and node.kind != kinds.Approval.name:
+                self.fault(at, f'"{approval}" is no approval')
+            elif known is not None and approval not in known[id]:
+                self.fault(at, f'"{id}" does not need "{approval}": add it to needs')
+            elif known is not None:
+                for reader, expression, place_ in self.reads:
+                    if reader == id and place_.startswith(f"steps.{id}.with"):
+                        for other in sorted(expression.references - known[approval]):
+                            message = f'reads "{other}", which may not have ended when "{approval}" begins'
+                            self.fault(place_, message)
 
     def _input(self) -> Schema | None:
         if "input" not in self.document or not self.sound("input"):

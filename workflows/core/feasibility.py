@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from erip.foundation.faults import Fault, join
 from workflows.core.graph import Graph, StepNode, Work
-from workflows.core.kinds import ForEach, Wait
+from workflows.core.kinds import Approval, ForEach, Wait
 from workflows.core.kinds.several import Group, Part
 from workflows.core.kinds.wait import seconds_of
 
@@ -78,6 +78,8 @@ def _of_step(node: StepNode) -> float:
         return rounds * _of_work(how.work)
     if isinstance(how, Wait):
         return _of_wait(how)
+    if isinstance(how, Approval):
+        return how.sla or 0.0
     return _of_work(node.work) if node.work is not None else 0.0
 
 

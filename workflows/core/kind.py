@@ -39,6 +39,8 @@ class Kind(ABC):
 
     #: what workers run for the step, or for each of its items; None if they run nothing
     work: "Work | None" = None
+    #: the approval step without which it does not run (`kinds/guard`); None: it needs none
+    guarded_by: str | None = None
     #: the names of the signals that it waits for, each once
     signals: tuple[str, ...] = ()
     #: whether the end of a pause of its run does not move the moment at which it goes on: it is one of the calendar, or

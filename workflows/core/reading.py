@@ -43,7 +43,7 @@ class Reading:
         """Whether the structure at a place is as the format wants it."""
         return not any(place[: len(location)] == location for place in self.broken)
 
-    def duration(self, location: tuple[str, ...], value: Any) -> float | None:
+    def duration(self, location: tuple[str | int, ...], value: Any) -> float | None:
         """Seconds; None where there is no duration, or not an allowed one."""
         if value is None or not self.sound(*location):
             return None
@@ -84,7 +84,7 @@ class StepReading:
         """Whether the structure there is as the format wants it."""
         return self._reading.sound("steps", self.id, *keys)
 
-    def duration(self, *keys: str) -> float | None:
+    def duration(self, *keys: str | int) -> float | None:
         """Seconds; None where there is no duration, or not an allowed one."""
         return self._reading.duration(("steps", self.id, *keys), self._value(keys))
 

@@ -13,6 +13,7 @@ connection is lost during a commit, nobody knows whether it happened. This is ho
 - a retry: by the new run's id, like a start; and the row that makes it the run's only retry is in the same commit.
 - a signal: by the event that it recorded, which has the signal's id. It is looked up under the run's lock.
 
+approvals    give an approval step its answer
 definitions  check and publish
 starting     start one run or many
 control      cancel, resolve a step
@@ -24,6 +25,7 @@ duties       what workers and the leader found
 finding      a run by its id
 """
 
+from workflows.engine.approvals import answer_step
 from workflows.engine.control import cancel_run, resolve_step
 from workflows.engine.definitions import Published, publish, validate, warnings_of
 from workflows.engine.duties import Released, release_due, report
@@ -41,6 +43,7 @@ __all__ = [
     "Signalled",
     "StartRequest",
     "StartedRun",
+    "answer_step",
     "cancel_run",
     "give_signals",
     "new_run",

@@ -1,5 +1,6 @@
 """The tables. Only `workflows.store` changes rows of runs and steps."""
 
+from workflows.models.approvals import ApprovalTask
 from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, find_run
 from workflows.models.batches import BatchRun, RunBatch, RunRetry, retried_as, retry_of
 from workflows.models.beats import StepBeat
@@ -14,6 +15,7 @@ from workflows.models.signals import RunSignal
 from workflows.models.workers import Worker
 
 __all__ = [
+    "ApprovalTask",
     "ArchivedRun",
     "ArchivedRunEvent",
     "ArchivedStepRun",

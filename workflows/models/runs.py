@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import pgtrigger
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
@@ -174,4 +175,25 @@ class StepRun(StepColumns):
             ),
             models.CheckConstraint(condition=Q(item__gte=NO_ITEM), name="step_item"),
             models.CheckConstraint(condition=Q(items__isnull=True) | Q(item=NO_ITEM), name="step_items"),
+        ]
+        triggers = [
+            # An approval is given by its task, whose votes the database counts (`approvals`). Its step is the only kind
+            # that succeeds without an attempt and gives this. Looked at after the statement that writes both.
+            pgtrigger.Trigger(
+                name="step_approved",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                timing=pgtrigger.Deferred,
+                condition=pgtrigger.Condition(
+                    "NEW.attempt = 0 AND NEW.state = 'SUCCEEDED' AND NEW.output @> '{\"approved\": true}' "
+                    "AND NEW.output ? 'guards'"
+                ),
+                func="""
+                    IF NOT EXISTS (SELECT FROM workflows_approvaltask t WHERE t.run_id = NEW.run_id
+                                   AND t.step = NEW.step AND t.outcome = 'approved') THEN
+                        RAISE EXCEPTION 'the approval was not given';
+                    END IF;
+                    RETURN NEW;
+                """,
+            )
         ]

@@ -14,6 +14,7 @@ from workflows.core.machine import (
     RunTimedOut,
     RunView,
     Signal,
+    StepAnswered,
     StepDue,
     StepFailed,
     StepKey,
@@ -165,6 +166,9 @@ def _of_event(key: StepKey, row: StoredRow, event: StoredEvent, max_lost: int) -
 def _of_wait(key: StepKey, node: StepNode, row: StoredRow, events: Sequence[StoredEvent]) -> Iterator[Happened]:
     ended = row.state in (StepState.SUCCEEDED, StepState.FAILED)
     for event in events:
+        if event.type == "step.answered":
+            answer = StepAnswered(key[0], bool(event.detail.get("approved")), event.detail.get("votes") or [])
+            yield Happened(row.finished_at or event.at, False, answer, key)
         if event.type != "step.signalled":
             continue
         detail = event.detail

@@ -18,6 +18,7 @@ One idea per module: `values` (in and out), `keys`, `starts`, `claims`, `checkpo
 `signals`, `pauses`, `workers`, `lacking`, `searches`, `filters` and `batches` (what is done to many runs at once).
 """
 
+from workflows.store.approvals import claim_task, climb, note
 from workflows.store.archive import archive_runs, count_archivable, drop_archive
 from workflows.store.batches import (
     KEEP_DAYS,
@@ -115,6 +116,8 @@ __all__ = [
     "archive_runs",
     "bury_silent_workers",
     "claim",
+    "claim_task",
+    "climb",
     "clock",
     "count_archivable",
     "count_selected",
@@ -147,6 +150,7 @@ __all__ = [
     "lock_run",
     "lock_runs",
     "next_worker_id",
+    "note",
     "open_batches",
     "orphaned_steps",
     "overdue_runs",

@@ -13,6 +13,7 @@ from workflows.core.graph import Graph
 from workflows.core.machine import (
     NO_ITEM,
     Plan,
+    RunView,
     Snapshot,
     StepFailed,
     StepKey,
@@ -23,6 +24,7 @@ from workflows.core.machine import (
 )
 from workflows.core.states import STEP_ENDS, Lane, StepState
 from workflows.store import lacking, outbox, unattempted
+from workflows.store.approvals import CLOSE, OPEN
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
 from workflows.store.timings import Ended
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
@@ -49,6 +51,9 @@ class Writes:
         self.step_inserts: list[tuple[Any, ...]] = []
         self.step_updates: list[tuple[Any, ...]] = []
         self.events: list[tuple[Any, ...]] = []
+        #: approval tasks that begin, and that end
+        self.opened: list[tuple[Any, ...]] = []
+        self.closed: list[tuple[str, str, str]] = []
         #: pending items of fan-outs that become ready, or that the reporter claims
         self.releases: list[tuple[Any, ...]] = []
         #: (run id, step, whether a running item can be repeated) of fan-outs that end with their runs
@@ -92,6 +97,10 @@ class Writes:
             self.failures[run_id] = failures
         output, error = (to_json(change.output), to_json(change.error)) if change else (None, None)
         self.runs.append((run_id, run.seq, change.state if change else None, output, error, ended))
+        if plan.opened:
+            self._open(view, run.version_id, plan)
+        if plan.closed:
+            self.closed.extend((run_id, step, outcome) for step, outcome in plan.closed)
         for event in plan.events:
             self.durable = True
             self.events.append((run_id, event.type, event.step, event.item, event.attempt, to_json(event.detail)))
@@ -106,7 +115,23 @@ class Writes:
         if self.outbox.wanted:
             self.outbox.started(run)
             self.outbox.decided(run.view, run.version_id, run.plan, started_by=run.started_by)
+        if run.plan.opened:
+            self._open(run.view, run.version_id, run.plan, run.started_by)
         return self._add_steps(Known(Snapshot(run.view, steps), 0, run.version_id, None), steps, run.graph, run.plan)
+
+    def _open(self, run: RunView, version_id: int, plan: Plan, started_by: str = "") -> None:
+        """Tasks for people. started_by: of a run that is inserted with them; '': it is read from the run's row."""
+        inputs = {change.step: change.input for change in plan.steps if change.item == NO_ITEM}
+        for one in plan.opened:
+            row = (
+                run.id, one.step, run.workflow, run.business_key, version_id, one.title, to_json(inputs[one.step]),
+                one.content, one.seats, to_json(list(one.roles)), one.first, started_by,
+            )  # fmt: skip
+            self.opened.append(row)
+
+    def open_tasks(self, condition: str = "") -> tuple[str, list[str]]:
+        """The CTE that inserts the tasks for people, and its parameters. condition: on `v`, the rows."""
+        return OPEN.replace("{condition}", condition), [to_array(column) for column in zip(*self.opened, strict=True)]
 
     def _add_steps(
         self,
@@ -205,6 +230,8 @@ class Writes:
             (_INSERT_STEPS, self.step_inserts),
             (_INSERT_EVENTS, self.events),
             (RELEASE, self.releases),
+            (_OPEN_TASKS, self.opened),
+            (CLOSE, self.closed),
         ):
             if rows:
                 parts.append(statement)
@@ -300,6 +327,8 @@ FROM unnest({_STEP_COLUMNS}, %s::text[], %s::bigint[], %s::text[], %s::float8[],
   AS v ({_STEP_NAMES}, ended, lane, worker_id, input, began, items)
 """  # noqa: S608  (made of constants)
 
+
+_OPEN_TASKS = OPEN.replace("{condition}", "WHERE v.run_id IN (SELECT id FROM won)")
 
 _INSERT_STEPS = f" inserted AS ({NEW_STEPS} WHERE v.run_id IN (SELECT id FROM won))"  # noqa: S608
 

@@ -51,6 +51,10 @@ def start_run(
         told, tell = writes.outbox.of_new("WHERE v.run_id IN (SELECT id FROM run)")
         parts.append(f"told AS ({told})")
         parameters += tell
+    if writes.opened:
+        opened, open_ = writes.open_tasks("WHERE v.run_id IN (SELECT id FROM run)")
+        parts.append(opened)
+        parameters += open_
     announced = "false"
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
@@ -130,6 +134,10 @@ def insert_runs(runs: Sequence[NewRun]) -> list[tuple[str, str]]:
         told, tell = writes.outbox.of_new()
         sql.append(told)
         parameters += tell
+    if writes.opened:
+        opened, open_ = writes.open_tasks()
+        sql.append(f"WITH {opened} SELECT 1")
+        parameters += open_
     if awaited := [run.id for run in runs if _end_is_awaited(run)]:
         sql.append(f"SELECT pg_notify('{RUN_ENDED_CHANNEL}', id) FROM unnest(%s::text[]) AS ended (id)")  # noqa: S608
         parameters.append(to_array(awaited))

@@ -12,7 +12,7 @@ steps_of   finds the registered steps that a definition uses
 """
 
 from workflows.testing.memory import run_workflow
-from workflows.testing.moments import cancel, resolve, signal
+from workflows.testing.moments import answer, cancel, resolve, signal
 from workflows.testing.one_step import run_step
 from workflows.testing.results import Entry, Result, StepResult
 from workflows.testing.stubs import StubUnfit, in_turn, lost, takes
@@ -22,6 +22,7 @@ __all__ = [
     "Result",
     "StepResult",
     "StubUnfit",
+    "answer",
     "cancel",
     "in_turn",
     "lost",

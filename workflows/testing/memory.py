@@ -259,6 +259,8 @@ class _Memory(RunInMemory):
             else:
                 self.kept.append(signal)
                 self._tell("signal.kept", detail={"signal": signal.name, "by": signal.by})
+        elif moment.what.startswith("answer"):
+            self.refused.append((moment.what, "the step did not wait for an answer"))
         else:
             self.refused.append((moment.what, "the step was not UNKNOWN"))
 

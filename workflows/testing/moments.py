@@ -1,12 +1,12 @@
 """What happens to a run from outside, and when: signals, cancellations, decisions of people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from workflows.core.durations import parse_duration
-from workflows.core.machine import NO_ITEM, Happening, RunCancelled, RunSignalled, Signal, StepResolved
+from workflows.core.machine import NO_ITEM, Happening, RunCancelled, RunSignalled, Signal, StepAnswered, StepResolved
 
 #: "2h" after the start, seconds after the start, or a moment
 When = str | float | datetime
@@ -38,6 +38,17 @@ def signal(name: str, payload: Any = None, *, after: When = 0, by: str = "test")
 def cancel(*, after: When = 0, by: str = "test", reason: str = "") -> Moment:
     """Somebody cancels the run."""
     return Moment(after, "cancel", lambda: RunCancelled(by, reason))
+
+
+def answer(
+    step: str, *, approved: bool, after: When = 0, by: Sequence[str] = ("user:test",), form: Any = None
+) -> Moment:
+    """People decide what an approval step asks them. by: those who voted; form: as each of them filled it in."""
+    choice = "approve" if approved else "refuse"
+    votes = [
+        {"by": one, "on_behalf_of": None, "choice": choice, "roles": [], "comment": "", "form": form} for one in by
+    ]
+    return Moment(after, f"answer {step}", lambda: StepAnswered(step, approved, votes))
 
 
 def resolve(

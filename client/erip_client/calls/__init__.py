@@ -1,16 +1,33 @@
 """Every operation of the API as a function that makes a `Call`. Nothing here sends anything."""
 
-from . import access, alerts, batches, decisions, errors, events, outgoing, pauses, pulse, runs, schedules, workflows
+from . import (
+    access,
+    alerts,
+    approvals,
+    batches,
+    decisions,
+    errors,
+    events,
+    outgoing,
+    pauses,
+    pulse,
+    runs,
+    schedules,
+    workflows,
+)
 from .base import Call
 
 #: where the operations are defined
-MODULES = (runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions, access)
+MODULES = (
+    runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions, access, approvals,
+)  # fmt: skip
 
 __all__ = [
     "MODULES",
     "Call",
     "access",
     "alerts",
+    "approvals",
     "batches",
     "decisions",
     "errors",

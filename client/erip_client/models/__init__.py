@@ -15,6 +15,7 @@ from .alerts import (
     Shift,
     Silence,
 )
+from .approvals import Approval, ApprovalDetail, Delegation, QuestionAsked, VoteCast, Voted
 from .base import Document, Listing, Page
 from .batches import Batch, BatchListed, BatchPreview, BatchRun, RunFilter
 from .decisions import (
@@ -143,6 +144,8 @@ __all__ = [
     "Anomalies",
     "Anomaly",
     "AnomalyMark",
+    "Approval",
+    "ApprovalDetail",
     "AuditEntry",
     "BackfillMoment",
     "Backfilled",
@@ -167,6 +170,7 @@ __all__ = [
     "DecisionTable",
     "DecisionTableListed",
     "DecisionsWhatIf",
+    "Delegation",
     "Delivery",
     "DeliveryAttempt",
     "Document",
@@ -211,6 +215,7 @@ __all__ = [
     "PermissionExplained",
     "PlatformHealth",
     "Published",
+    "QuestionAsked",
     "Replayed",
     "Run",
     "RunEvent",
@@ -247,6 +252,8 @@ __all__ = [
     "UnknownStep",
     "Validated",
     "VersionListed",
+    "VoteCast",
+    "Voted",
     "Waits",
     "WhyRule",
     "WhyTest",

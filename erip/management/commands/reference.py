@@ -18,6 +18,8 @@ from workflows.library.shipping.page import obligations_page
 
 ROOT = Path(__file__).resolve().parents[3]
 
+_OURS = ("erip.", "workflows.", "schedules.", "people.", "monitoring.")
+
 
 class Command(BaseCommand):
     help = "Prints a page of the documentation that is made from the code: a test compares them."
@@ -35,7 +37,7 @@ def errors() -> str:
     rows = {
         (error.status, error.code.replace("_", "-"), _first_paragraph(error))
         for error in _below(EripError)
-        if error.__module__.startswith(("erip.", "workflows.", "schedules.", "monitoring.")) and "code" in vars(error)
+        if error.__module__.startswith(_OURS) and "code" in vars(error)
     }
     return "\n".join(
         [
@@ -59,7 +61,7 @@ def errors() -> str:
 def notes() -> str:
     """docs/explanation/notes.md"""
     found: dict[str, str] = {}
-    for package in ("erip", "workflows", "schedules", "monitoring", "console", "benchmarks"):
+    for package in ("erip", "workflows", "schedules", "people", "monitoring", "console", "benchmarks"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for name in re.findall(r"^ *Note \[([^\]]+)\]$", path.read_text("utf-8"), re.MULTILINE):
                 found[name] = path.relative_to(ROOT).as_posix()

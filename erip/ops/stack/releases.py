@@ -9,7 +9,7 @@ from typing import IO
 from erip.ops.stack.state import ROOT, State, read_json
 
 #: what the platform is made of, besides the packages in ERIP_APPS
-PACKAGES = ("erip", "workflows", "schedules", "monitoring", "console")
+PACKAGES = ("erip", "workflows", "schedules", "people", "monitoring", "console")
 SUFFIXES = (".py", ".yaml", ".json", ".html", ".css", ".js", ".svg", ".md", ".txt")
 #: the supervisors that run in an environment share a lock on this file in it; `bootstrap.py` replaces none that is held
 IN_USE = ".in-use"

@@ -55,7 +55,7 @@ class Block:
 def pages() -> list[Path]:
     """All pages for readers, and those beside the code."""
     found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-    for folder in ("benchmarks", "workflows", "erip", "schedules", "monitoring", "client", "deploy"):
+    for folder in ("benchmarks", "workflows", "erip", "schedules", "people", "monitoring", "client", "deploy"):
         found += (ROOT / folder).rglob("*.md") if (ROOT / folder).is_dir() else []
     return sorted(path for path in found if "templates" not in path.parts and path.name != "RESULTS.md")
 

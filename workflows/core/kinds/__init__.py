@@ -15,12 +15,14 @@ kind is such a file and a call of `register`: here, or in `ready` of a Django ap
 from collections.abc import Iterable
 
 from workflows.core.kind import Kind
+from workflows.core.kinds.approval import Approval
 from workflows.core.kinds.decision import Decision
 from workflows.core.kinds.foreach import ForEach
 from workflows.core.kinds.task import Task
 from workflows.core.kinds.wait import Wait
 
 __all__ = [
+    "Approval",
     "Decision",
     "ForEach",
     "Kind",
@@ -92,3 +94,4 @@ register(Task)
 register(ForEach)
 register(Wait)
 register(Decision)
+register(Approval)

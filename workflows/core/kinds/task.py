@@ -10,6 +10,8 @@ from workflows.core.expressions import ROOTS
 from workflows.core.format import DURATION
 from workflows.core.graph import Retry, StepInfo, StepNode, Work
 from workflows.core.kind import Kind
+from workflows.core.kinds.approval_format import GUARDED_BY
+from workflows.core.kinds.guard import refusal, rendered
 from workflows.core.machine import NO_ITEM, StepHappening, StepView, attempts
 from workflows.core.schema import Schema, SchemaInvalid
 from workflows.core.shapes import Shape
@@ -72,20 +74,30 @@ WORK_KEYS: dict[str, Any] = {
 class Task(Kind):
     name: ClassVar[str] = "task"
     marker: ClassVar[str] = "uses"
-    keys = WORK_KEYS
+    keys: ClassVar[Mapping[str, Any]] = {**WORK_KEYS, "guarded_by": GUARDED_BY}
     required: ClassVar[tuple[str, ...]] = ("uses",)
     strides: ClassVar[bool] = True
 
     work: Work
+    guarded_by: str | None = None
+
+    @property
+    def reads(self) -> int:
+        return super().reads if self.guarded_by is None else 5
 
     @classmethod
     def check(cls, reading: "StepReading") -> Self | None:
         work = check_work(reading)
-        return cls(work) if work else None
+        approval = reading.step.get("guarded_by")
+        return cls(work, approval if isinstance(approval, str) else None) if work else None
 
     def begin(self, deciding: "Deciding", node: StepNode) -> None:
-        with_ = self.work.with_
-        input = {} if with_ is None else with_.render(deciding.constants if with_.constant else deciding.context())
+        input = rendered(deciding, self.work)
+        if self.guarded_by is not None:
+            fault = refusal(deciding, node.id, self.guarded_by, self.work, input)
+            if fault is not None:
+                deciding.set(node.id, NO_ITEM, StepView(StepState.FAILED), fault, input=input)
+                return
         deciding.set(node.id, NO_ITEM, StepView(StepState.READY), input=input)
 
     def happened(self, deciding: "Deciding", node: StepNode, happening: StepHappening) -> None:

@@ -25,6 +25,7 @@ from workflows.core.machine.happenings import (
     RunStarted,
     RunTimedOut,
     Signal,
+    StepAnswered,
     StepDue,
     StepFailed,
     StepHappening,
@@ -37,6 +38,7 @@ from workflows.core.machine.happenings import (
 )
 from workflows.core.machine.plan import (
     Event,
+    Opened,
     Plan,
     RunChange,
     RunView,
@@ -52,6 +54,7 @@ __all__ = [
     "Event",
     "Happening",
     "ItemsEnded",
+    "Opened",
     "Plan",
     "RunCancelled",
     "RunChange",
@@ -62,6 +65,7 @@ __all__ = [
     "RunView",
     "Signal",
     "Snapshot",
+    "StepAnswered",
     "StepChange",
     "StepDue",
     "StepFailed",

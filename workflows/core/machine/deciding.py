@@ -20,7 +20,7 @@ from workflows.core.machine.happenings import (
     StepSignalled,
 )
 from workflows.core.machine.items import FanView
-from workflows.core.machine.plan import Event, Plan, RunChange, Snapshot, StepChange, StepKey, StepView
+from workflows.core.machine.plan import Event, Opened, Plan, RunChange, Snapshot, StepChange, StepKey, StepView
 from workflows.core.states import RunState, StepState
 
 #: what expressions see of a state
@@ -42,7 +42,8 @@ def decide(
 
 class Deciding:
     """One decision in the making. Kinds of steps read it, and write by `set`, `again`, `begin_items`, `join_items`,
-    `stop_items`, and by appending to `events`, `discarded` and `asks`."""
+    `stop_items`, and by appending to `events`, `discarded`, `asks` and `opened`, or
+    putting into `closed`."""
 
     def __init__(self, graph: Graph, snapshot: Snapshot, now: datetime, budget: Budget | None = None) -> None:
         self.graph = graph
@@ -67,6 +68,9 @@ class Deciding:
         self.cancels: list[str] = []
         #: (step, signal) of steps that wait for a signal from now on
         self.asks: list[tuple[str, str]] = []
+        #: approval tasks that begin, and the outcome of those that end, by step
+        self.opened: list[Opened] = []
+        self.closed: dict[str, str] = {}
         #: the items of steps that begin here
         self.begun: dict[str, list[StepChange]] = {}
         #: essential steps that failed for good, in the order in which they did
@@ -391,8 +395,15 @@ class Deciding:
             joins,
             tuple(self.cancels),
             self._open_asks() if self.asks else (),
+            # One that ends as it begins is never seen.
+            tuple(one for one in self.opened if one.step not in self.closed) if self.opened else (),
+            self._closed() if self.closed else (),
             bool(self._timed or joins or self.cancels or self.asks),
         )
+
+    def _closed(self) -> tuple[tuple[str, str], ...]:
+        begun = {one.step for one in self.opened}
+        return tuple((step, outcome) for step, outcome in self.closed.items() if step not in begun)
 
     def _open_asks(self) -> tuple[tuple[str, str], ...]:
         """The run may have ended, or the signal may have come, after the step began to wait."""

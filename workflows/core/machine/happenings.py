@@ -1,6 +1,6 @@
 """What can happen to a run. No happening names a kind of step: what it means is decided by the step's kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,16 @@ class StepSignalled(StepHappening):
 
     step: str
     signal: Signal
+    item: int = NO_ITEM
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswered(StepHappening):
+    """People have decided what the step asks them. votes: as they are recorded with the step."""
+
+    step: str
+    approved: bool
+    votes: Sequence[Mapping[str, Any]]
     item: int = NO_ITEM
 
 

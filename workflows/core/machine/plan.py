@@ -102,6 +102,22 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """An approval task that begins with this plan; the rest of it is the row of its step."""
+
+    step: str
+    title: str
+    #: SHA-256 (hex) of what is to be approved: the step's input
+    content: str
+    #: how many people must approve
+    seats: int
+    #: the groups whose members may vote
+    roles: tuple[str, ...]
+    #: seconds until somebody is reminded, or notified; None: never
+    first: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     steps: tuple[StepChange, ...] = ()
     run: RunChange | None = None
@@ -122,6 +138,9 @@ class Plan:
     #: (step, signal) of steps that wait for a signal from now on: the store hands in the first signal kept for each as
     #: StepSignalled
     asks: tuple[tuple[str, str], ...] = ()
+    #: approval tasks that begin, and (step, outcome) of those that end
+    opened: tuple[Opened, ...] = ()
+    closed: tuple[tuple[str, str], ...] = ()
     #: whether it holds only under the run's lock and with the database's clock: a decision made elsewhere is made again
     #: there
     locked: bool = False

@@ -1,0 +1,138 @@
+"""Approvals: what waits for people, what they are shown, and their votes."""
+
+from typing import Any
+
+import orjson
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+
+from console import snapshots
+from console.pages import Page, changes, forget_rendered, in_shell, page
+from erip.access.principals import Principal
+from erip.foundation.faults import Fault
+from people import asking, inbox, voting
+from people.errors import PeopleError, UnknownApproval
+
+
+@page("Approvals", "workflows.view_approvaltask")
+def approvals(query: QueryDict, viewer: Principal) -> Page:
+    look = snapshots.approvals.look()
+    mine = snapshots.my_approvals.look(viewer.name, lambda: inbox.mine(viewer.name, look.value or ())).value
+    context = {"look": look, "found": look.value, "mine": mine}
+    return Page("console/approvals.html", context, every=5, around="console/approvals_page.html")
+
+
+@page("Approval", "workflows.view_approvaltask")
+def approval(query: QueryDict, viewer: Principal, number: int) -> Page:
+    context = {**_shown(number, viewer), "given": {}, "faults": []}
+    return Page("console/approval.html", context, every=5, around="console/approval_page.html")
+
+
+@changes("people.add_vote")
+def vote(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
+    given = {name: request.POST.get(name, "") for name in ("choice", "content_hash", "on_behalf_of", "comment", "form")}
+    faults: list[Fault] = []
+    form = None
+    if given["form"].strip():
+        try:
+            form = orjson.loads(given["form"])
+        except orjson.JSONDecodeError as error:
+            faults.append(Fault("form", f"is not JSON: {error}"))
+    if "\0" in "".join(given.values()):
+        faults.append(Fault("", "a character U+0000 cannot be stored"))
+    try:
+        if not faults:
+            ballot = voting.Ballot(
+                viewer.name,
+                given["choice"],
+                given["content_hash"],
+                "console",
+                given["on_behalf_of"],
+                given["comment"].strip(),
+                form,
+            )
+            done = voting.vote(number, ballot)
+    except UnknownApproval:
+        raise Http404 from None
+    except PeopleError as error:
+        faults.extend(error.faults or [Fault("", str(error))])
+    if faults:
+        snapshots.approval.forget()
+        context = {
+            **_shown(number, viewer),
+            "given": given,
+            "faults": faults,
+            "part": "console/approval.html",
+            "every": 0,
+        }
+        return in_shell(request, viewer, "Approval", "console/approval_page.html", context, status=422)
+    said = {"approved": "It is approved. The run goes on.", "refused": "It is refused."}
+    messages.success(request, said.get(done.outcome, "Your vote counts. Others are still asked."))
+    return _back(number)
+
+
+@changes("people.add_vote")
+def ask(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
+    text = request.POST.get("text", "").replace("\0", "").strip()[: voting.COMMENT_MAX]
+    try:
+        if text:
+            asking.ask(number, by=viewer.name, text=text)
+            messages.success(request, "Everybody who is asked sees it.")
+    except UnknownApproval:
+        raise Http404 from None
+    except PeopleError as error:
+        messages.error(request, str(error))
+    return _back(number)
+
+
+@changes("people.add_vote")
+def claim(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
+    try:
+        asking.claim(number, by="" if request.POST.get("release") else viewer.name)
+    except UnknownApproval:
+        raise Http404 from None
+    except PeopleError as error:
+        messages.error(request, str(error))
+    return _back(number)
+
+
+def _shown(number: int, viewer: Principal) -> dict[str, Any]:
+    """What the page shows, and as whom the viewer may vote. Raises Http404."""
+    try:
+        known: dict[str, Any] = snapshots.approval.look(number, lambda: _read(number)).value or {}
+    except UnknownApproval:
+        raise Http404 from None
+    if not known:
+        # The database is away, and nothing was read before.
+        raise Http404
+    may = snapshots.approval.look((number, viewer.name), lambda: inbox.votes_of(known["one"], viewer.name)).value
+    return {**known, "may_vote": may or []}
+
+
+def _read(number: int) -> dict[str, Any]:
+    one = inbox.one(number)
+    content = dict(one.task.content)
+    form = inbox.form_of(one.task) if one.missing is not None else None
+    return {
+        "one": one,
+        "description": content.get("description", ""),
+        "evidence": _json(content["evidence"]) if "evidence" in content else "",
+        "runs": [(id, what["uses"], _json(what["with"])) for id, what in content.get("runs", {}).items()],
+        "form": _json(form) if form is not None else "",
+        "questions": list(one.task.questions.all()),
+    }
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
+def _back(number: int) -> HttpResponse:
+    snapshots.approvals.forget()
+    snapshots.approval.forget()
+    snapshots.my_approvals.forget()
+    forget_rendered()
+    response = redirect("console:approval", number)
+    response.status_code = 303
+    return response

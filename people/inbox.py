@@ -1,0 +1,119 @@
+"""Who is asked for what: lists of approvals, and one with all that is known of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from people import persons
+from people.errors import UnknownApproval
+from people.models import Vote
+from people.voting import approval_of, barred, counted
+from workflows.core.definition import DefinitionInvalid
+from workflows.models import ApprovalTask, StepRun
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One approval. due_at: when it expires; None: never, or it has ended. missing: seats that are empty, by group;
+    None: this release cannot read its definition."""
+
+    task: ApprovalTask
+    due_at: datetime | None
+    votes: Sequence[Vote]
+    missing: Mapping[str, int] | None
+
+
+def asked(
+    *, me: str | None = None, ended: bool = False, before: int | None = None, after: int | None = None, limit: int
+) -> list[Asked]:
+    """Open approvals, oldest first, behind the id `after`; or those that have ended, newest first, before the id
+    `before`. me: only those that wait for the vote of this person, or of somebody in whose place they may vote."""
+    found = _tasks().filter(closed_at__isnull=not ended).order_by("-id" if ended else "id")
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    if after is not None:
+        found = found.filter(pk__gt=after)
+    if me is not None:
+        found = found.filter(pk__in=_waiting_for(me))
+    return _with_votes(list(found[:limit]))
+
+
+def one(number: int) -> Asked:
+    """Raises UnknownApproval."""
+    found = _with_votes(list(_tasks().filter(pk=number)))
+    if not found:
+        raise UnknownApproval
+    return found[0]
+
+
+def mine(me: str, among: Sequence[Asked]) -> list[tuple[Asked, list[str]]]:
+    """Those that wait for somebody's vote, and as whom they may vote: see `votes_of`. One statement."""
+    groups = persons.groups_of_voter(me) if among else {}
+    return [(one, may) for one in among if (may := _votes(one, me, groups))]
+
+
+def votes_of(asked: Asked, me: str) -> list[str]:
+    """As whom somebody may vote now: as themselves (''), or in place of these people. One statement."""
+    return _votes(asked, me, persons.groups_of_voter(me))
+
+
+def _votes(asked: Asked, me: str, groups: Mapping[str, frozenset[str]]) -> list[str]:
+    done = {person for vote in asked.votes for person in (vote.voter, vote.on_behalf_of)}
+    if asked.task.closed_at is not None or asked.missing is None or me in done or me not in groups:
+        return []
+    if barred(asked.task, me):
+        return []
+    roles = frozenset(asked.task.roles)
+    return [
+        "" if person == me else person
+        for person in sorted(groups, key=lambda one: (one != me, one))
+        if groups[person] & roles and person not in done and not barred(asked.task, person)
+    ]
+
+
+def _waiting_for(me: str) -> list[int]:
+    groups = persons.groups_of_voter(me)
+    if me not in groups:
+        return []
+    wanted = sorted({group for each in groups.values() for group in each})
+    open_ = _tasks().filter(closed_at__isnull=True, roles__overlap=wanted).order_by("id")
+    return [each.task.pk for each in _with_votes(list(open_[:_MOST])) if _votes(each, me, groups)]
+
+
+#: open approvals among which those that wait for one person are looked for
+_MOST = 1_000
+
+
+def _tasks() -> QuerySet[ApprovalTask]:
+    steps = StepRun.objects.filter(run=OuterRef("run_id"), step=OuterRef("step"), item=-1)
+    return ApprovalTask.objects.annotate(due_at=Subquery(steps.values("due_at")[:1]))
+
+
+def _with_votes(tasks: Sequence[ApprovalTask]) -> list[Asked]:
+    votes: dict[int, list[Vote]] = {task.pk: [] for task in tasks}
+    for vote in Vote.objects.filter(task__in=tasks).order_by("id") if tasks else ():
+        votes[vote.task_id].append(vote)
+    return [
+        Asked(
+            task,
+            task.due_at if task.closed_at is None else None,  # type: ignore[attr-defined]  # annotated
+            votes[task.pk],
+            _missing(task, votes[task.pk]),
+        )
+        for task in tasks
+    ]
+
+
+def _missing(task: ApprovalTask, votes: Sequence[Vote]) -> Mapping[str, int] | None:
+    try:
+        return approval_of(task).quorum.missing(counted(votes))
+    except DefinitionInvalid:
+        return None
+
+
+def form_of(task: ApprovalTask) -> Mapping[str, Any] | None:
+    """The JSON Schema of its form; None: there is none."""
+    return approval_of(task).form_schema

@@ -1,0 +1,50 @@
+"""People and their groups. Principals of people are `user:<username>`."""
+
+from collections.abc import Iterable, Mapping
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Q
+from django.db.models.functions import Now, Substr
+
+from people.models import Delegation
+
+PREFIX = "user:"
+
+
+def principal_of_user(user: AbstractBaseUser) -> str:
+    """The principal of somebody who is signed in."""
+    return f"{PREFIX}{user.get_username()}"
+
+
+def is_person(principal: str) -> bool:
+    """Whether a principal is a person's."""
+    return principal.startswith(PREFIX) and len(principal) > len(PREFIX)
+
+
+def groups_of(principals: Iterable[str]) -> Mapping[str, frozenset[str]]:
+    """The groups of each of these people; whoever is not, or no longer, active has no entry. One statement."""
+    return _groups(Q(username__in={one.removeprefix(PREFIX) for one in principals if is_person(one)}))
+
+
+def groups_of_voter(me: str) -> Mapping[str, frozenset[str]]:
+    """The same for somebody and for those in whose place they may vote now. One statement."""
+    now = Now()
+    delegators = Delegation.objects.filter(revoked_at__isnull=True, delegate=me, starts_at__lte=now, ends_at__gt=now)
+    names = delegators.annotate(name=Substr("delegator", len(PREFIX) + 1)).values("name")
+    return _groups(Q(username=me.removeprefix(PREFIX)) | Q(username__in=names)) if is_person(me) else {}
+
+
+def _groups(whose: Q) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, group in get_user_model().objects.filter(whose, is_active=True).values_list("username", "groups__name"):
+        groups = found.setdefault(f"{PREFIX}{name}", set())
+        if group is not None:
+            groups.add(group)
+    return {one: frozenset(groups) for one, groups in found.items()}
+
+
+def members_of(groups: Iterable[str]) -> Mapping[str, str]:
+    """The active members of these groups, with their e-mail addresses; '': none is known."""
+    users = get_user_model().objects.filter(is_active=True, groups__name__in=set(groups)).distinct().order_by("pk")
+    return {f"{PREFIX}{user.get_username()}": user.email for user in users}

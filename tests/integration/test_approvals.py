@@ -1,0 +1,375 @@
+"""Approvals: votes are counted right whatever comes at once, and nobody approves what is theirs."""
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import Error, connection, connections, transaction
+from django.utils import timezone
+
+from erip.access.scopes import Scope
+from people import delegating, inbox, voting
+from people.errors import (
+    AlreadyVoted,
+    ApprovalEnded,
+    ApprovalPaused,
+    ContentChanged,
+    FourEyes,
+    NotADelegate,
+    NotAnApprover,
+    OnlyPeopleVote,
+    UnknownApproval,
+    VoteInvalid,
+)
+from people.models import Question, Vote
+from tests.definitions import publish
+from tests.support.api import Api, key
+from tests.workers import until
+from workflows import engine
+from workflows.models import ApprovalTask, StepRun, WorkflowRun
+from workflows.worker.executor import Executor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOTIFY = """
+name: notify
+input: {type: object}
+steps:
+  approve:
+    approval:
+      title: "Notify ${{ input.who }}"
+      evidence: {who: "${{ input.who }}"}
+      form: {type: object, properties: {reason: {type: string, maxLength: 9}}}
+      quorum: [{role: ciso}, {role: dpo}]
+      veto: [legal, ciso]
+  send: {uses: sample.echo, needs: [approve], guarded_by: approve, with: {value: "${{ input.who }}"}}
+output: ${{ steps.send.output.value }}
+"""
+
+
+def person(name: str, *groups: str, active: bool = True) -> str:
+    user = User.objects.create_user(name, is_active=active)
+    user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
+    return f"user:{name}"
+
+
+@pytest.fixture
+def team() -> None:
+    for name, groups in {
+        "cara": ["ciso"],
+        "dan": ["dpo"],
+        "eve": ["ciso", "dpo"],
+        "lea": ["legal"],
+        "sam": ["sales"],
+    }.items():
+        person(name, *groups)
+
+
+def begin(source: str = NOTIFY, by: str = "user:ina", **input: Any) -> ApprovalTask:
+    name = publish(source)
+    run_id = engine.start_runs(name, [engine.StartRequest(input or {"who": "all"})], principal=by)[0].id
+    return ApprovalTask.objects.get(run_id=run_id)
+
+
+def vote(task: ApprovalTask, by: str, choice: str = "approve", **more: Any) -> voting.Counted:
+    ballot = {"content_hash": task.content_hash, "via": "api", "comment": "no" if choice == "refuse" else "", **more}
+    return voting.vote(task.pk, voting.Ballot(by if ":" in by else f"user:{by}", choice, **ballot))
+
+
+def finished(executor: Executor, task: ApprovalTask) -> bool:
+    executor.execute([str(task.run_id)])
+    return WorkflowRun.objects.get(pk=task.run_id).finished_at is not None
+
+
+def test_a_quorum_of_two_groups_lets_the_run_go_on(team: None, executor: Executor) -> None:
+    task = begin()
+    assert (task.title, task.seats, task.roles, task.barred) == (
+        "Notify all", 2, ["ciso", "dpo", "legal"], ["user:ina", "test"],
+    )  # fmt: skip
+    assert vote(task, "cara", form={"reason": "due"}) == voting.Counted("", {"dpo": 1})
+    assert WorkflowRun.objects.get().state == "WAITING"
+    assert vote(task, "dan").outcome == "approved"
+    until(lambda: finished(executor, task), what="the run has ended")
+    run = WorkflowRun.objects.get()
+    assert (run.state, run.output) == ("SUCCEEDED", "all")
+    output = StepRun.objects.get(step="approve").output
+    assert (output["approved"], [one["by"] for one in output["votes"]]) == (True, ["user:cara", "user:dan"])
+    task.refresh_from_db()
+    assert (task.outcome, task.closed_at is not None) == ("approved", True)
+
+
+@pytest.mark.parametrize(("who", "ends"), [("lea", True), ("cara", True), ("dan", False)])
+def test_only_those_with_a_veto_refuse(team: None, who: str, ends: bool) -> None:
+    task = begin()
+    assert vote(task, who, "refuse").outcome == ("refused" if ends else "")
+    run = WorkflowRun.objects.get()
+    assert run.state == ("FAILED" if ends else "WAITING")
+    if ends:
+        assert run.error["cause"]["code"] == "approval_refused"
+
+
+def test_a_person_in_two_groups_fills_one_seat(team: None) -> None:
+    task = begin()
+    assert vote(task, "eve").missing in ({"dpo": 1}, {"ciso": 1})
+    assert vote(task, "dan").outcome == "approved", "she takes the other seat"
+
+
+def test_who_may_not_vote_is_refused_with_the_reason(team: None) -> None:
+    task = begin(by="user:cara")
+    person("gone", "dpo", active=False)
+    for by, more, error in [
+        ("cara", {}, FourEyes),
+        ("sam", {}, NotAnApprover),
+        ("nobody", {}, NotAnApprover),
+        ("gone", {}, NotAnApprover),
+        ("key:ci", {}, OnlyPeopleVote),
+        ("event:x", {}, OnlyPeopleVote),
+        ("user:", {}, OnlyPeopleVote),
+        ("dan", {"content_hash": "0" * 64}, ContentChanged),
+        ("dan", {"on_behalf_of": "user:eve"}, NotADelegate),
+        ("dan", {"form": {"reason": "far too long a reason"}}, VoteInvalid),
+        ("dan", {"form": []}, VoteInvalid),
+    ]:
+        with pytest.raises(error):
+            vote(task, by, **more)
+    with pytest.raises(VoteInvalid) as caught:
+        vote(task, "dan", "refuse", comment=" ", form={"reason": 1})
+    assert {fault.path for fault in caught.value.faults} == {"comment", "form.reason"}
+    with pytest.raises(UnknownApproval):
+        voting.vote(10**9, voting.Ballot("user:dan", "approve", "", "api"))
+    assert Vote.objects.count() == 0
+    vote(task, "dan")
+    with pytest.raises(AlreadyVoted):
+        vote(task, "dan", "refuse")
+
+
+def test_the_owner_of_the_key_that_started_it_and_the_author_are_barred(team: None) -> None:
+    from erip.access import keys
+
+    keys.create(name="ci", scope=Scope.OPERATOR, created_by="user:dan")
+    name = engine.publish(None, NOTIFY, "yaml", author="user:cara").name
+    engine.start_runs(name, [engine.StartRequest({"who": "all"})], principal="key:ci")
+    task = ApprovalTask.objects.get()
+    for who in ("dan", "cara"):
+        with pytest.raises(FourEyes):
+            vote(task, who)
+
+
+def test_a_delegate_counts_as_both(team: None) -> None:
+    task = begin()
+    ends = timezone.now() + timezone.timedelta(hours=1)
+    delegating.delegate("user:dan", "sam", ends_at=ends, by="user:dan")
+    given = delegating.delegate("user:cara", "sam", ends_at=ends, by="user:cara")
+    assert inbox.votes_of(inbox.one(task.pk), "user:sam") == ["user:cara", "user:dan"]
+    assert vote(task, "sam", on_behalf_of="user:dan").missing == {"ciso": 1}
+    for by, more in [("sam", {"on_behalf_of": "user:cara"}), ("dan", {})]:
+        with pytest.raises(AlreadyVoted):
+            vote(task, by, **more)
+    delegating.revoke(given.pk, by="user:cara", of="user:cara")
+    other = begin(by="user:dan")
+    with pytest.raises(NotADelegate):
+        vote(other, "sam", on_behalf_of="user:cara")
+    with pytest.raises(FourEyes):
+        vote(other, "sam", on_behalf_of="user:dan")
+
+
+def test_an_approval_that_nobody_decides_expires_and_never_approves(team: None) -> None:
+    source = NOTIFY.replace("veto: [legal, ciso]", "sla: 100ms\n      on_expiry: continue")
+    task = begin(source.replace("output: ${{ steps.send.output.value }}", "output: ${{ steps.approve.output }}"))
+    vote(task, "cara")
+    due = StepRun.objects.get().due_at
+    assert due is not None
+    while timezone.now() < due or WorkflowRun.objects.get().finished_at is None:
+        engine.release_due(["standard"], limit=10)
+    task.refresh_from_db()
+    assert task.outcome == "expired"
+    run = WorkflowRun.objects.get()
+    assert (run.state, run.error["cause"]["code"]) == ("FAILED", "not_approved"), "what it guards does not run"
+    with pytest.raises(ApprovalEnded):
+        vote(task, "dan")
+
+
+def test_a_run_that_ends_withdraws_it_and_a_paused_one_takes_no_votes(team: None) -> None:
+    task = begin()
+    engine.pause_run(str(task.run_id), principal="t")
+    with pytest.raises(ApprovalPaused):
+        vote(task, "dan")
+    engine.resume_run(str(task.run_id), principal="t")
+    vote(task, "dan")
+    engine.cancel_run(str(task.run_id), principal="t")
+    task.refresh_from_db()
+    assert task.outcome == "withdrawn"
+    with pytest.raises(ApprovalEnded):
+        vote(task, "cara")
+
+
+def test_fifty_votes_at_once_fill_the_seats_there_are() -> None:
+    source = NOTIFY.replace("quorum: [{role: ciso}, {role: dpo}]", "quorum: [{role: ciso, count: 3}]").replace(
+        "veto: [legal, ciso]", "veto: [legal]"
+    )
+    task = begin(source)
+    people = [person(f"p{index}", "ciso") for index in range(25)]
+    outcomes: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def cast(who: str) -> None:
+        try:
+            said = vote(task, who).outcome or "open"
+        except (AlreadyVoted, ApprovalEnded) as error:
+            said = type(error).__name__
+        finally:
+            connections.close_all()
+        with lock:
+            outcomes[said] += 1
+
+    threads = [threading.Thread(target=cast, args=[who]) for who in people * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (outcomes["open"], outcomes["approved"], sum(outcomes.values())) == (2, 1, 50)
+    assert Vote.objects.count() == 3
+    assert len(StepRun.objects.get(step="approve").output["votes"]) == 3
+
+
+RAW = {
+    "a vote of the initiator": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
+    "SELECT id, 'user:ina', 'approve', '{ciso}', '', content_hash, 'x' FROM workflows_approvaltask",
+    "in place of the initiator": "INSERT INTO people_vote (task_id, voter, on_behalf_of, choice, roles, comment, "
+    "content_hash, via) SELECT id, 'user:dan', 'user:ina', 'approve', '{ciso}', '', content_hash, 'x' "
+    "FROM workflows_approvaltask",
+    "of a key": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
+    "SELECT id, 'key:ci', 'approve', '{ciso}', '', content_hash, 'x' FROM workflows_approvaltask",
+    "of somebody twice": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
+    "SELECT id, 'user:cara', 'approve', '{ciso}', '', content_hash, 'x' FROM workflows_approvaltask",
+    "of somebody for one who voted": "INSERT INTO people_vote (task_id, voter, on_behalf_of, choice, roles, comment, "
+    "content_hash, via) SELECT id, 'user:sam', 'user:cara', 'approve', '{ciso}', '', content_hash, 'x' "
+    "FROM workflows_approvaltask",
+    "for other content": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
+    "SELECT id, 'user:dan', 'approve', '{ciso}', '', repeat('0', 64), 'x' FROM workflows_approvaltask",
+    "a vote changed": "UPDATE people_vote SET voter = 'user:dan'",
+    "a vote removed": "DELETE FROM people_vote",
+    "a task approved": "UPDATE workflows_approvaltask SET outcome = 'approved', closed_at = now()",
+    "fewer seats": "UPDATE workflows_approvaltask SET seats = 1",
+    "nobody barred": "UPDATE workflows_approvaltask SET barred = '{}'",
+    "other groups": "UPDATE workflows_approvaltask SET roles = '{sales}'",
+    "other content": "UPDATE workflows_approvaltask SET content = '{}'",
+    "another hash": "UPDATE workflows_approvaltask SET content_hash = repeat('0', 64)",
+    "another step": "UPDATE workflows_approvaltask SET step = 'send'",
+    "no task": "DELETE FROM workflows_approvaltask",
+    "a step approved": "UPDATE workflows_steprun SET state = 'SUCCEEDED', finished_at = now(), "
+    """output = '{"approved": true, "guards": {}}'""",
+    "an approved step added": "INSERT INTO workflows_steprun (run_id, step, item, state, lane, output, finished_at) "
+    """SELECT run_id, 'other', -1, 'SUCCEEDED', 'standard', '{"approved": true, "guards": {}}', now() """
+    "FROM workflows_approvaltask",
+}
+
+
+def test_the_database_refuses_to_go_round_it(team: None) -> None:
+    vote(begin(), "cara")
+    refused = []
+    for way, statement in RAW.items():
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+        except Error:
+            refused.append(way)
+    assert refused == list(RAW)
+    assert (Vote.objects.count(), ApprovalTask.objects.get().outcome) == (1, "")
+
+
+def test_what_was_approved_is_what_runs(team: None) -> None:
+    """The input of a guarded step is rendered again when it begins, and must be what was approved."""
+    task = begin(who="all")
+    assert task.content["runs"] == {"send": {"uses": "sample.echo", "with": {"value": "all"}}}
+    WorkflowRun.objects.update(input={"who": "somebody else"})
+    vote(task, "cara")
+    vote(task, "dan")
+    run = WorkflowRun.objects.get()
+    assert (run.state, run.error["cause"]["code"]) == ("FAILED", "not_as_approved")
+
+
+def signed_in(name: str, *permissions: str) -> Api:
+    from django.contrib.auth.models import Permission
+
+    user = User.objects.get(username=name)
+    user.is_staff = True
+    user.save()
+    for permission in ("workflows.view_approvaltask", "people.add_vote", "people.add_delegation", *permissions):
+        app, _, codename = permission.partition(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    api = Api()
+    api.client.force_login(user)
+    return api
+
+
+def test_the_inbox_and_votes_over_http(team: None) -> None:
+    task = begin()
+    mine, key_ = signed_in("dan", "people.view_delegation"), Api(key(Scope.OPERATOR))
+    (item,) = mine.get("/approvals", assignee="me").json()["items"]
+    assert (item["id"], item["missing"], item["due_at"]) == (task.pk, {"ciso": 1, "dpo": 1}, None)
+    assert key_.get("/approvals", assignee="me").json()["items"] == []
+    assert signed_in("sam").get("/approvals", assignee="me").json()["items"] == []
+    detail = mine.get(f"/approvals/{task.pk}").json()
+    assert (detail["you_may_vote"], detail["content"]["title"]) == (True, "Notify all")
+    at = f"/approvals/{task.pk}"
+    assert mine.post(f"{at}/claim").json()["claimed_by"] == "user:dan"
+    assert mine.send("DELETE", f"{at}/claim", b"").status_code == 204
+    assert mine.post(f"{at}/questions", {"text": "Why now?"}).status_code == 201
+    assert Question.objects.get().text == "Why now?"
+    assert mine.post("/delegations", {"to": "sam", "ends_at": "2020-01-01T00:00:00Z"}).status_code == 422
+    given = mine.post("/delegations", {"to": "sam", "ends_at": "2099-01-01T00:00:00Z"})
+    assert given.status_code == 422, "more than a year"
+    soon = (timezone.now() + timezone.timedelta(days=3)).isoformat()
+    given = mine.post("/delegations", {"to": "sam", "ends_at": soon}).json()
+    assert [one["id"] for one in mine.get("/delegations").json()["items"]] == [given["id"]]
+    assert mine.send("DELETE", f"/delegations/{given['id']}", b"").json()["revoked_at"] is not None
+    body = {"choice": "approve", "content_hash": detail["content_hash"]}
+    assert key_.post(f"{at}/votes", body).json()["code"] == "only-people-vote"
+    assert signed_in("sam").post(f"{at}/votes", body).json()["code"] == "not-an-approver"
+    assert mine.post(f"{at}/votes", body).json() == {"outcome": "", "missing": {"ciso": 1}}
+    assert mine.post(f"{at}/votes", body).json()["code"] == "already-voted"
+    assert mine.get("/approvals", assignee="me").json()["items"] == []
+    assert signed_in("lea").post(f"{at}/votes", {**body, "choice": "refuse", "comment": "no"}).json()["outcome"] == (
+        "refused"
+    )
+    assert mine.get("/approvals", state="ended").json()["items"][0]["outcome"] == "refused"
+
+
+def test_people_vote_in_the_console_and_are_told_what_is_wrong(team: None) -> None:
+    task = begin()
+    dan = signed_in("dan").client
+    page = f"/console/approvals/{task.pk}"
+    assert task.title in dan.get("/console/approvals").content.decode()
+    shown = dan.get(page).content.decode()
+    assert 'value="approve"' in shown
+    assert task.content_hash in shown
+    form = {"choice": "refuse", "content_hash": task.content_hash, "comment": "", "form": "{"}
+    again = dan.post(f"{page}/vote", form)
+    assert again.status_code == 422
+    assert "is not JSON" in again.content.decode()
+    assert dan.post(f"{page}/vote", {**form, "form": ""}).status_code == 422, "a refusal needs a comment"
+    assert dan.post(f"{page}/ask", {"text": "Why?"}).status_code == 303
+    assert dan.post(f"{page}/claim").status_code == 303
+    assert "Why?" in dan.get(page).content.decode()
+    done = dan.post(
+        f"{page}/vote", {"choice": "approve", "content_hash": task.content_hash, "form": '{"reason": "due"}'}
+    )
+    assert done.status_code == 303
+    assert (Vote.objects.get().via, Vote.objects.get().form) == ("console", {"reason": "due"})
+    assert 'value="approve"' not in dan.get(page).content.decode()
+    sam = signed_in("sam").client
+    assert 'value="approve"' not in sam.get(page).content.decode()
+    assert sam.post(f"{page}/vote", {"choice": "approve", "content_hash": task.content_hash}).status_code == 422
+    for verb in ("vote", "ask", "claim"):
+        assert dan.get(f"{page}/{verb}").status_code == 405, "a link never votes"
+        assert dan.post(f"/console/approvals/999999/{verb}", {**form, "text": "x", "form": ""}).status_code == 404
+    assert dan.get("/console/approvals/999999").status_code == 404
+    boss = User.objects.create_superuser("boss")
+    dan.force_login(boss)
+    for address in ("workflows/approvaltask/", f"workflows/approvaltask/{task.pk}/change/", "people/delegation/"):
+        assert dan.get(f"/admin/{address}").status_code == 200
+    assert dan.post(f"{page}/vote", {"choice": "approve", "content_hash": task.content_hash}).status_code == 422
+    assert Vote.objects.count() == 1
