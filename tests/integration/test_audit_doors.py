@@ -4,6 +4,7 @@ The API's operations come from its OpenAPI document, with the requests of the sw
 """
 
 import re
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -11,16 +12,21 @@ from django.contrib.auth.models import Group, User
 from django.core.management import get_commands
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from erip.audit import commands, exempt, refusals
+from people.models import Delegation
 from tests.integration.test_idempotency_keys import (
     DECISIONS,
     DOCUMENT,
+    OF_PEOPLE,
     REQUESTS,
     SCHEDULE,
     SUBSCRIPTION,
+    approval,
+    board_member,
     on_call,
     schedule,
     send,
@@ -58,6 +64,8 @@ OTHERS = {
     "endOnCallOverride": lambda api: (f"/alerts/on-call/overrides/{override(api)}", None),
     "putAlertRule": lambda api: ("/alerts/rules/one-more", {"rule": RULE}),
     "deleteAlertRule": lambda api: (made(api, "PUT", "/alerts/rules/another", {"rule": RULE}), None),
+    "releaseApproval": lambda api: (f"/approvals/{approval()}/claim", None),
+    "revokeDelegation": lambda api: (f"/delegations/{given()}", None),
     "publishDecisionTable": lambda api: ("/decisions/audited", DECISIONS),
     "putTrigger": lambda api: ("/triggers/stored", TRIGGER),
     "deleteTrigger": lambda api: (made(api, "PUT", "/triggers/gone", TRIGGER), None),
@@ -93,6 +101,12 @@ def entries(after: int = 0) -> list[dict]:
         return [{"id": number, "xid": xid, **orjson.loads(body)} for number, xid, body in cursor.fetchall()]
 
 
+def given() -> int:
+    """A delegation of the board member of the sweep."""
+    ends = timezone.now() + timedelta(days=1)
+    return Delegation.objects.create(delegator="user:ada", delegate="user:ben", ends_at=ends, made_by="user:ada").pk
+
+
 def newest() -> int:
     return max((each["id"] for each in entries()), default=0)
 
@@ -124,7 +138,7 @@ def test_every_operation_of_the_api_leaves_one_entry_in_the_transaction_of_its_c
     # Nothing takes the runs, and on a busy machine this takes longer than a lane may wait.
     settings.ERIP_LANE_BOUNDS = dict.fromkeys(settings.ERIP_LANE_BOUNDS, 1e6)
     publish()
-    api = Api(key(Scope.ADMIN))
+    api, person = Api(key(Scope.ADMIN)), board_member()
     wrong = {}
     # What deletes goes last: others need what it deletes.
     for method, _, name in sorted(CHANGING, key=lambda each: each[0] == "DELETE"):
@@ -132,9 +146,10 @@ def test_every_operation_of_the_api_leaves_one_entry_in_the_transaction_of_its_c
             continue
         path, body = (REQUESTS[name](api)[:2]) if name in REQUESTS else OTHERS[name](api)
         last, statements = newest(), Statements()
+        of_person = name in OF_PEOPLE or name == "revokeDelegation"
         with connection.execute_wrapper(statements):
             headers = {"Content-Type": "application/yaml"} if name == "publishWorkflow" else {}
-            answer = send(api, method, path, body, name, **headers)
+            answer = send(person if of_person else api, method, path, body, name, **headers)
         if answer.status_code >= 300:
             wrong[name] = (answer.status_code, answer.content[:300])
             continue
@@ -143,7 +158,8 @@ def test_every_operation_of_the_api_leaves_one_entry_in_the_transaction_of_its_c
             if left:
                 wrong[name] = "leaves an entry"
             continue
-        if len(left) != 1 or left[0]["action"] != name or left[0]["principal"] != "key:test admin":
+        by = "user:ada" if of_person else "key:test admin"
+        if len(left) != 1 or left[0]["action"] != name or left[0]["principal"] != by:
             wrong[name] = left
             continue
         # Once, after all that was written, and in one transaction with it. A single statement is given a transaction
@@ -170,9 +186,9 @@ def test_every_command_leaves_an_entry_or_is_named_with_a_reason():
     changing = get_commands().keys() - exempt.COMMANDS.keys()
 
     assert changing == {
-        "archive_runs", "audit", "bind_api_key", "bootstrap", "changepassword", "clearsessions", "create_api_key",
+        "access", "archive_runs", "audit", "bind_api_key", "bootstrap", "changepassword", "clearsessions", "create_api_key",
         "createsuperuser", "decisions", "ensure_admin", "events", "flush", "forget_logins", "generateschema",
-        "load_kev", "loaddata", "migrate", "remove_stale_contenttypes", "roles", "runs", "shell", "shipped",
+        "load_kev", "loaddata", "migrate", "move", "remove_stale_contenttypes", "roles", "runs", "shell", "shipped",
     }  # fmt: skip
     for name in changing:
         before = newest()
