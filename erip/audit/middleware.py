@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
@@ -12,6 +13,7 @@ from django.urls import Resolver404, resolve
 from erip.audit import refusals
 from erip.audit.exempt import BY_THEMSELVES, PAGES, READING
 from erip.audit.operation import Operation, doing
+from erip.foundation.db.failures import is_passing
 from erip.foundation.http.addresses import client_address
 
 API = "/api/v1/"
@@ -62,9 +64,15 @@ def operation_of(request: HttpRequest) -> Operation:
 
 
 def principal_of(request: Any) -> str:
-    """`key:…` or `user:…`, as everywhere; "" for a stranger."""
+    """`key:…` or `user:…`, as everywhere; "" for a stranger, and while the database that knows the session is away:
+    then nothing can be changed either."""
     user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
+    try:
+        if user is None or not user.is_authenticated:
+            return ""
+    except Error as error:
+        if not is_passing(error):
+            raise
         return ""
     return f"user:{user.get_username()}" if isinstance(user, AbstractBaseUser) else str(user)
 

@@ -245,7 +245,9 @@ class Asked:
         assert client.get(address).status_code in (200, 304)
         mine = [one for one in self.found if not one.startswith(("BEGIN", "COMMIT", "SET", "SAVEPOINT", "RELEASE"))]
         # Whatever waits, runs or has ended is counted in frames: a page costs the same with five million runs.
-        assert not [one for one in mine if '"workflows_' in one or " workflows_" in one]
+        # The approvals that are open have an index of their own.
+        counted = [one for one in mine if '"workflows_approvaltask"' not in one]
+        assert not [one for one in counted if '"workflows_' in one or " workflows_" in one]
         return mine
 
 
