@@ -174,3 +174,23 @@ steps:
     assert signals_in(row(run_id).output) == {"a", "c"}
     assert row(run_id, "rest").output["payload"] == "b"
     assert RunSignal.objects.count() == 0
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_signal_that_an_ended_group_has_withdrawn_is_refused(paused: bool) -> None:
+    publish("""
+name: withdrawn
+steps:
+  hold: {wait: {all: [{any: [{signal: a}, {signal: b}]}, {signal: c}]}}
+""")
+    run_id = start("withdrawn")
+    assert engine.signal_run(run_id, "a", "a", principal="ann").step == "hold"
+    if paused:
+        engine.pause_run(run_id, principal="ann")
+    with pytest.raises(errors.SignalNotWanted):
+        engine.signal_run(run_id, "b", "b", principal="ann")
+    kept = engine.signal_run(run_id, "c", "c", principal="ann").step is None
+    assert kept is paused
+    if paused:
+        engine.resume_run(run_id, principal="ann")
+    assert (row(run_id).state, RunSignal.objects.count()) == ("SUCCEEDED", 0)

@@ -14,8 +14,8 @@ from erip.foundation.faults import Fault
 from workflows import store
 from workflows.core import definition
 from workflows.core.graph import Graph
-from workflows.core.machine import RunSignalled, Signal
-from workflows.core.states import RunState
+from workflows.core.machine import NO_ITEM, RunSignalled, Signal, StepView
+from workflows.core.states import RunState, StepState
 from workflows.engine.finding import run_of
 from workflows.errors import (
     AmbiguousRun,
@@ -28,7 +28,7 @@ from workflows.errors import (
     WorkflowsError,
 )
 from workflows.graphs import graph_of
-from workflows.models import ArchivedRun, RunEvent, WorkflowDefinition, WorkflowRun
+from workflows.models import ArchivedRun, RunEvent, StepRun, WorkflowDefinition, WorkflowRun
 from workflows.starts import dispatch
 from workflows.store import Report
 
@@ -187,7 +187,14 @@ def _keep(run_id: str, version_id: int, signal: Signal) -> None:
     """No step waits for it now. The run's lock is held, so none can begin to before this is committed."""
     if RunState(run_of(run_id).state).ended:
         raise RunAlreadyEnded
-    open_steps = graph_of(version_id).waiting_for(signal.name).keys() - store.done_with(run_id, signal.name)
+    nodes = graph_of(version_id).waiting_for(signal.name)
+    open_steps = nodes.keys() - store.done_with(run_id, signal.name)
+    # A wait for several goes on without what the end of one of its groups has withdrawn.
+    for step, state, output in StepRun.objects.filter(
+        run=UUID(run_id), item=NO_ITEM, step__in=open_steps, state__in=(StepState.WAITING, StepState.PAUSED)
+    ).values_list("step", "state", "output"):
+        if not nodes[step].how.wants(StepView(StepState(state), output=output), signal.name):
+            open_steps.discard(step)
     if store.signals_kept(run_id, signal.name) >= len(open_steps):
         raise SignalNotWanted
     store.keep_signal(run_id, signal)
