@@ -1,6 +1,6 @@
 """What people's decisions add to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, append_only, menu
+from erip.foundation.hooks import Link, Menu, api_urls, append_only, menu, process_start
 
 api_urls("people.urls")
 menu(
@@ -16,3 +16,12 @@ menu(
 # What somebody said stays as it was said.
 append_only("people_vote")
 append_only("people_question")
+
+
+@process_start
+def tell(kind: str) -> None:
+    """Leaders tell people what waits for them."""
+    if kind == "leader":
+        from people import notices
+
+        notices.begin()

@@ -48,3 +48,10 @@ def members_of(groups: Iterable[str]) -> Mapping[str, str]:
     """The active members of these groups, with their e-mail addresses; '': none is known."""
     users = get_user_model().objects.filter(is_active=True, groups__name__in=set(groups)).distinct().order_by("pk")
     return {f"{PREFIX}{user.get_username()}": user.email for user in users}
+
+
+def addresses_of(principals: Iterable[str]) -> Mapping[str, str]:
+    """The e-mail addresses of these people, if they are active; '': none is known."""
+    names = {one.removeprefix(PREFIX) for one in principals if is_person(one)}
+    users = get_user_model().objects.filter(is_active=True, username__in=names)
+    return {f"{PREFIX}{user.get_username()}": user.email for user in users}

@@ -10,7 +10,7 @@ from django.db import Error, connection, connections, transaction
 from django.utils import timezone
 
 from erip.access.scopes import Scope
-from people import delegating, inbox, voting
+from people import delegating, inbox, notices, voting
 from people.errors import (
     AlreadyVoted,
     ApprovalEnded,
@@ -23,12 +23,12 @@ from people.errors import (
     UnknownApproval,
     VoteInvalid,
 )
-from people.models import Question, Vote
+from people.models import Notice, Question, Vote
 from tests.definitions import publish
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine
-from workflows.models import ApprovalTask, StepRun, WorkflowRun
+from workflows.models import ApprovalTask, RunEvent, StepRun, WorkflowRun
 from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -373,3 +373,61 @@ def test_people_vote_in_the_console_and_are_told_what_is_wrong(team: None) -> No
         assert dan.get(f"/admin/{address}").status_code == 200
     assert dan.post(f"{page}/vote", {"choice": "approve", "content_hash": task.content_hash}).status_code == 422
     assert Vote.objects.count() == 1
+
+
+def test_people_are_told_reminded_and_others_notified_once_each(team: None, mailoutbox: Any) -> None:
+    for name in ("cara", "dan", "lea", "ina"):
+        User.objects.filter(username=name).update(email=f"{name}@example.org")
+    person("boss", "board")
+    User.objects.filter(username="boss").update(email="boss@example.org")
+    ladder = "remind: [1h]\n      escalate: [{after: 2h, to: board}]"
+    task = begin(NOTIFY.replace("veto: [legal, ciso]", f"veto: [legal]\n      {ladder}"))
+
+    def told() -> list[str]:
+        mailoutbox.clear()
+        threads = [threading.Thread(target=looked) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sorted(one.to[0].partition("@")[0] for one in mailoutbox)
+
+    def looked() -> None:
+        try:
+            notices.look()
+        finally:
+            connections.close_all()
+
+    assert told() == ["cara", "dan", "lea"], "eve has no address"
+    assert f"/console/approvals/{task.pk}" in mailoutbox[0].body
+    assert told() == []
+    vote(task, "dan")
+    engine.pause_run(str(task.run_id), principal="t")
+    later(task)
+    assert told() == [], "its run is paused"
+    engine.resume_run(str(task.run_id), principal="t")
+    assert told() == ["cara", "lea"], "who has voted is not reminded"
+    later(task)
+    assert told() == ["boss"]
+    later(task)
+    assert told() == []
+    types = list(RunEvent.objects.filter(run=task.run_id, type__startswith="approval.").values_list("type", flat=True))
+    assert types == ["approval.reminded", "approval.escalated"]
+
+
+def later(task: ApprovalTask) -> None:
+    """The next rung is due now."""
+    ApprovalTask.objects.filter(pk=task.pk, next_at__isnull=False).update(next_at=timezone.now())
+
+
+def test_a_mail_server_that_is_away_is_asked_again(team: None, settings: Any) -> None:
+    settings.EMAIL_BACKEND = "erip.foundation.outbound.nomail.NoMail"
+    User.objects.filter(username="dan").update(email="dan@example.org")
+    begin()
+    notices.look()
+    notice = Notice.objects.get(person="user:dan")
+    assert (notice.sent_at, notice.attempts) == (None, 1)
+    assert "no mail server is named" in notice.error
+    assert notice.due_at is not None
+    assert notice.due_at > timezone.now()
+    assert Notice.objects.get(person="user:cara").error == "no e-mail address"

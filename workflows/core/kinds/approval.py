@@ -107,10 +107,8 @@ class Approval(Kind):
         due_at = deciding.now + timedelta(seconds=self.sla) if self.sla is not None else None
         view = StepView(StepState.WAITING, output=progress)
         deciding.set(node.id, NO_ITEM, view, due_at=due_at, input=shown)
-        first = self.ladder[0].after if self.ladder else None
-        deciding.opened.append(
-            Opened(node.id, shown["title"], content, self.quorum.size, tuple(sorted(self.quorum.roles)), first)
-        )
+        roles = tuple(sorted(self.quorum.roles))
+        deciding.opened.append(Opened(node.id, shown["title"], content, self.quorum.size, roles, first=0.0))
 
     def happened(self, deciding: "Deciding", node: StepNode, happening: StepHappening) -> None:
         view = deciding.steps.get((happening.step, happening.item))

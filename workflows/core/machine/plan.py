@@ -113,7 +113,7 @@ class Opened:
     seats: int
     #: the groups whose members may vote
     roles: tuple[str, ...]
-    #: seconds until somebody is reminded, or notified; None: never
+    #: seconds until somebody is told of it; None: never
     first: float | None
 
 
