@@ -1,6 +1,6 @@
 """What people's decisions add to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, append_only, menu, process_start
+from erip.foundation.hooks import Link, Menu, api_urls, append_only, kept, menu, process_start
 
 api_urls("people.urls")
 menu(
@@ -16,6 +16,7 @@ menu(
 # What somebody said stays as it was said.
 append_only("people_vote")
 append_only("people_question")
+kept("workflows_approvaltask")
 
 
 @process_start

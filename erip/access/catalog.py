@@ -116,13 +116,20 @@ def implied(one: str) -> set[str]:
 
 
 def broader(one: str) -> set[str]:
-    """The permissions that include this one, itself among them."""
-    app, _, codename = one.partition(".")
-    found = {one}
-    if codename.startswith("view_"):
-        found.add(f"{app}.change_{codename.removeprefix('view_')}")
-    known = _declared.get(one)
-    return found | set(known.implied_by if known is not None else ())
+    """The permissions that include this one, also by way of another, itself among them."""
+    found: set[str] = set()
+    left = [one]
+    while left:
+        one = left.pop()
+        if one in found:
+            continue
+        found.add(one)
+        app, _, codename = one.partition(".")
+        if codename.startswith("view_"):
+            left.append(f"{app}.change_{codename.removeprefix('view_')}")
+        known = _declared.get(one)
+        left += known.implied_by if known is not None else ()
+    return found
 
 
 def holders(one: str) -> list[str]:

@@ -172,6 +172,9 @@ append_only: Hook[str] = Hook(
 unchanging: Hook[str] = Hook(
     "The application may add rows to this table, read and remove them. PostgreSQL refuses it to change one."
 )
+kept: Hook[str] = Hook(
+    "The application may add rows to this table, read and change them. PostgreSQL refuses it to remove one."
+)
 looked_up: Hook[str] = Hook("The application may only read this table.")
 confidential: Hook[str] = Hook("The role that only reads does not see this table.")
 #: functions of a cursor

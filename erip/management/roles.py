@@ -15,6 +15,7 @@ def rules() -> Rules:
         looked_up=frozenset(hooks.looked_up.all()),
         append_only=frozenset(hooks.append_only.all()),
         unchanging=frozenset(hooks.unchanging.all()),
+        kept=frozenset(hooks.kept.all()),
         confidential=frozenset(hooks.confidential.all()),
     )
 

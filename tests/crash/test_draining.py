@@ -24,8 +24,8 @@ from tests.support.api import key
 from tests.support.web import Web, status, web
 from tests.workers import until
 from workflows import engine
-from workflows.leader.loop import LOCK
 from workflows.models import StepRun, Worker, WorkflowRun
+from workflows.store import LEADER_LOCK
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,7 +115,7 @@ def leads() -> int | None:
         cursor.execute(
             "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
             "WHERE locktype = 'advisory' AND granted AND objid = %s AND datname = current_database()",
-            [LOCK],
+            [LEADER_LOCK],
         )
         row = cursor.fetchone()
     return row and row[0]

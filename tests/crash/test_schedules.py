@@ -14,8 +14,8 @@ from schedules.models import Schedule, ScheduledStart
 from tests import workers
 from tests.definitions import publish
 from tests.workers import until
-from workflows.leader.loop import LOCK
 from workflows.models import WorkflowRun
+from workflows.store import LEADER_LOCK
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +37,7 @@ def leading() -> tuple[int, int]:
         cursor.execute(
             "SELECT a.client_port, a.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
             " WHERE l.locktype = 'advisory' AND l.granted AND l.objid = %s AND a.datname = current_database()",
-            [LOCK],
+            [LEADER_LOCK],
         )
         port, session = cursor.fetchone()
     pids = [one.pid for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]

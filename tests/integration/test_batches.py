@@ -369,7 +369,7 @@ def test_each_filter_of_the_list_narrows_it_and_the_operations_alike(api):
         "ended_before": (between["finished_at"], {old}),
         "retried": ("true", {new}),
     }
-    assert wanted.keys() | {"ids"} == {field.name for field in dataclasses.fields(RunFilter)}
+    assert wanted.keys() | {"ids", "spaces"} == {field.name for field in dataclasses.fields(RunFilter)}
 
     for name, (value, found) in wanted.items():
         listed = {each["id"] for each in api.get("/runs", **{name: value}).json()["items"]}

@@ -89,7 +89,21 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
 @pytest.mark.parametrize(
     ("name", "steps"),
     [
-        ("breach-response", ["enrich", "compliance", "posture", "quantify", "decide", "evidence", "report"]),
+        (
+            "breach-response",
+            [
+                "enrich",
+                "compliance",
+                "posture",
+                "quantify",
+                "decide",
+                "evidence",
+                "reminder",
+                "remind",
+                "escalate",
+                "report",
+            ],
+        ),
         ("trust-score", ["compliance", "security", "risk", "operations", "score", "report", "notify"]),
         ("compliance-assessment", ["obligations", "readiness", "posture", "decide", "report"]),
         ("critical-threat", ["detect", "assess", "decide", "notify"]),

@@ -20,6 +20,7 @@ from typing import Final
 READ: Final = frozenset({"SELECT"})
 APPEND: Final = READ | {"INSERT"}
 REPLACE: Final = APPEND | {"DELETE"}
+KEEP: Final = APPEND | {"UPDATE"}
 WRITE: Final = REPLACE | {"UPDATE"}
 PUBLIC: Final = "PUBLIC"
 
@@ -39,23 +40,30 @@ class Rules:
     """Names of tables that are special.
 
     looked_up: the application only reads them. append_only: it adds rows and reads them. unchanging: it also removes
-    rows, but changes none. confidential: the role that only reads does not see them.
+    rows, but changes none. kept: it also changes rows, but removes none. confidential: the role that only reads does
+    not see them.
     """
 
     looked_up: frozenset[str] = frozenset()
     append_only: frozenset[str] = frozenset()
     unchanging: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
     confidential: frozenset[str] = frozenset()
 
     def of(self, table: str) -> frozenset[str]:
         """What the application may do with the rows of this table; the strictest rule wins."""
-        for names, verbs in ((self.looked_up, READ), (self.append_only, APPEND), (self.unchanging, REPLACE)):
+        for names, verbs in (
+            (self.looked_up, READ),
+            (self.append_only, APPEND),
+            (self.unchanging, REPLACE),
+            (self.kept, KEEP),
+        ):
             if table in names:
                 return verbs
         return WRITE
 
     def names(self) -> frozenset[str]:
-        return self.looked_up | self.append_only | self.unchanging | self.confidential
+        return self.looked_up | self.append_only | self.unchanging | self.kept | self.confidential
 
 
 @dataclass(frozen=True, slots=True)
