@@ -13,6 +13,8 @@ from erip.ops.stack.services import Service
 LOOK_EVERY = 0.05
 #: seconds within which new processes have to be ready
 PATIENCE = 120.0
+#: seconds within which old workers hear that they are to end, at most
+GOING = 10.0
 
 
 class Reload:
@@ -25,13 +27,16 @@ class Reload:
         *,
         serves: Callable[[Child], bool],
         registered: Callable[[set[int]], bool],
+        take_more: Callable[[set[int]], bool],
         pause: Callable[[float], None],
     ) -> None:
-        """serves: whether a web process serves. registered: whether the workers of these pids do. pause: waits."""
+        """serves: whether a web process serves. registered: whether the workers of these pids do.
+        take_more: whether one of these workers still takes steps up. pause: waits."""
         self._children = children
         self._env = env
         self._serves = serves
         self._registered = registered
+        self._take_more = take_more
         self._pause = pause
         services = [child for child in children.all if isinstance(child.what, Service) and child.name != "flower"]
         #: Users wait for web and workers; a candidate for the leader would only slow their start down.
@@ -40,7 +45,12 @@ class Reload:
 
     def run(self) -> None:
         """Raises ServerFailed, and leaves the old processes as they are, if a new one does not start."""
+        olds = {child.identity.pid for child in self._first if child.name.startswith("worker-") and child.identity}
         self._replace(self._first)
+        # What is started from now on runs the new code.
+        until = time.monotonic() + GOING
+        while self._take_more(olds) and time.monotonic() < until:
+            self._pause(LOOK_EVERY)
 
     def finish(self) -> None:
         """Replace the others too."""

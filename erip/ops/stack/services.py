@@ -195,6 +195,19 @@ def workers_registered(database: str, pids: set[int]) -> bool:
     return pids <= found
 
 
+def workers_take_more(database: str, pids: set[int]) -> bool:
+    """Whether one of these worker processes still takes steps up: it was told to end, and has not heard of it yet."""
+    with psycopg2.connect(database, connect_timeout=5) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM workflows_worker WHERE stopped_at IS NULL AND lanes <> '' AND host = %s"
+            " AND heartbeat_at > now() - interval '10 s' AND pid = ANY(%s)",
+            [socket.gethostname(), sorted(pids)],
+        )
+        (count,) = cursor.fetchone() or (0,)
+    connection.close()
+    return bool(count)
+
+
 def answers(url: str) -> bool:
     """Whether the web process says that it can serve."""
     try:

@@ -115,6 +115,7 @@ class Supervisor:
             self._env,
             serves=_serves,
             registered=lambda pids: services.workers_registered(self._env["DATABASE_URL"], pids),
+            take_more=lambda pids: services.workers_take_more(self._env["DATABASE_URL"], pids),
             pause=self._pause,
         )
         try:
