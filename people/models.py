@@ -11,6 +11,8 @@ each person counts once: `voting` checks that for every door, and the database c
 trigger if its voter, or whoever the voter stands in for, is barred or has voted already, if the task has ended, or if
 what was seen is not what is to be approved. A task becomes approved only with as many votes as it has seats, and the
 step of a run succeeds as approved only if its task is (`workflows.models.approvals`, `workflows.models.runs`).
+These are triggers of pgtrigger's, which a session with the application's password can tell to stand aside; what it
+cannot do is to change a vote, or to remove one.
 """
 
 import pgtrigger
