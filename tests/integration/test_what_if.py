@@ -53,7 +53,9 @@ PLANTED = 10
 
 
 def counts() -> dict[str, int]:
-    return {model._meta.db_table: model._default_manager.count() for model in apps.get_models() if model._meta.managed}
+    # The audit log is left out: what earlier tests were refused is written there a little later.
+    counted = [model for model in apps.get_models() if model._meta.managed and model._meta.label != "audit.Entry"]
+    return {model._meta.db_table: model._default_manager.count() for model in counted}
 
 
 def decided(losses: list[int]) -> list[str]:
