@@ -91,10 +91,3 @@ class DelegationInvalid(PeopleError):
 
     code = "delegation_invalid"
     status = 422
-
-
-class LinkInvalid(PeopleError):
-    """The link is not valid, was used already, or has expired. Sign in to vote."""
-
-    code = "link_invalid"
-    status = 404

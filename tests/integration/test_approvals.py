@@ -28,6 +28,7 @@ from tests.definitions import publish
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine
+from workflows.explain import explain_run
 from workflows.models import ApprovalTask, RunEvent, StepRun, WorkflowRun
 from workflows.worker.executor import Executor
 
@@ -90,6 +91,9 @@ def test_a_quorum_of_two_groups_lets_the_run_go_on(team: None, executor: Executo
     )  # fmt: skip
     assert vote(task, "cara", form={"reason": "due"}) == voting.Counted("", {"dpo": 1})
     assert WorkflowRun.objects.get().state == "WAITING"
+    waits = explain_run(str(task.run_id))["waits"][0]
+    assert (waits["step"], waits["waits_for"]) == ("approve", "person")
+    assert "1 of ciso and 1 of dpo" in waits["sentence"]
     assert vote(task, "dan").outcome == "approved"
     until(lambda: finished(executor, task), what="the run has ended")
     run = WorkflowRun.objects.get()

@@ -158,7 +158,9 @@ class _Check(Reading):
             if key in kind.keys or key in format.STEP_KEYS:
                 continue
             markers = [other.marker for other in kinds.registered() if key in other.keys]
-            if markers:
+            if kind.marker not in markers and any(marker in reading.step for marker in markers):
+                reading.fault(key, f"does not go with {kind.marker}")
+            elif markers:
                 reading.fault(key, f"goes with {' or '.join(markers)}, which this step does not have")
 
     # --- what surrounds the steps

@@ -236,8 +236,10 @@ def _running(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Wait
 
 def _waiting(waits: Waits, node: StepNode, row: StepFacts, facts: Facts) -> Waits:
     what = "signal" if node.how.signals else "time" if row.due_at is not None or not node.how.watches else "steps"
+    if node.how.asks_people:
+        what = "person"
     told = node.how.explain(row.view, row.due_at) + _since(row.started_at) + _in(row.due_at, facts.now)
-    limit = f"until {_moment(row.due_at)}" if row.due_at is not None and node.how.signals else None
+    limit = f"until {_moment(row.due_at)}" if row.due_at is not None and what in ("signal", "person") else None
     return replace(waits, waits_for=what, since=row.started_at, until=row.due_at, limit=limit, sentence=told)
 
 

@@ -50,6 +50,8 @@ class Kind(ABC):
     told_of_pauses: bool = False
     #: whether what happens to other steps may end it, while it is WAITING: see `look_again`
     watches: bool = False
+    #: whether it is people whom it waits for, while it is WAITING
+    asks_people: bool = False
     #: how many of its items may be READY or RUNNING at once; counts only for a step that has items
     places: int = 0
     #: what renders to the list over which its `with` reads `item`, or None

@@ -20,7 +20,7 @@ from erip.foundation.faults import Fault
 from workflows.core.graph import StepInfo, StepNode
 from workflows.core.kind import Kind
 from workflows.core.kinds.approval_format import APPROVAL, MAX_SEATS
-from workflows.core.kinds.guard import guarded, of_input
+from workflows.core.kinds.guard import guarded
 from workflows.core.machine import NO_ITEM, Event, Opened, StepAnswered, StepDue, StepHappening, StepView
 from workflows.core.quorum import Quorum
 from workflows.core.schema import Schema, SchemaInvalid
@@ -48,6 +48,7 @@ class Approval(Kind):
     keys: ClassVar[Mapping[str, Any]] = {"approval": APPROVAL}
     required: ClassVar[tuple[str, ...]] = ("approval",)
     level: ClassVar[int] = 5
+    asks_people: ClassVar[bool] = True  # type: ignore[misc]
 
     title: Template
     quorum: Quorum
@@ -215,6 +216,3 @@ def _ladder(reading: "StepReading", given: Mapping[str, Any], sla: float | None)
             reading.fault(f"approval.{at}", f"comes after the sla of {sla:g} s, when nobody can decide any more")
         found.append(Rung(after, to))
     return tuple(sorted(found, key=lambda rung: rung.after))
-
-
-__all__ = ["Approval", "Rung", "of_input"]

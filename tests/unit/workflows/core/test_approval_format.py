@@ -78,3 +78,5 @@ def test_a_guard_is_an_approval_before_it() -> None:
         needs=["approve", "other"], guarded_by="approve", **{"with": {"cves": ["${{ steps.other.output.count }}"]}}
     )
     assert "steps.send.with.cves[0]" in late, "what is approved must be known when the approval begins"
+    each = of(needs=["approve"], guarded_by="approve", foreach=[1])
+    assert each["steps.send.guarded_by"] == "does not go with foreach"
