@@ -2,7 +2,7 @@
 tables are for."""
 
 from erip.foundation.db.metrics import REGISTRY as DATABASE
-from erip.foundation.hooks import append_only, confidential, looked_up, metrics
+from erip.foundation.hooks import Recorded, append_only, confidential, looked_up, metrics, recorded, unrecorded
 from erip.foundation.http.timing import REGISTRY as REQUESTS
 
 metrics(DATABASE)
@@ -15,3 +15,10 @@ for table in ("django_migrations", "django_content_type", "auth_permission"):
 append_only("django_admin_log")
 for table in ("auth_user", "django_session"):
     confidential(table)
+
+# What the audit log records of them. Names and addresses of people would stay in it for good.
+recorded(Recorded("auth_user", hashed=("first_name", "last_name", "email"), without=("last_login",)))
+for table in ("django_migrations", "django_content_type", "auth_permission"):
+    unrecorded((table, "follows from the release"))
+unrecorded(("django_admin_log", "a log itself; the audit log says the same"))
+unrecorded(("django_session", "a sign-in has an entry of its own"))

@@ -1,6 +1,19 @@
 """What PULSE adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, Pages, api_urls, confidential, menu, metrics, pages, process_start
+from erip.foundation.hooks import (
+    Link,
+    Menu,
+    Pages,
+    Recorded,
+    api_urls,
+    confidential,
+    menu,
+    metrics,
+    pages,
+    process_start,
+    recorded,
+    unrecorded,
+)
 from monitoring.conf import conf
 from monitoring.error_counters import REGISTRY
 
@@ -8,6 +21,21 @@ api_urls("monitoring.urls")
 pages(Pages("on-call/", "monitoring.calendars"))
 metrics(REGISTRY)
 confidential("monitoring_alertchannel")
+# Only what people decide about an alert or an error; the rest the platform notes all the time.
+recorded(Recorded("monitoring_alert", only=("acknowledged_at", "acknowledged_by", "note"), verbs=("UPDATE",)))
+recorded(
+    Recorded(
+        "monitoring_errorgroup",
+        only=("changed_by", "reason", "resolved_at", "resolved_under", "resolved_release"),
+        beside=("state",),
+        verbs=("UPDATE",),
+    )
+)
+for table in ("monitoring_component", "monitoring_componentstate", "monitoring_series", "monitoring_frame"):
+    unrecorded((table, "measurements"))
+for table in ("monitoring_total", "monitoring_errorkey", "monitoring_errorcount", "monitoring_errorcursor"):
+    unrecorded((table, "measurements"))
+unrecorded(("monitoring_page", "a log itself: which messages were sent"))
 pages(Pages("metrics", "monitoring.api.scrape"))
 menu(
     Menu(

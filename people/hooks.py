@@ -1,6 +1,17 @@
 """What people's decisions add to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, append_only, kept, menu, process_start
+from erip.foundation.hooks import (
+    Link,
+    Menu,
+    Recorded,
+    api_urls,
+    append_only,
+    kept,
+    menu,
+    process_start,
+    recorded,
+    unrecorded,
+)
 
 api_urls("people.urls")
 menu(
@@ -17,6 +28,10 @@ menu(
 append_only("people_vote")
 append_only("people_question")
 kept("workflows_approvaltask")
+# What people write about a case is the case's; the audit log has its hash.
+recorded(Recorded("people_vote", hashed=("comment", "form")))
+recorded(Recorded("people_question", hashed=("text",)))
+unrecorded(("people_notice", "a log itself: who was written to"))
 
 
 @process_start

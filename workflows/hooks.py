@@ -5,6 +5,7 @@ from typing import Any
 from erip.foundation.hooks import (
     Link,
     Menu,
+    Recorded,
     api_urls,
     append_only,
     as_owner,
@@ -12,8 +13,10 @@ from erip.foundation.hooks import (
     light_routes,
     menu,
     metrics,
+    recorded,
     shipped,
     unchanging,
+    unrecorded,
 )
 from workflows.conf import conf
 from workflows.engine import holds  # noqa: F401  (its duty)
@@ -78,6 +81,29 @@ for table in (
     append_only(table)
 unchanging("workflows_runevent")
 unchanging("workflows_runretry")
+
+# The texts of an approval hold data of its run.
+recorded(
+    Recorded(
+        "workflows_approvaltask", hashed=("title", "content", "business_key", "seats"), without=("rung", "next_at")
+    )
+)
+recorded(Recorded("workflows_hold", without=("looked_to",)))
+for table in (
+    "workflows_workflowrun",
+    "workflows_steprun",
+    "workflows_runevent",
+    "workflows_runpause",
+    "workflows_runretry",
+    "workflows_runsignal",
+):
+    unrecorded((table, "workers write it thousands of times a second; the run's journal has each change"))
+for table in ("workflows_archivedrun", "workflows_archivedsteprun", "workflows_archivedrunevent"):
+    unrecorded((table, "what has ended, moved as it is"))
+for table in ("workflows_stepbeat", "workflows_leader", "workflows_worker"):
+    unrecorded((table, "signs of life"))
+unrecorded(("workflows_batchrun", "the batch is recorded; it lists what became of each run"))
+unrecorded(("workflows_idempotencykey", "answers that are kept for a repeated request"))
 
 
 @as_owner

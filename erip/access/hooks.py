@@ -1,6 +1,6 @@
 """What access adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, confidential, menu
+from erip.foundation.hooks import Link, Menu, Recorded, confidential, menu, recorded, unrecorded
 
 from . import own  # noqa: F401  (declares permissions)
 
@@ -21,3 +21,6 @@ menu(
 
 for table in ("access_apikey", "access_logincounter", "access_loginplace"):
     confidential(table)
+recorded(Recorded("access_apikey", without=("last_used_at",)))
+for table in ("access_logincounter", "access_loginplace"):
+    unrecorded((table, "counts sign-ins that fail, which have entries of their own"))

@@ -62,6 +62,13 @@ def write_if_changed(connection: Any, body: Mapping[str, Any]) -> bool:
         return bool(cursor.rowcount)
 
 
+def write_if_noted(connection: Any, body: Mapping[str, Any]) -> None:
+    """Write an entry if the transaction of this connection has changed rows that are recorded, and no entry has them
+    yet: Note [Recorded changes] in `changes`."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{SELECT} WHERE coalesce(current_setting('erip.changes', true), '') <> ''", parameters(body))
+
+
 @lru_cache(maxsize=4)
 def _key(secret: str) -> bytes:
     return hmac.digest(secret.encode(), _PURPOSE, hashlib.sha256)

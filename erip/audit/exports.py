@@ -31,7 +31,7 @@ def csv_lines(found: Iterable[Found]) -> Iterator[str]:
     """RFC 4180, every cell in quotes; the last column holds the rest as JSON."""
     yield _row([*COLUMNS, "detail"])
     for entry in found:
-        body = orjson.loads(entry.body)
+        body = entry.told()
         told = {**body, "id": entry.id, "at": entry.at.isoformat()}
         rest = {name: value for name, value in body.items() if name not in COLUMNS}
         yield _row([*(str(told.get(name, "")) for name in COLUMNS), orjson.dumps(rest).decode()])

@@ -3,10 +3,11 @@
 from erip.audit import signing_in  # noqa: F401  (it listens)
 from erip.audit.light import audited
 from erip.audit.sealer import REGISTRY
-from erip.foundation.hooks import Link, Menu, append_only, light_door, menu, metrics
+from erip.foundation.hooks import Link, Menu, append_only, light_door, menu, metrics, unrecorded
 
 metrics(REGISTRY)
 light_door(audited)
 for table in ("audit_entry", "audit_block", "audit_checkpoint"):
     append_only(table)
+    unrecorded((table, "the log itself"))
 menu(Menu("Access", (Link("Audit log", "policy", "admin:audit_entry_changelist", "audit.view_entry"),), place=90))

@@ -21,6 +21,8 @@ class Entry(models.Model):
     body = models.TextField(editable=False)
     #: under a key that the database does not have; empty where a trigger wrote the entry
     mac = models.TextField(default="", db_default="", editable=False)
+    #: a JSON array of what the transaction changed, taken by the column's default: Note [Recorded changes]
+    changes = models.TextField(null=True, editable=False)
     # Copies of what the body says, made by PostgreSQL, for the searches.
     kind = models.TextField(editable=False)
     action = models.TextField(editable=False)

@@ -1,13 +1,14 @@
 """The operation that is under way: what a door knows of it before it is done.
 
 Note [Audited operations]
-A door (the API, the admin, the console, a command) opens an `Operation` and lets its work be done. The entry is
-written by the database layer, as the last statement before the first COMMIT of a transaction that has changed anything
-(`committing`): so it is there if and only if the change is, and no view, store or command has to think of it. A
-single statement that writes outside of any transaction is given one. It costs one short statement for each operation,
-and nothing for what is no operation. An operation that commits nothing leaves
-an entry of its own when it has succeeded, so that a door cannot be used without a trace; those that are known to change
-nothing are named in `exempt`. Starts and accepted events write their entry themselves: Note [Audited starts].
+A door (the API, the admin, the console, a command) opens an `Operation` and lets its work be done. The entry is written
+by the database layer, as the last statement before the first COMMIT of a transaction that has changed anything
+(`committing`): so it is there if and only if the change is, and no view, store or command has to think of it. A single
+statement that writes outside of any transaction is given one. It costs one short statement for each operation, and
+nothing for what is no operation. What a later transaction of the same operation changes is in an entry `effect`. An
+operation that commits nothing leaves an entry of its own when it has succeeded, so that a door cannot be used without a
+trace; those that are known to change nothing are named in `exempt`. Starts and accepted events write their entry
+themselves: Note [Audited starts].
 
 A commit whose outcome is unknown, because the connection broke, may be done again by the retrying code: the log may
 then hold two entries with the same request id. None is ever missing.
@@ -132,9 +133,13 @@ class _Writing(committing.BeforeCommit):
 
     def before(self, connection: Any) -> bool:
         operation = self._operation
-        if not self._waits or not operation.action or not operation.principal():
+        if operation.writes_itself or not operation.action or not operation.principal():
             return False
-        return entries.write_if_changed(connection, operation.body())
+        if self._waits:
+            return entries.write_if_changed(connection, operation.body())
+        # A later transaction of the same operation: only what it changed is missing in the log.
+        entries.write_if_noted(connection, operation.body(kind="effect"))
+        return False
 
     def whole(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         """Runs a statement that writes outside of any transaction in one, so that it can be committed with the

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import connection, transaction
 
 #: lines fetched at a time
@@ -42,12 +43,23 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An entry that was found. body: as it was written, JSON."""
+    """An entry that was found. body: as it was written, JSON. changes: what its transaction changed, JSON."""
 
     id: int
     at: datetime
     role: str
     body: str
+    changes: str | None
+
+    def told(self) -> dict[str, Any]:
+        """The entry's members, with `changes` among them."""
+        return told(self.body, self.changes)
+
+
+def told(body: str, changes: str | None) -> dict[str, Any]:
+    """The members of an entry, with `changes` among them."""
+    members: dict[str, Any] = orjson.loads(body)
+    return members if changes is None else {**members, "changes": orjson.loads(changes)}
 
 
 def search(filter: Filter, *, limit: int) -> list[Found]:
@@ -74,7 +86,7 @@ def walk(filter: Filter) -> Iterator[Found]:
         last = found[-1].id
 
 
-_FIND = "SELECT id, at, role, body FROM audit_entry WHERE"
+_FIND = "SELECT id, at, role, body, changes FROM audit_entry WHERE"
 
 
 def _where(filter: Filter) -> tuple[str, list[Any]]:

@@ -177,6 +177,30 @@ kept: Hook[str] = Hook(
 )
 looked_up: Hook[str] = Hook("The application may only read this table.")
 confidential: Hook[str] = Hook("The role that only reads does not see this table.")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the audit log records of a table: Note [Recorded changes] in `erip/audit/changes.py`.
+
+    only: of these columns alone; () is all. beside: and of these, when a statement sets one of `only`. hashed: of
+    these a hash. without: not these, which the platform itself keeps writing. verbs: which kinds of change.
+    """
+
+    table: str
+    only: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ("INSERT", "UPDATE", "DELETE")
+
+
+recorded: Hook[Recorded] = Hook(
+    "The audit log records changes of this table so. Tables that no app names are recorded."
+)
+#: (table, why)
+unrecorded: Hook[tuple[str, str]] = Hook("The audit log does not record the rows of this table, for this reason.")
+
 #: functions of a cursor
 as_owner: Hook[Callable[[Any], object]] = Hook(
     "`manage.py migrate` calls it as the database's owner, where the application has a role of its own."

@@ -1,8 +1,9 @@
 """What the autoscaler adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, api_urls, menu
+from erip.foundation.hooks import Link, Menu, api_urls, menu, unrecorded
 
 api_urls("monitoring.scaling.urls")
+unrecorded(("autoscale_scalingevent", "a log itself: how many workers there were, and why"))
 menu(
     Menu(
         "Work",

@@ -9,6 +9,7 @@ from django.utils.functional import cached_property
 from unfold.decorators import display
 
 from erip.audit.models import Entry
+from erip.audit.reading import told
 from workflows.admin.base import ShowOnly
 
 #: entries that can be paged through; searches go further back
@@ -46,5 +47,4 @@ class EntryAdmin(ShowOnly):
 
     @staticmethod
     def _body(entry: Entry) -> dict[str, Any]:
-        read: dict[str, Any] = orjson.loads(entry.body)
-        return read
+        return told(entry.body, entry.changes)

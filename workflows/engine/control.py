@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
+from erip.audit.operation import describe
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
@@ -11,7 +12,7 @@ from workflows import registry
 from workflows.core import machine
 from workflows.core.machine import RunCancelled, StepResolved
 from workflows.core.outputs import conform
-from workflows.core.states import StepState
+from workflows.core.states import RunState, StepState
 from workflows.engine.finding import recorded, report_of_person, run_of
 from workflows.errors import InvalidInput, RunAlreadyEnded, StepNotUnknown
 from workflows.graphs import graph_of
@@ -28,6 +29,7 @@ def cancel_run(run_id: str, *, principal: str, reason: str = "") -> None:
             applied = report_of_person(run_id, RunCancelled(principal, reason))
             if applied.discarded and not (attempt.unknown and recorded(run_id, "run.cancelled", principal)):
                 raise RunAlreadyEnded
+            describe(after={"state": RunState.CANCELLED})
             dispatch.hint_after_commit(applied.hints)
 
     retry.run(cancel)
@@ -63,6 +65,8 @@ def resolve_step(
             )
             if applied.discarded and not done_before:
                 raise StepNotUnknown
+            of = {"step": step} if item is None else {"step": step, "item": item}
+            describe(before={**of, "state": StepState.UNKNOWN}, after={**of, "resolved": outcome})
             dispatch.hint_after_commit(applied.hints)
 
     retry.run(resolve)

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from erip.audit.operation import describe
 from workflows import store
 from workflows.core.machine import Happening
 from workflows.errors import UnknownRun
@@ -13,7 +14,7 @@ from workflows.store import Report
 
 def report_of_person(run_id: str, happening: Happening) -> store.Applied:
     """Apply what a person did to a run. Needs a transaction. Raises UnknownRun."""
-    run_of(run_id)
+    describe(before={"state": run_of(run_id).state})
     return store.apply([Report(str(UUID(run_id)), happening)], graph_of=graph_of)
 
 

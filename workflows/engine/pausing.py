@@ -21,6 +21,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
+from erip.audit.operation import describe
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
@@ -121,6 +122,8 @@ def pause_now(
     chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
     if chosen:
         store.pause(chosen, by=principal, reason=reason, clock=clock, request=request, hold=hold)
+        if list(ids) == chosen and len(ids) == 1:
+            describe(before={"state": found[ids[0]][0]}, after={"state": RunState.PAUSED, "clock": clock})
     return outcomes
 
 
@@ -133,6 +136,8 @@ def resume_now(ids: Sequence[str], *, principal: str, request: str, before: Coll
     chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
     if chosen:
         hints, following = store.resume(chosen, by=principal, request=request, kinds=kinds)
+        if list(ids) == chosen and len(ids) == 1:
+            describe(before={"paused": True}, after={"paused": False})
         dispatch.hint_after_commit(hints)
         if following:
             reports = [Report(run_id, RunResumed(moved)) for run_id, moved in following]

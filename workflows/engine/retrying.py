@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from erip.audit.operation import describe
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.ids import new_run_id
@@ -51,6 +52,7 @@ def _retry(
                 if str(before := retried_as(run.pk)) == str(UUID(new_id)) and (found := accepted(new_id)):
                     return found
                 raise RunAlreadyRetried(str(before))
+            describe(before={"state": run.state, "retried_as": None}, after={"retried_as": new_id})
             dispatch.hint_after_commit(holds.insert_runs([new]))
     except IntegrityError:
         # The lost attempt was committed after we looked.

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
+from erip.audit.operation import describe
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
@@ -178,8 +179,11 @@ def _signal_run(run_id: str, version_id: int, signal: Signal, announce_end: bool
         applied = store.apply([Report(run_id, RunSignalled(signal))], graph_of=graph_of)
         if not applied.discarded:
             dispatch.hint_after_commit(applied.hints)
-            return Signalled(_taker(run_id, signal))
+            taker = _taker(run_id, signal)
+            describe(after={"signal": signal.name, "given_to": taker})
+            return Signalled(taker)
         _keep(run_id, version_id, signal)
+        describe(after={"signal": signal.name, "kept": True})
         return Signalled(None)
 
 

@@ -6,6 +6,7 @@ from erip.access.origins import reserve
 from erip.foundation.hooks import (
     Link,
     Menu,
+    Recorded,
     api_urls,
     append_only,
     as_owner,
@@ -13,7 +14,9 @@ from erip.foundation.hooks import (
     interest,
     light_routes,
     menu,
+    recorded,
     unchanging,
+    unrecorded,
     worker_step,
 )
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
@@ -63,6 +66,24 @@ for table in ("events_event", "events_eventtypeversion", "events_triggerversion"
     append_only(table)
 for table in ("events_identity", "events_pendingevent"):
     unchanging(table)
+
+recorded(Recorded("events_subscription", hashed=("subject",), without=("failing_since",)))
+# Only what people decide about a dead letter; the event is the log's.
+recorded(
+    Recorded(
+        "events_deadletter",
+        only=("attempts", "resolution", "resolved_at", "resolved_by"),
+        verbs=("UPDATE", "DELETE"),
+    )
+)
+for table in ("events_event", "events_logentry", "events_block", "events_identity", "events_triggeredrun"):
+    unrecorded((table, "the log of events itself, to which thousands a second are added"))
+for table in ("events_partition", "events_consumer", "events_streamedtype", "events_triggermark", "events_sourceusage"):
+    unrecorded((table, "how far the platform's own processes are"))
+for table in ("events_pendingstart", "events_pendingevent"):
+    unrecorded((table, "events that wait for others; the run that they start has an entry"))
+for table in ("events_delivery", "events_deliveryattempt"):
+    unrecorded((table, "a log itself: what was sent to whom"))
 
 
 @as_owner

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from erip.audit.operation import describe
 from erip.foundation.db.retry import retry_transaction
 from workflows.core.gathering import spell
 from workflows.core.rules import compile_rule
@@ -42,6 +43,7 @@ def start(id_: str) -> str:
         if due is None:
             raise UnknownPendingStart
         run_id = starting.start_now(due)
+        describe(before={"events": due.count}, after={"run": run_id})
     if run_id is None:
         raise PendingStartStuck
     return run_id

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import orjson
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -62,8 +61,5 @@ class Audit(APIView):
         found = reading.search(reading.Filter(**query, before=cursor), limit=limit + 1)
         asked = {name: str(value) for name, value in query.items()}
         entries.write(operation_of(request._request).body(searched=asked, cursor=cursor))
-        items = [
-            {"id": each.id, "at": each.at, "role": each.role, "entry": orjson.loads(each.body)}
-            for each in found[:limit]
-        ]
+        items = [{"id": each.id, "at": each.at, "role": each.role, "entry": each.told()} for each in found[:limit]]
         return Response({"items": items, "next_cursor": items[-1]["id"] if len(found) > limit else None})
