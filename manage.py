@@ -11,7 +11,8 @@ from erip.audit.commands import audited
 
 def main() -> None:
     """A value that cannot be one, a file that cannot be read, a database that is away: one line, and exit code 1.
-    `--traceback` shows where. Any other error is ours, and is shown with its traceback in any case."""
+    Settings that are wrong: a line each. `--traceback` shows where. Any other error is ours, and is shown with its
+    traceback in any case."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.local")
     try:
         with audited(sys.argv):
@@ -21,7 +22,11 @@ def main() -> None:
         from django.db import Error
 
         from erip.foundation.db.failures import said
+        from erip.settings.declared import SettingsError
 
+        if isinstance(error, SettingsError) and "--traceback" not in sys.argv:
+            sys.stderr.write("Settings that are wrong:\n" + "".join(f"  {fault}\n" for fault in error.faults))
+            sys.exit(1)
         if "--traceback" in sys.argv or not isinstance(error, Error | OSError | OverflowError | UnicodeError):
             raise
         sys.stderr.write(f"{said(error)}\n")

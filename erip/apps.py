@@ -14,10 +14,10 @@ class EripConfig(AppConfig):
         # Not in `erip/__init__.py`, where the usual advice has it: the stack's command line needs no Celery.
         celery = import_module("erip.celery").app
         import_module("erip.foundation.db.migrating")
-        import_module("erip.foundation.db.checks")
         import_module("erip.foundation.http.checks")
         import_module("erip.foundation.http.tracing")
         import_module("erip.foundation.outbound.checks")
+        import_module("erip.settings.checks")
         hooks.discover()
         for step in hooks.worker_step.all():
             celery.steps["worker"].add(step)

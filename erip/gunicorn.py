@@ -10,7 +10,6 @@ SIGTERM, in this order:
 gunicorn's own worker closes the listener within a second and waits for idle keep-alive connections until the end.
 """
 
-import os
 import resource
 from typing import Any
 
@@ -23,18 +22,19 @@ from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
 from erip.foundation.process import draining
 from erip.foundation.process.settled import settle
+from erip.settings import web
 
 #: seconds between SIGTERM and the closing of the listener
-DRAIN_SECONDS = float(os.environ.get("ERIP_DRAIN_SECONDS", "5"))
+DRAIN_SECONDS = web.ERIP_DRAIN_SECONDS
 #: seconds from SIGTERM until what still runs is cut off
-GRACE_SECONDS = float(os.environ.get("ERIP_WEB_GRACE_SECONDS", "20"))
+GRACE_SECONDS = web.ERIP_WEB_GRACE_SECONDS
 
 #: open files of one process, where the system allows as many
 MOST_FILES = 65_536
 
 wsgi_app = "erip.asgi:application"
 worker_class = "erip.gunicorn.Worker"
-workers = int(os.environ.get("ERIP_WEB_WORKERS", "2"))
+workers = web.ERIP_WEB_WORKERS
 keepalive = 30
 # How long the master waits, longer than the workers do.
 graceful_timeout = int(GRACE_SECONDS) + 2

@@ -9,6 +9,6 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workflows import checks, registry  # noqa: F401
+        from workflows import registry
 
         registry.discover()

@@ -29,7 +29,7 @@ import django.db
 import psycopg2
 from django.core.exceptions import ImproperlyConfigured
 
-ERROR_TEXT: Final = os.environ.get("ERIP_LOG_ERROR_TEXT", "").lower() in ("1", "true", "yes")
+ERROR_TEXT: Final = os.environ.get("ERIP_LOG_ERROR_TEXT", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 #: characters of an error's text
 SHOWN: Final = 300
 #: classes whose text is about the machine, the network or the code

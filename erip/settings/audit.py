@@ -1,6 +1,7 @@
 """Settings of the audit log."""
 
 from .declared import Declarations
+from .values import http_url, key_of_32_bytes, syslog
 
 _env = Declarations("Audit log")
 
@@ -10,9 +11,14 @@ ERIP_AUDIT_KEY = _env.text(
     "32 bytes in base64 that sign checkpoints (Ed25519); give it to the leader alone. Without it the key follows from"
     " ERIP_SECRET_KEY ([the audit log](../how-to/audit.md#the-key)).",
     secret=True,
+    form=key_of_32_bytes,
 )
 ERIP_AUDIT_CHECKPOINT_SECONDS = _env.number(
-    "ERIP_AUDIT_CHECKPOINT_SECONDS", 60.0, "Seconds between two signed checkpoints of the audit log."
+    "ERIP_AUDIT_CHECKPOINT_SECONDS",
+    60.0,
+    "Seconds between two signed checkpoints of the audit log.",
+    above=0,
+    most=86_400,
 )
 ERIP_AUDIT_FILE = _env.text(
     "ERIP_AUDIT_FILE",
@@ -23,10 +29,12 @@ ERIP_AUDIT_SYSLOG = _env.text(
     "ERIP_AUDIT_SYSLOG",
     "",
     "A syslog server that gets every checkpoint: `udp://host:514`, `tcp://host:601`, or the path of a socket.",
+    form=syslog,
 )
 ERIP_AUDIT_WEBHOOK = _env.text(
     "ERIP_AUDIT_WEBHOOK",
     "",
     "A URL to which every checkpoint is posted; https, unless private targets are allowed.",
     secret=True,
+    form=http_url,
 )

@@ -13,13 +13,16 @@ from .admin import *
 from .audit import *
 from .celery import *
 from .database import *
-from .declared import Declarations
+from .declared import TOGETHER, Declarations
 from .door import *
+from .elsewhere import *
 from .events import *
 from .health import *
 from .pulse import *
 from .rest import *
 from .scaling import *
+from .values import broker_urls, http_url, log_level, package, webhook_secret
+from .web import *
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = Declarations("Platform")
@@ -34,15 +37,17 @@ SECRET_KEY = env.text(
     "Signs sessions and report links; at least 32 characters. Production has no default.",
     shown="made by the local stack",
     secret=True,
+    required=True,
+    applies=TOGETHER,
 )
 DEBUG = False
 ALLOWED_HOSTS: list[str] = env.items(
-    "ERIP_ALLOWED_HOSTS", [], "Host names that requests may name. Production has no default."
+    "ERIP_ALLOWED_HOSTS", [], "Host names that requests may name. Production has no default.", required=True
 )
 
 # What a site adds: each app brings its steps (`steps`) and whatever else its module `hooks` says.
 OWN_APPS: list[str] = env.items(
-    "ERIP_APPS", [], "Your own packages with steps ([your first step](../tutorial/3-first-step.md))."
+    "ERIP_APPS", [], "Your own packages with steps ([your first step](../tutorial/3-first-step.md)).", form=package
 )
 if _own := env.text("ERIP_APPS_DIR", "", "A directory in which your own packages stand, if they are not installed."):
     sys.path.insert(0, _own)
@@ -125,6 +130,8 @@ ERIP_BROKER_URL = env.text(
     "redis://127.0.0.1:6379/0",
     "`redis://…`, `rediss://…`, or `sentinel://…;sentinel://…` with a scheme on each. Production has no default.",
     secret=True,
+    required=True,
+    form=broker_urls,
 )
 ERIP_SENTINEL_MASTER = env.text("ERIP_SENTINEL_MASTER", "erip", "The name by which the Sentinels know the master.")
 ERIP_SENTINEL_PASSWORD = env.text(
@@ -137,70 +144,89 @@ CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(
 ERIP_PUBLISHER_TRANSPORT_OPTIONS = publisher_options(CELERY_BROKER_TRANSPORT_OPTIONS)
 
 # --- The engine -----------------------------------------------------------------------------------------
-ERIP_WORKER_THREADS = env.whole("ERIP_WORKER_THREADS", 16, "Threads of one worker that run steps.")
+ERIP_WORKER_THREADS = env.whole(
+    "ERIP_WORKER_THREADS", 16, "Threads of one worker that run steps.", unit="threads", least=1, most=1024
+)
 # Added to the niceness of all threads of a general worker except its consumer: Note [Who gives way] in
 # workflows/events.
 ERIP_WORKER_NICE = env.whole(
     "ERIP_WORKER_NICE",
     0,
     "Niceness of a general worker's steps, not of its event consumer; the local stack sets 10 ([processes](../how-to/operations.md#processes)).",
+    unit="niceness",
+    least=-20,
+    most=19,
 )
-ERIP_HEARTBEAT_SECONDS = env.number("ERIP_HEARTBEAT_SECONDS", 0.5, "Seconds between two heartbeats of a worker.")
+ERIP_HEARTBEAT_SECONDS = env.number(
+    "ERIP_HEARTBEAT_SECONDS", 0.5, "Seconds between two heartbeats of a worker.", above=0, most=60
+)
 ERIP_LEASE_SECONDS = env.number(
-    "ERIP_LEASE_SECONDS", 3.0, "A worker that is silent for this many seconds has lost its steps."
+    "ERIP_LEASE_SECONDS", 3.0, "A worker that is silent for this many seconds has lost its steps.", above=0, most=600
 )
 ERIP_STALE_READY_SECONDS = env.number(
-    "ERIP_STALE_READY_SECONDS", 1.0, "Work that has been ready for this many seconds is taken without a message."
+    "ERIP_STALE_READY_SECONDS",
+    1.0,
+    "Work that has been ready for this many seconds is taken without a message.",
+    above=0,
+    most=600,
 )
 ERIP_SHUTDOWN_GRACE_SECONDS = env.number(
     "ERIP_SHUTDOWN_GRACE_SECONDS",
     20.0,
     "Seconds that a stopping worker gives its running steps before it hands them back.",
+    least=0,
+    most=86_400,
 )
-ERIP_MAX_LOST_ATTEMPTS = env.whole("ERIP_MAX_LOST_ATTEMPTS", 5, "Workers that one step may lose before it fails.")
-# The others keep their default.
-ERIP_LANE_BOUNDS: dict[str, float] = {
-    "critical": 2.0,
-    "high": 10.0,
-    "standard": 30.0,
-    "bulk": 60.0,
-    **{
-        lane: float(seconds)
-        for lane, _, seconds in (
-            pair.partition("=")
-            for pair in env.items(
-                "ERIP_LANE_BOUNDS",
-                [],
-                "Seconds within which work of a lane starts ([what that means](../how-to/operations.md#lanes)); lanes that are not named keep their default.",
-                shown="critical=2,high=10,standard=30,bulk=60",
-            )
-        )
-    },
-}
+ERIP_MAX_LOST_ATTEMPTS = env.whole(
+    "ERIP_MAX_LOST_ATTEMPTS", 5, "Workers that one step may lose before it fails.", unit="workers", least=1
+)
+ERIP_LANE_BOUNDS: dict[str, float] = env.numbers(
+    "ERIP_LANE_BOUNDS",
+    {"critical": 2.0, "high": 10.0, "standard": 30.0, "bulk": 60.0},
+    "Seconds within which work of a lane starts ([what that means](../how-to/operations.md#lanes)); lanes that are not named keep their default.",
+    unit="s",
+    above=0,
+)
 ERIP_AGEING_AT = env.number(
-    "ERIP_AGEING_AT", 0.5, "The share of its bound after which waiting work goes before more urgent work, in its turns."
+    "ERIP_AGEING_AT",
+    0.5,
+    "The share of its bound after which waiting work goes before more urgent work, in its turns.",
+    unit="share",
+    above=0,
+    most=0.999,
 )
 ERIP_ADMISSION_MIN_RATE = env.number(
     "ERIP_ADMISSION_MIN_RATE",
     350.0,
     "Ready steps per second that the workers are credited with at the least, also before they were measured.",
+    unit="steps/s",
+    above=0,
 )
 ERIP_ADMISSION_MAX_BACKLOG = env.whole(
-    "ERIP_ADMISSION_MAX_BACKLOG", 100_000, "Steps that may wait in a lane at the most, however fast the workers are."
+    "ERIP_ADMISSION_MAX_BACKLOG",
+    100_000,
+    "Steps that may wait in a lane at the most, however fast the workers are.",
+    unit="steps",
+    above=0,
 )
 # Finished runs are legal records: they leave the hot tables, but nothing is dropped unless the operator configures it.
 ERIP_ARCHIVE_AFTER_DAYS = env.number(
     "ERIP_ARCHIVE_AFTER_DAYS",
     30.0,
     "Days after which finished runs leave the hot tables ([retention](../how-to/operations.md#retention)).",
+    above=0,
 )
 ERIP_KEEP_ARCHIVE_MONTHS: int | None = env.whole(
-    "ERIP_KEEP_ARCHIVE_MONTHS", None, "Months for which archived runs are kept; without it, for ever."
+    "ERIP_KEEP_ARCHIVE_MONTHS", None, "Months for which archived runs are kept; without it, for ever.", least=1
 )
 
 # --- The library ----------------------------------------------------------------------------------------
 ERIP_PUBLIC_URL = env.text(
-    "ERIP_PUBLIC_URL", "http://127.0.0.1:8000", "What links to reports begin with. Production has no default."
+    "ERIP_PUBLIC_URL",
+    "http://127.0.0.1:8000",
+    "What links to reports begin with. Production has no default.",
+    required=True,
+    form=http_url,
 ).rstrip("/")
 ERIP_REPORT_DIR = Path(
     env.text(
@@ -210,11 +236,13 @@ ERIP_REPORT_DIR = Path(
         shown="<state directory>/reports",
     )
 )
-ERIP_REPORT_TTL_DAYS = env.whole("ERIP_REPORT_TTL_DAYS", 30, "Days for which a report link answers.")
+ERIP_REPORT_TTL_DAYS = env.whole("ERIP_REPORT_TTL_DAYS", 30, "Days for which a report link answers.", least=1)
 ERIP_REPORT_KEEP_DAYS = env.whole(
-    "ERIP_REPORT_KEEP_DAYS", 0, "Days for which a report and its files are kept after its last link has ended."
+    "ERIP_REPORT_KEEP_DAYS", 0, "Days for which a report and its files are kept after its last link has ended.", least=0
 )
-ERIP_WEBHOOK_SECRET = env.text("ERIP_WEBHOOK_SECRET", "", "`whsec_…`: signs webhooks (Standard Webhooks).", secret=True)
+ERIP_WEBHOOK_SECRET = env.text(
+    "ERIP_WEBHOOK_SECRET", "", "`whsec_…`: signs webhooks (Standard Webhooks).", secret=True, form=webhook_secret
+)
 ERIP_WEBHOOK_ALLOW_PRIVATE = env.flag(
     "ERIP_WEBHOOK_ALLOW_PRIVATE", False, "Whether webhooks may go to addresses that are not public."
 )
@@ -264,7 +292,10 @@ warnings.filterwarnings("ignore", message="No directory at", module="django.core
 
 # --- Logs: structured, without secrets ------------------------------------------------------------------
 ERIP_LOG_LEVEL = env.text(
-    "ERIP_LOG_LEVEL", "INFO", "The least level that is logged. Logs are JSON lines on stderr."
+    "ERIP_LOG_LEVEL",
+    "INFO",
+    "The least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL. Logs are JSON lines on stderr.",
+    form=log_level,
 ).upper()
 from .logs import LOGGING, configure_structlog  # noqa: E402
 
@@ -274,19 +305,4 @@ DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 LOGGING["root"]["level"] = ERIP_LOG_LEVEL
 configure_structlog()
 
-env.mention(
-    "ERIP_LOG_ERROR_TEXT",
-    "yes or no",
-    "false",
-    "Whether logs show the text of every error, which may quote data of users; for development.",
-)
-env.mention("DJANGO_SETTINGS_MODULE", "text", "erip.settings.local for manage.py, else .production", "Which settings.")
-env.mention("ERIP_SSL_REDIRECT", "yes or no", "true", "Production only: whether browsers are sent to HTTPS.")
-env.mention("ERIP_HSTS_SECONDS", "whole number", "31536000", "Production only: how long browsers remember HTTPS.")
-env.mention("ERIP_WEB_WORKERS", "whole number", "2", "Web processes of one gunicorn.")
-env.mention("ERIP_DRAIN_SECONDS", "number", "5", "Seconds that a web process waits before it closes its door.")
-env.mention("ERIP_WEB_GRACE_SECONDS", "number", "20", "Seconds that a web process gives its requests to end.")
-env.mention(
-    "ERIP_ALIVE_DIR", "text", "<state directory>/alive", "Where heartbeat files are ([probes](../how-to/health.md))."
-)
 declared.check()

@@ -1,30 +1,57 @@
-"""How a setting is declared: its name, type, default and meaning in one place, from which the reference is generated.
+"""How a setting is declared: its name, type, unit, bounds, default and meaning in one place, from which the reference,
+the JSON Schema and `manage.py settings` are made.
 
     env = Declarations("Workers")
-    ERIP_WORKER_THREADS = env.whole("ERIP_WORKER_THREADS", 16, "Threads of one worker that run steps.")
+    ERIP_WORKER_THREADS = env.whole("ERIP_WORKER_THREADS", 16, "Threads of one worker.", unit="threads", least=1)
 
-Values come from the environment. If a value cannot be read, that is recorded and the default is used. `check` then
-raises ImproperlyConfigured with all such faults at once, each with its name.
+A value that is wrong is recorded with its place, and the default is used in its stead. `check` then raises SettingsError
+with all such faults at once, and with what does not fit together (`rules`), before anything starts.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from . import rules, sources, values
+from .values import BadValue, Reader
+
 _Optional = TypeVar("_Optional", "int", "int | None")
+
+#: when a new value counts: each process at its own restart
+RESTART: Final = "restart"
+#: all processes must have the same value: stop them all, then start them
+TOGETHER: Final = "restart of all"
+#: a command reads it at each call
+CALL: Final = "each call"
+
+#: the end of a name, and the unit that it says
+_UNITS = {"_SECONDS": "s", "_DAYS": "days", "_MONTHS": "months", "_TIMEOUT": "s", "_BYTES": "bytes", "_PORT": "port"}
+_KINDS: dict[str, Reader] = {
+    "text": values.text,
+    "whole number": values.whole,
+    "number": values.number,
+    "yes or no": values.flag,
+    "list": values.items,
+    "name=number list": values.numbers,
+    "database URL": values.database_url,
+    "e-mail URL": values.email_url,
+}
+NUMBERS: Final = ("whole number", "number")
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
     """One setting.
 
-    kind: text, whole number, number, yes or no, list, URL.
+    kind: one of _KINDS.
     default: as a user would write it; "" if there is none.
-    secret: its value is never shown.
+    secret: its value is never shown. by_file: it may come from the file that NAME_FILE names.
+    unit: of a number. least, most: bounds of a number, which are values still; above: a bound that is none.
+    choices: the only texts that there are. form: what a text, or each item of a list, must be.
+    required: production has no default.
+    applies: RESTART, TOGETHER or CALL. since: the release that brought it.
     """
 
     name: str
@@ -32,21 +59,91 @@ class Declared:
     kind: str
     default: str
     about: str
-    secret: bool
+    secret: bool = False
+    by_file: bool = False
+    unit: str = ""
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+    form: Reader | None = field(default=None, repr=False)
+    required: bool = False
+    applies: str = RESTART
+    since: str = "0.1.0"
+
+    def value_of(self, text: str) -> Any:
+        """Raises BadValue."""
+        value = _KINDS[self.kind](text)
+        self.refuse(value)
+        return value
+
+    def refuse(self, value: Any) -> None:
+        """Raises BadValue if a value of the right type is not allowed here."""
+        if self.choices and value not in self.choices:
+            raise BadValue(f"is none of {', '.join(self.choices)}")
+        if self.form is not None:
+            for one in value if isinstance(value, list) else [value]:
+                if one:
+                    self.form(one)
+        for one in value.values() if isinstance(value, dict) and self.kind == "name=number list" else [value]:
+            if isinstance(one, int | float) and not self._is_within(one):
+                raise BadValue(f"must be {self.bounds}")
+
+    def _is_within(self, value: float) -> bool:
+        return (
+            (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+        )
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, such as `from 1 to 100`; "" without any."""
+        if self.least is not None and self.most is not None:
+            return f"from {_short(self.least)} to {_short(self.most)}"
+        words = [
+            *([f"{_short(self.least)} or more"] if self.least is not None else []),
+            *([f"above {_short(self.above)}"] if self.above is not None else []),
+            *([f"{_short(self.most)} at the most"] if self.most is not None else []),
+        ]
+        return " and ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a setting, and where its value stands. unknown: nobody here can tell."""
+
+    name: str
+    place: str
+    what: str
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.what} ({self.place})"
+
+
+class SettingsError(ImproperlyConfigured):
+    """Settings are wrong: all of them are in `faults`. Correct each where it is set, and start again."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__(f"settings that are wrong: {'; '.join(map(str, faults))}")
 
 
 #: by name, in the order of declaration
 DECLARED: dict[str, Declared] = {}
+#: by name: the value that was read, or the default
+VALUES: dict[str, Any] = {}
 #: by name: what is wrong with its value
-_faults: dict[str, str] = {}
-_environment = environ.Env()
-#: kinds whose default is written as text
-_PARSED: dict[str, Callable[[str], Any]] = {
-    "database URL": environ.Env.db_url_config,
-    "e-mail URL": environ.Env.email_url_config,
-}
-# For mail when no server is named; the library's own default prints it, and printed mail ends up in a log.
-environ.Env.EMAIL_SCHEMES["nomail"] = "erip.foundation.outbound.nomail.NoMail"
+_faults: dict[str, Fault] = {}
+#: whether what is required must be there
+_strict = False
+
+
+def in_production() -> None:
+    """From here on a setting without a default must be set. Call it before any setting is read."""
+    global _strict
+    _strict = True
 
 
 class Declarations:
@@ -55,87 +152,90 @@ class Declarations:
     def __init__(self, section: str) -> None:
         self.section = section
 
-    def text(self, name: str, default: str, about: str, *, shown: str | None = None, secret: bool = False) -> str:
-        """shown: the text for the reference in place of the default."""
-        return self._read(_environment.str, name, "text", default, about, shown, secret)  # type: ignore[no-any-return]
+    def text(self, name: str, default: str, about: str, *, shown: str | None = None, **more: Any) -> str:
+        """shown: the text for the reference in place of the default. more: as in Declared."""
+        return self._read(name, "text", default, about, shown, more)  # type: ignore[no-any-return]
 
-    def whole(self, name: str, default: _Optional, about: str, *, shown: str | None = None) -> _Optional:
-        return self._read(_environment.int, name, "whole number", default, about, shown)  # type: ignore[no-any-return]
+    def whole(self, name: str, default: _Optional, about: str, *, shown: str | None = None, **more: Any) -> _Optional:
+        return self._read(name, "whole number", default, about, shown, more)  # type: ignore[no-any-return]
 
-    def number(self, name: str, default: float, about: str, *, shown: str | None = None) -> float:
-        return self._read(_number, name, "number", default, about, shown)  # type: ignore[no-any-return]
+    def number(self, name: str, default: float, about: str, *, shown: str | None = None, **more: Any) -> float:
+        return self._read(name, "number", default, about, shown, more)  # type: ignore[no-any-return]
 
-    def flag(self, name: str, default: bool, about: str) -> bool:
-        return self._read(_boolean, name, "yes or no", default, about)  # type: ignore[no-any-return]
+    def flag(self, name: str, default: bool, about: str, **more: Any) -> bool:
+        return self._read(name, "yes or no", default, about, None, more)  # type: ignore[no-any-return]
 
-    def items(
-        self, name: str, default: list[str], about: str, *, shown: str | None = None, secret: bool = False
-    ) -> list[str]:
+    def items(self, name: str, default: list[str], about: str, *, shown: str | None = None, **more: Any) -> list[str]:
         """Comma-separated."""
-        return self._read(_environment.list, name, "list", default, about, shown, secret)  # type: ignore[no-any-return]
+        return self._read(name, "list", default, about, shown, more)  # type: ignore[no-any-return]
+
+    def numbers(self, name: str, default: dict[str, float], about: str, **more: Any) -> dict[str, float]:
+        """Comma-separated name=number; what is not named keeps its default."""
+        VALUES[name] = {**default, **self._read(name, "name=number list", default, about, None, more)}
+        return VALUES[name]  # type: ignore[no-any-return]
 
     def email_url(self, name: str, default: str, about: str) -> dict[str, Any]:
-        return self._read(_environment.email_url, name, "e-mail URL", default, about, secret=True)  # type: ignore[no-any-return]
+        return self._read(name, "e-mail URL", default, about, None, {"secret": True})  # type: ignore[no-any-return]
 
-    def database_url(self, name: str, default: str, about: str, *, shown: str | None = None) -> dict[str, Any]:
-        return self._read(_environment.db_url, name, "database URL", default, about, shown, secret=True)  # type: ignore[no-any-return]
+    def database_url(
+        self, name: str, default: str, about: str, *, shown: str | None = None, **more: Any
+    ) -> dict[str, Any]:
+        return self._read(name, "database URL", default, about, shown, {"secret": True, **more})  # type: ignore[no-any-return]
 
-    def database_of(self, name: str, url: str) -> dict[str, Any]:
-        """Django's configuration for the database at this URL, which came from the setting `name`."""
+    def mention(self, name: str, kind: str, default: str, about: str, **more: Any) -> None:
+        """A variable that is read elsewhere: by the local stack, a command or a probe, which do not load Django. Its
+        value is checked all the same."""
+        self._read(name, kind, default, about, default, {"by_file": False, **more})
+
+    def _read(self, name: str, kind: str, default: Any, about: str, shown: str | None, more: Mapping[str, Any]) -> Any:
+        with_unit = kind in (*NUMBERS, "name=number list")
+        unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "") if with_unit else ""
+        fields = {"unit": unit, "by_file": more.get("secret", False), **more}
+        one = Declared(name, self.section, kind, _written(default) if shown is None else shown, about, **fields)
+        DECLARED[name] = one
+        if kind in ("database URL", "e-mail URL"):
+            default = _KINDS[kind](default)
+        VALUES[name] = default
+        place = sources.place_of(name, by_file=one.by_file)
+        text = None
         try:
-            return environ.Env.db_url_config(url)  # type: ignore[no-any-return]
-        except (ValueError, ImproperlyConfigured):
-            _faults[name] = "is not a database URL"
-            return environ.Env.db_url_config("postgres://127.0.0.1/erip")  # type: ignore[no-any-return]
+            text = sources.given(name, by_file=one.by_file)
+            if text is not None:
+                VALUES[name] = one.value_of(text)
+            elif one.required and _strict:
+                place = sources.HERE
+                raise BadValue("is not set, and production has no default for it")
+        except BadValue as error:
+            seen = "" if one.secret or text is None or repr(text) in str(error) else f": {text[:60]!r}"
+            _faults[name] = Fault(name, place, f"{error}{seen}", unknown=isinstance(error, sources.NotThere))
+        return VALUES[name]
 
-    def mention(self, name: str, kind: str, default: str, about: str, *, secret: bool = False) -> None:
-        """A variable that is read elsewhere: by the local stack, gunicorn or a probe, which do not load Django."""
-        DECLARED[name] = Declared(name, self.section, kind, default, about, secret)
 
-    def _read(
-        self,
-        read: Callable[..., Any],
-        name: str,
-        kind: str,
-        default: Any,
-        about: str,
-        shown: str | None = None,
-        secret: bool = False,
-    ) -> Any:
-        DECLARED[name] = Declared(
-            name, self.section, kind, _written(default) if shown is None else shown, about, secret
-        )
-        try:
-            return read(name, default=default)
-        except (ValueError, ImproperlyConfigured):
-            _faults[name] = "is neither true nor false" if kind == "yes or no" else f"is not a {kind}"
-            return _PARSED[kind](default) if kind in _PARSED else default
+def faults() -> list[Fault]:
+    """All that is wrong with the settings as they are: values, and what does not fit together."""
+    found = list(_faults.values())
+    for name, what in rules.broken(VALUES, but=_faults.keys(), strict=_strict):
+        found.append(Fault(name, sources.place_of(name, by_file=DECLARED[name].by_file), what))
+    return found
 
 
 def check() -> None:
-    """Raises ImproperlyConfigured with every value that could not be read."""
-    if _faults:
-        faults = "; ".join(f"{name} {what}" for name, what in _faults.items())
-        raise ImproperlyConfigured(f"settings that cannot be read: {faults}")
+    """Raises SettingsError."""
+    if found := faults():
+        raise SettingsError(found)
 
 
-def _boolean(name: str, default: bool) -> bool:
-    text = _environment.str(name, default="").strip().lower()
-    if not text:
-        return default
-    if text in ("true", "yes", "on", "1", "y", "t"):
-        return True
-    if text in ("false", "no", "off", "0", "n", "f"):
-        return False
-    raise ValueError(name)
-
-
-def _number(name: str, default: float) -> float:
-    text = _environment.str(name, default="").strip()
-    number = float(text) if text else default
-    if not math.isfinite(number):
-        raise ValueError(name)
-    return number
+def refused(have: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names, and what is wrong with their values in `have`: for a settings module that sets some itself."""
+    bad = []
+    for name, one in DECLARED.items():
+        if (value := have.get(name)) is not None:
+            try:
+                one.refuse(value)
+            except BadValue as error:
+                bad.append(name)
+                yield name, str(error)
+    yield from rules.broken({**VALUES, **have}, but=bad, strict=True)
 
 
 def _written(default: Any) -> str:
@@ -143,8 +243,14 @@ def _written(default: Any) -> str:
         return ""
     if isinstance(default, bool):
         return "true" if default else "false"
-    if isinstance(default, float) and default.is_integer():
-        return str(int(default))
+    if isinstance(default, float):
+        return _short(default)
     if isinstance(default, list):
         return ",".join(default)
+    if isinstance(default, dict):
+        return ",".join(f"{name}={_short(value)}" for name, value in default.items())
     return str(default)
+
+
+def _short(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else str(value)

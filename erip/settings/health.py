@@ -10,4 +10,6 @@ ERIP_READY_GRACE_SECONDS = _env.number(
     "ERIP_READY_GRACE_SECONDS",
     6.0,
     "Seconds for which a web process stays in rotation while the database is away ([probes](../how-to/health.md#settings)).",
+    least=0,
+    most=300,
 )

@@ -1,6 +1,7 @@
 """Settings of PULSE: docs/how-to/monitoring.md says what they do."""
 
 from .declared import Declarations
+from .values import file_or_server, http_url
 
 _env = Declarations("Monitoring")
 
@@ -8,23 +9,33 @@ ERIP_PULSE = _env.flag(
     "ERIP_PULSE", True, "Whether processes report and leaders watch ([monitoring](../how-to/monitoring.md))."
 )
 ERIP_PULSE_EVERY_SECONDS = _env.number(
-    "ERIP_PULSE_EVERY_SECONDS", 5.0, "Seconds between two looks of a probe; what is older is shown as unknown."
+    "ERIP_PULSE_EVERY_SECONDS",
+    5.0,
+    "Seconds between two looks of a probe; what is older is shown as unknown.",
+    above=0,
+    most=3600,
 )
 ERIP_PULSE_PATRONI_URLS: list[str] = _env.items(
-    "ERIP_PULSE_PATRONI_URLS", [], "Addresses of Patroni's REST API, as `http://10.0.0.1:8008`; empty: not watched."
+    "ERIP_PULSE_PATRONI_URLS",
+    [],
+    "Addresses of Patroni's REST API, as `http://10.0.0.1:8008`; empty: not watched.",
+    form=http_url,
 )
 ERIP_PULSE_ETCD_URLS: list[str] = _env.items(
-    "ERIP_PULSE_ETCD_URLS", [], "Addresses of etcd, as `https://10.0.0.1:2379`; empty: not watched."
+    "ERIP_PULSE_ETCD_URLS", [], "Addresses of etcd, as `https://10.0.0.1:2379`; empty: not watched.", form=http_url
 )
 ERIP_PULSE_CA = _env.text("ERIP_PULSE_CA", "", "PEM file of the authority of etcd's and Patroni's certificates.")
 ERIP_PULSE_CERTIFICATE = _env.text(
     "ERIP_PULSE_CERTIFICATE", "", "PEM file with a certificate and its key, which etcd and Patroni may ask for."
 )
 ERIP_PULSE_HAPROXY = _env.text(
-    "ERIP_PULSE_HAPROXY", "", "HAProxy's stats socket: a path, or `host:port`; empty: not watched."
+    "ERIP_PULSE_HAPROXY", "", "HAProxy's stats socket: a path, or `host:port`; empty: not watched.", form=file_or_server
 )
 ERIP_PULSE_CERTIFICATES: list[str] = _env.items(
-    "ERIP_PULSE_CERTIFICATES", [], "PEM files, and `host:port` of TLS servers, whose certificates must not expire."
+    "ERIP_PULSE_CERTIFICATES",
+    [],
+    "PEM files, and `host:port` of TLS servers, whose certificates must not expire.",
+    form=file_or_server,
 )
 ERIP_ALERT_WEBHOOKS: list[str] = _env.items(
     "ERIP_ALERT_WEBHOOKS", [], "URLs that alerts are posted to ([alerts](../how-to/alerts.md)).", secret=True
@@ -53,11 +64,13 @@ ERIP_ALERT_PAGERDUTY_URL = _env.text(
     "ERIP_ALERT_PAGERDUTY_URL",
     "https://events.pagerduty.com/v2/enqueue",
     "Where PagerDuty takes events; in Europe `https://events.eu.pagerduty.com/v2/enqueue`.",
+    form=http_url,
 )
 ERIP_OTLP_ENDPOINT = _env.text(
     "ERIP_OTLP_ENDPOINT",
     "",
     "Where OpenTelemetry's collector takes OTLP over HTTP, as `http://10.0.0.9:4318`; empty: nothing is sent.",
+    form=http_url,
 )
 ERIP_OTLP_HEADERS: list[str] = _env.items(
     "ERIP_OTLP_HEADERS", [], "Headers for it, as `authorization=Bearer …`.", secret=True
@@ -66,10 +79,14 @@ ERIP_OTLP_TRACES = _env.number(
     "ERIP_OTLP_TRACES",
     0.0,
     "Which share of the runs is sent there as traces, from 0 to 1 ([OpenTelemetry](../how-to/opentelemetry.md)).",
+    unit="share",
+    least=0,
+    most=1,
 )
 ERIP_ALERT_HEARTBEAT_URL = _env.text(
     "ERIP_ALERT_HEARTBEAT_URL",
     "",
     "Posted to after each judged frame: a service outside notices when that ends ([alerts](../how-to/alerts.md)).",
     secret=True,
+    form=http_url,
 )

@@ -20,7 +20,7 @@ from erip.foundation.hooks import (
     worker_step,
 )
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
-from workflows.events import checks, gathering, janitor, related, types  # noqa: F401  (their own hooks)
+from workflows.events import gathering, janitor, related, types  # noqa: F401  (their own hooks)
 from workflows.events.conf import conf
 from workflows.events.interest import SOURCES
 from workflows.events.store import months

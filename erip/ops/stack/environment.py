@@ -16,7 +16,12 @@ _BASE = (
 )
 _BASE_PREFIXES = ("LC_", "PYTHON", "OPENBLAS_", "OMP_")
 #: the platform's own settings
-_SETTINGS = ("DATABASE_URL", "DATABASE_OWNER_URL", "DJANGO_SETTINGS_MODULE")
+_SETTINGS = (
+    *("DATABASE_URL", "DATABASE_URL_FILE", "DATABASE_OWNER_URL", "DATABASE_OWNER_URL_FILE"),
+    "DJANGO_SETTINGS_MODULE",
+)
+#: a variable with this end names the file that holds the secret
+_BY_FILE = "_FILE"
 _SETTINGS_PREFIXES = ("ERIP_", "PROMETHEUS_")
 #: settings that are secret, and the kinds of process that have a use for them; a secret that is not named here goes to
 #: all processes of the platform
@@ -29,7 +34,14 @@ _FOR: Mapping[str, tuple[str, ...]] = {
     "ERIP_ALERT_WEBHOOK_SECRET": ("leader",),
     # The path of such a URL is often a secret, too.
     "ERIP_ALERT_WEBHOOKS": ("leader",),
+    "ERIP_ALERT_SLACK": ("leader",),
+    "ERIP_ALERT_TEAMS": ("leader",),
+    "ERIP_ALERT_PAGERDUTY": ("leader",),
+    "ERIP_ALERT_HEARTBEAT_URL": ("leader",),
     "ERIP_OTLP_HEADERS": ("leader",),
+    # It signs the audit log's checkpoints: whoever has it can forge them.
+    "ERIP_AUDIT_KEY": ("leader",),
+    "ERIP_AUDIT_WEBHOOK": ("leader",),
     "ERIP_FLOWER_BROKER_URL": (),
 }
 
@@ -59,4 +71,6 @@ def settings_module(environment: Mapping[str, str]) -> str:
 
 def of_kind(environment: Mapping[str, str], kind: str) -> dict[str, str]:
     """The part of the platform's environment that a process of this kind (`web`, `worker`, `leader`) uses."""
-    return {name: value for name, value in environment.items() if kind in _FOR.get(name, (kind,))}
+    return {
+        name: value for name, value in environment.items() if kind in _FOR.get(name.removesuffix(_BY_FILE), (kind,))
+    }

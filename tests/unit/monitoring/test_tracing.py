@@ -99,9 +99,8 @@ def test_without_a_tracer_an_attempt_carries_nothing() -> None:
 
 
 @pytest.mark.parametrize(("share", "endpoint", "expected"), [
-    (0.0, "", []), (1.0, "http://c:4318", []), (0.5, "", ["monitoring.W002"]), (1.5, "x", ["monitoring.E001"]),
-    (-0.1, "x", ["monitoring.E001"]),
+    (0.0, "", []), (1.0, "http://c:4318", []), (0.5, "", ["monitoring.W002"]),
 ])  # fmt: skip
-def test_a_share_that_is_none_is_refused(settings: Any, share: float, endpoint: str, expected: list[str]) -> None:
+def test_traces_that_go_nowhere_are_named(settings: Any, share: float, endpoint: str, expected: list[str]) -> None:
     settings.ERIP_OTLP_TRACES, settings.ERIP_OTLP_ENDPOINT = share, endpoint
     assert [one.id for one in trace_settings()] == expected

@@ -20,6 +20,15 @@ def test_the_owners_login_is_for_migrations_alone() -> None:
         assert sorted(environment.of_kind(platform, kind)) == ["DATABASE_URL", "ERIP_SECRET_KEY", "PATH"]
 
 
+def test_a_file_with_a_secret_goes_where_the_secret_goes() -> None:
+    """Whatever a process can read, it can leak: it does not even hear of the path."""
+    given = {f"{name}_FILE": f"/run/{name}" for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_AUDIT_KEY")}
+    platform = environment.of_platform(given)
+    assert platform == given
+    assert sorted(environment.of_kind(platform, "leader")) == ["DATABASE_URL_FILE", "ERIP_AUDIT_KEY_FILE"]
+    assert sorted(environment.of_kind(platform, "web")) == ["DATABASE_URL_FILE"]
+
+
 @pytest.mark.parametrize("name", list(GIVEN)[1:])
 def test_a_server_gets_nothing_of_the_platform(name: str) -> None:
     assert name not in environment.base(GIVEN)
