@@ -1,8 +1,7 @@
 """The replicas of a Deployment, by its scale subresource; its use of CPU and memory by metrics.k8s.io.
 
-Speaks with the API server as the pod's service account (deploy/k8s/autoscaler.yaml says what that may do), whose token
-is read anew for each request: Kubernetes renews it.
-"""
+Speaks with the API server as the pod's service account (deploy/k8s/base/autoscaler.yaml says what that may do), whose
+token is read anew for each request: Kubernetes renews it."""
 
 import os
 import ssl

@@ -1,9 +1,10 @@
 """The manifests in deploy/k8s: their probes and commands exist, and they ask for no more than they need."""
 
+import copy
 import importlib.util
-import re
-from collections.abc import Iterator
-from pathlib import Path
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,19 +13,20 @@ from django.core.management import get_commands
 from django.urls import resolve
 
 from erip.foundation.process import alive
+from erip.management import configuration
+from erip.ops.deploy import redis_users
 from erip.settings import base
+from erip.settings.declared import DECLARED
+from tests.support import manifests
 
-ROOT = Path(__file__).resolve().parents[4]
-DOCUMENTS = [
-    document
-    for path in sorted((ROOT / "deploy/k8s").glob("*.yaml"))
-    for document in yaml.safe_load_all(path.read_text())
-]
-DEPLOYMENTS = {one["metadata"]["name"]: one for one in DOCUMENTS if one["kind"] == "Deployment"}
+WORKLOADS = manifests.pods()
+DEPLOYMENTS = {name: one for name, one in WORKLOADS.items() if one["kind"] == "Deployment"}
+DOCUMENTS = manifests.documents()
+POLICIES = [one for one in DOCUMENTS if one["kind"] == "NetworkPolicy"]
 
 
 def pod(name: str) -> dict[str, Any]:
-    return DEPLOYMENTS[name]["spec"]["template"]["spec"]
+    return manifests.spec_of(WORKLOADS[name])
 
 
 def container(name: str) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def container(name: str) -> dict[str, Any]:
 
 
 def environment(name: str) -> dict[str, str]:
-    return {one["name"]: one["value"] for one in container(name)["env"]}
+    return {one["name"]: one["value"] for one in container(name).get("env", [])}
 
 
 def probes(name: str) -> Iterator[dict[str, Any]]:
@@ -42,14 +44,20 @@ def probes(name: str) -> Iterator[dict[str, Any]]:
     yield from found
 
 
+def labels(name: str) -> dict[str, str]:
+    return WORKLOADS[name]["spec"]["template"]["metadata"]["labels"]
+
+
 def test_there_is_a_deployment_for_every_process() -> None:
-    assert set(DEPLOYMENTS) == {"erip-web", "erip-worker", "erip-worker-critical", "erip-leader", "erip-autoscaler"}
+    processes = {"erip-web", "erip-worker", "erip-worker-critical", "erip-leader", "erip-autoscaler", "erip-flower"}
+    assert set(DEPLOYMENTS) == processes
+    assert set(WORKLOADS) - processes == {"erip-migrate"}
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_labels_select_the_pods(name: str) -> None:
-    spec = DEPLOYMENTS[name]["spec"]
-    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"] == {"app": name}
+    assert DEPLOYMENTS[name]["spec"]["selector"]["matchLabels"] == {"app": name}
+    assert labels(name) == {"app": name, "app.kubernetes.io/part-of": "erip"}
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -59,6 +67,9 @@ def test_probes_ask_what_exists(name: str) -> None:
         if "httpGet" in probe:
             assert resolve(probe["httpGet"]["path"]).func
             assert probe["httpGet"]["port"] in [port["name"] for port in container(name)["ports"]]
+        elif "tcpSocket" in probe:
+            assert name == "erip-flower", "others can say more than that a port is open"
+            assert probe["tcpSocket"]["port"] in [port["name"] for port in container(name)["ports"]]
         else:
             program, option, module, of_whom, *_ = probe["exec"]["command"]
             assert (program, option) == ("python", "-m")
@@ -69,15 +80,20 @@ def test_probes_ask_what_exists(name: str) -> None:
         assert probe["timeoutSeconds"] >= 1
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_commands_exist(name: str) -> None:
-    program, *arguments = container(name)["command"]
+COMMANDS = [(name, one["command"]) for name, each in WORKLOADS.items() for one in manifests.containers(each)]
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS)
+def test_commands_exist(name: str, command: list[str]) -> None:
+    program, *arguments = command
     if program == "gunicorn":
         assert importlib.util.find_spec(arguments[1].removeprefix("python:")) is not None
     elif program == "celery":
         assert "--pool=threads" in arguments
         lanes = arguments[arguments.index("-Q") + 1].split(",")
         assert set(lanes) <= {queue.name for queue in base.CELERY_TASK_QUEUES}
+    elif arguments[0] == "-m":
+        assert importlib.util.find_spec(arguments[1]) is not None
     else:
         assert (program, arguments[0]) == ("python", "manage.py")
         assert arguments[1] in get_commands()
@@ -98,21 +114,245 @@ def test_kubernetes_waits_longer_than_the_process_takes_to_end(name: str) -> Non
         assert float(told["ERIP_DRAIN_SECONDS"]) < float(told["ERIP_WEB_GRACE_SECONDS"])
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_pods_have_no_rights_that_they_do_not_need(name: str) -> None:
-    spec, only = pod(name), container(name)
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert only["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
+# --- the gate ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_pods_have_limits_and_probes_and_no_rights_that_they_do_not_need(name: str) -> None:
+    assert list(manifests.faults(WORKLOADS[name])) == []
+
+
+def _without(path: str) -> Callable[[dict[str, Any]], None]:
+    def change(spec: dict[str, Any]) -> None:
+        at, *rest = path.split(".")
+        where: Any = spec
+        while rest:
+            where, at = where[int(at) if at.isdigit() else at], rest.pop(0)
+        del where[at]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda spec: spec["securityContext"].update(runAsNonRoot=False), "runs as root"),
+        (lambda spec: spec["securityContext"].update(runAsUser=0), "runs as root"),
+        (_without("securityContext.seccompProfile"), "has no seccomp profile"),
+        (lambda spec: spec.update(hostNetwork=True), "has the host's own: hostNetwork"),
+        (lambda spec: spec["volumes"].append({"hostPath": {"path": "/"}}), "mounts a folder of the host"),
+        (_without("automountServiceAccountToken"), "has a token that it does not need"),
+        (_without("enableServiceLinks"), "gets addresses of services as settings"),
+        (_without("priorityClassName"), "has no priority"),
+        (_without("terminationGracePeriodSeconds"), "does not say how long it takes to end"),
+        (_without("topologySpreadConstraints"), "is not spread over zones and nodes"),
+        (_without("containers.0.resources.limits"), "has no requests, or no limit of memory"),
+        (_without("containers.0.resources.requests.cpu"), "has no requests, or no limit of memory"),
+        (_without("containers.0.livenessProbe"), "has no probes"),
+        (_without("containers.0.startupProbe"), "has no probes"),
+        (_without("containers.0.securityContext.capabilities"), "may gain rights"),
+        (
+            lambda spec: spec["containers"][0]["env"].append({"name": "ERIP_SECRET_KEY", "value": "x"}),
+            "has a secret in the manifest",
+        ),
+        (
+            lambda spec: spec["containers"][0]["env"].append({"name": "X", "value": "redis://:p@h"}),
+            "has an address in the manifest",
+        ),
+        (
+            lambda spec: spec["containers"][0]["envFrom"].append({"secretRef": {"name": "erip"}}),
+            "has secrets of the platform in its environment",
+        ),
+    ],
+)
+def test_the_gate_refuses_a_pod_that_lacks_one_of_them(change: Callable[[dict[str, Any]], None], said: str) -> None:
+    bad = copy.deepcopy(WORKLOADS["erip-web"])
+    change(manifests.spec_of(bad))
+    found = list(manifests.faults(bad))
+    assert len(found) == 1, found
+    assert said in found[0]
+
+
+def test_what_scales_itself_has_no_number_of_its_own() -> None:
+    """Each `kubectl apply` would set it back."""
+    scaled = [one["spec"]["scaleTargetRef"]["name"] for one in DOCUMENTS if one["kind"] == "HorizontalPodAutoscaler"]
+    command = container("erip-autoscaler")["command"]
+    scaled.append(command[command.index("--deployment") + 1])
+    assert sorted(scaled) == ["erip-web", "erip-worker"]
+    assert [name for name, one in DEPLOYMENTS.items() if "replicas" not in one["spec"]] == sorted(scaled)
+
+
+def test_every_deployment_with_several_pods_has_a_budget_that_lets_a_node_be_drained() -> None:
+    budgets = {
+        one["spec"]["selector"]["matchLabels"]["app"]: one["spec"]
+        for one in DOCUMENTS
+        if one["kind"] == "PodDisruptionBudget"
     }
-    assert only["resources"]["requests"].keys() == {"cpu", "memory"}
-    assert "memory" in only["resources"]["limits"]
-    assert spec["automountServiceAccountToken"] is (name == "erip-autoscaler")
-    # No secret stands in a manifest.
-    assert not re.search(r"password|secret_key|://", str(only["env"]), re.IGNORECASE)
+    assert set(budgets) == set(DEPLOYMENTS) - {"erip-flower"}
+    for name, budget in budgets.items():
+        pods = DEPLOYMENTS[name]["spec"].get("replicas", 2)
+        assert budget.get("maxUnavailable", pods - budget.get("minAvailable", 0)) >= 1, name
+
+
+# --- who has which secret ---------------------------------------------------------------------------------
+
+PLATFORM = set(WORKLOADS) - {"erip-flower"}
+
+
+def secrets(name: str) -> set[tuple[str, str]]:
+    """Secrets of a pod, with the key that it gets: `*` for all of it."""
+    found = {
+        (source["secretRef"]["name"], "*")
+        for one in manifests.containers(WORKLOADS[name])
+        for source in one.get("envFrom", [])
+        if "secretRef" in source
+    }
+    for volume in pod(name)["volumes"]:
+        for source in volume.get("projected", {}).get("sources", []):
+            found |= {(source["secret"]["name"], item["key"]) for item in source["secret"]["items"]}
+        if "secret" in volume:
+            found |= {(volume["secret"]["secretName"], item["key"]) for item in volume["secret"]["items"]}
+    return found
+
+
+def test_each_pod_has_the_secrets_that_it_uses_and_no_others() -> None:
+    """Only the job that migrates can change tables, and each kind of process has its own login to Redis."""
+    common = {("erip", "DATABASE_URL"), ("erip", "ERIP_SECRET_KEY")}
+    assert {name: secrets(name) for name in WORKLOADS} == {
+        "erip-web": {*common, ("erip-broker", "web")},
+        "erip-worker": {*common, ("erip-broker", "worker"), ("erip-outgoing", "*")},
+        "erip-worker-critical": {*common, ("erip-broker", "worker"), ("erip-outgoing", "*")},
+        "erip-leader": {*common, ("erip-broker", "leader"), ("erip-leader", "*")},
+        "erip-autoscaler": {*common, ("erip-broker", "leader")},
+        "erip-migrate": {*common, ("erip-broker", "leader"), ("erip-owner", "DATABASE_OWNER_URL")},
+        "erip-flower": {("erip-flower", "*")},
+    }
+    logins = {key for name in WORKLOADS for secret, key in secrets(name) if secret == "erip-broker"}
+    assert logins == {redis_users.WEB, redis_users.WORKER, redis_users.LEADER}
+    (migrate, bootstrap) = manifests.containers(WORKLOADS["erip-migrate"])
+    assert "owner" in {one["name"] for one in migrate["volumeMounts"]}
+    assert "owner" not in {one["name"] for one in bootstrap["volumeMounts"]}
+
+
+def test_the_files_that_settings_name_are_mounted() -> None:
+    common = configuration.read(str(manifests.BASE / "settings.env")).values
+    for name in PLATFORM:
+        mounted = {
+            f"/run/secrets/erip/{item['path']}"
+            for volume in pod(name)["volumes"]
+            for source in volume.get("projected", {}).get("sources", [])
+            for item in source["secret"]["items"]
+        }
+        assert mounted == {value for key, value in common.items() if key.endswith("_FILE")}
+
+
+@pytest.mark.parametrize("overlay", ["dev", "staging", "production"])
+def test_the_settings_of_an_overlay_are_right(overlay: str) -> None:
+    """Together with the base's, and with those that the pods add. Files with secrets are not on this machine."""
+    files = [manifests.BASE / "settings.env", manifests.OVERLAYS / overlay / "settings.env"]
+    given = [configuration.read(str(file)) for file in files]
+    assert not any(one.faults for one in given)
+    values = {name: value for one in given for name, value in one.values.items()}
+    values |= {name: value for each in PLATFORM for name, value in environment(each).items()}
+    looked = configuration.look(configuration.Given(overlay, values), "erip.settings.production")
+    assert {one.name for one in looked.faults} == {"DATABASE_URL", "ERIP_SECRET_KEY", "ERIP_BROKER_URL"}
+    assert all(one.unknown for one in looked.faults)
+    assert [name for one in given for name in one.values if name in DECLARED and DECLARED[name].secret] == []
+
+
+# --- the network ------------------------------------------------------------------------------------------
+
+POSTGRES = {"cnpg.io/cluster": "erip-db"}
+REDIS = {"app": "erip-redis"}
+DNS = {"k8s-app": "kube-dns"}
+#: kinds of pods that may reach each target
+ARROWS: dict[str, set[str]] = {
+    "postgres": PLATFORM,
+    "redis": {"erip-web", "erip-worker", "erip-worker-critical", "erip-leader", "erip-flower"},
+    "sentinel": {"erip-web", "erip-worker", "erip-worker-critical", "erip-leader", "erip-flower"},
+    "dns": set(WORKLOADS),
+    "the world": {"erip-worker", "erip-worker-critical", "erip-leader", "erip-autoscaler"},
+    "a mail server": {"erip-worker", "erip-worker-critical", "erip-leader"},
+    "the cloud's metadata": set(),
+    "the API server": {"erip-autoscaler"},
+    "web": set(),
+}
+TARGETS: dict[str, dict[str, Any]] = {
+    "postgres": {"other": POSTGRES, "port": 5432},
+    "redis": {"other": REDIS, "port": 6379},
+    "sentinel": {"other": REDIS, "port": 26379},
+    "dns": {"other": DNS, "namespace": "kube-system", "port": 53, "protocol": "UDP"},
+    "the world": {"address": "93.184.216.34", "port": 443},
+    "a mail server": {"address": "93.184.216.34", "port": 587},
+    "the cloud's metadata": {"address": "169.254.169.254", "port": 443},
+    "the API server": {"address": "10.96.0.1", "port": 443},
+    "web": {"other": {"app": "erip-web", "app.kubernetes.io/part-of": "erip"}, "port": 8000},
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_each_arrow_is_open_and_all_others_are_shut(name: str, target: str) -> None:
+    asked = TARGETS[target]
+    assert manifests.allows(POLICIES, "egress", labels(name), **asked) is (name in ARROWS[target])
+    # Another port of the same target is shut, always.
+    assert not manifests.allows(POLICIES, "egress", labels(name), **{**asked, "port": 8472})
+    if target in ("postgres", "redis", "sentinel"):
+        at = {"other": labels(name), "port": asked["port"]}
+        assert manifests.allows(POLICIES, "ingress", asked["other"], **at) is (name in ARROWS[target])
+        assert not manifests.allows(POLICIES, "ingress", asked["other"], **{**at, "namespace": "other"})
+
+
+def test_only_the_ingress_reaches_a_pod_of_ours() -> None:
+    ingress = {"app.kubernetes.io/name": "ingress-nginx"}
+    for name in WORKLOADS:
+        at = {"other": ingress, "namespace": "ingress-nginx", "port": 8000}
+        assert manifests.allows(POLICIES, "ingress", labels(name), **at) is (name == "erip-web")
+        assert not manifests.allows(POLICIES, "ingress", labels(name), **{**at, "namespace": "other"})
+        for other in WORKLOADS:
+            assert not manifests.allows(POLICIES, "ingress", labels(name), other=labels(other), port=8000)
+
+
+def test_a_pod_that_no_arrow_names_reaches_nothing() -> None:
+    stranger = {"app": "stranger"}
+    for target in TARGETS.values():
+        assert not manifests.allows(POLICIES, "egress", stranger, **target)
+
+
+# --- kustomize --------------------------------------------------------------------------------------------
+
+
+def test_every_file_of_the_base_is_part_of_it() -> None:
+    listed = yaml.safe_load((manifests.BASE / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted(
+        path.name for path in manifests.BASE.glob("*.yaml") if path.name != "kustomization.yaml"
+    )
+
+
+@pytest.mark.parametrize("overlay", ["dev", "staging", "production"])
+def test_an_overlay_builds(overlay: str) -> None:
+    if (kubectl := shutil.which("kubectl")) is None:
+        pytest.skip("kubectl is not installed: nothing builds the overlay")
+    done = subprocess.run(
+        [kubectl, "kustomize", str(manifests.OVERLAYS / overlay)], capture_output=True, text=True, check=True
+    )
+    built = [one for one in yaml.safe_load_all(done.stdout) if one]
+    names = {(one["kind"], one["metadata"]["name"]) for one in built}
+    workloads = [one for one in built if one["kind"] in manifests.WITH_PODS]
+    assert {one["metadata"]["name"] for one in workloads} == set(WORKLOADS)
+    (settings,) = [name for kind, name in names if kind == "ConfigMap"]
+    for one in workloads:
+        assert list(manifests.faults(one)) == [], one["metadata"]["name"]
+        assert {each["image"] for each in manifests.containers(one)} != {"erip:latest"}
+        for each in manifests.containers(one):
+            sources = [source["configMapRef"]["name"] for source in each.get("envFrom", []) if "configMapRef" in source]
+            assert sources == ([] if one["metadata"]["name"] == "erip-flower" else [settings])
+    assert {one["metadata"].get("namespace", "erip") for one in built} == {"erip"}
+    budgets = {name for kind, name in names if kind == "PodDisruptionBudget"}
+    assert bool(budgets) is (overlay != "dev")
+
+
+# --- the autoscaler ---------------------------------------------------------------------------------------
 
 
 def test_the_autoscaler_may_scale_one_deployment_and_nothing_else() -> None:
@@ -129,15 +369,3 @@ def test_the_autoscaler_may_scale_one_deployment_and_nothing_else() -> None:
             assert rule["resources"] == ["deployments/scale"]
     command = container("erip-autoscaler")["command"]
     assert command[command.index("--deployment") + 1] in DEPLOYMENTS
-
-
-def test_only_workers_get_the_secrets_of_what_is_sent_out() -> None:
-    held = {
-        name: {one["secretRef"]["name"] for one in container(name)["envFrom"] if "secretRef" in one}
-        for name in DEPLOYMENTS
-    }
-    assert {name for name, secrets in held.items() if "erip-outgoing" in secrets} == {
-        "erip-worker",
-        "erip-worker-critical",
-    }
-    assert all("erip" in secrets for secrets in held.values())

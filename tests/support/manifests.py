@@ -1,0 +1,145 @@
+"""What the manifests of deploy/k8s must hold to, as plain functions: tests also show that a bad manifest fails."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from erip.ops.stack.state import ROOT
+
+BASE = ROOT / "deploy" / "k8s" / "base"
+OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
+#: kinds whose pods we describe
+WITH_PODS = ("Deployment", "Job")
+#: the only pod that asks Kubernetes for anything
+WITH_TOKEN = "erip-autoscaler"
+
+
+def documents(folder: Path = BASE) -> list[dict[str, Any]]:
+    return [one for path in sorted(folder.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text()) if one]
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Deployments and Jobs, by name."""
+    return {one["metadata"]["name"]: one for one in documents() if one["kind"] in WITH_PODS}
+
+
+def spec_of(workload: Mapping[str, Any]) -> dict[str, Any]:
+    return workload["spec"]["template"]["spec"]  # type: ignore[no-any-return]
+
+
+def containers(workload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    spec = spec_of(workload)
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def faults(workload: Mapping[str, Any]) -> Iterator[str]:
+    """What the gate refuses in one Deployment or Job."""
+    spec, name, job = spec_of(workload), workload["metadata"]["name"], workload["kind"] == "Job"
+    security = spec.get("securityContext", {})
+    if security.get("runAsNonRoot") is not True or not security.get("runAsUser"):
+        yield "runs as root"
+    if security.get("seccompProfile") != {"type": "RuntimeDefault"}:
+        yield "has no seccomp profile"
+    for setting in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(setting):
+            yield f"has the host's own: {setting}"
+    if any("hostPath" in volume for volume in spec.get("volumes", [])):
+        yield "mounts a folder of the host"
+    if spec.get("automountServiceAccountToken") is not (name == WITH_TOKEN):
+        yield "has a token that it does not need, or lacks the one that it needs"
+    if spec.get("enableServiceLinks") is not False:
+        yield "gets addresses of services as settings: ERIP_WEB_PORT=tcp://…"
+    if not spec.get("priorityClassName"):
+        yield "has no priority"
+    if not spec.get("terminationGracePeriodSeconds"):
+        yield "does not say how long it takes to end"
+    if not job and workload["spec"].get("replicas") != 1:
+        keys = {one["topologyKey"] for one in spec.get("topologySpreadConstraints", [])}
+        if keys != {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}:
+            yield "is not spread over zones and nodes"
+    for one in containers(workload):
+        yield from _of_container(one, job=job)
+
+
+def _of_container(one: Mapping[str, Any], *, job: bool) -> Iterator[str]:
+    if one.get("securityContext") != {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }:
+        yield f"{one['name']}: may gain rights, or write to its image"
+    resources = one.get("resources", {})
+    if resources.get("requests", {}).keys() < {"cpu", "memory"} or "memory" not in resources.get("limits", {}):
+        yield f"{one['name']}: has no requests, or no limit of memory"
+    if not job and not {"startupProbe", "livenessProbe"} <= one.keys():
+        yield f"{one['name']}: has no probes"
+    for variable in one.get("env", []):
+        if any(word in variable["name"] for word in ("PASSWORD", "SECRET", "KEY")) and "value" in variable:
+            yield f"{one['name']}: has a secret in the manifest"
+        if "://" in str(variable.get("value", "")):
+            yield f"{one['name']}: has an address in the manifest"
+    if any("secretRef" in source and source["secretRef"]["name"] == "erip" for source in one.get("envFrom", [])):
+        yield f"{one['name']}: has secrets of the platform in its environment"
+
+
+# --- network policies -------------------------------------------------------------------------------------
+
+Labels = Mapping[str, str]
+
+
+def matches(selector: Mapping[str, Any], labels: Labels) -> bool:
+    """A label selector of Kubernetes; only what we use of it. Raises ValueError for anything else."""
+    for name, value in selector.get("matchLabels", {}).items():
+        if labels.get(name) != value:
+            return False
+    for one in selector.get("matchExpressions", []):
+        if one["operator"] != "In":
+            raise ValueError(one["operator"])
+        if labels.get(one["key"]) not in one["values"]:
+            return False
+    if selector.keys() - {"matchLabels", "matchExpressions"}:
+        raise ValueError(str(selector))
+    return True
+
+
+def _is_peer(peer: Mapping[str, Any], labels: Labels | None, namespace: Labels, address: str | None) -> bool:
+    if "ipBlock" in peer:
+        if address is None:
+            return False
+        block = peer["ipBlock"]
+        at = ipaddress.ip_address(address)
+        return at in ipaddress.ip_network(block["cidr"]) and not any(
+            at in ipaddress.ip_network(one) for one in block.get("except", [])
+        )
+    if labels is None:
+        return False
+    here = {"kubernetes.io/metadata.name": "erip"}
+    in_namespace = matches(peer["namespaceSelector"], namespace) if "namespaceSelector" in peer else namespace == here
+    return in_namespace and matches(peer.get("podSelector", {}), labels)
+
+
+def allows(
+    policies: Sequence[Mapping[str, Any]],
+    direction: str,
+    of: Labels,
+    *,
+    other: Labels | None = None,
+    namespace: str = "erip",
+    address: str | None = None,
+    port: int,
+    protocol: str = "TCP",
+) -> bool:
+    """Whether the pod with the labels `of` may reach (`egress`), or be reached from (`ingress`), a pod with the labels
+    `other` in a namespace, or an address. As Kubernetes decides: without a policy for the pod, everything is open."""
+    word = direction.capitalize()
+    own = [one for one in policies if matches(one["spec"]["podSelector"], of) and word in one["spec"]["policyTypes"]]
+    side = "to" if direction == "egress" else "from"
+    return not own or any(
+        any(each["port"] == port and each.get("protocol", "TCP") == protocol for each in rule["ports"])
+        and any(_is_peer(peer, other, {"kubernetes.io/metadata.name": namespace}, address) for peer in rule[side])
+        for policy in own
+        for rule in policy["spec"].get(direction, [])
+    )
