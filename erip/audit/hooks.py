@@ -1,12 +1,16 @@
 """What the audit log adds to the platform."""
 
-from erip.audit import signing_in  # noqa: F401  (it listens)
+from erip.audit import (
+    refusals,
+    signing_in,  # noqa: F401  (it listens)
+)
 from erip.audit.light import audited
 from erip.audit.sealer import REGISTRY
-from erip.foundation.hooks import Link, Menu, append_only, light_door, menu, metrics, unrecorded
+from erip.foundation.hooks import Link, Menu, append_only, light_door, menu, metrics, stranger_refused, unrecorded
 
 metrics(REGISTRY)
 light_door(audited)
+stranger_refused(refusals.stranger)
 for table in ("audit_entry", "audit_block", "audit_checkpoint"):
     append_only(table)
     unrecorded((table, "the log itself"))

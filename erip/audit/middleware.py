@@ -34,8 +34,8 @@ class Audited:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.method in _SAFE:
             response = self.get_response(request)
-            if response.status_code == 403:
-                refusals.note(operation_of(request), 403)
+            if response.status_code in (401, 403):
+                refusals.note(operation_of(request), response.status_code)
             return response
         operation = operation_of(request)
         request.audited = operation  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from erip.audit import entries
-from erip.audit.operation import Operation
+from erip.audit.operation import MOST, Operation
 from erip.foundation.http.addresses import address_group
 from erip.foundation.process.background import database_service
 
@@ -96,6 +96,16 @@ def note(operation: Operation, status: int) -> None:
     """This operation was refused with this status, or failed."""
     outcome = "failed" if status >= 500 else "refused"
     _refusals.note(operation.body(**{"outcome": outcome, "status": status, **operation.detail}))
+
+
+def stranger(method: str, path: str, address: str) -> None:
+    """Somebody without a valid key was refused at the front door."""
+    _refusals.note(
+        {
+            "kind": "operation", "door": "api", "action": method[:20], "object": path[:MOST], "from": address,
+            "outcome": "refused", "status": 401,
+        }
+    )  # fmt: skip
 
 
 def flush() -> None:

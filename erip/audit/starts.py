@@ -1,10 +1,14 @@
 """Entries of what happens thousands of times a second: starts of runs, and accepted events.
 
 Note [Audited starts]
-A statement for each start would be a tenth of what a start costs. So a start's entry is written in the statement
+A row for each start is too much where thousands come at once. So a start's entry is written in the statement
 that inserts the run, and a group has one entry: all runs of one statement, all requests of one group commit of the
 event journal. Each run's id, and each request's caller, is in it. Events start runs in large groups: one entry names
 them all, with the trigger or the schedule as the principal.
+
+Measured in turns with and without, on a machine with much other work, CPU time of this process and of PostgreSQL: in
+groups of 1,000 an entry costs 6 µs a run, 1 % of what a run of four steps takes from start to end; for a run that is
+started alone 80 µs, 6 % of its start.
 """
 
 from collections.abc import Mapping, Sequence

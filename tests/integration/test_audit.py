@@ -41,7 +41,7 @@ def write(count: int, start: int = 0) -> None:
 
 def seal() -> None:
     # Another database of the server may have a transaction under way, which holds sealing up.
-    until(lambda: not sealer.seal.do() and not late())
+    until(lambda: not sealer.seal.do() and not late(), seconds=200.0)
 
 
 def late() -> bool:

@@ -3,6 +3,7 @@
 The API's operations come from its OpenAPI document, with the requests of the sweep of idempotency keys.
 """
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -14,9 +15,11 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from erip.access import callers
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from erip.audit import commands, exempt, refusals
+from erip.foundation.http.door import Door
 from people.models import Delegation
 from tests.integration.test_idempotency_keys import (
     DECISIONS,
@@ -271,3 +274,21 @@ def test_sign_ins_that_fail_and_access_that_is_refused_leave_entries_without_wha
     assert ("startRuns", "", "", "refused") in left
     assert "hunter2" not in str(entries())
     assert "wrong-password" not in str(entries())
+
+
+def test_a_stranger_who_is_refused_at_the_front_door_leaves_an_entry():
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/runs/bulk", "headers": [(b"content-length", b"2")],
+        "client": ("192.0.2.9", 1),
+    }  # fmt: skip
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(Door(None, callers)(scope, None, send))
+    refusals.flush()
+
+    assert sent[0]["status"] == 401
+    (left,) = [each for each in entries() if each.get("from") == "192.0.2.9"]
+    assert (left["object"], left["outcome"], left["status"]) == ("/api/v1/runs/bulk", "refused", 401)

@@ -23,7 +23,7 @@ from django.conf import settings
 
 from erip.foundation.db.connections import release_connections
 from erip.foundation.db.requests import serving
-from erip.foundation.hooks import announce_failed_request
+from erip.foundation.hooks import announce_failed_request, stranger_refused
 from erip.foundation.http.addresses import address_group, client_address
 from erip.foundation.http.bodies import (
     BodyRefused,
@@ -122,6 +122,8 @@ class Door:
         if caller is None and scope["path"].startswith(API):
             stranger = problem_of(self.callers.stranger(scope["headers"]))
             assert stranger is not None
+            for note in stranger_refused.all():
+                note(scope["method"], scope["path"], client_address(scope))
             return await _refuse(scope, send, stranger)
         if caller is None and not form:
             return await self.app(_with_length(scope, 0), _nothing(), _closing(send))
