@@ -13,6 +13,7 @@ django = django_application()
 from erip.access import callers  # noqa: E402
 from erip.access.authentication import principal_of_bearer  # noqa: E402
 from erip.access.guessing import WrongKeys  # noqa: E402
+from erip.access.rates import KeyRates  # noqa: E402
 from erip.celery import app as celery  # noqa: E402
 from erip.foundation.hooks import light_routes  # noqa: E402
 from erip.foundation.http.addresses import TrueClient  # noqa: E402
@@ -24,7 +25,7 @@ from erip.health import Health  # noqa: E402
 
 routes = [route for routes in light_routes.all() for route in routes()]
 _light = Light(cast(App, django), routes, principal_of_bearer)
-guessing = WrongKeys(Door(_light, callers))
+guessing = WrongKeys(KeyRates(Door(_light, callers)))
 application = TrueClient(SafeAnswers(Health(guessing)))
 # Read now, before gunicorn forks, and not while the first client waits, or the first message to the broker.
 import_module("erip.urls")

@@ -101,6 +101,12 @@ class SyncOperations(SyncTransport):
     list_batch_runs = Sends(batches.list_batch_runs)
 
     explain_access = Sends(access.explain_access)
+    list_keys = Sends(access.list_keys)
+    make_key = Sends(access.make_key)
+    get_key = Sends(access.get_key)
+    change_key = Sends(access.change_key)
+    rotate_key = Sends(access.rotate_key)
+    revoke_key = Sends(access.revoke_key)
 
     list_pauses = Sends(pauses.list_pauses)
     pause_workflow = Sends(pauses.pause_workflow)
@@ -243,6 +249,12 @@ class AsyncOperations(AsyncTransport):
     list_batch_runs = Awaits(batches.list_batch_runs)
 
     explain_access = Awaits(access.explain_access)
+    list_keys = Awaits(access.list_keys)
+    make_key = Awaits(access.make_key)
+    get_key = Awaits(access.get_key)
+    change_key = Awaits(access.change_key)
+    rotate_key = Awaits(access.rotate_key)
+    revoke_key = Awaits(access.revoke_key)
 
     list_pauses = Awaits(pauses.list_pauses)
     pause_workflow = Awaits(pauses.pause_workflow)

@@ -4,22 +4,26 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from erip.foundation.http.addresses import client_address
+
 from . import keys
+from .errors import NotFromThere
 from .principals import Principal, of_staff
 
 CHALLENGE = 'Bearer realm="erip"'
 
 
-def principal_of_bearer(header: bytes) -> Principal | None:
-    """The caller whose key the `Authorization` header holds; None if it holds something else.
+def principal_of_bearer(header: bytes, address: str) -> Principal | None:
+    """The caller whose key the `Authorization` header holds; None if it holds something else. address: the client's
+    own, "" if it is unknown.
 
-    Raises AuthenticationFailed where the key opens nothing.
+    Raises AuthenticationFailed where the key opens nothing, and NotFromThere where it opens nothing at this address.
     """
     scheme, _, token = header.partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     try:
-        principal = keys.authenticate(token.strip().decode("ascii"))
+        principal = keys.authenticate(token.strip().decode("ascii"), address)
     except UnicodeDecodeError:
         principal = None
     if principal is None:
@@ -39,7 +43,12 @@ class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer erip_<prefix>_<secret>` (RFC 6750)."""
 
     def authenticate(self, request: Request) -> tuple[Principal, None] | None:
-        principal = principal_of_bearer(get_authorization_header(request))
+        header, address = get_authorization_header(request), client_address(request._request)
+        try:
+            principal = principal_of_bearer(header, address)
+        except NotFromThere as error:
+            request._request.proved = error.who  # type: ignore[attr-defined]  # for the audit log
+            raise
         return None if principal is None else (principal, None)
 
     def authenticate_header(self, request: Request) -> str:

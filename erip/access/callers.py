@@ -40,22 +40,24 @@ class Credentials:
 
     authorization: the header, if it holds a bearer token
     session: the session's key
+    address: the client's own; "": unknown
     """
 
     authorization: bytes | None = None
     session: str | None = None
+    address: str = ""
 
 
-def credentials_of(headers: Iterable[tuple[bytes, bytes]]) -> Credentials | None:
-    """The credentials in ASGI's `headers`; None if there are none."""
+def credentials_of(headers: Iterable[tuple[bytes, bytes]], address: str) -> Credentials | None:
+    """The credentials in ASGI's `headers`, brought from this address; None if there are none."""
     session = None
     for name, value in headers:
         if name == b"authorization":
             if value[:7].lower() == b"bearer ":
-                return Credentials(authorization=value)
+                return Credentials(authorization=value, address=address)
         elif name == b"cookie":
             session = session or _session_in(value)
-    return Credentials(session=session) if session else None
+    return Credentials(session=session, address=address) if session else None
 
 
 def known_at_once(credentials: Credentials) -> Caller | None:
@@ -63,7 +65,7 @@ def known_at_once(credentials: Credentials) -> Caller | None:
     asked."""
     if credentials.authorization is None:
         return None
-    principal = keys.remembered(_token(credentials.authorization))
+    principal = keys.remembered(_token(credentials.authorization), credentials.address)
     return None if principal is None else Caller(principal.name, principal)
 
 
@@ -77,10 +79,10 @@ def stranger(headers: Iterable[tuple[bytes, bytes]]) -> APIException:
 
 
 def look_up(credentials: Credentials) -> Caller | None:
-    """The caller; None for a key or session that opens nothing. Raises django.db.Error."""
+    """The caller; None for a key or session that opens nothing. Raises NotFromThere and django.db.Error."""
     if credentials.authorization is not None:
         try:
-            principal = principal_of_bearer(credentials.authorization)
+            principal = principal_of_bearer(credentials.authorization, credentials.address)
         except AuthenticationFailed:
             return None
         return None if principal is None else Caller(principal.name, principal)

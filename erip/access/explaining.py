@@ -123,6 +123,8 @@ def _who(name: str) -> tuple[Principal, _Sources, str]:
 def _shut(key: ApiKey) -> str:
     if key.revoked_at is not None:
         return "the key is revoked"
+    if not key.owner_is_active:
+        return "the key's owner is not active"
     return "" if key.is_usable(timezone.now()) else "the key has expired"
 
 

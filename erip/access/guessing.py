@@ -45,7 +45,7 @@ class WrongKeys:
         self._good: LRUCache[bytes, bool] = LRUCache(maxsize=REMEMBERED)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        bearer = _bearer(scope) if scope["type"] == "http" else None
+        bearer = bearer_of(scope) if scope["type"] == "http" else None
         if bearer is None:
             return await self.app(scope, receive, send)
         counted = False
@@ -109,7 +109,8 @@ class WrongKeys:
             self._left[group] = (found[0] + 1, found[1])
 
 
-def _bearer(scope: Scope) -> str | None:
+def bearer_of(scope: Scope) -> str | None:
+    """The key that a request brings; None if it brings none."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             # Text that is not ASCII is no key, and is not found.

@@ -5,12 +5,15 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from .scopes import Scope
+
+#: requests a minute
+MOST_RATE = 1_000_000
 
 
 def any_origin() -> list[str]:
@@ -50,6 +53,33 @@ class ApiKey(models.Model):
     created_by = models.CharField(max_length=200, blank=True, default="", editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: does not expire.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Null of keys that were made before keys had owners. Note [Owners] in `changing`.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        related_name="api_keys",
+        help_text="The person who answers for the key. It opens nothing while they are not active.",
+    )
+    # Both have a default in the database: a release that does not know them may still make keys during an upgrade.
+    networks = ArrayField(
+        models.CharField(max_length=64),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Addresses and networks from which it opens something. Empty: from anywhere.",
+    )
+    rate = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_RATE)],
+        help_text="Requests a minute that each web process takes from it. Empty: as many as come.",
+    )
+    # Rotation: the secret before this one, and until when it opens something too.
+    previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    previous_until = models.DateTimeField(null=True, blank=True, editable=False)
+    rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    rotated_by = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
     # Coarse: written at most once in a few minutes for each key, so that reading stays cheap.
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -64,9 +94,15 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def owner_is_active(self) -> bool:
+        """Whether its owner, if it has one, may still come in. Read together with the key: `keys.with_grants`."""
+        known: bool | None = getattr(self, "owned", None)
+        return (self.owner is None or self.owner.is_active) if known is None else known
+
     def is_usable(self, now: datetime) -> bool:
-        """Whether the key opens anything at `now`: not revoked, not expired."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        """Whether the key opens anything at `now`: not revoked, not expired, its owner active."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at) and self.owner_is_active
 
 
 #: names of roles and spaces

@@ -9,6 +9,8 @@ within that second is not noticed by this; see docs/explanation/audit.md.
 
 import hashlib
 import hmac
+import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,6 +19,7 @@ import orjson
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
+_HALVES = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 _PURPOSE = b"erip audit entry"
 
 INSERT = "INSERT INTO audit_entry (body, mac)"
@@ -27,7 +30,11 @@ SELECT = INSERT + " SELECT %s::text, %s::text"
 def text_of(body: Mapping[str, Any]) -> str:
     """The entry's text, as it is stored and hashed."""
     # What JSON cannot say is recorded as its text: an entry must not fail an operation.
-    text = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        text = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        # UTF-8 has no half of a surrogate pair; an address may hold one.
+        text = _HALVES.sub(r"\\ufffd", json.dumps(body, default=str))
     # PostgreSQL stores no NUL.
     return text.replace("\\u0000", "\\ufffd")
 

@@ -6,11 +6,11 @@ from erip.audit import (
 )
 from erip.audit.light import audited
 from erip.audit.sealer import REGISTRY
-from erip.foundation.hooks import Link, Menu, append_only, light_door, menu, metrics, stranger_refused, unrecorded
+from erip.foundation.hooks import Link, Menu, append_only, light_door, menu, metrics, refused_at_door, unrecorded
 
 metrics(REGISTRY)
 light_door(audited)
-stranger_refused(refusals.stranger)
+refused_at_door(refusals.at_door)
 for table in ("audit_entry", "audit_block", "audit_checkpoint"):
     append_only(table)
     unrecorded((table, "the log itself"))

@@ -9,6 +9,7 @@ from erip.audit import refusals
 from erip.audit.exempt import BY_THEMSELVES
 from erip.audit.middleware import API, action_of_view, object_of, principal_of, request_id
 from erip.audit.operation import Operation, doing
+from erip.foundation.errors import EripError
 from erip.foundation.http.light.messages import LightRequest, NotLight, Route
 
 
@@ -35,7 +36,8 @@ def audited(route: Route, request: LightRequest, parameters: Mapping[str, str]) 
                 operation.write_alone()
     except NotLight:
         raise
-    except APIException as error:
-        if error.status_code in (401, 403) and not operation.written:
-            refusals.note(operation, error.status_code)
+    except (APIException, EripError) as error:
+        status = error.status_code if isinstance(error, APIException) else error.status
+        if status in (401, 403) and not operation.written:
+            refusals.note(operation, status, who=getattr(error, "who", ""))
         raise

@@ -65,7 +65,9 @@ def operation_of(request: HttpRequest) -> Operation:
 
 def principal_of(request: Any) -> str:
     """`key:…` or `user:…`, as everywhere; "" for a stranger, and while the database that knows the session is away:
-    then nothing can be changed either."""
+    then nothing can be changed either. `proved`: the principal of a key that is right, and not allowed there."""
+    if proved := getattr(request, "proved", ""):
+        return str(proved)
     user = getattr(request, "user", None)
     try:
         if user is None or not user.is_authenticated:

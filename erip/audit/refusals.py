@@ -2,8 +2,11 @@
 
 The first of a kind (who, what, which status) within a minute is recorded at once; further ones are counted, and one
 entry with their number is written when the minute is over. A process tells so many kinds apart and no more; all others
-of that minute are one kind. They are written by a thread of their own, so that a stranger's request costs no statement.
-A process that is killed loses the last second of them, and the counts of the last minute.
+of that minute are one kind. Strangers, of whom there may be any number at any number of addresses, have few kinds of
+their own: so they cannot hide what known callers are refused, nor sign-ins that fail. A process therefore writes at
+most 2 * (KINDS + STRANGERS + 2) of these entries a minute, whatever comes. They are written by a thread of their own,
+so that a stranger's request costs no statement. A process that is killed loses the last second of them, and the counts
+of the last minute.
 """
 
 import os
@@ -23,6 +26,10 @@ from erip.foundation.process.background import database_service
 WINDOW = 60.0
 #: kinds that are told apart in that time
 KINDS = 200
+#: kinds of strangers among them
+STRANGERS = 20
+#: what strangers do that is told apart as what known callers do
+_LIKE_KNOWN = frozenset({"sign-in"})
 #: seconds that the writing thread stays alive with nothing to write
 LINGER = 2.0
 
@@ -43,21 +50,25 @@ class Refusals:
         self._waiting: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         #: by kind: the body of the first, and how many came after it
         self._counts: dict[tuple[Any, ...], list[Any]] = {}
+        self._strangers: dict[tuple[Any, ...], list[Any]] = {}
         self._since = time.monotonic()
 
     def note(self, body: Mapping[str, Any]) -> None:
         """Record it, or count it. Never waits for the database."""
         who = body.get("principal") or address_group(str(body.get("from", "")))
+        stranger = not body.get("principal") and body.get("action") not in _LIKE_KNOWN
         kind: tuple[Any, ...] = (who, body.get("action"), body.get("status"))
         with self._lock:
-            if kind not in self._counts and len(self._counts) >= KINDS:
+            counts, most = (self._strangers, STRANGERS) if stranger else (self._counts, KINDS)
+            if kind not in counts and len(counts) >= most:
                 kind = ("others",)
-                body = {"kind": "operation", "action": "others", "outcome": body.get("outcome", "refused")}
-            known = self._counts.get(kind)
+                action = "others: strangers" if stranger else "others"
+                body = {"kind": "operation", "action": action, "outcome": body.get("outcome", "refused")}
+            known = counts.get(kind)
             if known is not None:
                 known[1] += 1
             else:
-                self._counts[kind] = [body, 0]
+                counts[kind] = [body, 0]
                 self._waiting.put(body)
                 self._noted.set()
         self._service.start()
@@ -67,7 +78,7 @@ class Refusals:
         self._write(everything=True)
 
     def _has_something(self) -> bool:
-        return not self._waiting.empty() or bool(self._counts)
+        return not self._waiting.empty() or bool(self._counts) or bool(self._strangers)
 
     def _turn(self) -> None:
         self._noted.wait(1.0)
@@ -82,8 +93,9 @@ class Refusals:
                     bodies.append(self._waiting.get_nowait())
             with self._lock:
                 if everything or time.monotonic() - self._since >= self._window:
-                    bodies += [{**body, "times": times} for body, times in self._counts.values() if times]
-                    self._counts, self._since = {}, time.monotonic()
+                    for counts in (self._counts, self._strangers):
+                        bodies += [{**body, "times": times} for body, times in counts.values() if times]
+                    self._counts, self._strangers, self._since = {}, {}, time.monotonic()
             for body in bodies:
                 entries.write(body)
 
@@ -92,20 +104,20 @@ _refusals = Refusals()
 os.register_at_fork(after_in_child=_refusals._forget)
 
 
-def note(operation: Operation, status: int) -> None:
-    """This operation was refused with this status, or failed."""
+def note(operation: Operation, status: int, *, who: str = "") -> None:
+    """This operation was refused with this status, or failed. who: whose it was, if the operation does not know."""
     outcome = "failed" if status >= 500 else "refused"
-    _refusals.note(operation.body(**{"outcome": outcome, "status": status, **operation.detail}))
+    more = {"principal": who} if who else {}
+    _refusals.note(operation.body(**{"outcome": outcome, "status": status, **operation.detail, **more}))
 
 
-def stranger(method: str, path: str, address: str) -> None:
-    """Somebody without a valid key was refused at the front door."""
-    _refusals.note(
-        {
-            "kind": "operation", "door": "api", "action": method[:20], "object": path[:MOST], "from": address,
-            "outcome": "refused", "status": 401,
-        }
-    )  # fmt: skip
+def at_door(method: str, path: str, address: str, status: int, who: str) -> None:
+    """Somebody was refused at the front door, before the request was read. who: "" of a stranger."""
+    body = {
+        "kind": "operation", "door": "api", "action": method[:20], "principal": who, "object": path[:MOST],
+        "from": address, "outcome": "refused", "status": status,
+    }  # fmt: skip
+    _refusals.note({name: value for name, value in body.items() if value != ""})
 
 
 def flush() -> None:

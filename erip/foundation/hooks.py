@@ -293,9 +293,9 @@ related_to_run: Hook[Callable[[Any, Mapping[str, Any]], Iterable[Related]]] = Ho
     "The admin's page of a run shows what it returns."
 )
 
-#: functions of (method, path, the client's address)
-stranger_refused: Hook[Callable[[str, str, str], object]] = Hook(
-    "It is called on the event loop when somebody without a valid key is refused before the request is read."
+#: functions of (method, path, the client's address, the status, the caller's principal or "")
+refused_at_door: Hook[Callable[[str, str, str, int, str], object]] = Hook(
+    "It is called on the event loop when a caller is refused before the request is read."
 )
 
 #: functions of (the route, the request, the values in its path) that return a context manager

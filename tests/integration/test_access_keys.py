@@ -111,8 +111,11 @@ def test_the_database_refuses_an_unknown_scope():
 
 def test_the_command_prints_a_key_that_works():
     out = io.StringIO()
+    get_user_model().objects.create_user("ola")
 
-    call_command("create_api_key", "--name=ci", "--scope=author", "--expires-days=30", "--json", stdout=out)
+    call_command(
+        "create_api_key", "--owner=ola", "--name=ci", "--scope=author", "--expires-days=30", "--json", stdout=out
+    )
 
     answer = orjson.loads(out.getvalue())
     assert keys.authenticate(answer["key"]).permissions == permissions_of("author")
@@ -121,9 +124,10 @@ def test_the_command_prints_a_key_that_works():
 
 def test_the_command_says_that_a_name_is_taken():
     keys.create(name="ci", scope=Scope.VIEWER)
+    get_user_model().objects.create_user("ola")
 
     with pytest.raises(CommandError, match='named "ci" already'):
-        call_command("create_api_key", "--name=ci", "--scope=viewer")
+        call_command("create_api_key", "--name=ci", "--owner=ola", "--scope=viewer")
 
 
 def test_the_administrator_is_made_and_then_kept(monkeypatch):

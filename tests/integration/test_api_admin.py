@@ -169,7 +169,8 @@ def test_the_form_names_every_fault_with_its_path(client):
 
 
 def test_a_new_key_is_shown_once_and_not_stored(client):
-    data = {"name": "ci", "scope": "operator", "expires_at_0": "", "expires_at_1": ""}
+    owner = User.objects.create_user("ola").pk
+    data = {"name": "ci", "scope": "operator", "owner": owner, "expires_at_0": "", "expires_at_1": ""}
     answer = client.post(address("access_apikey", "add"), data)
 
     token = re.search(r"erip_[A-Za-z0-9]{8}_[A-Za-z0-9]{40}", answer.content.decode())[0]
@@ -185,7 +186,7 @@ def test_nobody_gives_a_key_a_larger_scope_than_their_own():
     user.user_permissions.set(viewing | Permission.objects.filter(codename="add_apikey"))
     client = Client()
     client.force_login(user, backend=BACKEND)
-    data = {"expires_at_0": "", "expires_at_1": ""}
+    data = {"owner": user.pk, "expires_at_0": "", "expires_at_1": ""}
 
     client.post(address("access_apikey", "add"), {"name": "large", "scope": "admin", **data})
     client.post(address("access_apikey", "add"), {"name": "small", "scope": "viewer", **data})

@@ -152,10 +152,12 @@ def test_who_may_not_vote_is_refused_with_the_reason(team: None) -> None:
 def test_the_owner_of_the_key_that_started_it_and_the_author_are_barred(team: None) -> None:
     from erip.access import keys
 
-    keys.create(name="ci", scope=Scope.OPERATOR, created_by="user:dan")
+    owner = User.objects.get(username="sam")
+    keys.create(name="ci", scope=Scope.OPERATOR, created_by="user:dan", owner=owner)
     name = engine.publish(None, NOTIFY, "yaml", author="user:cara").name
     engine.start_runs(name, [engine.StartRequest({"who": "all"})], principal="key:ci")
     task = ApprovalTask.objects.get()
+    assert set(task.barred) == {"key:ci", "user:cara", "user:dan", "user:sam"}
     for who in ("dan", "cara"):
         with pytest.raises(FourEyes):
             vote(task, who)

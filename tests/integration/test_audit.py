@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
@@ -227,14 +228,28 @@ def test_a_flood_of_refusals_costs_few_entries():
     flood.flush()
 
     left = bodies()
-    assert len(left) <= 2 * (refusals.KINDS + 1)
-    assert sum(each.get("times", 1) for each in left if "times" in each or each) >= 5_000 - refusals.KINDS
+    assert len(left) <= 2 * (refusals.STRANGERS + 1)
+    assert sum(each.get("times", 1) for each in left if "times" in each or each) >= 5_000 - refusals.STRANGERS
+
+
+def test_a_flood_of_strangers_hides_neither_known_callers_nor_sign_ins_that_fail():
+    flood = refusals.Refusals(window=3600.0)
+    for number in range(5_000):
+        flood.note({"kind": "operation", "action": "GET", "from": f"2001:db8:{number:x}::1", "status": 401})
+    flood.note({"kind": "operation", "action": "startRun", "principal": "key:ci", "status": 403})
+    flood.note({"kind": "operation", "action": "sign-in", "from": "192.0.2.9", "status": 200, "outcome": "refused"})
+    flood.flush()
+
+    left = bodies()
+    assert len(left) <= 2 * (refusals.STRANGERS + 1) + 2
+    assert {"startRun", "sign-in", "others: strangers"} <= {each["action"] for each in left}
 
 
 def test_commands_leave_an_entry_without_secrets(monkeypatch):
     monkeypatch.setenv("ERIP_REASON", "rotation")
+    User.objects.create_user("ola")
     with commands.audited(["manage.py", "create_api_key", "--name", "ci", "--password", "hunter2", "--token=t0p"]):
-        call_command("create_api_key", name="ci", scope="viewer", stdout=io.StringIO())
+        call_command("create_api_key", name="ci", owner="ola", scope="viewer", stdout=io.StringIO())
     with commands.audited(["manage.py", "validate", "x.yaml"]):
         pass
 

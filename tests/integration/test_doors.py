@@ -65,6 +65,7 @@ VALUES = {
     "decision": "none",
     "decision_file": "csv",
     "approval": "1",
+    "key": "1",
     "event_type": "none.such",
 }
 

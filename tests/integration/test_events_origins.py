@@ -222,9 +222,9 @@ def test_a_dead_letter_names_the_sender() -> None:
 
 def test_the_commands_bind_keys_and_say_what_is_wrong_with_a_pattern() -> None:
     out = io.StringIO()
-    call_command(
-        "create_api_key", "--name=nexus", "--scope=operator", "--source=/feeds/nexus/*", "--type=nexus.*", stdout=out
-    )
+    User.objects.create_user("ola")
+    bound_to = ["--source=/feeds/nexus/*", "--type=nexus.*"]
+    call_command("create_api_key", "--name=nexus", "--owner=ola", "--scope=operator", *bound_to, stdout=out)
     assert (ApiKey.objects.get().sources, ApiKey.objects.get().types) == (["/feeds/nexus/*"], ["nexus.*"])
 
     call_command("bind_api_key", "--name=nexus", "--source=/feeds/a", "--source=/feeds/b", stdout=out)
@@ -243,14 +243,10 @@ def test_the_admin_binds_keys() -> None:
     row = keys.create(name="nexus", scope=Scope.OPERATOR).row
     page = f"/admin/access/apikey/{row.pk}/change/"
 
-    refused = client.post(page, {"sources": "/feeds/*\r\n/erip/*", "types": "*"})
+    refused = client.post(page, {"sources": "/feeds/*\r\n/erip/*", "types": "*", "owner": member.pk})
     assert "platform itself" in refused.content.decode()
-    assert (
-        client.post(
-            page, {"sources": "/feeds/a,b\r\n/feeds/c\r\n", "types": "*", "name": "x", "scope": "admin"}
-        ).status_code
-        == 302
-    )
+    form = {"sources": "/feeds/a,b\r\n/feeds/c\r\n", "types": "*", "name": "x", "scope": "admin", "owner": member.pk}
+    assert client.post(page, form).status_code == 302
 
     row.refresh_from_db()
     assert (row.sources, row.types, row.name, row.scope) == (["/feeds/a,b", "/feeds/c"], ["*"], "nexus", "operator")

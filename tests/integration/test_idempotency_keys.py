@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection, connections
 from django.utils import timezone
 
+from erip.access import keys
 from erip.access.scopes import Scope
 from erip.audit.models import Entry
 from erip.foundation.http.documents import _document
@@ -48,6 +49,8 @@ REFUSING = {
     "whatIfDecisionTable",
     "testAlertChannel",
     "makeOnCallCalendar",
+    "makeKey",
+    "rotateKey",
 }
 #: operations that only people can carry out
 OF_PEOPLE = {"vote", "askApproval", "delegate"}
@@ -69,6 +72,16 @@ def approval() -> int:
         publish_text(f"name: asks\nsteps: {{ask: {{approval: {{title: Go on, {quorum}}}}}}}\n")
         engine.start_runs("asks", [engine.StartRequest({})], principal="test")
     return ApprovalTask.objects.get().pk
+
+
+def owner() -> str:
+    """The username of somebody who answers for API keys."""
+    return User.objects.get_or_create(username="ola")[0].username
+
+
+def api_key() -> int:
+    """The number of an API key that nothing uses."""
+    return keys.create(name=str(uuid.uuid4()), scope=Scope.VIEWER).row.pk
 
 
 def delegation(reason: str) -> dict[str, str]:
@@ -305,6 +318,10 @@ REQUESTS = {
     ),
     "askApproval": lambda api: (f"/approvals/{approval()}/questions", {"text": "a"}, {"text": "b"}),
     "delegate": lambda api: ("/delegations", delegation("a"), delegation("b")),
+    "makeKey": lambda api: ("/keys", {"name": str(uuid.uuid4()), "owner": owner()}, None),
+    "changeKey": lambda api: (f"/keys/{api_key()}", {"rate": 100}, {"rate": None}),
+    "rotateKey": lambda api: (f"/keys/{api_key()}/rotate", {}, None),
+    "revokeKey": lambda api: (f"/keys/{api_key()}/revoke", {}, None),
     "acceptEvents": lambda api: ("/events", EVENT, None),
     "validateWorkflow": lambda api: ("/workflows/look-up/validate", DEFINITION.encode(), None),
 }

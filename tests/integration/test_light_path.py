@@ -296,7 +296,7 @@ def test_the_light_path_knows_every_middleware_that_is_installed():
     from erip.asgi import application
 
     assert middleware.unknown() == []
-    assert application.app.app._app.app.app.routes == [*ROUTES, *EVENT_ROUTES]
+    assert application.app.app._app.app.app.app.routes == [*ROUTES, *EVENT_ROUTES]
 
 
 def test_over_https_and_for_other_hosts_the_rules_of_the_middlewares_hold(ways, settings):

@@ -7,7 +7,21 @@ from workflows.decisions.files import Language
 from workflows.decisions.stored import NAME as DECISION
 
 from .serializers import NAME, SIGNAL, STEP
-from .views import access, at_work, audit, batches, decisions, holds, pausing, runs, schemas, signals, steps, workflows
+from .views import (
+    access,
+    at_work,
+    audit,
+    batches,
+    decisions,
+    holds,
+    keys,
+    pausing,
+    runs,
+    schemas,
+    signals,
+    steps,
+    workflows,
+)
 
 
 class WorkflowName(StringConverter):
@@ -36,6 +50,12 @@ class VersionNumber(IntConverter):
     regex = "[1-9][0-9]{0,8}"  # nine digits stay within PostgreSQL's integer
 
 
+class KeyNumber(IntConverter):
+    """The number of an API key in an address."""
+
+    regex = "[1-9][0-9]{0,17}"  # eighteen digits stay within PostgreSQL's bigint
+
+
 class DecisionName(StringConverter):
     regex = DECISION
 
@@ -44,6 +64,7 @@ class FileSuffix(StringConverter):
     regex = "|".join(Language)
 
 
+register_converter(KeyNumber, "key")
 register_converter(DecisionName, "decision")
 register_converter(FileSuffix, "decision_file")
 register_converter(WorkflowName, "workflow")
@@ -100,4 +121,8 @@ urlpatterns = [
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),
     path("access/explain", access.Explain.as_view()),
+    path("keys", keys.ApiKeys.as_view()),
+    path("keys/<key:number>", keys.ApiKeyView.as_view()),
+    path("keys/<key:number>/rotate", keys.ApiKeyRotate.as_view()),
+    path("keys/<key:number>/revoke", keys.ApiKeyRevoke.as_view()),
 ]

@@ -2,6 +2,7 @@
 
 from django.db import connection
 
+#: Barred are who started the run, who wrote its definition, and of a key its owner and who has seen its secret.
 #: columns of `v`. roles: JSON, as an array of arrays must be rectangular
 OPEN = """ opened AS (
 INSERT INTO workflows_approvaltask
@@ -10,9 +11,10 @@ INSERT INTO workflows_approvaltask
 SELECT v.run_id, v.step, v.workflow, v.business_key, v.version_id, v.title, v.content::jsonb, v.content_hash, v.seats,
        ARRAY(SELECT jsonb_array_elements_text(v.roles::jsonb)),
        array_remove(ARRAY[
-           s.by,
-           (SELECT nullif(k.created_by, '') FROM access_apikey k WHERE 'key:' || k.name = s.by),
-           (SELECT nullif(w.author, '') FROM workflows_workflowversion w WHERE w.id = v.version_id)], NULL),
+           s.by::text,
+           (SELECT nullif(w.author, '') FROM workflows_workflowversion w WHERE w.id = v.version_id)::text]
+       || (SELECT ARRAY[nullif(k.created_by, ''), nullif(k.rotated_by, ''), 'user:' || o.username]::text[]
+           FROM access_apikey k LEFT JOIN auth_user o ON o.id = k.owner_id WHERE 'key:' || k.name = s.by), NULL),
        clock_timestamp() + make_interval(secs => v.first)
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
             %s::int[], %s::text[], %s::float8[], %s::text[])

@@ -1,6 +1,6 @@
 """The documents that the API answers with, as types."""
 
-from .access import AccessBecause, AccessExplained, PermissionExplained
+from .access import AccessBecause, AccessExplained, ApiKey, ApiKeyMade, PermissionExplained
 from .alerts import (
     Alert,
     AlertChannel,
@@ -144,6 +144,8 @@ __all__ = [
     "Anomalies",
     "Anomaly",
     "AnomalyMark",
+    "ApiKey",
+    "ApiKeyMade",
     "Approval",
     "ApprovalDetail",
     "AuditEntry",

@@ -1,4 +1,6 @@
-"""Why a caller may do something, or may not."""
+"""Why a caller may do something, or may not; and API keys."""
+
+from datetime import datetime
 
 from .base import Document
 
@@ -34,3 +36,32 @@ class AccessExplained(Document):
     spaces: list[str] | None
     permissions: list[PermissionExplained]
     sentence: str
+
+
+class ApiKey(Document):
+    """What is known of an API key. owner: None: unknown. rate: requests a minute. old_until: of the secret before."""
+
+    number: int
+    name: str
+    prefix: str
+    owner: str | None
+    scope: str
+    status: str
+    networks: list[str]
+    rate: int | None
+    sources: list[str]
+    types: list[str]
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    rotated_at: datetime | None
+    rotated_by: str
+    old_until: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class ApiKeyMade(ApiKey):
+    """key: the whole key; nobody is shown it again."""
+
+    key: str

@@ -23,7 +23,7 @@ from django.conf import settings
 
 from erip.foundation.db.connections import release_connections
 from erip.foundation.db.requests import serving
-from erip.foundation.hooks import announce_failed_request, stranger_refused
+from erip.foundation.hooks import announce_failed_request, refused_at_door
 from erip.foundation.http.addresses import address_group, client_address
 from erip.foundation.http.bodies import (
     BodyRefused,
@@ -76,8 +76,8 @@ class Caller(Protocol):
 class Callers(Protocol):
     """Finds out who calls: `erip.access.callers`. It alone decides what the credentials are."""
 
-    def credentials_of(self, headers: Iterable[tuple[bytes, bytes]], /) -> Any:
-        """None for a request that brings none."""
+    def credentials_of(self, headers: Iterable[tuple[bytes, bytes]], address: str, /) -> Any:
+        """None for a request that brings none. address: the client's own."""
 
     def known_at_once(self, credentials: Any, /) -> Caller | None:
         """The caller, if it is known without waiting."""
@@ -115,15 +115,17 @@ class Door:
         """`length`: what was declared; None for a chunked body."""
         began = asyncio.get_running_loop().time()
         try:
-            caller = await self._caller(scope["headers"])
+            caller = await self._caller(scope["headers"], client_address(scope))
         except Exception as error:
-            return await _refuse(scope, send, _why_nobody_is_known(error))
+            problem = _why_nobody_is_known(error)
+            if problem.status in (401, 403):
+                _announce(scope, problem.status, getattr(error, "who", ""))
+            return await _refuse(scope, send, problem)
         form = caller is None and scope["path"].startswith(FORMS)
         if caller is None and scope["path"].startswith(API):
             stranger = problem_of(self.callers.stranger(scope["headers"]))
             assert stranger is not None
-            for note in stranger_refused.all():
-                note(scope["method"], scope["path"], client_address(scope))
+            _announce(scope, stranger.status, "")
             return await _refuse(scope, send, stranger)
         if caller is None and not form:
             return await self.app(_with_length(scope, 0), _nothing(), _closing(send))
@@ -152,9 +154,9 @@ class Door:
             del body
             return await self.app(sized, receive, send)
 
-    async def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
-        """Raises TooManyLookups, and the database's errors."""
-        credentials = self.callers.credentials_of(headers)
+    async def _caller(self, headers: Iterable[tuple[bytes, bytes]], address: str) -> Caller | None:
+        """Raises TooManyLookups, the error with which a caller is refused, and the database's errors."""
+        credentials = self.callers.credentials_of(headers, address)
         if credentials is None:
             return None
         caller = self.callers.known_at_once(credentials)
@@ -196,6 +198,12 @@ class Door:
     @cached_property
     def _large(self) -> Crowd:
         return Crowd(settings.ERIP_CONNECTIONS, LARGE_OF_ONE)
+
+
+def _announce(scope: Scope, status: int, who: str) -> None:
+    """A request was refused before it was read. who: the caller's principal; "": a stranger."""
+    for note in refused_at_door.all():
+        note(scope.get("method", ""), scope["path"], client_address(scope), status, who)
 
 
 def _length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

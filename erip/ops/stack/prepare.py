@@ -34,7 +34,12 @@ def main() -> int:
         sys.stdin = io.StringIO(order["admin_password"] + "\n")
         _call("administrator ready", "ensure_admin", username="admin", password_stdin=True)
         made = _call(
-            "API key made", "create_api_key", name=f"local-stack-{os.urandom(4).hex()}", scope="admin", json=True
+            "API key made",
+            "create_api_key",
+            name=f"local-stack-{os.urandom(4).hex()}",
+            owner="admin",
+            scope="admin",
+            json=True,
         )
         _tell(api_key=json.loads(made)["key"])
     return 0

@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from erip.access import granting, keys
+from erip.access import changing, granting
 from erip.access.references import ANY
 from erip.access.scopes import Scope
+from erip.foundation.errors import EripError
 
 
 class Command(BaseCommand):
@@ -19,6 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--name", required=True, help="who or what uses the key; unique, up to 100 characters")
+        parser.add_argument("--owner", required=True, help="the username of the person who answers for it")
         parser.add_argument("--scope", choices=Scope.values, default="", help="the role that the key has on everything")
         parser.add_argument(
             "--role", action="append", default=[], help="a role to grant it; may be given several times"
@@ -39,33 +41,39 @@ class Command(BaseCommand):
             help="a type of events that the key may send, or the beginning of one and *; may be given several times "
             "(default: *)",
         )
+        parser.add_argument(
+            "--network",
+            action="append",
+            default=[],
+            help="an address or network from which it opens something; may be given several times (default: anywhere)",
+        )
+        parser.add_argument("--rate", type=int, help="requests a minute that each web process takes (default: all)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         name, days = options["name"].strip(), options["expires_days"]
-        if not 1 <= len(name) <= 100 or not name.isprintable():
-            raise CommandError("--name must have 1 to 100 printable characters.")
         if not options["scope"] and not options["role"]:
             raise CommandError("Give the key a --scope, or a --role.")
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--expires-days must be 1 to 36500.")
         expires_at = timezone.now() + timedelta(days=days) if days is not None else None
+        wanted = changing.Wanted(
+            name=name,
+            owner=options["owner"],
+            scope=options["scope"],
+            expires_at=expires_at,
+            sources=options["source"] or [ANY],
+            types=options["type"] or [ANY],
+            allowed=options["network"],
+            rate=options["rate"],
+        )
         try:
             with transaction.atomic():
-                made = keys.create(
-                    name=name,
-                    scope=Scope(options["scope"]) if options["scope"] else "",
-                    expires_at=expires_at,
-                    created_by="command",
-                    sources=options["source"] or [ANY],
-                    types=options["type"] or [ANY],
-                )
+                made = changing.make(wanted, by="command")
                 for role in options["role"]:
                     granting.grant(role, f"key:{name}", space=options["space"], by="command")
-        except (keys.NotBindable, granting.NotGranted) as error:
+        except EripError as error:
             raise CommandError(str(error)) from error
-        except IntegrityError as error:
-            raise CommandError(f'There is an API key named "{name}" already; choose another name.') from error
         if options["json"]:
             answer = {"name": name, "scope": options["scope"], "key": made.token, "expires_at": expires_at}
             self.stdout.write(orjson.dumps(answer).decode())

@@ -22,8 +22,8 @@ from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope,
 from erip.foundation.http.problems import Problem, failure, problem_of
 from erip.foundation.http.timing import found_route, found_wait
 
-#: returns the caller to whom the value of an Authorization header belongs
-Authenticate = Callable[[bytes], Caller | None]
+#: returns the caller to whom the value of an Authorization header belongs, which came from this address
+Authenticate = Callable[[bytes, str], Caller | None]
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ def _answer_logged(
 
 def _caller(authenticate: Authenticate, route: Route, request: LightRequest) -> Caller:
     """Who calls. Raises AuthenticationFailed, PermissionDenied."""
-    caller = request.known or authenticate(request.headers["Authorization"].encode("latin1"))
+    caller = request.known or authenticate(request.headers["Authorization"].encode("latin1"), request.client)
     if caller is None:
         raise NotLight
     request.user = caller
