@@ -19,6 +19,8 @@ class Conf:
     broker: str
     sentinel_master: str
     sentinel_password: str
+    #: what its connections take for TLS (`broker_tls.tls_options`); None: there is none
+    broker_tls: dict[str, Any] | None
     #: REST addresses of Patroni, client addresses of etcd; empty: not probed
     patroni: tuple[str, ...]
     etcd: tuple[str, ...]
@@ -56,6 +58,7 @@ def conf() -> Conf:
         broker=known.ERIP_BROKER_URL,
         sentinel_master=known.ERIP_SENTINEL_MASTER,
         sentinel_password=known.ERIP_SENTINEL_PASSWORD,
+        broker_tls=known.CELERY_BROKER_USE_SSL or None,
         patroni=tuple(known.ERIP_PULSE_PATRONI_URLS),
         etcd=tuple(known.ERIP_PULSE_ETCD_URLS),
         ca=known.ERIP_PULSE_CA,

@@ -11,6 +11,9 @@ from redis import Redis as Client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from erip.foundation.process.broker_tls import client_of
+from erip.ops.stack.ha.tls import of_broker
+
 from . import processes
 from .cut import Cut
 from .kinds import Action, Kind
@@ -115,7 +118,9 @@ class _Fill:
 
 def _client(victim: Victim) -> Client:
     assert victim.redis is not None
-    return Client(
+    mine = victim.redis.identity
+    return client_of(
+        of_broker(mine) if mine else None,
         host=victim.redis.host,
         port=victim.redis.port,
         password=victim.redis.password or None,

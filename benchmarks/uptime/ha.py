@@ -43,7 +43,9 @@ class HighlyAvailable:
         if name is None:
             raise BenchmarkError(f"Nobody is {role} now.")
         ports = tuple(self._ports[port] for port in (name, f"{name}-rest", f"{name}-peer") if port in self._ports)
-        redis = Redis(LOOPBACK, self._ports[name], self._secrets["redis"]) if name.startswith("redis-") else None
+        redis = None
+        if name.startswith("redis-"):
+            redis = Redis(LOOPBACK, self._ports[name], self._secrets["redis"], self._roles.broker_identity)
         return Victim(name, self._pids(role, name), ports, redis)
 
     def missing(self) -> list[str]:
@@ -113,13 +115,15 @@ class HighlyAvailable:
         """Every Sentinel sees a healthy master, both replicas and both others; the master has both replicas online."""
         found, masters = [], set()
         for n in THREE:
-            state = master_state(self._ports[f"sentinel-{n}"], self._secrets["sentinel"])
+            mine = self._roles.broker_identity
+            state = master_state(self._ports[f"sentinel-{n}"], mine, self._secrets["sentinel"])
             masters.add(state.get("port"))
             if (state.get("flags"), state.get("num-slaves"), state.get("num-other-sentinels")) != ("master", "2", "2"):
                 found.append(f"sentinel-{n}'s view of a whole Redis")
         if found or len(masters) != 1:
             return found or ["one Redis master for all Sentinels"]
-        info = ask(int(masters.pop() or 0), self._secrets["redis"], "INFO", "replication") or ""
+        port, mine = int(masters.pop() or 0), self._roles.broker_identity
+        info = ask(port, mine, self._secrets["redis"], "INFO", "replication") or ""
         online = sum(line.startswith("slave") and "state=online" in line for line in str(info).splitlines())
         return [] if online == 2 else ["a Redis replica"]
 

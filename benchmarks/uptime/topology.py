@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg2
 
+from erip.ops.deploy import nodes
 from erip.ops.stack import services
 from erip.ops.stack.ha.roles import LEADER_LOCK
 from erip.ops.stack.processes import Identity
@@ -30,6 +31,8 @@ class Redis:
     host: str
     port: int
     password: str = field(repr=False, default="")
+    #: with which it is spoken to over TLS; None: in the clear
+    identity: nodes.Identity | None = None
 
 
 @dataclass(frozen=True)

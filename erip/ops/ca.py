@@ -7,7 +7,7 @@ One authority for each circle of servers that may speak with each other: a certi
 The authority's key stays in `<folder>/ca.key` with mode 0600 and never leaves that folder; the servers get `ca.crt`.
 
 A leaf names its holder by a URI, `spiffe://<domain>/<kind>/<name>` (SPIFFE ID, section 2), and lists the names and
-addresses under which others reach the holder. It is valid for `LEAF_DAYS` days; `issue` makes a new one when a third of
+addresses under which others reach the holder. It is valid for `LEAF_DAYS` days; `issue` makes a new one when half of
 that time is left, or when anything in it has changed. Keys are ECDSA on P-256: a handshake costs less than with RSA,
 and every server here accepts them. Certificates follow RFC 5280.
 """
@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LEAF_DAYS: Final = 30
+#: `issue` renews at half of it, PULSE warns at 14 days: that leaves a week for whoever renews once a week
+LEAF_DAYS: Final = 45
 CA_DAYS: Final = 3650
 #: clocks differ, so a certificate is valid from a little before it was made
 _EARLIER: Final = timedelta(minutes=10)
@@ -115,7 +116,7 @@ class Authority:
         return Issued(bundle, ca, fresh=True)
 
     def _stands(self, bundle: Path, ca: Path, leaf: Leaf, now: datetime) -> bool:
-        """Whether the existing leaf says the same, was signed here, and has more than a third of its life left."""
+        """Whether the existing leaf says the same, was signed here, and has more than half of its life left."""
         try:
             content, own = bundle.read_bytes(), self.certificate_file.read_bytes()
             found = x509.load_pem_x509_certificate(content)
@@ -126,7 +127,7 @@ class Authority:
             return False
         return (
             same_ca
-            and found.not_valid_after_utc - now > timedelta(days=LEAF_DAYS) / 3
+            and found.not_valid_after_utc - now > timedelta(days=LEAF_DAYS) / 2
             and found.public_key() == key.public_key()
             and all(_extension(found, one) == one for one in self._extensions(leaf))
         )

@@ -5,8 +5,10 @@ docs/reference/settings.md is generated from those declarations.
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from erip.foundation.process.broker import publisher_options, transport_options
+from erip.foundation.process.broker_tls import tls_options
 
 from . import declared
 from .admin import *
@@ -137,9 +139,19 @@ ERIP_SENTINEL_MASTER = env.text("ERIP_SENTINEL_MASTER", "erip", "The name by whi
 ERIP_SENTINEL_PASSWORD = env.text(
     "ERIP_SENTINEL_PASSWORD", "", "The password of the Sentinels themselves.", secret=True
 )
+ERIP_BROKER_CA = env.text(
+    "ERIP_BROKER_CA",
+    "",
+    "PEM file of the authority of Redis's and the Sentinels' certificates: both are spoken to by TLS 1.3 alone ([who may speak to Redis](../how-to/high-availability.md#who-may-speak-to-redis)).",
+)
+ERIP_BROKER_CERTIFICATE = env.text(
+    "ERIP_BROKER_CERTIFICATE", "", "PEM file with a certificate and its key, which Redis and the Sentinels may ask for."
+)
 CELERY_BROKER_URL = ERIP_BROKER_URL
+_broker_tls = tls_options(ERIP_BROKER_URL, ca=ERIP_BROKER_CA, certificate=ERIP_BROKER_CERTIFICATE)
+CELERY_BROKER_USE_SSL: dict[str, Any] | bool = _broker_tls or False
 CELERY_BROKER_TRANSPORT_OPTIONS = transport_options(
-    ERIP_BROKER_URL, master=ERIP_SENTINEL_MASTER, sentinel_password=ERIP_SENTINEL_PASSWORD
+    ERIP_BROKER_URL, master=ERIP_SENTINEL_MASTER, sentinel_password=ERIP_SENTINEL_PASSWORD, tls=_broker_tls
 )
 ERIP_PUBLISHER_TRANSPORT_OPTIONS = publisher_options(CELERY_BROKER_TRANSPORT_OPTIONS)
 

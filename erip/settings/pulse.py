@@ -34,7 +34,7 @@ ERIP_PULSE_HAPROXY = _env.text(
 ERIP_PULSE_CERTIFICATES: list[str] = _env.items(
     "ERIP_PULSE_CERTIFICATES",
     [],
-    "PEM files, and `host:port` of TLS servers, whose certificates must not expire.",
+    "PEM files, and `host:port` or `postgres://host:port` of TLS servers, whose certificates must not expire.",
     form=file_or_server,
 )
 ERIP_ALERT_WEBHOOKS: list[str] = _env.items(

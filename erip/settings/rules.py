@@ -8,6 +8,9 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from erip.foundation.process.broker_tls import tls_options
+from erip.foundation.process.trust import context_of
+
 from .rest import ERIP_API_BODY_LIMIT, ERIP_API_BULK_BODY_LIMIT
 
 #: from the most urgent
@@ -97,3 +100,14 @@ def _drained_first(grace: float, drain: float) -> str | None:
 @_rule("ERIP_AUTOSCALE_MAX", "ERIP_AUTOSCALE_MIN")
 def _workers(most: int, least: int) -> str | None:
     return "is less than ERIP_AUTOSCALE_MIN" if most < least else None
+
+
+@_rule("ERIP_BROKER_CERTIFICATE", "ERIP_BROKER_CA", "ERIP_BROKER_URL")
+def _broker_tls(certificate: str, ca: str, url: str) -> str | None:
+    if tls_options(url, ca=ca, certificate=certificate) is None:
+        return "is set, but neither ERIP_BROKER_CA nor rediss://" if certificate else None
+    try:
+        context_of(ca, certificate)
+    except OSError as error:
+        return f"or ERIP_BROKER_CA is no PEM file that can be used: {error}"
+    return None

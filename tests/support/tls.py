@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from erip.foundation.process.trust import context_of
+from erip.ops.deploy.nodes import Identity
 from erip.ops.stack.ports import LOOPBACK
 
 #: SSLRequest of PostgreSQL's protocol
@@ -24,6 +26,15 @@ def serial_of_postgres(port: int, *, ca: Path, certificate: Path) -> str:
         assert plain.recv(1) == b"S"
         with context.wrap_socket(plain, server_hostname=LOOPBACK) as encrypted:
             return str((encrypted.getpeercert() or {})["serialNumber"])
+
+
+def serial_of(port: int, mine: Identity) -> str:
+    """The same of a server that speaks nothing but TLS, with which its clients need a certificate."""
+    with (
+        socket.create_connection((LOOPBACK, port), 5) as plain,
+        context_of(str(mine.ca), str(mine.certificate)).wrap_socket(plain, server_hostname=LOOPBACK) as encrypted,
+    ):
+        return str((encrypted.getpeercert() or {})["serialNumber"])
 
 
 class Captured:

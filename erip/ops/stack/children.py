@@ -19,6 +19,8 @@ STEADY_SECONDS = 10.0
 LONGEST_BACKOFF = 30.0
 # Between two looks at the certificates, which live for weeks.
 RENEW_EVERY = 3600.0
+# The same while servers that have to be started again for theirs take turns.
+RENEW_NEXT = 30.0
 
 
 class Server(Protocol):
@@ -157,10 +159,15 @@ class Children:
         if time.monotonic() < self._renew_at:
             return
         self._renew_at = time.monotonic() + RENEW_EVERY
+        ended = False
         for child in self.all:
             renew = getattr(child.what, "renew", None)
             number = getattr(child.what, "reload_signal", None)
-            if renew is not None and renew() and number is not None and child.process is not None:
+            ends = getattr(child.what, "one_at_a_time", False)
+            if ends and (ended or child.process is None):
+                self._renew_at = time.monotonic() + RENEW_NEXT
+            elif renew is not None and renew() and number is not None and child.process is not None:
+                ended = ended or ends
                 child.process.send_signal(number)
 
     def next_due(self) -> float:

@@ -18,7 +18,7 @@ from erip.ops.stack.ha.etcd import Door, Etcd, Keeper, socket_of
 from erip.ops.stack.ha.haproxy import HaProxy
 from erip.ops.stack.ha.patroni import SCOPE, Patroni
 from erip.ops.stack.ha.programs import Programs
-from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel
+from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel, platforms
 from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import Logins
 from erip.ops.stack.ports import LOOPBACK
@@ -93,6 +93,8 @@ class HaLayout:
             "ERIP_REPLICA_URLS": self._haproxy.replicas,
             "ERIP_SENTINEL_MASTER": SERVICE,
             "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
+            "ERIP_BROKER_CA": str(platforms(self.home).ca),
+            "ERIP_BROKER_CERTIFICATE": str(platforms(self.home).certificate),
             # HAProxy, which is on this machine; a variable that the user set wins.
             "ERIP_TRUSTED_PROXIES": os.environ.get("ERIP_TRUSTED_PROXIES") or LOOPBACK,
             **self._watched(),
@@ -114,8 +116,15 @@ class HaLayout:
                 f"http://{LOOPBACK}:{peer.rest_port}" for peer in self._postgres_peers()
             ),
             "ERIP_PULSE_HAPROXY": str(self._haproxy.stats or ""),
+            "ERIP_PULSE_CERTIFICATES": ",".join(self._certificates()),
         }
         return {name: os.environ.get(name) or value for name, value in settings.items()}
+
+    def _certificates(self) -> Iterator[str]:
+        """All that servers show, and the platform's own."""
+        yield from (f"{LOOPBACK}:{self._ports[f'{kind}-{n}']}" for kind in ("redis", "sentinel", "etcd") for n in THREE)
+        yield from (f"postgres://{LOOPBACK}:{self._ports[f'postgres-{n}']}" for n in THREE)
+        yield from (str(one.certificate) for one in (platforms(self.home), self._haproxy.reached.identity))
 
     def services(self, env: dict[str, str]) -> list[Service]:
         """Two of each process that matters. Threads are few: many processes share few cores here."""
@@ -144,6 +153,7 @@ class HaLayout:
                 password=self.secrets["redis"],
                 logins={kind: self.secrets[f"{kind}_redis"] for kind in (WEB, WORKER, LEADER, REPLICA, SENTINEL)},
                 master=None if n == 1 else first,
+                circles=self._circles,
             )
             for n in THREE
         ]
@@ -157,6 +167,7 @@ class HaLayout:
                 sentinel_password=self.secrets["sentinel"],
                 peer_password=self.secrets["sentinel_peer"],
                 master=Address("redis-1", LOOPBACK, self._ports["redis-1"]),
+                circles=self._circles,
             )
             for n in THREE
         ]

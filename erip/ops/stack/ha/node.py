@@ -32,6 +32,8 @@ class Node(ABC):
     rewrites: ClassVar[bool] = False
     #: the signal that makes it read its certificate again; None: it does so by itself, at each new connection
     reload_signal: ClassVar[int | None] = None
+    #: that signal ends it, as it reads its certificate at its start only: of such servers one at a time is renewed
+    one_at_a_time: ClassVar[bool] = False
 
     @property
     def title(self) -> str:

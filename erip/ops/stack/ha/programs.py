@@ -30,4 +30,4 @@ class Programs:
                 f"Patroni may not run as root, and {user.name} cannot run {sys.executable} in this checkout: "
                 "use a clone and a Python outside /root, or name another user in ERIP_STACK_USER."
             )
-        return cls(find_redis(wheels, user), find_postgres(wheels, user), etcd, haproxy)
+        return cls(find_redis(wheels, user, tls=True), find_postgres(wheels, user), etcd, haproxy)

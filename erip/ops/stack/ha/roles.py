@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from erip.ops.deploy.nodes import SOCKET
+from erip.ops.deploy.nodes import SOCKET, Identity
 from erip.ops.guard.etcd import Etcd, EtcdError
 from erip.ops.stack.ha.layout import LEADERS, THREE
-from erip.ops.stack.ha.redis import master_state
+from erip.ops.stack.ha.redis import master_state, platforms
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.private import read_env
 from erip.ops.stack.state import State, read_json
@@ -44,9 +44,14 @@ class Roles:
         """The master, as any Sentinel reports it."""
         ports, password = self._ports, self._secret("sentinel")
         for n in THREE:
-            if found := master_state(ports[f"sentinel-{n}"], password).get("port"):
+            if found := master_state(ports[f"sentinel-{n}"], self.broker_identity, password).get("port"):
                 return next((f"redis-{k}" for k in THREE if ports[f"redis-{k}"] == int(found)), None)
         return None
+
+    @property
+    def broker_identity(self) -> Identity:
+        """The platform's files, for Redis and the Sentinels."""
+        return platforms(self._home)
 
     def postgres_primary(self) -> str | None:
         """The node whose Patroni says that it is the primary."""

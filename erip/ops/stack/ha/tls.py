@@ -1,13 +1,15 @@
-"""How a process of this machine reaches PostgreSQL: TLS 1.3, with a certificate of its own, to a server whose
+"""How a process of this machine reaches PostgreSQL and Redis: TLS 1.3, with a certificate of its own, to a server whose
 certificate it checks."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import psycopg2
 from psycopg2.extensions import make_dsn
 
+from erip.foundation.process.broker_tls import tls_options
 from erip.ops.deploy.circles import PLATFORM
 from erip.ops.deploy.nodes import Identity, identity
 from erip.ops.stack.ports import LOOPBACK
@@ -26,6 +28,11 @@ def parameters(mine: Identity) -> dict[str, str]:
     }
 
 
+def of_broker(mine: Identity) -> dict[str, Any]:
+    """What redis-py's connections take."""
+    return tls_options("", ca=str(mine.ca), certificate=str(mine.certificate)) or {}
+
+
 @dataclass(frozen=True)
 class Reached:
     """What the platform's certificate in `folder` opens."""
@@ -33,11 +40,15 @@ class Reached:
     folder: Path
 
     @property
+    def identity(self) -> Identity:
+        return identity(self.folder, PLATFORM)
+
+    @property
     def query(self) -> str:
         """For the end of a database's URL."""
-        return urlencode(parameters(identity(self.folder, PLATFORM)))
+        return urlencode(parameters(self.identity))
 
     def connect(self, port: int, password: str, database: str) -> "psycopg2.extensions.connection":
         """A superuser's connection. Raises psycopg2.Error."""
         login = {"host": LOOPBACK, "port": str(port), "user": SUPERUSER, "password": password, "dbname": database}
-        return psycopg2.connect(make_dsn(**login, connect_timeout=2, **parameters(identity(self.folder, PLATFORM))))
+        return psycopg2.connect(make_dsn(**login, connect_timeout=2, **parameters(self.identity)))

@@ -45,11 +45,11 @@ def test_a_leaf_says_who_it_is_and_what_it_may(authority, tmp_path):
     assert names.get_extension_for_class(x509.BasicConstraints).value.ca is False
 
 
-def test_it_stands_until_a_third_of_its_life_is_left(authority, tmp_path):
+def test_it_stands_until_half_of_its_life_is_left(authority, tmp_path):
     first = authority.issue(tmp_path / "tls", SERVER)
     assert first.fresh
     now = datetime.now(UTC)
-    early, late = (now + timedelta(days=LEAF_DAYS * share) for share in (0.6, 0.7))
+    early, late = (now + timedelta(days=LEAF_DAYS * share) for share in (0.45, 0.55))
     serial = read(first.bundle).serial_number
     assert not authority.issue(tmp_path / "tls", SERVER, now=early).fresh
     assert read(first.bundle).serial_number == serial

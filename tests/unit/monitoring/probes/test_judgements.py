@@ -1,6 +1,9 @@
 """What the probes say of answers that servers gave: recorded ones, and any others."""
 
+import socket
 import ssl
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +75,8 @@ def test_the_broker_is_found_in_kombus_url() -> None:
 
     assert (one.host, one.port, one.password) == ("10.0.0.1", 26_380, "p@ss")
     assert (two.host, two.port) == ("10.0.0.2", 26_379)
-    assert places("rediss://user:x@cache:7000/1")[0].tls
+    assert places("redis://cache:7000/1")[0].tls is None
+    assert places("sentinel://cache;sentinel://other", {"ssl_ca_certs": "ca"})[1].tls == {"ssl_ca_certs": "ca"}
     assert "x" not in str(places("redis://user:secretx@cache:7000/1")[0]).replace("cache", "")
 
 
@@ -112,9 +116,6 @@ def test_the_first_certificate_to_expire_decides(tmp_path: Path) -> None:
 
 
 def test_a_servers_certificate_is_read_though_nobody_trusts_it(tmp_path: Path) -> None:
-    import socket
-    import threading
-
     pem = certificate(tmp_path / "server.pem", 3.0)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
@@ -130,6 +131,38 @@ def test_a_servers_certificate_is_read_though_nobody_trusts_it(tmp_path: Path) -
 
     assert said.state is State.DEGRADED
     assert 2.9 < said.measures["erip_certificate_days_left"] <= 3.0
+
+
+def test_a_server_that_is_away_keeps_its_certificate_for_an_hour_and_a_file_does_not(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    file = certificate(tmp_path / "here.pem", 90.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        away = f"127.0.0.1:{listener.getsockname()[1]}"
+    until = now + timedelta(days=30)
+
+    found = look([str(file), away], now, {away: (until, time.monotonic() - 3500)})
+    assert (found.state, round(found.measures["erip_certificate_days_left"])) == (State.OK, 30)
+    assert look([str(file), away], now, {away: (until, time.monotonic() - 3700)}).state is State.DEGRADED
+    gone = str(tmp_path / "gone.pem")
+    assert look([str(file), gone], now, {gone: (until, time.monotonic())}).state is State.DEGRADED
+
+
+def test_a_postgresql_without_tls_is_reported(tmp_path: Path) -> None:
+    file = certificate(tmp_path / "here.pem", 90.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            link, _ = listener.accept()
+            with link:
+                assert link.recv(8) == bytes((0, 0, 0, 8, 4, 210, 22, 47))
+                link.sendall(b"N")
+
+        threading.Thread(target=refuse, daemon=True).start()
+        place = f"postgres://127.0.0.1:{listener.getsockname()[1]}"
+        said = look([str(file), place], datetime.now(UTC))
+
+    assert said.state is State.DEGRADED
+    assert "(ValueError)" in said.sentence
 
 
 def test_the_disk_is_looked_at_even_if_its_folder_is_not_made_yet(tmp_path: Path) -> None:
