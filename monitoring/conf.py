@@ -24,9 +24,11 @@ class Conf:
     #: REST addresses of Patroni, client addresses of etcd; empty: not probed
     patroni: tuple[str, ...]
     etcd: tuple[str, ...]
-    #: the authority, and the own certificate with its key, for both
+    #: the authority, and the own certificate with its key: for etcd, and for Patroni
     ca: str
     certificate: str
+    patroni_ca: str
+    patroni_certificate: str
     #: HAProxy's stats socket: a path, or host:port
     haproxy: str
     #: the directory whose disk is watched
@@ -63,6 +65,8 @@ def conf() -> Conf:
         etcd=tuple(known.ERIP_PULSE_ETCD_URLS),
         ca=known.ERIP_PULSE_CA,
         certificate=known.ERIP_PULSE_CERTIFICATE,
+        patroni_ca=known.ERIP_PULSE_PATRONI_CA or known.ERIP_PULSE_CA,
+        patroni_certificate=known.ERIP_PULSE_PATRONI_CERTIFICATE or known.ERIP_PULSE_CERTIFICATE,
         haproxy=known.ERIP_PULSE_HAPROXY,
         disk=Path(known.ERIP_STATE_DIR),
         targets=(

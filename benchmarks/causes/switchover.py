@@ -1,12 +1,12 @@
 """A planned switchover of PostgreSQL, as `patronictl switchover` asks for it."""
 
 import base64
+import http.client
 import json
-import urllib.request
 from typing import Any
 
+from erip.ops.stack.ha.patroni import asked
 from erip.ops.stack.ha.roles import Roles
-from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.state import State, read_json
 
 from ..errors import BenchmarkError
@@ -26,15 +26,12 @@ def switch_over(state: State) -> tuple[str, str]:
 
 
 def _ask(state: State, node: str, body: dict[str, Any]) -> None:
-    port = read_json(state.ports)[f"{node}-rest"]
+    port, mine = read_json(state.ports)[f"{node}-rest"], Roles(state).patroni_identity
     login = base64.b64encode(f"{USER}:{read_json(state.secrets)['patroni_rest']}".encode()).decode()
-    request = urllib.request.Request(
-        f"http://{LOOPBACK}:{port}/switchover",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json", "Authorization": f"Basic {login}"},
-    )
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # nosec B310 (ours)
-            answer.read()
-    except OSError as error:
-        raise BenchmarkError(f"Patroni refused the switchover: {error}") from error
+        status, said = asked(port, mine, "/switchover", body=json.dumps(body), headers=headers)
+    except (OSError, http.client.HTTPException) as error:
+        raise BenchmarkError(f"Patroni does not answer: {error}") from error
+    if status >= 400:
+        raise BenchmarkError(f"Patroni refused the switchover: {status} {said.decode(errors='replace')}")

@@ -18,7 +18,7 @@ ERIP_PULSE_EVERY_SECONDS = _env.number(
 ERIP_PULSE_PATRONI_URLS: list[str] = _env.items(
     "ERIP_PULSE_PATRONI_URLS",
     [],
-    "Addresses of Patroni's REST API, as `http://10.0.0.1:8008`; empty: not watched.",
+    "Addresses of Patroni's REST API, as `https://10.0.0.1:8008`; empty: not watched.",
     form=http_url,
 )
 ERIP_PULSE_ETCD_URLS: list[str] = _env.items(
@@ -27,6 +27,15 @@ ERIP_PULSE_ETCD_URLS: list[str] = _env.items(
 ERIP_PULSE_CA = _env.text("ERIP_PULSE_CA", "", "PEM file of the authority of etcd's and Patroni's certificates.")
 ERIP_PULSE_CERTIFICATE = _env.text(
     "ERIP_PULSE_CERTIFICATE", "", "PEM file with a certificate and its key, which etcd and Patroni may ask for."
+)
+ERIP_PULSE_PATRONI_CA = _env.text(
+    "ERIP_PULSE_PATRONI_CA", "", "The same as `ERIP_PULSE_CA` for Patroni alone.", shown="`ERIP_PULSE_CA`"
+)
+ERIP_PULSE_PATRONI_CERTIFICATE = _env.text(
+    "ERIP_PULSE_PATRONI_CERTIFICATE",
+    "",
+    "The same as `ERIP_PULSE_CERTIFICATE` for Patroni alone.",
+    shown="`ERIP_PULSE_CERTIFICATE`",
 )
 ERIP_PULSE_HAPROXY = _env.text(
     "ERIP_PULSE_HAPROXY", "", "HAProxy's stats socket: a path, or `host:port`; empty: not watched.", form=file_or_server

@@ -30,7 +30,7 @@ class Patroni:
     """Asks every node how its PostgreSQL is, and one of them for the whole cluster."""
 
     def __init__(self, conf: Conf) -> None:
-        self._conf = conf
+        self._conf = replace(conf, ca=conf.patroni_ca, certificate=conf.patroni_certificate)
         #: URL → name of the node; name → where its PostgreSQL listens
         self._names: dict[str, str] = {}
         self._places: dict[str, tuple[str, int]] = {}

@@ -1,12 +1,12 @@
-"""GET for probes: bounded in time for each step and in size, and over TLS with a certificate of one's own."""
+"""GET for probes: bounded in time for each step and in size, and over TLS 1.3 with a certificate of one's own."""
 
 import http.client
 import json
-import ssl
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
+from erip.foundation.process.trust import context_of
 from monitoring.conf import Conf
 from monitoring.probes import Unanswered
 
@@ -53,7 +53,5 @@ def _read(url: str, path: str, conf: Conf) -> tuple[int, bytes]:
 def _connection(scheme: str, host: str, port: int | None, conf: Conf) -> http.client.HTTPConnection:
     if scheme != "https":
         return http.client.HTTPConnection(host, port, timeout=_ANSWER_WITHIN)
-    context = ssl.create_default_context(cafile=conf.ca or None)
-    if conf.certificate:
-        context.load_cert_chain(conf.certificate)
+    context = context_of(conf.ca, conf.certificate)
     return http.client.HTTPSConnection(host, port, timeout=_ANSWER_WITHIN, context=context)

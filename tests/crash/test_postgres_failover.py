@@ -3,9 +3,12 @@
 The leader key of a dead node lives 20 s: a node that takes writes sooner can do so because of the guards.
 """
 
+import http.client
 import secrets
 import socket
+import ssl
 import time
+import urllib.request
 from contextlib import closing
 
 import psutil
@@ -14,14 +17,16 @@ import pytest
 
 from benchmarks.failover import FAULTS, cut_off, running_trio, strike, writing
 from benchmarks.uptime import cut
+from erip.ops import ca
 from erip.ops.ca import Authority, Leaf
 from erip.ops.deploy.circles import PLATFORM
 from erip.ops.deploy.nodes import identity
+from erip.ops.stack.ha.patroni import asked
 from erip.ops.stack.ha.tls import parameters
 from erip.ops.stack.processes import wait_until
 from erip.ops.stack.state import read_json
 from tests.support.programs import needs_ha_programs
-from tests.support.tls import can_capture, capture, serial_of_postgres
+from tests.support.tls import can_capture, capture, serial_of, serial_of_postgres
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
 
@@ -85,28 +90,73 @@ def test_every_session_is_encrypted_and_of_somebody_known(trio):
     assert [one[0] for one in found].count("walsender") == 2
 
 
-def test_certificates_are_replaced_under_load_and_no_write_fails(trio):
+def asks(trio, where, **changed):
+    """A GET at the REST API of this node with PULSE's certificate, or with something else about TLS: the status."""
+    mine = trio.roles.patroni_identity
+    given = {"ca": mine.ca, "certificate": mine.certificate, "most": ssl.TLSVersion.TLSv1_3, **changed}
+    context = ssl.create_default_context(cafile=given["ca"])
+    context.maximum_version = given["most"]
+    if given["certificate"]:
+        context.load_cert_chain(given["certificate"])
+    with closing(http.client.HTTPSConnection("127.0.0.1", port(trio, f"{where}-rest"), context=context)) as connection:
+        connection.request("GET", "/liveness")
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize("where", NODES)
+def test_patroni_answers_tls_13_and_holders_of_a_certificate_of_its_circle_alone(trio, where, tmp_path):
+    assert wait_until(trio.whole, 90)
+    assert asks(trio, where) == 200
+    foreign = Authority(tmp_path / "ca", "Patroni").issue(tmp_path, Leaf("watcher", "erip-pulse", client=True))
+    of_postgres = identity(trio.haproxy.tls, PLATFORM)
+    for refused, said in (
+        ({"most": ssl.TLSVersion.TLSv1_2}, "(?i)protocol.version"),
+        ({"certificate": None}, "(?i)certificate.required"),
+        ({"certificate": foreign.bundle}, "(?i)unknown.ca|decrypt.error"),
+        ({"certificate": of_postgres.certificate}, "(?i)unknown.ca|decrypt.error"),
+        ({"ca": foreign.ca}, "certificate verify failed"),
+    ):
+        with pytest.raises(ssl.SSLError, match=said):
+            asks(trio, where, **refused)
+    with pytest.raises(OSError, match=r"closed connection|reset"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port(trio, f'{where}-rest')}/liveness", timeout=10)
+
+
+def test_certificates_are_replaced_under_load_and_no_write_fails(trio, monkeypatch):
+    """As the supervisor does it."""
     assert wait_until(trio.whole, 90)
     mine = identity(trio.haproxy.tls, PLATFORM)
 
     def shown(name):
-        return serial_of_postgres(port(trio, name), ca=mine.ca, certificate=mine.certificate)
+        return (
+            serial_of_postgres(port(trio, name), ca=mine.ca, certificate=mine.certificate),
+            serial_of(port(trio, f"{name}-rest"), trio.roles.patroni_identity),
+        )
 
+    def known_to_haproxy():
+        said = trio.haproxy._command(f"show ssl cert {trio.haproxy.to_patroni.certificate}\n")
+        return next(line for line in said.splitlines() if line.startswith("Serial:"))
+
+    # All are soon over, compared with so long a life.
+    monkeypatch.setattr(ca, "LEAF_DAYS", 300)
+    pids = {child.name: child.process.pid for child in trio.children.all}
     with writing(trio) as writer:
         assert wait_until(lambda: writer.acknowledged, 30)
+        before, of_haproxy = {name: shown(name) for name in NODES}, known_to_haproxy()
+        trio.children._renew_at = 0.0
+        trio.children.renew()
         for name in NODES:
-            node, before = trio.child(name).what, shown(name)
-            (node.tls / "postgres" / f"{name}.pem").unlink()
-            assert node.renew()
-            assert wait_until(lambda name=name, before=before: shown(name) != before, 30)
-        mine.certificate.unlink()
-        trio.haproxy.renew()
+            assert wait_until(
+                lambda name=name: all(new != old for new, old in zip(shown(name), before[name], strict=True)), 30
+            )
+        assert known_to_haproxy() != of_haproxy
         moment = time.monotonic()
         tried(trio, "postgres-rw").close()
         assert wait_until(lambda: writer.has_written_since(moment), 30)
         assert len(trio.roles.postgres_voters()) == 2
     assert writer.failed == []
     assert writer.lost() == set()
+    assert {child.name: child.process.pid for child in trio.children.all} == pids, "nothing was started again"
 
 
 @pytest.mark.skipif(not can_capture(), reason="looking at the wire takes root, or CAP_NET_RAW")
@@ -115,7 +165,7 @@ def test_what_is_written_is_nowhere_on_the_wire(trio):
     mark = f"marked-{secrets.token_hex(16)}"
     plain = socket.create_server(("127.0.0.1", 0))
     known = read_json(trio.state.ports)
-    watched = {number for name, number in known.items() if name.startswith(("postgres", "etcd")) and "rest" not in name}
+    watched = {number for name, number in known.items() if name.startswith(("postgres", "etcd"))}
     control = plain.getsockname()[1]
     with plain, capture({*watched, control}) as wire:
         with closing(psycopg2.connect(trio.haproxy.owner)) as connection, connection, connection.cursor() as cursor:
@@ -123,6 +173,8 @@ def test_what_is_written_is_nowhere_on_the_wire(trio):
             cursor.execute("INSERT INTO marked SELECT %s FROM generate_series(1, 100) RETURNING text", [mark])
         with closing(psycopg2.connect(trio.haproxy.replicas)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        for name in NODES:
+            assert asked(known[f"{name}-rest"], trio.roles.patroni_identity, f"/{mark}")[0] in (200, 404, 503)
         # The capture sees what is not encrypted.
         with socket.create_connection(plain.getsockname()) as client:
             client.sendall(mark.encode())
@@ -130,6 +182,7 @@ def test_what_is_written_is_nowhere_on_the_wire(trio):
         assert wait_until(lambda: {known[name] for name in ("postgres-rw", "postgres-ro")} <= wire.seen(), 30)
     assert wire.holds(mark.encode()) == {control}
     assert len(wire.seen() & {known[name] for name in NODES}) == 3, "the copies to the standbys went by too"
+    assert {known[f"{name}-rest"] for name in NODES} <= wire.seen()
 
 
 # --- faults -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import Address, PostgresPeer
+from erip.ops.deploy.nodes import Address, Identity, PostgresPeer, files_of
 from erip.ops.deploy.templates import render
 
 #: requests that one web process works on at once: Note [Overload] in haproxy.cfg
@@ -96,6 +96,10 @@ class Balancer:
     ro_port: int
     rules: Rules = Rules()
     listen: str = "127.0.0.1"
+    #: with which it asks Patroni over TLS who leads; None: in the clear
+    checks: Identity | None = None
+    #: the path of a socket that takes commands, for its own user alone; empty: it has none
+    admin: str = ""
     #: the path of its stats socket, which answers questions and takes no commands; empty: it has none
     stats: str = ""
 
@@ -115,6 +119,8 @@ class Balancer:
                 "ro_port": self.ro_port,
                 "listen": self.listen,
                 "stats": self.stats,
+                "admin": self.admin,
+                **{f"check_{name}": value for name, value in files_of(self.checks).items()},
             },
         )
 

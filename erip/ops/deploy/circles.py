@@ -3,7 +3,8 @@
 `etcd-peers`: the members of etcd, among themselves. `etcd-clients`: the doors in front of them, the database nodes,
 whose Patroni and guard connect to the doors, and PULSE. A database node cannot pass for a member of etcd, nor a member
 for a node. `postgres`: the PostgreSQL servers, among themselves, and the processes of the platform, which log in with a
-password too. `redis`: Redis and the Sentinels, among themselves, and again the platform.
+password too. `redis`: Redis and the Sentinels, among themselves, and again the platform. `patroni`: the REST APIs of
+Patroni, among themselves, HAProxy, which asks them who leads, and again PULSE; changing anything takes a password too.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from pathlib import Path
 from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
 
-PEERS, CLIENTS, POSTGRES, REDIS = "etcd-peers", "etcd-clients", "postgres", "redis"
+PEERS, CLIENTS, POSTGRES, REDIS, PATRONI = "etcd-peers", "etcd-clients", "postgres", "redis", "patroni"
 #: the platform, to PostgreSQL, Redis and the Sentinels
 PLATFORM = "erip-platform"
-#: PULSE, to the doors: it may look, and not ask for any key
+#: PULSE, to the doors: it may look, and not ask for any key; and to Patroni
 WATCHER = "erip-pulse"
+#: HAProxy, to Patroni
+BALANCER = "erip-haproxy"
 
 
 class Circles:
@@ -27,6 +30,7 @@ class Circles:
         self._clients = Authority(folder / CLIENTS, "etcd clients")
         self._postgres = Authority(folder / POSTGRES, "PostgreSQL")
         self._redis = Authority(folder / REDIS, "Redis")
+        self._patroni = Authority(folder / PATRONI, "Patroni")
 
     def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
         """For etcd itself, which is both server and client of its peers."""
@@ -64,6 +68,19 @@ class Circles:
     def of_watcher(self, folder: Path) -> Issued:
         """For PULSE, which looks at the members through their doors."""
         return self._clients.issue(folder, Leaf("watcher", WATCHER, (), client=True))
+
+    def of_patroni(self, folder: Path, node: PostgresPeer) -> Issued:
+        """For Patroni's REST API, which HAProxy knows by its name, and for those who ask the other nodes'."""
+        names = (*_reached(node.host), node.name)
+        return self._patroni.issue(folder, Leaf("patroni", node.name, names, server=True, client=True))
+
+    def of_balancer(self, folder: Path) -> Issued:
+        """For HAProxy, to Patroni."""
+        return self._patroni.issue(folder, Leaf("balancer", BALANCER, (), client=True))
+
+    def of_patronis_watcher(self, folder: Path) -> Issued:
+        """For PULSE, to Patroni."""
+        return self._patroni.issue(folder, Leaf("watcher", WATCHER, (), client=True))
 
     def of_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
         """All certificates of a site, under `<out>/<name of the node>/tls/`."""

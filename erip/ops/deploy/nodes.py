@@ -28,7 +28,7 @@ def identity(folder: Path, name: str) -> Identity:
     return Identity(folder / f"{name}.pem", folder / "ca.crt")
 
 
-def _files(one: Identity | None) -> dict[str, object]:
+def files_of(one: Identity | None) -> dict[str, object]:
     """For a template: empty texts where there is no TLS."""
     return {"certificate": "", "ca": ""} if one is None else asdict(one)
 
@@ -53,7 +53,7 @@ class RedisNode:
     identity: Identity | None = None
 
     def render(self) -> str:
-        return render("redis/redis.conf", {**asdict(self), "users": "", **_files(self.identity)}) + self.users
+        return render("redis/redis.conf", {**asdict(self), "users": "", **files_of(self.identity)}) + self.users
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class SentinelNode:
     identity: Identity | None = None
 
     def render(self) -> str:
-        own = {"name": self.service, "users": "", "own_logins": bool(self.users), **_files(self.identity)}
+        own = {"name": self.service, "users": "", "own_logins": bool(self.users), **files_of(self.identity)}
         return render("redis/sentinel.conf", {**asdict(self), **own}) + self.users
 
 
@@ -190,6 +190,8 @@ class PatroniNode:
     etcd_identity: Identity
     #: with it PostgreSQL speaks TLS 1.3 alone, and only with holders of a certificate; None: it speaks plain TCP
     identity: Identity | None = None
+    #: the same for Patroni's REST API
+    rest_identity: Identity | None = None
     networks: tuple[str, ...] = ("127.0.0.1/32",)
     listen: str = "127.0.0.1"
     locale: str = "C.UTF-8"
@@ -200,9 +202,10 @@ class PatroniNode:
     max_wal_size: str = "2GB"
 
     def render(self) -> str:
-        apart = ("me", "secrets", "etcd_identity", "identity")
+        apart = ("me", "secrets", "etcd_identity", "identity", "rest_identity")
         own = {key: value for key, value in asdict(self).items() if key not in apart}
         secrets = {f"{name}_password": value for name, value in asdict(self.secrets).items()}
         files = {f"etcd_{name}": value for name, value in asdict(self.etcd_identity).items()}
-        mine = _files(self.identity)
+        rest = {f"rest_{name}": value for name, value in files_of(self.rest_identity).items()}
+        mine = {**files_of(self.identity), **rest}
         return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets, **files, **mine})

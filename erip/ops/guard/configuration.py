@@ -30,6 +30,8 @@ class Configuration:
     #: None where etcd is used without certificates
     etcd_tls: Tls | None
     rest: Address
+    #: for every member's REST API; None where they speak plain HTTP
+    rest_tls: Tls | None
     postgres: Address
     data: Path
     superuser: str
@@ -63,6 +65,7 @@ def read(file: Path) -> Configuration:
             etcd_password=str(etcd.get("password", "")),
             etcd_tls=_tls(etcd),
             rest=_address(found["restapi"]["connect_address"]),
+            rest_tls=_rest_tls(found),
             postgres=_address(found["postgresql"]["connect_address"]),
             data=Path(found["postgresql"]["data_dir"]),
             superuser=str(superuser["username"]),
@@ -80,6 +83,20 @@ def _tls(etcd: Mapping[str, Any]) -> Tls | None:
     if etcd.get("protocol", "http") != "https":
         return None
     return Tls(Path(etcd["cacert"]), Path(etcd["cert"]), Path(etcd["key"]))
+
+
+def _rest_tls(found: Mapping[str, Any]) -> Tls | None:
+    """As Patroni has it: `certfile` under `restapi`, and what its own requests use under `ctl`.
+
+    The files are read here already: such as cannot be used must not look like a Patroni that does not answer. Raises
+    OSError.
+    """
+    if not found["restapi"].get("certfile"):
+        return None
+    ctl = found["ctl"]
+    tls = Tls(Path(ctl["cacert"]), Path(ctl["certfile"]), Path(ctl["keyfile"]))
+    tls.context()
+    return tls
 
 
 def _hosts(etcd: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.process.trust import context_of
+
 #: a host and its port, or a Unix socket
 Endpoint = tuple[str, int] | Path
 
@@ -33,14 +35,9 @@ class Tls:
     certificate: Path
     key: Path
 
-    def stamp(self) -> tuple[int, ...]:
-        return tuple(path.stat().st_mtime_ns for path in (self.ca, self.certificate, self.key))
-
     def context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(str(self.certificate), str(self.key))
-        return context
+        """Raises OSError if the files could never be read."""
+        return context_of(str(self.ca), str(self.certificate), str(self.key))
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,6 @@ class Etcd:
     ) -> None:
         self._endpoints = list(endpoints)
         self._tls = tls
-        self._context: tuple[tuple[int, ...], ssl.SSLContext] | None = None
         self._user, self._password = user, password
         self._timeout = timeout
         self._token: str | None = None
@@ -229,13 +225,7 @@ class Etcd:
             return _SocketConnection(endpoint, timeout)
         if self._tls is None:
             return http.client.HTTPConnection(*endpoint, timeout=timeout)
-        return http.client.HTTPSConnection(*endpoint, timeout=timeout, context=self._trust(self._tls))
-
-    def _trust(self, tls: Tls) -> ssl.SSLContext:
-        stamp = tls.stamp()
-        if self._context is None or self._context[0] != stamp:
-            self._context = stamp, tls.context()
-        return self._context[1]
+        return http.client.HTTPSConnection(*endpoint, timeout=timeout, context=self._tls.context())
 
 
 class _SocketConnection(http.client.HTTPConnection):

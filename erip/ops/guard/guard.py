@@ -44,7 +44,7 @@ class Guard:
         # One for each thread that asks.
         self._etcd, self._readers_etcd = self._client(), self._client()
         self._reading: tuple[float, clusters.Cluster] | None = None
-        self._outside = Outside(configuration.name, lambda: self._reading)
+        self._outside = Outside(configuration.name, lambda: self._reading, configuration.rest_tls)
         self._patroni_heard: float | None = None
         self._postmaster_heard = time.monotonic()
         self._started = 0.0
@@ -187,7 +187,8 @@ class Guard:
         return 1.0
 
     def _ask_patroni(self) -> float:
-        if probes.patroni(self._configuration.rest, timeout=1.0) is probes.Reach.ANSWERS:
+        known = self._configuration
+        if probes.patroni(known.rest, timeout=1.0, tls=known.rest_tls) is probes.Reach.ANSWERS:
             self._patroni_heard = time.monotonic()
         return 1.0
 

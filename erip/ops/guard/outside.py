@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from erip.ops.guard import probes
 from erip.ops.guard.cluster import Cluster
 from erip.ops.guard.configuration import Address
+from erip.ops.guard.etcd import Tls
 
 #: seconds between two rounds
 EVERY = 0.5
@@ -25,9 +26,12 @@ ETCD_SILENCE, ANSWER_WITHIN = 1.2, 1.2
 class Outside:
     """`heard`: when etcd or another member last answered (monotonic)."""
 
-    def __init__(self, name: str, last_reading: Callable[[], tuple[float, Cluster] | None]) -> None:
-        """`last_reading` of etcd, however old: when it was requested, and what it said."""
+    def __init__(
+        self, name: str, last_reading: Callable[[], tuple[float, Cluster] | None], tls: Tls | None = None
+    ) -> None:
+        """`last_reading` of etcd, however old: when it was requested, and what it said. tls: for the members."""
         self._name = name
+        self._tls = tls
         self._last_reading = last_reading
         self._member_heard = self._began = time.monotonic()
         self._pool = ThreadPoolExecutor(4, "outside")
@@ -49,5 +53,5 @@ class Outside:
         return EVERY
 
     def _ask(self, address: Address) -> None:
-        if probes.patroni(address, timeout=ANSWER_WITHIN) is probes.Reach.ANSWERS:
+        if probes.patroni(address, timeout=ANSWER_WITHIN, tls=self._tls) is probes.Reach.ANSWERS:
             self._member_heard = time.monotonic()

@@ -85,7 +85,8 @@ class PeerWatch:
         if self._held is not None:
             self._note(leader, began, *(asked.result() for asked in self._ask_both(member, self._patience(began))))
             return
-        patroni = postgres = probes.patroni(member.rest, timeout=PROBE_SECONDS)
+        tls = self._configuration.rest_tls
+        patroni = postgres = probes.patroni(member.rest, timeout=PROBE_SECONDS, tls=tls)
         if patroni is not probes.Reach.ANSWERS:
             postgres = probes.postgres(member.postgres, timeout=PROBE_SECONDS)
         self._note(leader, began, patroni, postgres)
@@ -93,7 +94,7 @@ class PeerWatch:
     def _ask_both(self, member: clusters.Member, seconds: float) -> tuple[Future[probes.Reach], Future[probes.Reach]]:
         """At once: time matters now."""
         return (
-            self._pool.submit(probes.patroni, member.rest, timeout=seconds),
+            self._pool.submit(probes.patroni, member.rest, timeout=seconds, tls=self._configuration.rest_tls),
             self._pool.submit(probes.postgres, member.postgres, timeout=seconds),
         )
 

@@ -2,10 +2,12 @@
 
 import http.client
 import socket
+import ssl
 from contextlib import closing
 from enum import StrEnum
 
 from erip.ops.guard.configuration import Address
+from erip.ops.guard.etcd import Tls
 
 # GSSENCRequest of PostgreSQL: 8 bytes, code 80877104. The child of the postmaster answers one byte, before a login.
 # An SSLRequest does too, but where there is TLS the server logs each that is not followed by a handshake.
@@ -33,14 +35,25 @@ def postgres(address: Address, *, timeout: float) -> Reach:
         return Reach.SILENT
 
 
-def patroni(address: Address, *, timeout: float) -> Reach:
-    """Patroni's REST interface; whatever it says is an answer."""
+def patroni(address: Address, *, timeout: float, tls: Tls | None = None) -> Reach:
+    """Patroni's REST interface; whatever it says is an answer, that it does not trust our certificate too."""
     try:
-        with closing(http.client.HTTPConnection(*address, timeout=timeout)) as connection:
+        with closing(_connection(address, timeout, tls)) as connection:
             connection.request("GET", "/liveness")
             connection.getresponse().read()
             return Reach.ANSWERS
     except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError, http.client.HTTPException):
         return Reach.REFUSED
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        return Reach.REFUSED
+    except ssl.SSLError:
+        # Certificates that are over must not look like a dead node.
+        return Reach.ANSWERS
     except OSError:
         return Reach.SILENT
+
+
+def _connection(address: Address, timeout: float, tls: Tls | None) -> http.client.HTTPConnection:
+    if tls is None:
+        return http.client.HTTPConnection(*address, timeout=timeout)
+    return http.client.HTTPSConnection(*address, timeout=timeout, context=tls.context())

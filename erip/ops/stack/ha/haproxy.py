@@ -2,6 +2,8 @@
 
 import os
 import resource
+import signal
+import socket
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -9,7 +11,8 @@ from urllib.parse import quote
 import psycopg2
 
 from erip.ops.deploy.balancer import Balancer
-from erip.ops.deploy.circles import Circles
+from erip.ops.deploy.circles import BALANCER, Circles
+from erip.ops.deploy.nodes import Identity, identity
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import APP, DATABASE, Logins, make_roles
@@ -35,6 +38,8 @@ class HaProxy(Node):
     logins: Logins | None = field(default=None, repr=False)
 
     file = "haproxy.cfg"
+    # Only where it has no socket for commands: it is started again, and all connections are cut.
+    reload_signal = signal.SIGTERM
 
     @property
     def command(self) -> list[str]:
@@ -55,10 +60,42 @@ class HaProxy(Node):
         """The platform's way to PostgreSQL. Its certificate lies here, as the platform comes through here."""
         return Reached(self.tls)
 
+    @property
+    def to_patroni(self) -> Identity:
+        """The files with which it asks Patroni who leads. PULSE's lie beside them."""
+        return identity(self.tls / "patroni", BALANCER)
+
     def certify(self) -> bool:
-        # Each new connection reads it; HAProxy itself only passes bytes on.
+        # Each new connection reads these two; HAProxy itself only passes bytes on.
         self.circles.of_platform(self.tls)
-        return False
+        self.circles.of_patronis_watcher(self.tls / "patroni")
+        return self.circles.of_balancer(self.tls / "patroni").fresh
+
+    def renew(self) -> bool:
+        """A new certificate is handed over while it runs; a reload would cut long connections after half a minute."""
+        return super().renew() and not self._hand_over(self.to_patroni.certificate)
+
+    def _hand_over(self, file: Path) -> bool:
+        """Whether HAProxy has taken it."""
+        try:
+            said = self._command(f"set ssl cert {file} <<\n{file.read_text().strip()}\n\n")
+            said += self._command(f"commit ssl cert {file}\n")
+        except OSError as error:
+            said = str(error)
+        taken = "Success!" in said
+        print(f"{self.name} {'has' if taken else 'has not'} taken {file.name}: {' '.join(said.split())}", flush=True)
+        return taken
+
+    def _command(self, text: str) -> str:
+        """What it answers. Raises OSError."""
+        if self.admin is None:
+            raise OSError("it has no socket for commands")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(5)
+            link.connect(str(self.admin))
+            link.sendall(text.encode())
+            link.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: link.recv(65_536), b"")).decode(errors="replace")
 
     @property
     def replicas(self) -> str:
@@ -71,12 +108,21 @@ class HaProxy(Node):
         rules = self.balancer.rules
         if possible != resource.RLIM_INFINITY:
             rules = replace(rules, maxconn_all=min(rules.maxconn_all, max(100, (possible - 200) // 2)))
-        return replace(self.balancer, rules=rules, stats=str(self.stats or "")).render()
+        sockets = {"stats": str(self.stats or ""), "admin": str(self.admin or "")}
+        return replace(self.balancer, rules=rules, checks=self.to_patroni, **sockets).render()
 
     @property
     def stats(self) -> Path | None:
         """Its stats socket; None where the path would be too long for one."""
-        path = self.folder / "stats.sock"
+        return self._socket("stats.sock")
+
+    @property
+    def admin(self) -> Path | None:
+        """The socket for commands, which its folder closes to others; None as above."""
+        return self._socket("admin.sock")
+
+    def _socket(self, name: str) -> Path | None:
+        path = self.folder / name
         return path if len(os.fsencode(path)) <= MOST_OF_STATS else None
 
     def ready(self) -> bool:

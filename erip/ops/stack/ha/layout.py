@@ -9,7 +9,7 @@ from typing import Any
 from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
 from erip.ops.deploy.circles import WATCHER, Circles
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer
+from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer, identity
 from erip.ops.deploy.redis_users import LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server
@@ -108,13 +108,16 @@ class HaLayout:
     def _watched(self) -> dict[str, str]:
         """Where PULSE looks. It has a certificate for the doors of etcd, which let it see how that is."""
         tls = self.home / "ha" / "etcd-1-door" / "tls"
+        patroni = identity(self._haproxy.tls / "patroni", WATCHER)
         settings = {
             "ERIP_PULSE_ETCD_URLS": ",".join(f"https://{LOOPBACK}:{peer.client_port}" for peer in self._etcd_peers()),
             "ERIP_PULSE_CA": str(tls / "ca.crt"),
             "ERIP_PULSE_CERTIFICATE": str(tls / f"{WATCHER}.pem"),
             "ERIP_PULSE_PATRONI_URLS": ",".join(
-                f"http://{LOOPBACK}:{peer.rest_port}" for peer in self._postgres_peers()
+                f"https://{LOOPBACK}:{peer.rest_port}" for peer in self._postgres_peers()
             ),
+            "ERIP_PULSE_PATRONI_CA": str(patroni.ca),
+            "ERIP_PULSE_PATRONI_CERTIFICATE": str(patroni.certificate),
             "ERIP_PULSE_HAPROXY": str(self._haproxy.stats or ""),
             "ERIP_PULSE_CERTIFICATES": ",".join(self._certificates()),
         }
@@ -123,8 +126,10 @@ class HaLayout:
     def _certificates(self) -> Iterator[str]:
         """All that servers show, and the platform's own."""
         yield from (f"{LOOPBACK}:{self._ports[f'{kind}-{n}']}" for kind in ("redis", "sentinel", "etcd") for n in THREE)
+        yield from (f"{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}" for n in THREE)
         yield from (f"postgres://{LOOPBACK}:{self._ports[f'postgres-{n}']}" for n in THREE)
-        yield from (str(one.certificate) for one in (platforms(self.home), self._haproxy.reached.identity))
+        clients = (platforms(self.home), self._haproxy.reached.identity, self._haproxy.to_patroni)
+        yield from (str(one.certificate) for one in clients)
 
     def services(self, env: dict[str, str]) -> list[Service]:
         """Two of each process that matters. Threads are few: many processes share few cores here."""

@@ -1,18 +1,20 @@
 """Three PostgreSQL under Patroni, each with its node guard."""
 
+import http.client
 import signal
 import sys
-import urllib.error
-import urllib.request
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 import psycopg2
 
+from erip.foundation.process.trust import context_of
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, identity
+from erip.ops.deploy.nodes import EtcdPeer, Identity, PatroniNode, PatroniSecrets, PostgresPeer, identity
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import Reached
+from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.state import ROOT, check_room
 
 #: Patroni's name of the cluster
@@ -31,6 +33,8 @@ class Patroni(Node):
 
     file = "patroni.yml"
     stop_signal = signal.SIGTERM
+    # The guard passes it on to Patroni.
+    reload_signal = signal.SIGHUP
     stop_patience = 20.0
 
     @property
@@ -53,17 +57,23 @@ class Patroni(Node):
             self.secrets,
             identity(self.tls, self.me.name),
             identity(self.tls / "postgres", self.me.name),
+            identity(self.tls / "rest", self.me.name),
             shared_buffers="64MB",
             wal_keep_size="128MB",
             max_wal_size="512MB",
         ).render()
 
     def certify(self) -> bool:
-        of_postgres = self.circles.of_postgres(self.tls / "postgres", self.me).fresh
-        return self.circles.of_database(self.tls, self.me).fresh or of_postgres
+        made = (
+            self.circles.of_postgres(self.tls / "postgres", self.me),
+            self.circles.of_patroni(self.tls / "rest", self.me),
+            self.circles.of_database(self.tls, self.me),
+        )
+        return any(one.fresh for one in made)
 
     def renew(self) -> bool:
-        """PostgreSQL reads its certificate again when it is asked to; Patroni and the guard do at each connection."""
+        """PostgreSQL and Patroni's REST API read theirs again when they are asked to; their clients do at each
+        connection."""
         fresh = super().renew()
         if fresh:
             self._reload()
@@ -87,7 +97,21 @@ class Patroni(Node):
 
     def _says(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{self.me.host}:{self.me.rest_port}{path}", timeout=1) as answer:  # nosec B310 (ours)
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.HTTPError):
+            return asked(self.me.rest_port, identity(self.tls / "rest", self.me.name), path)[0] == 200
+        except (OSError, http.client.HTTPException):
             return False
+
+
+def asked(
+    port: int, mine: Identity, path: str, *, body: str | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """What a Patroni of this machine answers: status and content. Raises OSError, HTTPException.
+
+    body: sent by POST; None: GET.
+    """
+    context = context_of(str(mine.ca), str(mine.certificate))
+    patience = 1.0 if body is None else 30.0
+    with closing(http.client.HTTPSConnection(LOOPBACK, port, timeout=patience, context=context)) as connection:
+        connection.request("GET" if body is None else "POST", path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        return answer.status, answer.read()

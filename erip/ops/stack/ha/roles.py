@@ -1,7 +1,7 @@
 """Who leads: asked anew each time, as roles move. For `status`, and for code that injects faults."""
 
+import http.client
 import json
-import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from erip.ops.deploy.nodes import SOCKET, Identity
+from erip.ops.deploy.circles import WATCHER
+from erip.ops.deploy.nodes import SOCKET, Identity, identity
 from erip.ops.guard.etcd import Etcd, EtcdError
 from erip.ops.stack.ha.layout import LEADERS, THREE
+from erip.ops.stack.ha.patroni import asked
 from erip.ops.stack.ha.redis import master_state, platforms
-from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.private import read_env
 from erip.ops.stack.state import State, read_json
 
@@ -52,6 +53,11 @@ class Roles:
     def broker_identity(self) -> Identity:
         """The platform's files, for Redis and the Sentinels."""
         return platforms(self._home)
+
+    @property
+    def patroni_identity(self) -> Identity:
+        """PULSE's files, for Patroni."""
+        return identity(self._home / "ha" / "haproxy" / "tls" / "patroni", WATCHER)
 
     def postgres_primary(self) -> str | None:
         """The node whose Patroni says that it is the primary."""
@@ -127,11 +133,9 @@ class Roles:
         return self._ask_patroni(n, "patroni")
 
     def _ask_patroni(self, n: int, path: str) -> dict[str, object]:
-        url = f"http://{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}/{path}"
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:  # nosec B310 (ours)
-                found = json.load(answer)
-        except (OSError, ValueError):
+            found = json.loads(asked(self._ports[f"postgres-{n}-rest"], self.patroni_identity, f"/{path}")[1])
+        except (OSError, http.client.HTTPException, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
