@@ -36,18 +36,23 @@ def postgres(address: Address, *, timeout: float) -> Reach:
 
 
 def patroni(address: Address, *, timeout: float, tls: Tls | None = None) -> Reach:
-    """Patroni's REST interface; whatever it says is an answer, that it does not trust our certificate too."""
+    """Patroni's REST interface; whatever it says is an answer.
+
+    With TLS a handshake is one: the thread that would answer does it. That the other side does not trust our
+    certificate, or we not its own, is an answer too: certificates that are over must not look like a dead node.
+    """
     try:
         with closing(_connection(address, timeout, tls)) as connection:
-            connection.request("GET", "/liveness")
-            connection.getresponse().read()
+            connection.connect()
+            if tls is None:
+                connection.request("GET", "/liveness")
+                connection.getresponse().read()
             return Reach.ANSWERS
     except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError, http.client.HTTPException):
         return Reach.REFUSED
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return Reach.REFUSED
     except ssl.SSLError:
-        # Certificates that are over must not look like a dead node.
         return Reach.ANSWERS
     except OSError:
         return Reach.SILENT

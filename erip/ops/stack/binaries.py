@@ -87,7 +87,7 @@ def find_redis(wheels: Path, user: User | None, *, tls: bool = False) -> Binary:
 
 def _speaks_tls(redis: Binary, user: User | None) -> bool:
     """One that was built without it does not know its settings, and says so before it looks for its folder."""
-    words = [redis.path, "--tls-cluster", "no", "--port", "0", "--dir", "/nonexistent"]
+    words = [str(redis.path), "--tls-cluster", "no", "--port", "0", "--dir", "/nonexistent"]
     how: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 20, "check": False, "cwd": "/"}
     try:
         done = subprocess.run(words, **how, **(user.popen() if user else {}))

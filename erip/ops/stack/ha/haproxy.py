@@ -108,8 +108,8 @@ class HaProxy(Node):
         rules = self.balancer.rules
         if possible != resource.RLIM_INFINITY:
             rules = replace(rules, maxconn_all=min(rules.maxconn_all, max(100, (possible - 200) // 2)))
-        sockets = {"stats": str(self.stats or ""), "admin": str(self.admin or "")}
-        return replace(self.balancer, rules=rules, checks=self.to_patroni, **sockets).render()
+        stats, admin = str(self.stats or ""), str(self.admin or "")
+        return replace(self.balancer, rules=rules, checks=self.to_patroni, stats=stats, admin=admin).render()
 
     @property
     def stats(self) -> Path | None:
