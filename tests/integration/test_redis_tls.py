@@ -71,13 +71,13 @@ def test_each_port_answers_tls_13_and_holders_of_a_certificate_of_its_circle_alo
     assert len(ports) == 6
     for port, password in ports:
         assert ping(mine, port, password)
-        for refused in (
+        for wrong in (
             None,
             {name: value for name, value in mine.items() if name not in ("ssl_certfile", "ssl_keyfile")},
             {**mine, "ssl_certfile": foreign["ssl_certfile"], "ssl_keyfile": foreign["ssl_keyfile"]},
         ):
             with pytest.raises(redis.ConnectionError):
-                ping(refused, port, password)
+                ping(wrong, port, password)
         # The server is not believed either, if another authority is asked.
         with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
             ping({**mine, "ssl_ca_certs": foreign["ssl_ca_certs"]}, port, password)
