@@ -144,8 +144,7 @@ def test_certificates_are_replaced_under_load_and_no_write_fails(trio, monkeypat
     with writing(trio) as writer:
         assert wait_until(lambda: writer.acknowledged, 30)
         before, of_haproxy = {name: shown(name) for name in NODES}, known_to_haproxy()
-        trio.children._renew_at = 0.0
-        trio.children.renew()
+        trio.children.renew_now()
         for name in NODES:
             assert wait_until(
                 lambda name=name: all(new != old for new, old in zip(shown(name), before[name], strict=True)), 30

@@ -164,7 +164,6 @@ def test_certificates_are_renewed_under_load_and_no_message_fails(
     made = children.Children("test", lambda: None)
     for server in servers:
         made.add(server, server.log, 0).process = cluster.processes[server.name]
-    monkeypatch.setattr(children, "RENEW_NEXT", 0.0)
 
     def ended() -> list[Any]:
         return [one for one in cluster.watchers if cluster.processes[one.name].poll() is not None]
@@ -175,9 +174,8 @@ def test_certificates_are_renewed_under_load_and_no_message_fails(
         sender.sends_more()
         # All are soon over, compared with so long a life.
         monkeypatch.setattr(ca, "LEAF_DAYS", 300)
-        made._renew_at = 0.0
         for _ in cluster.watchers:
-            made.renew()
+            made.renew_now()
             until(ended, what="a Sentinel has ended")
             (watcher,) = ended()
             cluster.start(watcher)

@@ -156,8 +156,11 @@ class Children:
 
     def renew(self) -> None:
         """Once an hour: renew certificates that expire soon, and make the servers read them again."""
-        if time.monotonic() < self._renew_at:
-            return
+        if time.monotonic() >= self._renew_at:
+            self.renew_now()
+
+    def renew_now(self) -> None:
+        """The same at this moment."""
         self._renew_at = time.monotonic() + RENEW_EVERY
         ended = False
         for child in self.all:
