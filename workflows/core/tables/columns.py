@@ -353,12 +353,21 @@ def _accepting(cells: Sequence[tuple[int, Tests]], value: Any) -> int:
 
 def _takes_other_kinds(cell: Tests) -> bool:
     """Whether the cell accepts a value of a kind that no cell speaks of. One that names values does not: what cannot be
-    compared is null, and null is not true."""
+    compared is null, and null is not true. Only a list has it or has it not: Note [Lists] in `testing`."""
     if not cell.any_of:
         return True
-    operators = {test.operator if isinstance(test, Compare) else "=" for test in cell.any_of}
-    about_null = all(operand(test).value is None for test in cell.any_of)
-    return about_null and operators == ({"="} if cell.negated else {"!="})
+    said = [_says_of_other_kinds(test) for test in cell.any_of]
+    return all(one is False for one in said) if cell.negated else True in said
+
+
+def _says_of_other_kinds(test: Test) -> bool | None:
+    """What a test is for a value of a kind that it does not speak of: such a value is not null, and in no list."""
+    value = operand(test).value
+    if isinstance(test, Compare):
+        return {"=": False, "!=": True}.get(test.operator) if value is None else None
+    if kind_of(value) is Kind.LIST:
+        return None if any(isinstance(one, Range) for one in value) else False
+    return False if value is None else None
 
 
 def _accepted(cell: Tests, points: Sequence[Any]) -> int:
@@ -394,10 +403,13 @@ def _bits(test: Test, points: Sequence[Any]) -> tuple[int, bool]:
             ">=": whole & ~below,
         }[test.operator]  # fmt: skip
         return found, True
+    if kind_of(value) is not Kind.LIST:
+        bits = _bits_of_one(value, points)
+        return bits or 0, bits is not None
     found, sure = 0, True
-    for one in value if kind_of(value) is Kind.LIST else (value,):
+    for one in value:
         bits = _bits_of_one(one, points)
-        found, sure = found | (bits or 0), sure and bits is not None
+        found, sure = found | (bits or 0), sure and (bits is not None or not isinstance(one, Range))
     return found, sure
 
 

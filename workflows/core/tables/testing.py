@@ -1,4 +1,13 @@
-"""Whether a value passes a test: true, false, or None where FEEL says null."""
+"""Whether a value passes a test: true, false, or None where FEEL says null.
+
+Note [Lists]
+`not(t)` is fulfilled where `e in (t)` is false (DMN 1.5, 10.3.2.8, grammar rule 15.b), so it matters whether a test that
+is a list is false or null for a value that is none of its items. FEEL's table 55 says `list contains` where the list has
+a name, which is true or false, and `e = e1 or e = e2` where it is written out, which would be null for a value of another
+kind. One cell must not depend on which of the two it is, and clause 7.3.6 says for both: "the input expression value is
+equal to at least one of the values in that list". So a list contains a value or does not, and `not([1, 2])` accepts the
+list `[2, 1]`, a text, and null. A range in a list keeps its null for what it cannot be compared with.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,11 +55,14 @@ def compare(operator: str, value: Any, other: Any) -> bool | None:
 
 def _accepts(wanted: Any, value: Any) -> bool | None:
     """A range accepts what is in it, a list what is one of its items or in one of its ranges, or equal to the whole,
-    any other value what is equal to it."""
+    any other value what is equal to it. See Note [Lists]."""
     if kind_of(wanted) is Kind.LIST:
-        whole = values.equal(value, wanted) if kind_of(value) is Kind.LIST else False
-        return _any([whole, *(_is(one, value) for one in wanted)])
+        return _any([values.equal(value, wanted) is True, *(_contains(one, value) for one in wanted)])
     return _is(wanted, value)
+
+
+def _contains(item: Any, value: Any) -> bool | None:
+    return values.within(value, item) if isinstance(item, Range) else values.equal(value, item) is True
 
 
 def _is(wanted: Any, value: Any) -> bool | None:

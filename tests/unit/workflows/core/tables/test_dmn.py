@@ -1,6 +1,7 @@
 """DMN's own test cases (its technology compatibility kit), read from outside of the repository, and what DMN's XML
 loses or keeps."""
 
+import os
 import xml.etree.ElementTree as ET
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -18,7 +19,7 @@ from workflows.core.tables.dmn import VERSIONS, read_dmn, write_dmn
 from workflows.core.tables.document import TableInvalid, read
 from workflows.core.tables.table import Policy
 
-KIT = Path(__file__).resolve().parents[5].parent / "shared" / "data" / "dmn"
+KIT = Path(os.environ.get("ERIP_TEST_DATA") or Path(__file__).resolve().parents[5].parent / "shared" / "data") / "dmn"
 CASES = "{http://www.omg.org/spec/DMN/20160719/testcase}"
 TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 READ: dict[str, Any] = {
