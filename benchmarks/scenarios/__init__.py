@@ -7,6 +7,7 @@ from ..session import Session
 from . import (
     causes,
     concurrent_workflows,
+    decisions,
     engine,
     engine_crash,
     escalation,
@@ -28,6 +29,7 @@ Scenario = Callable[[Session], Awaitable[list[Load]]]
 SCENARIOS: dict[str, Scenario] = {
     "concurrent-workflows": concurrent_workflows.run,
     "response-times": response_times.run,
+    "decisions": decisions.run,
     "engine": engine.run,
     "engine-crash": engine_crash.run,
     "event-throughput": event_throughput.run,
@@ -63,5 +65,17 @@ PRIVATE_ONLY = frozenset(
 )
 #: those for which the machine's ceiling means nothing: they do not test speed
 WITHOUT_LIMITS = frozenset(
-    {"event-crash", "filters", "many", "replay", "signals", "timers", "uptime", "causes", "escalation", "pulse"}
+    {
+        "decisions",
+        "event-crash",
+        "filters",
+        "many",
+        "replay",
+        "signals",
+        "timers",
+        "uptime",
+        "causes",
+        "escalation",
+        "pulse",
+    }
 )

@@ -124,7 +124,7 @@ ATTACKS = {
     "change a schedule's version": "UPDATE schedules_scheduleversion SET author = 'x'",
     "change an event type's version": "UPDATE events_eventtypeversion SET author = 'x'",
     "change a trigger's version": "UPDATE events_triggerversion SET author = 'x'",
-    "change a decision's version": "UPDATE library_decisionversion SET author = 'x'",
+    "change a decision's version": "UPDATE decisions_decisionversion SET author = 'x'",
     "claim that a migration ran": "INSERT INTO django_migrations (app, name, applied) VALUES ('x', 'x', now())",
     "switch all triggers off": "SET session_replication_role = replica",
     "switch them off in a function": "SELECT set_config('session_replication_role', 'replica', false)",

@@ -2,8 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -12,7 +10,7 @@ from django.utils import timezone
 from workflows.library import cache
 from workflows.library.beacon import data as beacon
 from workflows.library.beacon import links
-from workflows.library.models import DecisionTable, KevEntry, Obligation, Report, ReportLink
+from workflows.library.models import KevEntry, Obligation, Report, ReportLink
 from workflows.library.reference import load_reference_data
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +121,7 @@ def admin_pages(client: Client) -> Client:
 
 MODELS = [
     "obligation", "requirement", "organisation", "asset", "control", "lossfactor", "pastincident", "keventry",
-    "kevcatalogue", "decisiontable", "report", "reportlink", "notificationtarget", "delivery",
+    "kevcatalogue", "report", "reportlink", "notificationtarget", "delivery",
 ]  # fmt: skip
 
 
@@ -144,33 +142,6 @@ def test_links_are_revoked_by_an_action(admin_pages: Client) -> None:
     link.refresh_from_db()
     assert link.revoked_at is not None
     assert link.revoked_by == "root"
-
-
-def save_table(client: Client, table: DecisionTable, document: Any) -> Any:
-    form = {"description": "d", "document": json.dumps(document)}
-    prefix = {"versions-TOTAL_FORMS": "0", "versions-INITIAL_FORMS": "0"}
-    return client.post(f"/admin/library/decisiontable/{table.pk}/change/", form | prefix)
-
-
-def test_saving_a_table_publishes_its_next_version(admin_pages: Client) -> None:
-    table = DecisionTable.objects.get(name="threat-response")
-    document = table.versions.get().document
-    document["rows"][0]["then"]["sla_hours"] = 0.5
-    assert save_table(admin_pages, table, document).status_code == 302
-    assert [one.number for one in table.versions.order_by("number")] == [1, 2]
-    assert table.versions.get(number=2).author == "root"
-    save_table(admin_pages, table, document)
-    assert table.versions.count() == 2
-
-
-def test_a_table_that_cannot_decide_is_refused_with_its_faults(admin_pages: Client) -> None:
-    table = DecisionTable.objects.get(name="threat-response")
-    document = table.versions.get().document
-    document["rows"] = [document["rows"][-1], document["rows"][0]]
-    page = save_table(admin_pages, table, document)
-    assert page.status_code == 200
-    assert b"is never reached" in page.content
-    assert table.versions.count() == 1
 
 
 def test_a_bad_clock_is_refused_in_the_admin(admin_pages: Client) -> None:

@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 from tests.unit.erip.foundation.outbound.test_webhooks import server
 from workflows import library, registry
 from workflows.core import definition
+from workflows.decisions import stored as decisions
 from workflows.errors import PermanentStepError, StepError
 from workflows.library import cache
 from workflows.library.models import (
@@ -275,7 +276,8 @@ def test_the_other_definitions_run() -> None:
     ("name", "data", "message"),
     [
         ("clearance.route_decision", {"table": "nowhere"}, "no decision table 'nowhere'"),
-        ("clearance.route_decision", {"facts": {"mood": "bad"}}, "no field 'mood'"),
+        ("clearance.route_decision", {"facts": {"mood": "bad"}}, "no input 'mood'"),
+        ("clearance.route_decision", {"facts": {"severity": "odd"}}, "severity: \"odd\" is not one of"),
         ("prism.quantify_risk", {"frequency": {"low": 1e9, "mode": 1e9, "high": 1e9}}, "lower the frequency"),
         ("compass.assess_readiness", {"frameworks": ["Astrology"]}, "astrology"),
         ("trust.calculate_score", dict.fromkeys(["compliance", "security", "risk", "operations"]), "at least one"),
@@ -485,6 +487,18 @@ def test_a_target_that_cannot_be_one_is_refused_in_the_admin(kind: str, address:
 def test_a_private_webhook_is_refused_for_good() -> None:
     with pytest.raises(PermanentStepError, match="not a public address"):
         call("notify.send", {"webhook": ["https://127.0.0.1/"]})
+
+
+def test_a_table_that_does_not_say_what_the_step_needs_fails_it_with_the_place() -> None:
+    rules = [{"id": "dear", "when": {"loss": "> 5"}, "then": {"level": '"board"'}}]
+    inputs = [{"name": "loss", "type": "number", "optional": True}]
+    decisions.publish("odd", {"inputs": inputs, "outputs": [{"name": "level"}], "rules": rules}, author="test")
+    with pytest.raises(PermanentStepError, match="odd v1 does not decide this case: no rule matches") as error:
+        call("clearance.route_decision", {"table": "odd", "loss": 1})
+    assert error.value.code == "not_decided"
+    with pytest.raises(PermanentStepError, match="odd v1, rule dear: sla_hours: Field required") as error:
+        call("clearance.route_decision", {"table": "odd", "loss": 6})
+    assert error.value.code == "unfit_table"
 
 
 def test_the_clock_of_a_decision_starts_with_the_run() -> None:

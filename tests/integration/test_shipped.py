@@ -15,9 +15,9 @@ from schedules import shipping, stored
 from schedules.errors import UnknownSchedule
 from schedules.models import Schedule, ScheduleVersion
 from workflows import engine, store
+from workflows.decisions import stored as decisions
 from workflows.events import types
-from workflows.library.clearance.data import publish_table
-from workflows.library.models import DecisionTable, DecisionVersion, LoadedReference, Obligation
+from workflows.library.models import LoadedReference, Obligation
 from workflows.library.shipping import files, obligations
 from workflows.models import Worker, WorkflowVersion
 
@@ -43,7 +43,7 @@ def an_edit(kind: str, by: str) -> str:
         return "breach-response"
     if kind == "table":
         row = files.fixture("decision-tables.yaml")[0]
-        publish_table(row["name"], {**row["table"], "rows": row["table"]["rows"][1:]}, author=by)
+        decisions.publish(row["name"], {**row["table"], "rules": row["table"]["rules"][1:]}, author=by)
         return str(row["name"])
     if kind == "obligation":
         Obligation.objects.filter(code="gdpr-33").update(wording="within two days")
@@ -142,7 +142,7 @@ def test_versions_of_a_person_stay_in_the_history() -> None:
     call_command("shipped", "take", "definition:breach-response", stdout=StringIO())
     authors = WorkflowVersion.objects.filter(definition__name="breach-response").order_by("number")
     assert list(authors.values_list("author", flat=True)) == ["bootstrap", "user:anna", "bootstrap"]
-    assert DecisionVersion.objects.filter(table=DecisionTable.objects.first(), author="anna").count() == 1
+    assert [one.author for one in decisions.history("breach-approval")].count("anna") == 1
 
 
 def test_names_that_are_not_shipped_are_all_refused() -> None:

@@ -6,7 +6,7 @@ Map (one area each; in every area the computation is plain Python, and `data.py`
     atlas/      assets and controls: exposure and control gaps
     compass/    legal obligations and their clocks; readiness against requirements
     prism/      FAIR Monte Carlo of the loss
-    clearance/  decision tables: who must approve, how fast
+    clearance/  who must approve, how fast: asks a decision table
     beacon/     reports and their shareable links
     trust/      the organisation's trust score
     notify/     e-mail and signed webhooks

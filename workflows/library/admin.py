@@ -3,26 +3,20 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 
-from erip.foundation.db.json import JsonText
 from workflows.library.beacon import links
 from workflows.library.beacon.data import revoke
-from workflows.library.clearance.data import publish_table
-from workflows.library.clearance.table import Table
 from workflows.library.models import (
     Asset,
     Control,
-    DecisionTable,
-    DecisionVersion,
     Delivery,
     KevCatalogue,
     KevEntry,
@@ -166,77 +160,6 @@ class KevEntryAdmin(ReadOnly, ModelAdmin):
 @admin.register(KevCatalogue)
 class KevCatalogueAdmin(ReadOnly, ModelAdmin):
     list_display = ["version", "title", "released_at", "entries", "loaded_at", "sample"]
-
-
-class NextVersionForm(forms.ModelForm):
-    """A table with the rows of its version in force. Saving changed rows publishes the next version."""
-
-    document = JsonText(
-        label="fields and rows",
-        widget=forms.Textarea(attrs={"rows": 30, "cols": 110, "spellcheck": "false"}),
-        help_text="The first row that matches decides. docs/reference/library.md describes the format.",
-    )
-
-    class Meta:
-        model = DecisionTable
-        fields = ["name", "description"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.instance.pk:
-            last = self.instance.versions.order_by("-number").first()
-            self.fields["document"].initial = last.document if last else None
-
-    def clean_document(self) -> Any:
-        document = self.cleaned_data["document"]
-        # Calls the model's own check, so that the form shows its faults at the field.
-        DecisionVersion._meta.get_field("document").run_validators(document)
-        return document
-
-
-class VersionInline(ReadOnly, TabularInline):
-    model = DecisionVersion
-    fields = ["number", "author", "created_at", "document"]
-    readonly_fields = fields
-    extra = 0
-
-
-@admin.register(DecisionTable)
-class DecisionTableAdmin(ModelAdmin):
-    form = NextVersionForm
-    list_display = ["name", "description", "version_count"]
-    search_fields = ["name", "description"]
-    inlines = [VersionInline]
-    fields = ["name", "description", "document"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[DecisionTable]:
-        tables: QuerySet[DecisionTable] = super().get_queryset(request)
-        return tables.annotate(published=Count("versions"))
-
-    @admin.display(description="versions", ordering="published")
-    def version_count(self, table: Any) -> int:
-        return int(table.published)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        # Definitions refer to a table by its name: after a rename they would not find it.
-        return ["name"] if obj else []
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def save_model(self, request: HttpRequest, obj: DecisionTable, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        document = form.cleaned_data["document"]
-        before = obj.versions.count()
-        version = publish_table(obj.name, document, author=request.user.get_username())
-        if version.number > before:
-            self.message_user(request, f"Version {version.number} is in force.", messages.SUCCESS)
-        for overlap in Table.of(document).overlaps():
-            self.message_user(
-                request,
-                f"Rows {overlap.first} and {overlap.second} overlap; {overlap.first} comes first and decides.",
-                messages.WARNING,
-            )
 
 
 @admin.register(Report)

@@ -25,9 +25,6 @@ menu(
         "Risk library",
         (
             Link("Obligations", "gavel", "admin:library_obligation_changelist", "library.view_obligation"),
-            Link(
-                "Decision tables", "table_chart", "admin:library_decisiontable_changelist", "library.view_decisiontable"
-            ),
             Link("Assets", "dns", "admin:library_asset_changelist", "library.view_asset"),
             Link("Reports", "description", "admin:library_report_changelist", "library.view_report"),
         ),

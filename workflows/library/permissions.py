@@ -12,7 +12,6 @@ _SEEN = {
     "pastincident": "past incidents",
     "keventry": "entries of the KEV catalogue",
     "kevcatalogue": "the KEV catalogue",
-    "decisiontable": "decision tables",
 }
 
 for _model, _what in _SEEN.items():

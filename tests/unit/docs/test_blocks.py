@@ -20,7 +20,6 @@ from workflows import registry
 from workflows.core.definition import DefinitionInvalid, parse, validate
 from workflows.core.rules import compile_rules
 from workflows.core.schema import Schema
-from workflows.library.clearance.table import Table, TableInvalid
 
 #: what a page's `sh` blocks are run by, from the first to the last
 RUN_BY = {
@@ -89,12 +88,6 @@ def a_console(block: Block, shipped: Any) -> str | None:
 
 def a_yaml(block: Block, shipped: Any) -> str | None:
     document = parse(block.text, "yaml")
-    if "rows" in document:
-        try:
-            Table.of(document)
-        except TableInvalid as error:
-            return str(error.faults)
-        return None
     if "rules" in document:
         try:
             read_file(document)

@@ -64,7 +64,7 @@ class _Lookup:
 
     points: Mapping[Any, int]
     bounds: Sequence[Any]
-    stretches: Sequence[int] | None
+    stretches: Sequence[int | None] | None
     read: Callable[[str], Any] | None = None
 
 
@@ -165,13 +165,21 @@ class Column:
         for one in self.pieces:
             points = {point: one.masks[2 * k + 1] for k, point in enumerate(one.points) if one.real[2 * k + 1]}
             only_points = self._has_points_alone(one.kind)
-            lookup = _Lookup(points, one.points, None if only_points else one.masks[::2])
+            lookup = _Lookup(points, one.points, None if only_points else self._stretches(one))
             for type_ in _TYPES[one.kind]:
                 yield type_, lookup
             if one.kind in _READ and self.input.kind is one.kind:
                 yield str, _Lookup({}, (), None, _READ[one.kind])
         if self.null is not None:
             yield type(None), _Lookup({None: self.null}, (), None)
+
+    def _stretches(self, one: Pieces) -> tuple[int | None, ...]:
+        """The masks of the stretches; None where no value is allowed. The ends of the input's ranges are points, so a
+        stretch is allowed as a whole or not at all."""
+        masks, real = one.masks[::2], one.real[::2]
+        if not self.input.allowed:
+            return masks
+        return tuple(mask if known else None for mask, known in zip(masks, real, strict=True))
 
     def _allows(self, value: Any) -> bool:
         among: values.Among = self._allowed  # type: ignore[attr-defined]
@@ -208,16 +216,21 @@ class Column:
         known = lookup.points.get(value)
         if known is not None:
             return known
-        if lookup.stretches is None or (self.input.allowed and not self._allows(value)):
-            raise BadFact(f"{shown(value)} is not one of {self._named()}")
+        if lookup.stretches is None:
+            raise BadFact(f"{shown(value)} is not {self._named()}")
         if value != value:
             raise BadFact("NaN is not a number")
         if self.input.whole and value % 1:
             raise BadFact(f"{shown(value)} is not a whole number")
         try:
-            return lookup.stretches[bisect_left(lookup.bounds, value)]
+            found = lookup.stretches[bisect_left(lookup.bounds, value)]
         except TypeError:  # a time with a zone where the cells' have none, or the reverse
+            if self.input.allowed:
+                raise BadFact(f"{shown(value)} is not {self._named()}") from None
             return self.other
+        if found is None:
+            raise BadFact(f"{shown(value)} is not {self._named()}")
+        return found
 
     def _read(self, text: str, read: Callable[[str], Any]) -> Any:
         try:
@@ -233,12 +246,13 @@ class Column:
         if (wanted is not None and kind is not wanted) or kind is None or kind is Kind.RANGE:
             raise BadFact(f"must be a {wanted or 'value of FEEL'}, not a {kind or type(value).__name__}")
         if self.input.allowed and not self._allows(value):
-            raise BadFact(f"is not one of {self._named()}")
+            raise BadFact(f"is not {self._named()}")
         return self.other
 
     def _named(self) -> str:
         listed = self.input.allowed or tuple(point for one in self.pieces for point in one.points)
-        return ", ".join(shown(one) for one in listed[:20])
+        text = ", ".join(shown(one) for one in listed[:20])
+        return text if len(listed) == 1 and isinstance(listed[0], Range) else f"one of {text}"
 
 
 def shown(value: Any) -> str:

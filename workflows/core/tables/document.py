@@ -29,7 +29,18 @@ from typing import Any, Final, TypeVar
 from erip.foundation.faults import MAX_FAULTS, Fault, join
 from workflows.core.tables import values
 from workflows.core.tables.columns import Input, operand, shown
-from workflows.core.tables.feel import ANY, Expression, FeelError, Literal, Path, Tests, read_expression, read_tests
+from workflows.core.tables.feel import (
+    ANY,
+    Compare,
+    Expression,
+    FeelError,
+    Literal,
+    Path,
+    Test,
+    Tests,
+    read_expression,
+    read_tests,
+)
 from workflows.core.tables.table import Aggregation, Output, Policy, Rule, Table
 from workflows.core.tables.values import Among, Kind, Range, kind_of
 
@@ -191,9 +202,10 @@ class _Document:
             return ()
         if isinstance(listed, str):
             tests = self._tests(path, listed)
-            found = [one.value for one in tests.any_of if isinstance(one, Literal)] if tests is not None else []
+            values_ = [_listed(one) for one in tests.any_of] if tests is not None else []
+            found = [one for one in values_ if one is not None]
             if tests is not None and (len(found) != len(tests.any_of) or tests.negated or not found):
-                self._fault(path, "must be literals or ranges, separated by commas")
+                self._fault(path, "must be literals, ranges or comparisons such as >= 0, separated by commas")
         elif isinstance(listed, list) and listed and all(type(one) in (str, int, float, bool) for one in listed):
             found = listed
         else:
@@ -204,7 +216,7 @@ class _Document:
             self._fault(path, f"has at most {MAX_VALUES:,} values, of which {MAX_RANGES} may be ranges")
             return ()
         for value in found:
-            inner = value.low if isinstance(value, Range) else value
+            inner = value.end if isinstance(value, Range) else value
             if kind is not None and kind_of(inner) is not kind:
                 self._fault(path, f"{shown(value)} is not a {kind}")
         return tuple(found)
@@ -318,6 +330,21 @@ class _Document:
         if key not in self._allowed:
             self._allowed[key] = Among(allowed)
         return self._allowed[key]
+
+
+def _listed(test: Test) -> Any:
+    """A value or a range of `values`; None if the test is neither."""
+    if isinstance(test, Literal):
+        return test.value
+    if not isinstance(test, Compare) or not isinstance(test.operand, Literal) or test.operator not in ("<", "<=", ">", ">="):
+        return None
+    end = test.operand.value
+    closed = test.operator.endswith("=")
+    if kind_of(end) not in values.ORDERED:
+        return None
+    if test.operator.startswith("<"):
+        return Range(None, end, (False, closed), endless=True)
+    return Range(end, None, (closed, False), endless=True)
 
 
 def _literals(test: Any) -> list[Any]:

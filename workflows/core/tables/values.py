@@ -42,11 +42,18 @@ class Months:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `low` to `high`; None: without an end there. closed: whether low and high are in it."""
+    """From `low` to `high`. closed: whether low and high are in it. endless: an end that is None is none; otherwise it is
+    null, and nothing can be compared with it."""
 
     low: Any
     high: Any
     closed: tuple[bool, bool] = (True, True)
+    endless: bool = False
+
+    @property
+    def end(self) -> Any:
+        """An end that it has."""
+        return self.high if self.low is None else self.low
 
 
 _KINDS: Final[dict[type, Kind]] = {
@@ -123,15 +130,18 @@ def add(numbers: list[Any]) -> Any:
 
 def within(value: Any, range_: Range) -> bool | None:
     """Whether a value is in a range; None if an end is null or cannot be compared with it."""
-    if range_.low is None or range_.high is None:
+    low, high = range_.low, range_.high
+    if not range_.endless and (low is None or high is None):
         return None
-    below, above = less(value, range_.low), less(range_.high, value)
+    below = less(value, low) if low is not None else False
+    above = less(high, value) if high is not None else False
     if below is None or above is None:
         return None
     if below or above:
         return False
     low_in, high_in = range_.closed
-    return (low_in or less(range_.low, value) is True) and (high_in or less(value, range_.high) is True)
+    after = low_in or low is None or less(low, value) is True
+    return after and (high_in or high is None or less(value, high) is True)
 
 
 def _zoned(value: Any) -> bool:
@@ -253,6 +263,9 @@ def written(value: Any) -> str:
             return f"[{', '.join(written(one) for one in value)}]"
         case dict():
             return "{" + ", ".join(f"{written(key)}: {written(one)}" for key, one in value.items()) + "}"
+        case Range(endless=True):
+            start, after = (">", value.closed[0]) if value.high is None else ("<", value.closed[1])
+            return f"{start}{'=' if after else ''} {written(value.end)}"
         case Range():
             low, high = value.closed
             return f"{'[' if low else '('}{written(value.low)}..{written(value.high)}{']' if high else ')'}"

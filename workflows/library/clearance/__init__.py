@@ -1,1 +1,1 @@
-"""Decision tables: from facts to approval level, urgency, SLA and approvers."""
+"""From facts to approval level, urgency, SLA and approvers, by a decision table."""

@@ -3,11 +3,12 @@
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import F
 
 from erip.foundation.shipped import Article, Source, Standing
+from workflows.decisions import stored
+from workflows.decisions.models import DecisionTable, DecisionVersion
 from workflows.library import cache
-from workflows.library.clearance.data import publish_table
-from workflows.library.models import DecisionTable, DecisionVersion
 from workflows.library.shipping import files
 
 #: who published the shipped ones
@@ -15,16 +16,16 @@ AUTHOR: Final = "ERIP"
 
 
 def articles() -> list[Article]:
-    latest = {
-        version.table.name: version
-        for version in DecisionVersion.objects.select_related("table").order_by("table", "number")
-    }
-    return [_article(row, latest.get(row["name"])) for row in _rows()]
+    rows = _rows()
+    in_force = DecisionVersion.objects.filter(number=F("table__latest"), table__name__in=[row["name"] for row in rows])
+    latest = {version.table.name: version for version in in_force.select_related("table")}
+    return [_article(row, latest.get(row["name"])) for row in rows]
 
 
 def bring_up_to_date() -> int:
     """Publish the tables that are new or have a newer version. Returns how many. The caller's transaction."""
-    list(DecisionTable.objects.select_for_update().order_by("name"))
+    names = [row["name"] for row in _rows()]
+    list(DecisionTable.objects.filter(name__in=names).select_for_update().order_by("name"))
     wanted = [one.name for one in articles() if one.standing in (Standing.NEW, Standing.OLDER)]
     for row in _rows():
         if row["name"] in wanted:
@@ -34,17 +35,17 @@ def bring_up_to_date() -> int:
 
 @transaction.atomic
 def take(name: str) -> str:
-    version = _publish(next(row for row in _rows() if row["name"] == name))
+    done = _publish(next(row for row in _rows() if row["name"] == name))
     transaction.on_commit(cache.forget)
-    return f"published as version {version.number}, in force from now on"
+    return f"published as version {done.number}, in force from now on"
 
 
 def _rows() -> list[dict[str, Any]]:
     return list(files.fixture("decision-tables.yaml"))
 
 
-def _publish(row: dict[str, Any]) -> DecisionVersion:
-    return publish_table(row["name"], row["table"], author=AUTHOR, description=row["description"])
+def _publish(row: dict[str, Any]) -> stored.Published:
+    return stored.publish(row["name"], row["table"], author=AUTHOR)
 
 
 def _article(row: dict[str, Any], latest: DecisionVersion | None) -> Article:

@@ -1,4 +1,6 @@
-"""Decision tables: rows of conditions on facts, the first row that matches decides. Plain Python.
+"""CLEARANCE's tables as they were until they became decision tables: the reference that their results are compared with.
+
+Decision tables: rows of conditions on facts, the first row that matches decides. Plain Python.
 
     fields:
       severity: {type: word, values: [low, medium, high, critical]}     # in ascending order
@@ -191,7 +193,7 @@ class Table:
     @classmethod
     def of(cls, document: Any) -> "Table":
         """The table, if every row can be reached and every case is decided. Raises TableInvalid with every fault."""
-        table, faults = _read(document)
+        table, faults = read_document(document)
         if table is not None and not faults:
             faults = table.logic_faults()
         if table is None or faults:
@@ -324,7 +326,7 @@ def _minus(pieces: list[Box], boxes: Sequence[Box]) -> list[Box] | None:
     return pieces
 
 
-def _read(document: Any) -> tuple[Table | None, list[Fault]]:
+def read_document(document: Any) -> tuple[Table | None, list[Fault]]:
     faults: list[Fault] = []
     if not isinstance(document, dict):
         return None, [Fault("", "a decision table is an object with fields and rows")]
