@@ -21,6 +21,7 @@ console_page(
             Link("Capacity", "speed", "console:capacity", "monitoring.view_frame"),
             Link("Alerts", "notifications", "console:alerts", "monitoring.view_alert"),
             Link("Errors", "bug_report", "console:errors", "monitoring.view_errorgroup"),
+            Link("Decision tables", "table_chart", "console:decisions", "decisions.view_decisiontable"),
             Link("Approvals", "how_to_vote", "console:approvals", "workflows.view_approvaltask"),
         ),
         place=10,

@@ -18,6 +18,7 @@ from monitoring.core.rules import Rule
 from monitoring.store import listing
 from monitoring.store.error_reading import GroupFilter, error_groups
 from people import inbox
+from workflows.decisions import stored
 
 #: seconds that the sparklines of the first page show, and between two of their points
 SPARK_SPAN, SPARK_STEP = 3_600, 60
@@ -29,6 +30,8 @@ RESOLVED = 20
 MOST_ERRORS = 5
 #: open approvals that are shown
 MOST_APPROVALS = 100
+#: decision tables that are shown
+MOST_TABLES = 200
 
 #: name of a tile → what it shows
 TILES: Mapping[str, Wanted] = {
@@ -156,14 +159,27 @@ on_call = Shared(_on_call, every=15.0)
 approvals = Shared(lambda: inbox.asked(limit=MOST_APPROVALS), every=5.0)
 approval: SharedBy[Any] = SharedBy(every=3.0)
 my_approvals: SharedBy[Any] = SharedBy(every=5.0, most=512)
+#: decision tables, and a version of one with all that is known of it
+decisions = Shared(lambda: stored.page(limit=MOST_TABLES)[0], every=5.0)
+decision: SharedBy[Any] = SharedBy(every=5.0)
+#: what is to be said of a version, which never changes
+decision_report: SharedBy[Any] = SharedBy(every=3600.0)
 #: errors that are back after somebody had resolved them
 regressions = Shared(_regressions, every=10.0)
 
 
+def forget_decisions() -> None:
+    """A version was published here."""
+    decisions.forget()
+    decision.forget()
+
+
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, on_call, regressions, approvals, reading.series):
+    for one in (tiles, health, alerts, on_call, regressions, approvals, decisions, reading.series):
         one.clear()
+    decision.forget()
+    decision_report.forget()
     approval.forget()
     my_approvals.forget()
 
@@ -173,7 +189,11 @@ __all__ = [
     "alerts",
     "approval",
     "approvals",
+    "decision",
+    "decision_report",
+    "decisions",
     "forget",
+    "forget_decisions",
     "health",
     "my_approvals",
     "on_call",

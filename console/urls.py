@@ -4,7 +4,7 @@ from django.urls import path
 
 from console.assets import asset
 from console.pages import choose_theme
-from console.views import alerts, approvals, capacity, errors, health, home, metrics
+from console.views import alerts, approvals, capacity, decisions, errors, health, home, metrics
 
 app_name = "console"
 urlpatterns = [
@@ -29,6 +29,13 @@ urlpatterns = [
     path("approvals/<approval:number>/vote", approvals.vote, name="vote"),
     path("approvals/<approval:number>/ask", approvals.ask, name="ask"),
     path("approvals/<approval:number>/claim", approvals.claim, name="claim"),
+    path("decisions", decisions.decisions, name="decisions"),
+    path("new-decision", decisions.new_decision, name="new-decision"),
+    path("decisions/<decision:name>", decisions.decision, name="decision"),
+    path("decisions/<decision:name>/edit", decisions.edit_decision, name="edit-decision"),
+    path("decisions/<decision:name>/try", decisions.try_decision, name="try-decision"),
+    path("decisions/<decision:name>/draft", decisions.draft_decision, name="draft-decision"),
+    path("decisions/<decision:name>/publish", decisions.publish_decision, name="publish-decision"),
     path("theme", choose_theme, name="theme"),
     path("assets/<str:digest>/<str:name>", asset, name="asset"),
 ]

@@ -87,7 +87,9 @@ def measure() -> Load:
     table = read(document())
     asked = cases(random.Random(1))  # noqa: S311 (figures, not secrets)
     some = asked[:2_000]
-    wrong = [facts for facts in some if table.rules[table.decide(facts).rules[0]].id != first_that_accepts(table, facts)]
+    wrong = [
+        facts for facts in some if table.rules[table.decide(facts).rules[0]].id != first_that_accepts(table, facts)
+    ]
     found = rate(table, asked)
     return Load(
         name="decisions",

@@ -52,7 +52,7 @@ def number(value: float | None) -> str:
 
 @register.filter
 def get(mapping: Any, key: Any) -> Any:
-    return mapping.get(key)
+    return mapping.get(key) if mapping else None
 
 
 @register.filter

@@ -16,6 +16,8 @@ BY_THEMSELVES: frozenset[str] = frozenset({"startRun", "startRuns", "acceptEvent
 #: pages (by URL name) whose POST changes nothing
 PAGES: dict[str, str] = {
     "console:theme": "a cookie of the browser",
+    "console:try-decision": "computes an answer and keeps nothing",
+    "console:draft-decision": "checks what was typed in and keeps nothing",
     "admin:jsi18n": "texts for scripts",
 }
 

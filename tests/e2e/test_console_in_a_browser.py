@@ -16,6 +16,7 @@ from django.utils import timezone
 from monitoring.models import Alert, ErrorGroup
 from tests.support.browser import Browser, browser, program
 from tests.support.web import web
+from workflows.decisions import stored
 
 AXE = os.environ.get("ERIP_AXE", "")
 pytestmark = [
@@ -40,9 +41,20 @@ def pages() -> list[str]:
         first_seen=now, last_seen=now, first_release="1", last_release="2",
         links=[{"kind": "request", "id": "1", "at": now.isoformat(), "detail": "GET /x"}],
     )  # fmt: skip
+    table = {
+        "description": "Who approves",
+        "inputs": [
+            {"name": "severity", "type": "string", "values": ["low", "high"]},
+            {"name": "loss", "type": "number"},
+        ],
+        "outputs": [{"name": "level", "type": "string"}],
+        "rules": [{"when": {"loss": "> 5"}, "then": {"level": '"board"'}, "note": "a long note " * 20}] * 2,
+    }
+    stored.publish("shown", table, author="test")
     return [
         "", "health", "metrics", "capacity", "alerts", f"alerts/{alert.id}", "alerts/rules", "alerts/silence", "errors",
-        f"errors/{error.id}", "metrics?range=nonsense&chart=none",
+        f"errors/{error.id}", "decisions", "new-decision", "decisions/shown", "decisions/shown/edit",
+        "metrics?range=nonsense&chart=none",
     ]  # fmt: skip
 
 

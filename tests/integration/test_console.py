@@ -33,12 +33,14 @@ from monitoring.watching import watching
 from tests.definitions import publish
 from tests.fuzz import hostile
 from workflows import engine
+from workflows.decisions import stored
 from workflows.models import ApprovalTask
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 #: pages that can be asked for without a thing of their own
-PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors", "approvals"]
+PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors", "approvals", "decisions",
+         "new-decision"]  # fmt: skip
 #: open to everybody, each with the reason
 OPEN = {"asset": "holds no data", "theme": "changes a cookie of the browser alone"}
 
@@ -123,6 +125,16 @@ def asked_for() -> ApprovalTask:
     publish("name: asks\nsteps: {ask: {approval: {title: Go on, quorum: [{role: board}]}}}\n")
     engine.start_runs("asks", [engine.StartRequest({})], principal="test")
     return ApprovalTask.objects.get()
+
+
+def decided_by() -> str:
+    """A decision table."""
+    table = {
+        "inputs": [{"name": "n", "type": "number"}],
+        "outputs": [{"name": "o"}],
+        "rules": [{"when": {"n": "> 5"}, "then": {"o": 1}}, {"when": {"n": "> 6"}, "then": {"o": 2}}],
+    }
+    return stored.publish("shown", table, author="test").name
 
 
 def get(client: Client, name: str, query: str = "", **headers: str) -> Any:
@@ -270,6 +282,8 @@ def test_pages_cost_few_statements_and_open_ones_none(
         *(reverse(f"console:{name}") for name in PAGES),
         reverse("console:alert", args=[one.id]),
         reverse("console:approval", args=[asked_for().pk]),
+        reverse("console:decision", args=[decided_by()]),
+        reverse("console:edit-decision", args=[decided_by()]),
         reverse("console:error", args=[back.id]),
         reverse("console:metrics") + "?range=7d&chart=erip_lane_waiting_steps~lane",
     ]
@@ -289,7 +303,7 @@ def test_pages_cost_few_statements_and_open_ones_none(
 
 def _is_page(pattern: Any) -> bool:
     """Whether it shows something: a form's target takes no GET."""
-    address = re.sub(r"<[a-z_]+:number>", "1", str(pattern.pattern))
+    address = re.sub(r"<[a-z_]+:[a-z]+>", "1", str(pattern.pattern))
     return Client().get(f"/console/{address}").status_code != 405
 
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client

@@ -30,6 +30,14 @@ class TableNotValid(DecisionsError):
     status = 422
 
 
+class TableChanged(DecisionsError):
+    """Somebody published another version of the decision table meanwhile. Look at it, and publish again if yours is to
+    replace it."""
+
+    code = "table_changed"
+    status = 409
+
+
 class FactsNotValid(DecisionsError):
     """The facts are not what the decision table takes. Fix what `faults` names, and ask again."""
 

@@ -13,7 +13,7 @@ from erip.foundation.versioned import add_version, take_turn
 from workflows.core.source import content_hash
 from workflows.core.tables.document import TableInvalid, read
 from workflows.core.tables.table import Table
-from workflows.decisions.errors import TableNotValid, UnknownTable, UnknownTableVersion
+from workflows.decisions.errors import TableChanged, TableNotValid, UnknownTable, UnknownTableVersion
 from workflows.decisions.models import DecisionTable, DecisionVersion
 
 #: a table's name: it stands in addresses, and in definitions before an @
@@ -44,19 +44,23 @@ def check(document: Any) -> Table:
         raise TableNotValid(faults=error.faults) from None
 
 
-def publish(name: str, document: dict[str, Any], *, author: str) -> Published:
-    """Store a table's next version, which is in force from now on; the same content again is a no-op. Raises
-    TableNotValid."""
-    return _publish(name, document, check(document), author)
+def publish(name: str, document: dict[str, Any], *, author: str, after: int | None = None) -> Published:
+    """Store a table's next version, which is in force from now on; the same content again is a no-op.
+
+    after: the version that must still be the latest (0: there is none yet). Raises TableNotValid, TableChanged.
+    """
+    return _publish(name, document, check(document), author, after)
 
 
 @retry_transaction
-def _publish(name: str, document: dict[str, Any], table: Table, author: str) -> Published:
+def _publish(name: str, document: dict[str, Any], table: Table, author: str, after: int | None) -> Published:
     hashed = content_hash(document)
     with transaction.atomic():
         owner, latest = take_turn(DecisionTable, name)
         if latest and latest.content_hash == hashed:
             return Published(name, latest.number, hashed, False, table)
+        if after is not None and owner.latest != after:
+            raise TableChanged(f"Version {owner.latest} was published meanwhile, by {latest.author or 'somebody'}.")
         version = add_version(owner, content_hash=hashed, document=document, author=author)
     return Published(name, version.number, hashed, True, table)
 

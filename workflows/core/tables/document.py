@@ -336,7 +336,11 @@ def _listed(test: Test) -> Any:
     """A value or a range of `values`; None if the test is neither."""
     if isinstance(test, Literal):
         return test.value
-    if not isinstance(test, Compare) or not isinstance(test.operand, Literal) or test.operator not in ("<", "<=", ">", ">="):
+    if (
+        not isinstance(test, Compare)
+        or not isinstance(test.operand, Literal)
+        or test.operator not in ("<", "<=", ">", ">=")
+    ):
         return None
     end = test.operand.value
     closed = test.operator.endswith("=")

@@ -2,11 +2,12 @@
 
 Note [Lists]
 `not(t)` is fulfilled where `e in (t)` is false (DMN 1.5, 10.3.2.8, grammar rule 15.b), so it matters whether a test that
-is a list is false or null for a value that is none of its items. FEEL's table 55 says `list contains` where the list has
-a name, which is true or false, and `e = e1 or e = e2` where it is written out, which would be null for a value of another
-kind. One cell must not depend on which of the two it is, and clause 7.3.6 says for both: "the input expression value is
-equal to at least one of the values in that list". So a list contains a value or does not, and `not([1, 2])` accepts the
-list `[2, 1]`, a text, and null. A range in a list keeps its null for what it cannot be compared with.
+is a list is false or null for a value that is none of its items. DMN's table of comparisons (Table 55) says
+`list contains` where the list has a name, which is true or false, and `e = e1 or e = e2` where it is written out, which
+would be null for a value of another kind. What one cell means must not depend on which of the two it is, and what is
+said of input entries fits the first alone: the value "is equal to at least one of the values in that list", or is not.
+So a list contains a value or does not, and `not([1, 2])` accepts the list `[2, 1]`, a text, and null. A range in a list
+keeps its null for what it cannot be compared with.
 """
 
 from collections.abc import Mapping, Sequence

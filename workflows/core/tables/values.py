@@ -42,8 +42,8 @@ class Months:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `low` to `high`. closed: whether low and high are in it. endless: an end that is None is none; otherwise it is
-    null, and nothing can be compared with it."""
+    """From `low` to `high`. closed: whether low and high are in it. endless: an end that is None is none; otherwise it
+    is null, and nothing can be compared with it."""
 
     low: Any
     high: Any

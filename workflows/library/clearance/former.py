@@ -10,7 +10,13 @@ from typing import Any, Final
 from workflows.core.tables import values
 
 _KINDS: Final = {"number": "number", "integer": "integer", "flag": "boolean", "word": "string"}
-_OUTPUTS: Final = {"level": "string", "urgency": "string", "sla_hours": "number", "approvers": "list", "reason": "string"}
+_OUTPUTS: Final = {
+    "level": "string",
+    "urgency": "string",
+    "sla_hours": "number",
+    "approvers": "list",
+    "reason": "string",
+}
 
 
 def as_document(former: Mapping[str, Any], *, description: str = "") -> dict[str, Any]:

@@ -44,7 +44,9 @@ def facts_of(table: former.Table, chance: random.Random) -> dict[str, Any]:
         elif field.kind == "flag":
             facts[field.name] = chance.random() < 0.5
         elif marks and chance.random() < 0.6:
-            facts[field.name] = chance.choice(marks) + chance.choice([0, 1, -1] if field.kind == "integer" else [0, 0.5, -0.5])
+            facts[field.name] = chance.choice(marks) + chance.choice(
+                [0, 1, -1] if field.kind == "integer" else [0, 0.5, -0.5]
+            )
         else:
             number = chance.choice([0, 10, 100, 1e6, 1e8]) * chance.random()
             facts[field.name] = round(number) if field.kind == "integer" else number
@@ -80,7 +82,7 @@ def test_the_tables_are_those_that_were_there() -> None:
 @pytest.mark.parametrize("name", sorted(BEFORE))
 def test_every_case_is_decided_as_before(name: str) -> None:
     """10,000 in all: the row, what it says, which rows might have decided, and what is refused."""
-    chance = random.Random(f"clearance {name}")  # noqa: S311
+    chance = random.Random(f"clearance {name}")
     seen: set[str] = set()
     for _ in range(CASES):
         facts = facts_of(BEFORE[name], chance)
@@ -119,7 +121,9 @@ CONDITIONS = st.fixed_dictionaries(
 )  # fmt: skip
 EVERYTHING = [
     dict(zip("wnfr", case, strict=True))
-    for case in product(["x", "y", "z", None], [0, 1, 2, 3, 4, -1, None], [True, False, None], [-1, -0.25, 0.5, 1, 2, None])
+    for case in product(
+        ["x", "y", "z", None], [0, 1, 2, 3, 4, -1, None], [True, False, None], [-1, -0.25, 0.5, 1, 2, None]
+    )
 ]
 
 
