@@ -93,10 +93,10 @@ def measure() -> Load:
     found = rate(table, asked)
     return Load(
         name="decisions",
-        title=f"a decision table of {len(table.rules)} rules and {len(table.inputs)} inputs is asked about {CASES:,} cases",
+        title=f"a decision table of {len(table.rules)} rules and {len(table.inputs)} inputs, {CASES:,} cases",
         method=(
-            f"One thread of the command, {ROUNDS} rounds; the best counts, in CPU time of the thread. 2,000 of the cases "
-            "are decided a second time cell by cell."
+            f"One thread of the command, {ROUNDS} rounds; the best counts, in CPU time of the thread. 2,000 of the "
+            "cases are decided a second time cell by cell."
         ),
         figures=[Figure("decisions.rate", "evaluations", found, "/s of CPU", False, Target(">=", 300_000))],
         correctness=Correctness(len(some), len(some) - len(wrong), 0, 0, len(wrong), [str(one) for one in wrong[:10]]),

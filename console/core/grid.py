@@ -1,8 +1,8 @@
 """A decision table as a grid that a form can edit: what the form's fields say, and back.
 
 Fields: `hit_policy`, `aggregation`, `description`; of input 0 `i0.name`, `i0.label`, `i0.type`, `i0.values`,
-`i0.optional`; of output 0 `o0.name`, `o0.label`, `o0.type`, `o0.values`, `o0.default`; of rule 0 `r0.id`, `r0.note`, and
-its cells `r0.i0`, `r0.o0`; and how many there are: `inputs`, `outputs`, `rules`. Plain Python.
+`i0.optional`; of output 0 `o0.name`, `o0.label`, `o0.type`, `o0.values`, `o0.default`; of rule 0 `r0.id`, `r0.note`,
+and its cells `r0.i0`, `r0.o0`; and how many there are: `inputs`, `outputs`, `rules`. Plain Python.
 """
 
 import re

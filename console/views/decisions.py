@@ -108,7 +108,7 @@ def publish_decision(request: HttpRequest, viewer: Principal, name: str) -> Http
     said = request.POST.dict()
     grid, base = grids.of_fields(said), _number(said.get("base", ""))
     document = grids.to_document(grid)
-    faults, table = _checked(document)
+    faults = _checked(document)[0]
     if not faults:
         try:
             same = _same_as_latest(name, grid)

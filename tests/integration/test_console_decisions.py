@@ -1,6 +1,5 @@
 """Decision tables in the console: the grid that people edit, on a real database and without a script."""
 
-import re
 from typing import Any
 
 import pytest
@@ -173,29 +172,33 @@ def test_a_new_table_begins_empty(author: Client) -> None:
     assert author.get(reverse("console:new-decision")).status_code == 200
     page = text(author.get(reverse("console:new-decision") + "?name=brand-new"))
     assert 'href="/console/decisions/brand-new/edit"' in page
-    assert "/edit" not in re.sub(
-        r"(?s)<nav.*?</nav>", "", text(author.get(reverse("console:new-decision") + "?name=a/b"))
-    )
+    assert "/edit" not in text(author.get(reverse("console:new-decision") + "?name=a/b"))
     assert author.get(reverse("console:edit-decision", args=["brand-new"])).status_code == 200
     answer = post(author, "publish", form(base="0"), name="brand-new")
     assert answer.status_code == 303
     assert stored.version("brand-new").document["rules"] == TABLE["rules"]
 
 
+ONE = {"inputs": "1", "i0.name": "n", "outputs": "1", "o0.name": "o", "rules": "1", "r0.o0": "1"}
+
+
 @pytest.mark.parametrize(
     "fields",
     [
-        {}, {"inputs": "99999", "outputs": "99999", "rules": "99999"}, {"inputs": "-1", "rules": "x" * 100},
-        {"inputs": "1", "i0.name": "a\0b", "outputs": "1", "o0.name": "o", "rules": "1", "r0.o0": "1"},
-        {"inputs": "1", "i0.name": "n" * 5_000, "outputs": "1", "rules": "1"},
-        {"inputs": "1", "i0.name": "n", "i0.type": "nonsense", "hit_policy": "ALL", "aggregation": "MEAN"},
-        {"inputs": "1", "i0.name": "n", "outputs": "1", "o0.name": "o", "rules": "1", "r0.i0": "[" * 4_000, "r0.o0": "1"},
-        {"inputs": "1", "i0.name": "n", "outputs": "1", "o0.name": "o", "rules": "1", "r0.i0": "1e999999999", "r0.o0": "1"},
-        {"inputs": "1", "i0.name": "n", "outputs": "1", "o0.name": "o", "rules": "1", "r0.o0": "1", "r0.note": "\ud800"},
-        {"inputs": "1", "outputs": "1", "rules": "1", "do": "drop-rule-99999999999999999999"},
+        {},
+        {"inputs": "99999", "outputs": "99999", "rules": "99999"},
+        {"inputs": "-1", "rules": "x" * 100},
+        {**ONE, "i0.name": "a\0b"},
+        {**ONE, "i0.name": "n" * 5_000},
+        {**ONE, "i0.type": "nonsense", "hit_policy": "ALL", "aggregation": "MEAN"},
+        {**ONE, "r0.i0": "[" * 4_000},
+        {**ONE, "r0.i0": "1e999999999"},
+        {**ONE, "r0.note": "\ud800"},
+        {**ONE, "do": "drop-rule-99999999999999999999", "r0.o0": ""},
+        {**ONE, "o0.name": ""},
     ],
-    ids=range(10),
-)  # fmt: skip
+    ids=range(11),
+)
 def test_a_hostile_form_is_answered_and_stores_nothing(author: Client, fields: dict[str, str]) -> None:
     sent = {key: value.encode("utf-8", "surrogatepass") for key, value in fields.items()}
     for what in ("draft", "publish"):

@@ -1,8 +1,8 @@
 """Whether a value passes a test: true, false, or None where FEEL says null.
 
 Note [Lists]
-`not(t)` is fulfilled where `e in (t)` is false (DMN 1.5, 10.3.2.8, grammar rule 15.b), so it matters whether a test that
-is a list is false or null for a value that is none of its items. DMN's table of comparisons (Table 55) says
+`not(t)` is fulfilled where `e in (t)` is false (DMN 1.5, 10.3.2.8, grammar rule 15.b), so it matters whether a test
+that is a list is false or null for a value that is none of its items. DMN's table of comparisons (Table 55) says
 `list contains` where the list has a name, which is true or false, and `e = e1 or e = e2` where it is written out, which
 would be null for a value of another kind. What one cell means must not depend on which of the two it is, and what is
 said of input entries fits the first alone: the value "is equal to at least one of the values in that list", or is not.

@@ -1,7 +1,7 @@
 """Tables in the form that CLEARANCE had of its own, until its tables became decision tables.
 
-`workflows.library.migrations` rewrites what is stored by this; `fields` and `rows` are as they were checked when they were
-published. Nothing else reads that form.
+`workflows.library.migrations` rewrites what is stored by this; `fields` and `rows` are as they were checked when they
+were published. Nothing else reads that form.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ _OUTPUTS: Final = {
 
 
 def as_document(former: Mapping[str, Any], *, description: str = "") -> dict[str, Any]:
-    """The decision table, as `workflows.core.tables.document` reads it, that decides every case alike: the first row that
-    matches decides, and a fact that is not known passes only the cells that ask nothing."""
+    """The decision table, as `workflows.core.tables.document` reads it, that decides every case alike: the first row
+    that matches decides, and a fact that is not known passes only the cells that ask nothing."""
     fields = former["fields"]
     rules = []
     for row in former["rows"]:

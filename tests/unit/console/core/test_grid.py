@@ -30,6 +30,14 @@ def said(grid: Grid) -> dict[str, str]:
     return found
 
 
+def faults_of(grid: Grid) -> list[Fault]:
+    try:
+        read(to_document(grid))
+    except TableInvalid as error:
+        return error.faults
+    return []
+
+
 @settings(max_examples=60)
 @given(st.sampled_from(["UNIQUE", "FIRST", "PRIORITY", "COLLECT"]).flatmap(documents))
 def test_a_table_that_goes_through_the_form_is_the_same_table(document: dict[str, Any]) -> None:
@@ -64,35 +72,28 @@ def test_whatever_buttons_are_pressed_each_rule_has_a_cell_for_each_column(press
     assert of_fields(said(grid)) == grid
 
 
+FIELDS = st.sampled_from([*said(of_document(files.fixture("decision-tables.yaml")[0]["table"])), "x"])
+
+
 @settings(max_examples=100)
-@given(
-    st.dictionaries(
-        st.sampled_from([*said(of_document(files.fixture("decision-tables.yaml")[0]["table"])), "x"]),
-        st.text(max_size=8),
-    )
-)
+@given(st.dictionaries(FIELDS, st.text(max_size=8)))
 def test_whatever_a_form_says_is_read_and_each_fault_is_shown(fields: dict[str, str]) -> None:
     grid = of_fields(fields)
     assert of_fields(said(grid)) == grid
-    try:
-        read(to_document(grid))
-    except TableInvalid as error:
-        found, others = at_fields(grid, error.faults)
-        assert sum(map(len, found.values())) + len(others) == len(error.faults)
-        assert found.keys() <= {*said(grid), *(f"i{at}.optional" for at in range(50))}
+    faults = faults_of(grid)
+    found, others = at_fields(grid, faults)
+    assert sum(map(len, found.values())) + len(others) == len(faults)
+    assert found.keys() <= {*said(grid), *(f"i{at}.optional" for at in range(50))}
 
 
 def test_faults_stand_at_the_field_that_they_are_about() -> None:
-    document = {
-        "inputs": [{"name": "severity", "type": "string", "values": ["low", "high"]}, {"name": "odd name!", "type": "number"}],
-        "outputs": [{"name": "level", "type": "string"}],
-        "rules": [{"when": {"severity": '"odd"', "odd name!": "> x y ("}, "then": {"level": "board"}}, {"then": {}}],
-    }  # fmt: skip
-    grid = of_document({**document, "rules": [{**document["rules"][0]}, {"then": {"level": ""}}]})
-    try:
-        read(to_document(grid))
-    except TableInvalid as error:
-        found, others = at_fields(grid, [*error.faults, Fault("", "of the whole")])
+    inputs = [{"name": "severity", "type": "string", "values": ["low", "high"]}, {"name": "odd name!"}]
+    rules = [
+        {"when": {"severity": '"odd"', "odd name!": "> x y ("}, "then": {"level": "board"}},
+        {"then": {"level": ""}},
+    ]
+    grid = of_document({"inputs": inputs, "outputs": [{"name": "level", "type": "string"}], "rules": rules})
+    found, others = at_fields(grid, [*faults_of(grid), Fault("", "of the whole")])
     assert found.keys() == {"r0.i0", "r0.i1", "r0.o0", "r1.o0"}
     assert others == ["of the whole"]
 

@@ -1,4 +1,4 @@
-"""CLEARANCE's tables as they were until they became decision tables: the reference that their results are compared with.
+"""CLEARANCE's tables as they were until they became decision tables: the reference that results are compared with.
 
 Decision tables: rows of conditions on facts, the first row that matches decides. Plain Python.
 
