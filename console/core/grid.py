@@ -129,14 +129,18 @@ def of_fields(said: Mapping[str, str]) -> Grid:
         found = text(key)
         return min(int(found), most) if found.isascii() and found.isdigit() and len(found) < 6 else 0
 
-    def columns(mark: str, count: int) -> list[Column]:
-        return [
-            Column(*(text(f"{mark}{at}.{key}") for key in ("name", "label", "type", "values")),
-                   bool(text(f"{mark}{at}.optional")), text(f"{mark}{at}.default"))
-            for at in range(count)
-        ]  # fmt: skip
+    def column(at: str) -> Column:
+        return Column(
+            text(f"{at}.name"),
+            text(f"{at}.label"),
+            text(f"{at}.type"),
+            text(f"{at}.values"),
+            bool(text(f"{at}.optional")),
+            text(f"{at}.default"),
+        )
 
-    inputs, outputs = columns("i", many("inputs", MAX_INPUTS)), columns("o", many("outputs", MAX_OUTPUTS))
+    inputs = [column(f"i{at}") for at in range(many("inputs", MAX_INPUTS))]
+    outputs = [column(f"o{at}") for at in range(many("outputs", MAX_OUTPUTS))]
     rows = [
         Row(
             text(f"r{at}.id"),

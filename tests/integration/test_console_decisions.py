@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from console.core.grid import changed, of_document
-from erip.audit.models import AuditEntry
+from erip.audit.models import Entry
 from tests.integration.test_console import cold, read, staff
 from tests.unit.console.core.test_grid import said
 from workflows.decisions import stored
@@ -84,7 +84,7 @@ def test_what_was_changed_in_the_grid_becomes_the_next_version_and_is_audited(au
     page = text(author.get(answer["Location"]))
     assert "What it changed of version 1" in page
     assert "rule dear, when loss" in page
-    entry = AuditEntry.objects.order_by("-pk")[0]
+    entry = Entry.objects.order_by("-pk")[0]
     assert (entry.principal, entry.action) == ("user:ada", "console:publish-decision")
     assert entry.object.endswith("approval")
 
@@ -108,13 +108,13 @@ def test_faults_are_all_shown_at_their_cells_and_nothing_is_stored(author: Clien
 
 
 def test_a_check_says_what_is_open_and_what_would_change(author: Client) -> None:
-    before = AuditEntry.objects.count()
+    before = Entry.objects.count()
     page = text(post(author, "draft", form(**{"r1.i0": "", "do": "check"})))
     assert "The table is valid" in page
     assert "loss: &gt; 5" in page  # a clash
     assert "rule high, when severity" in page
     assert stored.version("approval").number == 1
-    assert AuditEntry.objects.count() == before
+    assert Entry.objects.count() == before
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,8 @@ ONE = {"inputs": "1", "i0.name": "n", "outputs": "1", "o0.name": "o", "rules": "
 )
 def test_a_hostile_form_is_answered_and_stores_nothing(author: Client, fields: dict[str, str]) -> None:
     sent = {key: value.encode("utf-8", "surrogatepass") for key, value in fields.items()}
-    for what in ("draft", "publish"):
+    for what in ("draft", "publish", "try"):
         assert author.post(reverse(f"console:{what}-decision", args=["approval"]), sent).status_code < 500
-    assert post(author, "try", fields).status_code < 500
     assert author.get(reverse("console:edit-decision", args=["approval"])).status_code == 200
     assert DecisionVersion.objects.filter(table__name="approval").count() == 1
 
