@@ -14,6 +14,7 @@ from erip.foundation.hooks import (
     recorded,
     unrecorded,
 )
+from monitoring import legal_clocks  # noqa: F401  (its duty)
 from monitoring.conf import conf
 from monitoring.error_counters import REGISTRY
 

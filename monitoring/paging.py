@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 #: seconds between two looks for messages that others left, or that are due again: a tick that made some wakes the
 #: sender. And seconds between two looks at whether PostgreSQL is away, which cost no statement.
-EVERY, LOOK_EVERY = 5.0, 1.0
+EVERY, LOOK_EVERY = 2.0, 1.0
 #: seconds between two attempts while PostgreSQL is away, at most
 LONGEST_WAIT_NOW = 60.0
 

@@ -22,3 +22,8 @@ permission("workflows.pause_workflow", "pause and resume workflows and lanes", O
 permission("decisions.view_decisiontable", "see decision tables, and ask them", VIEWERS)
 permission("decisions.view_decisionversion", "see the versions of decision tables", VIEWERS)
 permission("decisions.add_decisionversion", "check and publish decision tables", AUTHORS)
+permission("clocks.view_legalclock", "see legal clocks, and what changed them", VIEWERS)
+permission("clocks.view_reassessment", "see in the admin what a new fact or the law changed", VIEWERS)
+permission(
+    "clocks.change_legalclock", "file, stop, amend and dismiss legal clocks, and tell new facts of a case", OPERATORS
+)

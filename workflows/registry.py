@@ -8,7 +8,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -84,6 +84,32 @@ class StepSpec:
 
 
 _steps: dict[str, StepSpec] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A step whose result is being recorded."""
+
+    run_id: str
+    step: str
+    #: of a fan-out; -1: the step has none
+    item: int
+    output: Any
+
+
+#: called with the results of a step, in the transaction that records them; by the step's name
+_when_recorded: dict[str, Callable[[Sequence[Recorded]], object]] = {}
+
+
+def when_recorded(name: str, do: Callable[[Sequence[Recorded]], object]) -> None:
+    """Call this in the transaction that records results of the step of that name: by a worker, or by a person who says
+    how it ended. What it raises is the failure of that transaction, so it raises nothing that is not a failure of the
+    database. The step is a plain function that is not transactional."""
+    _when_recorded[name] = do
+
+
+def recorder(name: str) -> Callable[[Sequence[Recorded]], object] | None:
+    return _when_recorded.get(name)
 
 
 def step(

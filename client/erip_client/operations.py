@@ -10,6 +10,7 @@ from .calls import (
     alerts,
     approvals,
     batches,
+    clocks,
     decisions,
     errors,
     events,
@@ -215,6 +216,15 @@ class SyncOperations(SyncTransport):
     list_delegations = Sends(approvals.list_delegations)
     delegate = Sends(approvals.delegate)
     revoke_delegation = Sends(approvals.revoke_delegation)
+    list_clocks = Sends(clocks.list_clocks)
+    list_run_clocks = Sends(clocks.list_run_clocks)
+    stop_clock = Sends(clocks.stop_clock)
+    resume_clock = Sends(clocks.resume_clock)
+    amend_clock = Sends(clocks.amend_clock)
+    file_clock = Sends(clocks.file_clock)
+    dismiss_clock = Sends(clocks.dismiss_clock)
+    learn_facts = Sends(clocks.learn_facts)
+    list_reassessments = Sends(clocks.list_reassessments)
 
 
 class AsyncOperations(AsyncTransport):
@@ -363,3 +373,12 @@ class AsyncOperations(AsyncTransport):
     list_delegations = Awaits(approvals.list_delegations)
     delegate = Awaits(approvals.delegate)
     revoke_delegation = Awaits(approvals.revoke_delegation)
+    list_clocks = Awaits(clocks.list_clocks)
+    list_run_clocks = Awaits(clocks.list_run_clocks)
+    stop_clock = Awaits(clocks.stop_clock)
+    resume_clock = Awaits(clocks.resume_clock)
+    amend_clock = Awaits(clocks.amend_clock)
+    file_clock = Awaits(clocks.file_clock)
+    dismiss_clock = Awaits(clocks.dismiss_clock)
+    learn_facts = Awaits(clocks.learn_facts)
+    list_reassessments = Awaits(clocks.list_reassessments)

@@ -70,6 +70,12 @@ obligation_times: Hook[Callable[[Sequence[str]], Mapping[str, float]]] = Hook(
     "It gives the seconds that these obligations leave, those that it knows with a fixed time."
 )
 
+#: functions of (codes of duties)
+duty_faults: Hook[Callable[[Sequence[str]], Mapping[str, str]]] = Hook(
+    "It says of these duties, which a definition starts clocks for, what is wrong with them; nothing of those that are"
+    " as they should be."
+)
+
 process_start: Hook[Callable[[str], object]] = Hook(
     "Every process of the platform calls it once it runs, with its kind: `web`, `worker`, `leader`, `autoscaler`."
 )

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "workflows.decisions",
     "workflows.library",
     "workflows.events",
+    "workflows.clocks",
     "schedules",
     "people",
     "monitoring",

@@ -125,6 +125,7 @@ def site(django_db_setup, django_db_blocker):
             "step": ["enrich"],
             "signal": ["go"],
             "number": [1],
+            "clock": [1],
             "type": ["nexus.threat.detected"],
             "position": ["0-0"],
         }

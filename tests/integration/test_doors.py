@@ -66,6 +66,7 @@ VALUES = {
     "decision_file": "csv",
     "approval": "1",
     "key": "1",
+    "clock": "1",
     "event_type": "none.such",
 }
 

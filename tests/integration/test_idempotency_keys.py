@@ -23,7 +23,9 @@ from schedules import stored as schedules
 from schedules.models import Schedule
 from tests.definitions import publish as publish_text
 from tests.support.api import DEFINITION, INPUT, Api, key, publish
+from tests.support.clocks import legal_clock
 from workflows import engine
+from workflows.clocks.changing import stop
 from workflows.core.rules import rule_key
 from workflows.decisions import stored as decisions
 from workflows.events.models import DeadLetter, Delivery, PendingEvent, PendingStart
@@ -134,6 +136,17 @@ def unknown_step() -> str:
 
 SCHEDULE = {"workflow": "look-up", "input": INPUT, "every": "1h", "from": "2026-01-01T00:00:00Z", "catch_up": "none",
             "overlap": "allow"}  # fmt: skip
+
+
+def clock(*, stopped: bool = False, facts: dict | None = None) -> str:
+    """The address of a new legal clock, below /runs/. facts: with which its case was assessed."""
+    made = legal_clock()
+    if facts is not None:
+        made.case.facts = facts
+        made.case.save()
+    if stopped:
+        stop(made.run_id, made.pk, by="test", reason="r", article="a", at=timezone.now() - timedelta(hours=1))
+    return f"{made.run_id}/clocks/{made.pk}"
 
 
 def schedule(*, paused: bool = False) -> str:
@@ -263,6 +276,24 @@ REQUESTS = {
         None,
     ),
     "backtestAlertRule": lambda api: ("/alerts/rules/disk-filling/backtest", {}, {"range": "2h"}),
+    "stopClock": lambda api: (
+        f"/runs/{clock()}/stop",
+        {"reason": "a", "article": "x"},
+        {"reason": "b", "article": "x"},
+    ),
+    "resumeClock": lambda api: (f"/runs/{clock(stopped=True)}/resume", {}, None),
+    "amendClock": lambda api: (
+        f"/runs/{clock()}/amend",
+        {"reason": "a", "extended_until": "2030-01-01T00:00:00Z"},
+        {"reason": "b", "extended_until": "2030-01-01T00:00:00Z"},
+    ),
+    "fileClock": lambda api: (f"/runs/{clock()}/file", {"reference": "a"}, {"reference": "b"}),
+    "dismissClock": lambda api: (f"/runs/{clock()}/dismiss", {"reason": "a"}, {"reason": "b"}),
+    "learnFacts": lambda api: (
+        f"/runs/{clock(facts={}).partition('/')[0]}/clocks/facts",
+        {"reason": "a", "facts": {"sector": "banking"}},
+        {"reason": "b", "facts": {"sector": "banking"}},
+    ),
     "pauseSchedule": lambda api: (f"/schedules/{schedule()}/pause", {"reason": "a"}, {"reason": "b"}),
     "resumeSchedule": lambda api: (f"/schedules/{schedule(paused=True)}/resume", {}, None),
     "triggerSchedule": lambda api: (f"/schedules/{schedule()}/trigger", {}, None),

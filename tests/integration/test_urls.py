@@ -99,6 +99,7 @@ def places() -> dict[str, str]:
         "step": "enrich",
         "signal": "go",
         "number": "1",
+        "clock": "1",
         "type": "x",
         "position": "0-0",
     }

@@ -16,16 +16,17 @@ OWNERS = {
     "events_": ("workflows/events/", "workflows/journal/"),
     "library_": ("workflows/library/",),
     "decisions_": ("workflows/decisions/",),
+    "clocks_": ("workflows/clocks/",),
     "autoscale_": ("monitoring/scaling/",),
     "monitoring_": ("monitoring/store/",),
     "access_": ("erip/access/",),
     "audit_": ("erip/audit/",),
 }
 #: packages inside `workflows/` that are not the engine
-APPS = ("workflows/events/", "workflows/library/", "workflows/decisions/", "workflows/journal/")
+APPS = ("workflows/events/", "workflows/library/", "workflows/decisions/", "workflows/clocks/", "workflows/journal/")
 
 WRITES = re.compile(
-    r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library|decisions"
+    r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library|decisions|clocks"
     r"|autoscale|monitoring|access|audit)_[a-z_]+)"
 )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from erip.foundation.faults import Fault, join
 from workflows.core import format, kinds, ordering, paths, rules
+from workflows.core.declared import FORMAT, NONE, declared
 from workflows.core.graph import Graph, NamedDeadline, StepInfo, StepNode
 from workflows.core.kind import Kind
 from workflows.core.reading import Reading, StepReading
@@ -60,7 +61,7 @@ def schema() -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _format(registered: tuple[type[Kind], ...]) -> tuple[dict[str, Any], Schema]:
-    document = format.definition_schema(registered, kinds.default())
+    document = format.definition_schema(registered, kinds.default(), {"clocks": FORMAT})
     return document, Schema.compile(document)
 
 
@@ -72,6 +73,12 @@ class _Check(Reading):
         violations = compiled.violations(document, limit=sys.maxsize)  # all: we rely on the unbroken parts
         faults = [fault_of(violation, schema) for violation in violations]
         super().__init__(document, registered, {violation.location for violation in violations}, faults)
+        self.declared = NONE
+        clocks = self.document.get("clocks")
+        if isinstance(clocks, list) and self.sound("clocks"):
+            # Note [Clocks are steps] in `declared`.
+            self.declared = declared(clocks, self.steps)
+            self.steps.update(self.declared.steps)
 
     def graph(self, stored: bool) -> Graph:
         needs = {id: self._needs(id, step) for id, step in self.steps.items()}
@@ -94,7 +101,7 @@ class _Check(Reading):
         timeout = self.duration(("timeout",), self.document.get("timeout"))
         deadlines = self._deadlines()
         if self.faults:
-            raise DefinitionInvalid(self.faults)
+            raise DefinitionInvalid(map(self.declared.named, self.faults))
         return Graph(
             name=self.document["name"],
             lane=self.document.get("lane", format.DEFAULT_LANE),
@@ -107,6 +114,7 @@ class _Check(Reading):
             input_check=input_check,
             rules=on,
             deadlines=deadlines,
+            clocks=tuple(clock["obligation"] for clock in self.document.get("clocks", ())),
             watching=tuple(id for id, node in nodes.items() if node is not None and node.how.watches),
         )
 
@@ -136,7 +144,7 @@ class _Check(Reading):
                 if id in essential and need not in essential:
                     at = f"steps.{id}.needs[{self.steps[id]['needs'].index(need)}]"
                     self.fault(at, f'"{need}" is not essential: it runs after the outcome, "{id}" before it')
-        if self.steps and not essential:
+        if self.steps and not essential - self.declared.steps.keys():
             self.fault("steps", "at least one step must be essential: the run's outcome is theirs")
 
     def _step(self, id: str, needs: tuple[str, ...], known: Mapping[str, frozenset[str]] | None) -> StepNode | None:

@@ -4,7 +4,8 @@ types.
 `title`s are worded to complete "… is not", because the checks put them into their messages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from workflows.core.durations import PATTERN
@@ -210,13 +211,13 @@ def step_schema(kinds: Sequence[type[Kind]], default: type[Kind]) -> dict[str, A
     }
 
 
-def definition_schema(kinds: Sequence[type[Kind]], default: type[Kind]) -> dict[str, Any]:
-    """The format of a definition whose steps may be of these kinds."""
+def definition_schema(
+    kinds: Sequence[type[Kind]], default: type[Kind], more: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The format of a definition whose steps may be of these kinds. more: keys that stand beside the steps."""
     step = step_schema(kinds, default)
-    return {
-        **_DEFINITION,
-        "properties": {**_DEFINITION["properties"], "steps": {**_STEPS, "patternProperties": {STEP_ID: step}}},
-    }
+    steps = {**_STEPS, "patternProperties": {STEP_ID: step}}
+    return {**_DEFINITION, "properties": {**_DEFINITION["properties"], **more, "steps": steps}}
 
 
 _STEPS: dict[str, Any] = {

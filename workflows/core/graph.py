@@ -132,6 +132,8 @@ class Graph:
     #: what `deadlines` names, in its order
     deadlines: tuple[NamedDeadline, ...] = ()
 
+    #: the duties that `clocks` names, in its order
+    clocks: tuple[str, ...] = ()
     #: the steps that may end by what happens to others, in their order
     watching: tuple[str, ...] = ()
 
@@ -147,6 +149,7 @@ class Graph:
             *(node.how.reads for node in self.steps.values()),
             *(rule.level for rule in self.rules),
             4 if self.deadlines else 1,
+            7 if self.clocks else 1,
         )
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:

@@ -24,7 +24,7 @@ def fault_of(violation: Violation, schema: dict[str, Any], *, at: str = "") -> F
         return Fault(path, f"unknown key{did_you_mean(str(key), known)}; known are {', '.join(known)}")
     if violation.keyword == "required":
         return Fault(path, "is required")
-    if violation.keyword == "minProperties":
+    if violation.keyword == "minProperties" and violation.location == ("steps",):
         return Fault(path, "at least one step is needed")
     if violation.keyword in ("minItems", "maxItems", "maxProperties", "uniqueItems", "maxLength"):
         return Fault(path, violation.message)

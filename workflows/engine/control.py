@@ -67,9 +67,19 @@ def resolve_step(
                 raise StepNotUnknown
             of = {"step": step} if item is None else {"step": step, "item": item}
             describe(before={**of, "state": StepState.UNKNOWN}, after={**of, "resolved": outcome})
+            if outcome == "succeeded" and not applied.discarded:
+                _record_along(run_of(run_id), step, key, output)
             dispatch.hint_after_commit(applied.hints)
 
     retry.run(resolve)
+
+
+def _record_along(run: WorkflowRun | ArchivedRun, step: str, item: int, output: Any) -> None:
+    """Write what is written with a result of this step (`registry.when_recorded`), whoever gave the result."""
+    node = graph_of(run.version_id).steps.get(step)
+    write = None if node is None or node.work is None else registry.recorder(node.work.uses)
+    if write is not None:
+        write([registry.Recorded(str(run.pk), step, item, output)])
 
 
 def _as_returned(run: WorkflowRun | ArchivedRun, step: str, item: int, output: Any) -> Any:

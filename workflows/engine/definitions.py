@@ -7,7 +7,7 @@ from django.db import transaction
 
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.faults import Fault
-from erip.foundation.hooks import obligation_times
+from erip.foundation.hooks import duty_faults, obligation_times
 from erip.foundation.versioned import add_version, take_turn
 from workflows import registry, store
 from workflows.conf import conf
@@ -84,6 +84,16 @@ def _check(source: str | bytes, media: str) -> tuple[dict[str, Any], Graph]:
         graph = definition.validate(document, registry.all())
     except definition.DefinitionInvalid as error:
         raise DefinitionInvalid(faults=error.faults) from None
-    if faults := fitting.faults(graph):
+    if faults := [*fitting.faults(graph), *_unknown_duties(graph)]:
         raise DefinitionInvalid(faults=faults)
     return document, graph
+
+
+def _unknown_duties(graph: Graph) -> list[Fault]:
+    """Duties that the graph starts clocks for, and that have none. It asks the database only if there are any."""
+    wrong: dict[str, str] = {}
+    for look_up in duty_faults.all() if graph.clocks else ():
+        wrong |= look_up(graph.clocks)
+    return [
+        Fault(f"clocks[{index}].obligation", wrong[code]) for index, code in enumerate(graph.clocks) if code in wrong
+    ]

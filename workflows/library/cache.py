@@ -54,6 +54,11 @@ def of_this_second(key: Hashable, load: Callable[[], T]) -> T:
     return value
 
 
+def token_of(area: str) -> UUID | None:
+    """What stands for the area's state: another one after each change, at most CHECK_SECONDS old."""
+    return _token(area)
+
+
 def _token(area: str) -> UUID | None:
     global _tokens, _checked_at
     now = time.monotonic()

@@ -1,9 +1,11 @@
-"""The time that an obligation leaves, for the check of a definition that names it in `deadlines`."""
+"""What the check of a definition must know of the duties that it names: in `deadlines` the time that they leave, in
+`clocks` whether they have a clock."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from erip.foundation.hooks import obligation_times
+from erip.foundation.hooks import duty_faults, obligation_times
+from workflows.core.structure import did_you_mean
 from workflows.library.models import Obligation
 
 #: hours of one, at the least; what counts from the end of a year leaves no fixed time
@@ -24,3 +26,23 @@ def _shortest(clocks: Any) -> float | None:
         if isinstance(clock, dict) and clock.get("unit") in _HOURS and isinstance(clock.get("amount"), int)
     ]
     return min(known, default=None)
+
+
+@duty_faults
+def faults(codes: Sequence[str]) -> Mapping[str, str]:
+    """Why no clock of these duties can start."""
+    known = {
+        code: (clocks, enabled)
+        for code, clocks, enabled in Obligation.objects.filter(code__in=list(codes)).values_list(
+            "code", "clocks", "enabled"
+        )
+    }
+    missing = [code for code in codes if code not in known]
+    every = list(Obligation.objects.values_list("code", flat=True)[:2_000]) if missing else []
+    found = {code: f'there is no duty "{code}"{did_you_mean(code, every)}' for code in missing}
+    for code, (clocks, enabled) in known.items():
+        if not enabled:
+            found[code] = "this duty is switched off"
+        elif not clocks:
+            found[code] = "this duty has no time limit that a clock could measure"
+    return found

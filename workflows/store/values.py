@@ -51,6 +51,8 @@ class Report:
     at: float | None = None
     #: only with the last report on a run: what follows from all of them
     decided: Decided | None = None
+    #: the step of a success with which something else is to be written (`registry.when_recorded`)
+    uses: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

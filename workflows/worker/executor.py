@@ -253,11 +253,13 @@ class Executor:
                 self._write_words([beat])
             following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
             if following is None:
-                batch.reports.append(Report(claim.run_id, happening, ended, stride.end(happening)))
+                uses = _recorded(spec, happening)
+                batch.reports.append(Report(claim.run_id, happening, ended, stride.end(happening), uses))
                 return
+            uses = _recorded(spec, happening)
             claim, spec = following
             reports = [
-                Report(claim.run_id, happening, ended),
+                Report(claim.run_id, happening, ended, uses=uses),
                 Report(claim.run_id, StepTaken(claim.step), time.monotonic()),
             ]
 
@@ -456,6 +458,13 @@ def _work(graph: Graph, claim: Claim) -> Work:
     if work is None:
         raise LookupError(f"step {claim.step} is a {graph.steps[claim.step].kind}: workers run nothing for it")
     return work
+
+
+def _recorded(spec: registry.StepSpec, happening: Happening) -> str | None:
+    """The step's name if something else is written with its result."""
+    if isinstance(happening, StepSucceeded) and registry.recorder(spec.name) is not None:
+        return spec.name
+    return None
 
 
 def _timed(work: Work, lines: traces.Lines, happening: Happening, seconds: float) -> None:

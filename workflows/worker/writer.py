@@ -25,7 +25,7 @@ from django.db import DataError, IntegrityError, transaction
 from erip.foundation.db.connections import drop_connection
 from erip.foundation.db.failures import ERRORS, is_passing, said
 from erip.foundation.process.group_commit import GroupCommit
-from workflows import store
+from workflows import registry, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
@@ -139,9 +139,7 @@ class Writer:
         for go_on in (True, False):
             reports = [report for work in group if work.go_on is go_on for report in work.reports]
             if reports:
-                applied = store.apply(
-                    reports, graph_of=graph_of, reporter=self._worker_id, go_on=go_on, known=self._known
-                )
+                applied = self._apply(reports, go_on)
                 hints += applied.hints
                 self._share(applied.claims, group, claims)
         for skip_locked in (False, True):
@@ -156,6 +154,25 @@ class Writer:
                 )
                 self._share(found, group, claims, portion=store.PORTION)
         return [tuple(own) for own in claims], hints
+
+    def _apply(self, reports: Sequence[Report], go_on: bool) -> store.Applied:
+        """Apply them, and what is to be written with them in the same transaction."""
+        also = [report for report in reports if report.uses is not None]
+        if not also:
+            return store.apply(reports, graph_of=graph_of, reporter=self._worker_id, go_on=go_on, known=self._known)
+        with transaction.atomic():
+            applied = store.apply(reports, graph_of=graph_of, reporter=self._worker_id, go_on=go_on, known=self._known)
+            discarded = set(map(id, applied.discarded))
+            by_step: dict[str, list[registry.Recorded]] = defaultdict(list)
+            for report in also:
+                happened = report.happening
+                if isinstance(happened, StepSucceeded) and report.uses and id(report) not in discarded:
+                    result = registry.Recorded(report.run_id, happened.step, happened.item, happened.output)
+                    by_step[report.uses].append(result)
+            for name, recorded in by_step.items():
+                if (write := registry.recorder(name)) is not None:
+                    write(recorded)
+        return applied
 
     @staticmethod
     def _share(made: Sequence[Claim], group: list[_Work], claims: list[list[Claim]], *, portion: int = 0) -> None:

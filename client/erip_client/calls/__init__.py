@@ -5,6 +5,7 @@ from . import (
     alerts,
     approvals,
     batches,
+    clocks,
     decisions,
     errors,
     events,
@@ -20,6 +21,7 @@ from .base import Call
 #: where the operations are defined
 MODULES = (
     runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions, access, approvals,
+    clocks,
 )  # fmt: skip
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "alerts",
     "approvals",
     "batches",
+    "clocks",
     "decisions",
     "errors",
     "events",

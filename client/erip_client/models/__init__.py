@@ -18,6 +18,7 @@ from .alerts import (
 from .approvals import Approval, ApprovalDetail, Delegation, QuestionAsked, VoteCast, Voted
 from .base import Document, Listing, Page
 from .batches import Batch, BatchListed, BatchPreview, BatchRun, RunFilter
+from .clocks import ClockChange, ClockExplanation, ClockReading, LegalClock, Reassessed, SkippedDay
 from .decisions import (
     Decided,
     DecisionCase,
@@ -159,6 +160,9 @@ __all__ = [
     "BatchRun",
     "BulkStarted",
     "ChannelTest",
+    "ClockChange",
+    "ClockExplanation",
+    "ClockReading",
     "CloudEvent",
     "Coming",
     "ComponentHealth",
@@ -194,6 +198,7 @@ __all__ = [
     "FactFault",
     "Health",
     "ItemCounts",
+    "LegalClock",
     "LetterError",
     "LikelyCause",
     "ListedErrorGroup",
@@ -218,6 +223,7 @@ __all__ = [
     "PlatformHealth",
     "Published",
     "QuestionAsked",
+    "Reassessed",
     "Replayed",
     "Run",
     "RunEvent",
@@ -236,6 +242,7 @@ __all__ = [
     "Shift",
     "Signalled",
     "Silence",
+    "SkippedDay",
     "StartedByEvent",
     "Step",
     "StepItem",

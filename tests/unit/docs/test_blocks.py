@@ -37,7 +37,11 @@ ALL = blocks()
 @pytest.fixture(scope="module")
 def shipped() -> Any:
     """The steps that a user has: those of the library, not those of these tests."""
-    return {name: step for name, step in registry.all().items() if step.body.__module__.startswith("workflows.library")}
+    return {
+        name: step
+        for name, step in registry.all().items()
+        if step.body.__module__.startswith(("workflows.library", "workflows.clocks"))
+    }
 
 
 @pytest.mark.parametrize("block", ALL, ids=str)

@@ -1,7 +1,7 @@
 """What the compass steps take and give."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -56,6 +56,9 @@ class ComplianceInput(StepInput):
     classified_at: Moment | None = Field(default=None, description="when it was classified as major or significant")
     material_at: Moment | None = Field(default=None, description="when it was determined to be material")
     paid_at: Moment | None = Field(default=None, description="when a ransom was paid")
+    start_clocks: bool = Field(
+        default=True, description="whether the clocks of the duties that apply start; false: nothing has happened yet"
+    )
     submitted: dict[str, Moment] = Field(
         default={}, max_length=200, description="obligation code → when it was met; <code>-update → its latest update"
     )
@@ -87,6 +90,17 @@ class ObligationDue(BaseModel):
     reviewed_on: date | None = Field(default=None, description="when somebody last looked at the duty")
 
 
+class ClockFacts(BaseModel):
+    """What the deadlines hang on: each clock that starts takes it along."""
+
+    moments: dict[str, datetime]
+    submitted: dict[str, datetime]
+    facts: list[str]
+    places: dict[str, list[str]] = Field(description="obligation → the places where it applies; []: not known")
+    assumed: list[str] = Field(default=[], description="moments that are not known, and stand for what may be earlier")
+    given: dict[str, Any] = Field(default={}, description="the input, with which the incident is assessed again")
+
+
 class ComplianceOutput(StepOutput):
     as_of: datetime | None = None
     obligations: list[ObligationDue] = []
@@ -102,6 +116,7 @@ class ComplianceOutput(StepOutput):
     most_urgent_deadline: datetime | None = None
     hours_to_most_urgent: float | None = Field(default=None, description="below 0 where it is overdue")
     assumptions: list[str] = []
+    clocks: ClockFacts | None = Field(default=None, description="null: no clock starts")
 
 
 class ReadinessInput(StepInput):

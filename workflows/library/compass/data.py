@@ -1,9 +1,10 @@
 """Reading the obligations and the requirements."""
 
 from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
 
 from workflows.core.clocks.clock import BadClock, Clock
-from workflows.library.cache import cached
+from workflows.library.cache import cached, token_of
 from workflows.library.compass.obligations import Rule
 from workflows.library.compass.readiness import RequirementFacts
 from workflows.library.models import Obligation, Requirement
@@ -14,6 +15,11 @@ AREA = "compass"
 
 def rules() -> Sequence[Rule]:
     return cached(AREA, "rules", _load_rules)
+
+
+def law() -> UUID | None:
+    """What stands for the state of the duties: another one after each change. Read it before `rules`."""
+    return token_of(AREA)
 
 
 def requirements() -> Sequence[RequirementFacts]:
@@ -40,6 +46,7 @@ def rule_of(row: Obligation) -> Rule:
         source_url=row.source_url,
         wording=row.wording,
         clocks=clocks,
+        document=tuple(row.clocks) if clocks else (),
         broken=broken,
         # An admin's words are read in the same way as a user's.
         jurisdictions=_read(PLACES, row.jurisdictions, jurisdiction),

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from workflows.core.clocks.clock import STAGES, TRIGGERS, Clock, OutOfRange
 from workflows.core.clocks.deadline import Circumstances, Deadline, deadline
 from workflows.core.clocks.where import Where
-from workflows.library.compass.contract import ComplianceInput, ComplianceOutput, ObligationDue, Status
+from workflows.library.compass.contract import ClockFacts, ComplianceInput, ComplianceOutput, ObligationDue, Status
 from workflows.library.compass.reading import Reading
 from workflows.library.vocabulary import holds, severity_rank
 
@@ -48,6 +48,8 @@ class Rule:
     #: the official wording was read
     verified: bool = False
     reviewed_on: date | None = None
+    #: its clocks as they were written
+    document: tuple[Any, ...] = ()
     #: if its clocks cannot be read, the reason: the obligation must then be checked, and has no deadline
     broken: str = ""
 
@@ -205,6 +207,20 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
         most_urgent_deadline=urgent.deadline if urgent else None,
         hours_to_most_urgent=urgent.hours_left if urgent else None,
         assumptions=assumptions,
+        clocks=ClockFacts(
+            moments=moments,
+            submitted=facts.submitted,
+            facts=sorted(holding),
+            places={
+                rule.code: [one.place for one in where[rule.code]]
+                for rule in binding
+                if rule.clocks and not verdicts[rule.code].missing
+            },
+            assumed=["detected"] if facts.detected_at is None else [],
+            given=facts.model_dump(mode="json", exclude_unset=True),
+        )
+        if facts.start_clocks
+        else None,
     )
 
 
