@@ -19,6 +19,7 @@ from .calls import (
     pulse,
     runs,
     schedules,
+    secrets,
     workflows,
 )
 from .calls.health import ready
@@ -199,6 +200,11 @@ class SyncOperations(SyncTransport):
     trigger_schedule = Sends(schedules.trigger_schedule)
     backfill_schedule = Sends(schedules.backfill_schedule)
 
+    list_secrets = Sends(secrets.list_secrets)
+    get_secret = Sends(secrets.get_secret)
+    put_secret = Sends(secrets.put_secret)
+    delete_secret = Sends(secrets.delete_secret)
+
     list_decision_tables = Sends(decisions.list_decision_tables)
     get_decision_table = Sends(decisions.get_decision_table)
     get_decision_table_version = Sends(decisions.get_decision_table_version)
@@ -355,6 +361,11 @@ class AsyncOperations(AsyncTransport):
     resume_schedule = Awaits(schedules.resume_schedule)
     trigger_schedule = Awaits(schedules.trigger_schedule)
     backfill_schedule = Awaits(schedules.backfill_schedule)
+
+    list_secrets = Awaits(secrets.list_secrets)
+    get_secret = Awaits(secrets.get_secret)
+    put_secret = Awaits(secrets.put_secret)
+    delete_secret = Awaits(secrets.delete_secret)
 
     list_decision_tables = Awaits(decisions.list_decision_tables)
     get_decision_table = Awaits(decisions.get_decision_table)

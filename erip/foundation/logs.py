@@ -29,6 +29,8 @@ import django.db
 import psycopg2
 from django.core.exceptions import ImproperlyConfigured
 
+from erip.foundation import redacting
+
 ERROR_TEXT: Final = os.environ.get("ERIP_LOG_ERROR_TEXT", "").strip().lower() in ("1", "true", "yes", "on", "y", "t")
 #: characters of an error's text
 SHOWN: Final = 300
@@ -129,6 +131,11 @@ def without_data(_logger: object, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def without_secrets(_logger: object, _method: str, line: str) -> str:
+    """structlog's processor, after the line is rendered: strikes out what this process was given as secrets."""
+    return redacting.strike(line)
+
+
 class WithoutData(logging.Filter):
     """For handlers: what libraries log, before message and arguments are combined."""
 
@@ -149,7 +156,7 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         WithoutData().filter(record)
-        return shown(super().format(record))
+        return redacting.strike(shown(super().format(record)))
 
     def formatException(self, ei: Any) -> str:
         return trace_of(*ei)
@@ -164,11 +171,12 @@ def install_hooks() -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
             return
-        print(trace_of(kind, error, trace), file=sys.stderr)
+        print(redacting.strike(trace_of(kind, error, trace)), file=sys.stderr)
 
     def uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
         if found.exc_value is not None and not isinstance(found.exc_value, SystemExit):
-            print(trace_of(found.exc_type, found.exc_value, found.exc_traceback), file=sys.stderr)
+            told = trace_of(found.exc_type, found.exc_value, found.exc_traceback)
+            print(redacting.strike(told), file=sys.stderr)
 
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread
@@ -211,7 +219,8 @@ def _names(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
+    # Before it is cut: half a secret would not be found.
+    text = redacting.strike(str(error).strip())
     return text.splitlines()[0][:SHOWN] if text else ""
 
 

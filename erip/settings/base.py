@@ -23,6 +23,7 @@ from .health import *
 from .pulse import *
 from .rest import *
 from .scaling import *
+from .secrets import *
 from .values import broker_urls, http_url, log_level, package, webhook_secret
 from .web import *
 
@@ -76,6 +77,7 @@ INSTALLED_APPS = [
     "erip.ops.stack",
     "workflows",
     "workflows.decisions",
+    "workflows.secrets",
     "workflows.library",
     "workflows.events",
     "workflows.clocks",

@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from erip.foundation.logs import install_hooks, with_what_is_worked_on, without_data
+from erip.foundation.logs import install_hooks, with_what_is_worked_on, without_data, without_secrets
 
 
 def of_callers(record: logging.LogRecord) -> bool:
@@ -35,6 +35,7 @@ LOGGING: dict[str, Any] = {
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 without_data,
                 structlog.processors.JSONRenderer(),
+                without_secrets,
             ],
             "foreign_pre_chain": _SHARED,
         }

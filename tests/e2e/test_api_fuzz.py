@@ -72,6 +72,7 @@ NAMED: dict[str, dict[str, Any]] = {
     "decisions/look-up": {
         "inputs": [{"name": "n", "optional": True}], "outputs": [{"name": "o"}], "rules": [{"then": {"o": 1}}],
     },
+    "secrets/anything": {"provider": "files", "everywhere": True},
     "triggers/look-up": {"workflow": "look-up", "rule": {"event": "acme.found", "action": "drop"}},
     "alerts/rules/look-up": {
         "rule": {

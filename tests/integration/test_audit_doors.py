@@ -59,6 +59,7 @@ def made(api: Api, method: str, path: str, body: object) -> str:
     return path
 
 
+SECRET = {"provider": "files", "everywhere": True}
 #: for each operation that is not in the sweep of idempotency keys: its path and body
 OTHERS = {
     "putAlertChannel": lambda api: ("/alerts/channels/ben-mail", CHANNEL),
@@ -74,6 +75,8 @@ OTHERS = {
     "deleteTrigger": lambda api: (made(api, "PUT", "/triggers/gone", TRIGGER), None),
     "endSilence": lambda api: (f"/alerts/silences/{silence(api)}", None),
     "putEventType": lambda api: ("/event-types/test.audited", {"schema": {"type": "object"}}),
+    "putSecret": lambda api: ("/secrets/other", SECRET),
+    "deleteSecret": lambda api: (made(api, "PUT", "/secrets/gone", SECRET), None),
     "putSchedule": lambda api: ("/schedules/other", {"schedule": SCHEDULE}),
     "deleteSchedule": lambda api: (f"/schedules/{schedule()}", None),
     "unsubscribe": lambda api: (f"/subscriptions/{api.post('/subscriptions', SUBSCRIPTION).json()['id']}", None),
@@ -212,7 +215,7 @@ def test_every_command_leaves_an_entry_or_is_named_with_a_reason():
         "access", "archive_runs", "audit", "bind_api_key", "bootstrap", "changepassword", "clearsessions",
         "create_api_key", "createsuperuser", "decisions", "ensure_admin", "events", "flush", "forget_logins",
         "generateschema", "load_kev", "loaddata", "migrate", "move", "remove_stale_contenttypes", "roles",
-        "rotate_api_key", "runs", "shell", "shipped",
+        "rotate_api_key", "runs", "secrets", "shell", "shipped",
     }  # fmt: skip
     for name in changing:
         before = newest()

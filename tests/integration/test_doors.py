@@ -63,6 +63,7 @@ VALUES = {
     "trigger": "none",
     "schedule": "none",
     "decision": "none",
+    "secret": "none",
     "decision_file": "csv",
     "approval": "1",
     "key": "1",

@@ -1,9 +1,12 @@
 """Steps for the tests of the engine."""
 
 import asyncio
+import base64
 import hashlib
+import logging
 import threading
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from pydantic import BaseModel, ConfigDict
@@ -114,3 +117,48 @@ def grumble_at(data: Value) -> Seen:
     if data.value % 7 == 0:
         raise RuntimeError(f"item {data.value} is odd")
     return Seen(value=data.value)
+
+
+_log = structlog.get_logger("sample.leaks")
+
+
+class Leaking(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    token: str
+    other: str = ""
+    fail: bool = False
+
+
+class Leaked(BaseModel):
+    length: int
+    digest: str
+    texts: list[str]
+
+
+def leaks(data: Leaking, ctx: StepContext) -> Leaked:
+    """Puts what it was given wherever it can, in several forms."""
+    token = data.token
+    texts = [token, f"user:{token}", base64.b64encode(f"user:{token}".encode()).decode(), quote(token, safe="")]
+    for text in texts:
+        _log.warning("leaked", text=text)
+    logging.getLogger("sample.leaks").warning("leaked to %s", token)
+    ctx.heartbeat(progress={"token": token}, cursor=[texts])
+    if data.fail:
+        raise StepError(f"refused: {texts} {'x' * 1990}{token}", code=f"refused-{token}")
+    return Leaked(length=len(token), digest=hashlib.sha256(token.encode()).hexdigest(), texts=[*texts, data.other])
+
+
+@step("sample.leak", retry=Retry(max_attempts=1))
+def leak(data: Leaking, ctx: StepContext) -> Leaked:
+    return leaks(data, ctx)
+
+
+@step("sample.leak_async", retry=Retry(max_attempts=1))
+async def leak_async(data: Leaking, ctx: StepContext) -> Leaked:
+    await asyncio.sleep(0)
+    return leaks(data, ctx)
+
+
+@step("sample.leak_booked", transactional=True, retry=Retry(max_attempts=1))
+def leak_booked(data: Leaking, ctx: StepContext) -> Leaked:
+    return leaks(data, ctx)

@@ -17,17 +17,25 @@ OWNERS = {
     "library_": ("workflows/library/",),
     "decisions_": ("workflows/decisions/",),
     "clocks_": ("workflows/clocks/",),
+    "secrets_": ("workflows/secrets/",),
     "autoscale_": ("monitoring/scaling/",),
     "monitoring_": ("monitoring/store/",),
     "access_": ("erip/access/",),
     "audit_": ("erip/audit/",),
 }
 #: packages inside `workflows/` that are not the engine
-APPS = ("workflows/events/", "workflows/library/", "workflows/decisions/", "workflows/clocks/", "workflows/journal/")
+APPS = (
+    "workflows/events/",
+    "workflows/library/",
+    "workflows/decisions/",
+    "workflows/clocks/",
+    "workflows/secrets/",
+    "workflows/journal/",
+)
 
 WRITES = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library|decisions|clocks"
-    r"|autoscale|monitoring|access|audit)_[a-z_]+)"
+    r"|secrets|autoscale|monitoring|access|audit)_[a-z_]+)"
 )
 
 

@@ -7,6 +7,7 @@ from .decisions import DecisionTableAdmin, DecisionVersionAdmin
 from .definitions import DefinitionAdmin, VersionAdmin
 from .holds import HoldAdmin
 from .runs import RunAdmin
+from .secrets import SecretAdmin
 from .workers import WorkerAdmin
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "EntryAdmin",
     "HoldAdmin",
     "RunAdmin",
+    "SecretAdmin",
     "VersionAdmin",
     "WorkerAdmin",
 ]

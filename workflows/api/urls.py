@@ -5,6 +5,7 @@ from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
 from workflows.decisions.files import Language
 from workflows.decisions.stored import NAME as DECISION
+from workflows.secrets.stored import NAME as SECRET
 
 from .serializers import NAME, SIGNAL, STEP
 from .views import (
@@ -18,6 +19,7 @@ from .views import (
     pausing,
     runs,
     schemas,
+    secrets,
     signals,
     steps,
     workflows,
@@ -60,12 +62,17 @@ class DecisionName(StringConverter):
     regex = DECISION
 
 
+class SecretName(StringConverter):
+    regex = SECRET
+
+
 class FileSuffix(StringConverter):
     regex = "|".join(Language)
 
 
 register_converter(KeyNumber, "key")
 register_converter(DecisionName, "decision")
+register_converter(SecretName, "secret")
 register_converter(FileSuffix, "decision_file")
 register_converter(WorkflowName, "workflow")
 register_converter(LaneName, "lane")
@@ -120,6 +127,8 @@ urlpatterns = [
     ),
     path("schemas/workflow", schemas.WorkflowSchema.as_view()),
     path("schemas/steps", schemas.StepTypes.as_view()),
+    path("secrets", secrets.Secrets.as_view()),
+    path("secrets/<secret:name>", secrets.SecretOne.as_view()),
     path("access/explain", access.Explain.as_view()),
     path("keys", keys.ApiKeys.as_view()),
     path("keys/<key:number>", keys.ApiKeyView.as_view()),

@@ -30,6 +30,8 @@ MAX_NESTING = 24
 ROOTS = ("input", "steps", "run")
 #: names that only the `with` of a step with `foreach` may read
 ITEM_ROOTS = ("item", "index")
+#: names that only the `with` of a step that workers run may read (Note [Secrets] in `core/secrets`)
+SECRET_ROOTS = ("secrets",)
 #: names that only the rules of `on` may read, and nothing else can be read there
 EVENT_ROOTS = ("event",)
 #: names that a rule which gathers events may read of them: the last one of them, or all
@@ -39,6 +41,7 @@ STEP_KEYS = ("output", "status")
 #: what the specification knows of an event; it may have other attributes
 EVENT_KEYS = ("id", "source", "type", "subject", "time", "data", "datacontenttype", "dataschema", "specversion")
 _ATTRIBUTE = re.compile(r"[a-z0-9_]{1,64}")
+_SECRET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 COMPREHENSIONS = frozenset({"exists", "all", "exists_one", "existsOne"})
 FUNCTIONS = frozenset({"size", "has", "int", "uint", "double", "string", "type", "timestamp", "duration"})
@@ -110,6 +113,11 @@ class Expression:
         """Whether it is only a path, which is looked up without CEL."""
         return self._program is None
 
+    @property
+    def secret(self) -> str | None:
+        """The name of the secret that it gives; None if it reads none."""
+        return str(self.paths[0][1]) if self.paths and self.paths[0][0] in SECRET_ROOTS else None
+
     def evaluate(self, context: Mapping[str, Any]) -> Any:
         """Its value in `context` ({"input": …, "steps": …, "run": …}), as plain JSON. Raises ExpressionError."""
         if self._program is None:
@@ -176,6 +184,8 @@ def _compile(source: str, roots: tuple[str, ...]) -> Expression:
     cost = reader.cost()
     if len(reader.written) == 1 and len(variables) == 1 and variables[0].has is None:
         return Expression(source, references, paths, None, variables, frozenset(), cost)
+    if any(path[0] in SECRET_ROOTS for path in paths):
+        raise ExpressionError(f"{_short(source)}: a secret is given as it is; write secrets.<name> and nothing else")
     try:
         cost.check_alone()
         program = cel_compiler.compile(" ".join(reader.written))
@@ -283,6 +293,8 @@ class _Reader:
             self._write(name)
         elif name in ITEM_ROOTS:
             raise ExpressionError(f"{name} can be read only in the `with` of a step that has foreach")
+        elif name in SECRET_ROOTS:
+            raise ExpressionError("secrets can be read only in the `with` of a step that has uses")
         elif name in EVENT_ROOTS:
             raise ExpressionError(f"{name} can be read only in the rules of `on`")
         elif name in ROOTS:
@@ -386,6 +398,9 @@ class _Reader:
             _check_attribute(path)
         if path[0] == "run" and (len(path) < 2 or path[1] not in RUN_KEYS):
             raise ExpressionError(f"{write_path(path)}: run has {', '.join(RUN_KEYS)}")
+        if path[0] in SECRET_ROOTS and (len(path) != 2 or not _SECRET.fullmatch(str(path[1]))):
+            message = "name one secret: secrets.<name>, of lower-case letters, digits and _"
+            raise ExpressionError(f"{write_path(path)}: {message}")
         if path[0] == "steps":
             if len(path) < 3 or not isinstance(path[1], str):
                 raise ExpressionError(f"{write_path(path)}: name the step and what of it: steps.<id>.output")

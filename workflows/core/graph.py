@@ -9,6 +9,7 @@ from workflows.core.expressions import Expression
 from workflows.core.kind import Kind
 from workflows.core.rules import Rule
 from workflows.core.schema import Schema
+from workflows.core.secrets import Filling
 from workflows.core.templates import Template
 
 
@@ -59,6 +60,8 @@ class Work:
     transactional: bool
     #: seconds within which an attempt must be heard of again; None: it need not (Note [Heartbeats] in `worker/beats`)
     heartbeat: float | None = None
+    #: the texts of its input that get secrets right before the body is called
+    secrets: tuple[Filling, ...] = ()
 
     @property
     def repeatable(self) -> bool:

@@ -80,7 +80,10 @@ class Kind(ABC):
     @property
     def reads(self) -> int:
         """The format level that a process must know to read this step: its kind's, or that of what it uses of it."""
-        return max(self.level, 3 if self.work is not None and self.work.heartbeat is not None else 1)
+        work = self.work
+        if work is None:
+            return self.level
+        return max(self.level, 3 if work.heartbeat is not None else 1, 6 if work.secrets else 1)
 
     def wants(self, view: "StepView", signal: str) -> bool:
         """Whether this step, which is WAITING, still waits for this signal, which is one of `signals`."""

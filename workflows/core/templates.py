@@ -14,6 +14,7 @@ import orjson
 from erip.foundation.faults import Fault, join
 from workflows.core.cost import BUDGET_KEY, FREE, Budget, BudgetSpent, TooCostly
 from workflows.core.expressions import ROOTS, BudgetExceeded, Expression, ExpressionError
+from workflows.core.secrets import Filling, Named
 from workflows.core.tokens import TokenError, scan
 
 OPEN, ESCAPED = "${{", "$${{"
@@ -36,6 +37,8 @@ class Template:
     _constant: Any = field(compare=False, repr=False)
     #: bytes of it as JSON
     size: int = field(default=0, compare=False, repr=False)
+    #: the texts in it that secrets are put into, after it was rendered; until then they stand as they are written
+    secrets: tuple[Filling, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def compile(cls, value: Any) -> "Template":
@@ -59,7 +62,8 @@ class Template:
         if builder.faults:
             return None, builder.faults, found
         references = frozenset[str]().union(*(expression.references for _, expression in found))
-        return cls(value, references, found, render, constant, len(orjson.dumps(value))), [], found
+        size = len(orjson.dumps(value))
+        return cls(value, references, found, render, constant, size, tuple(builder.secrets)), [], found
 
     @property
     def constant(self) -> bool:
@@ -85,6 +89,7 @@ class _Builder:
         self.roots = roots
         self.faults: list[Fault] = []
         self.found: list[tuple[Location, Expression]] = []
+        self.secrets: list[Filling] = []
 
     def build(self, value: Any, at: str, where: Location) -> "tuple[Any, Callable[[Context], Any] | None]":
         """(the constant, None), or (None, the function that renders the value)."""
@@ -122,11 +127,22 @@ class _Builder:
             self.faults.append(Fault(at, str(error)))
             return None, None
         self.found.extend((where, part) for part in compiled if isinstance(part, Expression))
+        if any(isinstance(part, Expression) and part.secret for part in compiled):
+            return self._secret(text, compiled, at, where), None
         if all(isinstance(part, str) for part in compiled):
             return "".join(str(part) for part in compiled), None
         if len(compiled) == 1 and isinstance(compiled[0], Expression):
             return None, _located(_giving(compiled[0]), at)
         return None, _located(lambda context: "".join(_text(part, context) for part in compiled), at)
+
+    def _secret(self, text: str, parts: "list[Expression | str]", at: str, where: Location) -> str:
+        """A text with secrets stays as it is written: what a run's data say can never name a secret."""
+        if any(isinstance(part, Expression) and not part.secret for part in parts):
+            message = "a text with a secret may hold no other expression; give the rest in a text of its own"
+            self.faults.append(Fault(at, message))
+        named = (part if isinstance(part, str) else Named(str(part.secret)) for part in parts)
+        self.secrets.append(Filling(where, tuple(named)))
+        return text
 
 
 def split(text: str) -> list[tuple[bool, str]]:

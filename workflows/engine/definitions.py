@@ -16,6 +16,7 @@ from workflows.core.graph import Graph
 from workflows.decisions import fitting
 from workflows.errors import DefinitionInvalid, NameMismatch, NotYetReadable
 from workflows.models import WorkflowDefinition
+from workflows.secrets import fitting as secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _check(source: str | bytes, media: str) -> tuple[dict[str, Any], Graph]:
         graph = definition.validate(document, registry.all())
     except definition.DefinitionInvalid as error:
         raise DefinitionInvalid(faults=error.faults) from None
-    if faults := [*fitting.faults(graph), *_unknown_duties(graph)]:
+    if faults := [*fitting.faults(graph), *secrets.faults(graph), *_unknown_duties(graph)]:
         raise DefinitionInvalid(faults=faults)
     return document, graph
 

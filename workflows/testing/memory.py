@@ -41,6 +41,7 @@ from workflows.core.machine import (
     StepKey,
     StepLost,
 )
+from workflows.core.secrets import given as given_secrets
 from workflows.core.states import RunState, StepState
 from workflows.errors import DefinitionInvalid, InvalidInput
 from workflows.testing.moments import Moment
@@ -67,6 +68,7 @@ def run_workflow(
     lane: str | None = None,
     deadline: str | float | datetime | None = None,
     starts_at: datetime = MOMENT,
+    secrets: Mapping[str, str] | None = None,
 ) -> Result:
     """Run a definition until nothing more can happen to the run, and return what became of it.
 
@@ -75,7 +77,7 @@ def run_workflow(
     input, of (input, context) or of nothing, an exception, or `in_turn`, `takes` and `lost`. A step without a stub runs
     its body.
     during: what happens from outside: `signal`, `cancel`, `resolve`. deadline: in place of the definition's `timeout`:
-    a duration after the start, or a moment.
+    a duration after the start, or a moment. secrets: what bodies and stubs get in place of `${{ secrets.name }}`.
     Raises DefinitionInvalid, InvalidInput (the input, or a signal, is not what the workflow asks for), StubUnfit, and
     what a stub asserts.
     """
@@ -89,7 +91,8 @@ def run_workflow(
     if deadline is None and graph.timeout is not None:
         deadline = starts_at + timedelta(seconds=graph.timeout)
     view = RunView(RUN_ID, graph.name, business_key, lane or graph.lane, RunState.PENDING, given, starts_at)
-    return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).happen(during)
+    with given_secrets(secrets or {}):
+        return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).happen(during)
 
 
 def _read(source: str | bytes | Path | Mapping[str, Any]) -> tuple[Graph, Mapping[str, registry.StepSpec]]:

@@ -19,6 +19,7 @@ from typing import Any
 from erip.foundation import json_values
 from erip.foundation.db import retry
 from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.redacting import Struck
 from workflows import store
 from workflows.core.claim import Claim
 from workflows.store import Word
@@ -35,6 +36,8 @@ class Beat:
         self.claim = claim
         self.every = every
         self.cursor = cursor
+        #: the secrets that the body was given; what it says is kept, and shown
+        self.struck: Struck | None = None
         self.last = time.monotonic()
         self._lock = threading.Lock()
         self._new: tuple[str | None, str | None] | None = None
@@ -46,11 +49,24 @@ class Beat:
         before = self._said
         # What is not said again stays as it is.
         said = (
-            before[0] if progress is None else _text("progress", progress),
-            before[1] if cursor is None else _text("cursor", cursor),
+            before[0] if progress is None else self._text("progress", progress),
+            before[1] if cursor is None else self._text("cursor", cursor),
         )
         with self._lock:
             self._said = self._new = said
+
+    def _text(self, name: str, value: Any) -> str:
+        try:
+            text = json_values.dump(value)
+        except json_values.NotAValue as error:
+            raise ValueError(f"the {name} of a heartbeat cannot be recorded: {error}") from None
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"the {name} of a heartbeat has {len(text):,} bytes; at most {MAX_BYTES:,} are recorded")
+        told = text if isinstance(text, str) else text.decode()
+        if self.struck is not None and self.struck.occurs(told):
+            again = json_values.dump(self.struck.json(json_values.read(told)))
+            told = again if isinstance(again, str) else again.decode()
+        return told
 
     def silent(self, now: float) -> bool:
         return now - self.last > self.every
@@ -99,13 +115,3 @@ def write(beats: Iterable[Beat | None]) -> None:
                 for beat, word in taken:
                     beat.put_back(word)
             raise
-
-
-def _text(name: str, value: Any) -> str:
-    try:
-        text = json_values.dump(value)
-    except json_values.NotAValue as error:
-        raise ValueError(f"the {name} of a heartbeat cannot be recorded: {error}") from None
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"the {name} of a heartbeat has {len(text):,} bytes; at most {MAX_BYTES:,} are recorded")
-    return text if isinstance(text, str) else text.decode()

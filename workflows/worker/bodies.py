@@ -11,13 +11,14 @@ from pydantic import BaseModel, ValidationError
 from erip.foundation import json_values
 from erip.foundation.db.failures import said
 from erip.foundation.logs import working_on
+from erip.foundation.redacting import Struck
 from workflows.core.claim import Claim
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.core.outputs import MAX_OUTPUT_BYTES
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
-from workflows.worker import traces
+from workflows.worker import protecting, traces
 
 if TYPE_CHECKING:
     # At run time it would bring the database along, which a test of a step does without.
@@ -40,7 +41,9 @@ def run_sync(
     lines = lines or traces.Lines(claim)
     before = working_on.set(lines)
     try:
-        return succeeded(claim, spec.body(*arguments(claim, spec, beat)))
+        if work.secrets:
+            claim = protecting.unlocked(claim, work, lines, beat)
+        return succeeded(claim, spec.body(*arguments(claim, spec, beat)), lines.struck)
     except RAISED as error:
         return failed(claim, error, lines)
     finally:
@@ -55,7 +58,10 @@ async def run_async(
     before = working_on.set(lines)
     try:
         async with asyncio.timeout(work.timeout):
-            return succeeded(claim, await spec.body(*arguments(claim, spec, beat)))
+            if work.secrets:
+                # Whoever has the secrets may be slow, and the loop is that of all async bodies.
+                claim = await asyncio.to_thread(protecting.unlocked_elsewhere, claim, work, lines, beat)
+            return succeeded(claim, await spec.body(*arguments(claim, spec, beat)), lines.struck)
     except TimeoutError as error:
         return timed_out(claim, work, traces.of_error(claim, error, lines))
     except RAISED as error:
@@ -64,8 +70,11 @@ async def run_async(
         working_on.reset(before)
 
 
-def succeeded(claim: Claim, result: Any) -> Happening:
-    """The report of a body that returned. Raises TypeError for a result that cannot be an output."""
+def succeeded(claim: Claim, result: Any, struck: Struck | None = None) -> Happening:
+    """The report of a body that returned. Raises TypeError for a result that cannot be an output.
+
+    struck: the secrets that it was given.
+    """
     if inspect.isawaitable(result):
         raise TypeError("the body returned an awaitable: declare it `async def`")
     if not isinstance(result, BaseModel):
@@ -77,6 +86,8 @@ def succeeded(claim: Claim, result: Any) -> Happening:
         return _refused(claim, f"the output cannot be recorded: {error}")
     if len(text) > MAX_OUTPUT_BYTES:
         return _refused(claim, f"the output has {len(text):,} bytes; at most {MAX_OUTPUT_BYTES:,} are recorded")
+    if struck is not None and struck.occurs(text if isinstance(text, str) else text.decode()):
+        output = struck.json(output)
     return StepSucceeded(claim.step, claim.attempt, output, claim.item)
 
 
@@ -102,7 +113,10 @@ def failed(claim: Claim, error: BaseException, lines: traces.Lines | None = None
             retryable, code, certain = False, "invalid_input", True
     if not isinstance(error, StepError | ValidationError):
         log.warning("step_raised", run_id=claim.run_id, step=claim.step, attempt=claim.attempt, exc_info=error)
-    fault = {"code": code, "type": type(error).__name__, "message": _message(error)}
+    struck = lines.struck if lines is not None else None
+    if struck is not None:
+        code = struck.text(code)
+    fault = {"code": code, "type": type(error).__name__, "message": _message(error, struck)}
     return StepFailed(
         claim.step,
         claim.attempt,
@@ -149,17 +163,23 @@ def arguments(claim: Claim, spec: StepSpec, beat: "beats.Beat | None" = None) ->
     return given
 
 
-def _message(error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        faults = (
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        return json_values.storable("; ".join(faults)[:2000])
+def _message(error: BaseException, struck: Struck | None) -> str:
     try:
-        return json_values.storable(said(error)[:2000])
+        text = _said(error)
     except Exception:  # what it says of itself is the body's code
         return f"a {type(error).__name__} that cannot be shown"
+    # Before it is cut: half a secret would not be found.
+    return json_values.storable(text if struck is None else struck.text(text))[:2000]
+
+
+def _said(error: BaseException) -> str:
+    if not isinstance(error, ValidationError):
+        return said(error)
+    faults = (
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    return "; ".join(faults)
 
 
 def jitter() -> float:

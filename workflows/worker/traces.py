@@ -24,6 +24,7 @@ from cachetools import LRUCache
 from erip.foundation.json_values import storable
 from erip.foundation.logs import working_on
 from erip.foundation.process import spans
+from erip.foundation.redacting import Struck
 from workflows.core.claim import Claim
 from workflows.core.machine import NO_ITEM, Happening, StepFailed
 
@@ -43,12 +44,14 @@ _SHOWN: Final = frozenset({"event", "timestamp", "level", "logger", "logger_name
 class Lines:
     """What one attempt logs. Made for each attempt, so it does nothing until there is a line."""
 
-    __slots__ = ("_kept", "claim", "logged", "span", "thread")
+    __slots__ = ("_kept", "claim", "logged", "span", "struck", "thread")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
         self._kept: deque[str] | None = None
         self.logged = 0
+        #: the secrets that the body was given; None: it was given none
+        self.struck: Struck | None = None
         #: where a `def` body runs
         self.thread = threading.get_ident()
         #: what whoever traces this attempt wants of it; None: nobody does
@@ -76,7 +79,7 @@ class _Listener(logging.Handler):
         if not isinstance(lines, Lines):
             return
         try:
-            lines.add(_line(record, lines.claim))
+            lines.add(_line(record, lines.claim, lines.struck))
         except Exception:
             # What a value says of itself is the body's code. It must not cost us the attempt.
             lines.add(f"{record.levelname.lower()} {record.name}: a line that cannot be shown")
@@ -142,6 +145,9 @@ def of_stuck(claim: Claim, lines: Lines) -> Trace | None:
 
 
 def _trace(text: str, lines: Lines | None) -> Trace:
+    if lines is not None and lines.struck is not None:
+        # Before it is cut: half a secret would not be found.
+        text = lines.struck.text(text)
     trace: Trace = {"traceback": storable(_shortened(text))}
     if lines is not None and lines.logged:
         kept = lines.kept()
@@ -180,7 +186,7 @@ def _shortened(text: str) -> str:
     return f"{text[:head]}\n… {len(text) - MAX_TRACEBACK:,} characters left out …\n{text[head - MAX_TRACEBACK :]}"
 
 
-def _line(record: logging.LogRecord, claim: Claim) -> str:
+def _line(record: logging.LogRecord, claim: Claim, struck: Struck | None) -> str:
     at = datetime.fromtimestamp(record.created, UTC)
     if isinstance(record.msg, dict):
         # What all lines of the attempt say alike says nothing here.
@@ -195,5 +201,7 @@ def _line(record: logging.LogRecord, claim: Claim) -> str:
         said = record.getMessage()
     if record.exc_info and record.exc_info[1] is not None:
         said += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
+    if struck is not None:
+        said = struck.text(said)
     line = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {record.levelname.lower()} {record.name}: {said}"
     return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…"

@@ -14,6 +14,7 @@ from . import (
     pulse,
     runs,
     schedules,
+    secrets,
     workflows,
 )
 from .base import Call
@@ -22,6 +23,7 @@ from .base import Call
 MODULES = (
     runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions, access, approvals,
     clocks,
+    secrets,
 )  # fmt: skip
 
 __all__ = [
@@ -40,5 +42,6 @@ __all__ = [
     "pulse",
     "runs",
     "schedules",
+    "secrets",
     "workflows",
 ]

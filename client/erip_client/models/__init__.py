@@ -114,6 +114,7 @@ from .schedules import (
     ScheduleStored,
     ScheduleVersion,
 )
+from .secrets import Secret
 from .workflows import (
     EventTypeDetail,
     EventTypeListed,
@@ -239,6 +240,7 @@ __all__ = [
     "ScheduleStored",
     "ScheduleVersion",
     "ScheduledStart",
+    "Secret",
     "Shift",
     "Signalled",
     "Silence",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from workflows.core import step_input
-from workflows.core.expressions import ROOTS
+from workflows.core.expressions import ROOTS, SECRET_ROOTS
 from workflows.core.format import DURATION
 from workflows.core.graph import Retry, StepInfo, StepNode, Work
 from workflows.core.kind import Kind
@@ -83,7 +83,7 @@ class Task(Kind):
 
     @property
     def reads(self) -> int:
-        return super().reads if self.guarded_by is None else 5
+        return super().reads if self.guarded_by is None else max(5, super().reads)
 
     @classmethod
     def check(cls, reading: "StepReading") -> Self | None:
@@ -119,7 +119,9 @@ def check_work(reading: "StepReading", roots: tuple[str, ...] = ROOTS) -> Work |
     info = _uses(reading)
     template: Template | None = None
     if "with" in step and reading.sound("with"):
-        template = reading.template("with", roots=roots)
+        template = reading.template("with", roots=(*roots, *SECRET_ROOTS))
+        if template is not None and any(filling.location == () for filling in template.secrets):
+            reading.fault("with", "a secret is a text, and an input is an object: name the key that gets it")
     if info is not None and ("with" not in step or template is not None):
         _check_input(reading, template, info)
     timeout = reading.duration("timeout")
@@ -140,6 +142,7 @@ def check_work(reading: "StepReading", roots: tuple[str, ...] = ROOTS) -> Work |
         idempotent=info.idempotent and step.get("idempotent", True) is not False,
         transactional=info.transactional,
         heartbeat=heartbeat,
+        secrets=template.secrets if template is not None else (),
     )
 
 

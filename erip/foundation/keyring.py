@@ -1,0 +1,149 @@
+"""Encryption at rest: data keys that encrypt, and key-encryption keys that encrypt data keys.
+
+Note [Envelopes]
+What is kept encrypted has a data key of its own: 32 random bytes, used with AES-GCM (NIST SP 800-38D). Beside it stands
+the data key itself, encrypted ("wrapped") with the key-encryption key that is in force, and the name of that key. The
+key-encryption keys are no part of the database: they come from ERIP_ENCRYPTION_KEYS_FILE, or from
+ERIP_ENCRYPTION_KEYS. So a backup without them is unreadable, and another key-encryption key needs no new encryption of
+the data: only data keys are wrapped anew.
+
+The first key of the list wraps; all of them unwrap. To rotate: put a new one in front everywhere, wrap anew, and remove
+the old one. Without either setting there is one key, named `derived`, that follows from ERIP_SECRET_KEY.
+
+Each ciphertext is bound to what it is about (`about`, the associated data): one that is moved to another row is not
+decrypted. A nonce is 12 random bytes and stands before its ciphertext.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+from erip.foundation.errors import EripError
+
+NONCE: Final = 12
+KEY: Final = 32
+_PURPOSE: Final = b"erip encryption at rest"
+_LINE: Final = re.compile(r"([a-z0-9][a-z0-9-]{0,31}):([A-Za-z0-9+/]{43}=)")
+DERIVED: Final = "derived"
+
+
+class KeysInvalid(EripError):
+    """The key-encryption keys cannot be read. Each line is `name:key`, with 32 bytes in base64; see
+    `manage.py secrets new-key`."""
+
+    code = "encryption_keys_invalid"
+    status = 503
+    says_no_data = True
+
+
+class KeyMissing(EripError):
+    """The key-encryption key that this is encrypted with is not there. Put it back into the list of keys."""
+
+    code = "encryption_key_missing"
+    status = 503
+    says_no_data = True
+
+
+class NotDecrypted(EripError):
+    """The stored bytes are not what was encrypted for this, or were changed since."""
+
+    code = "not_decrypted"
+    status = 500
+    says_no_data = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """A data key, as it is stored."""
+
+    #: the name of the key-encryption key
+    by: str
+    key: bytes
+
+
+def new_key() -> bytes:
+    """A data key, or a key-encryption key."""
+    return os.urandom(KEY)
+
+
+def encrypt(key: bytes, plain: bytes, *, about: str) -> bytes:
+    """The nonce and the ciphertext."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, plain, about.encode())
+
+
+def decrypt(key: bytes, stored: bytes, *, about: str) -> bytes:
+    """Raises NotDecrypted."""
+    try:
+        return AESGCM(key).decrypt(stored[:NONCE], stored[NONCE:], about.encode())
+    except (InvalidTag, ValueError):
+        raise NotDecrypted from None
+
+
+def wrap(key: bytes, *, about: str) -> Wrapped:
+    """A data key, encrypted with the key-encryption key that is in force. Raises KeysInvalid."""
+    by, own = next(iter(_keys().items()))
+    return Wrapped(by, encrypt(own, key, about=f"{by} {about}"))
+
+
+def unwrap(wrapped: Wrapped, *, about: str) -> bytes:
+    """The data key. Raises KeysInvalid, KeyMissing, NotDecrypted."""
+    own = _keys().get(wrapped.by)
+    if own is None:
+        raise KeyMissing(f"The key-encryption key {wrapped.by!r} is not there. Put it back into the list of keys.")
+    return decrypt(own, wrapped.key, about=f"{wrapped.by} {about}")
+
+
+def in_force() -> str:
+    """The name of the key that wraps. Raises KeysInvalid."""
+    return next(iter(_keys()))
+
+
+def fingerprint(text: str, *, purpose: str) -> bytes:
+    """32 bytes by which a text is found again without being stored: HMAC-SHA256, under a key that follows from
+    ERIP_SECRET_KEY."""
+    key = hmac.digest(settings.SECRET_KEY.encode(), _PURPOSE + purpose.encode(), hashlib.sha256)
+    return hmac.digest(key, text.encode(), hashlib.sha256)
+
+
+def _keys() -> dict[str, bytes]:
+    file: str = settings.ERIP_ENCRYPTION_KEYS_FILE
+    if not file:
+        return _read("\n".join(settings.ERIP_ENCRYPTION_KEYS), settings.SECRET_KEY)
+    try:
+        return _read(Path(file).read_text(), "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysInvalid(f"ERIP_ENCRYPTION_KEYS_FILE cannot be read: {type(error).__name__}.") from None
+
+
+@lru_cache(maxsize=4)
+def _read(text: str, secret_key: str) -> dict[str, bytes]:
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines and secret_key:
+        return {DERIVED: hmac.digest(secret_key.encode(), _PURPOSE, hashlib.sha256)}
+    found: dict[str, bytes] = {}
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line)
+        try:
+            key = base64.b64decode(match[2], validate=True) if match else b""
+        except binascii.Error:
+            key = b""
+        if match is None or len(key) != KEY or match[1] in found:
+            message = f"Line {number} of the key-encryption keys is not `name:key`, or its name is there twice."
+            raise KeysInvalid(message)
+        found[match[1]] = key
+    if not found:
+        raise KeysInvalid("The list of key-encryption keys is empty.")
+    return found

@@ -1,0 +1,1 @@
+"""Secrets for steps: names that definitions use, and the providers that have the values."""
