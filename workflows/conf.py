@@ -20,6 +20,8 @@ class Conf:
     stale_ready: float
     #: how often a step may lose its worker before it fails for good: a step that kills its workers must end some time
     max_lost_attempts: int
+    #: runs of one chunk, at most; 0: runs are accepted one by one (Note [Chunks] in `store/chunks`)
+    chunk_runs: int
     #: seconds after its end at which a run is moved to the archive
     archive_after: float
     #: months that an archived run is kept; None is for ever
@@ -36,6 +38,7 @@ def conf() -> Conf:
         lease=settings.ERIP_LEASE_SECONDS,
         stale_ready=settings.ERIP_STALE_READY_SECONDS,
         max_lost_attempts=settings.ERIP_MAX_LOST_ATTEMPTS,
+        chunk_runs=settings.ERIP_CHUNK_RUNS,
         archive_after=settings.ERIP_ARCHIVE_AFTER_DAYS * 86_400.0,
         keep_archive_months=settings.ERIP_KEEP_ARCHIVE_MONTHS,
         lanes=LanePolicy(

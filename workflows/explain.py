@@ -24,6 +24,7 @@ from workflows.core.machine.items import FanView
 from workflows.core.states import Lane, RunState, StepState
 from workflows.errors import UnknownRun
 from workflows.graphs import graph_of
+from workflows.store import chunks
 
 #: items of one step that get a sentence of their own: the first ones that rest, run or are unclear. Of its ready items
 #: only the first does.
@@ -49,6 +50,11 @@ def explain_run(run_id: str) -> dict[str, Any]:
             ended.add(step)
         else:
             by_step.setdefault(step, []).append(row)
+    if run["state"] == RunState.PENDING and not steps:
+        # What is ready is its chunk. If nobody waits for it any more, a worker has it.
+        lane, since = chunks.ready_since(run_id) or (run["lane"], run["now"])
+        first = next(iter(graph.steps))
+        by_step[first] = [StepFacts(StepView(StepState.READY), lane, NO_ITEM, since, None, None, None, None)]
     if RunState(run["state"]).ended:
         # A step without a row will never begin, unless it is not essential and has still to.
         ended |= {id for id, node in graph.steps.items() if id not in by_step and node.essential}

@@ -16,6 +16,7 @@ from erip.foundation.hooks import begin_process
 from erip.foundation.process import messages
 from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
+from workflows.store.chunks import token
 from workflows.worker import process as worker
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,25 @@ messages.expect("workflows.execute", _run_ids)
 def execute(*, run_ids: list[str], **_: Any) -> None:
     """Look at these runs and do what is ready. A hint: a lost, repeated or forged one does no harm."""
     worker.current().take(run_ids)
+
+
+def _chunk_ids(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `execute_chunks`, likewise."""
+    chunk_ids = keywords.get("chunk_ids")
+    if not isinstance(chunk_ids, list) or not 1 <= len(chunk_ids) <= MOST_RUNS:
+        raise messages.Refused(f"chunk_ids is not a list of 1 to {MOST_RUNS} numbers")
+    if not all(type(each) is int and 0 < each < 2**63 for each in chunk_ids):
+        raise messages.Refused("chunk_ids holds something that is no number of a chunk")
+    return {"chunk_ids": chunk_ids}
+
+
+messages.expect("workflows.execute_chunks", _chunk_ids)
+
+
+@shared_task(name="workflows.execute_chunks", ignore_result=True)
+def execute_chunks(*, chunk_ids: list[int], **_: Any) -> None:
+    """Look at these chunks and work through those that nobody has: a hint, as above."""
+    worker.current().take([token(chunk_id) for chunk_id in chunk_ids])
 
 
 @signals.celeryd_after_setup.connect
@@ -90,9 +110,13 @@ def hear_of_the_end(sender: Any, **_: Any) -> None:
 @signals.task_received.connect
 def received(request: Any, **_: Any) -> None:
     """Keep incoming messages by lane, so that a thread begins with the most urgent one (see `hints`)."""
-    run_ids = request.kwargs.get("run_ids")
-    if request.name == execute.name and isinstance(run_ids, list):
-        worker.received((request.delivery_info or {}).get("routing_key", ""), run_ids)
+    named: list[str] = []
+    if request.name == execute.name:
+        named = list(request.kwargs.get("run_ids") or ())
+    elif request.name == execute_chunks.name:
+        named = [token(chunk_id) for chunk_id in request.kwargs.get("chunk_ids") or ()]
+    if named:
+        worker.received((request.delivery_info or {}).get("routing_key", ""), named)
 
 
 @signals.worker_shutdown.connect

@@ -175,6 +175,11 @@ ERIP_WORKER_NICE = env.whole(
 ERIP_HEARTBEAT_SECONDS = env.number(
     "ERIP_HEARTBEAT_SECONDS", 0.5, "Seconds between two heartbeats of a worker.", above=0, most=60
 )
+ERIP_CHUNK_RUNS = env.whole(
+    "ERIP_CHUNK_RUNS",
+    100,
+    "Runs that are accepted together and whose steps are short share a message and a commit, at most so many; 0: none do.",
+)
 ERIP_LEASE_SECONDS = env.number(
     "ERIP_LEASE_SECONDS", 3.0, "A worker that is silent for this many seconds has lost its steps.", above=0, most=600
 )

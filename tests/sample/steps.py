@@ -5,6 +5,7 @@ import base64
 import hashlib
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -61,6 +62,18 @@ def flaky(data: Times, ctx: StepContext) -> Seen:
             raise PermanentStepError("it will never work", code="hopeless")
         raise StepError(f"attempt {ctx.attempt} fails", code="flaky")
     return Seen(attempt=ctx.attempt)
+
+
+#: what `sample.call` calls, each once: for what has to happen while a body runs
+CALLS: list[Callable[[], object]] = []
+
+
+@step("sample.call")
+def call(data: Value) -> Seen:
+    """Calls the next of CALLS."""
+    if CALLS:
+        CALLS.pop(0)()
+    return Seen()
 
 
 @step("sample.rest")

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from erip.foundation.faults import Fault
+from workflows.core.chain import Chain, chain_of
 from workflows.core.expressions import Expression
 from workflows.core.kind import Kind
 from workflows.core.rules import Rule
@@ -143,6 +145,11 @@ class Graph:
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
         return self.input_check.faults(data, at="input") if self.input_check else []
+
+    @cached_property
+    def chain(self) -> Chain | None:
+        """The same, if it is one chain of plain steps (Note [Chains] in `chain`)."""
+        return chain_of(self)
 
     @property
     def level(self) -> int:

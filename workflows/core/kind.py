@@ -41,6 +41,8 @@ class Kind(ABC):
     work: "Work | None" = None
     #: the approval step without which it does not run (`kinds/guard`); None: it needs none
     guarded_by: str | None = None
+    #: whether its work's template is its input, and nothing else has a say in it (Note [Chains] in `core/chain`)
+    plain: bool = False
     #: the names of the signals that it waits for, each once
     signals: tuple[str, ...] = ()
     #: whether the end of a pause of its run does not move the moment at which it goes on: it is one of the calendar, or

@@ -43,7 +43,7 @@ from workflows.errors import (
 )
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
-from workflows.store import Held, Report
+from workflows.store import Held, Report, chunks
 
 #: the format level of workers that can handle paused runs (Note [Format levels] in `core/kinds`)
 LEVEL = 3
@@ -118,7 +118,14 @@ def pause_now(
     """Pause these runs in the caller's transaction. request: an id that is recorded with it. before: those that an
     attempt whose answer was lost has paused. hold: see Note [Holds] in `holds`."""
     found = store.lock_runs(ids)
-    outcomes = [Outcome(id_, _not_pausable(id_, found.get(id_), before)) for id_ in ids]
+    pending = [id_ for id_, (state, _) in found.items() if state == RunState.PENDING]
+    # What is parked is rows of steps; the hints are for nobody, since nothing of it is ready any more.
+    unreadable = chunks.let_go(pending, graph_of=graph_of)[1] if pending else set()
+    outcomes = [
+        Outcome(id_, NotYetPossible(["this process"]) if id_ in unreadable else error)
+        for id_ in ids
+        for error in [_not_pausable(id_, found.get(id_), before)]
+    ]
     chosen = [one.run_id for one in outcomes if one.error is None and one.run_id not in before]
     if chosen:
         store.pause(chosen, by=principal, reason=reason, clock=clock, request=request, hold=hold)

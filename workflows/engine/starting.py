@@ -1,6 +1,6 @@
 """Starting runs: one takes one round trip, many take a transaction per 1,000."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,16 +20,18 @@ from workflows.core import machine
 from workflows.core.cost import Budget
 from workflows.core.graph import Graph
 from workflows.core.lanes import urgency
-from workflows.core.machine import RunStarted, RunView, Snapshot
+from workflows.core.machine import Plan, RunStarted, RunView, Snapshot
 from workflows.core.states import Lane, RunState
 from workflows.engine.finding import run_of
 from workflows.errors import IdempotencyMismatch, InvalidInput, LaneFull, RequestUnderWay, UnknownLane
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, WorkflowRun, WorkflowVersion, find_run
-from workflows.starts import admission, dispatch, handover, holds, precedence, versions
+from workflows.starts import admission, chunks, dispatch, handover, holds, precedence, versions
 from workflows.starts.versions import Version
-from workflows.store import Held, NewRun, StartKey
+from workflows.store import NewRun, StartKey
 
+#: inserts runs in the caller's transaction, and returns the hints to publish after commit
+Insert = Callable[[Sequence[NewRun]], list[tuple[str, str]]]
 #: runs started in one transaction, at most
 RUNS_PER_TRANSACTION = 1_000
 #: runs checked or planned by a large start before it looks whether a more urgent one came
@@ -202,6 +204,8 @@ def _start_many(
     graph = graph_of(version.id)
     lanes = [request.lane or graph.lane for request in requests]
     lane = urgency(lanes)[0] if lanes else graph.lane
+    size = chunks.size_for(graph, version, lanes)
+    insert = partial(chunks.insert_runs, size=size) if size else partial(holds.insert_runs, holds=version.holds)
     with precedence.starting(lane):
         check_inputs(graph, requests, True, lane)
         groups: list[list[NewRun]] = []
@@ -211,6 +215,10 @@ def _start_many(
             for request in requests[start : start + RUNS_PER_TRANSACTION]:
                 if len(runs) % RUNS_PER_TURN == RUNS_PER_TURN - 1:
                     precedence.give_way(lane)
+                if size:
+                    # Its worker decides what its start decides.
+                    runs.append(accepted_run(graph, version.id, request, version.now, principal, notify))
+                    continue
                 runs.append(new_run(graph, version.id, request, version.now, principal, notify, budget=budget))
                 _check_spent(budget, len(runs) + start, len(requests))
             if start == 0:
@@ -219,9 +227,9 @@ def _start_many(
         # Only after all are decided on: a request that is too large is refused as a whole.
         started = [started_run(run, version.number) for runs in groups for run in runs]
         if key is not None:
-            return retry.run(lambda _: _insert_once(groups, started, key, version.holds))
+            return retry.run(lambda _: _insert_once(groups, started, key, insert))
         for runs in groups:
-            retry.run(partial(_insert, runs, version.holds))
+            retry.run(partial(_insert, runs, insert))
         return started
 
 
@@ -237,13 +245,13 @@ def _check_spent(budget: Budget, done: int, wanted: int) -> None:
 
 
 def _insert_once(
-    groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey, held: tuple[Held, ...]
+    groups: Sequence[Sequence[NewRun]], started: list[StartedRun], key: StartKey, insert: Insert
 ) -> list[StartedRun]:
     """Start all of them or none, in one transaction that also writes the key by which they are found."""
     with transaction.atomic():
         if store.take_key(key):
             for runs in groups:
-                dispatch.hint_after_commit(holds.insert_runs(runs, held))
+                dispatch.hint_after_commit(insert(runs))
             store.keep_answer(key, orjson.dumps(started).decode())
             return started
     before = _started_before(key)
@@ -266,14 +274,14 @@ def _started_before(key: StartKey) -> list[StartedRun] | None:
     ]
 
 
-def _insert(runs: Sequence[NewRun], held: tuple[Held, ...], attempt: Attempt) -> None:
+def _insert(runs: Sequence[NewRun], insert: Insert, attempt: Attempt) -> None:
     """Start all of them or none. If runs were inserted but the answer was lost, the reconciler and the workers find
     them."""
     if attempt.unknown and find_run(UUID(runs[0].id)):
         return
     try:
         with transaction.atomic():
-            dispatch.hint_after_commit(holds.insert_runs(runs, held))
+            dispatch.hint_after_commit(insert(runs))
     except IntegrityError:
         # The lost attempt was committed after we looked.
         if not (attempt.unknown and find_run(UUID(runs[0].id))):
@@ -316,7 +324,22 @@ def new_run(
     budget: is charged for its expressions.
     deadline: when the run is given up, in place of the definition's timeout; a deadline that has passed is ignored.
     """
-    view = RunView(
+    view = _view(graph, request, now, run_id)
+    plan = machine.decide(graph, Snapshot(view, {}), [RunStarted()], now, budget)
+    timeout = (deadline - now).total_seconds() if deadline is not None and deadline > now else graph.timeout
+    return NewRun(view.id, version_id, view, timeout, principal, notify, plan, graph)
+
+
+def accepted_run(
+    graph: Graph, version_id: int, request: StartRequest, now: datetime, principal: str, notify: bool
+) -> NewRun:
+    """A run of which nothing is decided yet (Note [Chunks] in `store/chunks`)."""
+    view = _view(graph, request, now, None)
+    return NewRun(view.id, version_id, view, graph.timeout, principal, notify, Plan(), graph)
+
+
+def _view(graph: Graph, request: StartRequest, now: datetime, run_id: str | None) -> RunView:
+    return RunView(
         id=run_id or new_run_id(),
         workflow=graph.name,
         business_key=request.business_key,
@@ -325,9 +348,6 @@ def new_run(
         input=request.input,
         created_at=now,
     )
-    plan = machine.decide(graph, Snapshot(view, {}), [RunStarted()], now, budget)
-    timeout = (deadline - now).total_seconds() if deadline is not None and deadline > now else graph.timeout
-    return NewRun(view.id, version_id, view, timeout, principal, notify, plan, graph)
 
 
 def started_run(run: NewRun, number: int) -> StartedRun:

@@ -23,11 +23,12 @@ from workflows import engine, store
 from workflows.conf import conf
 from workflows.core.machine import RunTimedOut, StepLost
 from workflows.core.states import Lane
+from workflows.graphs import graph_of
 from workflows.leader import batches
 from workflows.leader.archive import archivist
 from workflows.leader.unmet import Unmet
 from workflows.starts import dispatch
-from workflows.store import Report
+from workflows.store import Report, chunks
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 EVERY = 0.25
 #: rows of one duty in one round
 LIMIT = 1_000
+#: lost chunks whose runs leave in one round: a few hundred runs
+CHUNKS = 5
 #: runs whose due steps go on in one transaction; workers pass over the runs that it locks
 DUE_LIMIT = 500
 #: seconds before the reconciler publishes the same ready step again
@@ -161,6 +164,10 @@ class Leader:
             return
         for name in store.bury_silent_workers(lease=settings.lease):
             log.warning("worker_lost", worker=name)
+        chunks_ended, hints = chunks.release_orphans(limit=CHUNKS, graph_of=graph_of)
+        if chunks_ended:
+            dispatch.hint(hints)
+            log.warning("chunks_recovered", chunks=chunks_ended, runs=len(hints))
         lost = [
             Report(run_id, StepLost(step, attempt, settings.max_lost_attempts, item))
             for run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
@@ -193,6 +200,10 @@ class Leader:
 
         # The search reads past all steps that nobody has, however many wait.
         hints = self._hint_pace.search(look) if nobody_has else look()
+        hints = [
+            *hints,
+            *chunks.rehint_stale(older_than=2 * conf().stale_ready, again_after=HINT_AGAIN_AFTER, limit=LIMIT),
+        ]
         if hints:
             dispatch.hint(hints)
             log.info("ready_work_hinted_again", steps=len(hints))

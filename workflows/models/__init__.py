@@ -4,6 +4,7 @@ from workflows.models.approvals import ApprovalTask
 from workflows.models.archive import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, find_run
 from workflows.models.batches import BatchRun, RunBatch, RunRetry, retried_as, retry_of
 from workflows.models.beats import StepBeat
+from workflows.models.chunks import Chunk, SlowVersion
 from workflows.models.definitions import WorkflowDefinition, WorkflowVersion
 from workflows.models.events import RunEvent
 from workflows.models.holds import Hold
@@ -20,6 +21,7 @@ __all__ = [
     "ArchivedRunEvent",
     "ArchivedStepRun",
     "BatchRun",
+    "Chunk",
     "Hold",
     "IdempotencyKey",
     "Leader",
@@ -28,6 +30,7 @@ __all__ = [
     "RunPause",
     "RunRetry",
     "RunSignal",
+    "SlowVersion",
     "StepBeat",
     "StepRun",
     "Worker",

@@ -30,6 +30,7 @@ from kombu import Connection, pools
 from erip.foundation.circuit import Circuit
 from erip.foundation.service import Service
 from workflows.core.states import Lane
+from workflows.store.chunks import TOKEN, split
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,7 @@ def hint_after_commit(hints: Iterable[tuple[str, str]]) -> None:
 
 
 def hint(hints: Iterable[tuple[str, str]]) -> bool:
-    """Tell the workers of each lane to look at these runs. Never raises, and never takes longer than PATIENCE.
+    """Tell the workers of each lane to look at these runs and chunks. Never raises, nor takes longer than PATIENCE.
 
     A run that is named several times has work for several workers, and gets its own message for each time but the
     first. Returns whether all messages are known to be sent.
@@ -65,9 +66,10 @@ def hint(hints: Iterable[tuple[str, str]]) -> bool:
         by_lane[lane][run_id] += 1
     messages: list[tuple[str, list[str]]] = []
     for lane, run_ids in by_lane.items():
-        ids = list(run_ids)
+        ids = [id_ for id_ in run_ids if not id_.startswith(TOKEN)]
+        messages += [(lane, [id_]) for id_ in run_ids if id_.startswith(TOKEN)]
         messages += [(lane, ids[start : start + RUNS_PER_MESSAGE]) for start in range(0, len(ids), RUNS_PER_MESSAGE)]
-        messages += [(lane, [run_id]) for run_id in (run_ids - Counter(ids)).elements()]
+        messages += [(lane, [run_id]) for run_id in (run_ids - Counter(list(run_ids))).elements()]
     return _publisher.publish(messages) if messages else True
 
 
@@ -151,9 +153,14 @@ class Publisher:
             options: dict[str, Any] = settings.ERIP_PUBLISHER_TRANSPORT_OPTIONS
             self._connection = current_app.connection_for_write(transport_options=options)
         with pools.producers[self._connection].acquire(block=True, timeout=1) as producer:
-            current_app.send_task(
-                "workflows.execute", kwargs={"run_ids": run_ids}, queue=lane, producer=producer, retry=False
-            )
+            task, arguments = _task_of(run_ids)
+            current_app.send_task(task, kwargs=arguments, queue=lane, producer=producer, retry=False)
+
+
+def _task_of(named: list[str]) -> tuple[str, dict[str, Any]]:
+    """(the name of the task, its arguments). A release that knows no chunks passes over messages about them."""
+    runs, chunks = split(named)
+    return ("workflows.execute_chunks", {"chunk_ids": chunks}) if chunks else ("workflows.execute", {"run_ids": runs})
 
 
 _publisher = Publisher()

@@ -116,6 +116,9 @@ class _Group:
                 plan = decided.plan
             else:
                 happenings = [report.happening for report in reports]
+                if run.seq == 0 and not run.snapshot.steps and not isinstance(happenings[0], machine.RunStarted):
+                    # It is in a chunk, and leaves it by this (Note [Chunks] in `chunks`).
+                    happenings.insert(0, machine.RunStarted())
                 plan = machine.decide(graph, run.snapshot, happenings, run.clock or now)
             if plan.locked:
                 if not locked:

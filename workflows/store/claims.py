@@ -159,7 +159,8 @@ _JOIN_RUN = "JOIN workflows_workflowrun run ON run.id = s.run_id"
 
 
 def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
-    """What waits in each lane, and how fast its living workers are. Reads only the index `step_ready`.
+    """What waits in each lane, in chunks too, and how fast its living workers are. Reads only the indexes `step_ready`
+    and `chunk_ready`.
 
     Steps that no living worker of the lane has do not count: no worker can take them, and more workers would not help.
     count_to: waiting steps are counted up to this number, so that a look at a long queue costs little.
@@ -177,11 +178,18 @@ def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
 
 _LANE_LOADS = """
 SELECT lane,
-       (SELECT count(*) FROM (
-            SELECT 1 FROM workflows_steprun s {join}
-            WHERE s.state = 'READY' AND s.lane = l.lane{known} LIMIT %(count_to)s) waits),
-       coalesce((SELECT extract(epoch FROM clock_timestamp() - min(s.ready_at))::float8
-                 FROM workflows_steprun s {join} WHERE s.state = 'READY' AND s.lane = l.lane{known}), 0),
+       least(%(count_to)s,
+             (SELECT count(*) FROM (
+                  SELECT 1 FROM workflows_steprun s {join}
+                  WHERE s.state = 'READY' AND s.lane = l.lane{known} LIMIT %(count_to)s) waits)
+             + (SELECT coalesce(sum(size), 0) FROM (
+                  SELECT size FROM workflows_chunk c
+                  WHERE c.worker_id IS NULL AND c.lane = l.lane LIMIT %(count_to)s) chunks)),
+       coalesce(extract(epoch FROM clock_timestamp() - least(
+           (SELECT min(s.ready_at) FROM workflows_steprun s {join}
+            WHERE s.state = 'READY' AND s.lane = l.lane{known}),
+           (SELECT min(c.ready_at) FROM workflows_chunk c
+            WHERE c.worker_id IS NULL AND c.lane = l.lane)))::float8, 0),
        (SELECT sum(w.rate) FROM workflows_worker w
         WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ','))),
        EXISTS (SELECT FROM workflows_worker w WHERE w.stopped_at IS NULL AND w.lacks <> '{{}}')

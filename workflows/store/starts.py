@@ -58,7 +58,8 @@ def start_run(
     announced = "false"
     if hand_over and (run.view.lane, run.id) in hints:
         announced = _HAND_OVER
-        parameters += [WORKER_CHANNEL, run.view.lane, run.view.lane, to_array(_not_to_overtake(run.view.lane))]
+        waiting = to_array(_not_to_overtake(run.view.lane))
+        parameters += [WORKER_CHANNEL, run.view.lane, run.view.lane, waiting, waiting]
     # A run may end as it starts: all its steps are skipped, or an expression fails.
     ended = f", pg_notify('{RUN_ENDED_CHANNEL}', id::text)" if _end_is_awaited(run) else ""
     with connection.cursor() as cursor:
@@ -96,6 +97,7 @@ FROM (SELECT id FROM workflows_worker
         AND %s = ANY(string_to_array(lanes, ','))
       ORDER BY cardinality(string_to_array(lanes, ',')), random() LIMIT 1) w
 WHERE NOT EXISTS (SELECT FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = ANY(%s))
+  AND NOT EXISTS (SELECT FROM workflows_chunk c WHERE c.worker_id IS NULL AND c.lane = ANY(%s))
 ), false)"""
 
 

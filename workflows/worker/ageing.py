@@ -10,7 +10,7 @@ from erip.foundation.process.pacing import Pace
 from workflows import store
 from workflows.conf import conf
 from workflows.core.lanes import aged, aged_first, measured_rate, portions
-from workflows.store import lacking
+from workflows.store import chunks, lacking
 
 
 class LaneWatch:
@@ -44,14 +44,15 @@ class LaneWatch:
             self._taken += steps
 
     def first(self, limit: int) -> list[str]:
-        """Runs to take before the next message, if it is the turn of aged work and there is any; else none."""
+        """What to take before the next message, if it is the turn of aged work and there is any: ids of runs, at most
+        `limit`, and the token of a chunk; else nothing."""
         lane = aged_first(next(self._turns), aged(self._lanes, self._oldest, conf().lanes))
         if lane is None:
             return []
         return self._search([(lane, limit)], conf().lanes.ages_after(lane), limit)
 
     def stale(self, limit: int, *, older_than: float) -> list[str]:
-        """Runs to take without a message: the aged lanes' share first, then by urgency, oldest first."""
+        """What to take without a message, likewise: the aged lanes' share first, then by urgency, oldest first."""
         if not self._oldest:
             return []
         order = portions(self._lanes, self._oldest, conf().lanes, limit)
@@ -62,4 +63,6 @@ class LaneWatch:
             return store.stale_ready_runs(order, older_than=older_than, limit=limit)
 
         # Where this process lacks steps, the search reads past all of them that wait for others, however many.
-        return list(self._pace.search(look)) if lacking.pairs() else look()
+        runs = list(self._pace.search(look)) if lacking.pairs() else look()
+        chunk = chunks.stale(order, older_than=older_than)
+        return runs if chunk is None else [*runs, chunk]

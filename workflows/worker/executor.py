@@ -42,9 +42,10 @@ from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucc
 from workflows.errors import UnknownStep
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
-from workflows.store import Claim, Report, lacking
-from workflows.store.timings import STEPS
+from workflows.store import Claim, Report, chunks, lacking
 from workflows.worker import beats, bodies, traces
+from workflows.worker.chunks import ChunkRunner
+from workflows.worker.running import Key, Running, key_of, timed
 from workflows.worker.strides import Stride
 from workflows.worker.writer import Writer
 
@@ -64,18 +65,6 @@ MAX_ASYNC = 2_000
 
 
 _T = TypeVar("_T")
-
-
-@dataclass(eq=False)
-class _Running:
-    """A body that runs in a thread. The thread that takes it out of `Executor._running` reports on it."""
-
-    claim: Claim
-    work: Work
-    began: float
-    batch: "_Batch | None"
-    #: what it logs
-    lines: traces.Lines
 
 
 @dataclass(eq=False)
@@ -106,10 +95,11 @@ class Executor:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="steps")
         #: batches that the watchdog handed to the pool and that are not finished yet
         self._spread_batches: set[_Batch] = set()
-        self._running: dict[tuple[str, str, int, int], _Running] = {}
-        self._async_running: dict[tuple[str, str, int, int], _Running] = {}
+        self._running: dict[Key, Running] = {}
+        self._async_running: dict[Key, Running] = {}
         #: of running steps whose definitions ask for a heartbeat
-        self._beats: dict[tuple[str, str, int, int], beats.Beat] = {}
+        self._beats: dict[Key, beats.Beat] = {}
+        self._chunks = ChunkRunner(self._writer, self._running, self._report_and_go_on)
         self._async_room = threading.BoundedSemaphore(MAX_ASYNC)
         self._stopping = threading.Event()
         self._look_at_loop = 0.0
@@ -120,14 +110,34 @@ class Executor:
 
     # --- the way in ---
 
-    def execute(self, run_ids: Sequence[str], *, skip_locked: bool = False) -> int:
-        """Claim what is ready in these runs, and work until nothing more can go on here. Returns the claims made."""
+    def execute(self, named: Sequence[str], *, skip_locked: bool = False) -> int:
+        """Claim what is ready in these runs and chunks, and work until nothing more can go on here. Returns how many
+        ready steps were claimed.
+
+        named: ids of runs, and tokens of chunks.
+        """
         if self._stopping.is_set():
             return 0
+        run_ids, chunk_ids = chunks.split(named)
+        count = sum(map(self._work_chunk, chunk_ids))
+        if not run_ids:
+            return count
         claims = self._writer.claim(run_ids, skip_locked=skip_locked).result()
         self._took(len(claims))
         self._work(claims)
-        return len(claims)
+        return count + len(claims)
+
+    def _work_chunk(self, chunk_id: int) -> int:
+        """Take this chunk, if nobody has it, and work through it. Returns the number of its runs."""
+        count = 0
+        for chunk in self._writer.take(chunk_id).result():
+            count = len(chunk.runs)
+            self._took(count)
+            self._chunks.work(chunk, stopping=self._stopping.is_set)
+        return count
+
+    def _report_and_go_on(self, report: Report) -> None:
+        self._work_off(_Batch(reports=deque([report])))
 
     def has_room(self) -> bool:
         """Whether a thread is free to take more."""
@@ -142,13 +152,14 @@ class Executor:
         """Claims that this worker holds and no thread has begun."""
         return sum(len(batch.claims) for batch in list(self._spread_batches))
 
-    def take_in_background(self, run_ids: Sequence[str]) -> None:
+    def take_in_background(self, named: Sequence[str]) -> None:
         """Call `execute` in a thread of the pool, and pass over runs that others are busy with."""
-        self._pool.submit(self._guarded, partial(self.execute, run_ids, skip_locked=True))
+        self._pool.submit(self._guarded, partial(self.execute, named, skip_locked=True))
 
     def leave(self) -> None:
         """Begin nothing new: claims that wait for a thread go back at once. Steps that run go on, and are recorded."""
         self._stopping.set()
+        self._chunks.leave()
         batches = {running.batch for running in list(self._running.values()) if running.batch}
         returned = _returned(claim for batch in batches | set(self._spread_batches) for claim in _drain(batch.claims))
         if returned:
@@ -224,9 +235,9 @@ class Executor:
             return
         if work.transactional:
             lines, beat = traces.Lines(claim), beats.begin(claim, work.heartbeat)
-            self._running[_key(claim)] = _Running(claim, work, time.monotonic(), batch, lines)
+            self._running[key_of(claim)] = Running(claim, work, time.monotonic(), batch, lines)
             if beat is not None:
-                self._beats[_key(claim)] = beat
+                self._beats[key_of(claim)] = beat
             self._run_transactional(claim, spec, work, batch, lines, beat)
             return
         self._stride(claim, spec, graph, batch, until)
@@ -236,10 +247,10 @@ class Executor:
         stride = Stride(graph, claim)
         reports: list[Report] = []
         while True:
-            key, began = _key(claim), time.monotonic()
+            key, began = key_of(claim), time.monotonic()
             work, lines = _work(graph, claim), traces.Lines(claim)
             beat = beats.begin(claim, work.heartbeat)
-            self._running[key] = _Running(claim, work, began, batch, lines)
+            self._running[key] = Running(claim, work, began, batch, lines)
             if beat is not None:
                 self._beats[key] = beat
             # Added in one go, or the watchdog could take the first half alone.
@@ -248,7 +259,7 @@ class Executor:
             ended = time.monotonic()
             if self._running.pop(key, None) is None:
                 return
-            _timed(work, lines, happening, ended - began)
+            timed(work, lines, happening, ended - began)
             if beat is not None and isinstance(happening, StepFailed):
                 self._write_words([beat])
             following = stride.follow(claim, happening) if ended < until and not self._stopping.is_set() else None
@@ -273,7 +284,7 @@ class Executor:
         beat: beats.Beat | None,
     ) -> None:
         """The body's ORM writes and its checkpoint commit together, or neither does: exactly once."""
-        key = _key(claim)
+        key = key_of(claim)
         owned = False
         try:
             with transaction.atomic():
@@ -282,7 +293,7 @@ class Executor:
                 took = time.monotonic() - began
                 owned = self._running.pop(key, None) is not None
                 if owned:
-                    _timed(work, lines, happening, took)
+                    timed(work, lines, happening, took)
                 if owned and isinstance(happening, StepSucceeded):
                     # No claimant is given: if this commit's answer were lost, the claims that it made would be lost as
                     # well.
@@ -312,9 +323,9 @@ class Executor:
         beat = beats.begin(claim, work.heartbeat)
         self._async_room.acquire()
         lines = traces.Lines(claim)
-        self._async_running[_key(claim)] = _Running(claim, work, time.monotonic(), None, lines)
+        self._async_running[key_of(claim)] = Running(claim, work, time.monotonic(), None, lines)
         if beat is not None:
-            self._beats[_key(claim)] = beat
+            self._beats[key_of(claim)] = beat
         asyncio.run_coroutine_threadsafe(self._run_async(claim, spec, work, lines, beat), self._loop)
 
     async def _run_async(
@@ -325,9 +336,9 @@ class Executor:
             happening = await bodies.run_async(claim, spec, work, lines, beat)
         finally:
             self._async_room.release()
-        if self._async_running.pop(_key(claim), None) is None:
+        if self._async_running.pop(key_of(claim), None) is None:
             return
-        _timed(work, lines, happening, time.monotonic() - began)
+        timed(work, lines, happening, time.monotonic() - began)
         report = Report(claim.run_id, happening, time.monotonic())
         if beat is not None and isinstance(happening, StepFailed):
             # Not on the loop: it waits for PostgreSQL.
@@ -361,6 +372,8 @@ class Executor:
         now = time.monotonic()
         for key, running in list(self._running.items()):
             batch = running.batch
+            if running.chunk is not None and now - running.began > SPREAD_AFTER:
+                running.chunk.leave(slow=True)
             if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
                 self._spread(batch)
             late = now - running.began > running.work.timeout
@@ -370,7 +383,7 @@ class Executor:
                 before = _drain(batch.reports) if batch else []
                 trace = traces.of_stuck(running.claim, running.lines)
                 timed_out = bodies.timed_out(running.claim, running.work, trace)
-                _timed(running.work, running.lines, timed_out, now - running.began)
+                timed(running.work, running.lines, timed_out, now - running.began)
                 self._hand_over([*before, Report(running.claim.run_id, timed_out)])
 
         if self._beats:
@@ -384,7 +397,7 @@ class Executor:
                 if late and self._async_running.pop(key, None) is not None:
                     log.error("event_loop_blocked", run_id=running.claim.run_id, step=running.claim.step)
                     timed_out = bodies.timed_out(running.claim, running.work, None)
-                    _timed(running.work, running.lines, timed_out, now - running.began)
+                    timed(running.work, running.lines, timed_out, now - running.began)
                     self._hand_over([Report(running.claim.run_id, timed_out)])
 
     def _after_its_words(self, said: Sequence[beats.Beat], reports: Sequence[Report]) -> None:
@@ -420,7 +433,7 @@ class Executor:
                 before = _drain(batch.reports) if batch else []
                 trace = traces.of_stuck(claim, running.lines) if stands else None
                 silent = Report(claim.run_id, bodies.silent(claim, beat.every, trace))
-                _timed(running.work, running.lines, silent.happening, now - running.began)
+                timed(running.work, running.lines, silent.happening, now - running.began)
                 self._pool.submit(self._guarded, partial(self._after_its_words, [beat], [*before, silent]))
 
     def _spread(self, batch: _Batch) -> None:
@@ -467,13 +480,6 @@ def _recorded(spec: registry.StepSpec, happening: Happening) -> str | None:
     return None
 
 
-def _timed(work: Work, lines: traces.Lines, happening: Happening, seconds: float) -> None:
-    succeeded = isinstance(happening, StepSucceeded)
-    STEPS.observe((work.uses, "succeeded" if succeeded else "failed"), seconds)
-    if lines.span is not None:
-        traces.tell(lines, work.uses, happening, seconds)
-
-
 def _returned(claims: Iterable[Claim]) -> list[Report]:
     return [Report(claim.run_id, StepReturned(claim.step, claim.attempt, claim.item)) for claim in claims]
 
@@ -481,10 +487,6 @@ def _returned(claims: Iterable[Claim]) -> list[Report]:
 def _not_begun(claim: Claim, error: Exception) -> Happening:
     fault = {"code": "step_not_begun", "message": said(error)[:300]}
     return StepFailed(claim.step, claim.attempt, fault, True, bodies.jitter(), certain=True, item=claim.item)
-
-
-def _key(claim: Claim) -> tuple[str, str, int, int]:
-    return claim.run_id, claim.step, claim.item, claim.attempt
 
 
 def _drain(items: deque[_T]) -> list[_T]:

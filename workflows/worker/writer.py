@@ -14,9 +14,11 @@ under its name; their bodies never began.
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from cachetools import LRUCache
@@ -29,7 +31,8 @@ from workflows import registry, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.graphs import graph_of
 from workflows.starts import dispatch
-from workflows.store import Claim, Known, Report
+from workflows.store import Claim, Known, Report, chunks
+from workflows.store.chunks import RunDone, TakenChunk
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +57,38 @@ class _Work:
     done: "Future[tuple[Claim, ...]]" = field(default_factory=Future)
 
 
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """A chunk to take."""
+
+    chunk_id: int
+    done: "Future[list[TakenChunk]]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """Runs of a chunk that ended well. ended: nothing is left of the chunk."""
+
+    chunk: TakenChunk
+    runs: Sequence[RunDone]
+    ended: bool
+    done: "Future[None]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """Runs that leave a chunk; `store.chunks.leave` has the rest."""
+
+    chunk: TakenChunk
+    reports: Mapping[str, Sequence[Report]]
+    ended: bool
+    slow: bool
+    done: "Future[None]" = field(default_factory=Future)
+
+
 class Writer:
     """Start it once per process; `submit` and `claim` may be called from any thread."""
 
@@ -62,13 +97,17 @@ class Writer:
         self._lanes = list(lanes)
         #: claims handed out and not yet reported on; the writer's thread alone touches it
         self._held: set[ClaimKey] = set()
+        #: chunks that were taken and have not ended; the same
+        self._held_chunks: set[int] = set()
         #: see Note [What a worker knows] in `store`
         self._known: LRUCache[str, Known] = LRUCache(maxsize=KNOWN_RUNS)
         #: never set: to wait without sleeping through an interrupt
         self._away = threading.Event()
         # No time limit: a group that is cut off because it takes long would be written again, and cut off again, for
         # ever.
-        self._groups: GroupCommit[_Work] = GroupCommit("checkpoint-writer", self._write, unhurried=True)
+        self._groups: GroupCommit[_Work | _Take | _Record | _Leave] = GroupCommit(
+            "checkpoint-writer", self._write_all, unhurried=True
+        )
 
     def submit(self, reports: Sequence[Report], *, go_on: bool = True) -> "Future[tuple[Claim, ...]]":
         """Record what happened. Once all is committed, the future gives the steps that the reporter now owns."""
@@ -82,9 +121,126 @@ class Writer:
         self._groups.put(work)
         return work.done
 
+    def take(self, chunk_id: int) -> "Future[list[TakenChunk]]":
+        """Take this chunk; the future gives it, or nothing if somebody else has it."""
+        work = _Take(chunk_id)
+        self._groups.put(work)
+        return work.done
+
+    def record(self, chunk: TakenChunk, runs: Sequence[RunDone], *, ended: bool = False) -> "Future[None]":
+        """Record runs of a chunk that ended well. ended: nothing is left of the chunk."""
+        work = _Record(chunk, tuple(runs), ended)
+        self._groups.put(work)
+        return work.done
+
+    def leave(
+        self, chunk: TakenChunk, reports: Mapping[str, Sequence[Report]], *, ended: bool = False, slow: bool = False
+    ) -> None:
+        """Let runs leave a chunk, with what has happened to them. What is submitted later is written later. slow:
+        because a step takes long."""
+        self._groups.put(_Leave(chunk, reports, ended, slow))
+
     def stop(self) -> None:
         """Write what was handed over, then end; without PostgreSQL, give up after some seconds."""
         self._groups.stop(5.0)
+
+    def _write_all(self, group: list[_Work | _Take | _Record | _Leave]) -> None:
+        # What is reported on a run that left a chunk comes after that, in this group or a later one.
+        if takes := [work for work in group if isinstance(work, _Take)]:
+            self._take_chunks(takes)
+        if records := [work for work in group if isinstance(work, _Record)]:
+            self._record_runs(records)
+        for work in group:
+            if isinstance(work, _Leave):
+                self._let_leave(work)
+        if rest := [work for work in group if isinstance(work, _Work)]:
+            self._write(rest)
+
+    # --- chunks (Note [Chunks] in `store/chunks`) ---
+
+    def _take_chunks(self, works: Sequence[_Take]) -> None:
+        take = partial(chunks.take, [work.chunk_id for work in works], worker_id=self._worker_id, lanes=self._lanes)
+        try:
+            taken = {chunk.id: chunk for chunk in self._in_spite_of_outages(take, len(works))}
+        except Exception as error:
+            log.exception("chunks_not_taken", error=error)
+            taken = {}
+        self._held_chunks.update(taken)
+        for work in works:
+            found = taken.pop(work.chunk_id, None)
+            work.done.set_result([] if found is None else [found])
+
+    def _record_runs(self, works: Sequence[_Record]) -> None:
+        done = [(work.chunk, run) for work in works for run in work.runs]
+        ended = [work.chunk.id for work in works if work.ended]
+        try:
+            self._in_spite_of_outages(partial(chunks.record, done, worker_id=self._worker_id, ended=ended), len(works))
+        except Exception as error:
+            self._record_one_by_one(works, error)
+            return
+        self._held_chunks.difference_update(ended)
+        for work in works:
+            work.done.set_result(None)
+
+    def _record_one_by_one(self, works: Sequence[_Record], error: Exception) -> None:
+        """A group that cannot be written is split until the bad run stands alone. It leaves, and runs once more as any
+        other run: then its outcome is refused with the reason."""
+        if len(works) > 1:
+            for work in works:
+                self._record_runs([work])
+            return
+        (work,) = works
+        if len(work.runs) > 1:
+            for run in work.runs:
+                self._record_runs([_Record(work.chunk, (run,), ended=False)])
+            self._record_runs([_Record(work.chunk, (), work.ended, work.done)])
+            return
+        log.warning("chunk_run_refused", error=error, run_ids=[one.run.id for one in work.runs])
+        self._let_leave(_Leave(work.chunk, {one.run.id: () for one in work.runs}, work.ended, slow=False))
+        work.done.set_result(None)
+
+    def _let_leave(self, work: _Leave) -> None:
+        reports = [report for own in work.reports.values() for report in own]
+        self._held.update(_key_of(report) for report in reports if isinstance(report.happening, StepTaken))
+
+        def leave() -> list[tuple[str, str]]:
+            with transaction.atomic():
+                if work.slow:
+                    chunks.note_slow(work.chunk.version_id)
+                return chunks.leave(
+                    work.reports,
+                    chunk_id=work.chunk.id,
+                    worker_id=self._worker_id,
+                    graph_of=graph_of,
+                    ended=work.ended,
+                )
+
+        try:
+            dispatch.hint(self._in_spite_of_outages(leave, 1))
+        except Exception as error:
+            self._leave_one_by_one(work, error)
+        self._held.difference_update(
+            _key_of(report) for report in reports if not isinstance(report.happening, StepTaken)
+        )
+        if work.ended:
+            self._held_chunks.discard(work.chunk.id)
+        work.done.set_result(None)
+
+    def _leave_one_by_one(self, work: _Leave, error: Exception) -> None:
+        """One that cannot be written with what it has done leaves without it: it is done again."""
+        if len(work.reports) > 1:
+            for run_id, own in work.reports.items():
+                self._let_leave(_Leave(work.chunk, {run_id: own}, ended=False, slow=False))
+        elif any(work.reports.values()):
+            log.warning("chunk_run_left_undone", error=error, run_ids=list(work.reports))
+            self._let_leave(_Leave(work.chunk, dict.fromkeys(work.reports, ()), ended=False, slow=False))
+        else:
+            log.exception("chunk_run_stays", error=error, run_ids=list(work.reports))
+            return
+        if work.ended:
+            self._let_leave(_Leave(work.chunk, {}, ended=True, slow=False))
+
+    # --- steps ---
 
     def _write(self, group: list[_Work]) -> None:
         # Steps that began before this commit belong to this worker as soon as the commit has happened.
@@ -92,7 +248,7 @@ class Writer:
             _key_of(report) for work in group for report in work.reports if isinstance(report.happening, StepTaken)
         )
         try:
-            claims, hints = self._transact_in_spite_of_outages(group)
+            claims, hints = self._in_spite_of_outages(partial(self._transact, group), len(group))
         except Exception as error:
             self._known.clear()
             self._isolate(group, error)
@@ -105,20 +261,19 @@ class Writer:
             work.done.set_result(own)
         dispatch.hint(hints)
 
-    def _transact_in_spite_of_outages(
-        self, group: list[_Work]
-    ) -> tuple[list[tuple[Claim, ...]], list[tuple[str, str]]]:
+    def _in_spite_of_outages(self, transact: Callable[[], _T], pieces: int) -> _T:
+        """What `transact` gives, which is called again while PostgreSQL is away."""
         pause, most = RETRY_AFTER
         broken = False
         while True:
             try:
                 if broken:
                     dispatch.hint(self._return_ghosts())
-                return self._transact(group)
+                return transact()
             except ERRORS as error:
                 if not is_passing(error):
                     raise
-                log.warning("checkpoint_delayed", error=error, pieces=len(group))
+                log.warning("checkpoint_delayed", error=error, pieces=pieces)
                 drop_connection()
                 self._known.clear()
                 broken = True
@@ -130,7 +285,9 @@ class Writer:
         with transaction.atomic():
             ghosts = [key for key in store.steps_of_worker(self._worker_id) if key not in self._held]
             reports = [Report(run, StepReturned(step, attempt, item)) for run, step, item, attempt in ghosts]
-            return store.apply(reports, graph_of=graph_of).hints if reports else ()
+            hints = store.apply(reports, graph_of=graph_of).hints if reports else ()
+            mine = [one for one in chunks.chunks_of_worker(self._worker_id) if one not in self._held_chunks]
+            return (*hints, *(chunks.return_chunks(mine, worker_id=self._worker_id) if mine else ()))
 
     def _transact(self, group: list[_Work]) -> tuple[list[tuple[Claim, ...]], list[tuple[str, str]]]:
         """A transaction or two for the group. Returns the claims of each piece of work, and the hints to publish."""

@@ -85,6 +85,10 @@ class Task(Kind):
     def reads(self) -> int:
         return super().reads if self.guarded_by is None else max(5, super().reads)
 
+    @property
+    def plain(self) -> bool:  # type: ignore[override]
+        return self.guarded_by is None and self.work.heartbeat is None
+
     @classmethod
     def check(cls, reading: "StepReading") -> Self | None:
         work = check_work(reading)

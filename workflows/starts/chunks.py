@@ -1,0 +1,61 @@
+"""Which runs are accepted in chunks (Note [Chunks] in `store/chunks`), and how large these are."""
+
+from collections.abc import Sequence
+from threading import Lock
+
+from cachetools import TTLCache, cached
+
+from workflows import store
+from workflows.conf import conf
+from workflows.core.graph import Graph
+from workflows.core.states import Lane
+from workflows.starts import holds
+from workflows.starts.versions import Version
+from workflows.store import NewRun, chunks, outbox
+
+#: the format level of workers and leaders that know chunks (Note [Format levels] in `core/kinds`)
+LEVEL = 7
+#: runs of one start below which they are accepted one by one
+FEWEST = 20
+#: chunks that a start is shared out into, if it is large enough: so many threads may work on it at once
+SHARES = 8
+
+
+def size_for(graph: Graph, version: Version, lanes: Sequence[str]) -> int:
+    """How many runs of this start share a chunk; 0: none do.
+
+    Critical runs do not: each is taken by the first worker that is free. Nor do runs of which somebody wants to hear
+    each event, of a workflow or a lane that is paused, or of a version with a step that was seen to take long.
+    lanes: of each run.
+    """
+    most = conf().chunk_runs
+    if not most or len(lanes) < FEWEST or graph.chain is None or outbox.interest().types:
+        return 0
+    lane = lanes[0]
+    if lane == Lane.CRITICAL or any(other != lane for other in lanes):
+        return 0
+    if holds.hold_of(graph.name, lane, version.holds) is not None or version.id in _slow() or _behind():
+        return 0
+    return min(most, max(FEWEST, len(lanes) // SHARES))
+
+
+def insert_runs(runs: Sequence[NewRun], size: int) -> list[tuple[str, str]]:
+    """Insert these runs in chunks, in the caller's transaction. Returns the hints to publish after commit."""
+    return chunks.insert_in_chunks(runs, size=size)
+
+
+@cached(TTLCache(1, 1.0), lock=Lock())
+def _slow() -> frozenset[int]:
+    return chunks.slow_versions()
+
+
+@cached(TTLCache(1, 1.0), lock=Lock())
+def _behind() -> bool:
+    """Whether a worker or a leader lives that knows no chunks."""
+    return bool(store.living_below(LEVEL, lease=conf().lease))
+
+
+def forget() -> None:
+    """Read again at the next use: for tests."""
+    _slow.cache_clear()
+    _behind.cache_clear()

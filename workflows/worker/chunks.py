@@ -1,0 +1,248 @@
+"""Works through a chunk: each run along its chain, and all outcomes in one statement. See Note [Chunks] in
+`store/chunks`.
+
+Note [Leaving]
+A chunk is for runs that take microseconds and go well. Whatever else happens lets a run leave it, with what it has done
+so far, and from then on it is like any other run: a body that fails, or whose output or input cannot be recorded. A
+body that takes long would hold up those that wait behind it, and nobody could see that it runs: the watchdog then ends
+the chunk. What is done is recorded, what has not begun leaves for any worker to take, and the run whose body still runs
+leaves with a row that says so. The thread notices when the body returns, and reports on it as on any step.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import structlog
+
+from workflows import registry
+from workflows.core.chain import Chain, Link, Walk
+from workflows.core.claim import Claim
+from workflows.core.cost import Budget
+from workflows.core.definition import DefinitionInvalid
+from workflows.core.expressions import ExpressionError
+from workflows.core.machine import NO_ITEM, StepSucceeded, StepTaken
+from workflows.errors import UnknownStep
+from workflows.graphs import graph_of
+from workflows.store import Report, outbox, to_json
+from workflows.store.chunks import ChunkRun, RunDone, StepDone, TakenChunk
+from workflows.worker import bodies, traces
+from workflows.worker.running import Key, Running, key_of, timed
+from workflows.worker.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+#: seconds, and characters of JSON, after which what is done is recorded before the chunk's end
+RECORD_AFTER, RECORD_BYTES = 0.02, 4_000_000
+#: seconds after which what has not begun leaves, so that other workers share it
+LEAVE_AFTER = 0.1
+
+
+class ChunkAtWork:
+    """A chunk that one thread works through. Its other methods may be called by any thread."""
+
+    def __init__(self, chunk: TakenChunk, writer: Writer) -> None:
+        self.chunk = chunk
+        self._writer = writer
+        self._lock = threading.Lock()
+        self._waiting = deque(chunk.runs)
+        self._done: list[RunDone] = []
+        self._bytes = 0
+        #: the run that is under way, and what has happened to it
+        self._current: ChunkRun | None = None
+        self._happened: list[Report] = []
+        self._over = False
+        self._recorded: Future[None] | None = None
+
+    def begin(self) -> ChunkRun | None:
+        """The next run; None if nothing is left."""
+        with self._lock:
+            self._happened = []
+            self._current = self._waiting.popleft() if self._waiting and not self._over else None
+            return self._current
+
+    def note(self, report: Report) -> bool:
+        """Something happened to the run that is under way. False: it has left the chunk before."""
+        with self._lock:
+            if self._over:
+                return False
+            self._happened.append(report)
+            return True
+
+    def done(self, one: RunDone, size: int) -> None:
+        """The run that is under way has ended well. size: characters that it takes to record it."""
+        with self._lock:
+            if self._over:
+                # It has left, with all of its steps done: the machine has ended it.
+                return
+            self._done.append(one)
+            self._bytes += size
+            self._current = None
+
+    def leave_alone(self) -> None:
+        """The run that is under way leaves."""
+        with self._lock:
+            if self._over or self._current is None:
+                return
+            self._writer.leave(self.chunk, {self._current.id: tuple(self._happened)})
+            self._current = None
+
+    def leave(self, *, slow: bool = False) -> None:
+        """End the chunk: all that is not done leaves. slow: because a body takes long."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            reports: dict[str, Sequence[Report]] = {run.id: () for run in self._waiting}
+            if self._current is not None:
+                reports[self._current.id] = tuple(self._happened)
+            self._waiting.clear()
+            if self._done:
+                self._writer.record(self.chunk, self._done)
+            self._writer.leave(self.chunk, reports, ended=True, slow=slow)
+
+    def record_some(self) -> None:
+        """Record what is done, if it is much. Waits for what was handed over before."""
+        with self._lock:
+            done, self._done, self._bytes = self._done, [], 0
+            if self._over or not done:
+                return
+            before, self._recorded = self._recorded, self._writer.record(self.chunk, done)
+        if before is not None:
+            before.result()
+
+    @property
+    def heavy(self) -> bool:
+        return self._bytes > RECORD_BYTES
+
+    def end(self) -> None:
+        """Nothing is left: record the rest, and wait for it."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            last = self._writer.record(self.chunk, self._done, ended=True)
+        last.result()
+
+
+class ChunkRunner:
+    """Works through chunks, in the thread that calls it. One per worker process."""
+
+    def __init__(self, writer: Writer, running: dict[Key, Running], go_on: Callable[[Report], None]) -> None:
+        """running: the worker's bodies, which the watchdog looks at. go_on: reports on a step of a run that has left,
+        and works on what follows."""
+        self._writer = writer
+        self._running = running
+        self._go_on = go_on
+        self._at_work: set[ChunkAtWork] = set()
+
+    def leave(self) -> None:
+        """Begin no further run: those that were not begun leave for other workers."""
+        for one in list(self._at_work):
+            one.leave()
+
+    def work(self, chunk: TakenChunk, *, stopping: Callable[[], bool]) -> None:
+        """Work through a chunk that this worker has taken."""
+        at_work = ChunkAtWork(chunk, self._writer)
+        self._at_work.add(at_work)
+        try:
+            links = self._links(chunk)
+            if links is None or stopping() or outbox.interest().types:
+                at_work.leave()
+                return
+            budget, begun = Budget(), time.monotonic()
+            record_at = begun + RECORD_AFTER
+            chain = graph_of(chunk.version_id).chain
+            assert chain is not None
+            while (run := at_work.begin()) is not None:
+                try:
+                    self._walk(chain, links, run, at_work, budget)
+                except Exception:
+                    # Whatever kept this run from its end must not cost us the others.
+                    log.exception("chunk_run_left", run_id=run.id)
+                    at_work.leave_alone()
+                now = time.monotonic()
+                if now - begun > LEAVE_AFTER:
+                    at_work.leave(slow=True)
+                elif at_work.heavy or now > record_at:
+                    at_work.record_some()
+                    record_at = time.monotonic() + RECORD_AFTER
+            at_work.end()
+        finally:
+            self._at_work.discard(at_work)
+
+    def _links(self, chunk: TakenChunk) -> list[tuple[Link, registry.StepSpec]] | None:
+        """The chain's steps with their bodies; None if this process cannot run it as a chain."""
+        if not chunk.runs:
+            return []
+        try:
+            chain = graph_of(chunk.version_id).chain
+            if chain is None:
+                return None
+            specs = [registry.get(link.work.uses) for link in chain.links]
+        except (UnknownStep, DefinitionInvalid):
+            return None
+        if any(spec.is_async for spec in specs):
+            return None
+        return list(zip(chain.links, specs, strict=True))
+
+    def _walk(
+        self,
+        chain: Chain,
+        links: Sequence[tuple[Link, registry.StepSpec]],
+        run: ChunkRun,
+        at_work: ChunkAtWork,
+        budget: Budget,
+    ) -> None:
+        """Take one run along its chain, as far as it goes."""
+        chunk = at_work.chunk
+        seen: dict[str, Any] = {
+            "id": run.id,
+            "workflow": chunk.workflow,
+            "business_key": run.business_key,
+            "created_at": run.created_at.isoformat(),
+        }
+        walk = Walk(chain, seen, run.input, budget)
+        steps: list[StepDone] = []
+        size = 0
+        for link, spec in links:
+            try:
+                input = walk.input_of(link)
+            except ExpressionError:
+                # The machine decides this again, and says what is wrong.
+                at_work.leave_alone()
+                return
+            claim = Claim(
+                run.id, link.id, NO_ITEM, 1, input, chunk.version_id, chunk.workflow, run.business_key, chunk.lane,
+                run.deadline_at, run.created_at,
+            )  # fmt: skip
+            key, lines, began = key_of(claim), traces.Lines(claim), time.monotonic()
+            if not at_work.note(Report(run.id, StepTaken(link.id), began)):
+                return
+            self._running[key] = Running(claim, link.work, began, None, lines, at_work)
+            happening = bodies.run_sync(claim, spec, link.work, lines)
+            ended = time.monotonic()
+            if self._running.pop(key, None) is None:
+                # The watchdog has reported on it.
+                return
+            timed(link.work, lines, happening, ended - began)
+            report = Report(run.id, happening, ended)
+            if not at_work.note(report):
+                self._go_on(report)
+                return
+            if not isinstance(happening, StepSucceeded):
+                at_work.leave_alone()
+                return
+            walk.succeeded(link, happening.output)
+            done = StepDone(link.id, to_json(input) or "null", to_json(happening.output) or "null", began, ended)
+            size += len(done.input) + len(done.output)
+            steps.append(done)
+        try:
+            output = walk.output()
+        except ExpressionError:
+            at_work.leave_alone()
+            return
+        at_work.done(RunDone(run, output, tuple(steps)), size)
