@@ -43,8 +43,14 @@ _SQL = """
 WITH first AS (
     SELECT s.run_id, l.place, s.ready_at
     FROM unnest(%(lanes)s::text[]) WITH ORDINALITY AS l (lane, place),
-        LATERAL (SELECT run_id, ready_at FROM workflows_steprun WHERE state = 'READY' AND lane = l.lane
-                 ORDER BY ready_at LIMIT %(waiting)s) s
+        LATERAL (
+            (SELECT run_id, ready_at FROM workflows_steprun WHERE state = 'READY' AND lane = l.lane
+             ORDER BY ready_at LIMIT %(waiting)s)
+            UNION ALL
+            (SELECT unnest(runs), ready_at FROM workflows_chunk WHERE worker_id IS NULL AND lane = l.lane
+             ORDER BY ready_at LIMIT %(waiting)s)
+            ORDER BY ready_at LIMIT %(waiting)s
+        ) s
 ), runs AS (
     SELECT run_id, min(place) AS place, min(ready_at) AS ready_at FROM first GROUP BY run_id
 ), looked AS MATERIALIZED (

@@ -20,6 +20,7 @@ from workflows.models import Chunk, RunEvent, SlowVersion, StepRun, WorkflowRun
 from workflows.starts import chunks as starting
 from workflows.store import Report, chunks
 from workflows.worker import chunks as working
+from workflows.worker import executor as executing
 from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -224,7 +225,10 @@ def test_what_else_can_happen_to_a_run_happens_to_its_rows(executor: Executor) -
     assert WorkflowRun.objects.get(pk=ids[1]).output == 1
 
 
-def test_a_run_that_is_cancelled_while_its_body_runs_stays_cancelled(executor: Executor) -> None:
+def test_a_run_that_is_cancelled_while_its_body_runs_stays_cancelled(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executing, "SPREAD_AFTER", 60.0)
     define("sample.call", "{}")
     ids = start()
 
@@ -256,7 +260,7 @@ def test_a_run_in_a_chunk_says_what_it_waits_for() -> None:
     define()
     run = start()[0]
     found = explain.explain_run(run)
-    assert [one["step"] for one in found["waits"]] == ["a"]
+    assert [one["step"] for one in found["waits"]] == ["a", "b", "c"]
     assert "worker" in found["waits"][0]["sentence"]
 
 

@@ -132,4 +132,5 @@ def what_runs() -> dict[str, str]:
 _NOW = """
 SELECT (SELECT count(*) FROM (SELECT FROM workflows_steprun WHERE state = 'RUNNING' LIMIT %(most)s) r),
        (SELECT count(*) FROM (SELECT FROM workflows_steprun WHERE state = 'READY' LIMIT %(most)s) r)
+           + (SELECT coalesce(sum(size), 0) FROM workflows_chunk WHERE worker_id IS NULL)
 """

@@ -20,6 +20,9 @@ __all__ = ["Difference", "decide_again"]
 def decide_again(run: StoredRun, graph: Graph, *, max_lost: int) -> list[Difference]:
     """What today's code decides differently. graph: of the run's version, as today's code reads it."""
     found = [Difference(fault.path, "was accepted", fault.message) for fault in graph.input_faults(run.view.input)]
+    if run.view.state is RunState.PENDING and not run.rows:
+        # It is in a chunk: nothing of it is decided yet.
+        return found
     again = _Again(run, graph)
     again.live_through(happenings(run, graph, max_lost=max_lost))
     return [*found, *differences(run, again), *_refused(run, graph)]

@@ -145,14 +145,21 @@ class Writer:
         self._groups.stop(5.0)
 
     def _write_all(self, group: list[_Work | _Take | _Record | _Leave]) -> None:
-        # What is reported on a run that left a chunk comes after that, in this group or a later one.
+        # What happens to a chunk happens in its order, because its end is the end of what can be recorded. And what is
+        # reported on a run that left a chunk comes after that, in this group or a later one.
         if takes := [work for work in group if isinstance(work, _Take)]:
             self._take_chunks(takes)
-        if records := [work for work in group if isinstance(work, _Record)]:
-            self._record_runs(records)
+        records: list[_Record] = []
         for work in group:
-            if isinstance(work, _Leave):
+            if isinstance(work, _Record):
+                records.append(work)
+            elif isinstance(work, _Leave):
+                if records:
+                    self._record_runs(records)
+                    records = []
                 self._let_leave(work)
+        if records:
+            self._record_runs(records)
         if rest := [work for work in group if isinstance(work, _Work)]:
             self._write(rest)
 
