@@ -177,8 +177,8 @@ ERIP_HEARTBEAT_SECONDS = env.number(
 )
 ERIP_CHUNK_RUNS = env.whole(
     "ERIP_CHUNK_RUNS",
-    100,
-    "Runs that are accepted together and whose steps are short share a message and a commit, at most so many; 0: none do.",
+    0,
+    "Runs that are started together, and whose steps are short, share messages and commits: so many at most, such as 100; 0: none do.",
 )
 ERIP_LEASE_SECONDS = env.number(
     "ERIP_LEASE_SECONDS", 3.0, "A worker that is silent for this many seconds has lost its steps.", above=0, most=600

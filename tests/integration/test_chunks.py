@@ -44,11 +44,14 @@ MOMENTS = {"ready_at", "started_at", "finished_at", "run_id", "worker_id", "hint
 
 
 @pytest.fixture(autouse=True)
-def no_hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_hurry(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     """However slow this machine is, short steps count as short."""
     monkeypatch.setattr(working, "LEAVE_AFTER", 60.0)
+    settings.ERIP_CHUNK_RUNS = 100
+    conf.cache_clear()
     starting.forget()
     yield
+    conf.cache_clear()
     starting.forget()
 
 
@@ -303,12 +306,9 @@ def test_a_worker_that_ends_lets_go_of_what_it_has_not_begun(executor: Executor)
 def test_a_setting_turns_chunks_off(settings: Any) -> None:
     settings.ERIP_CHUNK_RUNS = 0
     conf.cache_clear()
-    try:
-        define()
-        start()
-        assert not Chunk.objects.exists()
-    finally:
-        conf.cache_clear()
+    define()
+    start()
+    assert not Chunk.objects.exists()
 
 
 def test_a_worker_or_leader_of_a_release_before_keeps_runs_out_of_chunks() -> None:

@@ -20,7 +20,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 #: what a step may read, some of which is not there
 EXPRESSIONS = [
     "input.n", "input.text", "input", "input.missing", "run.id", "run.status", "run.business_key", "run.created_at",
-    "input.n + 1", "input.n / 0", 'input.text + "x"', "size(input.list)", "input.list[1]", "input.list.exists(x, x == 1)",
+    "input.n + 1", "input.n / 0", 'input.text + "x"', "size(input.list)", "input.list[1]",
+    "input.list.exists(x, x == 1)",
 ]  # fmt: skip
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text("aé$ {}", max_size=5),
