@@ -103,7 +103,10 @@ def read(wanted: Sequence[Wanted], reading: Reading, *, since: datetime, until: 
     asked = [Asked(one.metric, one.by, dict(one.where)) for one in wanted]
     lines: list[list[Line]] = [[] for _ in wanted]
     rates = [False] * len(wanted)
-    for found in read_lines(asked, reading, since=since, until=until):
+    known = series.look().value
+    if known is None:
+        known = store.read_series()
+    for found in read_lines(asked, known, reading, since=since, until=until):
         name = " · ".join(value or "none" for value in found.values)
         lines[found.number].append(Line(name, tuple(Point(*point) for point in found.points)))
         rates[found.number] = rates[found.number] or found.rate

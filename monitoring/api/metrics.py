@@ -205,13 +205,9 @@ def _answer(query: dict[str, Any]) -> dict[str, Any]:
     for one in known:
         labels = dict(one.series.labels)
         lines.setdefault(tuple(labels.get(name, "") for name in by), []).append(one.id)
-    points: dict[int, list[list[float | None]]] = {number: [] for number in range(len(lines))}
-    found = store.read_points(
+    points = store.read_points(
         dict(enumerate(lines.values())), reading, since=since, until=until, add_up=query["combine"] == "sum"
     )
-    for point in found:
-        if point.mean is not None:
-            points[point.group].append([point.at.timestamp(), point.mean, point.low, point.high])
     return {
         "metric": query["metric"],
         "rate": known[0].rate,

@@ -44,10 +44,10 @@ from monitoring.store.frames import (
     newest_frame,
     read_at,
     read_mean,
-    read_points,
     read_series,
     roll_up,
 )
+from monitoring.store.points import read_points
 from monitoring.store.roster import (
     add_override,
     end_override,

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 from django.db import connection, transaction
 
-from monitoring.core.frames import TIERS, Reading
+from monitoring.core.frames import TIERS
 from monitoring.core.series import Series
 
 #: for which PostgreSQL waits for a process that stands still within a transaction that writes a frame, or gives places
@@ -159,56 +158,6 @@ def drop_old_frames(now: datetime, *, most: int) -> int:
         )
         count: int = cursor.rowcount
         return count
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One point of an answer. mean is None where nothing is known."""
-
-    group: int
-    at: datetime
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-def read_points(
-    groups: Mapping[int, Sequence[int]], reading: Reading, *, since: datetime, until: datetime, add_up: bool
-) -> list[Point]:
-    """The points of groups of series, in the order of time.
-
-    groups: number of a group → places of its series. add_up: the series of a group are added up; otherwise their mean
-    is taken.
-    """
-    pairs = [(group, place) for group, places in groups.items() for place in places]
-    combine = "sum" if add_up else "avg"
-    low, high = ("sum", "sum") if add_up else ("min", "max")
-    arguments: dict[str, Any] = {
-        "groups": [group for group, _ in pairs],
-        "places": [place for _, place in pairs],
-        "tier": reading.tier.seconds,
-        "step": reading.step,
-        "since": since,
-        "until": until,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH each AS (
-                SELECT p.grp, f.at, {combine}(f.mean[p.place]) AS mean,
-                       {low}(coalesce(f.low[p.place], f.mean[p.place])) AS low,
-                       {high}(coalesce(f.high[p.place], f.mean[p.place])) AS high
-                FROM monitoring_frame f, unnest(%(groups)s::int[], %(places)s::int[]) AS p (grp, place)
-                WHERE f.tier = %(tier)s AND f.at > %(since)s AND f.at <= %(until)s
-                GROUP BY p.grp, f.at
-            )
-            SELECT grp, to_timestamp(ceil(extract(epoch FROM at) / %(step)s) * %(step)s) AS point,
-                   avg(mean)::float8, min(low)::float8, max(high)::float8
-            FROM each GROUP BY grp, point ORDER BY grp, point
-            """,  # noqa: S608  (names of aggregates, from above)
-            arguments,
-        )
-        return [Point(*row) for row in cursor.fetchall()]
 
 
 def read_at(groups: Mapping[int, Sequence[int]], *, tier: int, at: Sequence[int]) -> dict[tuple[int, int], float]:

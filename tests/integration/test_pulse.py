@@ -291,8 +291,8 @@ def test_a_day_of_many_series_is_read_from_few_frames(django_assert_max_num_quer
         points = store.read_points(
             {0: [1, 2]}, Reading(TIERS[0], 600), since=now - timedelta(days=1), until=now, add_up=True
         )
-    assert len(points) == 144
-    assert {point.mean for point in points} == {3.0}
+    assert len(points[0]) == 144
+    assert {mean for _, mean, _, _ in points[0]} == {3.0}
 
 
 # --- health -----------------------------------------------------------------------------------------------
