@@ -179,6 +179,9 @@ ERIP_CHUNK_RUNS = env.whole(
     "ERIP_CHUNK_RUNS",
     0,
     "Runs that are started together, and whose steps are short, share messages and commits: so many at most, such as 100; 0: none do.",
+    unit="runs",
+    least=0,
+    most=1_000,
 )
 ERIP_LEASE_SECONDS = env.number(
     "ERIP_LEASE_SECONDS", 3.0, "A worker that is silent for this many seconds has lost its steps.", above=0, most=600

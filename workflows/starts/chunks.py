@@ -5,7 +5,7 @@ from threading import Lock
 
 from cachetools import TTLCache, cached
 
-from workflows import store
+from workflows import registry, store
 from workflows.conf import conf
 from workflows.core.graph import Graph
 from workflows.core.states import Lane
@@ -25,11 +25,14 @@ def size_for(graph: Graph, version: Version, lanes: Sequence[str]) -> int:
     """How many runs of this start share a chunk; 0: none do.
 
     Critical runs do not: each is taken by the first worker that is free. Nor do runs of which somebody wants to hear
-    each event, of a workflow or a lane that is paused, or of a version with a step that was seen to take long.
+    each event, of a workflow or a lane that is paused, or of a version with a step that was seen to take long, or with
+    whose result something else is written.
     lanes: of each run.
     """
     most = conf().chunk_runs
     if not most or len(lanes) < FEWEST or graph.chain is None or outbox.interest().types:
+        return 0
+    if any(registry.recorder(link.work.uses) for link in graph.chain.links):
         return 0
     lane = lanes[0]
     if lane == Lane.CRITICAL or any(other != lane for other in lanes):

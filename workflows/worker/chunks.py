@@ -185,7 +185,7 @@ class ChunkRunner:
             specs = [registry.get(link.work.uses) for link in chain.links]
         except (UnknownStep, DefinitionInvalid):
             return None
-        if any(spec.is_async for spec in specs):
+        if any(spec.is_async or registry.recorder(spec.name) for spec in specs):
             return None
         return list(zip(chain.links, specs, strict=True))
 
