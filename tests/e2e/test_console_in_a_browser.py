@@ -17,6 +17,7 @@ from monitoring.models import Alert, ErrorGroup
 from tests.support.browser import Browser, browser, program
 from tests.support.web import web
 from workflows.decisions import stored
+from workflows.library.shipping import files
 
 AXE = os.environ.get("ERIP_AXE", "")
 pytestmark = [
@@ -51,9 +52,10 @@ def pages() -> list[str]:
         "rules": [{"when": {"loss": "> 5"}, "then": {"level": '"board"'}, "note": "a long note " * 20}] * 2,
     }
     stored.publish("shown", table, author="test")
+    stored.publish("wide", files.fixture("decision-tables.yaml")[0]["table"], author="test")
     return [
         "", "health", "metrics", "capacity", "alerts", f"alerts/{alert.id}", "alerts/rules", "alerts/silence", "errors",
-        f"errors/{error.id}", "decisions", "new-decision", "decisions/shown", "decisions/shown/edit",
+        f"errors/{error.id}", "decisions", "new-decision", "decisions/shown", "decisions/shown/edit", "decisions/wide/edit",
         "metrics?range=nonsense&chart=none",
     ]  # fmt: skip
 
