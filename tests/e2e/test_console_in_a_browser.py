@@ -55,8 +55,8 @@ def pages() -> list[str]:
     stored.publish("wide", files.fixture("decision-tables.yaml")[0]["table"], author="test")
     return [
         "", "health", "metrics", "capacity", "alerts", f"alerts/{alert.id}", "alerts/rules", "alerts/silence", "errors",
-        f"errors/{error.id}", "decisions", "new-decision", "decisions/shown", "decisions/shown/edit", "decisions/wide/edit",
-        "metrics?range=nonsense&chart=none",
+        f"errors/{error.id}", "decisions", "new-decision", "decisions/shown", "decisions/shown/edit",
+        "decisions/wide/edit", "metrics?range=nonsense&chart=none",
     ]  # fmt: skip
 
 

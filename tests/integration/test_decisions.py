@@ -19,7 +19,9 @@ from tests.support.races import together
 from workflows.core.tables.dmn import write_dmn
 from workflows.core.tables.document import read
 from workflows.core.tables.sheet import write_csv
+from workflows.core.tables.workbook import write_xlsx
 from workflows.decisions import stored
+from workflows.decisions.files import MEDIA_TYPES, Language
 from workflows.decisions.models import DecisionTable, DecisionVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,6 +103,7 @@ def test_the_list_is_read_page_by_page(api: Api) -> None:
         ("application/xml", lambda: write_dmn("Levels of approval", TABLE)),
         ("text/xml", lambda: write_dmn("Levels of approval", TABLE)),
         ("text/csv", lambda: write_csv(TABLE)),
+        (str(MEDIA_TYPES[Language.XLSX]), lambda: write_xlsx("levels", TABLE)),
     ],
 )
 def test_a_table_is_published_in_every_language_and_decides_the_same(api: Api, media: str, made: Any) -> None:
@@ -110,14 +113,12 @@ def test_a_table_is_published_in_every_language_and_decides_the_same(api: Api, m
     assert found["output"] == {"level": "board", "within": "PT4H"}
 
 
-@pytest.mark.parametrize("suffix", ["yaml", "json", "dmn", "csv"])
+@pytest.mark.parametrize("suffix", ["yaml", "json", "dmn", "csv", "xlsx"])
 def test_what_is_read_as_a_file_can_be_published_again(api: Api, suffix: str) -> None:
-    media = {"yaml": "application/yaml", "json": "application/json", "dmn": "application/xml", "csv": "text/csv"}[
-        suffix
-    ]
+    media = str(MEDIA_TYPES[Language(suffix)])
     put(api, TABLE)
     file = api.get(f"/decisions/levels/versions/1.{suffix}")
-    assert (file.status_code, file["Content-Type"]) == (200, f"{media}; charset=utf-8")
+    assert (file.status_code, file["Content-Type"]) == (200, media if suffix == "xlsx" else f"{media}; charset=utf-8")
     assert put(api, file.content, "again", media).status_code == 201
     before, after = read(TABLE), read(api.get("/decisions/again").json()["table"])
     for facts in ({"severity": "high", "loss": 5}, {"severity": "low", "loss": None}, {"severity": "low", "loss": 1e6}):

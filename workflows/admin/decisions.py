@@ -54,7 +54,9 @@ class PublishForm(forms.Form):
         help_text="The table.",
     )
     language = forms.ChoiceField(
-        choices=[(one.value, one.value.upper()) for one in Language], widget=UnfoldAdminSelectWidget()
+        # A workbook is no text.
+        choices=[(one.value, one.value.upper()) for one in Language if one is not Language.XLSX],
+        widget=UnfoldAdminSelectWidget(),
     )
 
 

@@ -30,7 +30,10 @@ class FromFile(StrictSerializer):
     """What of a file is meant."""
 
     decision = Text(
-        required=False, min_length=1, max_length=200, help_text="The decision to take of a DMN file that has several."
+        required=False,
+        min_length=1,
+        max_length=200,
+        help_text="The decision to take of a DMN file, or the sheet of a workbook, that has several.",
     )
 
 

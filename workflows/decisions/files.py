@@ -1,4 +1,4 @@
-"""Decision tables as files: YAML, JSON, DMN and CSV."""
+"""Decision tables as files: YAML, JSON, DMN, CSV and XLSX."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -14,6 +14,7 @@ from workflows.core.source import read as read_source
 from workflows.core.tables.dmn import read_dmn, write_dmn
 from workflows.core.tables.document import TableInvalid
 from workflows.core.tables.sheet import read_csv, write_csv
+from workflows.core.tables.workbook import read_xlsx, write_xlsx
 
 
 class Language(StrEnum):
@@ -21,24 +22,27 @@ class Language(StrEnum):
     JSON = "json"
     DMN = "dmn"
     CSV = "csv"
+    XLSX = "xlsx"
 
 
 MEDIA_TYPES: Final = {
     Language.YAML: "application/yaml", Language.JSON: "application/json", Language.DMN: "application/xml",
-    Language.CSV: "text/csv",
+    Language.CSV: "text/csv", Language.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }  # fmt: skip
 
 
 def read_document(source: bytes, language: Language, *, decision: str | None = None) -> dict[str, Any]:
     """The document in a file; `document.read` says whether it is a table. Raises TableInvalid.
 
-    decision: the one to take of a DMN file that has several; None: there must be one that can be read.
+    decision: the one to take of a DMN file, the sheet to take of a workbook, that has several; None: there must be one.
     """
     try:
         if language is Language.DMN:
             document = _of_dmn(source, decision)
         elif language is Language.CSV:
             document = read_csv(source)
+        elif language is Language.XLSX:
+            document = read_xlsx(source, sheet=decision)
         else:
             media: Media = "json" if language is Language.JSON else "yaml"
             return read_source(source, media, kind="a decision table", keys="inputs, outputs and rules")
@@ -68,6 +72,7 @@ def write_document(name: str, document: Mapping[str, Any], language: Language) -
         Language.JSON: lambda: orjson.dumps(document, option=orjson.OPT_INDENT_2),
         Language.DMN: lambda: write_dmn(name, dict(document)),
         Language.CSV: lambda: write_csv(document),
+        Language.XLSX: lambda: write_xlsx(name, document),
     }
     return write[language]()
 

@@ -52,6 +52,7 @@ _BODY = {
     "application/json": {"type": "object", "additionalProperties": {}, "description": "A decision table."},
     "application/xml": {"type": "string", "description": "A file of DMN 1.2 to 1.5."},
     "text/csv": {"type": "string", "description": "A spreadsheet."},
+    MEDIA_TYPES[Language.XLSX]: {"type": "string", "format": "binary", "description": "A workbook of spreadsheets."},
 }
 _EXAMPLES = [OpenApiExample("who approves", value=_EXAMPLE, media_type="application/yaml", request_only=True)]
 
@@ -154,9 +155,9 @@ class DecisionOne(APIView):
         id="publishDecisionTable",
         summary="Publish a decision table",
         description=(
-            "In YAML, JSON, DMN 1.2 to 1.5 or CSV. Changed content becomes the next version (201), which is in force "
-            "at once; the same content as the latest version changes nothing (200). A table with faults is refused "
-            "with all of them. Gaps and clashes are no faults: see `validate`."
+            "In YAML, JSON, DMN 1.2 to 1.5, CSV or XLSX. Changed content becomes the next version (201), which is in "
+            "force at once; the same content as the latest version changes nothing (200). A table with faults is "
+            "refused with all of them. Gaps and clashes are no faults: see `validate`."
         ),
         parameters=[NAME, shapes.FromFile, response_header("Location", "Where the published version is.", 200, 201)],
         request=_BODY,
@@ -201,7 +202,7 @@ class DecisionVersionOne(APIView):
         tag="decisions",
         id="getDecisionTableVersion",
         summary="Read one version of a decision table",
-        description="The same address with `.yaml`, `.json`, `.dmn` or `.csv` behind it answers it as such a file.",
+        description="The address with `.yaml`, `.json`, `.dmn`, `.csv` or `.xlsx` behind it answers it as such a file.",
         parameters=[NAME, VERSION_PARAMETER],
         answers={200: shapes.TableVersionAnswer},
     )
@@ -222,7 +223,8 @@ class DecisionFile(APIView):
             body = files.write_document(name, version.document, language)
         except TableInvalid as error:
             raise TableNotValid(faults=error.faults) from None
-        found = HttpResponse(body, content_type=f"{MEDIA_TYPES[language]}; charset=utf-8")
+        charset = "" if language is Language.XLSX else "; charset=utf-8"
+        found = HttpResponse(body, content_type=MEDIA_TYPES[language] + charset)
         found["Content-Disposition"] = f'attachment; filename="{name}-v{number}.{suffix}"'
         return found
 

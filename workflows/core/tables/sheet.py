@@ -79,7 +79,7 @@ class _Sheet:
 
     def read(self) -> dict[str, Any]:
         for number, row in enumerate(self._rows, start=1):
-            cells = [_bare(cell) for cell in row[:MAX_COLUMNS]]
+            cells = [bare(cell) for cell in row[:MAX_COLUMNS]]
             if any(cell.strip() for cell in row[MAX_COLUMNS:]):
                 self._fault(number, f"has more than {MAX_COLUMNS} columns")
             if any(cell.strip() for cell in cells):
@@ -212,6 +212,6 @@ def _is_any(cell: str) -> bool:
     return read_tests(cell) == ANY
 
 
-def _bare(cell: str) -> str:
+def bare(cell: str) -> str:
     """Without the apostrophe of Note [Formulas]."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell

@@ -1,4 +1,4 @@
-"""`manage.py decisions`: decision tables in files, as YAML, JSON, DMN or CSV. Only `publish` asks the database."""
+"""`manage.py decisions`: decision tables in files: YAML, JSON, DMN, CSV, XLSX. Only `publish` asks the database."""
 
 import json
 import re
@@ -21,6 +21,7 @@ from workflows.core.tables.document import TableInvalid, read
 from workflows.core.tables.plain import plain
 from workflows.core.tables.sheet import read_csv, write_csv
 from workflows.core.tables.table import FactsInvalid, Table
+from workflows.core.tables.workbook import read_sheets
 from workflows.decisions import stored
 from workflows.decisions.errors import TableNotValid, UnknownTable
 from workflows.decisions.files import as_yaml
@@ -32,7 +33,7 @@ from workflows.replay.what_if import Against, Difference, pages
 class Command(BaseCommand):
     help = (
         "Decision tables in files: YAML, JSON if the name ends in .json, DMN 1.2 to 1.5 if it ends in .dmn or .xml, "
-        "CSV if it ends in .csv. "
+        "CSV if it ends in .csv, XLSX if it ends in .xlsx. "
         "`check FILE …`: every fault, the cases that no rule decides, rules that clash or are never reached; exit code "
         "0 nothing is wrong, 1 something is, 2 a file cannot be read. `decide FILE --facts JSON`: what the table says, "
         "and by which rules. `convert FILE --to dmn|yaml|csv`. `publish FILE …`: each table as the next version of its "
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("action", choices=["check", "decide", "convert", "publish", "what-if"])
         parser.add_argument("files", nargs="+", metavar="FILE")
         parser.add_argument(
-            "--name", help="the decision, if a DMN file has several; for `publish` of one table: its name"
+            "--name", help="the decision or the sheet, if a file has several; for `publish` of one table: its name"
         )
         parser.add_argument("--author", default="manage.py", help="for `publish`: who publishes")
         parser.add_argument("--facts", help="a JSON object, or - for the standard input")
@@ -241,6 +242,10 @@ def documents_of(file: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
             return found.documents, found.faults
         if suffix == ".csv":
             return {Path(file).stem: read_csv(source)}, []
+        if suffix == ".xlsx":
+            sheets, faults = read_sheets(source)
+            alone = len(sheets) == 1 and not faults
+            return ({Path(file).stem: next(iter(sheets.values()))} if alone else sheets), faults
         media: Media = "json" if suffix == ".json" else "yaml"
         named = {"kind": "a decision table", "keys": "inputs, outputs and rules"}
         return {Path(file).stem: read_source(source, media, **named)}, []
