@@ -23,6 +23,7 @@ console_page(
             Link("Errors", "bug_report", "console:errors", "monitoring.view_errorgroup"),
             Link("Decision tables", "table_chart", "console:decisions", "decisions.view_decisiontable"),
             Link("Approvals", "how_to_vote", "console:approvals", "workflows.view_approvaltask"),
+            Link("Legal clocks", "timer", "console:clocks", "clocks.view_legalclock"),
         ),
         place=10,
     )

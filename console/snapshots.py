@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import F
+
 from console import reading
 from console.charts.line import Window, window_of
 from console.reading import Line, Picture, Wanted
@@ -18,6 +20,8 @@ from monitoring.core.rules import Rule
 from monitoring.store import listing
 from monitoring.store.error_reading import GroupFilter, error_groups
 from people import inbox
+from workflows.clocks.models import OPEN, LegalClock
+from workflows.clocks.showing import overdue
 from workflows.decisions import stored
 
 #: seconds that the sparklines of the first page show, and between two of their points
@@ -30,6 +34,8 @@ RESOLVED = 20
 MOST_ERRORS = 5
 #: open approvals that are shown
 MOST_APPROVALS = 100
+#: legal clocks that are shown
+MOST_CLOCKS = 200
 #: decision tables that are shown
 MOST_TABLES = 200
 
@@ -149,6 +155,21 @@ def shown(row: Mapping[str, Any], rules: Mapping[str, Rule], kept_back: str | No
     return ShownAlert(row, labels, rules.get(row["rule"]), kept_back)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenClocks:
+    """rows: the first MOST_CLOCKS that are open, by due, each with whether it is overdue. more: there are more."""
+
+    rows: Sequence[tuple[LegalClock, bool]]
+    more: bool
+
+
+def _clocks() -> OpenClocks:
+    now = datetime.now(UTC)
+    found = LegalClock.objects.filter(state__in=OPEN).order_by(F("due_at").asc(nulls_last=True), "id")
+    rows = list(found[: MOST_CLOCKS + 1])
+    return OpenClocks([(row, overdue(row, now)) for row in rows[:MOST_CLOCKS]], len(rows) > MOST_CLOCKS)
+
+
 #: read as often as a frame is written, or twice as often where a change must be seen soon
 tiles = Shared(_tiles, every=10.0)
 health = Shared(document, every=2.0)
@@ -159,6 +180,9 @@ on_call = Shared(_on_call, every=15.0)
 approvals = Shared(lambda: inbox.asked(limit=MOST_APPROVALS), every=5.0)
 approval: SharedBy[Any] = SharedBy(every=3.0)
 my_approvals: SharedBy[Any] = SharedBy(every=5.0, most=512)
+#: legal clocks that are open, by due, and one with all that is known of it
+clocks = Shared(_clocks, every=5.0)
+clock: SharedBy[Any] = SharedBy(every=3.0)
 #: decision tables, and a version of one with all that is known of it
 decisions = Shared(lambda: stored.page(limit=MOST_TABLES)[0], every=5.0)
 decision: SharedBy[Any] = SharedBy(every=5.0)
@@ -176,12 +200,13 @@ def forget_decisions() -> None:
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, on_call, regressions, approvals, decisions, reading.series):
+    for one in (tiles, health, alerts, on_call, regressions, approvals, clocks, decisions, reading.series):
         one.clear()
     decision.forget()
     decision_report.forget()
     approval.forget()
     my_approvals.forget()
+    clock.forget()
 
 
 __all__ = [
@@ -189,6 +214,8 @@ __all__ = [
     "alerts",
     "approval",
     "approvals",
+    "clock",
+    "clocks",
     "decision",
     "decision_report",
     "decisions",

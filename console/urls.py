@@ -4,7 +4,7 @@ from django.urls import path
 
 from console.assets import asset
 from console.pages import choose_theme
-from console.views import alerts, approvals, capacity, decisions, errors, health, home, metrics
+from console.views import alerts, approvals, capacity, clocks, decisions, errors, health, home, metrics
 
 app_name = "console"
 urlpatterns = [
@@ -36,6 +36,12 @@ urlpatterns = [
     path("decisions/<decision:name>/try", decisions.try_decision, name="try-decision"),
     path("decisions/<decision:name>/draft", decisions.draft_decision, name="draft-decision"),
     path("decisions/<decision:name>/publish", decisions.publish_decision, name="publish-decision"),
+    path("clocks", clocks.clocks, name="clocks"),
+    path("clocks/<clock:number>", clocks.clock, name="clock"),
+    path("clocks/<clock:number>/file", clocks.file, name="file-clock"),
+    path("clocks/<clock:number>/stop", clocks.stop, name="stop-clock"),
+    path("clocks/<clock:number>/extend", clocks.extend, name="extend-clock"),
+    path("clocks/<clock:number>/dismiss", clocks.dismiss, name="dismiss-clock"),
     path("theme", choose_theme, name="theme"),
     path("assets/<str:digest>/<str:name>", asset, name="asset"),
 ]

@@ -6,6 +6,7 @@ axe-core is no dependency of ERIP: ERIP_AXE names its `axe.min.js` (npm's packag
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from django.utils import timezone
 
 from monitoring.models import Alert, ErrorGroup
 from tests.support.browser import Browser, browser, program
+from tests.support.clocks import legal_clock
 from tests.support.web import web
+from workflows.clocks.changing import stop
 from workflows.decisions import stored
 from workflows.library.shipping import files
 
@@ -53,10 +56,16 @@ def pages() -> list[str]:
     }
     stored.publish("shown", table, author="test")
     stored.publish("wide", files.fixture("decision-tables.yaml")[0]["table"], author="test")
+    clocks = [
+        legal_clock(now - timedelta(hours=hours), title="Notify somebody " * count, verified=count > 1)
+        for hours, count in ((80, 1), (70, 9), (2, 2))
+    ]
+    stop(clocks[2].run_id, clocks[2].pk, by="user:ada", reason="The police asked.", article="§ 1")
     return [
         "", "health", "metrics", "capacity", "alerts", f"alerts/{alert.id}", "alerts/rules", "alerts/silence", "errors",
-        f"errors/{error.id}", "decisions", "new-decision", "decisions/shown", "decisions/shown/edit",
-        "decisions/wide/edit", "metrics?range=nonsense&chart=none",
+        f"errors/{error.id}", "clocks", *(f"clocks/{one.pk}" for one in clocks), "decisions", "new-decision",
+        "decisions/shown", "decisions/shown/edit", "decisions/wide/edit",
+        "metrics?range=nonsense&chart=none",
     ]  # fmt: skip
 
 

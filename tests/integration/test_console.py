@@ -32,6 +32,7 @@ from monitoring.store import listing
 from monitoring.watching import watching
 from tests.definitions import publish
 from tests.fuzz import hostile
+from tests.support.clocks import legal_clock
 from workflows import engine
 from workflows.decisions import stored
 from workflows.models import ApprovalTask
@@ -39,8 +40,8 @@ from workflows.models import ApprovalTask
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 #: pages that can be asked for without a thing of their own
-PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors", "approvals", "decisions",
-         "new-decision"]  # fmt: skip
+PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors", "approvals", "clocks",
+         "decisions", "new-decision"]  # fmt: skip
 #: open to everybody, each with the reason
 OPEN = {"asset": "holds no data", "theme": "changes a cookie of the browser alone"}
 
@@ -282,6 +283,7 @@ def test_pages_cost_few_statements_and_open_ones_none(
         *(reverse(f"console:{name}") for name in PAGES),
         reverse("console:alert", args=[one.id]),
         reverse("console:approval", args=[asked_for().pk]),
+        reverse("console:clock", args=[legal_clock().pk]),
         reverse("console:decision", args=[decided_by()]),
         reverse("console:edit-decision", args=[decided_by()]),
         reverse("console:error", args=[back.id]),

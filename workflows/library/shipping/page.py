@@ -51,8 +51,9 @@ def _entry(row: Obligation) -> str:
         ("source", f"[{row.citation}]({row.source_url})"),
     ]
     mark = f"**Verified**, text as of {row.text_of}" if row.verified else f"**Not verified**: {CHECKED[row.checked]}"
+    reviewed = f"reviewed on {row.reviewed_on}" if row.reviewed_on else "nobody has reviewed it yet"
     said = [f"- {name}: {' '.join(text.split())}" for name, text in facts if text]
-    return "\n".join([f"### `{row.code}`", "", f"{row.title}. {mark}; reviewed on {row.reviewed_on}.", "", *said])
+    return "\n".join([f"### `{row.code}`", "", f"{row.title}. {mark}; {reviewed}.", "", *said])
 
 
 def _clock(clock: dict[str, Any]) -> str:

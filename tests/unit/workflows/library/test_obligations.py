@@ -11,6 +11,7 @@ from workflows.core.clocks.clock import Clock
 from workflows.library.compass.contract import ComplianceInput
 from workflows.library.compass.obligations import Rule, applicability, assess
 from workflows.library.compass.readiness import RequirementFacts, readiness
+from workflows.library.shipping import files
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -224,3 +225,10 @@ def test_a_fact_that_is_left_out_never_makes_a_deadline_later() -> None:
                 then = before[due.code].deadline
                 if due.deadline is not None and then is not None:
                     assert due.deadline <= then or due.provisional, (due.code, name)
+
+
+def test_only_a_duty_that_was_compared_with_the_law_says_when_it_was_reviewed() -> None:
+    """What others quote, or what was not checked, must not look as if somebody had reviewed it."""
+    rows = files.fixture("obligations")
+    assert [row["code"] for row in rows if row.get("reviewed_on") and row.get("checked") != "official"] == []
+    assert all(row.get("reviewed_on") for row in rows if row.get("checked") == "official")
