@@ -18,7 +18,13 @@ permission("workflows.pause_run", "pause and resume runs, one or many", OPERATOR
 permission("workflows.retry_run", "start runs that failed once more, one or many", OPERATORS, implied_by=_ALL_OF_A_RUN)
 permission("workflows.signal_run", "send signals to runs that wait for one", APPROVERS, implied_by=_ALL_OF_A_RUN)
 permission("workflows.resolve_step", "say how a step of unknown outcome ended", OPERATORS, implied_by=_ALL_OF_A_RUN)
-permission("workflows.pause_workflow", "pause and resume workflows and lanes", OPERATORS, implied_by=_ALL_OF_A_RUN)
+permission(
+    "workflows.pause_workflow",
+    "pause and resume workflows and lanes",
+    OPERATORS,
+    implied_by=_ALL_OF_A_RUN,
+    dangerous=True,
+)
 permission("decisions.view_decisiontable", "see decision tables, and ask them", VIEWERS)
 permission("decisions.view_decisionversion", "see the versions of decision tables", VIEWERS)
 permission("decisions.add_decisionversion", "check and publish decision tables", AUTHORS)

@@ -2,24 +2,29 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from .admin_grants import GrantAdmin, RoleAdmin, SpaceAdmin
 from .admin_keys import ApiKeyAdmin
+from .admin_sessions import SignedInAdmin
 from .policy import covers
 from .principals import of_staff, rights_of
+from .sign_in import factors, sessions, views
 
-__all__ = ["ApiKeyAdmin", "GrantAdmin", "GroupAdmin", "RoleAdmin", "SpaceAdmin", "UserAdmin"]
+__all__ = ["ApiKeyAdmin", "GrantAdmin", "GroupAdmin", "RoleAdmin", "SignedInAdmin", "SpaceAdmin", "UserAdmin"]
 
 admin.site.index_template = "admin/access/home.html"
+admin.site.login = views.login  # type: ignore[method-assign]
+admin.site.extra_urls = views.urls  # type: ignore[attr-defined]
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -33,6 +38,21 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    actions = ["end_sessions", "reset_second_factor"]
+    dangerous = True
+
+    def has_help_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("auth.change_user"))
+
+    @action(description="End their sessions", permissions=["help"])
+    def end_sessions(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        count = sum(sessions.end_all(user) for user in chosen if _may_touch(request, user))
+        messages.success(request, f"Sessions that were ended: {count}.")
+
+    @action(description="Remove second factors (lost ones)", permissions=["help"])
+    def reset_second_factor(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        removed = [user.get_username() for user in chosen if _may_touch(request, user) and factors.remove(user)]
+        messages.success(request, f"Their second factors are removed: {', '.join(removed) or 'nobody'}.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -70,6 +90,8 @@ def _may_touch(request: HttpRequest, user: Model | None) -> bool:
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     """Groups give rights, so only superusers change them."""
+
+    dangerous = True
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser

@@ -39,6 +39,7 @@ class RoleAdmin(ModelAdmin):
     """Own roles. The built-in ones are in the documentation, and change only with a release."""
 
     form = RoleForm
+    dangerous = True
     list_display = ["name", "description", "size", "changed_by", "changed_at"]
     search_fields = ["name", "description"]
 
@@ -81,6 +82,7 @@ class RoleAdmin(ModelAdmin):
 
 @admin.register(Space)
 class SpaceAdmin(ModelAdmin):
+    dangerous = True
     list_display = ["name", "description"]
     search_fields = ["name"]
 
@@ -103,6 +105,7 @@ class GrantAdmin(ModelAdmin):
     """A grant is made and taken away, not changed."""
 
     form = GrantForm
+    dangerous = True
     list_display = ["role", "holder", "where", "granted_by", "granted_at", "expires_at"]
     list_filter = ["role", "space"]
     list_select_related = ["user", "group", "key"]

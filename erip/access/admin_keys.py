@@ -103,6 +103,7 @@ class ApiKeyAdmin(ModelAdmin):
     be exchanged, and the key be revoked."""
 
     form = ApiKeyForm
+    dangerous = True
     list_display = ["name", "owned_by", "scope", "status", "created_by", "last_used_at", "expires_at", "networks"]
     list_filter = ["scope"]
     list_select_related = ["owner"]

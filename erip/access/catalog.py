@@ -52,23 +52,27 @@ class Permission:
     meaning: completes "May …"
     roles: the built-in roles that have it, besides the platform admin
     implied_by: broader permissions that include it, besides the `change_` of a `view_`
+    dangerous: people show their second factor once more before they use it: Note [Step-up] in `sign_in.step_up`
     """
 
     name: str
     meaning: str
     roles: frozenset[str]
     implied_by: tuple[str, ...] = ()
+    dangerous: bool = False
 
 
 _declared: dict[str, Permission] = {}
 _implied: dict[str, set[str]] = {}
 
 
-def permission(name: str, meaning: str, roles: Collection[str], *, implied_by: Iterable[str] = ()) -> None:
+def permission(
+    name: str, meaning: str, roles: Collection[str], *, implied_by: Iterable[str] = (), dangerous: bool = False
+) -> None:
     """Declare a permission. roles: built-in ones; an unknown one is a ValueError."""
     if unknown := set(roles) - set(BUILT_IN):
         raise ValueError(f"{name}: there is no built-in role {', '.join(sorted(unknown))}")
-    _declared[name] = Permission(name, meaning, frozenset(roles), tuple(implied_by))
+    _declared[name] = Permission(name, meaning, frozenset(roles), tuple(implied_by), dangerous)
     for broader in implied_by:
         _implied.setdefault(broader, set()).add(name)
     permissions_of.cache_clear()

@@ -3,6 +3,7 @@
 from erip.foundation.hooks import Link, Menu, Recorded, confidential, menu, recorded, unrecorded
 
 from . import own  # noqa: F401  (declares permissions)
+from .sign_in import sessions  # noqa: F401  (it listens)
 
 menu(
     Menu(
@@ -10,6 +11,8 @@ menu(
         (
             Link("API keys", "key", "admin:access_apikey_changelist", "access.view_apikey"),
             Link("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
+            Link("Sessions", "devices", "admin:access_signedin_changelist", "access.view_signedin"),
+            Link("Your security", "lock", "admin:security"),
             Link("Grants", "how_to_reg", "admin:access_grant_changelist", "access.view_grant"),
             Link("Own roles", "badge", "admin:access_role_changelist", "access.view_role"),
             Link("Spaces", "folder", "admin:access_space_changelist", "access.view_space"),
@@ -19,8 +22,10 @@ menu(
     )
 )
 
-for table in ("access_apikey", "access_logincounter", "access_loginplace"):
+for table in ("access_apikey", "access_factor", "access_logincounter", "access_loginplace", "access_signedin"):
     confidential(table)
 recorded(Recorded("access_apikey", without=("last_used_at",)))
+recorded(Recorded("access_factor", hashed=("sealed", "codes"), without=("last_used_at", "last_step")))
+unrecorded(("access_signedin", "a sign-in has an entry of its own"))
 for table in ("access_logincounter", "access_loginplace"):
     unrecorded((table, "counts sign-ins that fail, which have entries of their own"))

@@ -198,3 +198,7 @@ class LoginPlace(models.Model):
 
     def __str__(self) -> str:
         return self.key[:12]
+
+
+# Django finds an app's tables here.
+from .sign_in_models import Factor, SignedIn  # noqa: E402, F401

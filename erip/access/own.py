@@ -10,9 +10,11 @@ for _app, _model, _what, _verbs in (
 ):
     permission(f"{_app}.view_{_model}", f"see {_what}", AUDITORS)
     for _verb, _does in _verbs.items():
-        permission(f"{_app}.{_verb}_{_model}", f"{_does} {_what}", SECURITY_ADMINS)
+        permission(f"{_app}.{_verb}_{_model}", f"{_does} {_what}", SECURITY_ADMINS, dangerous=True)
 permission("access.view_grant", "see who was granted what, and ask why somebody may do something", AUDITORS)
-permission("access.add_grant", "grant roles, none of more rights than their own", SECURITY_ADMINS)
-permission("access.delete_grant", "take grants away", SECURITY_ADMINS)
+permission("access.add_grant", "grant roles, none of more rights than their own", SECURITY_ADMINS, dangerous=True)
+permission("access.delete_grant", "take grants away", SECURITY_ADMINS, dangerous=True)
+permission("access.view_signedin", "see where people are signed in", AUDITORS)
+permission("access.delete_signedin", "end sessions of other people", SECURITY_ADMINS, dangerous=True)
 permission("auth.view_group", "see groups of people", AUDITORS)
 permission("audit.view_entry", "search the audit log", AUDITORS)

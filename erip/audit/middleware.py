@@ -110,6 +110,8 @@ def _action_of(request: HttpRequest) -> tuple[str, str, list[Any]]:
     action = found.view_name
     if action == "admin:login":
         action = "sign-in"
+    elif action == "admin:second_factor":
+        action = "sign-in: second factor"
     elif action == "admin:logout":
         action = "sign-out"
     elif door == "admin" and method == "POST" and (chosen := request.POST.get("action")):
@@ -127,7 +129,7 @@ def _object_of_page(action: str, values: list[Any]) -> str:
 def _conclude(operation: Operation, response: HttpResponseBase) -> None:
     """What has changed something is written already. The rest is written now."""
     status = response.status_code
-    if operation.action == "sign-in" and "outcome" in operation.detail:
+    if operation.detail.get("outcome") == "refused":
         refusals.note(operation, status)
     elif operation.written or (operation.writes_itself and status < 400):
         return

@@ -29,7 +29,7 @@ KINDS = 200
 #: kinds of strangers among them
 STRANGERS = 20
 #: what strangers do that is told apart as what known callers do
-_LIKE_KNOWN = frozenset({"sign-in"})
+_LIKE_KNOWN = frozenset({"sign-in", "sign-in: second factor"})
 #: seconds that the writing thread stays alive with nothing to write
 LINGER = 2.0
 

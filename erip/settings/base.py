@@ -24,6 +24,7 @@ from .pulse import *
 from .rest import *
 from .scaling import *
 from .secrets import *
+from .sign_in import *
 from .values import broker_urls, http_url, log_level, package, webhook_secret
 from .web import *
 
@@ -104,6 +105,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "erip.access.middleware.Logins",
+    "erip.access.sign_in.step_up.StepUp",
     *LAST_MIDDLEWARE,
 ]
 

@@ -295,7 +295,11 @@ def test_the_light_path_has_the_doors_of_the_views(route):
 # --- the admin
 
 #: pages of the admin that every member of staff may see: they hold no data of the platform
-STAFF_PAGES = {"index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search", "toggle"}
+STAFF_PAGES = {
+    "index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search", "toggle",
+    # their own security; the second step of signing in
+    "security", "set_up_factor", "step_up", "second_factor",
+}  # fmt: skip
 
 
 def admin_pages() -> dict[str, str]:

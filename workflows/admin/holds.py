@@ -38,6 +38,7 @@ class PauseForm(forms.Form):
 class HoldAdmin(ShowOnly):
     """Paused workflows and lanes, and those that were."""
 
+    dangerous = True
     list_display = ["kind", "name", "status", "since_shown", "runs", "by", "reason", "clock"]
     list_filter = ["kind"]
     search_fields = ["name"]

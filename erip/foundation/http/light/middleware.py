@@ -37,6 +37,7 @@ COVERED = {
     "django.middleware.clickjacking.XFrameOptionsMiddleware": _HEADERS,
     "erip.audit.middleware.Audited": "see the hook `light_door`",
     "erip.access.middleware.Logins": "slows the admin's login",
+    "erip.access.sign_in.step_up.StepUp": "asks people with a session; a key goes before a session",
     "erip.access.middleware.AdminContentPolicy": "for the admin's pages",
     "erip.access.middleware.AdminAddresses": "for the admin's pages",
     "erip.access.middleware.OneThread": "the light path has a thread of its own",

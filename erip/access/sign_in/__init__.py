@@ -1,0 +1,1 @@
+"""How people sign in: password, second factor, sessions, and asking again before what is dangerous."""

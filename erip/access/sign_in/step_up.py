@@ -1,0 +1,82 @@
+"""Asks for a second factor once more, before what is dangerous.
+
+Note [Step-up]
+Who may hand out access can give it to themselves or to others; a browser that is left open must not be enough for that.
+So people who have a second factor show it again, if they have not done so within ERIP_STEP_UP_MINUTES, before they
+change what the permissions that are declared `dangerous` are about: at the API with a session, and on the admin's pages
+that say `dangerous`. Who has none is not asked; ERIP_SECOND_FACTOR_ROLES says who must have one. API keys are not
+people.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from erip.audit.operation import describe
+from erip.foundation.http.problems import Problem, respond
+
+from ..catalog import declared
+from ..permissions import rule_of
+from . import factors, flow
+
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+_API = "/api/v1/"
+
+
+class StepUp:
+    """Belongs after what finds out who is signed in, and after the audit log's."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        minutes = settings.ERIP_STEP_UP_MINUTES
+        if request.method in _SAFE or minutes <= 0 or not is_dangerous(request, view):
+            return None
+        if request.headers.get("Authorization", "")[:7].lower() == "bearer ":
+            return None  # a key goes before a session
+        user = request.user
+        if not user.is_authenticated or flow.proved_lately(request, minutes) or not factors.has(user):
+            return None
+        describe(outcome="refused")
+        if request.path.startswith(_API):
+            said = f"Show your second factor at {reverse('admin:step_up')}, and send the same request again."
+            return respond(Problem(403, "step-up-needed", said))
+        return redirect(f"{reverse('admin:step_up')}?{urlencode({'next': request.get_full_path()})}")
+
+
+def is_dangerous(request: HttpRequest, view: Any) -> bool:
+    """Whether what this request would change is dangerous: Note [Step-up]."""
+    if request.path.startswith(_API):
+        needed = rule_of(getattr(view, "view_class", None), request.method or "").permissions
+        return not _dangerous().isdisjoint(needed)
+    found = request.resolver_match
+    return found is not None and found.namespaces[:1] == ["admin"] and _of_dangerous_page(found.url_name or "")
+
+
+@cache
+def _dangerous() -> frozenset[str]:
+    return frozenset(one.name for one in declared() if one.dangerous)
+
+
+@cache
+def _of_dangerous_page(name: str) -> bool:
+    return any(
+        name.startswith(f"{model._meta.app_label}_{model._meta.model_name}_")
+        for model, page in admin.site._registry.items()
+        if getattr(page, "dangerous", False)
+    )

@@ -1,0 +1,53 @@
+"""What is stored of how people sign in: their second factors, and where they are signed in."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Factor(models.Model):
+    """Something by which a person shows, beside the password, who they are. See `sign_in.factors`."""
+
+    class Kind(models.TextChoices):
+        TOTP = "totp", "App with codes"
+        CODES = "codes", "Recovery codes"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="factors")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    # Encrypted with a key that follows from ERIP_SECRET_KEY, which the database does not have.
+    sealed = models.BinaryField(blank=True, default=bytes, editable=False)
+    codes = ArrayField(
+        models.CharField(max_length=64), default=list, blank=True, editable=False, help_text="Keyed digests, not used."
+    )
+    #: of TOTP: the time step whose code was used last; no code opens anything twice
+    last_step = models.BigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind"], name="access_factor_user_kind_once"),
+            models.CheckConstraint(name="access_factor_kind_known", condition=models.Q(kind__in=["totp", "codes"])),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+
+class SignedIn(models.Model):
+    """A session of a person. See `sign_in.sessions`."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="sign_ins")
+    session_key = models.CharField(max_length=40, unique=True, editable=False)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    address = models.CharField(max_length=64, blank=True, default="", editable=False)
+    browser = models.CharField(max_length=200, blank=True, default="", editable=False)
+    second_factor = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        verbose_name = "session"
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.at:%Y-%m-%d %H:%M} UTC"
