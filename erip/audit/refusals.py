@@ -2,9 +2,9 @@
 
 The first of a kind (who, what, which status) within a minute is recorded at once; further ones are counted, and one
 entry with their number is written when the minute is over. A process tells so many kinds apart and no more; all others
-of that minute are one kind. Strangers, of whom there may be any number at any number of addresses, have few kinds of
-their own: so they cannot hide what known callers are refused, nor sign-ins that fail. A process therefore writes at
-most 2 * (KINDS + STRANGERS + 2) of these entries a minute, whatever comes. They are written by a thread of their own,
+of that minute are one kind. That is counted apart for known callers, for sign-ins, and for strangers, of whom there may
+be any number at any number of addresses: none of them hides what happens to the others. A process therefore writes at
+most 2 * (sum of KINDS + 3) of these entries a minute, whatever comes. They are written by a thread of their own,
 so that a stranger's request costs no statement. A process that is killed loses the last second of them, and the counts
 of the last minute.
 """
@@ -25,11 +25,7 @@ from erip.foundation.process.background import database_service
 #: seconds for which further ones of a kind are only counted
 WINDOW = 60.0
 #: kinds that are told apart in that time
-KINDS = 200
-#: kinds of strangers among them
-STRANGERS = 20
-#: what strangers do that is told apart as what known callers do
-_LIKE_KNOWN = frozenset({"sign-in", "sign-in: second factor"})
+KINDS = {"known": 200, "sign-in": 100, "strangers": 20}
 #: seconds that the writing thread stays alive with nothing to write
 LINGER = 2.0
 
@@ -48,22 +44,20 @@ class Refusals:
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._noted = threading.Event()
         self._waiting: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
-        #: by kind: the body of the first, and how many came after it
-        self._counts: dict[tuple[Any, ...], list[Any]] = {}
-        self._strangers: dict[tuple[Any, ...], list[Any]] = {}
+        #: of whom, by kind: the body of the first, and how many came after it
+        self._counts: dict[str, dict[tuple[Any, ...], list[Any]]] = {whom: {} for whom in KINDS}
         self._since = time.monotonic()
 
     def note(self, body: Mapping[str, Any]) -> None:
         """Record it, or count it. Never waits for the database."""
         who = body.get("principal") or address_group(str(body.get("from", "")))
-        stranger = not body.get("principal") and body.get("action") not in _LIKE_KNOWN
+        whom = _whom(body)
         kind: tuple[Any, ...] = (who, body.get("action"), body.get("status"))
         with self._lock:
-            counts, most = (self._strangers, STRANGERS) if stranger else (self._counts, KINDS)
-            if kind not in counts and len(counts) >= most:
+            counts = self._counts[whom]
+            if kind not in counts and len(counts) >= KINDS[whom]:
                 kind = ("others",)
-                action = "others: strangers" if stranger else "others"
-                body = {"kind": "operation", "action": action, "outcome": body.get("outcome", "refused")}
+                body = {"kind": "operation", "action": f"others: {whom}", "outcome": body.get("outcome", "refused")}
             known = counts.get(kind)
             if known is not None:
                 known[1] += 1
@@ -78,7 +72,7 @@ class Refusals:
         self._write(everything=True)
 
     def _has_something(self) -> bool:
-        return not self._waiting.empty() or bool(self._counts) or bool(self._strangers)
+        return not self._waiting.empty() or any(self._counts.values())
 
     def _turn(self) -> None:
         self._noted.wait(1.0)
@@ -93,11 +87,18 @@ class Refusals:
                     bodies.append(self._waiting.get_nowait())
             with self._lock:
                 if everything or time.monotonic() - self._since >= self._window:
-                    for counts in (self._counts, self._strangers):
+                    for counts in self._counts.values():
                         bodies += [{**body, "times": times} for body, times in counts.values() if times]
-                    self._counts, self._strangers, self._since = {}, {}, time.monotonic()
+                    self._counts, self._since = {whom: {} for whom in KINDS}, time.monotonic()
             for body in bodies:
                 entries.write(body)
+
+
+def _whom(body: Mapping[str, Any]) -> str:
+    """As which of KINDS it is counted."""
+    if str(body.get("action", "")).startswith("sign-in"):
+        return "sign-in"
+    return "known" if body.get("principal") else "strangers"
 
 
 _refusals = Refusals()

@@ -228,8 +228,8 @@ def test_a_flood_of_refusals_costs_few_entries():
     flood.flush()
 
     left = bodies()
-    assert len(left) <= 2 * (refusals.STRANGERS + 1)
-    assert sum(each.get("times", 1) for each in left if "times" in each or each) >= 5_000 - refusals.STRANGERS
+    assert len(left) <= 2 * (refusals.KINDS["strangers"] + 1)
+    assert sum(each.get("times", 1) for each in left if "times" in each or each) >= 5_000 - refusals.KINDS["strangers"]
 
 
 def test_a_flood_of_strangers_hides_neither_known_callers_nor_sign_ins_that_fail():
@@ -241,7 +241,7 @@ def test_a_flood_of_strangers_hides_neither_known_callers_nor_sign_ins_that_fail
     flood.flush()
 
     left = bodies()
-    assert len(left) <= 2 * (refusals.STRANGERS + 1) + 2
+    assert len(left) <= 2 * (refusals.KINDS["strangers"] + 1) + 2
     assert {"startRun", "sign-in", "others: strangers"} <= {each["action"] for each in left}
 
 
