@@ -23,7 +23,7 @@ from .sign_in import factors, sessions, views
 __all__ = ["ApiKeyAdmin", "GrantAdmin", "GroupAdmin", "RoleAdmin", "SignedInAdmin", "SpaceAdmin", "UserAdmin"]
 
 admin.site.index_template = "admin/access/home.html"
-admin.site.login = views.login  # type: ignore[method-assign]
+admin.site.login = views.login  # type: ignore[method-assign, assignment]
 admin.site.extra_urls = views.urls  # type: ignore[attr-defined]
 admin.site.unregister(User)
 admin.site.unregister(Group)

@@ -122,7 +122,7 @@ def _is_current(user: Any, code: str) -> bool:
     if factor is None:
         return False
     try:
-        step = step_of(sealing.unseal(factor.sealed), code, time.time())
+        step = step_of(sealing.unseal(bytes(factor.sealed)), code, time.time())
     except sealing.Unreadable:
         return False
     if step is None:
@@ -145,4 +145,4 @@ def _use(user: Any, digest: str) -> bool:
             " WHERE user_id = %s AND kind = 'codes' AND %s = ANY(codes)",
             [digest, user.pk, digest],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)

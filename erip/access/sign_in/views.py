@@ -75,7 +75,7 @@ def security(request: HttpRequest) -> HttpResponseBase:
     """Somebody's own second factor and sessions."""
     here = request.session.session_key or ""
     if request.method == "POST" and (number := request.POST.get("end", "")).isdecimal() and len(number) < 19:
-        ended = sessions.end(SignedIn.objects.filter(user=request.user, pk=int(number)).exclude(session_key=here))
+        ended = sessions.end(SignedIn.objects.filter(user=request.user.pk, pk=int(number)).exclude(session_key=here))
         messages.success(request, "The session is ended." if ended else "There is no such session.")
         return redirect("admin:security")
     if request.method == "POST" and "end_others" in request.POST:
