@@ -22,6 +22,7 @@ console_page(
             Link("Alerts", "notifications", "console:alerts", "monitoring.view_alert"),
             Link("Errors", "bug_report", "console:errors", "monitoring.view_errorgroup"),
             Link("Decision tables", "table_chart", "console:decisions", "decisions.view_decisiontable"),
+            Link("Controls", "verified", "console:controls", "monitoring.view_controlstate"),
             Link("Approvals", "how_to_vote", "console:approvals", "workflows.view_approvaltask"),
             Link("Legal clocks", "timer", "console:clocks", "clocks.view_legalclock"),
         ),

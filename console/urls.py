@@ -4,12 +4,13 @@ from django.urls import path
 
 from console.assets import asset
 from console.pages import choose_theme
-from console.views import alerts, approvals, capacity, clocks, decisions, errors, health, home, metrics
+from console.views import alerts, approvals, capacity, clocks, controls, decisions, errors, health, home, metrics
 
 app_name = "console"
 urlpatterns = [
     path("", home.home, name="home"),
     path("health", health.health, name="health"),
+    path("controls", controls.controls, name="controls"),
     path("metrics", metrics.metrics, name="metrics"),
     path("capacity", capacity.capacity, name="capacity"),
     path("alerts", alerts.alerts, name="alerts"),

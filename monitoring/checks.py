@@ -1,9 +1,12 @@
-"""What is allowed, but seldom meant: a warning, with a number."""
+"""What is wrong with the settings of PULSE, or allowed but seldom meant; each with a number."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
+
+FRAMEWORKS = Path(__file__).parent / "controls" / "frameworks"
 
 
 @register()
@@ -18,3 +21,17 @@ def trace_settings(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def control_frameworks(**_: Any) -> list[CheckMessage]:
+    """monitoring.E003: the frameworks that are answered to exist."""
+    known = {path.stem for path in FRAMEWORKS.glob("*.yaml")}
+    return [
+        Error(
+            f"ERIP_CONTROL_FRAMEWORKS names {name!r}, which is no framework. Known are: {', '.join(sorted(known))}.",
+            id="monitoring.E003",
+        )
+        for name in settings.ERIP_CONTROL_FRAMEWORKS
+        if name not in known
+    ]

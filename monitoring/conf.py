@@ -49,6 +49,8 @@ class Conf:
     otlp_traces: float
     #: what this deployment calls its release
     release: str
+    #: names of the frameworks that it answers to: a failing check of theirs raises an alert
+    frameworks: tuple[str, ...]
 
 
 @cache
@@ -84,6 +86,7 @@ def conf() -> Conf:
         otlp_headers=tuple(known.ERIP_OTLP_HEADERS),
         otlp_traces=known.ERIP_OTLP_TRACES if known.ERIP_OTLP_ENDPOINT else 0.0,
         release=(known.ERIP_RELEASE or _version(known.BASE_DIR))[:100],
+        frameworks=tuple(known.ERIP_CONTROL_FRAMEWORKS),
     )
 
 

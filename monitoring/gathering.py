@@ -5,17 +5,23 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from monitoring import store
+from monitoring.conf import conf
+from monitoring.controls.results import Status
+from monitoring.controls.standing import watched as watched_by
 from monitoring.core.components import SILENT_AFTER, UP, Observation, Verdict
 from monitoring.core.frames import TICK
 from monitoring.core.rates import Counted, Rates
 from monitoring.core.series import Series, parse, series
 from monitoring.store import work
+from monitoring.store.controls import latest_results
 
 #: ids are made by the clocks of the web processes, and rows appear when they are committed: new runs are counted this
 #: many seconds later
 _LATER = 5
 #: seconds ahead in which a deadline is near
 _NEAR = 3_600.0
+#: what a check says, as a number; the rest is unknown, and has no value
+_SHOWN = {Status.HOLDS: 0.0, Status.FAILS: 1.0}
 
 
 class Gathering:
@@ -96,6 +102,11 @@ class Gathering:
             series("erip_runs_accepted_total", workflow=workflow): float(count) for workflow, count in accepted.items()
         }
         found.update({one: (True, count / TICK) for one, count in self._accepted.items()})
+        if frameworks := conf().frameworks:
+            watched = watched_by(frameworks)
+            for name, one in latest_results().items():
+                if name in watched and one.status in _SHOWN:
+                    found[series("erip_control_failing", control=name)] = (False, _SHOWN[one.status])
         found[series("erip_steps_unknown")] = (False, float(work.unknown_steps()))
         past, near, nearest = work.deadlines(within=_NEAR)
         found[series("erip_run_deadlines_past")] = (False, float(past))

@@ -6,6 +6,7 @@ from erip.foundation.hooks import (
     Pages,
     Recorded,
     api_urls,
+    append_only,
     confidential,
     menu,
     metrics,
@@ -16,6 +17,7 @@ from erip.foundation.hooks import (
 )
 from monitoring import legal_clocks  # noqa: F401  (its duty)
 from monitoring.conf import conf
+from monitoring.controls import looking  # noqa: F401  (its duty)
 from monitoring.error_counters import REGISTRY
 
 api_urls("monitoring.urls")
@@ -36,6 +38,9 @@ for table in ("monitoring_component", "monitoring_componentstate", "monitoring_s
     unrecorded((table, "measurements"))
 for table in ("monitoring_total", "monitoring_errorkey", "monitoring_errorcount", "monitoring_errorcursor"):
     unrecorded((table, "measurements"))
+append_only("monitoring_controlresult")
+for table in ("monitoring_controlstate", "monitoring_controlresult"):
+    unrecorded((table, "what checks said, which is a log itself"))
 unrecorded(("monitoring_page", "a log itself: which messages were sent"))
 pages(Pages("metrics", "monitoring.api.scrape"))
 menu(

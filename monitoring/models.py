@@ -407,3 +407,45 @@ class ErrorCursor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} up to {self.position}"
+
+
+class ControlState(models.Model):
+    """What a check of a control said last: Note [Controls] in `monitoring.controls`."""
+
+    check_name = models.CharField(max_length=63, primary_key=True)
+    status = models.CharField(max_length=8)
+    sentence = models.TextField()
+    facts = models.JSONField()
+    since = models.DateTimeField(help_text="Since when it has this status.")
+    at = models.DateTimeField(help_text="When it was last looked at.")
+    noted_at = models.DateTimeField(help_text="When a result was last added to the history.")
+
+    class Meta:
+        ordering = ["check_name"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.check_name}: {self.status}"
+
+
+class ControlResult(models.Model):
+    """The history: a row when the status of a check changed, and one a day. Rows are only added."""
+
+    check_name = models.CharField(max_length=63)
+    at = models.DateTimeField()
+    status = models.CharField(max_length=8)
+    sentence = models.TextField()
+    facts = models.JSONField()
+
+    class Meta:
+        ordering = ["at"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["at"], name="controlresult_at")]
+        constraints = [
+            models.CheckConstraint(
+                name="controlresult_status", condition=models.Q(status__in=["holds", "fails", "absent", "unknown"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.check_name}: {self.status} at {self.at}"

@@ -1,6 +1,6 @@
 """What may be done with health, metrics, alerts, errors and on-call plans, and the built-in roles that may do it."""
 
-from erip.access.catalog import AUTHORS, NOBODY, OPERATORS, SCRAPERS, VIEWERS, permission
+from erip.access.catalog import AUDITORS, AUTHORS, NOBODY, OPERATORS, SCRAPERS, VIEWERS, permission
 
 permission("monitoring.view_componentstate", "see the health of the platform", VIEWERS)
 permission("monitoring.view_frame", "see metrics, and what is unusual", VIEWERS)
@@ -14,6 +14,7 @@ permission("monitoring.view_errorgroup", "see errors", VIEWERS)
 permission("monitoring.change_errorgroup", "resolve, ignore and reopen errors", OPERATORS)
 permission("monitoring.view_alert", "see alerts", VIEWERS)
 permission("monitoring.change_alert", "take alerts on", OPERATORS)
+permission("monitoring.view_controlstate", "see how controls of frameworks stand", AUDITORS)
 permission("monitoring.view_silence", "see silences", VIEWERS)
 permission("monitoring.add_silence", "silence alerts", OPERATORS)
 permission("monitoring.change_silence", "end silences", OPERATORS)

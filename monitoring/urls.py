@@ -14,6 +14,7 @@ from monitoring.api.alerts import (
 )
 from monitoring.api.anomalies import AnomaliesView
 from monitoring.api.channels import ChannelOne, Channels, ChannelTest
+from monitoring.api.controls import Controls, FrameworkOne
 from monitoring.api.errors import ErrorGroupOne, ErrorGroups, ErrorIgnoring, ErrorReopening, ErrorResolution
 from monitoring.api.health import HealthView
 from monitoring.api.metrics import MetricQuery, Metrics
@@ -33,12 +34,15 @@ register_converter(AlertNumber, "alert_number")
 register_converter(RuleName, "alert_rule")
 register_converter(RuleName, "alert_channel")
 register_converter(RuleName, "rotation")
+register_converter(RuleName, "framework")
 
 urlpatterns = [
     path("anomalies", AnomaliesView.as_view()),
     path("health", HealthView.as_view()),
     path("metrics", Metrics.as_view()),
     path("metrics/query", MetricQuery.as_view()),
+    path("controls", Controls.as_view()),
+    path("controls/<framework:name>", FrameworkOne.as_view()),
     path("alerts", Alerts.as_view()),
     path("alerts/silences", Silences.as_view()),
     path("alerts/silences/<alert_number:id>", SilenceOne.as_view()),

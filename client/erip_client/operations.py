@@ -162,6 +162,8 @@ class SyncOperations(SyncTransport):
     list_anomalies = Sends(pulse.list_anomalies)
     list_metrics = Sends(pulse.list_metrics)
     query_metric = Sends(pulse.query_metric)
+    list_controls = Sends(pulse.list_controls)
+    get_framework = Sends(pulse.get_framework)
 
     list_alerts = Sends(alerts.list_alerts)
     acknowledge_alert = Sends(alerts.acknowledge_alert)
@@ -324,6 +326,8 @@ class AsyncOperations(AsyncTransport):
     list_anomalies = Awaits(pulse.list_anomalies)
     list_metrics = Awaits(pulse.list_metrics)
     query_metric = Awaits(pulse.query_metric)
+    list_controls = Awaits(pulse.list_controls)
+    get_framework = Awaits(pulse.get_framework)
 
     list_alerts = Awaits(alerts.list_alerts)
     acknowledge_alert = Awaits(alerts.acknowledge_alert)

@@ -8,7 +8,8 @@ It reads the lines of `audit_lines` and computes everything again: each entry's 
 the signature of every checkpoint. It names the first entry that was edited, removed, inserted or moved; a log that was
 cut off; a checkpoint that was replayed, changed or left out. `--witness`: the file to which checkpoints were sent; it
 holds the leaves, and so names the entry even where the whole chain was computed anew. `--prove N` prints a proof that
-the entry at position N is in, and `--proof FILE` checks one.
+the entry at position N is in, and `--proof FILE` checks one. `--pack FILE` checks an evidence pack: every file, and the
+part of the log that is in it.
 
 Exit code: 0 the log is whole, 1 it is not, 2 it could not be read.
 
@@ -26,6 +27,8 @@ import hashlib
 import json
 import sys
 import time
+import zipfile
+import zlib
 from pathlib import Path
 
 NOTHING = bytes(32)
@@ -568,6 +571,158 @@ def witness_of(sent):
     return bytes(leaves) if leaves else None
 
 
+# --- evidence packs ---------------------------------------------------------------------------------------
+
+_PACK_PURPOSE = b"erip evidence pack\n"
+_MANIFEST, _SIGNATURE = "MANIFEST.json", "MANIFEST.sig"
+
+
+class Pack:
+    """What was found of an evidence pack: the manifest, the audit log's part, and whatever is wrong."""
+
+    def __init__(self):
+        self.manifest = {}
+        self.findings = []
+        self.files = 0
+        self.entries = 0
+        self.checkpoints = 0
+        self.signed = False
+
+    def wrong(self, kind, text, position=None):
+        self.findings.append(Finding(kind, position, text))
+
+
+def check_pack(path, public):
+    """Check an evidence pack: its signature, each of its files, and the chain of its part of the audit log. Raises
+    Unreadable."""
+    found = Pack()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [one.filename for one in archive.infolist()]
+            if _MANIFEST not in names or _SIGNATURE not in names:
+                raise Unreadable("it is no evidence pack: it has no manifest, or no signature")
+            raw = archive.read(_MANIFEST)
+            try:
+                found.manifest = json.loads(raw)
+                listed = {
+                    str(name): (str(of["sha256"]), int(of["size"])) for name, of in found.manifest["files"].items()
+                }
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise Unreadable(f"its manifest cannot be read: {error}") from error
+            if public is not None:
+                found.signed = True
+                try:
+                    signature = base64.b64decode(archive.read(_SIGNATURE).strip(), validate=True)
+                except (ValueError, binascii.Error):
+                    signature = b""
+                if not _verifier()[0](public, signature, _PACK_PURPOSE + raw):
+                    found.wrong("forged", "the manifest was not signed with this key")
+            _check_files(found, archive, names, listed)
+            if "audit.jsonl" in listed and "audit.jsonl" in names:
+                with archive.open("audit.jsonl") as lines:
+                    _check_trail(found, lines, public)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, RuntimeError) as error:
+        raise Unreadable(f"it is damaged: {error}") from error
+    return found
+
+
+def _check_files(found, archive, names, listed):
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            found.wrong("inserted", f"{name} is in it more than once")
+        if name not in listed and name not in (_MANIFEST, _SIGNATURE):
+            found.wrong("inserted", f"{name} is not in the manifest")
+    for name, (digest, size) in sorted(listed.items()):
+        if name not in names:
+            found.wrong("removed", f"{name} is missing")
+            continue
+        found.files += 1
+        real, length = hashlib.sha256(), 0
+        try:
+            with archive.open(name) as file:
+                for part in iter(lambda: file.read(1 << 20), b""):
+                    real.update(part)
+                    length += len(part)
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            found.wrong("edited", f"{name} is damaged")
+            continue
+        if (real.hexdigest(), length) != (digest, size):
+            found.wrong("edited", f"{name} is not what the manifest says")
+
+
+def _check_trail(found, lines, public):
+    """The entries between the checkpoint before the period and the last one in it."""
+    verify_signature, _ = _verifier()
+    head, size, before, heads, points, first = NOTHING, 0, None, {0: NOTHING}, [], True
+    for line in lines:
+        line = line.rstrip(b"\r\n")
+        entry = _entry(line) if line.startswith(_HEAD) else None
+        if entry is not None:
+            position, stored, record = entry
+            leaf = bytes.fromhex(stored.decode("ascii", "replace")) if _is_hex(stored) else NOTHING
+            if position != size + 1:
+                found.wrong("removed" if position > size + 1 else "inserted", "positions do not follow", size + 1)
+                return
+            if record is not None and leaf_of(record) != leaf:
+                found.wrong("edited", "its bytes are not those that were sealed", position)
+            size, head = position, hashlib.sha256(head + leaf).digest()
+            found.entries += 1
+        elif line.startswith(b'{"checkpoint":'):
+            point = Checkpoint.of(line)
+            found.checkpoints += 1
+            if public is not None and not verify_signature(public, point.signature, point.raw):
+                found.wrong("forged", f"the signature of checkpoint {point.number} is wrong")
+            if first:
+                before, size, head = point, point.size, point.head
+                heads = {size: head}
+            else:
+                points.append(point)
+        elif line.startswith(b'{"block":'):
+            heads[size] = head
+        elif line.strip():
+            found.wrong("edited", "a line after this position cannot be read", size)
+        first = False
+    heads[size] = head
+    if before is not None and not found.entries and not points:
+        return
+    if before is not None and before.size == 0 and before.number != 1 and found.entries and not points:
+        found.wrong("truncated", "no checkpoint covers the entries")
+    _check_points(found, before, points, heads, size)
+
+
+def _check_points(found, before, points, heads, size):
+    previous = before
+    for point in points:
+        if previous is not None and (
+            point.number != previous.number + 1 or hashlib.sha256(previous.raw).digest() != point.previous
+        ):
+            found.wrong("replayed", f"checkpoint {point.number} does not follow from {previous.number}")
+        if point.size not in heads:
+            found.wrong("removed", f"checkpoint {point.number} covers {point.size} entries, which are not all here")
+        elif heads[point.size] != point.head:
+            found.wrong("rewritten", f"the chain is not the one that checkpoint {point.number} signs")
+        previous = point
+    covered = previous.size if previous is not None else 0
+    if size > covered:
+        found.wrong("inserted", f"no checkpoint covers the entries after position {covered}", covered + 1)
+
+
+def _print_pack(found):
+    told = found.manifest
+    period = told.get("period") if isinstance(told.get("period"), dict) else {}
+    print("evidence for {}, {} to {}".format(told.get("framework"), period.get("since"), period.get("until")))
+    print(f"{found.files} files, {found.entries} entries of the audit log, {found.checkpoints} checkpoints")
+    if not told.get("complete"):
+        print("the period had not ended when the pack was made")
+    if not found.signed:
+        print("signatures were not checked: give --key")
+    for finding in found.findings[:20]:
+        print(f"WRONG: {finding}")
+    if not found.findings:
+        print("the pack is whole")
+    return 1 if found.findings else 0
+
+
 # --- the command ------------------------------------------------------------------------------------------
 
 
@@ -631,6 +786,7 @@ def main(arguments=None):
     parser.add_argument("--fresh", type=float, metavar="SECONDS", help="the newest checkpoint may be this old")
     parser.add_argument("--prove", type=int, metavar="POSITION", help="print a proof that this entry is in")
     parser.add_argument("--proof", metavar="FILE", help="check a proof instead of a log")
+    parser.add_argument("--pack", metavar="FILE", help="check an evidence pack instead of a log")
     parser.add_argument("--newest-signature", action="store_true", help="check only the newest signature")
     options = parser.parse_args(arguments)
     try:
@@ -639,8 +795,10 @@ def main(arguments=None):
             wrong = check_proof(json.loads(Path(options.proof).read_bytes()), public)
             print("the proof holds" if wrong is None else "NOT PROVEN: " + wrong)
             return 0 if wrong is None else 1
+        if options.pack:
+            return _print_pack(check_pack(options.pack, public))
         if not options.log:
-            parser.error("a log or --proof is needed")
+            parser.error("a log, --proof or --pack is needed")
         began = time.monotonic()
         witness = Path(options.witness).read_bytes().splitlines() if options.witness else []
         with sys.stdin.buffer if options.log == "-" else Path(options.log).open("rb") as source:

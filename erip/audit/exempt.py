@@ -68,5 +68,6 @@ COMMANDS: dict[str, str] = {
     "explain": "reads",
     "replay": "decides again in memory and keeps nothing",
     "pulse": "reads",
+    "controls": "looks, and notes what it saw; nothing that anybody decides",
     "run_benchmarks": "measures; no part of a platform that is used",
 }

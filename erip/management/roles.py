@@ -5,19 +5,10 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import DEFAULT_DB_ALIAS
 
+from erip.access.tables import rules
 from erip.foundation import hooks
 from erip.foundation.db import roles
-from erip.foundation.db.privileges import Roles, Rules
-
-
-def rules() -> Rules:
-    return Rules(
-        looked_up=frozenset(hooks.looked_up.all()),
-        append_only=frozenset(hooks.append_only.all()),
-        unchanging=frozenset(hooks.unchanging.all()),
-        kept=frozenset(hooks.kept.all()),
-        confidential=frozenset(hooks.confidential.all()),
-    )
+from erip.foundation.db.privileges import Roles
 
 
 def unknown_tables() -> list[str]:

@@ -99,3 +99,8 @@ ERIP_ALERT_HEARTBEAT_URL = _env.text(
     secret=True,
     form=http_url,
 )
+ERIP_CONTROL_FRAMEWORKS: list[str] = _env.items(
+    "ERIP_CONTROL_FRAMEWORKS",
+    [],
+    "Frameworks that you answer to, as `soc2,gdpr`: a check of theirs that fails raises an alert ([controls](../how-to/controls.md)).",
+)

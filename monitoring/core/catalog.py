@@ -55,6 +55,7 @@ MEANINGS: Mapping[str, str] = {
     "erip_disk_free_bytes": "Free bytes of the disk of the state directory.",
     "erip_disk_size_bytes": "Size of that disk.",
     "erip_certificate_days_left": "Days until the first of the watched certificates expires.",
+    "erip_control_failing": "By `control`: 1 while a check of a control fails; only with ERIP_CONTROL_FRAMEWORKS.",
     "erip_pulse_stale": "Only at `GET /metrics`: 1 while nothing newer than 30 s is known.",
     "erip_pulse_frame_age_seconds": "Only at `GET /metrics`: seconds since the end of the tick that it shows.",
 }

@@ -15,10 +15,10 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
+from erip.access import tables
 from erip.foundation import hooks
 from erip.foundation.db.privileges import APPEND
 from erip.foundation.db.roles import faults
-from erip.management import roles
 from erip.ops.stack.logins import DATABASE, ROLES, Logins, make_roles
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.servers import Server, private_servers
@@ -190,10 +190,10 @@ def test_no_table_can_be_emptied_and_each_named_one_is_closed_as_its_app_says(ap
     found = app.fetchall()
     verbs = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     for table, partition in found:
-        expected = frozenset() if partition else roles.rules().of(table)
+        expected = frozenset() if partition else tables.rules().of(table)
         app.execute("SELECT v FROM unnest(%s) v WHERE has_table_privilege(%s, v)", [list(verbs), f"public.{table}"])
         assert {verb for (verb,) in app.fetchall()} == expected, table
-    assert roles.rules().names() <= {table for table, _ in found}
+    assert tables.rules().names() <= {table for table, _ in found}
     assert any(partition for _, partition in found)
 
 
@@ -213,7 +213,7 @@ def test_a_migration_that_loosens_something_is_put_right_and_said(platform: Serv
             "GRANT UPDATE (author) ON workflows_workflowversion TO erip; GRANT TRUNCATE ON auth_user TO PUBLIC"
         )
         root.execute("GRANT erip_owner TO erip; GRANT SET ON PARAMETER session_replication_role TO erip")
-        assert set(faults(ROLES, roles.rules())) == {
+        assert set(faults(ROLES, tables.rules())) == {
             "erip is a member of pg_database_owner",
             "erip is a member of erip_owner",
             "erip may set session_replication_role, which switches triggers off",
@@ -224,7 +224,7 @@ def test_a_migration_that_loosens_something_is_put_right_and_said(platform: Serv
             call_command("roles", "check")
         root.execute("REVOKE erip_owner FROM erip; REVOKE SET ON PARAMETER session_replication_role FROM erip")
         call_command("migrate", verbosity=0)
-        assert faults(ROLES, roles.rules()) == []
+        assert faults(ROLES, tables.rules()) == []
         call_command("roles", "check")
 
 
@@ -238,7 +238,7 @@ def test_the_page_says_what_happens(platform: Server) -> None:
         root.execute(printed.getvalue())
     with hooks.append_only.only(*hooks.append_only.all()):
         exec("\n".join(text for text in page if "append_only(" in text), {})
-        assert roles.rules().of("acme_decision") == APPEND
+        assert tables.rules().of("acme_decision") == APPEND
         with pytest.raises(CommandError, match="acme_decision"):
             call_command("roles", "apply")
 
@@ -273,7 +273,7 @@ def test_who_only_reads_sees_no_secret_and_writes_nothing(platform: Server) -> N
             for verb in ("INSERT", "UPDATE", "DELETE", "TRUNCATE"):
                 cursor.execute("SELECT has_table_privilege(to_regclass(%s), %s)", [table, verb])
                 assert cursor.fetchone() in ((False,), (None,)), f"{verb} on {table}"
-        for table in roles.rules().confidential:
+        for table in tables.rules().confidential:
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 cursor.execute(f"SELECT * FROM {table}")
 

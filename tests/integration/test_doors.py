@@ -60,6 +60,7 @@ VALUES = {
     "alert_rule": "redis-down",
     "alert_channel": "none",
     "rotation": "none",
+    "framework": "soc2",
     "trigger": "none",
     "schedule": "none",
     "decision": "none",

@@ -1,8 +1,16 @@
-"""How the platform is, and the measurements that it keeps of itself."""
+"""How the platform is, the measurements that it keeps of itself, and how controls of frameworks stand."""
 
 from datetime import datetime
 
-from erip_client.models import Anomalies, Listing, MetricAnswer, MetricName, PlatformHealth
+from erip_client.models import (
+    Anomalies,
+    ControlList,
+    FrameworkDetail,
+    Listing,
+    MetricAnswer,
+    MetricName,
+    PlatformHealth,
+)
 
 from .base import Call, given, moment
 
@@ -44,4 +52,20 @@ def query_metric(
         template="/api/v1/metrics/query",
         query=given(metric=metric, range=range, step=step, end=moment(end), by=by, combine=combine),
         answers={200: MetricAnswer},
+    )
+
+
+def list_controls() -> Call[ControlList]:
+    """How the controls of each framework stand, and what every live check said last."""
+    return Call(operation="listControls", method="GET", template="/api/v1/controls", answers={200: ControlList})
+
+
+def get_framework(name: str) -> Call[FrameworkDetail]:
+    """Every control of a framework, such as `soc2`."""
+    return Call(
+        operation="getFramework",
+        method="GET",
+        template="/api/v1/controls/{name}",
+        path={"name": name},
+        answers={200: FrameworkDetail},
     )

@@ -117,3 +117,53 @@ class MetricAnswer(Document):
     step: int
     tier: int
     lines: list[MetricLine]
+
+
+class ControlCheck(Document):
+    """What a live check said last. status: holds, fails, absent or unknown; the last two are not `holds`."""
+
+    check: str
+    status: str
+    sentence: str
+    facts: dict[str, Json]
+    at: datetime
+    since: datetime | None
+
+
+class FrameworkShort(Document):
+    """standings: how many of its controls stand how."""
+
+    name: str
+    title: str
+    link: str
+    note: str
+    standings: dict[str, int]
+
+
+class ControlList(Document):
+    frameworks: list[FrameworkShort]
+    checks: list[ControlCheck]
+
+
+class ControlOne(Document):
+    """standing: the worst of its checks; `described` without any, `not_covered` without a mechanism."""
+
+    id: str
+    about: str
+    standing: str
+    mechanisms: list[str]
+    gap: str
+    checks: list[ControlCheck]
+    evidence: list[str]
+
+
+class MechanismOne(Document):
+    name: str
+    does: str
+    documentation: str
+    checks: list[str]
+
+
+class FrameworkDetail(FrameworkShort):
+    controls: list[ControlOne]
+    mechanisms: list[MechanismOne]

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
+from erip.access import tables
 from erip.foundation.db import roles as database
 from erip.foundation.db.privileges import Roles, creation
 from erip.management import roles
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(changed)} statements were needed." if changed else "All is as it should be.")
 
     def _check(self, options: Any) -> None:
-        found = database.faults(roles.of_settings(), roles.rules())
+        found = database.faults(roles.of_settings(), tables.rules())
         for fault in found:
             self.stdout.write(fault)
         if found:

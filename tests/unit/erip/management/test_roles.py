@@ -3,6 +3,7 @@
 import pgtrigger
 from django.apps import apps
 
+from erip.access import tables
 from erip.foundation.db.privileges import APPEND, KEEP, READ
 from erip.management import roles
 
@@ -16,7 +17,7 @@ def test_a_table_that_a_trigger_protects_is_protected_by_privileges_too() -> Non
         if isinstance(trigger, pgtrigger.Protect)
     ]
     assert len(protected) >= 4
-    assert [table for table in protected if roles.rules().of(table) not in (APPEND, KEEP, READ)] == []
+    assert [table for table in protected if tables.rules().of(table) not in (APPEND, KEEP, READ)] == []
 
 
 def test_each_table_that_is_named_exists() -> None:
