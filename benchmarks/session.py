@@ -67,6 +67,8 @@ class Options:
     #: causes: how many seeds, and seconds without any fault
     seeds: int = 3
     calm: float = 1_800.0
+    #: what-if: past runs
+    what_if: int = 10_000
     #: pulse: how often the load is put on each stack, and seconds at rest
     turns: int = 5
     idle: float = 300.0

@@ -22,6 +22,7 @@ from . import (
     size,
     timers,
     uptime,
+    what_if,
 )
 
 Scenario = Callable[[Session], Awaitable[list[Load]]]
@@ -44,9 +45,10 @@ SCENARIOS: dict[str, Scenario] = {
     "causes": causes.run,
     "escalation": escalation.run,
     "pulse": pulse.run,
+    "what-if": what_if.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"replay", "size", "timers", "uptime", "causes", "escalation", "pulse"})
+LONG = frozenset({"replay", "size", "timers", "uptime", "causes", "escalation", "pulse", "what-if"})
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
     {
@@ -61,6 +63,7 @@ PRIVATE_ONLY = frozenset(
         "causes",
         "escalation",
         "pulse",
+        "what-if",
     }
 )
 #: those for which the machine's ceiling means nothing: they do not test speed
@@ -77,5 +80,6 @@ WITHOUT_LIMITS = frozenset(
         "causes",
         "escalation",
         "pulse",
+        "what-if",
     }
 )

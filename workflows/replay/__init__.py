@@ -5,6 +5,7 @@ history  what happened to a run, from its rows and events
 again    decides it again
 compare  what is different
 what_if  what another decision table would have said
+definitions  what another definition would have made of a run
 
 Note [What is decided again]
 Decided again is what the machine decides: which steps begin, with which input, which are skipped, cancelled, tried
@@ -21,7 +22,8 @@ Not stored, and so not decided again:
 """
 
 from workflows.replay.again import Difference, decide_again
+from workflows.replay.definitions import by_definition
 from workflows.replay.history import StoredEvent, StoredRow, StoredRun
 from workflows.replay.stored import runs_since
 
-__all__ = ["Difference", "StoredEvent", "StoredRow", "StoredRun", "decide_again", "runs_since"]
+__all__ = ["Difference", "StoredEvent", "StoredRow", "StoredRun", "by_definition", "decide_again", "runs_since"]

@@ -14,18 +14,36 @@ from workflows.errors import UnknownStep
 from workflows.replay.compare import Difference, differences
 from workflows.replay.history import Happened, StoredRow, StoredRun, happenings
 
-__all__ = ["Difference", "decide_again"]
+__all__ = ["Difference", "decide_again", "differences_of", "input_differences", "is_undecided", "live_again"]
 
 
 def decide_again(run: StoredRun, graph: Graph, *, max_lost: int) -> list[Difference]:
     """What today's code decides differently. graph: of the run's version, as today's code reads it."""
-    found = [Difference(fault.path, "was accepted", fault.message) for fault in graph.input_faults(run.view.input)]
-    if run.view.state is RunState.PENDING and not run.rows:
-        # It is in a chunk: nothing of it is decided yet.
-        return found
+    if is_undecided(run):
+        return input_differences(run, graph)
+    return differences_of(run, live_again(run, graph, max_lost=max_lost), graph)
+
+
+def is_undecided(run: StoredRun) -> bool:
+    """It is in a chunk: nothing of it is decided yet."""
+    return run.view.state is RunState.PENDING and not run.rows
+
+
+def live_again(run: StoredRun, graph: Graph, *, max_lost: int) -> RunInMemory:
+    """The run as it is when all that happened to it has happened again."""
     again = _Again(run, graph)
     again.live_through(happenings(run, graph, max_lost=max_lost))
-    return [*found, *differences(run, again), *_refused(run, graph)]
+    return again
+
+
+def input_differences(run: StoredRun, graph: Graph) -> list[Difference]:
+    """What the graph's schema refuses of the run's input."""
+    return [Difference(fault.path, "was accepted", fault.message) for fault in graph.input_faults(run.view.input)]
+
+
+def differences_of(run: StoredRun, again: RunInMemory, graph: Graph) -> list[Difference]:
+    """What is different between the stored run and the one that was decided again by that graph."""
+    return [*input_differences(run, graph), *differences(run, again), *_refused(run, graph)]
 
 
 class _Again(RunInMemory):

@@ -29,7 +29,7 @@ PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
 #: the options that say how large the loads are
 SIZES = (
     *("in_flight", "count", "rate", "runs", "backlog", "waits", "fan_outs", "finished", "among", "many", "kills"),
-    *("waiting", "due_rate", "due_seconds", "due", "sleepers", "races"),
+    *("waiting", "due_rate", "due_seconds", "due", "sleepers", "races", "what_if"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
 UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm", "turns", "idle")
@@ -76,6 +76,7 @@ class Command(BaseCommand):
         add("--due", type=_natural, default=usual.due, help="timers: runs that are due in one second; 0: no such load")
         add("--sleepers", type=_natural, default=usual.sleepers, help="timers: runs that only sleep; 0: no such load")
         add("--races", type=_positive, default=usual.races, help="signals: sent against timeouts and cancels")
+        add("--past", dest="what_if", type=_positive, default=usual.what_if, help="what-if: runs that have ended")
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
