@@ -47,7 +47,7 @@ def _about(one: Declared) -> str:
     if one.required and "Production has no default" not in one.about:
         words.append("Production has no default.")
     if one.secret:
-        words.append("Secret." if one.by_file else "Secret, by itself alone.")
+        words.append("Secret." if one.by_file else "Secret, not by file.")
     if one.applies == CALL:
         words.append("*Each call.*")
     elif one.applies != "restart":

@@ -5,6 +5,7 @@ from .values import http_url
 
 _env = Declarations("Secrets")
 
+# Both files are settings of their own (`by_file=False`): they are read each time, not once at the start.
 ERIP_ENCRYPTION_KEYS_FILE = _env.text(
     "ERIP_ENCRYPTION_KEYS_FILE",
     "",
@@ -16,6 +17,7 @@ ERIP_ENCRYPTION_KEYS = _env.items(
     [],
     "The same keys without a file. Without either there is one key, which follows from ERIP_SECRET_KEY.",
     secret=True,
+    by_file=False,
 )
 ERIP_SECRETS_DIRECTORY = _env.text(
     "ERIP_SECRETS_DIRECTORY", "", "Where workers find the files of secrets of the provider `files`."
@@ -26,4 +28,6 @@ ERIP_VAULT_NAMESPACE = _env.text("ERIP_VAULT_NAMESPACE", "", "The namespace in V
 ERIP_VAULT_TOKEN_FILE = _env.text(
     "ERIP_VAULT_TOKEN_FILE", "", "A file with the token for Vault, which is read each time: a Vault agent renews it."
 )
-ERIP_VAULT_TOKEN = _env.text("ERIP_VAULT_TOKEN", "", "The token for Vault, where no agent keeps a file.", secret=True)
+ERIP_VAULT_TOKEN = _env.text(
+    "ERIP_VAULT_TOKEN", "", "The token for Vault, where no agent keeps a file.", secret=True, by_file=False
+)
