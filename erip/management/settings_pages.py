@@ -14,8 +14,8 @@ A value that is wrong stops the start, with every such value and its place named
 A new value takes effect when the process that reads it is restarted. *All at once*: stop all processes first, because
 they must agree. *Each call*: a command reads it. All settings are there since 0.1.0, unless the row names a release.
 
-This page and [its JSON Schema](settings.schema.json) are made by `manage.py settings reference` and `schema`; a test
-compares them.
+This page is made by `manage.py settings reference`; a test compares them. `manage.py settings schema` prints a JSON
+Schema.
 """
 
 
@@ -58,7 +58,7 @@ def _about(one: Declared) -> str:
 
 
 def schema() -> str:
-    """docs/reference/settings.schema.json: an object with settings, as a JSON or YAML file of them has it."""
+    """A JSON Schema: an object with settings, as a JSON or YAML file of them has it."""
     properties: dict[str, Any] = {}
     for one in DECLARED.values():
         properties[one.name] = _schema_of(one)

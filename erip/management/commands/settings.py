@@ -15,7 +15,7 @@ from erip.settings.declared import DECLARED
 _HELP = """What can be set, what is set, and whether that is right. Never shows a secret.
 
 reference       the page docs/reference/settings.md
-schema          a JSON Schema of settings, docs/reference/settings.schema.json
+schema          a JSON Schema of settings
 show [SOURCE]   the values in force, and where each comes from
 check [SOURCE…] names every fault with its place; later sources win over earlier ones. Exit status 1: there are some
 diff A B        the settings that differ. Exit status 1: some do
