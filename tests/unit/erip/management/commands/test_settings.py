@@ -169,7 +169,7 @@ def test_every_declaration_is_whole() -> None:
         # Whatever ends in _FILE would be taken for another setting's file.
         of_file = DECLARED.get(name.removesuffix(BY_FILE)) if name.endswith(BY_FILE) else None
         assert of_file is None or not of_file.by_file, f"{name} would be read as the value of {of_file}"
-        if re.search(r"PASSWORD|SECRET|_KEY$|DATABASE.*URL|REPLICA_URLS|WEBHOOKS?$", name):
+        if re.search(r"PASSWORD$|SECRET$|_KEY$|_KEYS$|TOKEN$|DATABASE.*URL|REPLICA_URLS|WEBHOOKS?$", name):
             assert one.secret, f"{name} looks like a secret"
 
 
