@@ -27,7 +27,16 @@ TOGETHER: Final = "restart of all"
 CALL: Final = "each call"
 
 #: the end of a name, and the unit that it says
-_UNITS = {"_SECONDS": "s", "_DAYS": "days", "_MONTHS": "months", "_TIMEOUT": "s", "_BYTES": "bytes", "_PORT": "port"}
+_UNITS = {
+    "_SECONDS": "s",
+    "_MINUTES": "minutes",
+    "_HOURS": "hours",
+    "_DAYS": "days",
+    "_MONTHS": "months",
+    "_TIMEOUT": "s",
+    "_BYTES": "bytes",
+    "_PORT": "port",
+}
 _KINDS: dict[str, Reader] = {
     "text": values.text,
     "whole number": values.whole,

@@ -115,6 +115,7 @@ def _code() -> dict[Path, str]:
 
 #: ERIP_… that no user sets: made from settings by the settings themselves, or for the tests of the platform
 NO_SETTINGS = {
+    "ERIP_TLS_CA": "what a settings module of one's own may set; the controls look for it",
     "ERIP_REPLICAS": "the aliases of ERIP_REPLICA_URLS",
     "ERIP_TEST_DATA": "the suite's own",
 }
