@@ -32,12 +32,12 @@ OLD = 120
 RESOLVED = 20
 #: errors that are back which the first page lists
 MOST_ERRORS = 5
-#: open approvals that are shown
-MOST_APPROVALS = 100
 #: legal clocks that are shown
 MOST_CLOCKS = 200
 #: decision tables that are shown
 MOST_TABLES = 200
+#: open approvals on a page of the list
+MOST_APPROVALS = 50
 
 #: name of a tile → what it shows
 TILES: Mapping[str, Wanted] = {
@@ -176,8 +176,9 @@ health = Shared(document, every=2.0)
 alerts = Shared(_alerts, every=5.0)
 #: for each rotation who is on call
 on_call = Shared(_on_call, every=15.0)
-#: approvals that are open, and one with all that is known of it; of each person what waits for them
-approvals = Shared(lambda: inbox.asked(limit=MOST_APPROVALS), every=5.0)
+#: pages of approvals that are open, by the id that they are behind; one approval with all that is known of it; of each
+#: person what waits for them
+approvals: SharedBy[list[inbox.Asked]] = SharedBy(every=5.0)
 approval: SharedBy[Any] = SharedBy(every=3.0)
 my_approvals: SharedBy[Any] = SharedBy(every=5.0, most=512)
 #: legal clocks that are open, by due, and one with all that is known of it
@@ -198,10 +199,16 @@ def forget_decisions() -> None:
     decision.forget()
 
 
+def open_approvals(after: int) -> Look[list[inbox.Asked]]:
+    """Those behind this id, oldest first: one more than a page shows, if there are more."""
+    return approvals.look(after, lambda: inbox.asked(after=after, limit=MOST_APPROVALS + 1))
+
+
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, on_call, regressions, approvals, clocks, decisions, reading.series):
+    for one in (tiles, health, alerts, on_call, regressions, clocks, decisions, reading.series):
         one.clear()
+    approvals.forget()
     decision.forget()
     decision_report.forget()
     approval.forget()
@@ -224,6 +231,7 @@ __all__ = [
     "health",
     "my_approvals",
     "on_call",
+    "open_approvals",
     "regressions",
     "tiles",
 ]

@@ -4,7 +4,19 @@ from django.urls import path
 
 from console.assets import asset
 from console.pages import choose_theme
-from console.views import alerts, approvals, capacity, clocks, controls, decisions, errors, health, home, metrics
+from console.views import (
+    alerts,
+    approvals,
+    by_link,
+    capacity,
+    clocks,
+    controls,
+    decisions,
+    errors,
+    health,
+    home,
+    metrics,
+)
 
 app_name = "console"
 urlpatterns = [
@@ -26,6 +38,7 @@ urlpatterns = [
     path("errors/<alert_number:number>/ignore", errors.ignore, name="ignore-error"),
     path("errors/<alert_number:number>/reopen", errors.reopen, name="reopen-error"),
     path("approvals", approvals.approvals, name="approvals"),
+    path("approvals/by-link", by_link.by_link, name="by-link"),
     path("approvals/<approval:number>", approvals.approval, name="approval"),
     path("approvals/<approval:number>/vote", approvals.vote, name="vote"),
     path("approvals/<approval:number>/ask", approvals.ask, name="ask"),

@@ -91,3 +91,11 @@ class DelegationInvalid(PeopleError):
 
     code = "delegation_invalid"
     status = 422
+
+
+class LinkInvalid(PeopleError):
+    """The link is not valid, or no longer: it has expired, was used, or its person may not vote by it any more.
+    Sign in to vote."""
+
+    code = "link_invalid"
+    status = 410

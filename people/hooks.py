@@ -3,17 +3,20 @@
 from erip.foundation.hooks import (
     Link,
     Menu,
+    Pages,
     Recorded,
     api_urls,
     append_only,
     kept,
     menu,
+    pages,
     process_start,
     recorded,
     unrecorded,
 )
 
 api_urls("people.urls")
+pages(Pages("chat/", "people.chats.urls"))
 menu(
     Menu(
         "Work",
@@ -32,6 +35,7 @@ kept("workflows_approvaltask")
 recorded(Recorded("people_vote", hashed=("comment", "form")))
 recorded(Recorded("people_question", hashed=("text",)))
 unrecorded(("people_notice", "a log itself: who was written to"))
+unrecorded(("people_chatrequest", "digests of requests, kept for some minutes; what they did is recorded"))
 
 
 @process_start

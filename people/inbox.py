@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from people import persons
 from people.errors import UnknownApproval
@@ -36,9 +36,21 @@ def asked(
         found = found.filter(pk__lt=before)
     if after is not None:
         found = found.filter(pk__gt=after)
-    if me is not None:
-        found = found.filter(pk__in=_waiting_for(me))
-    return _with_votes(list(found[:limit]))
+    if me is None:
+        return _with_votes(list(found[:limit]))
+    groups = persons.groups_of_voter(me)
+    if ended or me not in groups:
+        # What has ended waits for nobody.
+        return []
+    found, kept = found.filter(_may_wait_for(me, groups)), list[Asked]()
+    while len(kept) < limit:
+        page = _with_votes(list(found[:limit]))
+        kept += [one for one in page if _votes(one, me, groups)]
+        if len(page) < limit:
+            break
+        # Some had to be left out: this release cannot read their definitions.
+        found = found.filter(pk__gt=page[-1].task.pk)
+    return kept[:limit]
 
 
 def one(number: int) -> Asked:
@@ -74,17 +86,17 @@ def _votes(asked: Asked, me: str, groups: Mapping[str, frozenset[str]]) -> list[
     ]
 
 
-def _waiting_for(me: str) -> list[int]:
-    groups = persons.groups_of_voter(me)
-    if me not in groups:
-        return []
-    wanted = sorted({group for each in groups.values() for group in each})
-    open_ = _tasks().filter(closed_at__isnull=True, roles__overlap=wanted).order_by("id")
-    return [each.task.pk for each in _with_votes(list(open_[:_MOST])) if _votes(each, me, groups)]
+def _may_wait_for(me: str, groups: Mapping[str, frozenset[str]]) -> Any:
+    """What `_votes` says, as far as the database knows it."""
 
+    def voted(person: str) -> Exists:
+        return Exists(Vote.objects.filter(Q(voter=person) | Q(on_behalf_of=person), task=OuterRef("pk")))
 
-#: open approvals among which those that wait for one person are looked for
-_MOST = 1_000
+    some: Any = Q(pk__in=[])
+    for person, theirs in groups.items():
+        if theirs:
+            some |= Q(roles__overlap=sorted(theirs)) & ~Q(barred__contains=[person]) & ~voted(person)
+    return some & ~Q(barred__contains=[me]) & ~voted(me)
 
 
 def _tasks() -> QuerySet[ApprovalTask]:

@@ -4,6 +4,7 @@ people_vote         a vote for or against an approval: never changed
 people_delegation   who may vote in place of whom, and until when
 people_question     what somebody asked before voting: never changed
 people_notice       a message to one person about an approval
+people_chatrequest  requests of chats that were believed lately, by the SHA-256 of their signature
 
 Note [Four eyes]
 Whoever started a run, published the version of its definition or owns the key that started it does not approve it, and
@@ -11,8 +12,9 @@ each person counts once: `voting` checks that for every door, and the database c
 trigger if its voter, or whoever the voter stands in for, is barred or has voted already, if the task has ended, or if
 what was seen is not what is to be approved. A task becomes approved only with as many votes as it has seats, and the
 step of a run succeeds as approved only if its task is (`workflows.models.approvals`, `workflows.models.runs`).
-These are triggers of pgtrigger's, which a session with the application's password can tell to stand aside; what it
-cannot do is to change a vote, or to remove one.
+No session can tell these triggers to stand aside (Note [Firm triggers]), and the application's role cannot change a
+vote or remove one. What the database cannot know is who sits in front of the screen: a session with the application's
+password can say that somebody who may vote has voted. The audit log shows that no request did.
 """
 
 import pgtrigger
@@ -22,15 +24,18 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Firm, Protect
 from workflows.models import ApprovalTask
 
 _VOTE = """
-    IF NOT EXISTS (SELECT FROM workflows_approvaltask t WHERE t.id = NEW.task_id AND t.closed_at IS NULL
-                   AND t.content_hash = NEW.content_hash FOR NO KEY UPDATE) THEN
+    IF NEW.voter NOT LIKE 'user:_%' OR NEW.on_behalf_of NOT LIKE 'user:_%' AND NEW.on_behalf_of <> '' THEN
+        RAISE EXCEPTION 'only people vote';
+    END IF;
+    SELECT * INTO task FROM workflows_approvaltask t WHERE t.id = NEW.task_id FOR NO KEY UPDATE;
+    IF task.id IS NULL OR task.closed_at IS NOT NULL OR task.content_hash <> NEW.content_hash THEN
         RAISE EXCEPTION 'there is no open approval with this content';
     END IF;
-    IF EXISTS (SELECT FROM workflows_approvaltask t WHERE t.id = NEW.task_id
-               AND ARRAY[NEW.voter, NEW.on_behalf_of]::text[] && t.barred::text[]) THEN
+    IF ARRAY[NEW.voter, NEW.on_behalf_of]::text[] && task.barred::text[] THEN
         RAISE EXCEPTION 'who started a run, or wrote its definition, does not approve it';
     END IF;
     IF EXISTS (SELECT FROM people_vote v WHERE v.task_id = NEW.task_id
@@ -38,8 +43,19 @@ _VOTE = """
                    && array_remove(ARRAY[NEW.voter, NEW.on_behalf_of]::text[], '')) THEN
         RAISE EXCEPTION 'this person has voted already';
     END IF;
-    IF NEW.voter NOT LIKE 'user:_%' OR NEW.on_behalf_of NOT LIKE 'user:_%' AND NEW.on_behalf_of <> '' THEN
-        RAISE EXCEPTION 'only people vote';
+    IF NEW.on_behalf_of <> '' AND NOT EXISTS (
+        SELECT FROM people_delegation d
+        WHERE d.delegator = NEW.on_behalf_of AND d.delegate = NEW.voter AND d.revoked_at IS NULL
+          AND d.starts_at <= clock_timestamp() AND d.ends_at > clock_timestamp()) THEN
+        RAISE EXCEPTION 'nobody may vote in place of somebody who has not said so';
+    END IF;
+    IF NEW.roles = '{}' OR NOT NEW.roles::text[] <@ task.roles::text[]
+       OR NOT EXISTS (SELECT FROM auth_user u WHERE u.username = substr(NEW.voter, 6) AND u.is_active)
+       OR NOT NEW.roles::text[] <@ ARRAY(
+          SELECT g.name::text FROM auth_user u JOIN auth_user_groups m ON m.user_id = u.id
+          JOIN auth_group g ON g.id = m.group_id
+          WHERE u.is_active AND u.username = substr(coalesce(nullif(NEW.on_behalf_of, ''), NEW.voter), 6)) THEN
+        RAISE EXCEPTION 'a vote counts in groups that are asked and that its person is in';
     END IF;
     RETURN NEW;
 """
@@ -73,8 +89,14 @@ class Vote(models.Model):
             models.CheckConstraint(condition=Q(choice__in=["approve", "refuse"]), name="vote_choice"),
         ]
         triggers = [
-            pgtrigger.Trigger(name="vote_four_eyes", when=pgtrigger.Before, operation=pgtrigger.Insert, func=_VOTE),
-            pgtrigger.Protect(name="vote_immutable", operation=pgtrigger.Update | pgtrigger.Delete),
+            Firm(
+                name="vote_four_eyes",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                declare=[("task", "workflows_approvaltask%ROWTYPE")],
+                func=_VOTE,
+            ),
+            Protect(name="vote_immutable", operation=pgtrigger.Update | pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:
@@ -116,7 +138,7 @@ class Question(models.Model):
 
     class Meta:
         ordering = ["id"]
-        triggers = [pgtrigger.Protect(name="question_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="question_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return self.text[:80]
@@ -142,3 +164,16 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.person}"
+
+
+class ChatRequest(models.Model):
+    """A request of a chat that was believed: it is not believed again. See Note [Requests of a chat]."""
+
+    digest = models.BinaryField(primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return bytes(self.digest).hex()

@@ -8,7 +8,7 @@ again, under the same Message-ID. An approval of a paused run is not reminded of
 """
 
 import time
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import structlog
 from django.conf import settings
@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from erip.foundation.process.background import database_service
-from people import persons
+from people import links, persons
 from people.models import Notice
 from people.voting import approval_of
 from workflows import store
@@ -133,14 +133,31 @@ _SUBJECTS = {
 }
 
 
+def _by_link(notice: Notice) -> str:
+    """How the person votes without signing in, if they can. Who is only notified cannot."""
+    if notice.kind not in ("opened", "reminded"):
+        return ""
+    task = notice.task
+    due = StepRun.objects.filter(run=task.run_id, step=task.step, item=-1).values_list("due_at", flat=True).first()
+    made = links.token_for(task, notice.person, due_at=due)
+    if made is None:
+        return ""
+    token, ends_at = made
+    address = f"{settings.ERIP_PUBLIC_URL.rstrip('/')}{reverse('console:by-link')}?t={token}"
+    return (
+        f"\nOr vote without signing in, once, until {ends_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC. The link is yours"
+        f" alone: whoever has it votes as you. Do not pass it on.\n{address}\n"
+    )
+
+
 def _sent(notice: Notice, address: str) -> str | None:
     """Why it was not sent; None: it was."""
     task = notice.task
     title = " ".join(task.title.split())[:180]
-    link = f"{settings.ERIP_PUBLIC_URL.rstrip('/')}{reverse('console:approval', args=[task.pk])}"
+    page = f"{settings.ERIP_PUBLIC_URL.rstrip('/')}{reverse('console:approval', args=[task.pk])}"
     text = (
         f"{title}\n\n{task.workflow}{f' {task.business_key}' if task.business_key else ''}, since "
-        f"{task.opened_at:%Y-%m-%d %H:%M} UTC.\n\nRead it, and decide: {link}\n"
+        f"{task.opened_at:%Y-%m-%d %H:%M} UTC.\n\nRead it, and decide: {page}\n{_by_link(notice)}"
     )
     headers = {"Message-ID": f"<approval-{task.pk}-{notice.pk}@erip>"}
     try:

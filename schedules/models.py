@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Protect
 
 
 class Schedule(models.Model):
@@ -56,7 +57,7 @@ class ScheduleVersion(models.Model):
             models.UniqueConstraint(fields=["schedule", "number"], name="schedule_version_once"),
             models.CheckConstraint(condition=Q(number__gte=1), name="schedule_version_from_1"),
         ]
-        triggers = [pgtrigger.Protect(name="schedule_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="schedule_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.schedule.name} v{self.number}"

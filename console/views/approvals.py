@@ -1,14 +1,16 @@
 """Approvals: what waits for people, what they are shown, and their votes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from console import snapshots
-from console.pages import Page, changes, forget_rendered, in_shell, page
+from console.pages import Page, changes, forget_rendered, in_shell, page, with_query
 from erip.access.principals import Principal
 from erip.foundation.faults import Fault
 from people import asking, inbox, voting
@@ -17,10 +19,42 @@ from people.errors import PeopleError, UnknownApproval
 
 @page("Approvals", "workflows.view_approvaltask")
 def approvals(query: QueryDict, viewer: Principal) -> Page:
-    look = snapshots.approvals.look()
-    mine = snapshots.my_approvals.look(viewer.name, lambda: inbox.mine(viewer.name, look.value or ())).value
-    context = {"look": look, "found": look.value, "mine": mine}
+    after, mine_after = _number(query, "after"), _number(query, "mine")
+    look = snapshots.open_approvals(after)
+    found = look.value
+    mine = snapshots.my_approvals.look(
+        (viewer.name, after, mine_after), lambda: _mine(viewer.name, mine_after, found if not after else None)
+    ).value
+    context = {
+        "look": look,
+        "found": found[: snapshots.MOST_APPROVALS] if found is not None else None,
+        "next": _next(query, "after", [one.task.pk for one in found or ()]),
+        "mine": mine[: snapshots.MOST_APPROVALS] if mine is not None else None,
+        "next_mine": _next(query, "mine", [one.task.pk for one, _ in mine or ()]),
+        "first": reverse("console:approvals") if after or mine_after else "",
+    }
     return Page("console/approvals.html", context, every=5, around="console/approvals_page.html")
+
+
+def _mine(me: str, after: int, found: Sequence[inbox.Asked] | None) -> list[tuple[inbox.Asked, list[str]]]:
+    """What waits for somebody, and as whom they may vote. found: the oldest open ones; if these are all, nothing else
+    is asked of the database but who stands in for whom."""
+    if found is None or after or len(found) > snapshots.MOST_APPROVALS:
+        found = inbox.asked(me=me, after=after, limit=snapshots.MOST_APPROVALS + 1)
+    return inbox.mine(me, found)
+
+
+def _number(query: QueryDict, name: str) -> int:
+    text = query.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
+def _next(query: QueryDict, name: str, shown: Sequence[int]) -> str:
+    """Where the next page of a list is; "": there is none."""
+    if len(shown) <= snapshots.MOST_APPROVALS:
+        return ""
+    kept = {each: _number(query, each) or None for each in ("after", "mine")}
+    return with_query(reverse("console:approvals"), **{**kept, name: shown[snapshots.MOST_APPROVALS - 1]})
 
 
 @page("Approval", "workflows.view_approvaltask")
@@ -32,15 +66,7 @@ def approval(query: QueryDict, viewer: Principal, number: int) -> Page:
 @changes("people.add_vote")
 def vote(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     given = {name: request.POST.get(name, "") for name in ("choice", "content_hash", "on_behalf_of", "comment", "form")}
-    faults: list[Fault] = []
-    form = None
-    if given["form"].strip():
-        try:
-            form = orjson.loads(given["form"])
-        except orjson.JSONDecodeError as error:
-            faults.append(Fault("form", f"is not JSON: {error}"))
-    if "\0" in "".join(given.values()):
-        faults.append(Fault("", "a character U+0000 cannot be stored"))
+    form, faults = given_form(given)
     try:
         if not faults:
             ballot = voting.Ballot(
@@ -110,8 +136,26 @@ def _shown(number: int, viewer: Principal) -> dict[str, Any]:
     return {**known, "may_vote": may or []}
 
 
+def given_form(given: Mapping[str, str]) -> tuple[Any, list[Fault]]:
+    """The form that a vote fills in, as it was typed, and what is wrong with the texts of the vote."""
+    faults: list[Fault] = []
+    form = None
+    if given["form"].strip():
+        try:
+            form = orjson.loads(given["form"])
+        except orjson.JSONDecodeError as error:
+            faults.append(Fault("form", f"is not JSON: {error}"))
+    if "\0" in "".join(given.values()):
+        faults.append(Fault("", "a character U+0000 cannot be stored"))
+    return form, faults
+
+
 def _read(number: int) -> dict[str, Any]:
-    one = inbox.one(number)
+    return shown_of(inbox.one(number))
+
+
+def shown_of(one: inbox.Asked) -> dict[str, Any]:
+    """What the page of an approval shows of it."""
     content = dict(one.task.content)
     form = inbox.form_of(one.task) if one.missing is not None else None
     return {

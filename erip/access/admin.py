@@ -55,7 +55,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         messages.success(request, f"Their second factors are removed: {', '.join(removed) or 'nobody'}.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        fields = tuple(super().get_readonly_fields(request, obj))
+        # A person is known by the username: whoever took another one could approve what they started themselves.
+        fields = (*super().get_readonly_fields(request, obj), *(["username"] if obj is not None else []))
         return fields if request.user.is_superuser else (*fields, *_RIGHTS)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

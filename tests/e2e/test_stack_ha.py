@@ -45,13 +45,15 @@ def roles(stack):
     return Roles(stack.state)
 
 
-def ask(stack, path, body=None, key=None):
+def ask(stack, path, body=None, key=None, method=None):
     """Status and answer, as an ordinary client gets them."""
-    request = urllib.request.Request(f"{stack.url}{path}", headers={"Authorization": f"Bearer {stack.api_key}"})
+    headers = {"Authorization": f"Bearer {stack.api_key}"}
+    request = urllib.request.Request(f"{stack.url}{path}", headers=headers, method=method)
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
-        request.add_header("Idempotency-Key", key)
+        if key is not None:
+            request.add_header("Idempotency-Key", key)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status, json.load(answer)
@@ -236,6 +238,38 @@ def test_etcd_and_sentinel_go_on_without_one_of_them(healthy, roles):
     kill(roles.tree(roles.etcd_leader()) + roles.tree("sentinel-1"))
     assert ask(healthy, "/health/ready")[0] == 200
     assert wait_until(lambda: roles.etcd_leader() is not None, 30)
+
+
+#: it expires while PostgreSQL has no primary, or soon after
+ASKS = {
+    "name": "asks",
+    "steps": {
+        "ask": {"approval": {"title": "Go on", "quorum": [{"role": "board"}], "sla": "4s"}},
+        "act": {"uses": "sample.echo", "needs": ["ask"], "guarded_by": "ask", "with": {"value": 1}},
+    },
+}
+
+
+def test_an_approval_expires_once_over_a_failover_and_is_never_given(healthy, roles):
+    """The primary and the leader die before it expires."""
+    assert ask(healthy, "/api/v1/workflows/asks", ASKS, method="PUT")[0] in (200, 201)
+    runs = [ask(healthy, "/api/v1/workflows/asks/runs", {"input": {}}, f"asks {n}")[1]["id"] for n in range(10)]
+    before, leader = roles.postgres_primary(), roles.leader()
+    kill(roles.tree(before) + roles.tree(leader))
+
+    # Then
+    def found():
+        return [ask(healthy, f"/api/v1/runs/{run}")[1] for run in runs]
+
+    assert wait_until(lambda: all(run.get("status") == "FAILED" for run in found()), 90)
+    assert roles.postgres_primary() != before
+    ended = ask(healthy, "/api/v1/approvals?state=ended&limit=200")[1]["items"]
+    assert sorted((one["run"], one["outcome"]) for one in ended) == [(run, "expired") for run in sorted(runs)]
+    for run in runs:
+        told = [(one["type"], one["step"]) for one in ask(healthy, f"/api/v1/runs/{run}/events")[1]["items"]]
+        assert told.count(("step.failed", "ask")) == 1
+        assert told.count(("run.failed", None)) == 1
+        assert ("step.started", "act") not in told
 
 
 def test_a_run_that_was_accepted_survives_the_primary_and_new_ones_are_accepted_soon(healthy, roles):

@@ -1,12 +1,13 @@
 """Approvals: votes are counted right whatever comes at once, and nobody approves what is theirs."""
 
+import re
 import threading
 from collections import Counter
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import Error, connection, connections, transaction
+from django.db import connections
 from django.utils import timezone
 
 from erip.access.scopes import Scope
@@ -240,52 +241,6 @@ def test_fifty_votes_at_once_fill_the_seats_there_are() -> None:
     assert len(StepRun.objects.get(step="approve").output["votes"]) == 3
 
 
-RAW = {
-    "a vote of the initiator": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
-    "SELECT id, 'user:ina', 'approve', '{ciso}', '', content_hash, 'x' FROM workflows_approvaltask",
-    "in place of the initiator": "INSERT INTO people_vote (task_id, voter, on_behalf_of, choice, roles, comment, "
-    "content_hash, via) SELECT id, 'user:dan', 'user:ina', 'approve', '{ciso}', '', content_hash, 'x' "
-    "FROM workflows_approvaltask",
-    "of a key": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
-    "SELECT id, 'key:ci', 'approve', '{ciso}', '', content_hash, 'x' FROM workflows_approvaltask",
-    "of somebody twice": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
-    "SELECT id, 'user:cara', 'approve', '{ciso}', '', content_hash, 'x' FROM workflows_approvaltask",
-    "of somebody for one who voted": "INSERT INTO people_vote (task_id, voter, on_behalf_of, choice, roles, comment, "
-    "content_hash, via) SELECT id, 'user:sam', 'user:cara', 'approve', '{ciso}', '', content_hash, 'x' "
-    "FROM workflows_approvaltask",
-    "for other content": "INSERT INTO people_vote (task_id, voter, choice, roles, comment, content_hash, via) "
-    "SELECT id, 'user:dan', 'approve', '{ciso}', '', repeat('0', 64), 'x' FROM workflows_approvaltask",
-    "a vote changed": "UPDATE people_vote SET voter = 'user:dan'",
-    "a vote removed": "DELETE FROM people_vote",
-    "a task approved": "UPDATE workflows_approvaltask SET outcome = 'approved', closed_at = now()",
-    "fewer seats": "UPDATE workflows_approvaltask SET seats = 1",
-    "nobody barred": "UPDATE workflows_approvaltask SET barred = '{}'",
-    "other groups": "UPDATE workflows_approvaltask SET roles = '{sales}'",
-    "other content": "UPDATE workflows_approvaltask SET content = '{}'",
-    "another hash": "UPDATE workflows_approvaltask SET content_hash = repeat('0', 64)",
-    "another step": "UPDATE workflows_approvaltask SET step = 'send'",
-    "no task": "DELETE FROM workflows_approvaltask",
-    "a step approved": "UPDATE workflows_steprun SET state = 'SUCCEEDED', finished_at = now(), "
-    """output = '{"approved": true, "guards": {}}'""",
-    "an approved step added": "INSERT INTO workflows_steprun (run_id, step, item, state, lane, output, finished_at) "
-    """SELECT run_id, 'other', -1, 'SUCCEEDED', 'standard', '{"approved": true, "guards": {}}', now() """
-    "FROM workflows_approvaltask",
-}
-
-
-def test_the_database_refuses_to_go_round_it(team: None) -> None:
-    vote(begin(), "cara")
-    refused = []
-    for way, statement in RAW.items():
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statement)
-        except Error:
-            refused.append(way)
-    assert refused == list(RAW)
-    assert (Vote.objects.count(), ApprovalTask.objects.get().outcome) == (1, "")
-
-
 def test_what_was_approved_is_what_runs(team: None) -> None:
     """The input of a guarded step is rendered again when it begins, and must be what was approved."""
     task = begin(who="all")
@@ -342,6 +297,49 @@ def test_the_inbox_and_votes_over_http(team: None) -> None:
         "refused"
     )
     assert mine.get("/approvals", state="ended").json()["items"][0]["outcome"] == "refused"
+
+
+def test_the_inbox_goes_on_page_by_page_and_shows_each_once(team: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in between: what others are asked, what one has voted on, what one started oneself."""
+    monkeypatch.setattr("console.snapshots.MOST_APPROVALS", 3)
+    name = publish(NOTIFY)
+
+    def start(by: str) -> ApprovalTask:
+        run = engine.start_runs(name, [engine.StartRequest({"who": "all"})], principal=by)[0].id
+        return ApprovalTask.objects.get(run_id=run)
+
+    mine = []
+    for index in range(24):
+        task = start("user:dan" if index % 3 == 0 else "user:ina")
+        if index % 3 == 1:
+            vote(task, "dan")
+        elif index % 3 == 2:
+            mine.append(task.pk)
+    api, seen, cursor = signed_in("dan"), [], None
+    while True:
+        more = {"cursor": cursor} if cursor else {}
+        page = api.get("/approvals", assignee="me", limit=3, **more).json()
+        seen.append([one["id"] for one in page["items"]])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == [mine[0:3], mine[3:6], mine[6:8]]
+    assert [one.task.pk for one in inbox.asked(me="user:dan", limit=100)] == mine
+    assert inbox.asked(me="user:dan", ended=True, limit=100) == []
+    address, shown = "/console/approvals", []
+    while address:
+        text = api.client.get(address).content.decode()
+        own = text[text.index('id="mine"') : text.index('data-part="open"')]
+        shown += [int(one) for one in re.findall(r"/console/approvals/(\d+)", own)]
+        following = re.search(r'href="([^"]*mine=\d+[^"]*)">Newer', own)
+        address = following[1].replace("&amp;", "&") if following else ""
+    assert shown == mine
+    for odd in ("x", "-1", "9" * 40, "٣", "", "%00"):
+        assert api.client.get(f"/console/approvals?mine={odd}&after={odd}").status_code == 200
+    delegating.delegate(
+        "user:lea", "dan", ends_at=timezone.now() + timezone.timedelta(hours=1), by="user:lea"
+    )  # she may vote on what dan has started; he may not, also not for her
+    assert [one.task.pk for one in inbox.asked(me="user:dan", limit=100)] == mine
 
 
 def test_people_vote_in_the_console_and_are_told_what_is_wrong(team: None) -> None:

@@ -44,7 +44,11 @@ PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silenc
          "decisions", "new-decision"]  # fmt: skip
 PAGES += ["controls"]
 #: open to everybody, each with the reason
-OPEN = {"asset": "holds no data", "theme": "changes a cookie of the browser alone"}
+OPEN = {
+    "asset": "holds no data",
+    "theme": "changes a cookie of the browser alone",
+    "by-link": "opens to whoever holds a signed link, which names its person",
+}
 
 
 @pytest.fixture(autouse=True)

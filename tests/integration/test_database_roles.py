@@ -25,6 +25,7 @@ from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser
 from tests.definitions import CHAIN, publish
 from tests.support.databases import in_place_of_ours
+from tests.support.four_eyes import ASKING, MAY_ASK, SETTINGS, SQL, Asked, ask_people
 from tests.unit.docs.blocks import blocks
 from tests.workers import until
 from workflows import engine, store
@@ -181,6 +182,33 @@ def test_postgresql_refuses_the_application_to(attack: str, app: Any) -> None:
             app.execute(ATTACKS[attack])
     finally:
         app.execute("ROLLBACK")
+
+
+@pytest.fixture(scope="module")
+def asked(platform: Server) -> Asked:
+    return ask_people()
+
+
+def test_postgresql_refuses_the_application_every_way_round_four_eyes(asked: Asked, app: Any) -> None:
+    """Whatever its session says of itself before: `pgtrigger.ignore` was such a word."""
+    app.execute(SETTINGS)
+    passed = []
+    for way, statement in SQL.items():
+        try:
+            app.execute(f"BEGIN; {statement}; COMMIT")
+            passed.append(way)
+        except psycopg2.Error:
+            app.execute("ROLLBACK")
+    assert passed == []
+    assert asked.untouched
+
+
+def test_no_trigger_asks_the_applications_session_whether_to_stand_aside(app: Any) -> None:
+    app.execute(ASKING)
+    assert {name for (name,) in app.fetchall()} == MAY_ASK
+    # Privileges refuse it first; the trigger would refuse it as well, as the role owns nothing.
+    app.execute("SELECT pg_has_role((SELECT relowner FROM pg_class WHERE relname = 'audit_entry'), 'USAGE')")
+    assert app.fetchone() == (False,)
 
 
 def test_no_table_can_be_emptied_and_each_named_one_is_closed_as_its_app_says(app: Any) -> None:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Protect
 
 
 class DecisionTable(models.Model):
@@ -44,7 +45,7 @@ class DecisionVersion(models.Model):
             models.UniqueConstraint(fields=["table", "number"], name="decision_number_once"),
             models.CheckConstraint(condition=Q(number__gte=1), name="decision_number_from_1"),
         ]
-        triggers = [pgtrigger.Protect(name="decision_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="decision_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.table.name} v{self.number}"

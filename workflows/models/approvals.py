@@ -7,9 +7,40 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Firm, Protect
 
-#: What the row of a task may become: the content stays, and what has ended has ended. `approved` needs as many votes as
-#: there are seats, of people who may vote, for just this content. Who fills which seat is decided by `core/quorum`.
+#: What a task is when it is opened: open, and asking at least for what its definition asks. Looked at when its
+#: transaction ends, as the run's row may be written by the same statement. It is compared with the rows that say who
+#: started the run, who made the key that did, and who published the version.
+_OPENED = """
+    IF NEW.closed_at IS NOT NULL OR NEW.outcome <> '' OR NOT EXISTS (
+        SELECT FROM workflows_workflowrun r JOIN workflows_workflowversion w ON w.id = r.version_id
+        WHERE r.id = NEW.run_id AND w.id = NEW.version_id AND r.started_by = ANY(NEW.barred)
+          AND (w.author = '' OR w.author = ANY(NEW.barred))
+          AND NOT EXISTS (
+              SELECT FROM access_apikey k LEFT JOIN auth_user o ON o.id = k.owner_id
+              WHERE left(r.started_by, 4) = 'key:' AND k.name = substr(r.started_by, 5)
+                AND NOT array_remove(
+                    ARRAY[nullif(k.created_by, ''), nullif(k.rotated_by, ''), 'user:' || o.username]::text[], NULL)
+                    <@ NEW.barred::text[])
+          AND NEW.seats >= (
+              SELECT sum(coalesce((q ->> 'count')::int, 1))
+              FROM jsonb_array_elements(w.document -> 'steps' -> NEW.step -> 'approval' -> 'quorum') q)
+          AND NEW.roles <@ ARRAY(
+              SELECT (q ->> 'role')::varchar
+              FROM jsonb_array_elements(w.document -> 'steps' -> NEW.step -> 'approval' -> 'quorum') q
+              UNION ALL
+              SELECT v::varchar
+              FROM jsonb_array_elements_text(w.document -> 'steps' -> NEW.step -> 'approval' -> 'veto') v))
+    THEN
+        RAISE EXCEPTION 'this is not what the definition asks people for';
+    END IF;
+    RETURN NULL;
+"""
+
+#: What the row of a task may become: the content stays, and what has ended has ended. `approved` needs votes of people
+#: who may vote, for just this content: as many as there are seats, as many of each group as it has seats, and none
+#: against by somebody who can refuse. Who fills which seat is decided by `core/quorum`.
 _FOUR_EYES = """
     IF OLD.closed_at IS NOT NULL
        OR (NEW.run_id, NEW.step, NEW.version_id, NEW.content_hash, NEW.content::text, NEW.seats, NEW.roles, NEW.barred)
@@ -18,11 +49,29 @@ _FOUR_EYES = """
     THEN
         RAISE EXCEPTION 'what is to be approved cannot be changed';
     END IF;
-    IF NEW.outcome = 'approved' AND NEW.seats > (
-        SELECT count(DISTINCT v.voter) FROM people_vote v
-        WHERE v.task_id = NEW.id AND v.choice = 'approve' AND v.content_hash = NEW.content_hash
-          AND NOT v.voter = ANY(NEW.barred) AND NOT v.on_behalf_of = ANY(NEW.barred)) THEN
+    IF NEW.outcome <> 'approved' THEN
+        RETURN NEW;
+    END IF;
+    SELECT w.document -> 'steps' -> NEW.step -> 'approval' INTO asked
+    FROM workflows_workflowversion w WHERE w.id = NEW.version_id;
+    IF asked IS NULL
+       OR NEW.seats > (
+          SELECT count(DISTINCT v.voter) FROM people_vote v
+          WHERE v.task_id = NEW.id AND v.choice = 'approve' AND v.content_hash = NEW.content_hash
+            AND NOT v.voter = ANY(NEW.barred) AND NOT v.on_behalf_of = ANY(NEW.barred)
+            AND EXISTS (SELECT FROM jsonb_array_elements(asked -> 'quorum') q WHERE q ->> 'role' = ANY(v.roles)))
+       OR EXISTS (
+          SELECT FROM (SELECT q ->> 'role' AS role, sum(coalesce((q ->> 'count')::int, 1)) AS seats
+                       FROM jsonb_array_elements(asked -> 'quorum') q GROUP BY 1) g
+          WHERE g.seats > (SELECT count(*) FROM people_vote v
+                           WHERE v.task_id = NEW.id AND v.choice = 'approve' AND g.role = ANY(v.roles)))
+    THEN
         RAISE EXCEPTION 'there are not enough votes for it';
+    END IF;
+    IF EXISTS (SELECT FROM people_vote v WHERE v.task_id = NEW.id AND v.choice = 'refuse' AND (
+                   NOT asked ? 'veto'
+                   OR v.roles && ARRAY(SELECT jsonb_array_elements_text(asked -> 'veto')::varchar))) THEN
+        RAISE EXCEPTION 'somebody who can has refused it';
     END IF;
     RETURN NEW;
 """
@@ -82,10 +131,21 @@ class ApprovalTask(models.Model):
             models.CheckConstraint(condition=Q(seats__gte=1), name="approval_has_seats"),
         ]
         triggers = [
-            pgtrigger.Trigger(
-                name="approval_four_eyes", when=pgtrigger.Before, operation=pgtrigger.Update, func=_FOUR_EYES
+            Firm(
+                name="approval_opened",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                timing=pgtrigger.Deferred,
+                func=_OPENED,
             ),
-            pgtrigger.Protect(name="approval_kept", operation=pgtrigger.Delete),
+            Firm(
+                name="approval_four_eyes",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                declare=[("asked", "jsonb")],
+                func=_FOUR_EYES,
+            ),
+            Protect(name="approval_kept", operation=pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ import pgtrigger
 from django.db import models
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Protect
 
 
 class WorkflowDefinition(models.Model):
@@ -41,7 +42,7 @@ class WorkflowVersion(models.Model):
             models.UniqueConstraint(fields=["definition", "number"], name="version_number_once"),
             models.CheckConstraint(condition=models.Q(number__gte=1), name="version_number_from_1"),
         ]
-        triggers = [pgtrigger.Protect(name="version_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="version_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.definition.name} v{self.number}"

@@ -10,6 +10,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Coalesce, Left, Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Firm
 from workflows.core.machine import NO_ITEM
 from workflows.core.states import RUN_ENDS, STEP_ENDS, Lane, RunState, StepState
 
@@ -100,6 +101,19 @@ class WorkflowRun(RunColumns):
                 name="run_ended_or_not",
             ),
         ]
+        triggers = [
+            # Who started a run does not approve it, and its version says who is asked. After, and of these columns: a
+            # trigger before an update would lock each row once more.
+            Firm(
+                name="run_start_kept",
+                when=pgtrigger.After,
+                operation=pgtrigger.UpdateOf("started_by", "version_id"),  # type: ignore[no-untyped-call]
+                condition=pgtrigger.Condition(
+                    "OLD.started_by IS DISTINCT FROM NEW.started_by OR OLD.version_id IS DISTINCT FROM NEW.version_id"
+                ),
+                func="RAISE EXCEPTION 'who started a run, and what it runs, cannot be changed';",
+            )
+        ]
 
 
 class StepColumns(models.Model):
@@ -177,20 +191,21 @@ class StepRun(StepColumns):
             models.CheckConstraint(condition=Q(items__isnull=True) | Q(item=NO_ITEM), name="step_items"),
         ]
         triggers = [
-            # An approval is given by its task, whose votes the database counts (`approvals`). Its step is the only kind
-            # that succeeds without an attempt and gives this. Looked at after the statement that writes both.
-            pgtrigger.Trigger(
+            # An approval is given by its task, whose votes the database counts (`approvals`). An approval's step is one
+            # that its definition calls so; or, as a definition need not be read for them, it succeeds without an
+            # attempt and says what it guards. Looked at after the statement that writes both.
+            Firm(
                 name="step_approved",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update,
                 timing=pgtrigger.Deferred,
-                condition=pgtrigger.Condition(
-                    "NEW.attempt = 0 AND NEW.state = 'SUCCEEDED' AND NEW.output @> '{\"approved\": true}' "
-                    "AND NEW.output ? 'guards'"
-                ),
+                condition=pgtrigger.Condition("NEW.state = 'SUCCEEDED' AND NEW.output @> '{\"approved\": true}'"),
                 func="""
                     IF NOT EXISTS (SELECT FROM workflows_approvaltask t WHERE t.run_id = NEW.run_id
-                                   AND t.step = NEW.step AND t.outcome = 'approved') THEN
+                                   AND t.step = NEW.step AND t.outcome = 'approved')
+                       AND (NEW.attempt = 0 AND NEW.output ? 'guards' OR EXISTS (
+                            SELECT FROM workflows_workflowrun r JOIN workflows_workflowversion w ON w.id = r.version_id
+                            WHERE r.id = NEW.run_id AND w.document -> 'steps' -> NEW.step ? 'approval')) THEN
                         RAISE EXCEPTION 'the approval was not given';
                     END IF;
                     RETURN NEW;

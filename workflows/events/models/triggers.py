@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Protect
 
 
 class Trigger(models.Model):
@@ -48,7 +49,7 @@ class TriggerVersion(models.Model):
             models.CheckConstraint(condition=Q(number__gte=1), name="trigger_version_from_1"),
             models.CheckConstraint(condition=Q(deleted=False) | Q(enabled=False), name="trigger_deleted_is_off"),
         ]
-        triggers = [pgtrigger.Protect(name="trigger_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="trigger_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.trigger.name} v{self.number}"

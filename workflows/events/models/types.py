@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Protect
 
 
 class EventType(models.Model):
@@ -38,7 +39,7 @@ class EventTypeVersion(models.Model):
             models.UniqueConstraint(fields=["type", "number"], name="event_type_version_once"),
             models.CheckConstraint(condition=models.Q(number__gte=1), name="event_type_version_from_1"),
         ]
-        triggers = [pgtrigger.Protect(name="event_type_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="event_type_immutable", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.type.name} v{self.number}"

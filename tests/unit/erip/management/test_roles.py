@@ -9,7 +9,7 @@ from erip.management import roles
 
 
 def test_a_table_that_a_trigger_protects_is_protected_by_privileges_too() -> None:
-    """A session can tell pgtrigger's triggers to stand aside (`pgtrigger.ignore`); it cannot do that to privileges."""
+    """Two locks on one door: the trigger names what is wrong, the privilege holds whatever becomes of the trigger."""
     protected = [
         model._meta.db_table
         for model in apps.get_models()
