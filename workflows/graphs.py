@@ -13,6 +13,7 @@ from erip.foundation.hooks import at_worker_start
 from workflows import registry
 from workflows.core import definition
 from workflows.core.graph import Graph, Retry, StepInfo
+from workflows.core.sensitive import NOTHING, Parts
 from workflows.errors import UnknownStep
 from workflows.models import WorkflowVersion
 from workflows.store import lacking
@@ -31,6 +32,7 @@ class _Stored:
     retry: Retry | None
     input_schema: dict[str, Any] = field(default_factory=dict)
     output_schema: dict[str, Any] = field(default_factory=dict)
+    sealed: Parts = NOTHING
 
 
 class _StoredSteps(Mapping[str, StepInfo]):
@@ -42,7 +44,7 @@ class _StoredSteps(Mapping[str, StepInfo]):
             spec = registry.get(name)
         except UnknownStep:
             return _Stored(name, idempotent=False, transactional=False, timeout=30.0, retry=None)
-        return _Stored(name, spec.idempotent, spec.transactional, spec.timeout, spec.retry)
+        return _Stored(name, spec.idempotent, spec.transactional, spec.timeout, spec.retry, sealed=spec.sealed)
 
     def __contains__(self, name: object) -> bool:
         return True

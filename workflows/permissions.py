@@ -1,6 +1,6 @@
 """What may be done with workflows and their runs, and the built-in roles that may do it."""
 
-from erip.access.catalog import APPROVERS, AUDITORS, AUTHORS, OPERATORS, SECURITY_ADMINS, VIEWERS, permission
+from erip.access.catalog import APPROVERS, AUDITORS, AUTHORS, NOBODY, OPERATORS, SECURITY_ADMINS, VIEWERS, permission
 from workflows.engine import spaces  # noqa: F401  (registers what belongs to a space)
 
 _ALL_OF_A_RUN = ("workflows.change_workflowrun",)
@@ -33,5 +33,8 @@ permission("clocks.view_reassessment", "see in the admin what a new fact or the 
 permission(
     "clocks.change_legalclock", "file, stop, amend and dismiss legal clocks, and tell new facts of a case", OPERATORS
 )
+permission("privacy.open_data", "read sensitive data of runs and of persons, each time with a reason", NOBODY)
+permission("privacy.erase_person", "erase a person's data for good", NOBODY)
+permission("privacy.view_register", "see which sensitive data workflows handle", AUTHORS | AUDITORS)
 permission("secrets.view_secret", "see the names of secrets, who has them and who may use them", AUTHORS | AUDITORS)
 permission("secrets.change_secret", "store and delete secrets for steps; nobody can read one", SECURITY_ADMINS)

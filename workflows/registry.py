@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from workflows.core import contracts, step_body
 from workflows.core.graph import Retry
+from workflows.core.sensitive import Parts, parts_of
 from workflows.errors import StepRefused, UnknownStep
 
 Body = typing.TypeVar("Body", bound=Callable[..., Any])
@@ -81,6 +82,11 @@ class StepSpec:
     @cached_property
     def output_schema(self) -> dict[str, Any]:
         return contracts.given(self.output_model)
+
+    @cached_property
+    def sealed(self) -> Parts:
+        """Which parts of its output are sealed (Note [Sensitive data] in `core/sensitive`)."""
+        return parts_of(self.output_schema)
 
 
 _steps: dict[str, StepSpec] = {}

@@ -16,6 +16,7 @@ from .calls import (
     events,
     outgoing,
     pauses,
+    privacy,
     pulse,
     runs,
     schedules,
@@ -207,6 +208,11 @@ class SyncOperations(SyncTransport):
     put_secret = Sends(secrets.put_secret)
     delete_secret = Sends(secrets.delete_secret)
 
+    open_run = Sends(privacy.open_run)
+    export_person = Sends(privacy.export_person)
+    erase_person = Sends(privacy.erase_person)
+    get_privacy_register = Sends(privacy.get_privacy_register)
+
     list_decision_tables = Sends(decisions.list_decision_tables)
     get_decision_table = Sends(decisions.get_decision_table)
     get_decision_table_version = Sends(decisions.get_decision_table_version)
@@ -370,6 +376,11 @@ class AsyncOperations(AsyncTransport):
     get_secret = Awaits(secrets.get_secret)
     put_secret = Awaits(secrets.put_secret)
     delete_secret = Awaits(secrets.delete_secret)
+
+    open_run = Awaits(privacy.open_run)
+    export_person = Awaits(privacy.export_person)
+    erase_person = Awaits(privacy.erase_person)
+    get_privacy_register = Awaits(privacy.get_privacy_register)
 
     list_decision_tables = Awaits(decisions.list_decision_tables)
     get_decision_table = Awaits(decisions.get_decision_table)

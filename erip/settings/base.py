@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "workflows",
     "workflows.decisions",
     "workflows.secrets",
+    "workflows.privacy",
     "workflows.library",
     "workflows.events",
     "workflows.clocks",

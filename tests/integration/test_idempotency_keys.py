@@ -53,6 +53,9 @@ REFUSING = {
     "makeOnCallCalendar",
     "makeKey",
     "rotateKey",
+    "openRun",
+    "exportPerson",
+    "erasePerson",
 }
 #: operations that only people can carry out
 OF_PEOPLE = {"vote", "askApproval", "delegate"}
@@ -158,6 +161,17 @@ def schedule(*, paused: bool = False) -> str:
 
 
 DECISIONS = {"inputs": [{"name": "n"}], "outputs": [{"name": "o"}], "rules": [{"then": {"o": 1}}]}
+
+
+def person() -> str:
+    """Somebody whom a run is about."""
+    source = DEFINITION.replace("name: look-up", "name: about-people").replace(
+        "properties: {", "properties: {person: {type: string, subject: true}, "
+    )
+    engine.publish(None, source, "yaml", author="test")
+    who = f"person {uuid.uuid4()}"
+    engine.start_runs("about-people", [engine.StartRequest({**INPUT, "person": who})], principal="test")
+    return who
 
 
 def decision_table() -> str:
@@ -310,6 +324,9 @@ REQUESTS = {
     "resumeWorkflow": lambda api: (f"/workflows/{held('workflow', 'look-up')}/resume", {}, None),
     "pauseLane": lambda api: ("/lanes/bulk/pause", {"reason": "a"}, {"reason": "b"}),
     "resumeLane": lambda api: (f"/lanes/{held('lane', 'bulk')}/resume", {}, None),
+    "openRun": lambda api: (f"/runs/{run()}/open", {"reason": "a"}, None),
+    "exportPerson": lambda api: ("/privacy/exports", {"subject": person(), "reason": "a"}, None),
+    "erasePerson": lambda api: ("/privacy/erasures", {"subject": person(), "reason": "a", "dry_run": False}, None),
     "pauseRun": lambda api: (f"/runs/{run()}/pause", {"clock": "stop"}, {"clock": "go"}),
     "resumeRun": lambda api: (f"/runs/{paused()}/resume", {}, None),
     "pauseRuns": lambda api: (

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tests.sample.models import Effect
 from workflows.core.graph import Retry
@@ -175,3 +175,25 @@ async def leak_async(data: Leaking, ctx: StepContext) -> Leaked:
 @step("sample.leak_booked", transactional=True, retry=Retry(max_attempts=1))
 def leak_booked(data: Leaking, ctx: StepContext) -> Leaked:
     return leaks(data, ctx)
+
+
+class Greeted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    undeclared: bool = False
+    fail: bool = False
+
+
+class Greeting(BaseModel):
+    greeting: str = Field(json_schema_extra={"sensitive": True})
+    length: int
+    other: str = ""
+
+
+@step("sample.greet", retry=Retry(max_attempts=1))
+def greet(data: Greeted) -> Greeting:
+    """Handles sensitive data as it should, unless it is told not to."""
+    _log.warning("greeting", name=data.name)
+    if data.fail:
+        raise StepError(f"nobody is called {data.name}")
+    return Greeting(greeting=f"Hello {data.name}", length=len(data.name), other=data.name if data.undeclared else "")

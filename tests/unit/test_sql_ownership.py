@@ -18,6 +18,7 @@ OWNERS = {
     "decisions_": ("workflows/decisions/",),
     "clocks_": ("workflows/clocks/",),
     "secrets_": ("workflows/secrets/",),
+    "privacy_": ("workflows/privacy/",),
     "autoscale_": ("monitoring/scaling/",),
     "monitoring_": ("monitoring/store/",),
     "access_": ("erip/access/",),
@@ -30,12 +31,13 @@ APPS = (
     "workflows/decisions/",
     "workflows/clocks/",
     "workflows/secrets/",
+    "workflows/privacy/",
     "workflows/journal/",
 )
 
 WRITES = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+\"?((?:workflows|events|library|decisions|clocks"
-    r"|secrets|autoscale|monitoring|access|audit)_[a-z_]+)"
+    r"|secrets|privacy|autoscale|monitoring|access|audit)_[a-z_]+)"
 )
 
 

@@ -17,6 +17,8 @@ from workflows.core.graph import Graph, NamedDeadline, StepInfo, StepNode
 from workflows.core.kind import Kind
 from workflows.core.reading import Reading, StepReading
 from workflows.core.schema import Schema, SchemaInvalid, place
+from workflows.core.sensitive import parts_of
+from workflows.core.sensitive_reads import SensitiveReads
 from workflows.core.source import Media, SourceInvalid, content_hash, read
 from workflows.core.structure import did_you_mean, fault_of
 from workflows.core.templates import Template
@@ -98,6 +100,7 @@ class _Check(Reading):
             self.faults.extend(
                 paths.faults(self.reads, nodes, self.document.get("input"), self.registered, self.budget)
             )
+        nodes, sealing = self._sensitive(nodes, output, stored)
         timeout = self.duration(("timeout",), self.document.get("timeout"))
         deadlines = self._deadlines()
         if self.faults:
@@ -115,6 +118,8 @@ class _Check(Reading):
             rules=on,
             deadlines=deadlines,
             clocks=tuple(clock["obligation"] for clock in self.document.get("clocks", ())),
+            sensitive=sealing.input,
+            seals=sealing.any,
             watching=tuple(id for id, node in nodes.items() if node is not None and node.how.watches),
         )
 
@@ -238,6 +243,17 @@ class _Check(Reading):
                         for other in sorted(expression.references - known[approval]):
                             message = f'reads "{other}", which may not have ended when "{approval}" begins'
                             self.fault(place_, message)
+
+    def _sensitive(
+        self, nodes: Mapping[str, StepNode | None], output: Template | None, stored: bool
+    ) -> tuple[dict[str, StepNode | None], SensitiveReads]:
+        known = {id: node for id, node in nodes.items() if node is not None}
+        found = SensitiveReads(known, parts_of(self.document.get("input")), self.registered)
+        if not found.any:
+            return dict(nodes), found
+        if not stored:
+            self.faults.extend(found.faults(self.reads, output))
+        return {**nodes, **found.opening()}, found
 
     def _input(self) -> Schema | None:
         if "input" not in self.document or not self.sound("input"):

@@ -114,6 +114,11 @@ class Expression:
         return self._program is None
 
     @property
+    def read(self) -> "tuple[tuple[Path, bool], ...]":
+        """What it reads, and of each whether only that there is something below it: `has`."""
+        return tuple((variable.path, variable.has is not None) for variable in self._variables)
+
+    @property
     def secret(self) -> str | None:
         """The name of the secret that it gives; None if it reads none."""
         return str(self.paths[0][1]) if self.paths and self.paths[0][0] in SECRET_ROOTS else None

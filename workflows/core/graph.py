@@ -12,6 +12,7 @@ from workflows.core.kind import Kind
 from workflows.core.rules import Rule
 from workflows.core.schema import Schema
 from workflows.core.secrets import Filling
+from workflows.core.sensitive import NOTHING, Opening, Parts
 from workflows.core.templates import Template
 
 
@@ -64,6 +65,8 @@ class Work:
     heartbeat: float | None = None
     #: the texts of its input that get secrets right before the body is called
     secrets: tuple[Filling, ...] = ()
+    #: the places of its input that may hold something sealed, which is opened for the body
+    opens: tuple[Opening, ...] = ()
 
     @property
     def repeatable(self) -> bool:
@@ -141,6 +144,10 @@ class Graph:
     clocks: tuple[str, ...] = ()
     #: the steps that may end by what happens to others, in their order
     watching: tuple[str, ...] = ()
+    #: which parts of the input are sealed
+    sensitive: Parts = NOTHING
+    #: whether parts of the input or of a step's output are
+    seals: bool = False
 
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
@@ -160,6 +167,7 @@ class Graph:
             *(rule.level for rule in self.rules),
             4 if self.deadlines else 1,
             7 if self.clocks else 1,
+            6 if self.seals else 1,
         )
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:

@@ -17,6 +17,7 @@ from workflows.engine.starting import StartedRun, StartRequest, accepted, check_
 from workflows.errors import RunAlreadyRetried, RunNotEnded
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, WorkflowRun, retried_as
+from workflows.privacy import sealing
 from workflows.starts import admission, dispatch, holds, precedence
 
 
@@ -24,16 +25,19 @@ def retry_run(run_id: str, *, principal: str, input: dict[str, Any] | None = Non
     """Start a new run with the version, lane and business key of one that has ended, and with its input.
 
     input: in place of the run's own. A run is retried once: who wants another retry retries the retry.
-    Raises UnknownRun, RunNotEnded, RunAlreadyRetried, InvalidInput, LaneFull.
+    Raises UnknownRun, RunNotEnded, RunAlreadyRetried, InvalidInput, LaneFull, DataErased.
     """
     run = retry.run(lambda _: run_of(run_id))
     if not RunState(run.state).ended:
         raise RunNotEnded
     if before := retry.run(lambda _: retried_as(run.pk)):
         raise RunAlreadyRetried(str(before))
-    request = StartRequest(run.input if input is None else input, run.business_key, run.lane)
+    graph = graph_of(run.version_id)
+    if input is None:
+        input = sealing.opened(run.workflow, run.input) if graph.sensitive else run.input
+    request = StartRequest(input, run.business_key, run.lane)
     with precedence.starting(run.lane):
-        check_inputs(graph_of(run.version_id), [request], False, run.lane)
+        check_inputs(graph, [request], False, run.lane)
         retry.run(lambda _: admission.admit([run.lane]))
         return retry.run(partial(_retry, run, request, principal, new_run_id()))
 

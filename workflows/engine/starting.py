@@ -26,6 +26,7 @@ from workflows.engine.finding import run_of
 from workflows.errors import IdempotencyMismatch, InvalidInput, LaneFull, RequestUnderWay, UnknownLane
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, WorkflowRun, WorkflowVersion, find_run
+from workflows.privacy import sealing
 from workflows.starts import admission, chunks, dispatch, handover, holds, precedence, versions
 from workflows.starts.versions import Version
 from workflows.store import NewRun, StartKey
@@ -339,13 +340,14 @@ def accepted_run(
 
 
 def _view(graph: Graph, request: StartRequest, now: datetime, run_id: str | None) -> RunView:
+    run_id = run_id or new_run_id()
     return RunView(
-        id=run_id or new_run_id(),
+        id=run_id,
         workflow=graph.name,
         business_key=request.business_key,
         lane=request.lane or graph.lane,
         state=RunState.PENDING,
-        input=request.input,
+        input=sealing.seal_input(graph, run_id, request.input) if graph.sensitive else request.input,
         created_at=now,
     )
 

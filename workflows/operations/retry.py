@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from erip.foundation.errors import EripError
 from erip.foundation.ids import new_run_id
 from workflows import store
 from workflows.core.definition import DefinitionInvalid
@@ -11,6 +12,7 @@ from workflows.engine.starting import StartRequest, new_run
 from workflows.errors import LaneFull
 from workflows.graphs import graph_of
 from workflows.operations.operation import Operation, PutOff
+from workflows.privacy import sealing
 from workflows.starts import admission, dispatch, holds
 from workflows.store import Batch, EndedRun, NewRun, Outcome
 
@@ -45,6 +47,11 @@ def _again(run: EndedRun, now: datetime, by: str) -> NewRun | Outcome:
         graph = graph_of(run.version_id)
     except DefinitionInvalid:
         return Outcome(run.id, "not_readable")
+    if graph.sensitive:
+        try:
+            input_ = sealing.opened(graph.name, input_)
+        except EripError as error:
+            return Outcome(run.id, "refused", detail=error.message)
     if faults := graph.input_faults(input_):
         return Outcome(run.id, "refused", detail="; ".join(str(fault) for fault in faults))
     request = StartRequest(input_, run.business_key, run.lane)

@@ -42,6 +42,7 @@ from workflows.core.machine import (
     StepLost,
 )
 from workflows.core.secrets import given as given_secrets
+from workflows.core.sensitive import plain
 from workflows.core.states import RunState, StepState
 from workflows.errors import DefinitionInvalid, InvalidInput
 from workflows.testing.moments import Moment
@@ -91,7 +92,7 @@ def run_workflow(
     if deadline is None and graph.timeout is not None:
         deadline = starts_at + timedelta(seconds=graph.timeout)
     view = RunView(RUN_ID, graph.name, business_key, lane or graph.lane, RunState.PENDING, given, starts_at)
-    with given_secrets(secrets or {}):
+    with given_secrets(secrets or {}), plain():
         return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).happen(during)
 
 

@@ -16,6 +16,7 @@ from workflows.core.claim import Claim
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM, Happening, StepFailed, StepSucceeded
 from workflows.core.outputs import MAX_OUTPUT_BYTES
+from workflows.core.sensitive import NOTHING, Parts
 from workflows.errors import StepError
 from workflows.registry import StepContext, StepSpec
 from workflows.worker import protecting, traces
@@ -41,9 +42,8 @@ def run_sync(
     lines = lines or traces.Lines(claim)
     before = working_on.set(lines)
     try:
-        if work.secrets:
-            claim = protecting.unlocked(claim, work, lines, beat)
-        return succeeded(claim, spec.body(*arguments(claim, spec, beat)), lines.struck)
+        given = protecting.unlocked(claim, work, lines, beat) if work.secrets or work.opens else claim
+        return succeeded(claim, spec.body(*arguments(given, spec, beat)), lines, spec.sealed)
     except RAISED as error:
         return failed(claim, error, lines)
     finally:
@@ -58,10 +58,14 @@ async def run_async(
     before = working_on.set(lines)
     try:
         async with asyncio.timeout(work.timeout):
-            if work.secrets:
+            given = claim
+            if work.secrets or work.opens:
                 # Whoever has the secrets may be slow, and the loop is that of all async bodies.
-                claim = await asyncio.to_thread(protecting.unlocked_elsewhere, claim, work, lines, beat)
-            return succeeded(claim, await spec.body(*arguments(claim, spec, beat)), lines.struck)
+                given = await asyncio.to_thread(protecting.unlocked_elsewhere, claim, work, lines, beat)
+            result = await spec.body(*arguments(given, spec, beat))
+            if spec.sealed:
+                return await asyncio.to_thread(succeeded, claim, result, lines, spec.sealed)
+            return succeeded(claim, result, lines)
     except TimeoutError as error:
         return timed_out(claim, work, traces.of_error(claim, error, lines))
     except RAISED as error:
@@ -70,25 +74,35 @@ async def run_async(
         working_on.reset(before)
 
 
-def succeeded(claim: Claim, result: Any, struck: Struck | None = None) -> Happening:
+def succeeded(claim: Claim, result: Any, lines: traces.Lines | None = None, sealed: Parts = NOTHING) -> Happening:
     """The report of a body that returned. Raises TypeError for a result that cannot be an output.
 
-    struck: the secrets that it was given.
+    lines: know the secrets and the sensitive data that it was given. sealed: the parts of the output that are.
     """
     if inspect.isawaitable(result):
         raise TypeError("the body returned an awaitable: declare it `async def`")
     if not isinstance(result, BaseModel):
         raise TypeError(f"the body returned {type(result).__name__}, which is no pydantic model")
     output = result.model_dump(mode="json")
+    if sealed:
+        output = protecting.sealed(claim, sealed, output)
     try:
         text = json_values.dump(output)
     except json_values.NotAValue as error:
         return _refused(claim, f"the output cannot be recorded: {error}")
     if len(text) > MAX_OUTPUT_BYTES:
         return _refused(claim, f"the output has {len(text):,} bytes; at most {MAX_OUTPUT_BYTES:,} are recorded")
-    if struck is not None and struck.occurs(text if isinstance(text, str) else text.decode()):
-        output = struck.json(output)
+    if lines is not None and lines.struck is not None and lines.struck.occurs(told := text.decode()):
+        if lines.sealed is not None and lines.sealed.occurs(told):
+            return _refused(claim, _UNDECLARED)
+        output = lines.struck.json(output)
     return StepSucceeded(claim.step, claim.attempt, output, claim.item)
+
+
+_UNDECLARED = (
+    "the output holds sensitive data in a part that is not declared as such: it could not be erased. Declare that part"
+    " of the step's output model with json_schema_extra={'sensitive': True}, or leave it out"
+)
 
 
 def _refused(claim: Claim, message: str) -> Happening:

@@ -44,7 +44,7 @@ _SHOWN: Final = frozenset({"event", "timestamp", "level", "logger", "logger_name
 class Lines:
     """What one attempt logs. Made for each attempt, so it does nothing until there is a line."""
 
-    __slots__ = ("_kept", "claim", "logged", "span", "struck", "thread")
+    __slots__ = ("_kept", "claim", "logged", "sealed", "span", "struck", "thread")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
@@ -52,6 +52,8 @@ class Lines:
         self.logged = 0
         #: the secrets that the body was given; None: it was given none
         self.struck: Struck | None = None
+        #: those of them that are sensitive data of the run
+        self.sealed: Struck | None = None
         #: where a `def` body runs
         self.thread = threading.get_ident()
         #: what whoever traces this attempt wants of it; None: nobody does

@@ -11,6 +11,7 @@ from . import (
     events,
     outgoing,
     pauses,
+    privacy,
     pulse,
     runs,
     schedules,
@@ -23,7 +24,7 @@ from .base import Call
 MODULES = (
     runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions, access, approvals,
     clocks,
-    secrets,
+    secrets, privacy,
 )  # fmt: skip
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "events",
     "outgoing",
     "pauses",
+    "privacy",
     "pulse",
     "runs",
     "schedules",

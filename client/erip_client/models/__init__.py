@@ -72,6 +72,7 @@ from .events import (
     Subscription,
     SubscriptionMade,
 )
+from .privacy import ErasureCertificate, OpenedRun, OpenedStep, PersonErased, PersonExported
 from .pulse import (
     Anomalies,
     Anomaly,
@@ -190,6 +191,7 @@ __all__ = [
     "Delivery",
     "DeliveryAttempt",
     "Document",
+    "ErasureCertificate",
     "ErrorCount",
     "ErrorCounts",
     "ErrorGroup",
@@ -224,6 +226,8 @@ __all__ = [
     "OnCallCalendar",
     "OnCallNow",
     "OnCallOverride",
+    "OpenedRun",
+    "OpenedStep",
     "Page",
     "PartitionStatus",
     "PauseInForce",
@@ -233,6 +237,8 @@ __all__ = [
     "PendingStartStarted",
     "PendingStarts",
     "PermissionExplained",
+    "PersonErased",
+    "PersonExported",
     "PlatformHealth",
     "Published",
     "QuestionAsked",

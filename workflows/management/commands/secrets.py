@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from erip.foundation import keyring
 from erip.foundation.errors import EripError
+from workflows.privacy import keys
 from workflows.secrets import stored
 from workflows.secrets.models import Provider, Secret
 
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             raise CommandError(f"{wrong} cannot be read by this process")
 
     def _rotate(self, options: dict[str, Any]) -> None:
-        done = stored.wrap_anew()
+        done = stored.wrap_anew() + keys.wrap_anew()
         self.stdout.write(
             f"{done} data keys are now wrapped with {keyring.in_force()}; no other key is needed any more"
         )

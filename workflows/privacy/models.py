@@ -1,0 +1,109 @@
+"""The keys that seal sensitive data of runs (Note [Sensitive data] in `core/sensitive`).
+
+privacy_datakey   a key: of a person (by a fingerprint of what names them), or of a workflow. Destroying one leaves the
+                  row, without the key
+privacy_runkey    which key seals a run: written with the run, so it says which runs are about a person
+privacy_hold      legal holds: a person's key is not destroyed while there is one
+privacy_erasure   certificates: never changed, never removed
+"""
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from erip.foundation.db.json import JsonField
+
+
+class DataKey(models.Model):
+    """A key. `subject` is None for the key of a workflow, whose runs name no person."""
+
+    workflow = models.CharField(max_length=63, blank=True, default="", help_text="Of a key that is no person's.")
+    subject = models.BinaryField(max_length=32, null=True, editable=False)
+    wrapped = models.BinaryField(null=True, editable=False)
+    wrapped_by = models.CharField(max_length=32, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(db_default=Now())
+    destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "data key"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject"], name="datakey_person", condition=Q(subject__isnull=False, destroyed_at__isnull=True)
+            ),
+            models.UniqueConstraint(
+                fields=["workflow"],
+                name="datakey_workflow",
+                condition=Q(subject__isnull=True, destroyed_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="datakey_destroyed_or_there",
+                condition=Q(destroyed_at__isnull=True, wrapped__isnull=False)
+                | Q(destroyed_at__isnull=False, wrapped__isnull=True),
+            ),
+        ]
+        indexes = [
+            # all keys that a person ever had: for erasures that are repeated, and for what was erased
+            models.Index(fields=["subject"], name="datakey_subject", condition=Q(subject__isnull=False))
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="datakey_stays_destroyed",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition("OLD.destroyed_at IS NOT NULL"),
+                func="RAISE EXCEPTION 'a destroyed key stays destroyed';",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"key {self.pk}"
+
+
+class RunKey(models.Model):
+    """The key of a run. A run whose start failed may have one, too."""
+
+    run_id = models.UUIDField(primary_key=True)
+    key = models.ForeignKey(DataKey, models.PROTECT, related_name="runs")
+
+    class Meta:
+        verbose_name = "key of a run"
+
+    def __str__(self) -> str:
+        return str(self.run_id)
+
+
+class Hold(models.Model):
+    """A legal hold on a person's data."""
+
+    subject = models.BinaryField(max_length=32, editable=False)
+    reason = models.CharField(max_length=1000)
+    by = models.CharField(max_length=200)
+    since = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = "legal hold"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["subject"], name="person_hold_once", condition=Q(ended_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"hold {self.pk}"
+
+
+class Erasure(models.Model):
+    """The certificate of an erasure."""
+
+    certificate = JsonField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "erasure"
+        ordering = ["-id"]
+        triggers = [pgtrigger.Protect(name="erasure_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"erasure {self.pk}"

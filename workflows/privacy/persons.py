@@ -1,0 +1,144 @@
+"""A person's data: which runs are about them, what it says, how it is kept for the law, and how it is erased.
+
+Note [Erasure]
+Erasing destroys the key that seals the person's data, in the transaction that records it. What is left in rows, events,
+the archive, logs of changes and files is ciphertext that nobody can read. The audit log is not touched, so its chain
+verifies: it never held the data. The certificate names the person by a fingerprint, as everything here does.
+
+A backup from before holds the key, wrapped. It is as unreadable once the key-encryption key that it was wrapped with is
+gone: rotate it after erasures, and destroy the old one when the oldest backup that you keep is younger. Where a backup
+is restored, `repeat` destroys again what its certificates name.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from erip.audit.operation import describe
+from erip.foundation.db.retry import retry_transaction
+from workflows.models import ArchivedRun, WorkflowRun, find_run
+from workflows.privacy import sealing
+from workflows.privacy.errors import AlreadyHeld, HeldForLaw, NotHeld, UnknownSubject
+from workflows.privacy.keys import fingerprint
+from workflows.privacy.models import DataKey, Erasure, Hold, RunKey
+
+#: runs in one export
+MOST_RUNS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased, or would be. certificate: None of a dry run."""
+
+    person: str
+    keys: Sequence[int]
+    runs: int
+    #: runs that have not ended: their next steps that need the data fail
+    going_on: int
+    certificate: dict[str, Any] | None
+
+
+@retry_transaction
+def erase(subject: str, *, by: str, reason: str, dry_run: bool) -> Erased:
+    """Destroy a person's key (Note [Erasure]). Raises UnknownSubject, and HeldForLaw also if it is dry."""
+    return _erase(fingerprint(subject), by=by, reason=reason, dry_run=dry_run)
+
+
+@retry_transaction
+def repeat(person: str, *, by: str, reason: str) -> Erased:
+    """Destroy again what a certificate names, after a backup was restored. person: of the certificate. Raises
+    UnknownSubject, HeldForLaw."""
+    return _erase(bytes.fromhex(person), by=by, reason=reason, dry_run=False)
+
+
+def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
+    with transaction.atomic():
+        living = list(DataKey.objects.select_for_update().filter(subject=person, destroyed_at__isnull=True))
+        if not living:
+            raise UnknownSubject
+        if Hold.objects.filter(subject=person, ended_at__isnull=True).exists():
+            raise HeldForLaw
+        numbers = [key.pk for key in living]
+        runs = RunKey.objects.filter(key__in=numbers)
+        going_on = WorkflowRun.objects.filter(pk__in=runs.values("run_id"), finished_at__isnull=True).count()
+        erased = Erased(person.hex(), numbers, runs.count(), going_on, None)
+        describe(object=f"person:{person.hex()[:16]}", keys=numbers, runs=erased.runs, dry_run=dry_run)
+        if dry_run:
+            return erased
+        DataKey.objects.filter(pk__in=numbers).update(wrapped=None, wrapped_by="", destroyed_at=Now())
+        certificate = {
+            "person": person.hex(),
+            "keys": numbers,
+            "runs": erased.runs,
+            "at": datetime.now(UTC).isoformat(),
+            "by": by,
+            "reason": reason,
+            "says": "The keys that sealed this person's data were destroyed. What they sealed cannot be read.",
+        }
+        number = Erasure.objects.create(certificate=certificate).pk
+        return Erased(erased.person, numbers, erased.runs, going_on, {"number": number, **certificate})
+
+
+@retry_transaction
+def hold(subject: str, *, by: str, reason: str) -> None:
+    """Keep a person's data for the law. Raises AlreadyHeld."""
+    person = fingerprint(subject)
+    with transaction.atomic():
+        # The same row as an erasure: of the two, one is first.
+        list(DataKey.objects.select_for_update().filter(subject=person, destroyed_at__isnull=True))
+        if Hold.objects.filter(subject=person, ended_at__isnull=True).exists():
+            raise AlreadyHeld
+        Hold.objects.create(subject=person, by=by, reason=reason)
+        describe(object=f"person:{person.hex()[:16]}", reason=reason)
+
+
+@retry_transaction
+def release(subject: str, *, by: str) -> None:
+    """Lift a legal hold. Raises NotHeld."""
+    person = fingerprint(subject)
+    with transaction.atomic():
+        held = Hold.objects.filter(subject=person, ended_at__isnull=True)
+        if not held.update(ended_at=Now(), ended_by=by):
+            raise NotHeld
+        describe(object=f"person:{person.hex()[:16]}")
+
+
+def export(subject: str) -> dict[str, Any]:
+    """All that the runs about a person say, opened: at most MOST_RUNS runs, the newest. Raises UnknownSubject."""
+    person = fingerprint(subject)
+    numbers = DataKey.objects.filter(subject=person, destroyed_at__isnull=True).values("pk")
+    ids = list(
+        RunKey.objects.filter(key__in=numbers).order_by("-run_id").values_list("run_id", flat=True)[: MOST_RUNS + 1]
+    )
+    if not ids:
+        raise UnknownSubject
+    describe(object=f"person:{person.hex()[:16]}", runs=len(ids[:MOST_RUNS]))
+    found = [opened for id_ in ids[:MOST_RUNS] if (opened := open_run(id_)) is not None]
+    return {"person": person.hex(), "runs": found, "complete": len(ids) <= MOST_RUNS}
+
+
+def open_run(id_: UUID) -> dict[str, Any] | None:
+    """A run with everything opened that can be; None if there is no such run. What was erased is null."""
+    run = find_run(id_)
+    return None if run is None else sealing.opened_as_far(run.workflow, _document(run))
+
+
+def _document(run: WorkflowRun | ArchivedRun) -> dict[str, Any]:
+    names = ("workflow", "business_key", "state", "input", "output", "error", "started_by")
+    return {
+        "id": str(run.pk),
+        **{name: getattr(run, name) for name in names},
+        "created_at": run.created_at.isoformat(),
+        "steps": list(_steps(run)),
+    }
+
+
+def _steps(run: WorkflowRun | ArchivedRun) -> Iterator[dict[str, Any]]:
+    for step in run.steps.order_by("step", "item"):
+        names = ("step", "item", "state", "input", "output", "error")
+        yield {name: getattr(step, name) for name in names}
