@@ -8,9 +8,14 @@ SIGTERM, in this order:
    request.
 3. What is in flight has the rest of ERIP_WEB_GRACE_SECONDS to finish.
 gunicorn's own worker closes the listener within a second and waits for idle keep-alive connections until the end.
+
+With ERIP_WEB_CERTIFICATE it speaks TLS 1.3 alone, and with ERIP_WEB_CLIENT_CA to holders of a certificate of that
+authority alone. gunicorn by itself goes on in the clear if it cannot read the files; here the process ends.
 """
 
 import resource
+import ssl
+from functools import partial
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
@@ -18,6 +23,7 @@ from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
 
 from erip.foundation import hooks
+from erip.foundation.http.certificate import Certificate
 from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
 from erip.foundation.process import draining
@@ -28,6 +34,11 @@ from erip.settings import web
 DRAIN_SECONDS = web.ERIP_DRAIN_SECONDS
 #: seconds from SIGTERM until what still runs is cut off
 GRACE_SECONDS = web.ERIP_WEB_GRACE_SECONDS
+
+#: TLS: the file with certificate and key, and the authority of those who may connect
+CERTIFICATE, CLIENT_CA = web.ERIP_WEB_CERTIFICATE, web.ERIP_WEB_CLIENT_CA
+#: seconds between two looks at the certificate, and for the handshake of a client, which is not counted as one before
+LOOK_EVERY, HANDSHAKE_SECONDS = 5.0, 10.0
 
 #: open files of one process, where the system allows as many
 MOST_FILES = 65_536
@@ -41,6 +52,7 @@ graceful_timeout = int(GRACE_SECONDS) + 2
 # Load once, then fork: most of starting is loading.
 preload_app = True
 control_socket_disable = True
+certfile = keyfile = CERTIFICATE or None
 
 
 def when_ready(_: Any) -> None:
@@ -88,6 +100,23 @@ class Worker(gasgi.ASGIWorker):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         hooks.begin_process("web")
         super().init_process()
+
+    def _get_ssl_context(self) -> ssl.SSLContext | None:
+        """Raises OSError."""
+        if not CERTIFICATE:
+            return None
+        certificate = Certificate(CERTIFICATE, CLIENT_CA)
+        self.loop.create_server = partial(self.loop.create_server, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+        self._look_at(certificate)
+        return certificate.context
+
+    def _look_at(self, certificate: Certificate) -> None:
+        try:
+            if certificate.renew():
+                self.log.info("there is a new certificate")
+        except OSError as error:
+            self.log.error("the certificate cannot be renewed: %s", error)
+        self.loop.call_later(LOOK_EVERY, self._look_at, certificate)
 
     def handle_exit_signal(self) -> None:
         """SIGTERM, on the event loop."""

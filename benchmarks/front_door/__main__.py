@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from erip.ops.stack import control
 from erip.ops.stack.private import PrivateStack, private_stack
 
 from ..client import Client
@@ -35,7 +34,7 @@ async def measure(stack: PrivateStack, seconds: float) -> list[tuple[str, Seen, 
     published = await client.request("PUT", f"/workflows/{NAME}", DEFINITION)
     if published.status not in (200, 201):
         raise RuntimeError(f"the workflow was not published: {published.body!r}")
-    webs = webs_of(control.status(stack.state))
+    webs = webs_of(stack.state)
     await watch(client, webs, 3)
     hard = bombs(stack.api_key)
     phases: list[tuple[str, Callable[[Tally], AbstractContextManager[None]]]] = [

@@ -1,6 +1,7 @@
 """How the service does meanwhile: for its other clients, in memory, and on its event loops."""
 
 import asyncio
+import ssl
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,9 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from erip.ops.stack.control import Status
+from erip.ops.stack import control
+from erip.ops.stack.ha.roles import Roles
+from erip.ops.stack.state import State
 
 from ..client import Answer, Client
 
@@ -44,16 +47,20 @@ class Webs:
 
     urls: list[str]
     pids: list[int]
+    #: for TLS
+    context: ssl.SSLContext | None = None
 
     def memory(self) -> list[int]:
         """Of each server, with its processes."""
         return [_memory_of(pid) for pid in self.pids]
 
 
-def webs_of(status: Status) -> Webs:
-    """Those of a stack."""
-    processes = [one for one in status.processes if one.name.startswith("web")]
-    return Webs([one.url for one in processes if one.url], [one.pid for one in processes if one.pid])
+def webs_of(state: State) -> Webs:
+    """Those of a running stack."""
+    processes = [one for one in control.status(state).processes if one.name.startswith("web")]
+    urls = [one.url for one in processes if one.url]
+    context = Roles(state).web_context() if any(url.startswith("https:") for url in urls) else None
+    return Webs(urls, [one.pid for one in processes if one.pid], context)
 
 
 async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
@@ -66,7 +73,7 @@ async def watch(client: Client, webs: Webs, seconds: float) -> Seen:
     # In threads of their own: a delay of this process's loop must not count against theirs.
     with ThreadPoolExecutor(len(webs.urls) + 1) as pool:
         ends = time.monotonic() + seconds
-        asked = [loop.run_in_executor(pool, _longest_silence, url, ends) for url in webs.urls]
+        asked = [loop.run_in_executor(pool, _longest_silence, url, webs.context, ends) for url in webs.urls]
         most = loop.run_in_executor(pool, _most_memory, webs, ends)
         for number in range(round(seconds * RATE)):
             await asyncio.sleep(max(0.0, began + number / RATE - loop.time()))
@@ -109,11 +116,11 @@ def _count(seen: Seen, what: str) -> None:
     seen.wrong[what] = seen.wrong.get(what, 0) + 1
 
 
-def _longest_silence(url: str, ends: float) -> float:
+def _longest_silence(url: str, context: ssl.SSLContext | None, ends: float) -> float:
     longest = 0.0
     while (began := time.monotonic()) < ends:
         try:
-            with urllib.request.urlopen(f"{url}/health/live", timeout=30) as answer:  # noqa: S310  # nosec B310 (ours)
+            with urllib.request.urlopen(f"{url}/health/live", timeout=30, context=context) as answer:  # noqa: S310  # nosec B310 (ours)
                 answer.read()
         except OSError:
             time.sleep(0.05)

@@ -52,7 +52,7 @@ class HighlyAvailable:
         """The first kind of thing that is missing; the cheapest questions come first."""
         questions: tuple[Callable[[], list[str]], ...] = (
             lambda: absent(self.state),
-            lambda: [name for name in WEBS if not services.answers(f"http://{LOOPBACK}:{self._ports[name]}")],
+            self._missing_web,
             self._missing_etcd,
             self._missing_redis,
             self._missing_postgres,
@@ -98,6 +98,10 @@ class HighlyAvailable:
         return (top, *below)
 
     # --- what is missing --------------------------------------------------------------------------------
+
+    def _missing_web(self) -> list[str]:
+        context = self._roles.web_context()
+        return [name for name in WEBS if not services.answers(f"https://{LOOPBACK}:{self._ports[name]}", context)]
 
     def _missing_etcd(self) -> list[str]:
         found = []

@@ -97,6 +97,11 @@ def _drained_first(grace: float, drain: float) -> str | None:
     return "must be above ERIP_DRAIN_SECONDS, which is part of it" if grace <= drain else None
 
 
+@_rule("ERIP_WEB_CLIENT_CA", "ERIP_WEB_CERTIFICATE")
+def _web_tls(ca: str, certificate: str) -> str | None:
+    return "is set, but ERIP_WEB_CERTIFICATE is not: everybody could connect in the clear" if ca and not certificate else None
+
+
 @_rule("ERIP_AUTOSCALE_MAX", "ERIP_AUTOSCALE_MIN")
 def _workers(most: int, least: int) -> str | None:
     return "is less than ERIP_AUTOSCALE_MIN" if most < least else None

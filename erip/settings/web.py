@@ -7,6 +7,14 @@ _env = Declarations("Web processes")
 ERIP_WEB_WORKERS = _env.whole(
     "ERIP_WEB_WORKERS", 2, "Web processes of one gunicorn.", unit="processes", least=1, most=1000
 )
+ERIP_WEB_CERTIFICATE = _env.text(
+    "ERIP_WEB_CERTIFICATE",
+    "",
+    "PEM file with certificate and key: a web process speaks TLS 1.3 alone ([between HAProxy and the web processes](../how-to/high-availability.md#between-haproxy-and-the-web-processes)).",
+)
+ERIP_WEB_CLIENT_CA = _env.text(
+    "ERIP_WEB_CLIENT_CA", "", "PEM file of the authority of those who may connect to a web process with TLS."
+)
 ERIP_DRAIN_SECONDS = _env.number(
     "ERIP_DRAIN_SECONDS", 5.0, "Seconds that a web process waits before it closes its door.", least=0, most=3600
 )

@@ -67,7 +67,7 @@ def whole(stack, roles):
     processes = control.status(stack.state).processes
     webs = [process.url for process in processes if process.name.startswith("web-")]
     running = all(process.pid for process in processes) and len(roles.postgres_replicas()) == 2
-    return running and all(answers(url) for url in webs)
+    return running and all(answers(url, roles.web_context()) for url in webs)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_two_hundred_clients_that_drip_hold_no_place_of_others(healthy):
         try:
             assert (await client.request("PUT", f"/workflows/{NAME}", DEFINITION)).status in (200, 201)
             with attacking(200, lambda which: drip(healthy.url, which, tally)):
-                return await watch(client, webs_of(control.status(healthy.state)), 10), tally
+                return await watch(client, webs_of(healthy.state), 10), tally
         finally:
             client.close()
 

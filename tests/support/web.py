@@ -1,5 +1,6 @@
 """A real web process for tests: gunicorn with the platform's own configuration, on the test's database."""
 
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -20,19 +21,24 @@ class Web:
 
 
 @contextmanager
-def web(log: Path, **settings: str) -> Iterator[Web]:
-    """One worker behind gunicorn's master, that answers. settings: environment variables of its own."""
-    url = f"http://127.0.0.1:{any_free()}"
-    arguments = ["-m", "gunicorn", "-c", "python:erip.gunicorn", f"--bind={url.removeprefix('http://')}", "--workers=1"]
+def web(log: Path, context: ssl.SSLContext | None = None, **settings: str) -> Iterator[Web]:
+    """One worker behind gunicorn's master, that answers. settings: environment variables of its own.
+
+    context: how it is asked where the settings make it speak TLS.
+    """
+    place = f"127.0.0.1:{any_free()}"
+    url = f"{'https' if context else 'http'}://{place}"
+    arguments = ["-m", "gunicorn", "-c", "python:erip.gunicorn", f"--bind={place}", "--workers=1"]
+    live = f"{url}/health/live"
     with workers.process(arguments, log, **settings) as process:
-        until(lambda: status(f"{url}/health/live") == 200, seconds=60, what=f"the web process answers; log: {log}")
+        until(lambda: status(live, context) == 200, seconds=60, what=f"the web process answers; log: {log}")
         yield Web(url, process)
 
 
-def status(url: str) -> int:
+def status(url: str, context: ssl.SSLContext | None = None) -> int:
     """The answer's status; 0 if there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=10, context=context) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

@@ -52,6 +52,10 @@ class TrueClient:
             if settings.ERIP_TRUSTED_PROXIES and not (peer and is_trusted(peer[0])):
                 # Only proxies may say whether it came over TLS, too.
                 scope["headers"] = [each for each in scope["headers"] if each[0] != b"x-forwarded-proto"]
+            elif settings.ERIP_TRUSTED_PROXIES and scope.get("scheme") == "https":
+                # TLS between the proxy and us says nothing of the client.
+                said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+                scope["scheme"] = "http" if said and said[-1] != b"https" else "https"
         await self.app(scope, receive, send)
 
 

@@ -98,6 +98,8 @@ class Balancer:
     listen: str = "127.0.0.1"
     #: with which it asks Patroni over TLS who leads; None: in the clear
     checks: Identity | None = None
+    #: with which it speaks to the web processes over TLS; None: in the clear
+    backends: Identity | None = None
     #: the path of a socket that takes commands, for its own user alone; empty: it has none
     admin: str = ""
     #: the path of its stats socket, which answers questions and takes no commands; empty: it has none
@@ -120,6 +122,7 @@ class Balancer:
                 "listen": self.listen,
                 "stats": self.stats,
                 "admin": self.admin,
+                **{f"backend_{name}": value for name, value in files_of(self.backends).items()},
                 **{f"check_{name}": value for name, value in files_of(self.checks).items()},
             },
         )

@@ -5,6 +5,7 @@ whose Patroni and guard connect to the doors, and PULSE. A database node cannot 
 for a node. `postgres`: the PostgreSQL servers, among themselves, and the processes of the platform, which log in with a
 password too. `redis`: Redis and the Sentinels, among themselves, and again the platform. `patroni`: the REST APIs of
 Patroni, among themselves, HAProxy, which asks them who leads, and again PULSE; changing anything takes a password too.
+`web`: the web processes, and HAProxy. `front`: what HAProxy shows to users, who need none.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,12 @@ from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
 
 PEERS, CLIENTS, POSTGRES, REDIS, PATRONI = "etcd-peers", "etcd-clients", "postgres", "redis", "patroni"
+WEB, FRONT = "web", "front"
 #: the platform, to PostgreSQL, Redis and the Sentinels
 PLATFORM = "erip-platform"
 #: PULSE, to the doors: it may look, and not ask for any key; and to Patroni
 WATCHER = "erip-pulse"
-#: HAProxy, to Patroni
+#: HAProxy, to Patroni and the web processes, and to users
 BALANCER = "erip-haproxy"
 
 
@@ -31,6 +33,8 @@ class Circles:
         self._postgres = Authority(folder / POSTGRES, "PostgreSQL")
         self._redis = Authority(folder / REDIS, "Redis")
         self._patroni = Authority(folder / PATRONI, "Patroni")
+        self._web = Authority(folder / WEB, "web")
+        self._front = Authority(folder / FRONT, "users")
 
     def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
         """For etcd itself, which is both server and client of its peers."""
@@ -81,6 +85,18 @@ class Circles:
     def of_patronis_watcher(self, folder: Path) -> Issued:
         """For PULSE, to Patroni."""
         return self._patroni.issue(folder, Leaf("watcher", WATCHER, (), client=True))
+
+    def of_web(self, folder: Path, name: str, host: str) -> Issued:
+        """For a web process, which HAProxy knows by its name."""
+        return self._web.issue(folder, Leaf("web", name, (*_reached(host), name), server=True))
+
+    def of_webs_balancer(self, folder: Path) -> Issued:
+        """For HAProxy, to the web processes."""
+        return self._web.issue(folder, Leaf("balancer", BALANCER, (), client=True))
+
+    def of_front(self, folder: Path, names: Sequence[str]) -> Issued:
+        """For HAProxy, to users, who know it under these names."""
+        return self._front.issue(folder, Leaf("front", BALANCER, tuple(names), server=True))
 
     def of_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
         """All certificates of a site, under `<out>/<name of the node>/tls/`."""

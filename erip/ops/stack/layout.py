@@ -18,6 +18,9 @@ class Layout(Protocol):
     def addresses(self) -> dict[str, str]:
         """URLs for users: `web`, and `flower` where it runs."""
 
+    def serves(self) -> bool:
+        """Whether users are answered at `addresses["web"]`."""
+
     @property
     def secrets(self) -> dict[str, str]:
         """As `state.make_secrets` made them."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psycopg2
 
+from erip.ops.deploy.nodes import Identity
 from erip.ops.stack import environment
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.ports import LOOPBACK
@@ -31,10 +33,20 @@ class Service:
     command: list[str]
     env: dict[str, str] = field(repr=False)
     url: str | None = None
+    # With which it is asked over TLS how it is; None: in the clear.
+    asked_with: Identity | None = None
     stop_signal: int = signal.SIGTERM
     stop_patience: float = 10.0
     # When the supervisor is killed: workers may be cut off anywhere, the engine is made for that.
     death_signal: int = signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The files of a web process, and those with which the stack asks it how it is."""
+
+    own: Identity
+    asked_with: Identity
 
 
 @dataclass(frozen=True)
@@ -79,17 +91,21 @@ def platform(
     return [service for service in known if service.name in names]
 
 
-def web(name: str, env: dict[str, str], port: int) -> Service:
+def web(name: str, env: dict[str, str], port: int, *, tls: Tls | None = None) -> Service:
     """One gunicorn on `port`, with as many processes as ERIP_WEB_WORKERS says; erip/gunicorn.py has the rest.
 
     At a restart the new one listens on the port before the old one leaves it.
     """
     address = f"{LOOPBACK}:{port}"
+    if tls:
+        files = {"ERIP_WEB_CERTIFICATE": str(tls.own.certificate), "ERIP_WEB_CLIENT_CA": str(tls.own.ca)}
+        env = {**env, **files}
     return Service(
         name,
         [_tool("gunicorn"), "-c", "python:erip.gunicorn", f"--bind={address}", "--reuse-port"],
         environment.of_kind(env, "web"),
-        url=f"http://{address}",
+        url=f"{'https' if tls else 'http'}://{address}",
+        asked_with=tls.asked_with if tls else None,
         stop_patience=float(env.get("ERIP_WEB_GRACE_SECONDS", "20")) + 5,
         death_signal=signal.SIGTERM,
     )
@@ -149,7 +165,7 @@ def _worker(queues: str, node: str, threads: str) -> list[str]:
 
 
 def settings(
-    state: State, secrets: dict[str, str], *, database: str, owner: str, broker: str, web_port: int
+    state: State, secrets: dict[str, str], *, database: str, owner: str, broker: str, web: str
 ) -> dict[str, str]:
     """What the stack tells the platform. A variable that the user set wins over it."""
     told = {
@@ -158,7 +174,7 @@ def settings(
         "ERIP_BROKER_URL": broker,
         "ERIP_SECRET_KEY": secrets["secret_key"],
         "ERIP_WEBHOOK_SECRET": webhook_secret(secrets["webhook"]),
-        "ERIP_PUBLIC_URL": f"http://{LOOPBACK}:{web_port}",
+        "ERIP_PUBLIC_URL": web,
         "ERIP_STATE_DIR": str(state.root),
         # Into files that only the stack's user may read: what is printed ends up in a log.
         "ERIP_EMAIL_URL": f"filemail:///{state.mail}",
@@ -208,10 +224,10 @@ def workers_take_more(database: str, pids: set[int]) -> bool:
     return bool(count)
 
 
-def answers(url: str) -> bool:
-    """Whether the web process says that it can serve."""
+def answers(url: str, context: ssl.SSLContext | None = None) -> bool:
+    """Whether the web process says that it can serve. context: for TLS."""
     try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=2) as answer:  # noqa: S310  # nosec B310 (ours)
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=2, context=context) as answer:  # noqa: S310  # nosec B310 (ours)
             return bool(answer.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False

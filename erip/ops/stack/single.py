@@ -37,6 +37,9 @@ class SingleLayout:
     def addresses(self) -> dict[str, str]:
         return {name: f"http://{ports.LOOPBACK}:{port}" for name, port in self._ports.items()}
 
+    def serves(self) -> bool:
+        return services.answers(self.addresses["web"])
+
     def servers(self) -> Iterator[list[Server]]:
         """Those for which there is no DATABASE_URL or ERIP_BROKER_URL."""
         self._database, self._broker = os.environ.get("DATABASE_URL", ""), os.environ.get("ERIP_BROKER_URL", "")
@@ -66,7 +69,7 @@ class SingleLayout:
             database=self._database,
             owner=self._owner,
             broker=self._broker,
-            web_port=self._ports["web"],
+            web=self.addresses["web"],
         )
 
     def services(self, env: dict[str, str]) -> list[Service]:

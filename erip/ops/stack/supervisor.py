@@ -18,6 +18,7 @@ from types import FrameType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from erip.foundation.process.trust import context_of
 from erip.ops.stack import carrying, control, environment, own, releases, services, setup
 from erip.ops.stack.children import Child, Children, Server
 from erip.ops.stack.errors import ServerFailed, StackError, from_os_error
@@ -229,7 +230,7 @@ class Supervisor:
         return child
 
     def _front_answers(self) -> bool:
-        return services.answers(self.layout.addresses["web"])
+        return self.layout.serves()
 
     def _workers_registered(self, database: str) -> bool:
         workers = [child for child in self.children.all if child.name.startswith("worker-")]
@@ -288,4 +289,7 @@ def _named(group: list[Server]) -> str:
 def _serves(child: Child) -> bool:
     """Whether this very process serves: another stack that has taken its port meanwhile would answer in its place."""
     url = getattr(child.what, "url", None) or ""
-    return child.identity is not None and listens(child.identity.pid, urlsplit(url).port) and services.answers(url)
+    if child.identity is None or not listens(child.identity.pid, urlsplit(url).port):
+        return False
+    mine = getattr(child.what, "asked_with", None)
+    return services.answers(url, context_of(str(mine.ca), str(mine.certificate)) if mine else None)

@@ -20,6 +20,8 @@ from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.postgres import make_role
 
 ROLE = APP
+#: ERIP_LB_CERTIFICATE for a certificate that the stack makes
+OWN = "own"
 #: bytes of a stats socket's path, to which HAProxy adds the number of its process while it starts
 MOST_OF_STATS = 85
 # Acknowledged writes survive a failover only from the moment that both replicas are candidates for the quorum.
@@ -65,15 +67,36 @@ class HaProxy(Node):
         """The files with which it asks Patroni who leads. PULSE's lie beside them."""
         return identity(self.tls / "patroni", BALANCER)
 
+    @property
+    def to_web(self) -> Identity:
+        """The same for the web processes, whose own lie beside it."""
+        return identity(self.tls / "web", BALANCER)
+
+    @property
+    def front(self) -> Identity:
+        """What it shows to users, where it is ours (OWN)."""
+        return identity(self.tls / "front", BALANCER)
+
+    def of_web(self, name: str) -> Identity:
+        """The files of this web process, which looks at them every few seconds."""
+        return identity(self.tls / "web", name)
+
     def certify(self) -> bool:
         # Each new connection reads these two; HAProxy itself only passes bytes on.
         self.circles.of_platform(self.tls)
         self.circles.of_patronis_watcher(self.tls / "patroni")
-        return self.circles.of_balancer(self.tls / "patroni").fresh
+        for one in self.balancer.web:
+            self.circles.of_web(self.tls / "web", one.name, one.host)
+        made = [self.circles.of_balancer(self.tls / "patroni"), self.circles.of_webs_balancer(self.tls / "web")]
+        if self.balancer.rules.certificate == OWN:
+            made.append(self.circles.of_front(self.tls / "front", (LOOPBACK, "localhost")))
+        self._fresh = [one.bundle for one in made if one.fresh]
+        return bool(self._fresh)
 
     def renew(self) -> bool:
-        """A new certificate is handed over while it runs; a reload would cut long connections after half a minute."""
-        return super().renew() and not self._hand_over(self.to_patroni.certificate)
+        """New certificates are handed over while it runs; a reload would cut long connections after half a minute."""
+        taken = [self._hand_over(file) for file in self._fresh] if super().renew() else []
+        return not all(taken)
 
     def _hand_over(self, file: Path) -> bool:
         """Whether HAProxy has taken it."""
@@ -108,8 +131,11 @@ class HaProxy(Node):
         rules = self.balancer.rules
         if possible != resource.RLIM_INFINITY:
             rules = replace(rules, maxconn_all=min(rules.maxconn_all, max(100, (possible - 200) // 2)))
+        if rules.certificate == OWN:
+            rules = replace(rules, certificate=str(self.front.certificate))
         stats, admin = str(self.stats or ""), str(self.admin or "")
-        return replace(self.balancer, rules=rules, checks=self.to_patroni, stats=stats, admin=admin).render()
+        known = replace(self.balancer, rules=rules, checks=self.to_patroni, backends=self.to_web)
+        return replace(known, stats=stats, admin=admin).render()
 
     @property
     def stats(self) -> Path | None:

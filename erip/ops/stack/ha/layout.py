@@ -1,11 +1,13 @@
 """What the highly available stack consists of, in the order of its start."""
 
 import os
+import ssl
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.process.trust import context_of
 from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
 from erip.ops.deploy.circles import WATCHER, Circles
 from erip.ops.deploy.errors import DeployError
@@ -14,6 +16,7 @@ from erip.ops.deploy.redis_users import LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server
 from erip.ops.stack.errors import StackError
+from erip.ops.stack.ha import haproxy
 from erip.ops.stack.ha.etcd import Door, Etcd, Keeper, socket_of
 from erip.ops.stack.ha.haproxy import HaProxy
 from erip.ops.stack.ha.patroni import SCOPE, Patroni
@@ -23,7 +26,7 @@ from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import Logins
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.privileges import choose_user, server_home
-from erip.ops.stack.services import Service
+from erip.ops.stack.services import Service, Tls
 from erip.ops.stack.state import State, make_secrets
 
 THREE = (1, 2, 3)
@@ -63,7 +66,20 @@ class HaLayout:
 
     @property
     def addresses(self) -> dict[str, str]:
-        return {"web": f"http://{LOOPBACK}:{self._web}"} if self._web else {}
+        return {"web": f"{_scheme()}://{LOOPBACK}:{self._web}"} if self._web else {}
+
+    def serves(self) -> bool:
+        return services.answers(self.addresses["web"], self._front())
+
+    def _front(self) -> ssl.SSLContext | None:
+        """How to ask HAProxy. A certificate of the user's may be in any name: of that the port is all that is known."""
+        match os.environ.get("ERIP_LB_CERTIFICATE"):
+            case None | "":
+                return None
+            case haproxy.OWN:
+                return context_of(str(self._haproxy.front.ca), None)
+            case _:
+                return ssl._create_unverified_context()  # noqa: S323  # nosec B323
 
     def servers(self) -> Iterator[list[Server]]:
         for variable in ("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_BROKER_URL"):
@@ -86,7 +102,7 @@ class HaLayout:
             database=self._haproxy.database,
             owner=self._haproxy.owner,
             broker=self.broker(LEADER),
-            web_port=self._haproxy.port,
+            web=self.addresses["web"],
         )
         return {
             **told,
@@ -128,7 +144,8 @@ class HaLayout:
         yield from (f"{LOOPBACK}:{self._ports[f'{kind}-{n}']}" for kind in ("redis", "sentinel", "etcd") for n in THREE)
         yield from (f"{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}" for n in THREE)
         yield from (f"postgres://{LOOPBACK}:{self._ports[f'postgres-{n}']}" for n in THREE)
-        clients = (platforms(self.home), self._haproxy.reached.identity, self._haproxy.to_patroni)
+        yield from (f"{LOOPBACK}:{self._ports[name]}" for name in WEBS)
+        clients = (platforms(self.home), self._haproxy.reached.identity, self._haproxy.to_patroni, self._haproxy.to_web)
         yield from (str(one.certificate) for one in clients)
 
     def services(self, env: dict[str, str]) -> list[Service]:
@@ -138,7 +155,7 @@ class HaLayout:
         web, worker, leader = (brokers.given(env, kind) for kind in (WEB, WORKER, LEADER))
         critical = _named(worker, "worker-critical")
         return [
-            *(services.web(name, _named(web, name), self._ports[name]) for name in WEBS),
+            *(services.web(name, _named(web, name), self._ports[name], tls=self._tls_of(name)) for name in WEBS),
             services.worker("worker-critical", critical, queues="critical", node="critical", threads="4"),
             *(
                 services.general_worker(name, _named(worker, name), node=name.removeprefix("worker-"), threads="8")
@@ -146,6 +163,9 @@ class HaLayout:
             ),
             *(services.leader(name, _named(leader, name)) for name in LEADERS),
         ]
+
+    def _tls_of(self, web: str) -> Tls:
+        return Tls(self._haproxy.of_web(web), self._haproxy.to_web)
 
     # --- servers ----------------------------------------------------------------------------------------
 
@@ -300,6 +320,10 @@ def _quota_bytes() -> int:
     if not text.isdigit() or int(text) < 1_000_000:
         raise StackError(f"ERIP_ETCD_QUOTA_BYTES: {text!r} is not a number of bytes of a million or more")
     return int(text)
+
+
+def _scheme() -> str:
+    return "https" if os.environ.get("ERIP_LB_CERTIFICATE") else "http"
 
 
 def _web_workers() -> str:

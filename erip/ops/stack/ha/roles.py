@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from erip.ops.deploy.circles import WATCHER
+from erip.foundation.process.trust import context_of
+from erip.ops.deploy.circles import BALANCER, WATCHER
 from erip.ops.deploy.nodes import SOCKET, Identity, identity
 from erip.ops.guard.etcd import Etcd, EtcdError
 from erip.ops.stack.ha.layout import LEADERS, THREE
@@ -58,6 +60,11 @@ class Roles:
     def patroni_identity(self) -> Identity:
         """PULSE's files, for Patroni."""
         return identity(self._home / "ha" / "haproxy" / "tls" / "patroni", WATCHER)
+
+    def web_context(self) -> ssl.SSLContext:
+        """With it a web process is asked without the balancer, as the balancer does. Raises OSError."""
+        mine = identity(self._home / "ha" / "haproxy" / "tls" / "web", BALANCER)
+        return context_of(str(mine.ca), str(mine.certificate))
 
     def postgres_primary(self) -> str | None:
         """The node whose Patroni says that it is the primary."""
