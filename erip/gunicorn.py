@@ -10,7 +10,8 @@ SIGTERM, in this order:
 gunicorn's own worker closes the listener within a second and waits for idle keep-alive connections until the end.
 
 With ERIP_WEB_CERTIFICATE it speaks TLS 1.3 alone, and with ERIP_WEB_CLIENT_CA to holders of a certificate of that
-authority alone. gunicorn by itself goes on in the clear if it cannot read the files; here the process ends.
+authority alone. gunicorn by itself goes on in the clear if it cannot read the files; here they are read before it
+starts.
 """
 
 import resource
@@ -35,8 +36,8 @@ DRAIN_SECONDS = web.ERIP_DRAIN_SECONDS
 #: seconds from SIGTERM until what still runs is cut off
 GRACE_SECONDS = web.ERIP_WEB_GRACE_SECONDS
 
-#: TLS: the file with certificate and key, and the authority of those who may connect
-CERTIFICATE, CLIENT_CA = web.ERIP_WEB_CERTIFICATE, web.ERIP_WEB_CLIENT_CA
+#: what is shown to clients; each process looks for a new one by itself
+CERTIFICATE = Certificate(web.ERIP_WEB_CERTIFICATE, web.ERIP_WEB_CLIENT_CA) if web.ERIP_WEB_CERTIFICATE else None
 #: seconds between two looks at the certificate, and for the handshake of a client, which is not counted as one before
 LOOK_EVERY, HANDSHAKE_SECONDS = 5.0, 10.0
 
@@ -52,7 +53,7 @@ graceful_timeout = int(GRACE_SECONDS) + 2
 # Load once, then fork: most of starting is loading.
 preload_app = True
 control_socket_disable = True
-certfile = keyfile = CERTIFICATE or None
+certfile = keyfile = web.ERIP_WEB_CERTIFICATE or None
 
 
 def when_ready(_: Any) -> None:
@@ -102,13 +103,11 @@ class Worker(gasgi.ASGIWorker):
         super().init_process()
 
     def _get_ssl_context(self) -> ssl.SSLContext | None:
-        """Raises OSError."""
-        if not CERTIFICATE:
+        if CERTIFICATE is None:
             return None
-        certificate = Certificate(CERTIFICATE, CLIENT_CA)
         self.loop.create_server = partial(self.loop.create_server, ssl_handshake_timeout=HANDSHAKE_SECONDS)
-        self._look_at(certificate)
-        return certificate.context
+        self._look_at(CERTIFICATE)
+        return CERTIFICATE.context
 
     def _look_at(self, certificate: Certificate) -> None:
         try:

@@ -99,7 +99,11 @@ def _drained_first(grace: float, drain: float) -> str | None:
 
 @_rule("ERIP_WEB_CLIENT_CA", "ERIP_WEB_CERTIFICATE")
 def _web_tls(ca: str, certificate: str) -> str | None:
-    return "is set, but ERIP_WEB_CERTIFICATE is not: everybody could connect in the clear" if ca and not certificate else None
+    return (
+        "is set, but ERIP_WEB_CERTIFICATE is not: everybody could connect in the clear"
+        if ca and not certificate
+        else None
+    )
 
 
 @_rule("ERIP_AUTOSCALE_MAX", "ERIP_AUTOSCALE_MIN")

@@ -4,14 +4,17 @@ import asyncio
 import json
 import os
 import signal
+import socket
+import ssl
 import stat
 import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 import psycopg2
@@ -20,6 +23,7 @@ import pytest
 from benchmarks.client import Client
 from benchmarks.front_door.attackers import Tally, attacking, drip
 from benchmarks.front_door.watching import DEFINITION, LARGEST_BODY, NAME, RATE, watch, webs_of
+from erip.ops.ca import Authority, Leaf
 from erip.ops.stack import control
 from erip.ops.stack.ha.redis import ask as ask_redis
 from erip.ops.stack.ha.roles import LEADER_LOCK, Roles
@@ -28,6 +32,7 @@ from erip.ops.stack.processes import marked, wait_until
 from erip.ops.stack.services import answers
 from erip.ops.stack.state import ROOT, read_json
 from tests.support.programs import needs_ha_programs
+from tests.support.tls import can_capture, capture
 
 pytestmark = [needs_ha_programs, pytest.mark.timeout(600)]
 
@@ -141,6 +146,63 @@ def test_etcd_lets_nobody_in_without_a_certificate(stack):
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v3/kv/range", data=b'{"key":"YQ=="}')
     with pytest.raises(OSError, match="closed connection"):
         urllib.request.urlopen(request, timeout=5)
+
+
+def refuses(name, port, context):
+    """Whether nothing but an alert or the end comes back. context: None for a connection in the clear."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 30) as link:
+            if name.startswith("postgres") and not name.endswith("-rest"):
+                link.sendall(bytes.fromhex("0000000804d2162f"))
+                # The answer to "no TLS, please" is in tests/crash/test_postgres_failover.py.
+                assert link.recv(1) == b"S"
+            with context.wrap_socket(link) if context else nullcontext(link) as spoken:
+                spoken.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                return spoken.recv(100) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_every_port_but_the_users_speaks_tls_13_with_holders_of_our_certificates_alone(stack, tmp_path):
+    foreign = Authority(tmp_path / "ca", "foreign").issue(tmp_path, Leaf("platform", "erip-platform", client=True))
+    ports = {name: port for name, port in read_json(stack.state.ports).items() if name != "web"}
+    assert len(ports) == 3 * 6 + 2 + 2
+
+    def client(certificate=None, most=ssl.TLSVersion.TLSv1_3):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = most
+        if certificate:
+            context.load_cert_chain(certificate)
+        return context
+
+    for name, port in ports.items():
+        of_postgres = name.startswith("postgres") and not name.endswith("-rest")
+        assert refuses(name, port, client(most=ssl.TLSVersion.TLSv1_2)), f"{name}: TLS 1.2"
+        assert refuses(name, port, client(foreign.bundle)), f"{name}: a foreign certificate"
+        # PostgreSQL refuses them when somebody logs in.
+        assert of_postgres or refuses(name, port, client()), f"{name}: no certificate"
+        assert of_postgres or refuses(name, port, None), f"{name}: in the clear"
+
+
+@pytest.mark.skipif(not can_capture(), reason="looking at the wire takes root, or CAP_NET_RAW")
+def test_what_a_breach_is_about_is_on_the_wire_between_user_and_balancer_alone(stack, healthy):
+    mark = f"marked-{token_hex(16)}"
+    ports, secrets = read_json(stack.state.ports), read_json(stack.state.secrets)
+    incident = {**INCIDENT, "title": mark, "description": f"Somebody copied {mark}."}
+    with capture(set(ports.values())) as wire:
+        status, run = ask(stack, "/api/v1/workflows/breach-response/runs", {"input": incident}, mark)
+        assert status in (200, 201, 202)
+        assert wait_until(lambda: ask(stack, f"/api/v1/runs/{run['id']}")[1].get("status") == "SUCCEEDED", 60)
+        assert mark in json.dumps(ask(stack, f"/api/v1/runs/{run['id']}")[1])
+        names = {name for name in ports if name != "postgres-ro" and not name.endswith("-peer")}
+        assert wait_until(lambda: {ports[name] for name in names} <= wire.seen(), 60), "all of them are in use"
+    # That one shows that the capture sees what is not encrypted.
+    assert wire.holds(mark.encode()) == {ports["web"]}
+    assert len(secrets) > 10
+    assert {name: wire.holds(secret.encode()) for name, secret in secrets.items() if wire.holds(secret.encode())} == {}
 
 
 def test_no_server_runs_as_root(stack):

@@ -112,7 +112,7 @@ def test_it_answers_tls_13_and_its_balancer_alone_and_takes_a_renewed_certificat
     assert set(answered) == {200}
 
 
-def test_files_that_cannot_be_read_end_it_and_it_is_never_in_the_clear(transactional_db: None, tmp_path: Path) -> None:
+def test_with_files_that_cannot_be_read_it_does_not_start(transactional_db: None, tmp_path: Path) -> None:
     (tmp_path / "text.pem").write_text("no certificate")
     log, files = tmp_path / "log", {"ERIP_WEB_CERTIFICATE": str(tmp_path / "text.pem")}
     arguments = ["-m", "gunicorn", "-c", "python:erip.gunicorn", "--bind=127.0.0.1:0", "--workers=1"]
