@@ -9,21 +9,24 @@ from erip.foundation.http.addresses import client_address
 from . import keys
 from .errors import NotFromThere
 from .principals import Principal, of_staff
+from .tokens import checking
 
 CHALLENGE = 'Bearer realm="erip"'
 
 
 def principal_of_bearer(header: bytes, address: str) -> Principal | None:
-    """The caller whose key the `Authorization` header holds; None if it holds something else. address: the client's
-    own, "" if it is unknown.
+    """The caller whose key, or token of an issuer, the `Authorization` header holds; None if it holds something else.
+    address: the client's own, "" if it is unknown.
 
-    Raises AuthenticationFailed where the key opens nothing, and NotFromThere where it opens nothing at this address.
+    Raises AuthenticationFailed where it opens nothing, NotFromThere where a key opens nothing at this address, and
+    IssuerAway.
     """
     scheme, _, token = header.partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     try:
-        principal = keys.authenticate(token.strip().decode("ascii"), address)
+        text = token.strip().decode("ascii")
+        principal = checking.authenticate(text) if checking.is_one(text) else keys.authenticate(text, address)
     except UnicodeDecodeError:
         principal = None
     if principal is None:
@@ -33,7 +36,7 @@ def principal_of_bearer(header: bytes, address: str) -> Principal | None:
 
 def unknown_key() -> AuthenticationFailed:
     """The answer to an invalid key."""
-    error = AuthenticationFailed("The API key is unknown, expired or revoked.")
+    error = AuthenticationFailed("The API key or token is unknown, expired or revoked.")
     # REST framework's views add it themselves; the light path and the front door answer without them.
     error.auth_header = CHALLENGE  # type: ignore[attr-defined]
     return error

@@ -15,6 +15,14 @@ class NotFromThere(EripError):
         self.who = who
 
 
+class IssuerAway(EripError):
+    """The issuer of this token cannot be asked for its keys; send the same request again."""
+
+    code = "issuer_away"
+    status = 503
+    retry_after = 30.0
+
+
 class UnknownKey(EripError):
     """There is no API key of that number, or of that name."""
 

@@ -19,6 +19,7 @@ from erip.foundation.http.addresses import address_group, client_address
 from erip.foundation.http.problems import MEDIA_TYPE, Problem
 
 from . import keys
+from .tokens import checking
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +89,7 @@ class WrongKeys:
         if refused:
             self._good.pop(digest, None)
         # An answer may have needed no key, such as a 404.
-        elif digest not in self._good and keys.remembered(bearer) is not None:
+        elif digest not in self._good and (keys.remembered(bearer) or checking.remembered(bearer)):
             self._good[digest] = True
 
     def _take(self, group: str) -> float:

@@ -17,7 +17,7 @@ _NOWHERE: Mapping[str, frozenset[str]] = MappingProxyType({})
 class Principal:
     """A caller that proved who it is.
 
-    name: `key:<name of the API key>` or `user:<username>`; recorded with what the caller does
+    name: `key:<name of the API key>`, `token:<name>` or `user:<username>`; recorded with what the caller does
     permissions: what it may do everywhere (`app.codename`), with all that is implied
     superuser: it may do everything
     origins: the sources and types of the events that the caller may send
@@ -42,7 +42,8 @@ class Principal:
 
     @property
     def is_key(self) -> bool:
-        return self.name.startswith("key:")
+        """Whether it is a machine: an API key, or a token of an issuer."""
+        return not self.name.startswith("user:")
 
     def may(self, rule: Rule) -> bool:
         """Whether this caller may do what the rule is about."""

@@ -8,14 +8,16 @@ from django.utils import timezone
 from . import keys
 from .principals import of_staff
 from .rules import Rule
+from .tokens import checking
 
 
 def in_good_standing(names: Collection[str], rule: Rule) -> set[str]:
-    """Those of these principals who may still do it: keys that are neither revoked nor expired, and members of staff.
+    """Those of these principals who may still do it: keys that are neither revoked nor expired, members of staff, and
+    names of tokens for which there is a rule.
 
     names: as `Principal.name` has them
     """
-    by_kind: dict[str, set[str]] = {"key": set(), "user": set()}
+    by_kind: dict[str, set[str]] = {"key": set(), "user": set(), "token": set()}
     for name in names:
         kind, _, rest = name.partition(":")
         by_kind.setdefault(kind, set()).add(rest)
@@ -31,4 +33,8 @@ def in_good_standing(names: Collection[str], rule: Rule) -> set[str]:
             principal = of_staff(user)
             if principal is not None and principal.may(rule):
                 good.add(principal.name)
+    for name in by_kind["token"]:
+        token = checking.named(name)
+        if token is not None and token.may(rule):
+            good.add(token.name)
     return good

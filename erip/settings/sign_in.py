@@ -16,4 +16,9 @@ ERIP_STEP_UP_MINUTES = _env.number(
     least=0,
     most=1440,
 )
+ERIP_TOKEN_ISSUERS = _env.text(
+    "ERIP_TOKEN_ISSUERS",
+    "",
+    "Issuers whose short-lived tokens open something, as JSON ([tokens of machines](../how-to/machine-tokens.md)).",
+)
 ERIP_ISSUER_NAME = _env.text("ERIP_ISSUER_NAME", "ERIP", "The name under which authenticator apps show this platform.")

@@ -221,7 +221,11 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "apiKey"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "An API key: `erip_<prefix>_<secret>`."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, `erip_<prefix>_<secret>`, or a token of a configured issuer (JWT).",
+        }
 
 
 class StaffSessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

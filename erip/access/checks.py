@@ -1,0 +1,17 @@
+"""Bad configuration fails at start-up, with a number."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from .tokens.issuers import BadIssuers, configured
+
+
+@register()
+def issuers(**_: Any) -> list[CheckMessage]:
+    """access.E001: ERIP_TOKEN_ISSUERS can be used. One fault each."""
+    try:
+        configured()
+    except BadIssuers as error:
+        return [Error(f"ERIP_TOKEN_ISSUERS {fault}", id="access.E001") for fault in error.faults]
+    return []
