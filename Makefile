@@ -20,7 +20,7 @@ CHECKS := lint format types imports migrations security test
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
+.PHONY: sbom audit help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,12 @@ migrations: venv ## the models and the migrations agree
 
 security: venv ## bandit
 	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows schedules people monitoring console benchmarks client
+
+sbom: ## print a bill of materials (CycloneDX) of all pins; fails on a pin without a hash
+	@$(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.stack.bom import main; sys.exit(main())'
+
+audit: venv ## ask for known vulnerabilities of the pins; needs a network, and fails without one
+	@$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --require-hashes --disable-pip --strict -r requirements.txt
 
 fix: venv ## let ruff fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

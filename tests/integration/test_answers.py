@@ -26,6 +26,7 @@ WANTED = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 WRONG = {"Authorization": f"Bearer erip_00000000_{'a' * 40}"}
 
@@ -94,6 +95,28 @@ def test_every_answer_of_every_address_has_them(url: str):
 
     assert len(tried) > 150
     assert missing == {}
+
+
+def test_over_https_browsers_are_told_to_remember_it_by_every_part(url: str, settings):
+    """Behind a proxy that ends TLS; over HTTP the header means nothing, and is not sent (RFC 6797, section 7.2)."""
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    known = {"Authorization": f"Bearer {key(Scope.ADMIN)}"}
+    asked = [
+        ("/health/live", {}),
+        ("/api/v1/runs", known),
+        ("/api/v1/workflows", known),
+        ("/api/v1/runs", WRONG),
+        ("/admin/login/", {}),
+        ("/nowhere", {}),
+        ("/static/nothing.css", {}),
+        ("/api/v1/runs", {**known, "Host": "attacker.example"}),
+        ("/%00/%ff/..", {}),
+    ]
+    for path, who in asked:
+        for scheme, expected in (("https", "max-age=31536000"), ("http", None)):
+            _, answered, _ = ask(url, "GET", path, **who, **{"X-Forwarded-Proto": scheme})
+            assert answered.get("strict-transport-security") == expected, (path, scheme)
 
 
 def test_the_cookies_have_their_flags(url: str, settings):

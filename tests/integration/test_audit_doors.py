@@ -244,10 +244,11 @@ def left_by(act) -> list[tuple[str, str]]:
 
 def test_what_is_done_in_the_admin_leaves_one_entry_each(browser):
     assert [(each["action"], each["principal"]) for each in entries()] == [("sign-in", "user:root")]
-    add = {"name": "from the admin", "scope": "viewer", "sources": "*", "types": "*"}
+    root = User.objects.get().pk
+    add = {"name": "from the admin", "scope": "viewer", "owner": root, "sources": "*", "types": "*"}
     assert left_by(lambda: browser.post("/admin/access/apikey/add/", add)) == [("admin:access_apikey_add", "")]
     made = ApiKey.objects.get(name="from the admin").pk
-    change = {"sources": "a*", "types": "*"}
+    change = {"owner": root, "sources": "a*", "types": "*"}
     assert left_by(lambda: browser.post(f"/admin/access/apikey/{made}/change/", change)) == [
         ("admin:access_apikey_change", f"access.apikey/{made}")
     ]
