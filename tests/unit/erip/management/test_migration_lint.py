@@ -1,0 +1,117 @@
+"""Migrations that are not safe beside the release before are named, by kind, and nothing else is."""
+
+from typing import Any
+
+import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.core.management import CommandError, call_command
+from django.db import migrations, models
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+
+from erip.management import migration_lint
+from erip.management.migration_lint import unsafe
+
+INDEX = models.Index(fields=["name"], name="by_name")
+CHECK = models.CheckConstraint(condition=models.Q(name__gt=""), name="named")
+NEW = migrations.CreateModel("Fresh", [("id", models.BigAutoField(primary_key=True)), ("name", models.TextField())])
+
+
+def found(*operations: Operation) -> list[str]:
+    """What is said about a migration of these operations, beside a model Old with a name of 10 characters."""
+    before = ProjectState()
+    fields = [("id", models.BigAutoField(primary_key=True)), ("name", models.CharField(max_length=10, null=True))]
+    before.add_model(ModelState("acme", "Old", fields))
+    migration = migrations.Migration("0002", "acme")
+    migration.operations = list(operations)
+    return [one.what for one in unsafe(migration, before)]
+
+
+def altered(**field: Any) -> migrations.AlterField:
+    return migrations.AlterField("Old", "name", models.CharField(**{"max_length": 10, "null": True, **field}))
+
+
+def sql(text: str) -> migrations.RunSQL:
+    return migrations.RunSQL(text)
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        (migrations.AddIndex("Old", INDEX), "an index is built while nobody can write to old"),
+        (migrations.AddConstraint("Old", CHECK), "all rows of old are checked under a lock"),
+        (migrations.RemoveField("Old", "name"), "old.name is dropped"),
+        (migrations.RenameField("Old", "name", "title"), "old.name is renamed under the old release"),
+        (migrations.RenameModel("Old", "Older"), "Old is renamed under the old release"),
+        (migrations.DeleteModel("Old"), "Old is dropped"),
+        (migrations.AlterModelTable("Old", "other"), "Old gets another table"),
+        (migrations.AddField("Old", "size", models.IntegerField(default=0)), "the old release writes rows without it"),
+        (migrations.AddField("Old", "key", models.TextField(null=True, unique=True)), "an index of old.key is built"),
+        (altered(max_length=5), "old.name is altered"),
+        (altered(null=False), "old.name is altered"),
+        (migrations.AlterField("Old", "name", models.TextField(null=True)), "old.name is altered"),
+        (migrations.RunPython(lambda apps, editor: None), "a function runs"),
+        (sql("CREATE INDEX by_name ON old (name)"), "an index is built while nobody can write to old"),
+        (sql("create unique index if not exists a on only old (name)"), "an index is built"),
+        (sql("ALTER TABLE old ALTER COLUMN name TYPE text"), "which rewrites it"),
+        (sql("ALTER TABLE old RENAME COLUMN name TO title"), "is renamed under the old release"),
+        (sql("ALTER TABLE old DROP COLUMN name"), "a column of old is dropped"),
+        (sql("DROP TABLE IF EXISTS old"), "old is dropped"),
+        (sql("ALTER TABLE old ALTER name SET NOT NULL"), "all rows of old are read under a lock"),
+        (sql("ALTER TABLE old ADD CONSTRAINT a CHECK (name > '')"), "all rows of old are checked under a lock"),
+        (sql("SELECT 1; -- harmless\nLOCK TABLE old"), "old is locked"),
+        (sql("VACUUM FULL old"), "old is rewritten"),
+        (sql("DO $$ BEGIN UPDATE old SET name = ''; END $$"), "a DO block runs"),
+        (
+            migrations.SeparateDatabaseAndState(database_operations=[migrations.DeleteModel("Old")]),
+            "Old is dropped",
+        ),
+    ],
+)
+def test_what_is_unsafe_is_named(operation: Operation, said: str) -> None:
+    what = found(operation)
+    assert len(what) == 1, what
+    assert said in what[0]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        AddIndexConcurrently("Old", INDEX),
+        migrations.AddField("Old", "size", models.IntegerField(null=True)),
+        migrations.AddField("Old", "size", models.IntegerField(db_default=0)),
+        migrations.RemoveIndex("Old", "by_name"),
+        altered(max_length=20),
+        altered(help_text="its name"),
+        sql("CREATE INDEX CONCURRENTLY by_name ON old (name)"),
+        sql("ALTER TABLE old ADD CONSTRAINT a CHECK (name > '') NOT VALID"),
+        sql("ALTER TABLE old VALIDATE CONSTRAINT a"),
+        sql("/* DROP TABLE old */ SELECT 1"),
+        sql("CREATE FUNCTION f() RETURNS void AS $body$ BEGIN DROP TABLE old; END $body$ LANGUAGE plpgsql"),
+        sql("CREATE TABLE fresh (name text); CREATE INDEX by_name ON fresh (name)"),
+        migrations.SeparateDatabaseAndState(state_operations=[migrations.DeleteModel("Old")]),
+        migrations.RunPython(migrations.RunPython.noop),
+    ],
+)
+def test_what_is_safe_is_not_named(operation: Operation) -> None:
+    assert found(operation) == []
+
+
+def test_a_table_of_the_same_migration_may_have_everything_done_to_it() -> None:
+    later = [migrations.AddIndex("Fresh", INDEX), migrations.AddConstraint("Fresh", CHECK)]
+    assert found(NEW, *later, sql("CREATE INDEX b ON acme_fresh (name)")) == []
+    assert len(found(*later)) == 2
+
+
+def test_no_migration_since_the_last_release_is_unsafe() -> None:
+    """Note [Unsafe migrations]. Before the first release there is nothing that a migration could hurt."""
+    leaves = migration_lint.released()
+    assert not leaves or not migration_lint.since(leaves), "manage.py lint_migrations says what to do instead"
+
+
+def test_every_migration_can_be_read_and_those_of_a_release_are_passed_over() -> None:
+    assert migration_lint.since([]), "some of the first release would lock tables, had there been any"
+    assert migration_lint.since(MigrationLoader(None).graph.leaf_nodes()) == []
+    with pytest.raises(CommandError, match="of them"):
+        call_command("lint_migrations", "--all")
