@@ -9,6 +9,8 @@ ERIP_APPROVAL_LINK_HOURS = _env.number(
     0.0,
     "Hours for which the link in a message lets its person vote once without signing in; 0: there is no such link"
     " ([by a link](../how-to/approvals.md#by-a-link)).",
+    least=0,
+    most=8760,
 )
 ERIP_SLACK_SIGNING_SECRET = _env.text(
     "ERIP_SLACK_SIGNING_SECRET",
