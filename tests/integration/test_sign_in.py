@@ -244,6 +244,20 @@ def test_a_person_ends_their_other_sessions_and_nobody_elses(ada: User, secret: 
     assert here.get("/admin/").status_code == others.get("/admin/").status_code == 200
 
 
+def test_a_session_that_goes_on_after_a_new_password_is_still_known(ada: User) -> None:
+    client = browser()
+    client.force_login(ada, backend=BACKEND)
+    new = "another-long-password"
+    form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+
+    assert client.post("/admin/password_change/", form).status_code == 302
+
+    assert client.get("/admin/").status_code == 200
+    assert SignedIn.objects.get().session_key == client.session.session_key
+    call_command("sign_ins", "end", "ada", stdout=StringIO())
+    assert client.get("/admin/").status_code == 302
+
+
 def test_a_security_admin_ends_other_peoples_sessions_and_removes_lost_factors(ada: User) -> None:
     ben = User.objects.create_user("ben", password=PASSWORD, is_staff=True)
     factors.enrol(ben, secret := factors.new_secret(), code(secret))

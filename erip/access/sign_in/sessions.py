@@ -45,6 +45,11 @@ def noted(request: HttpRequest | None = None, user: Any = None, **_: Any) -> Non
     SignedIn.objects.filter(user=user, at__lt=over).delete()
 
 
+def renamed(before: str, after: str) -> None:
+    """A session goes on under another key: its person has changed their password."""
+    SignedIn.objects.filter(session_key=before).update(session_key=after)
+
+
 def open_ones(**of: Any) -> QuerySet[SignedIn]:
     """Those that are not over. of: as in filter()."""
     good = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")

@@ -25,7 +25,7 @@ from erip.foundation.http.problems import Problem, respond
 
 from ..catalog import declared
 from ..permissions import rule_of
-from . import factors, flow
+from . import factors, flow, sessions
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _API = "/api/v1/"
@@ -41,7 +41,12 @@ class StepUp:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
+        before = request.session.session_key
+        response = self.get_response(request)
+        after = request.session.session_key
+        if before and after and before != after:
+            sessions.renamed(before, after)
+        return response
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         minutes = settings.ERIP_STEP_UP_MINUTES
