@@ -64,6 +64,8 @@ class Authority:
 
     def __init__(self, folder: Path, title: str, *, domain: str = "erip.internal") -> None:
         self._folder, self._title, self._domain = folder, title, domain
+        #: leaves from before this moment are due, however long they would last
+        self.since: datetime | None = None
         self.certificate_file = folder / "ca.crt"
         self._key_file = folder / "ca.key"
 
@@ -128,6 +130,7 @@ class Authority:
         return (
             same_ca
             and found.not_valid_after_utc - now > timedelta(days=LEAF_DAYS) / 2
+            and (self.since is None or found.not_valid_before_utc >= self.since - _EARLIER)
             and found.public_key() == key.public_key()
             and all(_extension(found, one) == one for one in self._extensions(leaf))
         )

@@ -54,7 +54,7 @@ def look(where: Sequence[str], now: datetime, seen: Seen | None = None) -> Findi
         try:
             if time.monotonic() - begin > _ALL_WITHIN:
                 raise TimeoutError
-            seen[place] = (min(one.not_valid_after_utc for one in _read(place)), time.monotonic())
+            seen[place] = (min(one.not_valid_after_utc for one in read(place)), time.monotonic())
         except (OSError, ValueError) as error:
             if not (_is_server(place) and place in seen and time.monotonic() - seen[place][1] < _KNOWN_FOR):
                 seen.pop(place, None)
@@ -86,7 +86,8 @@ def _is_server(place: str) -> bool:
     return bool(host) and port.isdigit() and not place.startswith("/")
 
 
-def _read(place: str) -> list[x509.Certificate]:
+def read(place: str) -> list[x509.Certificate]:
+    """In a file, or what a server shows. Raises OSError, ValueError."""
     if not _is_server(place):
         return x509.load_pem_x509_certificates(Path(place).read_bytes())
     host, _, port = place.removeprefix(_POSTGRES).rpartition(":")

@@ -31,6 +31,7 @@ from erip.ops.stack.private import private_stack
 from erip.ops.stack.processes import marked, wait_until
 from erip.ops.stack.services import answers
 from erip.ops.stack.state import ROOT, read_json
+from monitoring.probes import certificates
 from tests.support.programs import needs_ha_programs
 from tests.support.tls import can_capture, capture
 
@@ -203,6 +204,48 @@ def test_what_a_breach_is_about_is_on_the_wire_between_user_and_balancer_alone(s
     assert wire.holds(mark.encode()) == {ports["web"]}
     assert len(secrets) > 10
     assert {name: wire.holds(secret.encode()) for name, secret in secrets.items() if wire.holds(secret.encode())} == {}
+
+
+def test_all_certificates_are_replaced_under_load_and_no_request_fails(stack, healthy, roles):
+    ports = {name: port for name, port in read_json(stack.state.ports).items() if name != "web"}
+    statuses, over = [], threading.Event()
+
+    def shown():
+        """The serial numbers, by the names of the ports."""
+        found = {}
+        for name, port in ports.items():
+            place = f"postgres://127.0.0.1:{port}" if name.startswith("postgres") else f"127.0.0.1:{port}"
+            place = f"127.0.0.1:{port}" if name.endswith("-rest") else place
+            with suppress(OSError):
+                found[name] = certificates.read(place)[0].serial_number
+        return found
+
+    def work():
+        while not over.is_set():
+            key = token_hex(8)
+            statuses.append(ask(stack, "/api/v1/workflows/breach-response/runs", {"input": INCIDENT}, key)[0])
+
+    before = shown()
+    assert before.keys() == ports.keys()
+    pids = {one.name: one.pid for one in control.status(stack.state).processes}
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert wait_until(lambda: len(statuses) > 3, 60)
+        assert command(stack, "renew").returncode == 0
+        # The other two Sentinels have their turns later.
+        now = {}
+        assert wait_until(
+            lambda: now.update(shown()) or sum(now.get(name) in (None, old) for name, old in before.items()) <= 2, 60
+        ), {name for name, old in before.items() if now.get(name) in (None, old)}
+        count = len(statuses)
+        assert wait_until(lambda: len(statuses) > count + 3, 60)
+    finally:
+        over.set()
+        thread.join()
+    assert set(statuses) <= {200, 201, 202}
+    after = {one.name: one.pid for one in control.status(stack.state).processes}
+    assert {name for name, pid in pids.items() if after[name] != pid and not name.startswith("sentinel")} == set()
 
 
 def test_no_server_runs_as_root(stack):

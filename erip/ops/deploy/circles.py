@@ -9,6 +9,7 @@ Patroni, among themselves, HAProxy, which asks them who leads, and again PULSE; 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from erip.ops.ca import Authority, Issued, Leaf
@@ -35,6 +36,12 @@ class Circles:
         self._patroni = Authority(folder / PATRONI, "Patroni")
         self._web = Authority(folder / WEB, "web")
         self._front = Authority(folder / FRONT, "users")
+
+    def replace_all(self, now: datetime) -> None:
+        """All certificates from before this moment are due. The authorities stay, and none is revoked: a certificate
+        that was stolen is good until it ends."""
+        for authority in vars(self).values():
+            authority.since = now
 
     def of_peer(self, folder: Path, peer: EtcdPeer) -> Issued:
         """For etcd itself, which is both server and client of its peers."""

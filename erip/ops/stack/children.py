@@ -20,7 +20,7 @@ LONGEST_BACKOFF = 30.0
 # Between two looks at the certificates, which live for weeks.
 RENEW_EVERY = 3600.0
 # The same while servers that have to be started again for theirs take turns.
-RENEW_NEXT = 30.0
+RENEW_NEXT = 10.0
 
 
 class Server(Protocol):

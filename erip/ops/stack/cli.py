@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--app", type=Path, help="the folder of a project of your own, as `make new` makes one")
     command("upgrade", _upgrade, "What runs goes over to the files that are here now.", answers_json=False)
     command("restart", _restart, "Bring changed code and settings into the stack that runs.")
+    command("renew", _renew, "Give all servers new certificates, while they work (HA=1).", answers_json=False)
     command("down", _down, "End the platform and its servers.")
     command("status", _status, "Show what runs: process ids, uptime, restarts, addresses.")
     demo = command("demo", _demo, "Run the breach-response workflow on an incident and show what came of it.")
@@ -113,6 +114,12 @@ def _restart(state: State, options: argparse.Namespace) -> int:
         _print_json({"seconds": seconds, **_answer(state, control.status(state))})
     elif seconds is not None:
         progress.done("restarted", seconds)
+    return OK
+
+
+def _renew(state: State, options: argparse.Namespace) -> int:
+    control.renew(state)
+    progress.console.print("New certificates are made; logs/supervisor.log says who has not taken them.")
     return OK
 
 

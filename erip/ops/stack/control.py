@@ -26,6 +26,8 @@ STOP_SECONDS = 60.0
 RELOAD_SECONDS = 240.0
 #: asks a supervisor to replace the platform's processes
 RELOAD = signal.SIGUSR1
+#: and this one, new certificates for all servers
+RENEW = signal.SIGUSR2
 
 
 def is_running(state: State) -> bool:
@@ -132,6 +134,20 @@ def reload(state: State) -> float:
     if went["failed"]:
         raise ServerFailed(f"{went['failed']} (the processes that ran before go on)")
     return float(went["seconds"])
+
+
+def renew(state: State) -> None:
+    """Have the supervisor replace all certificates, which it begins at once.
+
+    Nothing is restarted but the Sentinels, one after the other. Raises NotRunning, and StackError for a stack that has
+    none.
+    """
+    before = read_json(state.supervisor)
+    if not is_running(state) or "pid" not in before:
+        raise NotRunning(f"No stack runs under {state.root}: `make up HA=1` starts one.")
+    if before.get("layout") != "ha":
+        raise StackError("The servers of this stack have no certificates: only those of `make up HA=1` do.")
+    os.kill(int(before["pid"]), RENEW)
 
 
 def _provision(state: State, *, ha: bool) -> tuple[User | None, Path]:

@@ -18,6 +18,9 @@ class Layout(Protocol):
     def addresses(self) -> dict[str, str]:
         """URLs for users: `web`, and `flower` where it runs."""
 
+    def replace_certificates(self) -> None:
+        """Those that servers have are due from now on."""
+
     def serves(self) -> bool:
         """Whether users are answered at `addresses["web"]`."""
 

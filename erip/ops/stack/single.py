@@ -37,6 +37,9 @@ class SingleLayout:
     def addresses(self) -> dict[str, str]:
         return {name: f"http://{ports.LOOPBACK}:{port}" for name, port in self._ports.items()}
 
+    def replace_certificates(self) -> None:
+        """There are none."""
+
     def serves(self) -> bool:
         return services.answers(self.addresses["web"])
 

@@ -55,7 +55,7 @@ class Supervisor:
         self.children = Children(secrets.token_hex(8), self._write_status)
         self.phase = "starting"
         self.stopping = False
-        self._asked_to_reload = False
+        self._asked_to_reload = self._asked_to_renew = False
         self._env: dict[str, str] = {}
         self._reloads = 0
         #: how the last reload went
@@ -88,6 +88,10 @@ class Supervisor:
                 self._pause(self.children.next_due())
                 if self._asked_to_reload:
                     self._reload()
+                if self._asked_to_renew:
+                    self._asked_to_renew = False
+                    self.layout.replace_certificates()
+                    self.children.renew_now()
                 self.children.tend()
                 self.children.renew()
                 rotate_all(self.state.logs)
@@ -254,12 +258,16 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
         signal.signal(control.RELOAD, self._ask_to_reload)
+        signal.signal(control.RENEW, self._ask_to_renew)
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
     def _ask_to_reload(self, _number: int, _frame: FrameType | None) -> None:
         self._asked_to_reload = True
+
+    def _ask_to_renew(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked_to_renew = True
 
     def _pause(self, seconds: float) -> None:
         """Wait for a signal, for `seconds` at most."""

@@ -3,6 +3,7 @@
 import os
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,10 @@ class HaLayout:
     @property
     def addresses(self) -> dict[str, str]:
         return {"web": f"{_scheme()}://{LOOPBACK}:{self._web}"} if self._web else {}
+
+    def replace_certificates(self) -> None:
+        # A certificate holds whole seconds.
+        self._circles.replace_all(datetime.now(UTC).replace(microsecond=0))
 
     def serves(self) -> bool:
         return services.answers(self.addresses["web"], self._front())
