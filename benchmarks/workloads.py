@@ -280,7 +280,7 @@ def _same(*names: str) -> Callable[[RunRecord], Any]:
 
 BREACH = Workload(
     "breach-response",
-    ("enrich", "compliance", "posture", "quantify", "decide", "report"),
+    ("enrich", "compliance", "posture", "quantify", "decide", "notices", "report"),
     frozenset(),
     _incident,
     _breach_faults,

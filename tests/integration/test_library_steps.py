@@ -102,6 +102,7 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
                 "reminder",
                 "remind",
                 "escalate",
+                "notices",
                 "report",
             ],
         ),

@@ -1,7 +1,7 @@
 """What beacon.report takes and gives."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,7 +11,7 @@ from workflows.library.compass.contract import ComplianceOutput, ReadinessOutput
 from workflows.library.nexus.contract import EnrichOutput
 from workflows.library.prism.contract import QuantifyOutput
 from workflows.library.trust.contract import OperationsOutput, TrustOutput
-from workflows.library.vocabulary import StepInput, StepOutput
+from workflows.library.vocabulary import AnySeverity, Moment, StepInput, StepOutput
 
 
 class Section(BaseModel):
@@ -51,3 +51,39 @@ class ReportOutput(StepOutput):
     markdown_path: str | None = None
     sha256: str = ""
     note: str = ""
+
+
+class NoticesInput(StepInput):
+    """The duties that are due, and what is known of the case; null is not known."""
+
+    compliance: ComplianceOutput | None = None
+    summary: str = Field(default="", max_length=20_000)
+    severity: AnySeverity | None = None
+    incident_type: Annotated[str, Field(max_length=100)] | None = None
+    attack_vector: Annotated[str, Field(max_length=100)] | None = None
+    data_categories: list[Annotated[str, Field(max_length=60)]] | None = Field(default=None, max_length=100)
+    affected_records: int | None = Field(default=None, ge=0, le=10**12)
+    residents: dict[str, Annotated[int, Field(ge=0, le=10**12)]] = Field(default={}, max_length=300)
+    jurisdictions: list[Annotated[str, Field(max_length=60)]] = Field(default=[], max_length=300)
+    cves: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=500)
+    incident_at: Moment | None = None
+    detected_at: Moment | None = None
+    aware_at: Moment | None = None
+
+
+class Notice(BaseModel):
+    code: str = Field(description="of the duty")
+    to: Literal["authority", "people", "others"]
+    authority: str
+    deadline: datetime | None
+    law: str = Field(description="what asks for the fields")
+    verified: bool = Field(description="the fields were read beside the text of the law; if not, check them")
+    text: str = Field(description="Markdown; what is to be filled in says so")
+    open: list[str] = Field(default=[], description="fields that people have to fill in or complete")
+
+
+class NoticesOutput(StepOutput):
+    notices: list[Notice] = []
+    open_fields: int = 0
+    without_template: list[str] = Field(default=[], description="duties that apply, whose fields are not known here")
+    to_check: list[str] = Field(default=[], description="duties that may apply: decide first")

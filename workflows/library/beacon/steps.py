@@ -1,11 +1,11 @@
-"""beacon.report"""
+"""beacon.report and beacon.draft_notices"""
 
 from django.conf import settings
 
 from workflows.core.graph import Retry
 from workflows.library.beacon import data as store
-from workflows.library.beacon import links, render
-from workflows.library.beacon.contract import ReportInput, ReportOutput
+from workflows.library.beacon import links, notices, render
+from workflows.library.beacon.contract import NoticesInput, NoticesOutput, ReportInput, ReportOutput
 from workflows.registry import StepContext, step
 
 
@@ -48,3 +48,13 @@ def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
         sha256=stored.sha256,
         note=note,
     )
+
+
+@step(
+    "beacon.draft_notices",
+    timeout=10.0,
+    retry=Retry(max_attempts=3),
+    summary="Drafts of the notifications that are due, with what the law asks for; nothing is sent",
+)
+def draft_notices(data: NoticesInput) -> NoticesOutput:
+    return notices.drafts(data)
