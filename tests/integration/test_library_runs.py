@@ -39,7 +39,7 @@ def run(run_to_end: Callable[..., WorkflowRun], settings: Any, tmp_path: Path) -
 def test_the_sample_breach_succeeds_with_decision_loss_deadlines_and_report(run: Callable[..., WorkflowRun]) -> None:
     found = run("breach-response", sample_incident())
     assert (found.state, found.error) == ("SUCCEEDED", None)
-    assert found.steps.filter(state="SUCCEEDED").count() == 6
+    assert found.steps.filter(state="SUCCEEDED").count() == 7
     output: Any = found.output
     assert output["decision"]["level"] == "executive"
     assert output["loss"]["var95"] > output["loss"]["ale"] > 0

@@ -106,10 +106,8 @@ def _facts(data: NoticesInput) -> dict[str, str]:
     if data.affected_records is not None:
         say("records", f"Records: about {data.affected_records:,}.")
     if data.residents:
-        say(
-            "people",
-            f"People, by where they live: {_listed([f'{place} {count:,}' for place, count in data.residents.items()])}.",
-        )
+        people = [f"{place} {count:,}" for place, count in data.residents.items()]
+        say("people", f"People, by where they live: {_listed(people)}.")
     if data.jurisdictions:
         say("places", f"Places concerned: {_listed(data.jurisdictions)}.")
     if data.cves:

@@ -22,7 +22,7 @@ def duty(code: str, **more: Any) -> dict[str, Any]:
 
 
 def made(*duties: dict[str, Any], **facts: Any) -> NoticesOutput:
-    return drafts(NoticesInput(compliance=ComplianceOutput(obligations=list(duties)), **facts))
+    return drafts(NoticesInput(compliance=ComplianceOutput.model_validate({"obligations": list(duties)}), **facts))
 
 
 def test_every_list_of_fields_is_of_a_shipped_duty_and_is_marked_as_what_it_is() -> None:
