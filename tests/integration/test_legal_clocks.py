@@ -262,6 +262,13 @@ def test_a_new_fact_starts_clocks_moves_deadlines_and_raises_doubts_but_ends_not
     bad = api.post(where, {"reason": "r", "facts": {"sector": 5, "detcted_at": "x"}})
     assert sorted(one["path"] for one in bad.json()["faults"]) == ["facts.detcted_at", "facts.sector"]
 
+    for hostile in ("a\0b", "a" * 60, "\u2028"):
+        body = {"reason": "r", "facts": {"jurisdictions": ["DE"], "organisation_facts": [hostile]}}
+        assert api.post(where, body).status_code in (200, 422), hostile
+    far = api.post(where, {"reason": "r", "facts": {"aware_at": "9999-12-31T23:59:59Z"}})
+    assert far.status_code in (200, 422)
+    api.post(where, {"reason": "r", "facts": {"aware_at": None, "organisation_facts": None}})
+
     facts = {"detected_at": written(now - timedelta(hours=9)), "aware_at": written(now), "sector": "banking"}
     learnt = api.post(where, {"reason": "the log was read", "facts": facts}).json()["items"]
     assert [(one["obligation"], one["what"]) for one in learnt[0]["changes"]] == [

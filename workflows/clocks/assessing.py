@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 YOUNG: Final = timedelta(days=30)
 #: cases of one transaction
 PORTION: Final = 50
+#: cases of one run that one request assesses again
+MOST: Final = 200
 #: inputs of the step that are no facts of the incident
 _NOT_FACTS: Final = {
     "submitted": "file the clock instead, with the proof",
@@ -59,6 +61,8 @@ def learn(run_id: UUID, facts: Mapping[str, Any], *, by: str, reason: str) -> li
         cases = list(LegalCase.objects.select_for_update().filter(run_id=run_id, facts__isnull=False).order_by("id"))
         if not cases:
             raise NothingToAssess(f"No duties of the run {run_id} were assessed.")
+        if len(cases) > MOST:
+            raise NothingToAssess(f"The run assessed {len(cases):,} incidents, more than {MOST} at once.")
         now = database_clock()
         found = []
         for case in cases:

@@ -31,7 +31,7 @@ class ClockChangeInvalid(ClocksError):
 
 
 class NothingToAssess(ClocksError):
-    """No duties of the run were assessed, so there is nothing that a fact could change. Amend its clocks instead."""
+    """The run assessed no duties that a fact could change, or those of too many incidents. Amend its clocks instead."""
 
     code = "nothing_to_assess"
     status = 409

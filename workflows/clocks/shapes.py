@@ -29,6 +29,10 @@ class Explain(StrictSerializer):
     explain = Choice(
         ["1", "0", "true", "false"], required=False, default="0", help_text="1: also say how each deadline came about."
     )
+    cursor = serializers.RegexField(
+        f"^{CURSOR}$", required=False, max_length=50, help_text="`next_cursor` of the page before."
+    )
+    limit = Number(required=False, min_value=1, max_value=500, default=200)
 
 
 class ReassessmentFilter(StrictSerializer):

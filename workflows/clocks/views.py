@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -21,8 +21,6 @@ from workflows.clocks.showing import shown
 from workflows.models import WorkflowDefinition
 
 CLOCK = OpenApiParameter("clock", OpenApiTypes.INT64, OpenApiParameter.PATH, description="The clock's id.")
-#: clocks of one run in one answer: there is one for each duty of each step that assessed it
-_MOST: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,13 +44,15 @@ class OpenClocks(APIView):
             found = found.filter(workflow=query["workflow"])
         if "cursor" in query:
             found = found.filter(_behind(query["cursor"]))
-        rows = list(found.order_by(F("due_at").asc(nulls_last=True), "id")[: query["limit"] + 1])
-        more = len(rows) > query["limit"]
-        rows = rows[: query["limit"]]
-        now = changing.database_clock()
-        return Response(
-            {"items": [shown(row, now) for row in rows], "next_cursor": _cursor(rows[-1]) if more else None}
-        )
+        return _page(found, query["limit"])
+
+
+def _page(found: QuerySet[LegalClock], limit: int, *, explain: bool = False) -> Response:
+    rows = list(found.order_by(F("due_at").asc(nulls_last=True), "id")[: limit + 1])
+    more = len(rows) > limit
+    now = changing.database_clock()
+    items = [shown(row, now, explain=explain) for row in rows[:limit]]
+    return Response({"items": items, "next_cursor": _cursor(rows[limit - 1]) if more else None})
 
 
 def _of_spaces(request: Request) -> dict[str, Any]:
@@ -86,17 +86,18 @@ class RunClocks(APIView):
         description=(
             "Those that its steps started, by due. They stay when the run is archived. With `explain=1` each says how "
             "its two readings came about, so that they can be recomputed by hand. A run without clocks, or one that "
-            "there is not, has none."
+            "there is not, has none. Follow `next_cursor` until it is null."
         ),
         parameters=[RUN_PARAMETER, shapes.Explain],
-        answers={200: shapes.LegalClocks},
+        answers={200: shapes.LegalClockPage},
         of="run:id",
     )
     def get(self, request: Request, id: UUID) -> Response:
         query = read_query(request, shapes.Explain)
-        rows = LegalClock.objects.filter(run_id=id)[:_MOST]
-        now = changing.database_clock()
-        return Response({"items": [shown(row, now, explain=query["explain"] in ("1", "true")) for row in rows]})
+        found = LegalClock.objects.filter(run_id=id)
+        if "cursor" in query:
+            found = found.filter(_behind(query["cursor"]))
+        return _page(found, query["limit"], explain=query["explain"] in ("1", "true"))
 
 
 class Reassessments(APIView):

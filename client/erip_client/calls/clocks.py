@@ -29,15 +29,17 @@ def list_clocks(
     )
 
 
-def list_run_clocks(run_id: str | UUID, *, explain: bool | None = None) -> Call[Listing[LegalClock]]:
-    """The legal clocks of a run. explain: also how each deadline came about."""
+def list_run_clocks(
+    run_id: str | UUID, *, explain: bool | None = None, cursor: str | None = None, limit: int | None = None
+) -> Call[Page[LegalClock]]:
+    """A page of the legal clocks of a run, by due. explain: also how each deadline came about."""
     return Call(
         operation="listRunClocks",
         method="GET",
         template=_OF_RUN,
         path={"id": str(run_id)},
-        query=given(explain=explain),
-        answers={200: Listing[LegalClock]},
+        query=given(explain=explain, cursor=cursor, limit=limit),
+        answers={200: Page[LegalClock]},
     )
 
 
