@@ -96,12 +96,13 @@ for table in (
     "workflows_runpause",
     "workflows_runretry",
     "workflows_runsignal",
+    "workflows_chunk",
 ):
     unrecorded((table, "workers write it thousands of times a second; the run's journal has each change"))
 for table in ("workflows_archivedrun", "workflows_archivedsteprun", "workflows_archivedrunevent"):
     unrecorded((table, "what has ended, moved as it is"))
-for table in ("workflows_stepbeat", "workflows_leader", "workflows_worker"):
-    unrecorded((table, "signs of life"))
+for table in ("workflows_stepbeat", "workflows_leader", "workflows_worker", "workflows_slowversion"):
+    unrecorded((table, "what processes say of themselves and of what they measured"))
 unrecorded(("workflows_batchrun", "the batch is recorded; it lists what became of each run"))
 unrecorded(("workflows_idempotencykey", "answers that are kept for a repeated request"))
 
