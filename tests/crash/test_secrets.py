@@ -1,10 +1,12 @@
 """A secret that a real worker used is found nowhere afterwards: in no table, file of PostgreSQL, key of Redis or log.
+Nor is a person whose data was erased.
 
 The search is shown to work: it finds a text of the same kind that was given as an ordinary input, in each place where
 inputs stand.
 """
 
 import base64
+import io
 import subprocess
 from pathlib import Path
 from urllib.parse import quote
@@ -12,14 +14,20 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.core.management import call_command
 from django.db import connection
 
+from erip.audit import checkpoints, erip_verify, sealer
 from tests import workers
 from tests.definitions import publish
+from tests.integration.test_archive import LONG_AGO, age
+from tests.integration.test_privacy import GREETS
 from tests.integration.test_secrets import everywhere
 from tests.workers import until
-from workflows import engine
+from workflows import engine, store
 from workflows.models import WorkflowRun
+from workflows.privacy import persons
+from workflows.privacy.models import RunKey
 from workflows.secrets import stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,3 +100,51 @@ def test_a_secret_that_was_used_is_found_nowhere(broker: redis.Redis, log: Path,
     # The tests' own file has it, and nothing else below their folder.
     assert {Path(one).name for one in files_with(log.parent, secret, tmp_path)} <= {"token"}
     assert files_with(log, secret, tmp_path) == set()
+
+
+def test_a_person_who_was_erased_is_found_nowhere_and_the_audit_log_verifies(
+    broker: redis.Redis, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    who, name, planted = f"customer+{uuid4()}", f"Ze+bra/{uuid4()}", f"pl+anted/{uuid4()}"
+    publish(GREETS)
+    fails = GREETS.replace("name: greets", "name: fails")
+    publish(fails.replace("greet, with: {name", "greet, with: {fail: true, name"))
+    given = {"person_id": who, "name": name, "case": planted}
+    with workers.worker(log):
+        runs = [
+            engine.start_runs(workflow, [engine.StartRequest(given)], principal="t")[0].id
+            for workflow in ("greets", "greets", "fails")
+        ]
+        until(lambda: WorkflowRun.objects.filter(finished_at=None).count() == 0, what="the runs ended", seconds=60)
+    aged = age(runs[0], LONG_AGO)
+    RunKey.objects.filter(pk=runs[0]).update(run_id=aged)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        data = Path(f"/proc/{cursor.fetchone()[0]}/cwd").resolve(strict=True)
+    assert store.archive_runs(older_than=86_400.0, limit=10) == 1
+    assert {one["input"]["name"] for one in persons.export(who)["runs"]} == {name}
+
+    persons.erase(who, by="test", reason="asked for", dry_run=False)
+
+    assert "workflows_archivedrun" in everywhere(planted)
+    assert files_with(data, planted, tmp_path)
+    for text in (who, name):
+        assert everywhere(text) == set()
+        assert files_with(data, text, tmp_path) == set()
+        assert files_with(log.parent, text, tmp_path) - {str(log)} == set()
+        assert not in_redis(broker, text)
+    # What a step logs is its own: this one logs the name, of which the worker strikes out what it was given.
+    assert files_with(log, name, tmp_path) == set()
+    until(lambda: not sealer.seal.do() and _is_sealed(tmp_path), what="the audit log is sealed", seconds=200.0)
+    checkpoints.sign()
+    call_command("audit", "export", "--output", str(tmp_path / "log.jsonl"))
+    key = io.StringIO()
+    call_command("audit", "key", stdout=key)
+    assert erip_verify.main([str(tmp_path / "log.jsonl"), "--key", key.getvalue().strip(), "--fresh", "600"]) == 0
+    assert "the log is whole" in capsys.readouterr().out
+    assert name not in (tmp_path / "log.jsonl").read_text()
+
+
+def _is_sealed(tmp_path: Path) -> bool:
+    call_command("audit", "export", "--output", str(tmp_path / "unsealed.jsonl"))
+    return not any(line.startswith('{"unsealed"') for line in (tmp_path / "unsealed.jsonl").read_text().splitlines())

@@ -19,17 +19,21 @@ from erip.access.scopes import Scope
 from erip.foundation import keyring
 from erip.ops.stack.state import ROOT
 from tests.definitions import publish
+from tests.integration.test_chunks import work_off
 from tests.support.api import Api, key
 from tests.unit.docs.blocks import blocks_of
 from workflows import engine, queries
+from workflows.conf import conf
 from workflows.core.secrets import resolve
 from workflows.engine.spaces import move
 from workflows.errors import DefinitionInvalid, StepError
-from workflows.models import WorkflowRun
+from workflows.models import Chunk, WorkflowRun
 from workflows.secrets import stored
 from workflows.secrets.errors import SecretInvalid
 from workflows.secrets.models import Secret
 from workflows.secrets.providers import vault
+from workflows.starts import chunks as starting
+from workflows.worker import chunks as working
 
 pytestmark = pytest.mark.django_db
 TOKEN = "n0t-a-real-token"
@@ -416,6 +420,27 @@ def test_a_step_is_given_it_and_leaves_nothing_of_it(run_to_end, uses: str, fail
         assert run.output["texts"][-1] == "${{ secrets.token }}"
     assert everywhere(TOKEN) == set()
     assert "workflows_steprun" in everywhere("secrets.token")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_runs_that_are_recorded_together_leave_nothing_of_it_either(executor, settings, monkeypatch) -> None:
+    """The short way of many runs (Note [Chunks]) gives secrets, and keeps none."""
+    monkeypatch.setattr(working, "LEAVE_AFTER", 60.0)
+    settings.ERIP_CHUNK_RUNS = 100
+    conf.cache_clear()
+    starting.forget()
+    put()
+    publish(leaks())
+    runs = [engine.StartRequest({"other": "${{ secrets.token }}"}) for _ in range(starting.FEWEST)]
+    engine.start_runs("leaks", runs, principal="t")
+    assert Chunk.objects.exists()
+
+    work_off(executor)
+
+    assert set(WorkflowRun.objects.values_list("state", flat=True)) == {"SUCCEEDED"}
+    assert {run.output["length"] for run in WorkflowRun.objects.all()} == {len(TOKEN)}
+    assert {run.output["texts"][-1] for run in WorkflowRun.objects.all()} == {"${{ secrets.token }}"}
+    assert everywhere(TOKEN) == set()
 
 
 def everywhere(text: str) -> set[str]:
