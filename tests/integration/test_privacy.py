@@ -2,12 +2,13 @@
 
 import io
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.db.models.functions import Now
 
 from erip.access.scopes import Scope
 from erip.ops.stack.state import ROOT
@@ -17,7 +18,7 @@ from tests.support.api import Api, key
 from tests.unit.docs.blocks import blocks_of
 from workflows import engine, queries
 from workflows.errors import InvalidInput
-from workflows.models import WorkflowRun
+from workflows.models import StepRun, WorkflowRun
 from workflows.privacy import keys, persons
 from workflows.privacy.errors import DataErased, HeldForLaw, UnknownSubject
 from workflows.privacy.models import DataKey, Erasure, RunKey
@@ -83,6 +84,19 @@ def test_an_error_and_an_undeclared_output_hold_none_of_it(run_to_end, person) -
 
     steps = [queries.run_detail(str(run.pk))["steps"][0] for run in (failed, refused)]
     assert [step["error"]["message"][:20] for step in steps] == ["nobody is called ***", "the output holds sens"[:20]]
+    assert everywhere(person[1]) == set()
+
+
+def test_what_a_person_says_in_place_of_a_body_is_sealed_like_its_output(executor, person) -> None:
+    publish(GREETS)
+    run = engine.start_runs("greets", [engine.StartRequest(about(*person))], principal="t")[0].id
+    StepRun.objects.filter(run=run, step="greet").update(state="UNKNOWN", attempt=1, started_at=Now())
+
+    said = {"greeting": f"Hi {person[1]}", "length": 1}
+    engine.resolve_step(run, "greet", outcome="succeeded", principal="t", output=said)
+
+    steps = {step["step"]: step for step in persons.open_run(UUID(run))["steps"]}  # type: ignore[index]
+    assert steps["greet"]["output"]["greeting"] == f"Hi {person[1]}"
     assert everywhere(person[1]) == set()
 
 

@@ -9,7 +9,7 @@ from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
 from workflows import registry
-from workflows.core import machine
+from workflows.core import machine, sensitive
 from workflows.core.machine import RunCancelled, StepResolved
 from workflows.core.outputs import conform
 from workflows.core.states import RunState, StepState
@@ -17,6 +17,7 @@ from workflows.engine.finding import recorded, report_of_person, run_of
 from workflows.errors import InvalidInput, RunAlreadyEnded, StepNotUnknown
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, WorkflowRun
+from workflows.privacy import sealing
 from workflows.starts import dispatch
 
 
@@ -92,4 +93,7 @@ def _as_returned(run: WorkflowRun | ArchivedRun, step: str, item: int, output: A
     returned, faults = conform(spec.output_model, output)
     if faults:
         raise InvalidInput(faults=faults)
+    if spec.sealed:
+        # As the worker seals what the body returns.
+        return sensitive.change(spec.sealed, returned, sealing.sealer(run.workflow, str(run.pk)))
     return returned
