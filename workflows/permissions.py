@@ -33,8 +33,12 @@ permission("clocks.view_reassessment", "see in the admin what a new fact or the 
 permission(
     "clocks.change_legalclock", "file, stop, amend and dismiss legal clocks, and tell new facts of a case", OPERATORS
 )
-permission("privacy.open_data", "read sensitive data of runs and of persons, each time with a reason", NOBODY)
-permission("privacy.erase_person", "erase a person's data for good", NOBODY)
+permission(
+    "privacy.open_data", "read sensitive data of runs and of persons, each time with a reason", NOBODY, dangerous=True
+)
+permission("privacy.erase_person", "erase a person's data for good", NOBODY, dangerous=True)
 permission("privacy.view_register", "see which sensitive data workflows handle", AUTHORS | AUDITORS)
 permission("secrets.view_secret", "see the names of secrets, who has them and who may use them", AUTHORS | AUDITORS)
-permission("secrets.change_secret", "store and delete secrets for steps; nobody can read one", SECURITY_ADMINS)
+permission(
+    "secrets.change_secret", "store and delete secrets for steps; nobody can read one", SECURITY_ADMINS, dangerous=True
+)

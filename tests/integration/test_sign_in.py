@@ -337,4 +337,5 @@ def test_every_page_that_gives_access_is_dangerous() -> None:
     given = {one.name for one in declared() if one.dangerous}
     assert {"access.apikey", "access.grant", "access.role", "access.space", "auth.user", "auth.group"} <= marked
     assert {"access.add_apikey", "access.change_apikey", "access.delete_apikey", "access.add_grant"} <= given
+    assert {"secrets.change_secret", "privacy.open_data", "privacy.erase_person"} <= given
     assert reverse("admin:step_up") == PROVE
