@@ -69,6 +69,7 @@ COMMANDS: dict[str, str] = {
     "new": "writes files",
     "validate": "checks files",
     "explain": "reads",
+    "rehearse": "plays a run in memory; what it writes is rolled back",
     "replay": "decides again in memory and keeps nothing",
     "pulse": "reads",
     "controls": "looks, and notes what it saw; nothing that anybody decides",

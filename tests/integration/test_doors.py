@@ -42,6 +42,8 @@ OPEN = {
     "api/schema": "follows from the code alone, and holds no data",
     "api/docs": "the page that shows the schema",
     "on-call/<str:token>.ics": "the secret address is the permission",
+    "chat/slack": "the signature of the chat is the permission",
+    "chat/teams": "the signature of the chat is the permission",
     "reports/<str:token>.md": "the signed link is the permission",
     "reports/<str:token>": "the signed link is the permission",
 }

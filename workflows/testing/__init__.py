@@ -5,6 +5,8 @@ run_workflow  runs a definition to its end in memory, decided by the machine tha
 
 one_step   `run_step`
 memory     `run_workflow`: the store, the workers and the clock of one run, in memory
+rehearsing `rehearse`: the whole course, with people who are there or absent
+examples   what stands in for a body's output
 stubs      what stands in for the bodies of steps
 moments    what happens to a run from outside, and when
 results    what became of a run

@@ -82,9 +82,9 @@ def run_workflow(
     Raises DefinitionInvalid, InvalidInput (the input, or a signal, is not what the workflow asks for), StubUnfit, and
     what a stub asserts.
     """
-    graph, specs = _read(definition)
+    graph, specs = read(definition)
     given = {} if input is None else dict(input)
-    faults = graph.input_faults(given) + _signal_faults(graph, during)
+    faults = graph.input_faults(given) + signal_faults(graph, during)
     if faults:
         raise InvalidInput(faults=faults)
     if isinstance(deadline, str | int | float):
@@ -93,10 +93,11 @@ def run_workflow(
         deadline = starts_at + timedelta(seconds=graph.timeout)
     view = RunView(RUN_ID, graph.name, business_key, lane or graph.lane, RunState.PENDING, given, starts_at)
     with given_secrets(secrets or {}), plain():
-        return _Memory(graph, view, Stubs(graph, stubs or {}, specs), deadline).happen(during)
+        return InMemory(graph, view, Stubs(graph, stubs or {}, specs), deadline).happen(during)
 
 
-def _read(source: str | bytes | Path | Mapping[str, Any]) -> tuple[Graph, Mapping[str, registry.StepSpec]]:
+def read(source: str | bytes | Path | Mapping[str, Any]) -> tuple[Graph, Mapping[str, registry.StepSpec]]:
+    """A definition, checked, and the steps that there are. Raises DefinitionInvalid."""
     media: Literal["yaml", "json"] = "yaml"
     if isinstance(source, Path):
         media = "json" if source.suffix == ".json" else "yaml"
@@ -116,7 +117,7 @@ def _read(source: str | bytes | Path | Mapping[str, Any]) -> tuple[Graph, Mappin
         raise DefinitionInvalid(faults=error.faults) from None
 
 
-def _signal_faults(graph: Graph, during: Sequence[Moment]) -> list[Fault]:
+def signal_faults(graph: Graph, during: Sequence[Moment]) -> list[Fault]:
     """Signals that the API would refuse, whenever they came."""
     faults: list[Fault] = []
     for signal in [moment.signal for moment in during if moment.signal]:
@@ -132,7 +133,7 @@ def _signal_faults(graph: Graph, during: Sequence[Moment]) -> list[Fault]:
     return list(dict.fromkeys(faults))
 
 
-class _Memory(RunInMemory):
+class InMemory(RunInMemory):
     """A run, and what is still to happen to it."""
 
     def __init__(self, graph: Graph, run: RunView, stubs: Stubs, deadline: datetime | None) -> None:
