@@ -13,11 +13,8 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from importlib import import_module
 from typing import Any, Final
-
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
 
 from erip.foundation.faults import Fault, join
 from workflows.core.tables import values
@@ -57,9 +54,11 @@ def read_sheets(source: bytes) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
 def _opened(source: bytes) -> Iterator[Any]:
     """The workbook. openpyxl raises whatever a strange file makes it raise: it all means that it cannot be read."""
     _bounded(source)
+    # Here: it loads numpy, which few processes need.
+    openpyxl = import_module("openpyxl")
     book = None
     try:
-        book = load_workbook(io.BytesIO(source), read_only=True, data_only=False, keep_links=False)
+        book = openpyxl.load_workbook(io.BytesIO(source), read_only=True, data_only=False, keep_links=False)
         yield book
     except TableInvalid:
         raise
@@ -139,13 +138,16 @@ def write_xlsx(name: str, document: Mapping[str, Any]) -> bytes:
     """A document that `document.read` takes, as a workbook with one sheet. Every cell is a text: none is a formula.
     Raises TableInvalid."""
     rows = list(write_rows(document))
-    book = Workbook(write_only=True)
+    # As above.
+    openpyxl = import_module("openpyxl")
+    styles, kinds = import_module("openpyxl.styles"), import_module("openpyxl.cell")
+    book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(_title(name))
-    bold = Font(bold=True)
+    bold = styles.Font(bold=True)
     for row in rows:
         cells = []
         for said in row:
-            cell = WriteOnlyCell(sheet, value=None)
+            cell = kinds.WriteOnlyCell(sheet, value=None)
             text = _storable(said)
             # One apostrophe is taken off when it is read: Note [Formulas] in `sheet`.
             cell.value = (text if bare(text) == text else "'" + text) or None
