@@ -191,7 +191,10 @@ def test_an_outcome_that_is_refused_costs_the_others_nothing(executor: Executor)
     assert WorkflowRun.objects.get(pk=ids[3]).error["cause"]["code"] == "output_refused"
 
 
-def test_a_body_that_takes_long_holds_up_nobody_and_is_seen(executor: Executor) -> None:
+def test_a_body_that_takes_long_holds_up_nobody_and_is_seen(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "SLOW_TIMES", 1)
     define("sample.block, timeout: 30s", '{seconds: "${{ input.n == 0 ? 1.5 : 0.0 }}"}')
     ids = start()
     version = WorkflowRun.objects.get(pk=ids[0]).version_id

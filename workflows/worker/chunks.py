@@ -39,14 +39,32 @@ log = structlog.get_logger(__name__)
 RECORD_AFTER, RECORD_BYTES = 0.02, 4_000_000
 #: seconds after which what has not begun leaves, so that other workers share it
 LEAVE_AFTER = 0.1
+#: chunks of a version that took long within so many seconds, before the version counts as slow: one may take long since
+#: the machine is busy
+SLOW_TIMES, SLOW_WITHIN = 3, 60.0
+
+
+class Slowness:
+    """Which versions took long lately, in this process."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, deque[float]] = {}
+
+    def again(self, version_id: int) -> bool:
+        """A chunk of this version took long. Returns whether that happens too often."""
+        now = time.monotonic()
+        seen = self._seen.setdefault(version_id, deque(maxlen=SLOW_TIMES))
+        seen.append(now)
+        return len(seen) == SLOW_TIMES and now - seen[0] <= SLOW_WITHIN
 
 
 class ChunkAtWork:
     """A chunk that one thread works through. Its other methods may be called by any thread."""
 
-    def __init__(self, chunk: TakenChunk, writer: Writer) -> None:
+    def __init__(self, chunk: TakenChunk, writer: Writer, slowness: Slowness) -> None:
         self.chunk = chunk
         self._writer = writer
+        self._slowness = slowness
         self._lock = threading.Lock()
         self._waiting = deque(chunk.runs)
         self._done: list[RunDone] = []
@@ -102,6 +120,7 @@ class ChunkAtWork:
             self._waiting.clear()
             if self._done:
                 self._writer.record(self.chunk, self._done)
+            slow = slow and self._slowness.again(self.chunk.version_id)
             self._writer.leave(self.chunk, reports, ended=True, slow=slow)
 
     def record_some(self) -> None:
@@ -138,6 +157,7 @@ class ChunkRunner:
         self._running = running
         self._go_on = go_on
         self._at_work: set[ChunkAtWork] = set()
+        self._slowness = Slowness()
 
     def leave(self) -> None:
         """Begin no further run: those that were not begun leave for other workers."""
@@ -146,7 +166,7 @@ class ChunkRunner:
 
     def work(self, chunk: TakenChunk, *, stopping: Callable[[], bool]) -> None:
         """Work through a chunk that this worker has taken."""
-        at_work = ChunkAtWork(chunk, self._writer)
+        at_work = ChunkAtWork(chunk, self._writer, self._slowness)
         self._at_work.add(at_work)
         try:
             links = self._links(chunk)
