@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from erip.foundation.db.json import JsonField
+from erip.foundation.db.triggers import Firm, Protect
 
 
 class DataKey(models.Model):
@@ -47,7 +48,7 @@ class DataKey(models.Model):
             models.Index(fields=["subject"], name="datakey_subject", condition=Q(subject__isnull=False))
         ]
         triggers = [
-            pgtrigger.Trigger(
+            Firm(
                 name="datakey_stays_destroyed",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Update,
@@ -103,7 +104,7 @@ class Erasure(models.Model):
     class Meta:
         verbose_name = "erasure"
         ordering = ["-id"]
-        triggers = [pgtrigger.Protect(name="erasure_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [Protect(name="erasure_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"erasure {self.pk}"
