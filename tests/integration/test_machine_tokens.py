@@ -131,7 +131,7 @@ def other_key() -> Any:
     [
         {"aud": "another"}, {"aud": None}, {"iss": "https://elsewhere.example"}, {"iss": None}, {"sub": None},
         {"sub": "system:other"}, {"sub": 7}, {"exp": None}, {"exp": 1}, {"exp": "soon"}, {"iat": None},
-        {"iat": 9_999_999_999}, {"nbf": 9_999_999_999}, {"exp": int(time.time()) + 10 * 86_400}, {"exp": float("inf")},
+        {"iat": 9_999_999_999}, {"nbf": 9_999_999_999}, {"exp": 9_999_999_999}, {"exp": float("inf")},
         {"groups": "x" * 9_000, "sub": "x"},
     ],
     ids=str,
