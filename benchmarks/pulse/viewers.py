@@ -9,8 +9,9 @@ from random import Random
 from ..client import Client
 from .frames import transactions
 
-#: seconds between two looks of one dashboard; for how long a number of them is watched
-EVERY, WATCHED = 5.0, 30.0
+#: seconds between two looks of one dashboard; for how long a number of them is watched; and how long before that is
+#: counted. A web process asks once who a viewer is, and by then most viewers have met each of the processes.
+EVERY, WATCHED, OPENED = 5.0, 60.0, 25.0
 PATHS = ("/health", "/metrics/query?metric=erip_lane_waiting_steps&by=lane&range=6h")
 LIVE = ("", "health", "metrics", "capacity", "alerts", "errors")
 
@@ -71,7 +72,7 @@ async def watched(
         for dashboard in dashboards:
             tasks.create_task(open_(dashboard, begin + WATCHED))
         # What began with them (probes of the web processes, which look while somebody asks) is not counted.
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(OPENED)
         before, at = await asyncio.to_thread(transactions, database), time.perf_counter()
         await asyncio.sleep(max(0.0, begin + WATCHED - time.perf_counter()))
         count, seconds = await asyncio.to_thread(transactions, database) - before, time.perf_counter() - at
