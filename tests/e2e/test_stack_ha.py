@@ -350,7 +350,12 @@ ASKS = {
     "name": "asks",
     "steps": {
         "ask": {"approval": {"title": "Go on", "quorum": [{"role": "board"}], "sla": "4s"}},
-        "act": {"uses": "sample.echo", "needs": ["ask"], "guarded_by": "ask", "with": {"value": 1}},
+        "act": {
+            "uses": "nexus.enrich_threat",
+            "needs": ["ask"],
+            "guarded_by": "ask",
+            "with": {"cves": [], "severity": "low"},
+        },
     },
 }
 
@@ -358,7 +363,7 @@ ASKS = {
 def test_an_approval_expires_once_over_a_failover_and_is_never_given(healthy, roles):
     """The primary and the leader die before it expires."""
     assert ask(healthy, "/api/v1/workflows/asks", ASKS, method="PUT")[0] in (200, 201)
-    runs = [ask(healthy, "/api/v1/workflows/asks/runs", {"input": {}}, f"asks {n}")[1]["id"] for n in range(10)]
+    runs = [ask(healthy, "/api/v1/workflows/asks/runs", {"input": {}}, f"asks-{n}")[1]["id"] for n in range(10)]
     before, leader = roles.postgres_primary(), roles.leader()
     kill(roles.tree(before) + roles.tree(leader))
 
