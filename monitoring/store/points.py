@@ -61,7 +61,7 @@ def _columns(places: Sequence[int], reading: Reading, *, add_up: bool) -> str:
         # Frames of the finest tier have a mean alone.
         lows = [f"coalesce(low[{place}], mean[{place}])" for place in places]
         highs = [f"coalesce(high[{place}], mean[{place}])" for place in places]
-    mean = _sum(means) if add_up or len(places) == 1 else f"{_sum(means)} / num_nonnulls({', '.join(means)})"
+    mean = _sum(means) if add_up or len(places) == 1 else f"{_sum(means)} / ({_known(means)})"
     low = _sum(lows) if add_up else f"least({', '.join(lows)})"
     high = _sum(highs) if add_up else f"greatest({', '.join(highs)})"
     return f"avg({mean})::float8, min({low})::float8, max({high})::float8"
@@ -72,4 +72,10 @@ def _sum(values: Sequence[str]) -> str:
     if len(values) == 1:
         return values[0]
     added = " + ".join(f"coalesce({value}, 0)" for value in values)
-    return f"CASE WHEN num_nonnulls({', '.join(values)}) > 0 THEN {added} END"
+    return f"CASE WHEN coalesce({', '.join(values)}) IS NOT NULL THEN {added} END"
+
+
+def _known(values: Sequence[str]) -> str:
+    """How many of them are known. No function could say it: one takes a hundred arguments, and a group may have more
+    series."""
+    return " + ".join(f"({value} IS NOT NULL)::int" for value in values)

@@ -295,6 +295,23 @@ def test_a_day_of_many_series_is_read_from_few_frames(django_assert_max_num_quer
     assert {mean for _, mean, _, _ in points[0]} == {3.0}
 
 
+@pytest.mark.parametrize("add_up", [True, False])
+def test_a_group_may_have_more_series_than_a_function_has_arguments(add_up: bool) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO monitoring_frame (tier, at, mean, low, high) SELECT 60, %s, v, v, v"
+            " FROM (SELECT array_agg(CASE WHEN n > 10 THEN n END ORDER BY n)::real[] AS v"
+            " FROM generate_series(1, 410) n) frame",
+            [now],
+        )
+    groups = {0: list(range(1, 411)), 1: [1, 2, 3], 2: []}
+    points = store.read_points(groups, Reading(TIERS[1], 60), since=now - timedelta(hours=1), until=now, add_up=add_up)
+    known = range(11, 411)
+    want = (sum(known),) * 3 if add_up else (sum(known) / 400, 11.0, 410.0)
+    assert points == {0: [(now.timestamp(), *map(pytest.approx, want))], 1: [], 2: []}
+
+
 # --- health -----------------------------------------------------------------------------------------------
 
 
