@@ -209,6 +209,7 @@ def test_a_body_that_takes_long_holds_up_nobody_and_is_seen(
     work_off(executor)
     assert states() == {"SUCCEEDED": RUNS}
     assert StepRun.objects.exclude(attempt=1).count() == 0
+    assert not WorkflowRun.objects.filter(started_at=None).exists()
     starting.forget()
     start()
     assert not Chunk.objects.exists(), "its runs are accepted one by one from now on"
@@ -229,6 +230,40 @@ def test_what_else_can_happen_to_a_run_happens_to_its_rows(executor: Executor) -
     work_off(executor)
     assert states() == {"SUCCEEDED": RUNS - 2, "CANCELLED": 1, "TIMED_OUT": 1}
     assert WorkflowRun.objects.get(pk=ids[1]).output == 1
+
+
+def test_a_run_whose_first_expression_fails_ends_and_is_not_paused() -> None:
+    publish("name: chunked\nsteps:\n  a: {uses: sample.echo, with: {value: '${{ input.list[0] }}'}}")
+    run = start()[0]
+    with pytest.raises(WorkflowsError):
+        engine.pause_run(run, principal="t")
+    assert (states()["FAILED"], states()["PENDING"]) == (1, RUNS - 1)
+
+
+def test_what_stands_in_the_way_of_one_lost_chunk_keeps_no_other_from_going_on(executor: Executor) -> None:
+    define()
+    ids = start()
+    lost = store.register_worker("lost", "here", 2, LANES)
+    assert len(chunks.take([int(one.removeprefix(chunks.TOKEN)) for one in tokens()], worker_id=lost, lanes=LANES)) == 2
+    store.stop_worker(lost)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = 'data_exception'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON workflows_steprun FOR EACH ROW
+            WHEN (NEW.run_id = '{ids[0]}') EXECUTE FUNCTION refuse();
+            """
+        )
+    try:
+        assert chunks.release_orphans(limit=9, graph_of=graph_of)[0] == 1
+        assert chunks.release_orphans(limit=9, graph_of=graph_of)[0] == 0
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER refuse ON workflows_steprun; DROP FUNCTION refuse()")
+    assert chunks.release_orphans(limit=9, graph_of=graph_of)[0] == 1
+    work_off(executor)
+    assert states() == {"SUCCEEDED": RUNS}
 
 
 def test_a_run_that_is_cancelled_while_its_body_runs_stays_cancelled(

@@ -121,6 +121,9 @@ def pause_now(
     pending = [id_ for id_, (state, _) in found.items() if state == RunState.PENDING]
     # What is parked is rows of steps; the hints are for nobody, since nothing of it is ready any more.
     unreadable = chunks.let_go(pending, graph_of=graph_of)[1] if pending else set()
+    if pending:
+        # One may have ended as it left, because its first expression failed.
+        found = {**found, **store.lock_runs(pending)}
     outcomes = [
         Outcome(id_, NotYetPossible(["this process"]) if id_ in unreadable else error)
         for id_ in ids

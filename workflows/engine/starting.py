@@ -205,7 +205,9 @@ def _start_many(
     graph = graph_of(version.id)
     lanes = [request.lane or graph.lane for request in requests]
     lane = urgency(lanes)[0] if lanes else graph.lane
-    size = chunks.size_for(graph, version, lanes)
+    size = retry.run(lambda _: chunks.size_for(graph, version, lanes))
+    if size and _costly(graph, version, requests, principal):
+        size = 0
     insert = partial(chunks.insert_runs, size=size) if size else partial(holds.insert_runs, holds=version.holds)
     with precedence.starting(lane):
         check_inputs(graph, requests, True, lane)
@@ -232,6 +234,14 @@ def _start_many(
         for runs in groups:
             retry.run(partial(_insert, runs, insert))
         return started
+
+
+def _costly(graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str) -> bool:
+    """Whether the expressions of one request may be too much, by its first run: then each run is decided at its start,
+    which says so."""
+    budget = Budget()
+    new_run(graph, version.id, requests[0], version.now, principal, budget=budget)
+    return budget.units * len(requests) > REQUEST_UNITS or budget.bytes * len(requests) > REQUEST_BYTES
 
 
 def _check_spent(budget: Budget, done: int, wanted: int) -> None:

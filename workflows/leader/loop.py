@@ -164,16 +164,16 @@ class Leader:
             return
         for name in store.bury_silent_workers(lease=settings.lease):
             log.warning("worker_lost", worker=name)
-        chunks_ended, hints = chunks.release_orphans(limit=CHUNKS, graph_of=graph_of)
-        if chunks_ended:
-            dispatch.hint(hints)
-            log.warning("chunks_recovered", chunks=chunks_ended, runs=len(hints))
         lost = [
             Report(run_id, StepLost(step, attempt, settings.max_lost_attempts, item))
             for run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
         ]
         if lost:
             log.warning("steps_recovered", steps=len(lost) - _report(lost))
+        chunks_ended, hints = chunks.release_orphans(limit=CHUNKS, graph_of=graph_of)
+        if chunks_ended:
+            dispatch.hint(hints)
+            log.warning("chunks_recovered", chunks=chunks_ended, runs=len(hints))
 
     def _release_due(self) -> None:
         """Let all due steps go on, the most urgent lane first, and not only one portion for each round."""

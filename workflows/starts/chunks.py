@@ -37,7 +37,11 @@ def size_for(graph: Graph, version: Version, lanes: Sequence[str]) -> int:
     lane = lanes[0]
     if lane == Lane.CRITICAL or any(other != lane for other in lanes):
         return 0
-    if holds.hold_of(graph.name, lane, version.holds) is not None or version.id in _slow() or _behind():
+    if (
+        holds.hold_of(graph.name, lane, version.holds) is not None
+        or version.id in _slow()
+        or _behind(max(LEVEL, graph.level))
+    ):
         return 0
     return min(most, max(FEWEST, len(lanes) // SHARES))
 
@@ -52,10 +56,10 @@ def _slow() -> frozenset[int]:
     return chunks.slow_versions()
 
 
-@cached(TTLCache(1, 1.0), lock=Lock())
-def _behind() -> bool:
-    """Whether a worker or a leader lives that knows no chunks."""
-    return bool(store.living_below(LEVEL, lease=conf().lease))
+@cached(TTLCache(16, 1.0), lock=Lock())
+def _behind(level: int) -> bool:
+    """Whether a worker or a leader lives that knows no chunks, or cannot read what is in them."""
+    return bool(store.living_below(level, lease=conf().lease))
 
 
 def forget() -> None:

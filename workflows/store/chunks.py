@@ -26,16 +26,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 
 from erip.audit import starts as audit
 from erip.foundation.db import prepared
+from erip.foundation.db.failures import ERRORS, is_passing
 from workflows.core.graph import Graph
 from workflows.core.machine import RunStarted
 from workflows.core.states import RunState
 from workflows.store.checkpoints import apply
 from workflows.store.timings import WAITS, runs_ended
 from workflows.store.values import RUN_ENDED_CHANNEL, NewRun, Report, from_json, to_array, to_json
+
+log = structlog.get_logger(__name__)
 
 #: before the number of a chunk, where the ids of runs are named as well
 TOKEN = "chunk:"  # noqa: S105
@@ -276,9 +280,22 @@ def leave(
         )
         if cursor.fetchone() is None:
             return []
-        if ended:
+    hints, unreadable = _leave(reports, graph_of=graph_of, reporter=worker_id)
+    if ended:
+        _end(chunk_id, free=bool(unreadable))
+    return hints
+
+
+def _end(chunk_id: int, *, free: bool) -> None:
+    """Remove a chunk; or, if it holds runs that this release cannot read, free it for a worker that can."""
+    with connection.cursor() as cursor:
+        if free:
+            cursor.execute(
+                "UPDATE workflows_chunk SET worker_id = NULL, ready_at = now(), hinted_at = now() WHERE id = %s",
+                [chunk_id],
+            )
+        else:
             cursor.execute("DELETE FROM workflows_chunk WHERE id = %s", [chunk_id])
-    return _leave(reports, graph_of=graph_of, reporter=worker_id)[0]
 
 
 def let_go(run_ids: Iterable[str], *, graph_of: Callable[[int], Graph]) -> tuple[list[tuple[str, str]], set[str]]:
@@ -303,6 +320,17 @@ def _leave(
             [to_array(reports)],
         )
         inside = [str(row[0]) for row in cursor.fetchall()]
+        began = {run_id: own[0].at for run_id in inside if (own := reports[run_id]) and own[0].at is not None}
+        if began:
+            now = time.monotonic()
+            # Nobody claims the first step of a run that has begun.
+            cursor.execute(
+                """
+                UPDATE workflows_workflowrun r SET started_at = statement_timestamp() - make_interval(secs => v.age)
+                FROM unnest(%s::uuid[], %s::float8[]) AS v (id, age) WHERE r.id = v.id
+                """,
+                [to_array(began), to_array(now - at for at in began.values())],
+            )
     if not inside:
         return [], set()
     happened = [one for run_id in inside for one in (Report(run_id, RunStarted()), *reports[run_id])]
@@ -332,24 +360,35 @@ def return_chunks(chunk_ids: Sequence[int], *, worker_id: int) -> list[tuple[str
 
 def release_orphans(*, limit: int, graph_of: Callable[[int], Graph]) -> tuple[int, list[tuple[str, str]]]:
     """Let the runs of chunks leave whose worker is not alive, and end these chunks, at most `limit`. Chunks that this
-    release cannot read stay for one that can. Opens a transaction. Returns (how many chunks, the hints to publish)."""
+    release cannot read become free for one that can. Opens a transaction. Returns (how many chunks, the hints to
+    publish)."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT id, runs FROM workflows_chunk
             WHERE worker_id IS NOT NULL
               AND worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
-            ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+            ORDER BY hinted_at NULLS FIRST, id LIMIT %s FOR UPDATE SKIP LOCKED
             """,
             [limit],
         )
-        chunks = {chunk_id: [str(run_id) for run_id in runs] for chunk_id, runs in cursor.fetchall()}
-        if not chunks:
-            return 0, []
-        hints, unreadable = let_go((run_id for runs in chunks.values() for run_id in runs), graph_of=graph_of)
-        over = [chunk_id for chunk_id, runs in chunks.items() if unreadable.isdisjoint(runs)]
-        cursor.execute("DELETE FROM workflows_chunk WHERE id = ANY(%s)", [over])
-        return len(over), hints
+        hints: list[tuple[str, str]] = []
+        ended = 0
+        for chunk_id, runs in cursor.fetchall():
+            try:
+                with transaction.atomic():
+                    own, unreadable = let_go([str(run_id) for run_id in runs], graph_of=graph_of)
+                    _end(chunk_id, free=bool(unreadable))
+            except Exception as error:
+                if isinstance(error, ERRORS) and is_passing(error):
+                    raise
+                # One that cannot be let go must not keep the others, and comes last in the next round.
+                log.exception("chunk_not_released", chunk=chunk_id)
+                cursor.execute("UPDATE workflows_chunk SET hinted_at = now() WHERE id = %s", [chunk_id])
+                continue
+            hints += own
+            ended += 1
+        return ended, hints
 
 
 # --- finding ---

@@ -120,6 +120,8 @@ SELECT p.run_id::text, '', 0, 0, CASE WHEN p.clock = 'stop' THEN extract(epoch F
                                     ELSE 0 END::float8
 FROM pause p
 WHERE p.run_id IN (SELECT run_id FROM parked WHERE told)
+   -- One that a release without chunks had paused in its chunk: the machine begins it.
+   OR NOT EXISTS (SELECT FROM workflows_steprun s WHERE s.run_id = p.run_id)
    OR EXISTS (SELECT FROM workflows_runsignal g WHERE g.run_id = p.run_id)
    OR EXISTS (SELECT FROM workflows_steprun s
               WHERE s.run_id = p.run_id AND s.items IS NOT NULL AND s.state || '' = 'RUNNING')

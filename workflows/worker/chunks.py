@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 #: seconds, and characters of JSON, after which what is done is recorded before the chunk's end
 RECORD_AFTER, RECORD_BYTES = 0.02, 4_000_000
+#: runs that leave in one statement
+PORTION = 20
 #: seconds after which what has not begun leaves, so that other workers share it
 LEAVE_AFTER = 0.1
 #: chunks of a version that took long within so many seconds, before the version counts as slow: one may take long since
@@ -121,7 +123,12 @@ class ChunkAtWork:
             if self._done:
                 self._writer.record(self.chunk, self._done)
             slow = slow and self._slowness.again(self.chunk.version_id)
-            self._writer.leave(self.chunk, reports, ended=True, slow=slow)
+            # In portions, since the first inputs of those that have not begun are still to be rendered; the row goes
+            # last.
+            left = list(reports.items())
+            for start in range(0, len(left), PORTION):
+                self._writer.leave(self.chunk, dict(left[start : start + PORTION]))
+            self._writer.leave(self.chunk, {}, ended=True, slow=slow)
 
     def record_some(self) -> None:
         """Record what is done, if it is much. Waits for what was handed over before."""
@@ -186,11 +193,16 @@ class ChunkRunner:
                     at_work.leave_alone()
                 now = time.monotonic()
                 if now - begun > LEAVE_AFTER:
-                    at_work.leave(slow=True)
+                    # Many short bodies, or a slow disk: only one body that takes long makes a version slow.
+                    at_work.leave()
                 elif at_work.heavy or now > record_at:
                     at_work.record_some()
                     record_at = time.monotonic() + RECORD_AFTER
             at_work.end()
+        except BaseException:
+            # Whatever it was: nobody else can take a chunk that a living worker has.
+            at_work.leave()
+            raise
         finally:
             self._at_work.discard(at_work)
 
@@ -246,7 +258,8 @@ class ChunkRunner:
             happening = bodies.run_sync(claim, spec, link.work, lines)
             ended = time.monotonic()
             if self._running.pop(key, None) is None:
-                # The watchdog has reported on it.
+                # The watchdog has reported on it, and let it leave before.
+                at_work.leave_alone()
                 return
             timed(link.work, lines, happening, ended - began)
             report = Report(run.id, happening, ended)

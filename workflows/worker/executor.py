@@ -372,7 +372,7 @@ class Executor:
         now = time.monotonic()
         for key, running in list(self._running.items()):
             batch = running.batch
-            if running.chunk is not None and now - running.began > SPREAD_AFTER:
+            if running.chunk is not None and now - running.began > min(SPREAD_AFTER, running.work.timeout):
                 running.chunk.leave(slow=True)
             if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
                 self._spread(batch)

@@ -99,6 +99,8 @@ class Writer:
         self._held: set[ClaimKey] = set()
         #: chunks that were taken and have not ended; the same
         self._held_chunks: set[int] = set()
+        #: chunks with a run that could not leave: their rows stay, and this worker's end lets the leader try
+        self._spoilt: set[int] = set()
         #: see Note [What a worker knows] in `store`
         self._known: LRUCache[str, Known] = LRUCache(maxsize=KNOWN_RUNS)
         #: never set: to wait without sleeping through an interrupt
@@ -179,7 +181,7 @@ class Writer:
 
     def _record_runs(self, works: Sequence[_Record]) -> None:
         done = [(work.chunk, run) for work in works for run in work.runs]
-        ended = [work.chunk.id for work in works if work.ended]
+        ended = [work.chunk.id for work in works if work.ended and work.chunk.id not in self._spoilt]
         try:
             self._in_spite_of_outages(partial(chunks.record, done, worker_id=self._worker_id, ended=ended), len(works))
         except Exception as error:
@@ -219,7 +221,7 @@ class Writer:
                     chunk_id=work.chunk.id,
                     worker_id=self._worker_id,
                     graph_of=graph_of,
-                    ended=work.ended,
+                    ended=work.ended and work.chunk.id not in self._spoilt,
                 )
 
         try:
@@ -229,7 +231,7 @@ class Writer:
         self._held.difference_update(
             _key_of(report) for report in reports if not isinstance(report.happening, StepTaken)
         )
-        if work.ended:
+        if work.ended and work.chunk.id not in self._spoilt:
             self._held_chunks.discard(work.chunk.id)
         work.done.set_result(None)
 
@@ -242,6 +244,7 @@ class Writer:
             log.warning("chunk_run_left_undone", error=error, run_ids=list(work.reports))
             self._let_leave(_Leave(work.chunk, dict.fromkeys(work.reports, ()), ended=False, slow=False))
         else:
+            self._spoilt.add(work.chunk.id)
             log.exception("chunk_run_stays", error=error, run_ids=list(work.reports))
             return
         if work.ended:
