@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connection, connections, transaction
 
 from erip.access import granting, keys
 from erip.access.models import Space
@@ -162,7 +162,19 @@ def test_open_clocks_are_listed_by_due_and_stay_without_their_run(run_to_end: Ru
     assert {one["obligation"] for one in found} == {"test-72", "test-after"}
     assert api.get("/clocks", workflow="none").json()["items"] == []
     assert {one["state"] for one in api.get("/clocks", state="WAITING").json()["items"]} == {"WAITING"}
-    assert api.get("/clocks", cursor="after:99999999999999999-1").status_code == 200
+    # A deadline may be of any year, and its cursor is read back.
+    LegalClock.objects.filter(pk=found[0]["id"]).update(due_at=at("0001-01-02T00:00:00+00:00"))
+    LegalClock.objects.filter(pk=found[1]["id"]).update(due_at=at("9999-12-31T00:00:00+00:00"))
+    seen: list[int] = []
+    cursor = None
+    while cursor is not None or not seen:
+        page = api.get("/clocks", limit=1, **({"cursor": cursor} if cursor else {}))
+        assert page.status_code == 200, page.content
+        seen += [one["id"] for one in page.json()["items"]]
+        cursor = page.json()["next_cursor"]
+    assert (seen[0], seen[-1], len(seen)) == (found[0]["id"], found[1]["id"], 6)
+    for micros, most in (("9" * 18, 0), ("-" + "9" * 18, 6)):
+        assert len(api.get("/clocks", cursor=f"after:{micros}-1").json()["items"]) == most
 
 
 def test_a_clock_is_stopped_twice_resumed_amended_and_extended_by_a_person_with_a_reason(api: Api) -> None:
@@ -223,10 +235,12 @@ def test_a_report_that_is_updated_moves_what_counts_from_its_latest_update(
     assert api.post(where, {"reference": "A", "again": True}).status_code == 409
     for hours, update in ((20, False), (10, True)):
         moment = written(now - timedelta(hours=hours))
-        assert api.post(where, {"reference": "A", "at": moment, "again": update}).status_code == 200
+        assert api.post(where, {"reference": f"A{hours}", "at": moment, "again": update}).status_code == 200
         assert at(clocks_of(api, run.id)["test-after"]["due_at"]) == now + timedelta(hours=48 - hours)
     filed = clocks_of(api, run.id)["test-72"]["filed"]
-    assert at(filed["at"]) == now - timedelta(hours=20)
+    assert (at(filed["at"]), filed["reference"]) == (now - timedelta(hours=20), "A20")
+    assert [(at(one["at"]), one["reference"]) for one in filed["updates"]] == [(now - timedelta(hours=10), "A10")]
+    assert at(filed["updated_at"]) == now - timedelta(hours=10)
 
 
 def test_two_who_file_two_clocks_of_a_case_at_once_come_one_after_the_other(
@@ -267,7 +281,9 @@ def test_a_new_fact_starts_clocks_moves_deadlines_and_raises_doubts_but_ends_not
         assert api.post(where, body).status_code in (200, 422), hostile
     far = api.post(where, {"reason": "r", "facts": {"aware_at": "9999-12-31T23:59:59Z"}})
     assert far.status_code in (200, 422)
-    api.post(where, {"reason": "r", "facts": {"aware_at": None, "organisation_facts": None}})
+    bad = api.post(where, {"reason": "r", "facts": {"aware_at": None, "organisation_facts": None}})
+    assert [one["path"] for one in bad.json()["faults"]] == ["facts.aware_at"]
+    assert "dismiss the clock instead" in bad.json()["faults"][0]["message"]
 
     facts = {"detected_at": written(now - timedelta(hours=9)), "aware_at": written(now), "sector": "banking"}
     learnt = api.post(where, {"reason": "the log was read", "facts": facts}).json()["items"]
@@ -284,7 +300,11 @@ def test_a_new_fact_starts_clocks_moves_deadlines_and_raises_doubts_but_ends_not
     assert [(one["obligation"], one["what"]) for one in learnt[0]["changes"]] == [("test-bank", "doubted")]
     bank = clocks_of(api, run.id)["test-bank"]
     assert (bank["state"], bank["doubt"] != "") == ("RUNNING", True)
+    assert bank["doubt"] == "by what is known now, the duty does not apply"
     assert api.post(where, {"reason": "r", "facts": {"sector": "retail"}}).json()["items"] == []
+    learnt = api.post(where, {"reason": "is it?", "facts": {"sector": None}}).json()["items"]
+    assert [(one["obligation"], one["what"]) for one in learnt[0]["changes"]] == [("test-bank", "doubted")]
+    assert clocks_of(api, run.id)["test-bank"]["doubt"] == "it is not certain that the duty applies"
     # Nothing was assessed for a clock that a test made.
     other = legal_clock()
     refused = api.post(f"/runs/{other.run_id}/clocks/facts", {"reason": "r", "facts": {}})
@@ -321,6 +341,99 @@ def test_a_change_of_the_law_assesses_open_cases_again_and_says_which(run_to_end
     found, _ = follow_the_law()
     assert {(one["obligation"], one["what"]) for one in found[0].changes} >= {("test-72", "doubted")}
     assert clocks_of(api, run.id)["test-72"]["state"] == "RUNNING"
+
+
+def test_a_law_that_asks_for_a_stage_that_has_not_happened_silences_no_clock_that_runs(
+    run_to_end: Run, api: Api, duties: None
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    run = assessed(run_to_end, detected_at=written(now - timedelta(hours=9)))
+    before = clocks_of(api, run.id)["test-72"]
+    clocks = [{"trigger": "detected", "amount": 48, "unit": "hours", "requires": ["classified"]}]
+    Obligation.objects.filter(code="test-72").update(clocks=clocks)
+    cache.forget()
+    found, _ = follow_the_law()
+    assert ("test-72", "doubted") in {(one["obligation"], one["what"]) for one in found[0].changes}
+    after = clocks_of(api, run.id)["test-72"]
+    assert after["doubt"] == "by what is known now, what it counts from has not happened"
+    for name in ("state", "due_at", "since", "trigger"):
+        assert after[name] == before[name]
+    assert LegalClock.objects.get(pk=after["id"]).next_rung_at is not None
+    facts = {"classified_at": written(now)}
+    api.post(f"/runs/{run.id}/clocks/facts", {"reason": "r", "facts": facts})
+    after = clocks_of(api, run.id)["test-72"]
+    assert (after["doubt"], at(after["due_at"])) == ("", now + timedelta(hours=39))
+
+
+def test_open_and_young_cases_alone_follow_the_law(duties: None) -> None:
+    cache.forget()
+    follow_the_law()
+    now = datetime.now(UTC)
+    old, young, done = legal_clock(now), legal_clock(now), legal_clock(now)
+    LegalCase.objects.exclude(pk=young.case_id).update(created_at=now - timedelta(days=31))
+    LegalClock.objects.filter(pk__in=[young.pk, done.pk]).update(state=State.DISMISSED, next_rung_at=None)
+    assert follow_the_law(limit=1)[1]
+    follow_the_law()
+    behind = LegalCase.objects.filter(law__isnull=True).values_list("pk", flat=True)
+    assert list(behind) == [done.case_id]
+    assert old.pk != done.pk
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute("EXPLAIN SELECT id FROM clocks_legalcase WHERE created_at > now() ORDER BY created_at LIMIT 9")
+        assert "legal_case_created" in "".join(row[0] for row in cursor.fetchall())
+        cursor.execute("RESET enable_seqscan")
+
+
+def test_a_condition_that_nobody_knows_starts_its_clock_and_filing_it_moves_the_stages_of_the_run(
+    run_to_end: Run, api: Api, duties: None
+) -> None:
+    engine.publish(
+        None,
+        "name: open\ninput: {type: object}\nclocks:\n"
+        "  - {obligation: test-72, starts: '${{ input.at }}', if: input.unknown}\n"
+        "  - {obligation: test-after, starts: {paid: '${{ steps.look.output.count > 0 ? input.at : null }}'}}\n"
+        "steps:\n  look: {uses: test.look_up, with: {cves: [CVE-2021-44228]}}\n",
+        "yaml",
+        author="test",
+    )
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    run = run_to_end("open", {"at": written(began), "unknown": None})
+    assert run.state == "SUCCEEDED"
+    shown = clocks_of(api, run.id)
+    assert at(shown["test-72"]["since"]) == began
+    assert "neither true nor false" in shown["test-72"]["history"][0]["reason"]
+    assert shown["test-after"]["provisional"]
+    # They were started by two steps, so they are of two cases.
+    assert LegalCase.objects.filter(run_id=run.id).count() == 2
+    filed = api.post(f"/runs/{run.id}/clocks/{shown['test-72']['id']}/file", {"reference": "A"}).json()["filed"]
+    after = clocks_of(api, run.id)["test-after"]
+    assert at(after["due_at"]) == at(filed["at"]) + timedelta(hours=48)
+    assert not after["provisional"]
+
+
+def test_a_declared_clock_that_what_is_known_does_not_suffice_for_counts_from_the_runs_creation(
+    run_to_end: Run, api: Api, duties: None
+) -> None:
+    clocks = [{"trigger": "detected", "amount": 24, "unit": "hours", "requires": ["classified"]}]
+    duty("test-staged", clocks=clocks)
+    cache.forget()
+    engine.publish(
+        None,
+        "name: staged\ninput: {type: object}\nclocks:\n  - obligation: test-staged\n"
+        "    starts: {detected: '${{ input.at }}', classified: null}\n"
+        "  - {obligation: test-72, starts: {paid: '${{ input.at }}'}}\n"
+        "steps:\n  look: {uses: test.look_up, with: {cves: [CVE-2021-44228]}}\n",
+        "yaml",
+        author="test",
+    )
+    detected = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+    run = run_to_end("staged", {"at": written(detected)})
+    shown = clocks_of(api, run.id)
+    staged, other = shown["test-staged"], shown["test-72"]
+    assert (staged["state"], staged["provisional"]) == ("RUNNING", True)
+    assert at(staged["due_at"]) == detected + timedelta(hours=24)
+    assert "(classified) is not known" in staged["history"][0]["reason"]
+    assert (other["state"], other["provisional"], at(other["since"])) == ("RUNNING", True, run.created_at)
 
 
 def test_a_definition_names_clocks_that_each_of_its_runs_starts(run_to_end: Run, api: Api, duties: None) -> None:

@@ -1,8 +1,9 @@
 """What people do to a clock: stop, resume, amend, file, dismiss. Each is written down with who did it and why.
 
 Note [One at a time]
-Filing one clock starts others of its case. Whoever changes clocks locks their case first, so two who file two clocks of
-one case at once come one after the other, and never wait for each other.
+Filing one clock starts others of its case; the cases that a definition's `clocks` made for one run are one case in this
+(Note [Clocks are steps] in `workflows.core.declared`). Whoever changes clocks locks their cases first, in the order of
+their ids, so two who file two clocks at once come one after the other, and never wait for each other.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from erip.foundation.faults import Fault, join
 from workflows.clocks.errors import ClockChangeInvalid, ClockInState, UnknownClock
@@ -114,10 +116,15 @@ def file(
         if again:
             if filed_at < at_of(row.filed["updated_at"] or row.filed["at"]):
                 raise _invalid("at", "it lies before what was filed last")
-            row.filed = {**row.filed, **proof, "updated_at": text_of(filed_at)}
+            updates = row.filed.get("updates", [])
+            if len(updates) >= MOST:
+                raise ClockInState(f"The clock was filed again {MOST} times.")
+            latest = text_of(filed_at)
+            # The first proof is what shows that the duty was met in time: it stays.
+            row.filed = {**row.filed, "updated_at": latest, "updates": [*updates, {"at": latest, **proof}]}
             _follow(row, f"{row.obligation}{UPDATE}", filed_at, now, by)
         else:
-            row.filed = {"at": text_of(filed_at), **proof, "updated_at": None}
+            row.filed = {"at": text_of(filed_at), **proof, "updated_at": None, "updates": []}
             row.state = State.FILED
             _follow(row, row.obligation, filed_at, now, by)
     return row
@@ -134,14 +141,23 @@ def dismiss(run_id: UUID, clock: int, *, by: str, reason: str) -> LegalClock:
 
 def _follow(filed: LegalClock, code: str, at: datetime, now: datetime, by: str) -> None:
     stages = {f"after:{filed.obligation}", f"updated:{filed.obligation}"}
-    others = LegalClock.objects.select_for_update().filter(case=filed.case_id, state__in=OPEN)
+    others = LegalClock.objects.select_for_update(of=("self",)).filter(_together(filed), state__in=OPEN)
     for row in others.exclude(pk=filed.pk).order_by("pk"):
         if stages & counts_from(row.duty):
             before = row.due_at
-            row.facts = {**row.facts, "submitted": {**row.facts["submitted"], code: text_of(at)}}
+            assumed = [name for name in row.facts["assumed"] if name not in stages]
+            submitted = {**row.facts["submitted"], code: text_of(at)}
+            row.facts = {**row.facts, "assumed": assumed, "submitted": submitted}
             _refresh(row, now)
             note(row, now, by, "started" if before is None else "followed", f"{filed.obligation} was filed", before)
             row.save()
+
+
+def _together(row: LegalClock) -> Q:
+    """The clocks of its case, and of all cases of declared clocks if its own is one."""
+    if row.case.facts is None:
+        return Q(run_id=row.run_id, case__facts__isnull=True)
+    return Q(case=row.case_id)
 
 
 def note(row: LegalClock, now: datetime, by: str, what: str, reason: str, before: datetime | None) -> None:
@@ -161,8 +177,10 @@ def _changing(run_id: UUID, clock: int, by: str, what: str, reason: str) -> Iter
         case = LegalClock.objects.filter(run_id=run_id, pk=clock).values_list("case_id", flat=True).first()
         if case is None:
             raise UnknownClock(f"The run {run_id} has no legal clock {clock}.")
-        LegalCase.objects.select_for_update().get(pk=case)
+        cases = LegalCase.objects.filter(Q(pk=case) | Q(run_id=run_id, facts__isnull=True))
+        locked = {one.pk: one for one in cases.select_for_update().order_by("pk")}
         row = LegalClock.objects.select_for_update().get(pk=clock)
+        row.case = locked[case]
         now = database_clock()
         before = row.due_at
         yield row, now

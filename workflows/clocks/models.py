@@ -58,6 +58,7 @@ class LegalCase(models.Model):
     class Meta:
         ordering = ["-created_at", "id"]
         constraints = [models.UniqueConstraint(fields=["run_id", "step", "item"], name="legal_case_once")]
+        indexes = [models.Index(fields=["created_at"], name="legal_case_created")]
 
     def __str__(self) -> str:
         return f"{self.step} of {self.run_id}"
@@ -96,7 +97,7 @@ class LegalClock(models.Model):
     stops = JsonField(default=list)
     #: until, reason, by
     extended = JsonField(null=True)
-    #: at, reference, document, by, updated_at (of the latest update of what was filed)
+    #: at, reference, document, by: of the first filing; updates: the same of each later one; updated_at: of the latest
     filed = JsonField(null=True)
     #: what was done to it: at, by, what, reason, and due_before where the deadline moved
     history = JsonField(default=list)

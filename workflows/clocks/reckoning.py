@@ -65,7 +65,8 @@ def refresh(row: LegalClock, now: datetime) -> None:
     else:
         row.trigger, row.since = found.trigger, found.since
         row.due_at, row.arguable_until = found.at, found.arguable_until
-        row.provisional = found.assumed or found.trigger in row.facts["assumed"]
+        needed = {found.trigger, *(name for one in row.duty["clocks"] for name in one.get("requires", ()))}
+        row.provisional = found.assumed or not needed.isdisjoint(row.facts["assumed"])
     if row.state not in (State.FILED, State.DISMISSED):
         standing = bool(row.stops) and row.stops[-1]["until"] is None
         row.state = State.STOPPED if standing else State.WAITING if found is None else State.RUNNING

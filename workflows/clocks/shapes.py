@@ -8,8 +8,8 @@ from erip.foundation.http.fields import Choice, Flag, JsonObject, Moment, Number
 from workflows.clocks.models import OPEN, State
 
 Answer = serializers.Serializer[Any]
-#: what a page's cursor looks like: the deadline in microseconds, and the clock's id
-CURSOR = r"after:(?:[0-9]{1,17}|none)-[0-9]{1,18}"
+#: what a page's cursor looks like: the deadline in microseconds from 1970, and the clock's id
+CURSOR = r"after:(?:-?[0-9]{1,18}|none)-[0-9]{1,18}"
 
 
 class ClockFilter(StrictSerializer):
@@ -90,7 +90,7 @@ class NewFacts(StrictSerializer):
     """What was learnt about the incident."""
 
     reason = Text(max_length=500)
-    facts = JsonObject(help_text="As the input of `compass.assess_compliance`; null: not known any more.")
+    facts = JsonObject(help_text="As the input of `compass.assess_compliance`; null: not known any more (no moment).")
 
 
 class SkippedDay(Answer):

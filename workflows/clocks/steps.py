@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from erip.foundation.moments import moment
 from workflows.clocks.reckoning import text_of
 from workflows.core.clocks.clock import TRIGGERS
+from workflows.core.clocks.deadline import stands_in
 from workflows.core.declared import USES
 from workflows.core.graph import Retry
 from workflows.library.compass import data
@@ -105,7 +106,8 @@ def _started(wanted: Wanted, rule: Rule, created: datetime) -> Started:
 
 def _moments(starts: Any, rule: Rule, created: datetime, notes: list[str]) -> tuple[dict[str, datetime], list[str]]:
     """The moments, and which of them are assumed. One that is given for the duty is that of all its triggers: whichever
-    of them it is, the deadline is not later than the law's."""
+    of them it is, the deadline is not later than the law's. Where no clock of the duty can run on what is known, the
+    run's creation stands in for what is missing: a clock that waits for ever alarms nobody."""
     triggers = list(dict.fromkeys(name for clock in rule.clocks for name in (clock.trigger, *clock.requires)))
     given = (
         {name: starts.get(name) for name in TRIGGERS} if isinstance(starts, dict) else dict.fromkeys(triggers, starts)
@@ -120,10 +122,12 @@ def _moments(starts: Any, rule: Rule, created: datetime, notes: list[str]) -> tu
             said = f"starts gave {_shown(value)}, which is no moment"
             if said not in notes:
                 notes.append(said)
-    if found:
+    if any(stands_in(clock, found) and found.keys() >= set(clock.requires) for clock in rule.clocks):
         return found, []
-    notes.append("when it started is not known: it counts from the run's creation, and may be due earlier")
-    return dict.fromkeys(triggers, created), triggers
+    missing = [name for name in triggers if name not in found]
+    which = f" ({', '.join(missing)})" if found else ""
+    notes.append(f"when it started{which} is not known: it counts from the run's creation, and may be due earlier")
+    return {**dict.fromkeys(missing, created), **found}, missing
 
 
 def _places(given: Any, rule: Rule, notes: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from erip.access.scopes import Scope
 from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.reading import principal_of, read_body, read_query
+from erip.foundation.moments import later
 from workflows.api.schema import RUN_PARAMETER, operation
 from workflows.clocks import assessing, changing, shapes
 from workflows.clocks.models import OPEN, LegalClock, Reassessment
@@ -68,11 +69,10 @@ def _cursor(row: LegalClock) -> str:
 
 
 def _behind(cursor: str) -> Q:
-    micros, after = cursor.removeprefix("after:").split("-")
+    micros, _, after = cursor.removeprefix("after:").rpartition("-")
     if micros == "none":
         return Q(due_at__isnull=True, id__gt=int(after))
-    # Seventeen digits are the year 5138, so no sum overflows.
-    due = _EPOCH + timedelta(microseconds=int(micros))
+    due = later(_EPOCH, timedelta(microseconds=int(micros)))
     return Q(due_at__gt=due) | Q(due_at=due, id__gt=int(after)) | Q(due_at__isnull=True)
 
 

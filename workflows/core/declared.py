@@ -10,6 +10,9 @@ steps that users did not write, `clocks_1`, `clocks_2`, one for all clocks whose
 runs as soon as these have ended, the first one with the run, and its result is recorded together with its clocks
 (`workflows.clocks.starting`). It is seen, retried and explained like any other step. Faults are reported where the
 author wrote them.
+
+An expression that cannot be computed fails its step, and so the run: clocks that have not started by then do not start.
+A step for each clock would change nothing in that, since a run that fails ends its other steps.
 """
 
 import re
@@ -128,7 +131,8 @@ def declared(clocks: Any, taken: Mapping[str, Any]) -> Declared:
 
 def _written(clock: Mapping[str, Any]) -> dict[str, Any]:
     """A clock as the input of the step that starts it. Its `if` may be written with or without ${{ }}, and where it
-    does not hold, nothing else is evaluated: what it asks about may not be there."""
+    is false, nothing else is evaluated: what it asks about may not be there. One that gives neither true nor false
+    starts the clock (`workflows.clocks.steps`): unknown is not no."""
     given = clock.get("if", True)
     if not isinstance(given, str):
         return {**clock, "if": given}
@@ -148,4 +152,4 @@ def _only_if(condition: str, value: Any) -> Any:
     template = Template.check(value, at="")[0] if isinstance(value, str) and OPEN in value else None
     if template is None or not is_one_expression(value):
         return value
-    return f"${{{{ ({condition}) ? ({unwrap(value)}) : null }}}}"
+    return f"${{{{ ({condition}) == false ? null : ({unwrap(value)}) }}}}"

@@ -60,6 +60,17 @@ def test_where_its_condition_does_not_hold_nothing_else_of_a_clock_is_evaluated(
     assert rendered == [{"obligation": "a", "if": False, "starts": {"aware": None}, "places": None}]
 
 
+@pytest.mark.parametrize("condition", [None, 5, "yes", [], True])
+def test_a_condition_that_gives_neither_true_nor_false_keeps_what_the_clock_starts_from(condition: Any) -> None:
+    clock = {"obligation": "a", "if": "input.big", "starts": "${{ input.at }}", "places": "${{ input.places }}"}
+    work = graph([clock]).steps["clocks_1"].work
+    assert work is not None
+    assert work.with_ is not None
+    given = {"big": condition, "at": "2026-11-26T09:00:00Z", "places": ["DE"]}
+    rendered = work.with_.render({"input": given, "steps": {}, "run": {}})["clocks"]
+    assert rendered == [{"obligation": "a", "if": condition, "starts": given["at"], "places": ["DE"]}]
+
+
 def test_a_definition_without_clocks_is_read_as_before() -> None:
     assert graph([]).steps.keys() == STEPS.keys()
     assert graph([]).level == 2
