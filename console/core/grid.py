@@ -141,6 +141,9 @@ def of_fields(said: Mapping[str, str]) -> Grid:
 
     inputs = [column(f"i{at}") for at in range(many("inputs", MAX_INPUTS))]
     outputs = [column(f"o{at}") for at in range(many("outputs", MAX_OUTPUTS))]
+    # A number alone is a field too: what no form can have sent is not rendered in answer to it. Twice, since adding a
+    # column makes a grid wider than its form was.
+    most = min(MAX_RULES, 2 * MOST_FIELDS // (len(inputs) + len(outputs) + 2))
     rows = [
         Row(
             text(f"r{at}.id"),
@@ -148,7 +151,7 @@ def of_fields(said: Mapping[str, str]) -> Grid:
             [text(f"r{at}.o{place}") for place in range(len(outputs))],
             text(f"r{at}.note"),
         )
-        for at in range(many("rules", min(MAX_RULES, MOST_FIELDS)))
+        for at in range(many("rules", most))
     ]
     return Grid(inputs, outputs, rows, text("hit_policy") or "UNIQUE", text("aggregation"), text("description"))
 

@@ -11,6 +11,7 @@ from erip.ops.stack.state import ROOT
 
 BASE = ROOT / "deploy" / "k8s" / "base"
 OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
+COMPONENTS = ROOT / "deploy" / "k8s" / "components"
 #: kinds whose pods we describe
 WITH_PODS = ("Deployment", "Job")
 #: the only pod that asks Kubernetes for anything

@@ -2,7 +2,9 @@
 
 Note [Hostile workbooks]
 An XLSX file is a ZIP of XML. Before anything is unpacked, its directory says how many bytes each part has, and
-Python's zipfile gives no more of a part than that; so the sum is bounded. The XML is read by `defusedxml` (openpyxl
+Python's zipfile gives no more of a part than that; so the sum is bounded. An element of four bytes is an object of many
+hundred once it is parsed, so the elements are bounded too: all `<` of all parts are counted before anything is parsed,
+and most elements have two of them. The XML is read by `defusedxml` (openpyxl
 does so where it is installed; a test holds it): no entities, no DTD. Rows and columns are counted while they are read,
 since a sheet may claim a million empty ones. A formula is refused with its place: what it gave when the file was saved
 may not be what it gives now.
@@ -25,6 +27,8 @@ from workflows.core.tables.sheet import MAX_COLUMNS, MAX_ROWS, bare, read_rows, 
 MAX_BYTES: Final = 1024 * 1024
 MAX_UNPACKED: Final = 8 * 1024 * 1024
 MAX_PARTS: Final = 200
+#: elements of XML in all of them
+MAX_ELEMENTS: Final = 300_000
 #: rows that are looked at: some of them may be empty
 _LOOKED_AT: Final = 10 * MAX_ROWS
 
@@ -80,12 +84,31 @@ def _bounded(source: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(source)) as packed:
             parts = packed.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as error:
+            _bounded_parts(parts)
+            marks = sum(_marks(packed, part) for part in parts)
+    except TableInvalid:
+        raise
+    # As openpyxl, zipfile raises a lot: RuntimeError of a part that is encrypted, zlib.error of one that is broken,
+    # struct.error of one that is cut.
+    except Exception as error:
         raise _no_workbook(error) from None
+    if marks > 2 * MAX_ELEMENTS:
+        told = f"has more than {MAX_ELEMENTS:,} XML elements, and so many are not read; take away what is no table"
+        raise TableInvalid([Fault("", told)])
+
+
+def _bounded_parts(parts: list[zipfile.ZipInfo]) -> None:
     if len(parts) > MAX_PARTS:
         raise TableInvalid([Fault("", f"has {len(parts):,} parts, and at most {MAX_PARTS} may be there")])
     if (size := sum(part.file_size for part in parts)) > MAX_UNPACKED:
         raise TableInvalid([Fault("", f"would unpack to {size:,} bytes, and at most {MAX_UNPACKED:,} are read")])
+    if any(part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for part in parts):
+        raise TableInvalid([Fault("", "has parts that are packed in another way than workbooks are (deflate)")])
+
+
+def _marks(packed: zipfile.ZipFile, part: zipfile.ZipInfo) -> int:
+    """How many `<` a part has, in UTF-8 or UTF-16: the byte is the same."""
+    return packed.read(part).count(b"<")
 
 
 def _sheet(book: Any, name: str | None) -> Any:

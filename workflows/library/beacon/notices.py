@@ -3,8 +3,9 @@
 Note [Drafts]
 A draft is no notification: nothing is sent, and every field that is not answered by a fact of the case says TO BE
 FILLED IN. A fact that is not known is never written as "none": that no data are concerned is said only where the case
-says so. A number of records is not a number of people, and does not stand for one. A list of what a law asks for that
-nobody has read beside the law's text says so at its head.
+says so. A fact that helps with a field and does not answer it is shown, and the field stays open (`people_say` in
+`fixtures/notices.yaml`). A number of records is not a number of people, and does not stand for one. A list of what a
+law asks for that nobody has read beside the law's text says so at its head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ def _facts(data: NoticesInput) -> dict[str, str]:
         found[name] = text
 
     if data.summary.strip():
-        say("summary", escape_markdown(data.summary.strip()[:_MOST]))
+        say("summary", _summary(data.summary.strip()))
     if kinds := [one for one in (data.incident_type, data.attack_vector) if one]:
         say("kind", f"Kind of incident: {_listed(kinds)}.")
     if data.severity:
@@ -120,6 +121,11 @@ def _facts(data: NoticesInput) -> dict[str, str]:
         if at is not None:
             say(name, f"{word} at {at.isoformat()}.")
     return found
+
+
+def _summary(text: str) -> str:
+    told = escape_markdown(text[:_MOST])
+    return told + f"\n\nCut here: the summary has {len(text):,} characters." if len(text) > _MOST else told
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -126,3 +126,11 @@ def test_a_table_that_is_too_large_for_a_form_says_so() -> None:
         assert changed(grid, "add-rule")
     assert len(said(grid)) > MOST_FIELDS - 10
     assert len(grid.rows) < 1_000
+
+
+def test_a_form_of_three_numbers_makes_no_larger_page_than_a_form_can_have_sent() -> None:
+    for inputs, outputs in ((50, 20), (1, 1), (0, 0), (99999, 99999)):
+        grid = of_fields({"inputs": str(inputs), "outputs": str(outputs), "rules": "980"})
+        cells = sum(len(row.when) + len(row.then) + 2 for row in grid.rows)
+        assert cells <= 2 * MOST_FIELDS
+        assert (inputs, outputs, len(grid.rows)) != (50, 20, 0)

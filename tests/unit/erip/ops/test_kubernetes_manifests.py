@@ -2,9 +2,11 @@
 
 import copy
 import importlib.util
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,6 +305,30 @@ def test_each_arrow_is_open_and_all_others_are_shut(name: str, target: str) -> N
         assert not manifests.allows(POLICIES, "ingress", asked["other"], **{**at, "namespace": "other"})
 
 
+#: kinds of pods that may reach each target besides, where an overlay names the component
+MORE_ARROWS = {"token-issuers": {"the world": {"erip-web"}, "the API server": {"erip-web"}}}
+
+
+@pytest.mark.parametrize("component", MORE_ARROWS)
+def test_a_component_opens_its_arrows_and_no_others(component: str) -> None:
+    policies = [*POLICIES, *(one for one in manifests.documents(manifests.COMPONENTS / component) if "spec" in one)]
+    assert len(policies) > len(POLICIES)
+    for target, asked in TARGETS.items():
+        for name in WORKLOADS:
+            expected = name in ARROWS[target] | MORE_ARROWS[component].get(target, set())
+            assert manifests.allows(policies, "egress", labels(name), **asked) is expected, (name, target)
+            assert not manifests.allows(policies, "egress", labels(name), **{**asked, "port": 8472})
+
+
+def test_the_docs_name_each_policy_that_an_overlay_may_add() -> None:
+    assert {path.name for path in manifests.COMPONENTS.iterdir()} == set(MORE_ARROWS)
+    page = (manifests.ROOT / "docs/how-to/kubernetes.md").read_text()
+    for component in MORE_ARROWS:
+        for one in manifests.documents(manifests.COMPONENTS / component):
+            assert "metadata" not in one or f"`{one['metadata']['name']}`" in page
+        assert f"components/{component}" in page
+
+
 def test_only_the_ingress_reaches_a_pod_of_ours() -> None:
     ingress = {"app.kubernetes.io/name": "ingress-nginx"}
     for name in WORKLOADS:
@@ -350,6 +376,27 @@ def test_an_overlay_builds(overlay: str) -> None:
     assert {one["metadata"].get("namespace", "erip") for one in built} == {"erip"}
     budgets = {name for kind, name in names if kind == "PodDisruptionBudget"}
     assert bool(budgets) is (overlay != "dev")
+
+
+@pytest.mark.parametrize("component", MORE_ARROWS)
+def test_a_component_builds(component: str, tmp_path: Path) -> None:
+    if (kubectl := shutil.which("kubectl")) is None:
+        pytest.skip("kubectl is not installed: nothing builds the component")
+
+    def relative(folder: Path) -> str:
+        return os.path.relpath(folder, tmp_path.resolve())
+
+    overlay = {
+        "resources": [relative(manifests.OVERLAYS / "production")],
+        "components": [relative(manifests.COMPONENTS / component)],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    done = subprocess.run([kubectl, "kustomize", str(tmp_path)], capture_output=True, text=True, check=True)
+    policies = [one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "NetworkPolicy"]
+    added = {one["metadata"]["name"] for one in policies} - {one["metadata"]["name"] for one in POLICIES}
+    assert added == {
+        one["metadata"]["name"] for one in manifests.documents(manifests.COMPONENTS / component) if "metadata" in one
+    }
 
 
 # --- the autoscaler ---------------------------------------------------------------------------------------

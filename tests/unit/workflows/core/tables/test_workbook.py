@@ -14,7 +14,7 @@ from openpyxl.xml import DEFUSEDXML
 from tests.unit.workflows.core.tables.strategies import documents
 from workflows.core.tables.document import TableInvalid, read
 from workflows.core.tables.table import Policy
-from workflows.core.tables.workbook import MAX_UNPACKED, read_sheets, read_xlsx, write_xlsx
+from workflows.core.tables.workbook import MAX_ELEMENTS, MAX_UNPACKED, read_sheets, read_xlsx, write_xlsx
 from workflows.library.shipping import files
 
 DOCUMENT: dict[str, Any] = {
@@ -106,7 +106,7 @@ def changed(**parts: bytes) -> bytes:
               b'officedocument.spreadsheetml.sharedStrings+xml"/></Types>'  # fmt: skip
     stream = io.BytesIO()
     whole = book(["rule", "when n", "then out"], ["a", 1, 2])
-    with zipfile.ZipFile(io.BytesIO(whole)) as good, zipfile.ZipFile(stream, "w") as made:
+    with zipfile.ZipFile(io.BytesIO(whole)) as good, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as made:
         kept = {one: good.read(one) for one in good.namelist()}
         kept["[Content_Types].xml"] = kept["[Content_Types].xml"].replace(b"</Types>", strings)
         for name, content in ({**kept, "xl/sharedStrings.xml": b"<sst " + SPACE + b"/>"} | parts).items():
@@ -116,6 +116,24 @@ def changed(**parts: bytes) -> bytes:
 
 SPACE = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 ENTITY = b'<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;&x;">]>'
+
+
+def spoiled(at: str) -> bytes:
+    """A good workbook of which one part is encrypted, broken, cut or packed in another way, as its directory says."""
+    whole = bytearray(book(["rule", "when n", "then out"], ["a", 1, 2]))
+    entry = whole.rindex(b"PK\x01\x02")
+    local = int.from_bytes(whole[entry + 42 : entry + 46], "little")
+    if at == "encrypted":
+        whole[entry + 8] |= 1
+        whole[local + 6] |= 1
+    elif at == "broken":
+        start = local + 30 + int.from_bytes(whole[local + 26 : local + 28], "little")
+        whole[start : start + 8] = b"\xff" * 8
+    elif at == "cut":
+        whole[entry + 42 : entry + 46] = (len(whole) - 8).to_bytes(4, "little")
+    else:
+        whole[entry + 10] = whole[local + 8] = zipfile.ZIP_LZMA
+    return bytes(whole)
 
 
 def rows(content: bytes, before: bytes = b"") -> bytes:
@@ -135,6 +153,12 @@ HOSTILE = {
     "many parts": packed(**{f"p{at}": b"" for at in range(300)}),
     "too long": b"x" * (1024 * 1024 + 1),
     "cut": write_xlsx("a", DOCUMENT)[:-30],
+    "many elements": changed(**{"xl/worksheets/sheet1.xml": b"<a>" + b"<a/>" * (2 * MAX_ELEMENTS) + b"</a>"}),
+    "many elements in a part that is no sheet": packed(**{"docProps/app.xml": b"<a/>" * (MAX_UNPACKED // 4)}),
+    "an encrypted part": spoiled("encrypted"),
+    "a broken part": spoiled("broken"),
+    "a part behind the end": spoiled("cut"),
+    "a part of another compression": spoiled("lzma"),
     "no xml": changed(**{"xl/worksheets/sheet1.xml": b"<worksheet"}),
     "an entity in the sheet": rows(b"<row>&z;</row>", ENTITY),
     "an entity in the workbook": changed(**{"xl/workbook.xml": ENTITY + b"<workbook/>"}),
@@ -149,6 +173,14 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_file_is_refused(what: str) -> None:
     assert faults(HOSTILE[what])
+
+
+def test_elements_are_counted_before_they_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openpyxl, "load_workbook", lambda *_, **__: pytest.fail("it was parsed"))
+    for what in ("an encrypted part", "a broken part", "a part behind the end", "a part of another compression"):
+        assert len(faults(HOSTILE[what])) == 1
+    for what in ("many elements", "many elements in a part that is no sheet"):
+        assert "more than 300,000 XML elements" in faults(HOSTILE[what])[0]
 
 
 def test_the_workbook_that_they_are_made_of_is_read() -> None:
