@@ -41,7 +41,8 @@ def _closed(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReques
                 raise
             response = away(request, _TITLE)
         response.headers["Cache-Control"] = "no-store"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        # Not no-referrer: the form would come with `Origin: null`, which the check for other sites refuses.
+        response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Robots-Tag"] = "noindex, nofollow"
         return response
 

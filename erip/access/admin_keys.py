@@ -138,8 +138,9 @@ class ApiKeyAdmin(ModelAdmin):
         return [] if obj is None else [name for name in self.get_fields(request, obj) if name not in _CHANGED]
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        open_ = not isinstance(obj, ApiKey) or obj.revoked_at is None
-        return super().has_change_permission(request, obj) and open_
+        if not super().has_change_permission(request, obj):
+            return False
+        return not isinstance(obj, ApiKey) or (obj.revoked_at is None and _covers(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -150,9 +151,8 @@ class ApiKeyAdmin(ModelAdmin):
     def has_rotate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         if not request.user.has_perm("access.change_apikey"):
             return False
-        caller = of_staff(request.user)
         row = ApiKey.objects.filter(pk=object_id, revoked_at=None).first() if _is_number(object_id) else None
-        return row is not None and caller is not None and changing.covered(row, caller)
+        return row is not None and _covers(request, row)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
@@ -191,8 +191,8 @@ class ApiKeyAdmin(ModelAdmin):
             if "owner" in changes and obj.owner is not None:
                 changes["owner"] = obj.owner.get_username()
             try:
-                changing.change(obj.pk, changes)
-            except EripError as error:  # it was revoked meanwhile
+                changing.change(obj.pk, changes, caller=of_staff(request.user))
+            except EripError as error:  # it was revoked meanwhile, or may do more than they
                 messages.error(request, str(error))
             return
         made = keys.create(
@@ -243,6 +243,11 @@ class ApiKeyAdmin(ModelAdmin):
 
 def _principal(request: HttpRequest) -> str:
     return f"user:{request.user.get_username()}"
+
+
+def _covers(request: HttpRequest, row: ApiKey) -> bool:
+    caller = of_staff(request.user)
+    return caller is not None and changing.covered(row, caller)
 
 
 def _is_number(text: Any) -> bool:

@@ -84,10 +84,12 @@ def make(wanted: Wanted, *, by: str, caller: Principal | None = None) -> keys.Ne
         raise KeyTaken(f'There is an API key named "{wanted.name}" already; choose another name.') from error
 
 
-def change(number: int, changes: Mapping[str, Any]) -> ApiKey:
-    """Change a key. changes: some of owner (a username), expires_at, networks, rate, sources, types.
+def change(number: int, changes: Mapping[str, Any], *, caller: Principal | None = None) -> ApiKey:
+    """Change a key. changes: some of owner (a username), expires_at, networks, rate, sources, types. caller: who asks;
+    None: somebody at the machine. Only who may do all that the key may do changes it: another owner, other networks or
+    a later end would open it to somebody.
 
-    Raises UnknownKey, KeyRevoked, KeyRefused with every fault.
+    Raises UnknownKey, KeyRevoked, BeyondYours, KeyRefused with every fault.
     """
     faults: list[Fault] = []
     fields = dict(changes)
@@ -95,6 +97,7 @@ def change(number: int, changes: Mapping[str, Any]) -> ApiKey:
         fields["owner"] = _owner(fields["owner"], faults)
     with transaction.atomic():
         row = locked(number)
+        _covered(row, caller)
         expires_at = fields.get("expires_at") if fields.get("expires_at") != row.expires_at else None
         faults += _faults(
             expires_at,

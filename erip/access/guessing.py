@@ -58,7 +58,7 @@ class WrongKeys:
 
         async def watching(message: Any) -> None:
             if message["type"] == "http.response.start":
-                self._learn(bearer, refused=message["status"] == 401)
+                self._learn(bearer, client_address(scope), refused=message["status"] == 401)
                 if counted != (message["status"] == 401):
                     group = address_group(client_address(scope))
                     if counted:
@@ -84,12 +84,12 @@ class WrongKeys:
             return False
         return True
 
-    def _learn(self, bearer: str, *, refused: bool) -> None:
+    def _learn(self, bearer: str, address: str, *, refused: bool) -> None:
         digest = keys.digest_of(bearer)
         if refused:
             self._good.pop(digest, None)
         # An answer may have needed no key, such as a 404.
-        elif digest not in self._good and (keys.remembered(bearer) or checking.remembered(bearer)):
+        elif digest not in self._good and (keys.remembered(bearer, address) or checking.remembered(bearer)):
             self._good[digest] = True
 
     def _take(self, group: str) -> float:

@@ -49,6 +49,8 @@ def operation_of(request: HttpRequest) -> Operation:
     """What the request asks for."""
     action, door, values = _action_of(request)
     api = door == "api"
+    # Both read the body as it came, which Django gives only to those who did not have it read as a form before.
+    raw = api or door == "chat"
     # Who signs out is nobody any more afterwards.
     before = "" if api else principal_of(request)
     return Operation(
@@ -58,7 +60,7 @@ def operation_of(request: HttpRequest) -> Operation:
         object=object_of(request.path[len(API) :], values) if api else _object_of_page(action, values),
         address=client_address(request),
         request=request_id(),
-        reason="" if api else str(request.POST.get("reason") or request.POST.get("note") or ""),
+        reason="" if raw else str(request.POST.get("reason") or request.POST.get("note") or ""),
         writes_itself=action in BY_THEMSELVES,
     )
 

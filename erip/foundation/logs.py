@@ -132,8 +132,14 @@ def without_data(_logger: object, _method: str, event: MutableMapping[str, Any])
 
 
 def without_secrets(_logger: object, _method: str, line: str) -> str:
-    """structlog's processor, after the line is rendered: strikes out what this process was given as secrets."""
-    return redacting.strike(line)
+    """structlog's processor, after the line is rendered: strikes out what this process was given as secrets, and what
+    the attempt that logs it was given as sensitive data."""
+    return _struck(line)
+
+
+def _struck(text: str) -> str:
+    own: redacting.Struck | None = getattr(working_on.get(), "struck", None)
+    return redacting.strike(text if own is None else own.text(text))
 
 
 class WithoutData(logging.Filter):
@@ -156,7 +162,7 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         WithoutData().filter(record)
-        return redacting.strike(shown(super().format(record)))
+        return _struck(shown(super().format(record)))
 
     def formatException(self, ei: Any) -> str:
         return trace_of(*ei)
@@ -220,7 +226,7 @@ def _names(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     # Before it is cut: half a secret would not be found.
-    text = redacting.strike(str(error).strip())
+    text = _struck(str(error).strip())
     return text.splitlines()[0][:SHOWN] if text else ""
 
 

@@ -224,6 +224,23 @@ def test_nobody_gets_a_secret_of_a_key_that_may_do_more_than_they(ada: User) -> 
     assert not ApiKey.objects.filter(rotated_by="user:sec").exclude(name="v").exists()
 
 
+def test_nobody_changes_a_key_that_may_do_more_than_they(ada: User) -> None:
+    client = security_admin()
+    admin, viewer = (
+        keys.create(name=name, scope=scope, owner=ada) for name, scope in (("a", "admin"), ("v", "viewer"))
+    )
+
+    def change(made: keys.NewKey) -> tuple[int, int]:
+        by_api = client.patch(f"/api/v1/keys/{made.row.pk}", {"owner": "sec"}, "application/json")
+        form = {"owner": User.objects.get(username="sec").pk, "sources": "*", "types": "*", "networks": ""}
+        return by_api.status_code, client.post(f"/admin/access/apikey/{made.row.pk}/change/", form).status_code
+
+    assert change(admin) == (403, 403)
+    assert change(viewer)[0] == 200
+    assert ApiKey.objects.get(name="a").owner == ada
+    assert client.get(f"/admin/access/apikey/{admin.row.pk}/change/").status_code == 200  # to be looked at
+
+
 def test_the_admin_and_the_command_exchange_a_secret_and_show_it_once(ada: User) -> None:
     made = keys.create(name="ci", scope=Scope.VIEWER, owner=ada)
     client, page = security_admin(), f"/admin/access/apikey/{made.row.pk}/rotate/"

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connections
 from django.utils import timezone
 
+from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from people import delegating, inbox, notices, voting
 from people.errors import (
@@ -162,6 +163,21 @@ def test_the_owner_of_the_key_that_started_it_and_the_author_are_barred(team: No
     for who in ("dan", "cara"):
         with pytest.raises(FourEyes):
             vote(task, who)
+
+
+def test_whoever_is_behind_keys_that_made_keys_or_published_is_barred(team: None) -> None:
+    from erip.access import keys
+
+    for name, by in (("first", "user:dan"), ("ci", "key:first"), ("author", "key:ci")):
+        keys.create(name=name, scope=Scope.OPERATOR, created_by=by, owner=User.objects.get(username="sam"))
+    # Keys that exchanged each other's secrets: the walk ends.
+    ApiKey.objects.filter(name="first").update(rotated_by="key:author")
+    name = engine.publish(None, NOTIFY, "yaml", author="key:author").name
+    engine.start_runs(name, [engine.StartRequest({"who": "all"})], principal="user:cara")
+    task = ApprovalTask.objects.get()
+    assert set(task.barred) == {"user:cara", "key:author", "key:ci", "key:first", "user:dan", "user:sam"}
+    with pytest.raises(FourEyes):
+        vote(task, "dan")
 
 
 def test_a_delegate_counts_as_both(team: None) -> None:

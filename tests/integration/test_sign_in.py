@@ -3,6 +3,7 @@
 import base64
 import re
 import time
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -14,13 +15,14 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from console.viewers import viewers
-from erip.access import keys
+from erip.access import keys, logins
 from erip.access.catalog import declared
-from erip.access.models import ApiKey, Factor, Grant, SignedIn
+from erip.access.models import ApiKey, Factor, Grant, LoginCounter, SignedIn, Space
 from erip.access.sign_in import factors, flow, sealing
 from erip.audit import refusals
 from erip.audit.models import Entry
@@ -258,6 +260,57 @@ def test_a_session_that_goes_on_after_a_new_password_is_still_known(ada: User) -
     assert client.get("/admin/").status_code == 302
 
 
+def test_no_filter_of_the_page_of_sessions_tells_their_keys(ada: User) -> None:
+    client = browser()
+    client.force_login(ada, backend=BACKEND)
+    key = SignedIn.objects.get().session_key
+    for lookup in ("session_key", "session_key__startswith", "session_key__gte", "session_key__regex"):
+        answer = client.get("/admin/access/signedin/", {lookup: key[0]})
+        assert answer.status_code == 400, lookup
+    for lookup in ("second_factor__exact", "address__startswith"):
+        assert client.get("/admin/access/signedin/", {lookup: "0"}).status_code == 200
+
+
+def test_a_sign_in_over_another_session_is_noted_and_the_one_before_is_over(ada: User) -> None:
+    client = browser()
+    for name in ("ben", "eva"):
+        User.objects.create_superuser(name, password=PASSWORD)
+        sign_in(client, name)
+        row = SignedIn.objects.get(user__username=name)
+        assert row.session_key == client.session.session_key
+        assert Session.objects.count() == 1
+    sign_in(client)  # ada's second factor is asked for: nobody's session until it is shown
+    assert not SignedIn.objects.filter(session_key=client.session.session_key).exists()
+
+
+def test_a_session_that_is_used_for_longer_than_its_age_can_still_be_ended(ada: User) -> None:
+    old, new = browser(), browser()
+    old.force_login(ada, backend=BACKEND)
+    SignedIn.objects.create(user=ada, session_key="gone")
+    SignedIn.objects.update(at=timezone.now() - timedelta(days=999))
+    new.force_login(ada, backend=BACKEND)
+    assert set(SignedIn.objects.values_list("session_key", flat=True)) == {
+        old.session.session_key,
+        new.session.session_key,
+    }
+
+
+def test_nobody_uses_up_attempts_at_a_second_factor_by_its_name(ada: User, secret: bytes) -> None:
+    for name in (f"second factor of {ada.pk}", f"\0second factor of {ada.pk}"):
+        for _ in range(12):
+            browser().post(LOGIN, {"username": name, "password": "x"})
+    request = RequestFactory().post(SECOND)
+    assert logins.account_of(f"second factor of {ada.pk}") in counted()
+    account = logins.account_of(f"\0second factor of {ada.pk}")
+    assert account not in counted()
+    assert factors.check(request, ada, code(secret))
+    assert account in counted()
+
+
+def counted() -> set[str]:
+    return set(LoginCounter.objects.values_list("account", flat=True))
+
+
 def test_a_security_admin_ends_other_peoples_sessions_and_removes_lost_factors(ada: User) -> None:
     ben = User.objects.create_user("ben", password=PASSWORD, is_staff=True)
     factors.enrol(ben, secret := factors.new_secret(), code(secret))
@@ -321,6 +374,32 @@ def test_what_is_dangerous_asks_for_the_second_factor_again(ada: User, secret: b
     assert dangerous(client)[0] == 403
     settings.ERIP_STEP_UP_MINUTES = 0.0
     assert dangerous(client)[0] == 200
+
+
+def test_a_word_of_a_key_does_not_spare_a_session_the_question(ada: User) -> None:
+    keys.create(name="ci", scope="viewer")
+    client = browser()
+    client.force_login(ada, backend=BACKEND)
+    for bearer in ("Bearer x", "bearer erip_abcdefgh_0"):
+        given = {"Authorization": bearer}
+        sent = client.post("/admin/access/space/add/", {"name": "north"}, headers=given)
+        assert sent.headers["Location"].startswith(PROVE)
+        # At the API the key counts, and nothing else.
+        one = f"/api/v1/keys/{ApiKey.objects.get().pk}"
+        assert client.patch(one, {"rate": 7}, "application/json", headers=given).status_code == 401
+    assert (Space.objects.filter(name="north").exists(), ApiKey.objects.get().rate) == (False, None)
+
+
+def test_every_page_of_what_a_dangerous_permission_is_about_is_dangerous() -> None:
+    names = {one.name for one in declared() if one.dangerous}
+    about = {
+        model._meta.label_lower: bool(getattr(page, "dangerous", False))
+        for model, page in admin.site._registry.items()
+        for verb in ("add", "change", "delete")
+        if f"{model._meta.app_label}.{verb}_{model._meta.model_name}" in names
+    }
+    assert about["secrets.secret"]
+    assert [name for name, dangerous in about.items() if not dangerous] == []
 
 
 def test_keys_and_people_without_a_second_factor_are_not_asked_again() -> None:

@@ -54,7 +54,7 @@ def shown(token: str, status: int = 200) -> str:
     answer = Client(raise_request_exception=False).get(PAGE, {"t": token})
     assert answer.status_code == status, answer.content[:500]
     assert answer["Cache-Control"] == "no-store"
-    assert answer["Referrer-Policy"] == "no-referrer"
+    assert answer["Referrer-Policy"] == "same-origin"
     return answer.content.decode()
 
 

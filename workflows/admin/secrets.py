@@ -82,6 +82,7 @@ class SecretAdmin(ShowOnly):
     readonly_fields = fields
     actions = ["remove"]
     actions_list = ["put"]
+    dangerous = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Secret]:
         found: QuerySet[Secret] = super().get_queryset(request).defer("value", "data_key")

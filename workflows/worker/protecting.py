@@ -30,7 +30,10 @@ def unlocked(claim: Claim, work: Work, lines: traces.Lines, beat: "beats.Beat | 
     if work.opens:
         input, found = _opened(input, work, claim.workflow)
         texts = [text for one in found for text in sensitive.texts_in(one) if len(text) >= redacting.SHORTEST]
-    lines.struck = redacting.remember([*values.values(), *texts])
+    # What a process remembers is bounded: personal data, of which there is much, would push the secrets out. It is
+    # struck out of what this attempt logs instead (`erip.foundation.logs`).
+    secret = redacting.remember(values.values())
+    lines.struck = redacting.Struck([*values.values(), *texts]) if texts else secret
     lines.sealed = redacting.Struck(texts) if texts else None
     if beat is not None:
         beat.struck = lines.struck

@@ -35,10 +35,11 @@ class Pending:
 
 def begin(request: HttpRequest, user: Any, next: str) -> bool:
     """The password was right. Returns whether a second step follows; otherwise they are signed in."""
+    # With a key of its own from here on: what signs in is noted under it.
+    request.session.flush()
     if not factors.has(user) and not factors.needs(user):
         login(request, user, backend=_BACKEND)
         return False
-    request.session.flush()
     request.session[_PENDING] = {
         "user": user.pk,
         "hash": user.get_session_auth_hash(),

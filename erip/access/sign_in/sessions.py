@@ -42,18 +42,24 @@ def noted(request: HttpRequest | None = None, user: Any = None, **_: Any) -> Non
         },
     )
     over = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
-    SignedIn.objects.filter(user=user, at__lt=over).delete()
+    # One that is used lives on beyond its age, and what is not noted cannot be ended.
+    SignedIn.objects.filter(user=user, at__lt=over).exclude(session_key__in=_live()).delete()
 
 
-def renamed(before: str, after: str) -> None:
-    """A session goes on under another key: its person has changed their password."""
-    SignedIn.objects.filter(session_key=before).update(session_key=after)
+def renamed(before: str, after: str, user: Any) -> None:
+    """A session of theirs goes on under another key: they have changed their password. user: a primary key."""
+    if not SignedIn.objects.filter(session_key=after).exists():  # as after a sign-in, which is noted already
+        SignedIn.objects.filter(session_key=before, user=user).update(session_key=after)
+
+
+def _live() -> QuerySet[Session, Any]:
+    """The keys of sessions that are not over."""
+    return Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
 
 
 def open_ones(**of: Any) -> QuerySet[SignedIn]:
     """Those that are not over. of: as in filter()."""
-    good = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
-    return SignedIn.objects.filter(session_key__in=good, **of)
+    return SignedIn.objects.filter(session_key__in=_live(), **of)
 
 
 def end(chosen: Iterable[SignedIn]) -> int:

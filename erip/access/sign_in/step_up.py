@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -44,21 +45,22 @@ class StepUp:
         before = request.session.session_key
         response = self.get_response(request)
         after = request.session.session_key
-        if before and after and before != after:
-            sessions.renamed(before, after)
+        if before and after and before != after and (user := request.session.get(SESSION_KEY)):
+            sessions.renamed(before, after, user)
         return response
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         minutes = settings.ERIP_STEP_UP_MINUTES
         if request.method in _SAFE or minutes <= 0 or not is_dangerous(request, view):
             return None
-        if request.headers.get("Authorization", "")[:7].lower() == "bearer ":
-            return None  # a key goes before a session
+        by_api = request.path.startswith(_API)
+        if by_api and request.headers.get("Authorization", "")[:7].lower() == "bearer ":
+            return None  # a key goes before a session there; elsewhere it says nothing, and the session counts
         user = request.user
         if not user.is_authenticated or flow.proved_lately(request, minutes) or not factors.has(user):
             return None
         describe(outcome="refused")
-        if request.path.startswith(_API):
+        if by_api:
             said = f"Show your second factor at {reverse('admin:step_up')}, and send the same request again."
             return respond(Problem(403, "step-up-needed", said))
         return redirect(f"{reverse('admin:step_up')}?{urlencode({'next': request.get_full_path()})}")

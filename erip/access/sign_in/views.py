@@ -128,7 +128,7 @@ def _set_up(request: HttpRequest, user: Any, *, to_sign_in: flow.Pending | None)
     if request.method == "POST":
         describe(object=f"user:{user.get_username()}")
         try:
-            attempt = logins.begin(request, f"second factor of {user.pk}")
+            attempt = factors.begin(request, user)
         except logins.TooSoon as error:
             fault = _too_soon(request, error)
         else:

@@ -3,8 +3,9 @@
 Note [Nothing of a stranger's body]
 A request without a valid key or session is answered without reading its body, and the connection is closed after the
 answer. The API answers 401 at once; elsewhere the application answers as if there were no body. So a stranger's body
-costs neither memory nor time, however it arrives. The one exception is the admin's forms, including the login, which
-nobody could send otherwise: small bodies, a bounded number at once (`Crowd`).
+costs neither memory nor time, however it arrives. The exceptions (`FORMS`) are what nobody could send otherwise: the
+admin's forms, including the login, what chats sign, and votes by a link. Small bodies, a bounded number at once
+(`Crowd`).
 
 The body of a known caller is read here, whole, before the request takes a thread, a database connection or anything
 else: within the limit of its path (413), no slower than a pace and no more than a few large ones at once (408), and
@@ -46,7 +47,7 @@ log = structlog.get_logger(__name__)
 #: paths where a stranger is refused at once
 API = "/api/v1/"
 #: paths where the body of an unknown caller is read
-FORMS = "/admin/"
+FORMS = ("/admin/", "/chat/", "/console/approvals/by-link")
 #: bytes of such a body
 FORM_LIMIT = 64 * 1024
 #: large bodies that one caller may send at once; beyond that the oldest is dropped. A balancer has few places for them.

@@ -209,13 +209,16 @@ class ApiKeyView(APIView):
         tag="access",
         id="changeKey",
         summary="Change an API key's owner, end, networks, rate, or what it may send",
-        description="It takes effect in every process within ERIP_API_KEY_CACHE_SECONDS.",
+        description=(
+            "It takes effect in every process within ERIP_API_KEY_CACHE_SECONDS."
+            " You need to be allowed all that the key may do."
+        ),
         parameters=[NUMBER],
         request=ChangeKey,
         answers={200: ApiKeyOne},
     )
     def patch(self, request: Request, number: int) -> Response:
-        changing.change(number, read_body(request, ChangeKey))
+        changing.change(number, read_body(request, ChangeKey), caller=cast(Principal, request.user))
         return Response(shown(changing.find(number)))
 
 

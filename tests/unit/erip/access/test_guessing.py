@@ -38,7 +38,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch) -> Site:
-    monkeypatch.setattr(keys, "remembered", lambda token: None)
+    monkeypatch.setattr(keys, "remembered", lambda token, address="": None)
     return Site()
 
 
@@ -74,3 +74,13 @@ def test_a_site_of_ipv6_is_one_address(site):
         site.ask(address=f"2001:db8::{number:x}")
 
     assert site.ask(address="2001:db8::ffff") == 429
+
+
+def test_a_key_of_some_networks_is_known_to_be_good_there(site, monkeypatch):
+    monkeypatch.setattr(keys, "remembered", lambda token, address="": "ci" if address == HERE else None)
+    site.good = {b"Bearer good"}
+    assert site.ask(key=b"Bearer good") == 200
+    for _ in range(BURST + 3):
+        site.ask()
+
+    assert [site.ask(key=b"Bearer good"), site.ask()] == [200, 429]

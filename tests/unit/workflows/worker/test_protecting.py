@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +12,16 @@ import pytest
 import structlog
 from pydantic import BaseModel, field_validator
 
-from workflows.core import secrets
+from erip.foundation import redacting
+from erip.foundation.logs import Formatter, without_secrets, working_on
+from workflows.core import secrets, sensitive
 from workflows.core.graph import Retry, Work
 from workflows.core.machine import NO_ITEM, StepFailed, StepSucceeded
 from workflows.core.secrets import Filling, Named
 from workflows.errors import StepError
 from workflows.registry import StepSpec
 from workflows.store import Claim
-from workflows.worker import bodies, traces
+from workflows.worker import bodies, protecting, traces
 from workflows.worker.beats import Beat
 
 TOKEN = 'to"ken/+é-9x7'
@@ -155,3 +158,23 @@ def test_the_claim_that_is_reported_on_never_holds_it() -> None:
         bodies.run_sync(own, spec, WORK)
 
     assert own.input == {"token": "${{ secrets.t }}"}
+
+
+def test_sensitive_data_pushes_no_secret_out_of_what_a_process_strikes(monkeypatch) -> None:
+    claimed = claim()
+    people = [f"somebody-{number}@example.org" for number in range(2 * redacting.REMEMBERED)]
+    monkeypatch.setattr(sensitive, "open_for_body", lambda input, opens, workflow: (input, people))
+    lines = traces.Lines(claimed)
+    work = replace(WORK, opens=(("token",),))
+    with secrets.given({"t": TOKEN}):
+        protecting.unlocked(claimed, work, lines, None)
+
+    assert redacting.strike(f"{TOKEN} {people[0]}") == f"*** {people[0]}"
+    before = working_on.set(lines)
+    try:
+        assert without_secrets(None, "info", f"{TOKEN} {people[0]} {people[-1]}") == "*** *** ***"
+        record = logging.LogRecord("x", logging.INFO, "f", 1, "sent %s", (people[0],), None)
+        assert Formatter("%(message)s").format(record) == "sent ***"
+    finally:
+        working_on.reset(before)
+    assert without_secrets(None, "info", people[0]) == people[0]  # another's line
