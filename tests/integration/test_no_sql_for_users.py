@@ -72,7 +72,7 @@ def test_every_place_that_keeps_an_errors_text_keeps_none_of_postgresqls():
     claim = type("Claim", (), {"step": "a", "attempt": 1, "item": -1, "run_id": "r"})()
 
     kept = [
-        bodies._message(error),
+        bodies._message(error, None),
         executor._not_begun(claim, error).error["message"],
         writer._unrecordable(Report("r", StepSucceeded("a", 1, {}, -1)), error).happening.error["message"],
         _dead_letter(error),

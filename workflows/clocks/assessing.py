@@ -150,7 +150,7 @@ def _assessed_again(
         again = _Again(case, rows, rules, now, by, reason)
     except (ValidationError, ValueError, OutOfRange) as error:
         # Facts that another release wrote. The clocks stay as they are.
-        log.warning("case_not_assessed", case=str(case.pk), reason=str(error)[:300])
+        log.warning("case_not_assessed", case=str(case.pk), error=error)
         case.save(update_fields=["law"])
         return []
     again.carry_out()
@@ -244,7 +244,7 @@ class _Again:
                     return
             refresh(row, self.now)
         except (OutOfRange, BadClock) as error:
-            log.warning("clock_not_reckoned", clock=row.pk, reason=str(error))
+            log.warning("clock_not_reckoned", clock=row.pk, error=error)
             return
         doubted, other = bool(before[2]), row.doubt != before[2]
         what = (

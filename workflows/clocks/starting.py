@@ -147,7 +147,7 @@ def new_clock(
     try:
         refresh(row, case.as_of)
     except (OutOfRange, BadClock) as error:
-        log.warning("clock_not_reckoned", run_id=str(case.run_id), obligation=rule.code, reason=str(error))
+        log.warning("clock_not_reckoned", run_id=str(case.run_id), obligation=rule.code, error=error)
     row.turn = 0
     return row
 

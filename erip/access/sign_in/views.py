@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-import segno
 from django.contrib import admin, messages
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
@@ -123,6 +122,8 @@ LATELY = 5.0
 
 
 def _set_up(request: HttpRequest, user: Any, *, to_sign_in: flow.Pending | None) -> HttpResponseBase:
+    import segno  # a process in which nobody sets one up does without
+
     secret = _being_set_up(request)
     fault = ""
     if request.method == "POST":

@@ -8,18 +8,22 @@ reached, the keys that are known count on, for STALE seconds; a token of an issu
 answered with 503: unknown is not no.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 import jwt
 import structlog
 
 from ..errors import IssuerAway
 from .issuers import Issuer
+
+if TYPE_CHECKING:
+    # At run time it is loaded where an issuer is asked: most processes never do, and it takes some megabytes.
+    import httpx
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +72,8 @@ class SigningKeys:
             self._by_issuer.clear()
 
     def _read(self, issuer: Issuer, known: _Known) -> None:
+        import httpx
+
         try:
             known.keys, known.read_at = _published(issuer), self._clock()
         except (httpx.HTTPError, ValueError, TypeError, KeyError, jwt.PyJWTError) as error:
@@ -77,6 +83,8 @@ class SigningKeys:
 
 
 def _published(issuer: Issuer) -> Mapping[str, jwt.PyJWK]:
+    import httpx
+
     with httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
         address = issuer.jwks
         if not address:
@@ -96,7 +104,7 @@ def _published(issuer: Issuer) -> Mapping[str, jwt.PyJWK]:
     return keys
 
 
-def _document(client: httpx.Client, address: str) -> dict[str, Any]:
+def _document(client: "httpx.Client", address: str) -> dict[str, Any]:
     """Raises httpx.HTTPError, ValueError."""
     if not address.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise ValueError("not https")
@@ -109,7 +117,7 @@ def _document(client: httpx.Client, address: str) -> dict[str, Any]:
             body += part
             if len(body) > MOST or time.monotonic() > until:
                 raise ValueError("too much, or too slow")
-    found = httpx.Response(200, content=bytes(body)).json()
+    found = json.loads(bytes(body))
     if not isinstance(found, dict):
         raise ValueError("no object")
     return found

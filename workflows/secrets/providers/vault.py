@@ -10,11 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-import hvac
-import requests
 from cachetools import TTLCache
 from django.conf import settings
-from hvac import exceptions
 
 from workflows.secrets.models import Secret
 from workflows.secrets.providers.errors import NotReached, NotThere
@@ -51,6 +48,11 @@ def _data(url: str, mount: str, path: str, name: str) -> dict[str, Any]:
         known = _answers.get((url, mount, path))
     if known is not None:
         return known  # type: ignore[no-any-return]
+    # Where nobody has a Vault, no process loads this.
+    import hvac
+    import requests
+    from hvac import exceptions
+
     try:
         client = hvac.Client(url=url, token=_token(), namespace=settings.ERIP_VAULT_NAMESPACE or None, timeout=TIMEOUT)
         answer = client.secrets.kv.v2.read_secret_version(path=path, mount_point=mount, raise_on_deleted_version=True)

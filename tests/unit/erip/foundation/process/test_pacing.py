@@ -7,7 +7,7 @@ import pytest
 from erip.foundation.process.pacing import Pace
 from workflows import store
 from workflows.core.lanes import LaneLoad
-from workflows.store import lacking
+from workflows.store import chunks, lacking
 from workflows.worker.ageing import LaneWatch
 
 
@@ -39,6 +39,7 @@ def test_a_worker_that_lacks_steps_does_not_search_past_them_all_the_time(
         return []
 
     monkeypatch.setattr(store, "stale_ready_runs", slow)
+    monkeypatch.setattr(chunks, "stale", lambda *_, **__: None)
     watch = LaneWatch(["standard"])
     monkeypatch.setattr(store, "lane_loads", lambda *_, **__: {"standard": LaneLoad(5, 60.0, None)})
     watch.look()
