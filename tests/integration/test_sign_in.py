@@ -376,6 +376,24 @@ def test_what_is_dangerous_asks_for_the_second_factor_again(ada: User, secret: b
     assert dangerous(client)[0] == 200
 
 
+def test_a_session_from_before_the_role_needed_a_factor_sets_one_up_first(settings: Any) -> None:
+    keys.create(name="ci", scope="viewer")
+    client = browser()
+    client.force_login(User.objects.create_superuser("ben", password=PASSWORD), backend=BACKEND)
+    settings.ERIP_SECOND_FACTOR_ROLES = ["platform-admin"]
+    sent = client.post("/admin/access/space/add/", {"name": "north"})
+    refused = client.patch(f"/api/v1/keys/{ApiKey.objects.get().pk}", {"rate": 7}, "application/json")
+    assert (sent.headers["Location"], Space.objects.filter(name="north").exists()) == (SET_UP, False)
+    assert (refused.status_code, refused.json()["code"], SET_UP in refused.content.decode()) == (
+        403,
+        "step-up-needed",
+        True,
+    )
+    shown = re.search(r"<code[^>]*>([A-Z2-7]{32})</code>", client.get(SET_UP).content.decode())[1]
+    assert client.post(SET_UP, {"code": code(base64.b32decode(shown))}).status_code == 200
+    assert dangerous(client) == [200, 302]
+
+
 def test_a_word_of_a_key_does_not_spare_a_session_the_question(ada: User) -> None:
     keys.create(name="ci", scope="viewer")
     client = browser()

@@ -4,8 +4,8 @@ Note [Step-up]
 Who may hand out access can give it to themselves or to others; a browser that is left open must not be enough for that.
 So people who have a second factor show it again, if they have not done so within ERIP_STEP_UP_MINUTES, before they
 change what the permissions that are declared `dangerous` are about: at the API with a session, and on the admin's pages
-that say `dangerous`. Who has none is not asked; ERIP_SECOND_FACTOR_ROLES says who must have one. API keys are not
-people.
+that say `dangerous`. Who has none is not asked, unless ERIP_SECOND_FACTOR_ROLES says that they must have one: a session
+from before that sets it up first. API keys are not people.
 """
 
 from collections.abc import Callable
@@ -57,12 +57,18 @@ class StepUp:
         if by_api and request.headers.get("Authorization", "")[:7].lower() == "bearer ":
             return None  # a key goes before a session there; elsewhere it says nothing, and the session counts
         user = request.user
-        if not user.is_authenticated or flow.proved_lately(request, minutes) or not factors.has(user):
+        if not user.is_authenticated or flow.proved_lately(request, minutes):
+            return None
+        has = factors.has(user)
+        if not has and not factors.needs(user):
             return None
         describe(outcome="refused")
         if by_api:
-            said = f"Show your second factor at {reverse('admin:step_up')}, and send the same request again."
+            do, where = ("Show your", "step_up") if has else ("Set up a", "set_up_factor")
+            said = f"{do} second factor at {reverse(f'admin:{where}')}, and send the same request again."
             return respond(Problem(403, "step-up-needed", said))
+        if not has:
+            return redirect("admin:set_up_factor")
         return redirect(f"{reverse('admin:step_up')}?{urlencode({'next': request.get_full_path()})}")
 
 
