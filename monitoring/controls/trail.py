@@ -24,7 +24,8 @@ def checkpoint() -> Result:
         if not rows:
             return unknown("No checkpoint was signed yet.")
         number, size, body, signature = rows[0]
-        cursor.execute("SELECT head FROM audit_block WHERE size = %s", [size])
+        # From the newest block backwards: a long log is not read to its beginning.
+        cursor.execute("SELECT size, head FROM audit_block WHERE size <= %s ORDER BY number DESC LIMIT 1", [size])
         block = cursor.fetchone()
         cursor.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
         now = cursor.fetchone()[0]
@@ -40,7 +41,7 @@ def checkpoint() -> Result:
         return fails(f"The signature of checkpoint {number} is wrong.", **facts)
     if len(rows) > 1 and said["previous"] != hashlib.sha256(rows[1][2].encode()).hexdigest():
         return fails(f"Checkpoint {number} does not follow from the one before it.", **facts)
-    if size and (block is None or bytes(block[0]).hex() != said["head"]):
+    if size and (block is None or (block[0], bytes(block[1]).hex()) != (size, said["head"])):
         return fails(f"The chain is not the one that checkpoint {number} says.", **facts)
     if age > 5 * settings.ERIP_AUDIT_CHECKPOINT_SECONDS:
         return fails(f"The newest checkpoint is {age:.0f} s old: nobody signs.", **facts)

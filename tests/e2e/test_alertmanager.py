@@ -238,6 +238,9 @@ def told_by_alertmanager(
                         if over:
                             del fired[key]
             httpx.post(f"{api}/alerts", json=alerts).raise_for_status()
+            # Not before: a group may be flushed in between, and what ends in this step would still fire, unsilenced.
+            for name, steps in timelines.items():
+                _end_silences(api, name, steps[number].silenced if number < len(steps) else set(), silences)
             for turn in range(2):
                 canary = f"{number}-{turn}"
                 mark = {"alertname": CANARY, "timeline": CANARY, "cause": canary, "who": canary}
@@ -305,6 +308,9 @@ def _silence(api: str, name: str, wanted: set[str], silences: dict[tuple[str, st
                 "createdBy": "test", "comment": "test",
             }  # fmt: skip
             silences[name, rule] = httpx.post(f"{api}/silences", json=body).raise_for_status().json()["silenceID"]
+
+
+def _end_silences(api: str, name: str, wanted: set[str], silences: dict[tuple[str, str], str]) -> None:
     for key in [one for one in silences if one[0] == name and one[1] not in wanted]:
         httpx.delete(f"{api}/silence/{silences.pop(key)}").raise_for_status()
 

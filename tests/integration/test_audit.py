@@ -18,7 +18,7 @@ from erip.audit import checkpoints, commands, entries, erip_verify, refusals, re
 from erip.audit.chain import NOTHING
 from erip.audit.operation import Operation, describe, doing
 from tests.support.api import Api, key
-from tests.workers import until
+from tests.support.sealing import seal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,15 +38,6 @@ def bodies() -> list[dict]:
 def write(count: int, start: int = 0) -> None:
     for number in range(start, start + count):
         entries.write({"kind": "operation", "action": "test", "principal": "user:ada", "object": f"thing/{number}"})
-
-
-def seal() -> None:
-    # Another database of the server may have a transaction under way, which holds sealing up.
-    until(lambda: not sealer.seal.do() and not late(), seconds=200.0)
-
-
-def late() -> bool:
-    return any(line.startswith(b'{"unsealed"') for line in lines())
 
 
 def no_triggers(cursor) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from erip.access.models import ApiKey
 from erip.access.scopes import Scope
 from erip.access.sign_in_models import Factor
-from erip.audit import entries, sealer
+from erip.audit import entries
 from erip.audit.operation import Operation, doing
 from monitoring import gathering
 from monitoring.alerting import shipped
@@ -22,6 +22,7 @@ from monitoring.controls import looking
 from monitoring.controls.results import Status, checks, fails, holds, look
 from monitoring.store.controls import latest_results, note_results
 from tests.support.api import Api, key
+from tests.support.sealing import seal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,8 +33,7 @@ def write(settings, *, number: int = 1) -> None:
     for one in range(number):
         with doing(Operation("command", "command:test", lambda: "os:test")):
             entries.write({"kind": "effect", "action": f"one.{one}"})
-    for _ in range(3):
-        sealer.seal.do()
+    seal()
     settings.ERIP_AUDIT_CHECKPOINT_SECONDS = 60.0
 
 

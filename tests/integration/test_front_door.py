@@ -88,14 +88,14 @@ def connections(served: Web) -> int:
 def test_a_strangers_body_is_refused_at_once_at_every_door(shared):
     for method, path in DOORS:
         for lines in ((), ("Authorization: Bearer erip_abcdefgh_" + "x" * 40,), ("Cookie: sessionid=nonsense",)):
-            began = time.monotonic()
             with Raw(shared.url) as client:
                 client.send(start_of_a_body(method, path, *lines))
-                said = client.answer()
-            assert time.monotonic() - began < 1.9, (method, path)
+                said = client.answer(30)
             assert said.startswith(b"HTTP/1.1 "), (method, path)
             assert int(said.split()[1]) < 500 or said.startswith(b"HTTP/1.1 501"), (method, path, said)
             assert b"connection: close" in said.lower(), (method, path, said)
+            # It would be 408 if the rest had been waited for.
+            assert int(said.split()[1]) != 408, (method, path, said)
             assert b"100 Continue" not in said
 
 
@@ -135,11 +135,13 @@ def test_bodies_that_drip_are_ended_and_others_are_served_meanwhile(served):
             client.send(start_of_a_body("POST", path, *([keyed] if number % 2 else [])))
         assert [good(served.url, token) for _ in range(5)] == [202] * 5
         with Raw(served.url) as client:
+            began = time.monotonic()
             client.send(start_of_a_body("POST", START, keyed))
-            seconds = client.drip(8)
-            assert 1.5 < seconds < 6
-            assert client.status() == 408
-            assert client.closed(5)
+            # At this pace the body would take 100 s, and a body may take 120 s in all: it ends because it is behind.
+            client.drip(50)
+            assert client.status(30) == 408
+            assert time.monotonic() - began > float(PATIENCE["ERIP_BODY_GRACE_SECONDS"])
+            assert client.closed(30)
 
 
 def test_a_slow_caller_that_keeps_the_pace_is_served(served):
@@ -174,9 +176,9 @@ def test_a_head_that_does_not_come_in_is_not_waited_for(shared):
         silent = stack.enter_context(Raw(shared.url))
         dripping = stack.enter_context(Raw(shared.url))
         dripping.send(b"GET /api/v1/runs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ")
-        assert dripping.drip(8) < 5
-        assert dripping.status() == 408
-        assert silent.closed(5)
+        dripping.drip(50)
+        assert dripping.status(30) == 408
+        assert silent.closed(30)
 
 
 def test_idle_connections_beyond_the_limit_make_room_for_new_ones(served):
