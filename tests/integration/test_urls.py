@@ -109,6 +109,9 @@ def fill(path: str, places: dict[str, str]) -> str:
     path = path.removeprefix("/api/v1")
     if "/dead-letters/" in path or "/deliveries/{" in path or path.startswith(("/alerts/", "/errors/")):
         places = {**places, "id": "1"}
+    if path.startswith("/secrets/"):
+        # in expressions: ${secrets.look_up}
+        places = {**places, "name": "look_up"}
     return re.sub(r"\{([^}]+)\}", lambda found: places[found[1]], path)
 
 

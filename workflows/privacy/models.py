@@ -28,6 +28,11 @@ class DataKey(models.Model):
 
     class Meta:
         verbose_name = "data key"
+        permissions = [
+            ("open_data", "Can read sensitive data of runs and of persons"),
+            ("erase_person", "Can erase a person's data for good"),
+            ("view_register", "Can see which sensitive data workflows handle"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["subject"], name="datakey_person", condition=Q(subject__isnull=False, destroyed_at__isnull=True)

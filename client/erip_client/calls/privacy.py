@@ -15,6 +15,7 @@ def open_run(run_id: str, *, reason: str) -> Call[OpenedRun]:
         path={"id": run_id},
         content=to_json({"reason": reason}),
         answers={200: OpenedRun},
+        safe=True,  # it reads; each time has its entry in the audit log
     )
 
 
@@ -26,17 +27,22 @@ def export_person(subject: str, *, reason: str) -> Call[PersonExported]:
         template="/api/v1/privacy/exports",
         content=to_json({"subject": subject, "reason": reason}),
         answers={200: PersonExported},
+        safe=True,  # as open_run
     )
 
 
 def erase_person(subject: str, *, reason: str, dry_run: bool = True) -> Call[PersonErased]:
-    """Erase a person's data for good; a dry run only says what would be erased."""
+    """Erase a person's data for good; a dry run only says what would be erased.
+
+    An erasure is not repeated if the answer is lost: if it happened, the platform does not know the person any more.
+    """
     return Call(
         operation="erasePerson",
         method="POST",
         template="/api/v1/privacy/erasures",
         content=to_json({"subject": subject, "reason": reason, "dry_run": dry_run}),
         answers={200: PersonErased},
+        safe=dry_run,
     )
 
 

@@ -19,6 +19,8 @@ STARTED = {
 }  # fmt: skip
 GOOD = answer(202, STARTED)
 KEY = "erip_test_secret"
+#: calls whose answer alone holds a secret: a second one would make another, and leave the first with nobody
+NEVER = {"make_key", "rotate_key"}
 
 
 def client(url: str, **named: Any) -> Client:
@@ -114,13 +116,25 @@ def test_a_conflict_is_told_from_a_request_that_is_under_way() -> None:
         start(server.url)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_call_may_be_repeated(name: str) -> None:
+def test_calls_whose_answer_holds_a_secret_are_not_repeated() -> None:
+    assert {name for name in FUNCTIONS if not made(FUNCTIONS[name]).repeatable} == NEVER
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in NEVER])
+def test_every_other_call_may_be_repeated(name: str) -> None:
     call = made(FUNCTIONS[name])
     assert call.repeatable
     assert call.key is None or call.key == "some-text"
     if call.method in ("POST", "PATCH"):
         assert call.keyed != call.safe
+
+
+@pytest.mark.parametrize(("dry_run", "attempts"), [(True, 2), (False, 1)])
+def test_an_erasure_is_repeated_only_where_it_is_dry(dry_run: bool, attempts: int) -> None:
+    with scripted([None, problem(404, "unknown-subject")]) as server, client(server.url) as erip:
+        with pytest.raises(Refused if dry_run else Unreachable):
+            erip.erase_person("ada", reason="asked for it", dry_run=dry_run)
+        assert len(server.requests) == attempts
 
 
 def test_an_event_has_its_id_before_it_is_first_sent() -> None:
