@@ -368,7 +368,10 @@ def test_leaders_page_while_postgresql_is_away_also_one_that_is_started_then_and
             announced = Alert.objects.filter(rule="postgresql-down", announced="firing", rung=2, note="on it")
             until(announced.exists, seconds=90, what="it is recorded")
             assert Alert.objects.get(rule="postgresql-down").acknowledged_by.startswith("command:")
-            assert len({post.headers["webhook-id"] for post in receiver.posts}) == 1
+            # By now its end may have been announced, and what a busy machine has brought about besides.
+            told = [(json.loads(post.body), post.headers["webhook-id"]) for post in receiver.posts]
+            fired = {id_ for body, id_ in told if (body["cause"], body["state"]) == ("postgresql", "firing")}
+            assert len(fired) == 1
 
 
 def test_a_file_of_rules_is_checked_and_every_fault_is_named(tmp_path: Path) -> None:
