@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
 
 from erip.foundation import hooks
 
@@ -18,6 +19,10 @@ class EripConfig(AppConfig):
         import_module("erip.foundation.http.tracing")
         import_module("erip.foundation.outbound.checks")
         import_module("erip.settings.checks")
+        if settings.ERIP_PARKED:
+            # Before anybody's step is loaded: Note [Parked] there.
+            parked = import_module("erip.foundation.outbound.parked")
+            parked.park(*parked.brokers(settings.ERIP_BROKER_URL))
         hooks.discover()
         for step in hooks.worker_step.all():
             celery.steps["worker"].add(step)

@@ -12,7 +12,7 @@ from monitoring.core.components import SILENT_AFTER, UP, Observation, Verdict
 from monitoring.core.frames import TICK
 from monitoring.core.rates import Counted, Rates
 from monitoring.core.series import Series, parse, series
-from monitoring.store import work
+from monitoring.store import recovery, work
 from monitoring.store.controls import latest_results
 
 #: ids are made by the clocks of the web processes, and rows appear when they are committed: new runs are counted this
@@ -22,6 +22,8 @@ _LATER = 5
 _NEAR = 3_600.0
 #: what a check says, as a number; the rest is unknown, and has no value
 _SHOWN = {Status.HOLDS: 0.0, Status.FAILS: 1.0}
+#: seconds between two looks at what changes once a day
+_SELDOM = 60.0
 
 
 class Gathering:
@@ -30,6 +32,9 @@ class Gathering:
     def __init__(self) -> None:
         self._processes, self._servers = Rates(), Rates()
         self._accepted: dict[Series, float] = {}
+        #: seconds since the last backup and drill, and when that was asked for
+        self._ages: dict[str, float] = {}
+        self._aged_at: datetime | None = None
 
     def counted(self) -> tuple[dict[Series, float], float]:
         """How much each counter rose between the last two looks, and the seconds between them."""
@@ -113,4 +118,13 @@ class Gathering:
         found[series("erip_run_deadlines_near")] = (False, float(near))
         if nearest is not None:
             found[series("erip_run_next_deadline_seconds")] = (False, nearest)
+        for kind, age in self._last_recorded(at).items():
+            found[series(f"erip_{kind}_age_seconds")] = (False, age)
         return found
+
+    def _last_recorded(self, at: datetime) -> dict[str, float]:
+        """Seconds since each kind of recovery record was last made. Raises django.db.Error."""
+        ago = (at - self._aged_at).total_seconds() if self._aged_at else _SELDOM
+        if not 0 <= ago < _SELDOM:
+            self._ages, self._aged_at, ago = recovery.ages(), at, 0.0
+        return {kind: age + ago for kind, age in self._ages.items() if kind in ("backup", "drill")}

@@ -39,6 +39,7 @@ for table in ("monitoring_component", "monitoring_componentstate", "monitoring_s
 for table in ("monitoring_total", "monitoring_errorkey", "monitoring_errorcount", "monitoring_errorcursor"):
     unrecorded((table, "measurements"))
 append_only("monitoring_controlresult")
+append_only("monitoring_recoveryrecord")
 for table in ("monitoring_controlstate", "monitoring_controlresult"):
     unrecorded((table, "what checks said, which is a log itself"))
 unrecorded(("monitoring_page", "a log itself: which messages were sent"))

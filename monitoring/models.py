@@ -11,12 +11,14 @@
   the failures that the engine stored have been read: Note [Cursors] in `monitoring.store.error_sources`.
   `AlertChannel`: where messages can be sent. `OnCallPlan`, `OnCallOverride`, `OnCallCalendar`: who is on call, and
   the addresses of calendars that show it.
+- `RecoveryRecord`: backups and drills, signed. Rows are only added.
 
 All SQL is in `monitoring.store`.
 """
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Component(models.Model):
@@ -449,3 +451,27 @@ class ControlResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.check_name}: {self.status} at {self.at}"
+
+
+class RecoveryRecord(models.Model):
+    """What was backed up, and what came of trying it: Note [Recovery records] in `monitoring.recovery`."""
+
+    kind = models.CharField(max_length=10)
+    at = models.DateTimeField(db_default=Now())
+    ok = models.BooleanField()
+    #: JSON, byte for byte as it was signed
+    body = models.TextField()
+    signature = models.CharField(max_length=100)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["kind", "-at"], name="recoveryrecord_newest")]
+        constraints = [
+            models.CheckConstraint(
+                name="recoveryrecord_kind", condition=models.Q(kind__in=["backup", "drill", "switchover"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.at}"

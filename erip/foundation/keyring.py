@@ -117,6 +117,18 @@ def fingerprint(text: str, *, purpose: str) -> bytes:
     return hmac.digest(key, text.encode(), hashlib.sha256)
 
 
+def fingerprints() -> dict[str, str]:
+    """16 hexadecimal digits that name each key-encryption key, and ERIP_SECRET_KEY, without saying anything of it: by
+    scrypt, as a secret key may be a text that somebody made up. Raises KeysInvalid."""
+    known = {**_keys(), "secret-key": settings.SECRET_KEY.encode()}
+    return {name: _fingerprint_of(key) for name, key in known.items()}
+
+
+@lru_cache(maxsize=16)
+def _fingerprint_of(key: bytes) -> str:
+    return hashlib.scrypt(key, salt=_PURPOSE + b" fingerprint", n=1 << 14, r=8, p=1, dklen=8).hex()
+
+
 def _keys() -> dict[str, bytes]:
     file: str = settings.ERIP_ENCRYPTION_KEYS_FILE
     if not file:

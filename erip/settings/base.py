@@ -22,6 +22,7 @@ from .events import *
 from .health import *
 from .people import *
 from .pulse import *
+from .recovery import *
 from .rest import *
 from .scaling import *
 from .secrets import *

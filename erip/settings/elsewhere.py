@@ -52,6 +52,12 @@ _stack.mention(
     "ERIP_ETCD_QUOTA_BYTES", "whole number", "268435456", "Room for each etcd's store, with `HA=1`.", above=0
 )
 _stack.mention(
+    "ERIP_BACKUP_DIR",
+    "text",
+    "",
+    "With `HA=1`: the folder for [backups](../how-to/backups.md#on-one-machine); empty: none are made.",
+)
+_stack.mention(
     "ERIP_FLOWER_BROKER_URL", "text", "", "The broker as Flower's own Redis user; empty: ERIP_BROKER_URL.", secret=True
 )
 
@@ -82,6 +88,7 @@ for _name, _unit, _default, _about in (
 for _name in (
     *("REDIS", "SENTINEL", "ETCD", "ETCD_PATRONI", "PATRONI_REST"),
     *("POSTGRES_SUPERUSER", "POSTGRES_REPLICATION", "POSTGRES_REWIND"),
+    *("BACKUP", "S3_KEY", "S3_SECRET"),
 ):
     _deploy.mention(
         f"ERIP_DEPLOY_{_name}_PASSWORD",

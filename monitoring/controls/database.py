@@ -1,4 +1,4 @@
-"""Checks of PostgreSQL: who may do what there, and whether it is encrypted, archived and replicated."""
+"""Checks of PostgreSQL: who may do what there, and whether it is encrypted and replicated."""
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
@@ -6,10 +6,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from erip.access import tables
 from erip.foundation.db import roles
 from monitoring.controls.addresses import is_here
-from monitoring.controls.results import Result, absent, check, fails, holds, unknown
-
-#: seconds since which the last file of the write-ahead log must have been archived
-ARCHIVED_WITHIN = 3_600.0
+from monitoring.controls.results import Result, absent, check, fails, holds
 
 
 @check("database-role")
@@ -45,33 +42,6 @@ def encrypted() -> Result:
     if is_here(host):
         return holds("The session with PostgreSQL is plain, and does not leave this machine.", host=host)
     return fails("The session with PostgreSQL is not encrypted.", host=host)
-
-
-@check("backup")
-def backup() -> Result:
-    """PostgreSQL archives its write-ahead log, which recovery to a moment needs."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('archive_mode'),"
-            " extract(epoch FROM clock_timestamp() - last_archived_time)::float8,"
-            " coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL) FROM pg_stat_archiver"
-        )
-        mode, age, failing = cursor.fetchone()
-    if mode == "off":
-        return absent("PostgreSQL archives nothing. Whether something else copies it is not known here.")
-    if failing:
-        return fails("PostgreSQL could not archive its write-ahead log.", seconds_since_last=age)
-    if age is None:
-        return unknown("PostgreSQL is to archive its write-ahead log, and has not done so yet.")
-    if age > ARCHIVED_WITHIN:
-        return fails(f"PostgreSQL archived nothing for {age / 3600:.1f} hours.", seconds_since_last=age)
-    return holds(f"PostgreSQL archived its write-ahead log {age:.0f} s ago.", seconds_since_last=age)
-
-
-@check("restore-drill")
-def drill() -> Result:
-    """Somebody has restored a backup and looked at what came of it."""
-    return unknown("The platform does not know when a backup was last restored: keep the record of your drills.")
 
 
 @check("standby")

@@ -4,7 +4,7 @@ import structlog
 
 from erip.foundation.hooks import periodic_duty
 from monitoring.conf import conf
-from monitoring.controls import access, database, platform, trail  # noqa: F401  (their checks)
+from monitoring.controls import access, database, platform, recovery, trail  # noqa: F401  (their checks)
 from monitoring.controls.results import Result, Status, checks, look
 from monitoring.store import controls as store
 

@@ -29,6 +29,8 @@ MEANINGS: Mapping[str, str] = {
     "erip_postgresql_rollbacks_total": "Transactions that were rolled back.",
     "erip_postgresql_deadlocks_total": "Deadlocks.",
     "erip_postgresql_temporary_bytes_total": "Bytes of temporary files.",
+    "erip_postgresql_archived_age_seconds": "Seconds since a file of the write-ahead log was archived, or since"
+    " PostgreSQL counts; only where it archives.",
     "erip_postgresql_wal_bytes_total": "Bytes of the write-ahead log.",
     "erip_postgresql_blocks_read_total": "Blocks read from outside of PostgreSQL's own memory.",
     "erip_postgresql_blocks_hit_total": "Blocks found in PostgreSQL's own memory.",
@@ -56,6 +58,8 @@ MEANINGS: Mapping[str, str] = {
     "erip_disk_size_bytes": "Size of that disk.",
     "erip_certificate_days_left": "Days until the first of the watched certificates expires.",
     "erip_control_failing": "By `control`: 1 while a check of a control fails; only with ERIP_CONTROL_FRAMEWORKS.",
+    "erip_backup_age_seconds": "Seconds since the last backup; only once one was recorded.",
+    "erip_drill_age_seconds": "Seconds since a backup was last restored and proven; only once one was.",
     "erip_pulse_stale": "Only at `GET /metrics`: 1 while nothing newer than 30 s is known.",
     "erip_pulse_frame_age_seconds": "Only at `GET /metrics`: seconds since the end of the tick that it shows.",
 }

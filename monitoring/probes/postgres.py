@@ -17,7 +17,10 @@ SELECT pg_is_in_recovery() AS standby,
        pg_postmaster_start_time()::text || ' ' || coalesce(host(inet_server_addr()), '') || ':'
            || coalesce(inet_server_port()::text, '') AS identity,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS room,
-       s.*, d.*, l.waiting, r.replicas, r.lag, t.dead, t.live, w.wal_bytes::float8 AS wal_bytes
+       s.*, d.*, l.waiting, r.replicas, r.lag, t.dead, t.live, w.wal_bytes::float8 AS wal_bytes,
+       CASE WHEN current_setting('archive_mode') <> 'off' THEN
+           extract(epoch FROM clock_timestamp() - coalesce(a.last_archived_time, a.stats_reset))::float8
+       END AS archived
 FROM (SELECT count(*) FILTER (WHERE backend_type = 'client backend') AS connections,
              count(*) FILTER (WHERE state = 'active') AS active,
              count(*) FILTER (WHERE state = 'idle') AS idle,
@@ -34,7 +37,7 @@ FROM (SELECT count(*) FILTER (WHERE backend_type = 'client backend') AS connecti
      (SELECT count(*) AS replicas, max(extract(epoch FROM replay_lag))::float8 AS lag FROM pg_stat_get_wal_senders()) r,
      (SELECT sum(pg_stat_get_dead_tuples(oid))::float8 AS dead, sum(pg_stat_get_live_tuples(oid))::float8 AS live
       FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'm')) t,
-     pg_stat_get_wal() w
+     pg_stat_get_wal() w, pg_stat_get_archiver() a
 """
 #: a share of all transaction ids at which PostgreSQL begins to warn is 2 billion less 40 million; long before that:
 _OLD_IDS = 1_000_000_000
@@ -55,6 +58,7 @@ _GAUGES = {
     "dead": "erip_postgresql_dead_rows",
     "live": "erip_postgresql_live_rows",
     "xid_age": "erip_postgresql_transaction_id_age",
+    "archived": "erip_postgresql_archived_age_seconds",
     "+xact_commit": "erip_postgresql_commits_total",
     "+xact_rollback": "erip_postgresql_rollbacks_total",
     "+deadlocks": "erip_postgresql_deadlocks_total",

@@ -10,11 +10,13 @@
     [[web]]        name, host, port = 8000
     [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001
     [paths]        redis, sentinel, etcd, postgres (data), pgpass, bin_dir, etcd_run (where etcd is started), tls
+    [backup]       path, keep_full = 2, program; s3_bucket, s3_endpoint, s3_region, s3_ca   # optional: WAL is archived
     [sizes]        redis_maxmemory, shared_buffers, max_connections, wal_keep_size, max_wal_size
 
 Secrets: ERIP_DEPLOY_REDIS_PASSWORD, …_SENTINEL_PASSWORD, …_ETCD_PASSWORD (root's, for the keeper alone),
 …_ETCD_PATRONI_PASSWORD, …_PATRONI_REST_PASSWORD, …_POSTGRES_SUPERUSER_PASSWORD, …_POSTGRES_REPLICATION_PASSWORD,
-…_POSTGRES_REWIND_PASSWORD. HAProxy's rules: ERIP_LB_… (`balancer`). Certificates: `certificates`.
+…_POSTGRES_REWIND_PASSWORD; with [backup] …_BACKUP_PASSWORD, which encrypts it, and with a bucket …_S3_KEY_PASSWORD and
+…_S3_SECRET_PASSWORD. HAProxy's rules: ERIP_LB_… (`balancer`). Certificates: `certificates`.
 """
 
 import re
@@ -24,12 +26,15 @@ from pathlib import Path
 from typing import Any
 
 from erip.ops.ca import Issued
+from erip.ops.deploy.backups import FILE as BACKUPS
+from erip.ops.deploy.backups import S3, PgBackRestNode, Repository
 from erip.ops.deploy.balancer import Balancer, Rules
 from erip.ops.deploy.circles import Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import (
     SOCKET,
     Address,
+    Archive,
     EtcdDoor,
     EtcdKeeper,
     EtcdNode,
@@ -46,7 +51,11 @@ SECRETS = (
     *("REDIS", "SENTINEL", "ETCD", "ETCD_PATRONI", "PATRONI_REST"),
     *("POSTGRES_SUPERUSER", "POSTGRES_REPLICATION", "POSTGRES_REWIND"),
 )
+#: only with [backup]
+BACKUP_SECRETS = ("BACKUP", "S3_KEY", "S3_SECRET")
 SAFE_SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,}")
+#: others make these
+S3_SECRET = re.compile(r"[A-Za-z0-9_.~/+=-]{16,}")
 # How many servers of each kind there must be: the first four kinds need a majority after the loss of one.
 KINDS: dict[str, tuple[int, dict[str, int]]] = {
     "redis": (3, {"port": 6379}),
@@ -72,6 +81,17 @@ SIZES = {
     "wal_keep_size": "512MB",
     "max_wal_size": "2GB",
 }
+BACKUP = {
+    "path": "",
+    "keep_full": 2,
+    "program": "/usr/bin/pgbackrest",
+    "configuration": "/etc/erip/pgbackrest.conf",
+    "own": "/var/lib/pgbackrest/erip",
+    "s3_bucket": "",
+    "s3_endpoint": "",
+    "s3_region": "",
+    "s3_ca": "",
+}
 BALANCER = {"web_port": 443, "rw_port": 5000, "ro_port": 5001}
 
 
@@ -91,6 +111,8 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
     ports = reader.table("balancer", BALANCER)
     secrets = {name: reader.secret(name) for name in SECRETS}
     networks = reader.networks()
+    backup = reader.table("backup", BACKUP)
+    repository = _repository(reader, backup) if "backup" in site else None
     if reader.faults:
         raise DeployError(reader.faults)
 
@@ -150,11 +172,38 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             shared_buffers=sizes["shared_buffers"],
             wal_keep_size=sizes["wal_keep_size"],
             max_wal_size=sizes["max_wal_size"],
+            archive=Archive(Path(backup["program"]), Path(backup["configuration"])) if repository else None,
         ).render()
+        if repository:
+            made[f"{node.name}/{BACKUPS}"] = PgBackRestNode(
+                name, Path(paths["postgres"]), node.port, repository, Path(backup["own"]), spooled=True
+            ).render()
     web = [Address(**one) for one in found["web"]]
     listen = str(site.get("balancer", {}).get("listen", "*"))
     made["haproxy/haproxy.cfg"] = Balancer(web, postgres, **ports, rules=rules, listen=listen).render()
     return made
+
+
+def _repository(reader: "_Reader", backup: Mapping[str, Any]) -> Repository:
+    """Faults are added to the reader's."""
+    if not str(backup["path"]).startswith("/"):
+        reader.faults.append("backup.path: name the folder, or the place in the bucket, by its absolute path")
+    if not isinstance(backup["keep_full"], int) or backup["keep_full"] < 1:
+        reader.faults.append(f"backup.keep_full: {backup['keep_full']!r} is not a whole number above 0")
+    cipher, s3 = reader.secret("BACKUP"), None
+    if backup["s3_bucket"]:
+        for key in ("s3_endpoint", "s3_region"):
+            if not backup[key]:
+                reader.faults.append(f"backup.{key}: missing")
+        s3 = S3(
+            bucket=backup["s3_bucket"],
+            endpoint=backup["s3_endpoint"],
+            region=backup["s3_region"],
+            key=reader.secret("S3_KEY", S3_SECRET),
+            secret=reader.secret("S3_SECRET", S3_SECRET),
+            ca=backup["s3_ca"],
+        )
+    return Repository(Path(backup["path"]), cipher, backup["keep_full"], s3)
 
 
 def certificates(site: Mapping[str, Any], ca: Path, out: Path) -> list[Issued]:
@@ -204,10 +253,10 @@ class _Reader:
         self.faults += [f"{name}.{key}: not known" for key in sorted(found.keys() - known)]
         return {key: found.get(key, value) for key, value in usual.items()}
 
-    def secret(self, name: str) -> str:
+    def secret(self, name: str, form: re.Pattern[str] = SAFE_SECRET) -> str:
         variable = f"ERIP_DEPLOY_{name}_PASSWORD"
         value = self._environment.get(variable, "")
-        if not SAFE_SECRET.fullmatch(value):
+        if not form.fullmatch(value):
             self.faults.append(f"{variable}: set it to 16 or more letters, digits and - _ . ~")
         return value
 

@@ -177,6 +177,14 @@ class PatroniSecrets:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """What archives PostgreSQL's write-ahead log: pgBackRest, with this configuration (`backups`)."""
+
+    program: Path
+    configuration: Path
+
+
+@dataclass(frozen=True)
 class PatroniNode:
     """One PostgreSQL under Patroni. Sizes are PostgreSQL's own (`128MB`); `networks` may log in, with a password."""
 
@@ -200,12 +208,16 @@ class PatroniNode:
     shared_buffers: str = "1GB"
     wal_keep_size: str = "512MB"
     max_wal_size: str = "2GB"
+    #: None: nothing is archived
+    archive: Archive | None = None
 
     def render(self) -> str:
-        apart = ("me", "secrets", "etcd_identity", "identity", "rest_identity")
+        apart = ("me", "secrets", "archive", "etcd_identity", "identity", "rest_identity")
         own = {key: value for key, value in asdict(self).items() if key not in apart}
         secrets = {f"{name}_password": value for name, value in asdict(self.secrets).items()}
         files = {f"etcd_{name}": value for name, value in asdict(self.etcd_identity).items()}
         rest = {f"rest_{name}": value for name, value in files_of(self.rest_identity).items()}
         mine = {**files_of(self.identity), **rest}
+        pgbackrest = {"program": "", "configuration": ""} if self.archive is None else asdict(self.archive)
+        mine |= {f"archive_{name}": value for name, value in pgbackrest.items()}
         return render("patroni/patroni.yml", {**own, **asdict(self.me), **secrets, **files, **mine})

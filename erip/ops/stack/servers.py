@@ -48,8 +48,8 @@ class Server:
     def pid(self) -> int | None:
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def start(self) -> None:
-        """Start it, on the same port and data as before, and wait until it takes connections."""
+    def start(self, seconds: float = START_SECONDS) -> None:
+        """Start it, on the same port and data as before, and wait until it takes connections: so many seconds."""
         if self.pid is not None:
             return
         self.kind.prepare()
@@ -60,7 +60,7 @@ class Server:
             user=self.kind.user,
             death_signal=self.kind.stop_signal,
         )
-        if not wait_until(lambda: process.poll() is not None or self.kind.ready(), START_SECONDS):
+        if not wait_until(lambda: process.poll() is not None or self.kind.ready(), seconds):
             self.kill()
         if process.poll() is not None:
             raise ServerFailed(f"{self.kind.title} does not start: {self.kind.why()} ({self.kind.log})")
@@ -96,7 +96,7 @@ def private_servers(
     state = State.from_environment()
     user = choose_user(state)
     with ExitStack() as stack:
-        folder = stack.enter_context(_temporary_folder(user))
+        folder = stack.enter_context(temporary_folder(user))
         started: list[Server | None] = []
         for server in (
             private_postgres(folder, state, user, fsync=fsync) if postgres else None,
@@ -145,7 +145,7 @@ def private_redis(folder: Path, state: State, user: User | None) -> Server:
 
 
 @contextmanager
-def _temporary_folder(user: User | None) -> Iterator[Path]:
+def temporary_folder(user: User | None) -> Iterator[Path]:
     """A folder that `user` may enter, which the caller's TMPDIR need not be."""
     parent = Path(tempfile.gettempdir())
     if user and not user_can(user, lambda: _reachable(parent)):

@@ -18,6 +18,7 @@ from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.ha import haproxy
+from erip.ops.stack.ha.backup import Backups
 from erip.ops.stack.ha.etcd import Door, Etcd, Keeper, socket_of
 from erip.ops.stack.ha.haproxy import HaProxy
 from erip.ops.stack.ha.patroni import SCOPE, Patroni
@@ -37,6 +38,7 @@ GENERAL_WORKERS = ("worker-general-1", "worker-general-2")
 SECRETS = (
     *("sentinel", "sentinel_peer", "sentinel_redis", "replica_redis"),
     *("etcd", "etcd_patroni", "etcd_token", "patroni_rest", "postgres_replication", "postgres_rewind"),
+    *("backup_cipher", "backup_files"),
 )
 PORTS = (
     *(f"{kind}-{n}" for kind in ("redis", "sentinel", "etcd", "postgres") for n in THREE),
@@ -64,6 +66,10 @@ class HaLayout:
     @cached_property
     def secrets(self) -> dict[str, str]:
         return make_secrets(self.state.secrets, dict.fromkeys(SECRETS, 24))
+
+    @cached_property
+    def _backups(self) -> Backups | None:
+        return Backups.wanted(SCOPE, self.secrets, self.user)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -109,8 +115,14 @@ class HaLayout:
             broker=self.broker(LEADER),
             web=self.addresses["web"],
         )
+        backups: dict[str, str] = {}
+        if self._backups:
+            nodes = [self.home / "ha" / peer.name for peer in self._postgres_peers()]
+            self._backups.begin(nodes)
+            backups = self._backups.settings(nodes, self.secrets["backup_files"])
         return {
             **told,
+            **backups,
             "ERIP_REPLICA_URLS": self._haproxy.replicas,
             "ERIP_SENTINEL_MASTER": SERVICE,
             "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
@@ -271,6 +283,7 @@ class HaLayout:
                 secrets=shared,
                 circles=self._circles,
                 reached=Reached(self.home / "ha" / "haproxy" / "tls"),
+                backups=self._backups,
             )
             for peer in self._postgres_peers()
         ]

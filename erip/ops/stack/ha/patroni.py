@@ -11,7 +11,8 @@ import psycopg2
 
 from erip.foundation.process.trust import context_of
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import EtcdPeer, Identity, PatroniNode, PatroniSecrets, PostgresPeer, identity
+from erip.ops.deploy.nodes import Archive, EtcdPeer, Identity, PatroniNode, PatroniSecrets, PostgresPeer, identity
+from erip.ops.stack.ha.backup import Backups
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.ports import LOOPBACK
@@ -30,6 +31,8 @@ class Patroni(Node):
     secrets: PatroniSecrets
     circles: Circles
     reached: Reached
+    #: None: nothing is archived
+    backups: Backups | None = None
 
     file = "patroni.yml"
     stop_signal = signal.SIGTERM
@@ -61,6 +64,7 @@ class Patroni(Node):
             shared_buffers="64MB",
             wal_keep_size="128MB",
             max_wal_size="512MB",
+            archive=(Archive(self.backups.program, self.backups.configuration(self.folder)) if self.backups else None),
         ).render()
 
     def certify(self) -> bool:
@@ -90,6 +94,8 @@ class Patroni(Node):
     def prepare(self) -> None:
         check_room(self.folder.parent if self.folder.parent.exists() else self.log.parent)
         super().prepare()
+        if self.backups:
+            self.backups.prepare(self.folder, self.data, self.me.port, self.secrets.superuser, self.reached)
 
     def ready(self) -> bool:
         """Whether it leads, or follows its leader by streaming."""
