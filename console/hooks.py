@@ -14,7 +14,8 @@ console_page(
                 "Home",
                 "home",
                 "console:home",
-                "monitoring.view_componentstate monitoring.view_frame monitoring.view_alert",
+                "monitoring.view_componentstate monitoring.view_frame monitoring.view_alert"
+                " clocks.view_legalclock workflows.view_approvaltask",
             ),
             Link("Health", "favorite", "console:health", "monitoring.view_componentstate"),
             Link("Metrics", "show_chart", "console:metrics", "monitoring.view_frame"),

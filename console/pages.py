@@ -3,14 +3,15 @@
 Note [Live pages]
 A page works without scripts. Where scripts run, the page asks every few seconds for its parts (`?part=live`), with the
 ETag of those it shows; mostly the answer is 304. Parts are the same for all viewers with the same rights: they hold no
-name and no token, and are rendered once for all (Note [One look for all] in `console.shared`). Forms stand outside of
-the parts; buttons inside them name their form.
+name and no token, and are rendered once for all (Note [One look for all] in `console.shared`). Where a part says what
+waits for its viewer, it is rendered once for all for whom the same waits. Forms stand outside of the parts; buttons
+inside them name their form.
 """
 
 import functools
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -68,9 +69,13 @@ class Page:
 View = Callable[..., Page]
 
 
-def page(title: str, *permissions: str) -> Callable[[View], Callable[..., HttpResponse]]:
+def page(
+    title: str, *permissions: str, own: Callable[[Principal], Hashable] | None = None
+) -> Callable[[View], Callable[..., HttpResponse]]:
     """Make a page for those with one of these permissions; nobody else comes in. It is given what its address asks for
-    and its viewer, never the request: whatever it shows must follow from these."""
+    and its viewer, never the request: whatever it shows must follow from these.
+
+    own: all that its live part shows of the viewer themselves; None: nothing."""
 
     def made(view: View) -> Callable[..., HttpResponse]:
         @functools.wraps(view)
@@ -93,7 +98,7 @@ def page(title: str, *permissions: str) -> Callable[[View], Callable[..., HttpRe
             if len(query.urlencode()) > MOST_QUERY:
                 query = QueryDict()
             if live:
-                return guarded(_parts(request, view, query, viewer, kwargs))
+                return guarded(_parts(request, view, query, viewer, kwargs, own(viewer) if own is not None else None))
             found = view(query, viewer, **kwargs)
             context = {**found.context, "part": found.template, "query": query, "every": found.every}
             return guarded(in_shell(request, viewer, title, found.around, context, status=found.status))
@@ -138,10 +143,10 @@ def in_shell(
 
 
 def _parts(
-    request: HttpRequest, view: View, query: QueryDict, viewer: Principal, kwargs: dict[str, Any]
+    request: HttpRequest, view: View, query: QueryDict, viewer: Principal, kwargs: dict[str, Any], own: Hashable
 ) -> HttpResponse:
     rights = None if viewer.superuser else viewer.permissions
-    key = (request.path, query.urlencode(), rights)
+    key = (request.path, query.urlencode(), rights, own)
     with _lock:
         known = _rendered.get(key)
     if known is None:

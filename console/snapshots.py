@@ -1,7 +1,7 @@
 """What the pages show of the whole platform, each read once for all viewers: Note [One look for all]."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +9,9 @@ from django.db.models import F
 
 from console import reading
 from console.charts.line import Window, window_of
-from console.reading import Line, Picture, Wanted
+from console.reading import Line, Picture, Point, Wanted
 from console.shared import Look, Shared, SharedBy
+from console.viewers import viewers
 from monitoring import oncall
 from monitoring.alerting import in_force
 from monitoring.api.health import document
@@ -18,8 +19,8 @@ from monitoring.core.alerts import Alert, Silence, Stage, why_not
 from monitoring.core.frames import TICK, TIERS, Reading
 from monitoring.core.rules import Rule
 from monitoring.store import listing
-from monitoring.store.error_reading import GroupFilter, error_groups
-from people import inbox
+from people import inbox, waiting
+from workflows.clocks import pressing
 from workflows.clocks.models import OPEN, LegalClock
 from workflows.clocks.showing import overdue
 from workflows.decisions import stored
@@ -77,6 +78,12 @@ def _tiles() -> Tiles:
     reading_ = Reading(TIERS[0], TICK)
     since, until = reading.span_of(reading_, SPARK_SPAN, datetime.now(UTC))
     found = dict(zip(TILES, reading.read(list(TILES.values()), reading_, since=since, until=until), strict=True))
+    if not found["accepted"].known and found["waiting"].lines:
+        # What waits and what comes in is counted together, and a workflow is kept from its first run on: where the one
+        # is known and the other is not kept at all, no run has ever been accepted. That is none, and not unknown.
+        none = tuple(Point(point.at, 0.0, 0.0, 0.0) for point in found["waiting"].lines[0].points)
+        if none:
+            found["accepted"] = replace(found["accepted"], lines=(Line("", none),))
     drawn = {name: one.lines[0].thinned(SPARK_STEP) if one.lines else None for name, one in found.items()}
     return Tiles(found, drawn, window_of(since, until, SPARK_STEP), until.timestamp())
 
@@ -109,11 +116,13 @@ class Alerts:
     rules: Mapping[str, Rule]
     #: of this site; None: the shipped one of this name is switched off
     own: Mapping[str, Rule | None]
+    #: errors that are back after somebody had resolved them
+    regressions: Sequence[Mapping[str, Any]]
 
 
 def _alerts() -> Alerts:
     now = datetime.now(UTC).timestamp()
-    known = listing.overview(resolved=RESOLVED)
+    known = listing.overview(resolved=RESOLVED, regressions=MOST_ERRORS)
     rules = in_force(known.own)
     covering = [Silence(row["rule"], row["labels"], row["ends_at"].timestamp()) for row in known.silences]
     core = [_core(row) for row in known.open]
@@ -125,11 +134,8 @@ def _alerts() -> Alerts:
         found.append(shown(row, rules, kept_back))
     # What waits for somebody first, what wakes somebody before the rest, the newest before the older.
     found.sort(key=lambda one: (not one.waits, one.row["stage"] != "firing", not one.urgent, -one.row["id"]))
-    return Alerts(found, [shown(row, rules) for row in known.resolved], known.silences, rules, known.own)
-
-
-def _regressions() -> Sequence[Mapping[str, Any]]:
-    return error_groups(GroupFilter(state="open", regression=True), limit=MOST_ERRORS)
+    resolved = [shown(row, rules) for row in known.resolved]
+    return Alerts(found, resolved, known.silences, rules, known.own, known.regressions)
 
 
 def _on_call() -> Sequence[Mapping[str, Any]]:
@@ -170,6 +176,32 @@ def _clocks() -> OpenClocks:
     return OpenClocks([(row, overdue(row, now)) for row in rows[:MOST_CLOCKS]], len(rows) > MOST_CLOCKS)
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What waits for people. clocks: those that press, by due, MOST of them; more_clocks: there are more."""
+
+    clocks: Sequence[pressing.Pressing]
+    more_clocks: bool
+    approvals: waiting.Waiting
+
+
+def _waits() -> Waits:
+    """For all who looked lately, in one statement."""
+    rows = list(pressing.rows().union(*waiting.parts(viewers.names()), all=True))
+    clocks = pressing.found(rows)
+    return Waits(clocks[: pressing.MOST], len(clocks) > pressing.MOST, waiting.found(rows))
+
+
+def waits_for(me: str) -> Look[Waits]:
+    """What waits for people, this viewer among them."""
+    look = waits.look()
+    if look.value is not None and me not in look.value.approvals.groups:
+        # They came after it was read.
+        waits.forget()
+        look = waits.look()
+    return look
+
+
 #: read as often as a frame is written, or twice as often where a change must be seen soon
 tiles = Shared(_tiles, every=10.0)
 health = Shared(document, every=2.0)
@@ -189,8 +221,8 @@ decisions = Shared(lambda: stored.page(limit=MOST_TABLES)[0], every=5.0)
 decision: SharedBy[Any] = SharedBy(every=5.0)
 #: what is to be said of a version, which never changes
 decision_report: SharedBy[Any] = SharedBy(every=3600.0)
-#: errors that are back after somebody had resolved them
-regressions = Shared(_regressions, every=10.0)
+#: legal clocks that press, and approvals that wait for those who look
+waits = Shared(_waits, every=10.0)
 
 
 def forget_decisions() -> None:
@@ -206,7 +238,7 @@ def open_approvals(after: int) -> Look[list[inbox.Asked]]:
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
-    for one in (tiles, health, alerts, on_call, regressions, clocks, decisions, reading.series):
+    for one in (tiles, health, alerts, on_call, waits, clocks, decisions, reading.series):
         one.clear()
     approvals.forget()
     decision.forget()
@@ -232,6 +264,7 @@ __all__ = [
     "my_approvals",
     "on_call",
     "open_approvals",
-    "regressions",
     "tiles",
+    "waits",
+    "waits_for",
 ]

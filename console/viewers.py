@@ -93,6 +93,11 @@ class Viewers:
                 kept = sorted(self._known.items(), key=lambda pair: pair[1].asked)[-MOST // 2 :]
                 self._known = dict(kept)
 
+    def names(self) -> frozenset[str]:
+        """The principals of those who looked lately."""
+        now = time.monotonic()
+        return frozenset(one.viewer.name for one in list(self._known.values()) if now - one.asked <= LINGERS)
+
     def forget(self) -> None:
         """For tests."""
         self._known.clear()

@@ -18,6 +18,7 @@ from monitoring.store.controls import latest_results
 #: ids are made by the clocks of the web processes, and rows appear when they are committed: new runs are counted this
 #: many seconds later
 _LATER = 5
+_ACCEPTED = "erip_runs_accepted_total"
 #: seconds ahead in which a deadline is near
 _NEAR = 3_600.0
 #: what a check says, as a number; the rest is unknown, and has no value
@@ -31,14 +32,14 @@ class Gathering:
 
     def __init__(self) -> None:
         self._processes, self._servers = Rates(), Rates()
-        self._accepted: dict[Series, float] = {}
+        self._accepted: dict[Series, float] | None = None
         #: seconds since the last backup and drill, and when that was asked for
         self._ages: dict[str, float] = {}
         self._aged_at: datetime | None = None
 
     def counted(self) -> tuple[dict[Series, float], float]:
         """How much each counter rose between the last two looks, and the seconds between them."""
-        return {**self._processes.counted, **self._servers.counted, **self._accepted}, self._processes.seconds
+        return {**self._processes.counted, **self._servers.counted, **(self._accepted or {})}, self._processes.seconds
 
     def reports(self, reports: Iterable[store.Reported], now: datetime) -> dict[Series, tuple[bool, float]]:
         """Series of the processes → (whether it is a rate, its value), added up over the processes of a kind.
@@ -103,8 +104,11 @@ class Gathering:
                 found[series("erip_lane_capacity_steps", lane=lane)] = (False, load.rate)
         until = at - timedelta(seconds=_LATER)
         accepted = work.runs_accepted(since=until - timedelta(seconds=TICK), until=until)
-        self._accepted = {
-            series("erip_runs_accepted_total", workflow=workflow): float(count) for workflow, count in accepted.items()
+        if self._accepted is None:
+            self._accepted = {known.series: 0.0 for known in store.read_series(_ACCEPTED)}
+        # They are counted in the database: a workflow that is not among them had none, which is not unknown.
+        self._accepted = dict.fromkeys(self._accepted, 0.0) | {
+            series(_ACCEPTED, workflow=workflow): float(count) for workflow, count in accepted.items()
         }
         found.update({one: (True, count / TICK) for one, count in self._accepted.items()})
         if frameworks := conf().frameworks:

@@ -1,6 +1,6 @@
 """Who is asked for what: lists of approvals, and one with all that is known of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from people import persons
 from people.errors import UnknownApproval
 from people.models import Vote
-from people.voting import approval_of, barred, counted
+from people.voting import approval_of, counted
 from workflows.core.definition import DefinitionInvalid
 from workflows.models import ApprovalTask, StepRun
 
@@ -73,16 +73,23 @@ def votes_of(asked: Asked, me: str) -> list[str]:
 
 
 def _votes(asked: Asked, me: str, groups: Mapping[str, frozenset[str]]) -> list[str]:
+    if asked.task.closed_at is not None or asked.missing is None:
+        return []
     done = {person for vote in asked.votes for person in (vote.voter, vote.on_behalf_of)}
-    if asked.task.closed_at is not None or asked.missing is None or me in done or me not in groups:
+    return may_vote_as(me, groups, roles=asked.task.roles, without={*done, *asked.task.barred})
+
+
+def may_vote_as(
+    me: str, groups: Mapping[str, frozenset[str]], *, roles: Collection[str], without: Collection[str]
+) -> list[str]:
+    """As whom somebody may vote where these groups are asked: see `votes_of`. groups: as `persons.groups_of_voter`
+    gives them; without: who has voted, and who is barred."""
+    if me in without or me not in groups:
         return []
-    if barred(asked.task, me):
-        return []
-    roles = frozenset(asked.task.roles)
     return [
         "" if person == me else person
         for person in sorted(groups, key=lambda one: (one != me, one))
-        if groups[person] & roles and person not in done and not barred(asked.task, person)
+        if not groups[person].isdisjoint(roles) and person not in without
     ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
+from erip.foundation import json_values
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
@@ -118,7 +119,8 @@ def _faults(ballot: Ballot) -> list[Fault]:
         faults.append(Fault("comment", "is missing: say why it is refused"))
     if len(ballot.comment) > COMMENT_MAX:
         faults.append(Fault("comment", f"has more than {COMMENT_MAX:,} characters"))
-    return faults
+    # Doors that read a form from a text, as the console does, may let through what no column can hold.
+    return faults + json_values.faults(ballot.form, at="form")
 
 
 def _vote(task: ApprovalTask, ballot: Ballot, attempt: Attempt) -> Counted:

@@ -10,8 +10,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from console import snapshots
+from console.core import vote_form
 from console.pages import Page, changes, forget_rendered, in_shell, page, with_query
 from erip.access.principals import Principal
+from erip.foundation import json_values
 from erip.foundation.faults import Fault
 from people import asking, inbox, voting
 from people.errors import PeopleError, UnknownApproval
@@ -65,8 +67,14 @@ def approval(query: QueryDict, viewer: Principal, number: int) -> Page:
 
 @changes("people.add_vote")
 def vote(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
-    given = {name: request.POST.get(name, "") for name in ("choice", "content_hash", "on_behalf_of", "comment", "form")}
-    form, faults = given_form(given)
+    try:
+        known: dict[str, Any] = snapshots.approval.look(number, lambda: _read(number)).value or {}
+    except UnknownApproval:
+        raise Http404 from None
+    fields = known.get("fields", [])
+    names = ("choice", "content_hash", "on_behalf_of", "comment", "form", *(one.key for one in fields))
+    given = {name: request.POST.get(name, "") for name in names}
+    form, faults = given_form(given, fields)
     try:
         if not faults:
             ballot = voting.Ballot(
@@ -136,15 +144,16 @@ def _shown(number: int, viewer: Principal) -> dict[str, Any]:
     return {**known, "may_vote": may or []}
 
 
-def given_form(given: Mapping[str, str]) -> tuple[Any, list[Fault]]:
+def given_form(given: Mapping[str, str], fields: Sequence[vote_form.Field]) -> tuple[Any, list[Fault]]:
     """The form that a vote fills in, as it was typed, and what is wrong with the texts of the vote."""
-    faults: list[Fault] = []
-    form = None
+    filled, faults = vote_form.read(fields, given)
+    form: Any = filled or None
     if given["form"].strip():
         try:
-            form = orjson.loads(given["form"])
-        except orjson.JSONDecodeError as error:
-            faults.append(Fault("form", f"is not JSON: {error}"))
+            form, found = json_values.look(given["form"], at="form")
+            faults += found
+        except json_values.NotJson as error:
+            faults.append(Fault("form", f"is {error}"))
     if "\0" in "".join(given.values()):
         faults.append(Fault("", "a character U+0000 cannot be stored"))
     return form, faults
@@ -161,11 +170,29 @@ def shown_of(one: inbox.Asked) -> dict[str, Any]:
     return {
         "one": one,
         "description": content.get("description", ""),
-        "evidence": _json(content["evidence"]) if "evidence" in content else "",
-        "runs": [(id, what["uses"], _json(what["with"])) for id, what in content.get("runs", {}).items()],
+        "evidence": facts(content["evidence"]) if "evidence" in content else [],
+        "runs": [(id, what["uses"], facts(what["with"])) for id, what in content.get("runs", {}).items()],
+        "votes": [(each, facts(each.form) if each.form else []) for each in one.votes],
         "form": _json(form) if form is not None else "",
+        "fields": vote_form.fields(form),
         "questions": list(one.task.questions.all()),
     }
+
+
+def facts(value: Any) -> list[tuple[str, str, bool]]:
+    """What people are shown of a document: (name, text, whether the text is JSON), a line for each member. Nothing is
+    left out and nothing is rounded: it is what they answer for."""
+    if not isinstance(value, dict):
+        return [("", *_said(value))]
+    return [(name, *_said(one)) for name, one in value.items()]
+
+
+def _said(value: Any) -> tuple[str, bool]:
+    if isinstance(value, str) and value.strip():
+        return value, False
+    simple = not isinstance(value, str | dict | list)
+    # An empty text, a list and an object look like what they are.
+    return _json(value), not simple
 
 
 def _json(value: Any) -> str:
@@ -176,6 +203,7 @@ def _back(number: int) -> HttpResponse:
     snapshots.approvals.forget()
     snapshots.approval.forget()
     snapshots.my_approvals.forget()
+    snapshots.waits.forget()
     forget_rendered()
     response = redirect("console:approval", number)
     response.status_code = 303

@@ -15,13 +15,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from console import snapshots
+from console.core import vote_form
 from console.pages import away, forget_rendered, guarded, shell
 from console.views.approvals import given_form, shown_of
 from erip.access.principals import Principal
 from erip.audit.operation import describe
 from erip.foundation.db.failures import is_passing
 from erip.foundation.faults import Fault
-from people import links
+from people import inbox, links
 from people.errors import LinkInvalid, PeopleError, UnknownApproval
 
 _TITLE = "Vote by a link"
@@ -69,8 +70,10 @@ def _voted(request: HttpRequest, held: links.Held, token: str) -> HttpResponse:
     request.user = Principal(held.me)  # type: ignore[assignment]
     number = held.asked.task.pk
     describe(object=f"approvals/{number}", by_link=True)
-    text = {name: request.POST.get(name, "") for name in ("choice", "comment", "form", "confirm")}
-    form, faults = given_form(text)
+    fields = vote_form.fields(inbox.form_of(held.asked.task))
+    names = ("choice", "comment", "form", "confirm", *(one.key for one in fields))
+    text = {name: request.POST.get(name, "") for name in names}
+    form, faults = given_form(text, fields)
     if text["confirm"] != "yes":
         faults.append(Fault("confirm", "is missing: confirm that it is you who votes"))
     try:
@@ -80,7 +83,7 @@ def _voted(request: HttpRequest, held: links.Held, token: str) -> HttpResponse:
         faults.extend(error.faults or [Fault("", str(error))])
     if faults:
         return _shown(request, held, token, given=text, faults=faults, status=422)
-    for each in (snapshots.approvals, snapshots.approval, snapshots.my_approvals):
+    for each in (snapshots.approvals, snapshots.approval, snapshots.my_approvals, snapshots.waits):
         each.forget()
     forget_rendered()
     said = {"approved": "It is approved. The run goes on.", "refused": "It is refused."}

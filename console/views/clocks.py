@@ -112,6 +112,7 @@ def _changed(
             faults.append(error.fault)
     snapshots.clocks.forget()
     snapshots.clock.forget()
+    snapshots.waits.forget()
     forget_rendered()
     if faults:
         context = {**_shown(number), "given": given, "faults": faults, "part": "console/clock.html", "every": 0}

@@ -51,7 +51,7 @@ def forget() -> None:
     """The next look reads: something was changed here."""
     _lists.forget()
     _ones.forget()
-    snapshots.regressions.forget()
+    snapshots.alerts.forget()
 
 
 @page("Errors", VIEW)

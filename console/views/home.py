@@ -10,16 +10,17 @@ from django.utils.safestring import SafeString
 from console import snapshots
 from console.charts import units
 from console.charts.line import spark
-from console.needs import ALERTS, FRAMES, HEALTH
+from console.needs import ALERTS, APPROVALS, CLOCKS, ERRORS, FRAMES, HEALTH, approvals
 from console.pages import Page, page, with_query
+from console.shared import Look
 from console.snapshots import Tiles
 from console.viewers import may
 from erip.access.principals import Principal
-from erip.foundation.hooks import needs_me
+from erip.foundation.hooks import Need, needs_me
 from workflows.conf import conf as engine_conf
 
 #: things that need somebody which are listed; of the rest the number is given
-MOST_NEEDS = 12
+MOST_NEEDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,12 @@ class Tile:
     state: str = ""
 
 
-@page("Home", HEALTH, FRAMES, ALERTS)
+def own(viewer: Principal) -> tuple[Need, ...]:
+    """What waits for this viewer alone."""
+    return approvals(viewer) if may(viewer, APPROVALS) else ()
+
+
+@page("Home", HEALTH, FRAMES, ALERTS, CLOCKS, APPROVALS, own=own)
 def home(query: QueryDict, viewer: Principal) -> Page:
     context: dict[str, Any] = {}
     if may(viewer, HEALTH):
@@ -44,13 +50,16 @@ def home(query: QueryDict, viewer: Principal) -> Page:
         context["tiles"] = tiles_of(look.value) if look.value is not None else None
         context["tiles_shown"], context["tiles_fresh"] = True, look.fresh
         context["until"] = look.value.until if look.value is not None else None
-    needs = sorted(
-        (need for find in needs_me.all() for need in find(lambda one: may(viewer, one))),
-        key=lambda need: not need.urgent,
-    )
+    needs = [need for find in needs_me.all() for need in find(lambda one: may(viewer, one))]
+    needs = sorted((*own(viewer), *needs), key=lambda need: not need.urgent)
     context["needs"], context["more_needs"] = needs[:MOST_NEEDS], max(0, len(needs) - MOST_NEEDS)
-    if may(viewer, ALERTS):
-        context["alerts"] = snapshots.alerts.look()
+    looks: list[Look[Any]] = []
+    if may(viewer, ALERTS) or may(viewer, ERRORS):
+        looks.append(snapshots.alerts.look())
+    if may(viewer, CLOCKS) or may(viewer, APPROVALS):
+        looks.append(snapshots.waits.look())
+    context["needs_unknown"] = any(look.value is None for look in looks)
+    context["needs_old"] = min((look.at for look in looks if not look.fresh and look.at is not None), default=None)
     return Page("console/home.html", context)
 
 

@@ -32,16 +32,19 @@ def alerts(*, stage: str | None, before: int | None, limit: int) -> list[dict[st
 class Overview:
     """Rows by the names of their columns, each list newest first. open: alerts that are pending or firing. resolved:
     the latest of those. silences: those that have not ended. own: the rules of this site by name, None for a shipped
-    one that is switched off."""
+    one that is switched off. regressions: groups of errors that are open again after they were resolved, seen last
+    first, with id, title, what, count and regressed_at."""
 
     open: Sequence[Mapping[str, Any]]
     resolved: Sequence[Mapping[str, Any]]
     silences: Sequence[Mapping[str, Any]]
     own: Mapping[str, Rule | None]
+    regressions: Sequence[Mapping[str, Any]]
 
 
-def overview(*, resolved: int, most: int = 200) -> Overview:
-    """All that the pages of alerts show, in one statement."""
+def overview(*, resolved: int, regressions: int, most: int = 200) -> Overview:
+    """All that the pages of alerts show, and what the first page adds, in one statement. resolved, regressions: how
+    many of these."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -51,17 +54,25 @@ def overview(*, resolved: int, most: int = 200) -> Overview:
                         WHERE stage = 'resolved' ORDER BY id DESC LIMIT %s) a),
                    (SELECT json_agg(s ORDER BY s.id DESC)::text FROM (SELECT * FROM monitoring_silence
                         WHERE ends_at > clock_timestamp() ORDER BY id DESC LIMIT %s) s),
-                   (SELECT json_agg(json_build_array(name, document))::text FROM monitoring_alertrule)
+                   (SELECT json_agg(json_build_array(name, document))::text FROM monitoring_alertrule),
+                   (SELECT json_agg(e ORDER BY e.last_seen DESC, e.id DESC)::text FROM (
+                        SELECT id, title, what, count, regressed_at, last_seen FROM monitoring_errorgroup
+                        WHERE state = 'open' AND regression ORDER BY last_seen DESC, id DESC LIMIT %s) e)
             """,
-            [most, resolved, MOST_SILENCES],
+            [most, resolved, MOST_SILENCES, regressions],
         )
-        open_, ended, silent, rules = (json.loads(text or "[]") for text in cursor.fetchone())
+        open_, ended, silent, rules, back = (json.loads(text or "[]") for text in cursor.fetchone())
     return Overview(
         [_row(Alert, one) for one in open_],
         [_row(Alert, one) for one in ended],
         [_row(Silence, one) for one in silent],
         readable(rules),
+        [{**one, "regressed_at": _moment(one["regressed_at"])} for one in back],
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _row(model: type[Model], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,21 @@ class Browser:
         """Open an address, and wait until it is loaded."""
         self.events = []
         self.call("Page.navigate", url=url)
+        self._loaded()
+
+    def follow(self, script: str) -> None:
+        """Run a script that leads to another page, and wait until that is loaded."""
+        self.events = []
+        self.call("Runtime.evaluate", expression=script)
+        self._loaded()
+
+    def press(self, key: str) -> None:
+        """Press a key that makes no character, such as Tab."""
+        for kind in ("keyDown", "keyUp"):
+            code = {"Tab": 9, "Enter": 13}[key]
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def _loaded(self) -> None:
         while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
             self.events.append(self._next())
 
@@ -66,6 +81,25 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def requests(self) -> tuple[int, int]:
+        """How many answers this page took that no cache held, and how many bytes of them came over the wire."""
+        held = {
+            one["params"]["requestId"] for one in self.events if one.get("method") == "Network.requestServedFromCache"
+        }
+        sizes = {
+            one["params"]["requestId"]: one["params"]["encodedDataLength"]
+            for one in self.events
+            if one.get("method") == "Network.loadingFinished"
+        }
+        asked = [
+            one["params"]["requestId"]
+            for one in self.events
+            if one.get("method") == "Network.responseReceived"
+            and not one["params"]["response"].get("fromDiskCache")
+            and one["params"]["requestId"] not in held
+        ]
+        return len(asked), sum(int(sizes.get(one, 0)) for one in asked)
 
     def complaints(self) -> list[str]:
         """What the browser refused or reported on this page: scripts that failed, policies that were violated."""
