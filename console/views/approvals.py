@@ -171,7 +171,7 @@ def shown_of(one: inbox.Asked) -> dict[str, Any]:
         "one": one,
         "description": content.get("description", ""),
         "evidence": facts(content["evidence"]) if "evidence" in content else [],
-        "runs": [(id, what["uses"], facts(what["with"])) for id, what in content.get("runs", {}).items()],
+        "runs": [(id, what["uses"], _runs(what)) for id, what in content.get("runs", {}).items()],
         "votes": [(each, facts(each.form) if each.form else []) for each in one.votes],
         "form": _json(form) if form is not None else "",
         "fields": vote_form.fields(form),
@@ -193,6 +193,11 @@ def _said(value: Any) -> tuple[str, bool]:
     simple = not isinstance(value, str | dict | list)
     # An empty text, a list and an object look like what they are.
     return _json(value), not simple
+
+
+def _runs(what: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    failed = what.get("failed")
+    return [("cannot be computed, and does not run", str(failed), False)] if failed else facts(what["with"])
 
 
 def _json(value: Any) -> str:

@@ -143,6 +143,35 @@ def test_the_duties_of_a_breach_start_their_clocks_and_filing_one_starts_the_nex
     assert follow_the_law() == ([], False)
 
 
+BROKEN = """\
+name: broken
+input: {type: object}
+clocks:
+  - {obligation: test-72, starts: "${{ input.aware_at }}", places: [DE]}
+  - {obligation: test-month, starts: {determined: "${{ input.found.at }}"}}
+  - {obligation: test-bank, if: "input.sector == 'bank'", starts: "${{ input.aware_at }}"}
+steps:
+  look: {uses: test.look_up, with: {cves: [CVE-2021-44228]}}
+"""
+
+
+@pytest.mark.usefixtures("duties")
+def test_a_clock_whose_expression_fails_is_not_known_and_costs_no_other_its_start(run_to_end: Run, api: Api) -> None:
+    engine.publish(None, BROKEN, "yaml", author="test")
+    run = run_to_end("broken", {"aware_at": "2026-11-20T09:00:00Z"})
+    assert (run.state, run.error) == ("SUCCEEDED", None)
+    found = clocks_of(api, run.id)
+    assert set(found) == {"test-72", "test-month", "test-bank"}
+    assert (at(found["test-72"]["due_at"]), found["test-72"]["provisional"]) == (at("2026-11-23T09:00:00Z"), False)
+    # It counts from the run's creation, and says why: unknown is no reason to be silent.
+    month, bank = found["test-month"], found["test-bank"]
+    assert (month["state"], month["provisional"], at(month["since"])) == ("RUNNING", True, run.created_at)
+    assert "starts.determined cannot be computed" in month["history"][0]["reason"]
+    assert LegalClock.objects.get(pk=month["id"]).next_rung_at is not None, "it alarms"
+    assert (bank["state"], at(bank["since"])) == ("RUNNING", at("2026-11-20T09:00:00Z"))
+    assert "if cannot be computed" in bank["history"][0]["reason"]
+
+
 def test_open_clocks_are_listed_by_due_and_stay_without_their_run(run_to_end: Run, api: Api, duties: None) -> None:
     now = datetime.now(UTC)
     runs = [assessed(run_to_end, detected_at=written(now - timedelta(hours=n))) for n in (1, 2, 3)]

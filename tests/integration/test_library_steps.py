@@ -36,6 +36,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FOLDER = Path(library.__file__).parent / "definitions"
+LEVELS = ("manager", "director", "executive", "board")
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +77,8 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
         },
     }
     for node in graph.steps.values():
-        if node.condition is not None and not node.condition.evaluate(state):
+        skipped = node.condition is None and any(steps[need]["status"] == "SKIPPED" for need in node.needs)
+        if skipped or (node.condition is not None and not node.condition.evaluate(state)):
             steps[node.id] = {"output": None, "status": "SKIPPED"}
             continue
         given = node.work.with_.render(state) if node.work.with_ else {}
@@ -104,12 +106,43 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
                 "escalate",
                 "notices",
                 "report",
+                # What the team does.
+                "triage",
+                "plan",
+                "contain_at_once",
+                *(f"{what}_{level}" for what in ("approve", "contain") for level in LEVELS),
+                "keep_containment",
+                "withdrawn",
+                "undo_containment",
+                "file",
+                "filed",
+                "secure",
+                "final_report",
+                "lessons",
+                "tell_lessons",
             ],
         ),
         ("trust-score", ["compliance", "security", "risk", "operations", "score", "report", "notify"]),
         ("compliance-assessment", ["obligations", "readiness", "posture", "decide", "report"]),
         ("critical-threat", ["detect", "assess", "decide", "notify"]),
-        ("vulnerability-response", ["enrich", "posture", "prioritise", "report", "notify"]),
+        (
+            "vulnerability-response",
+            [
+                "enrich",
+                "posture",
+                "prioritise",
+                "report",
+                "notify",
+                "treat",
+                "accept_low",
+                "accept_high",
+                "accepted",
+                "remedy",
+                "overdue",
+                "remedy_late",
+                "verify",
+            ],
+        ),
     ],
 )
 def test_the_reference_definitions_are_valid_and_have_their_steps(name: str, steps: list[str]) -> None:

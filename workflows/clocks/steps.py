@@ -1,15 +1,18 @@
 """What workers run for the `clocks` of a definition: Note [Clocks are steps] in `workflows.core.declared`.
 
 The body decides what starts from when. The clocks are written with its result, by `starting.start_declared`.
+`clocks.file` stands in `filing`, `clocks.touched` in `touching`; the registry looks for all of them here.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from erip.foundation.moments import moment
+from workflows.clocks import filing, touching
 from workflows.clocks.reckoning import text_of
 from workflows.core.clocks.clock import TRIGGERS
 from workflows.core.clocks.deadline import stands_in
@@ -19,6 +22,10 @@ from workflows.library.compass import data
 from workflows.library.compass.obligations import Rule
 from workflows.library.vocabulary import PLACES
 from workflows.registry import StepContext, step
+
+__all__ = ["filing", "start", "touching"]
+
+log = structlog.get_logger(__name__)
 
 #: characters of a value that a note shows
 _SHOWN = 100
@@ -33,6 +40,8 @@ class Wanted(BaseModel):
     starts: Any = None
     places: Any = None
     condition: Any = Field(default=True, alias="if")
+    #: by key, why an expression could not be computed (Note [Each clock alone] in `workflows.core.declared`)
+    failed: dict[str, str] = {}
 
 
 class StartInput(BaseModel):
@@ -86,7 +95,10 @@ def start(data_: StartInput, ctx: StepContext) -> StartOutput:
 
 
 def _started(wanted: Wanted, rule: Rule, created: datetime) -> Started:
-    notes: list[str] = []
+    notes = [f"{key} cannot be computed ({why})" for key, why in wanted.failed.items()]
+    if notes:
+        # PULSE groups it, so that whoever wrote the definition hears of it. What it says may quote the data of a run.
+        log.error("clock_expression_failed", obligation=rule.code, keys=sorted(wanted.failed))
     if wanted.condition is not True:
         notes.append(f"the condition gave {_shown(wanted.condition)}, which is neither true nor false: it starts")
     moments, assumed = _moments(wanted.starts, rule, created, notes)

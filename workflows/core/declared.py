@@ -11,18 +11,24 @@ runs as soon as these have ended, the first one with the run, and its result is 
 (`workflows.clocks.starting`). It is seen, retried and explained like any other step. Faults are reported where the
 author wrote them.
 
-An expression that cannot be computed fails its step, and so the run: clocks that have not started by then do not start.
-A step for each clock would change nothing in that, since a run that fails ends its other steps.
+Note [Each clock alone]
+An expression that cannot be computed says nothing about the law. It must cost no other clock of its step its start, and
+its own clock neither: that would be silence where a deadline may run. So each is rendered alone, each trigger of one
+too, and what failed is handed to the step as `failed`, by its key. There it is what was not known: a condition that
+cannot be computed starts the clock, and one whose moment cannot be computed counts from the run's creation, is
+provisional, and says why (`workflows.clocks.steps`).
+Clocks that read a step which failed do not start with the run that ends by it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from erip.foundation.faults import Fault
 from workflows.core.clocks.clock import TRIGGERS
-from workflows.core.templates import OPEN, Template, is_one_expression, unwrap
+from workflows.core.expressions import ExpressionError
+from workflows.core.templates import OPEN, Context, Template, is_one_expression, unwrap
 
 #: the registered step that starts clocks
 USES: Final = "clocks.start"
@@ -84,12 +90,26 @@ FORMAT: Final[dict[str, Any]] = {
 _PATH: Final = re.compile(r"steps\.(\w+)(?:\.with\.clocks\[(\d+)\])?(.*)", re.DOTALL)
 
 
+#: characters of an error that a clock keeps
+_TOLD: Final = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """steps: those that start the clocks, by id. places: of each, the places of its clocks in `clocks`."""
 
     steps: Mapping[str, dict[str, Any]]
     places: Mapping[str, list[int]]
+    #: as the author wrote them
+    clocks: Sequence[Mapping[str, Any]] = ()
+
+    def each_alone(self, step: str, template: Template) -> Template:
+        """The input of one of the steps, so that what cannot be computed costs no other clock (Note [Each clock
+        alone])."""
+        if template.constant:
+            return template
+        alone = [_Alone(self.clocks[place]) for place in self.places[step]]
+        return template.rendered_by(lambda context: {"clocks": [one.render(context) for one in alone]})
 
     def named(self, fault: Fault) -> Fault:
         """The same fault, where the author wrote what it is about."""
@@ -126,7 +146,52 @@ def declared(clocks: Any, taken: Mapping[str, Any]) -> Declared:
         needs = [step for step in reads_ if step in taken]
         steps[id] = {"uses": USES, "needs": needs, "with": {"clocks": [written[index] for index in own]}}
         places[id] = own
-    return Declared(steps, places)
+    return Declared(steps, places, clocks)
+
+
+class _Alone:
+    """One clock, of which each part is rendered for itself."""
+
+    def __init__(self, clock: Mapping[str, Any]) -> None:
+        self._obligation = clock["obligation"]
+        given = clock.get("if", True)
+        condition = f"${{{{ {unwrap(given)} }}}}" if isinstance(given, str) else given
+        self._condition = Template.compile(condition)
+        starts = clock["starts"]
+        self._starts = (
+            {name: Template.compile(at) for name, at in starts.items()}
+            if isinstance(starts, dict)
+            else Template.compile(starts)
+        )
+        self._places = Template.compile(clock["places"]) if "places" in clock else None
+
+    def render(self, context: Context) -> dict[str, Any]:
+        failed: dict[str, str] = {}
+
+        def value(key: str, template: Template, otherwise: Any) -> Any:
+            try:
+                return template.render(context)
+            except ExpressionError as error:
+                failed[key] = str(error)[:_TOLD]
+                return otherwise
+
+        condition = value("if", self._condition, True)
+
+        def part(key: str, template: Template) -> Any:
+            # What it asks about may not be there.
+            return None if condition is False and not template.constant else value(key, template, None)
+
+        starts = self._starts
+        found: dict[str, Any] = {
+            "obligation": self._obligation,
+            "if": condition,
+            "starts": {name: part(f"starts.{name}", one) for name, one in starts.items()}
+            if isinstance(starts, dict)
+            else part("starts", starts),
+        }
+        if self._places is not None:
+            found["places"] = part("places", self._places)
+        return {**found, "failed": failed} if failed else found
 
 
 def _written(clock: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ depend on other parts (what a step may refer to depends on a graph without cycle
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -92,6 +93,8 @@ class _Check(Reading):
         self._essential(needs)
         input_check = self._input()
         nodes = {id: self._step(id, needs[id], known) for id in order if ("steps", id) not in self.broken}
+        if not self.faults:
+            nodes.update(self._clocks_alone(nodes))
         output = self._output()
         on = self._on(input_check, stored)
         self._signals(on, nodes)
@@ -175,6 +178,17 @@ class _Check(Reading):
                 reading.fault(key, f"does not go with {kind.marker}")
             elif markers:
                 reading.fault(key, f"goes with {' or '.join(markers)}, which this step does not have")
+
+    def _clocks_alone(self, nodes: Mapping[str, StepNode | None]) -> dict[str, StepNode]:
+        """Note [Each clock alone] in `declared`."""
+        found: dict[str, StepNode] = {}
+        for id in self.declared.steps:
+            node = nodes[id]
+            if node is not None and isinstance(node.how, kinds.Task) and node.how.work.with_ is not None:
+                work = node.how.work
+                alone = self.declared.each_alone(id, work.with_)
+                found[id] = replace(node, how=replace(node.how, work=replace(work, with_=alone)))
+        return found
 
     # --- what surrounds the steps
 

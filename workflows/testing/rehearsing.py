@@ -30,7 +30,7 @@ from workflows.testing.results import Entry, Result
 from workflows.testing.stubs import Stubs
 
 #: steps whose bodies look things up and compute: they call nobody
-READING: Final = ("nexus.", "compass.", "atlas.", "prism.", "clearance.", "sample.")
+READING: Final = ("nexus.", "compass.", "atlas.", "prism.", "clearance.", "containment.plan", "sample.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,11 @@ class _WithPeople(InMemory):
             whom = ", ".join(sorted(how.quorum.roles)) if rung.to is None else rung.to
             self._later(rung.after, step, lambda kind=kind, whom=whom: self._note(step, kind, f"to {whom}"))
         if not away:
+            # The least that the form takes, as for a body that does not run.
+            form = None if how.form_schema is None else example_of(how.form_schema)
             by = [
                 {"by": f"user:{role}-{number + 1}", "on_behalf_of": None, "choice": "approve", "roles": [role],
-                 "comment": "rehearsed", "form": None}
+                 "comment": "rehearsed", "form": form}
                 for role, count in how.quorum.seats.items() for number in range(count)
             ]  # fmt: skip
             answer = StepAnswered(step, True, by)

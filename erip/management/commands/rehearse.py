@@ -20,7 +20,7 @@ from workflows.testing.results import Entry
 from workflows.testing.stubs import StubUnfit
 
 #: what shipped workflows are tried with
-_INPUTS = {"breach-response": sample_incident}
+_INPUTS = {"breach-response": lambda: {**sample_incident(), "respond": True}}
 
 
 class Command(BaseCommand):

@@ -97,13 +97,13 @@ class Approval(Kind):
             shown["description"] = str(self.description.render(context))
         if self.evidence is not None:
             shown["evidence"] = self.evidence.render(context)
-        guards = dict(guarded(deciding, node.id))
+        guards = list(guarded(deciding, node.id))
         if guards:
-            shown["runs"] = guards
+            shown["runs"] = {id: what for id, what, _ in guards}
         content = content_hash(shown)
         progress = {
             "content": content,
-            "guards": {id: content_hash(work_input) for id, work_input in guards.items()},
+            "guards": {id: content_hash(what) for id, what, can_run in guards if can_run},
         }
         due_at = deciding.now + timedelta(seconds=self.sla) if self.sla is not None else None
         view = StepView(StepState.WAITING, output=progress)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workflows.core.expressions import ExpressionError
 from workflows.core.graph import Work
 from workflows.core.machine import NO_ITEM
 from workflows.core.source import content_hash
@@ -22,11 +23,18 @@ def rendered(deciding: "Deciding", work: Work) -> Any:
     return {} if with_ is None else with_.render(deciding.constants if with_.constant else deciding.context())
 
 
-def guarded(deciding: "Deciding", approval: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The steps that this approval guards, and what each would run now. Raises ExpressionError."""
+def guarded(deciding: "Deciding", approval: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """The steps that this approval guards, what each would run now, and whether that can be approved.
+
+    An input that cannot be computed now keeps nobody from approving those of the other steps: its step may never run,
+    since its `if` asks for just what is missing. Approvers see why, and if it does run, it is refused.
+    """
     for id, node in deciding.graph.steps.items():
         if node.how.guarded_by == approval and node.work is not None:
-            yield id, of_input(node.work.uses, rendered(deciding, node.work))
+            try:
+                yield id, of_input(node.work.uses, rendered(deciding, node.work)), True
+            except ExpressionError as error:
+                yield id, {"uses": node.work.uses, "with": None, "failed": str(error)}, False
 
 
 def refusal(deciding: "Deciding", step: str, approval: str, work: Work, input: Any) -> Mapping[str, Any] | None:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workflows import registry
 from workflows.core import definition
 from workflows.core.definition import DefinitionInvalid
 from workflows.core.graph import Graph
+from workflows.testing import run_workflow
 
 registry.discover()
 STEPS: dict[str, Any] = {"wait": {"wait": {"for": "1s"}}, "then": {"wait": {"for": "1s"}, "needs": ["wait"]}}
@@ -124,3 +127,83 @@ def test_a_path_that_the_input_cannot_have_is_a_fault_of_the_clock() -> None:
 def test_a_run_needs_a_step_of_the_authors_that_is_essential() -> None:
     found = faults([{"obligation": "a", "starts": "x"}], {"one": {"wait": {"for": "1s"}, "essential": False}})
     assert found == {"steps": "at least one step must be essential: the run's outcome is theirs"}
+
+
+#: expressions over INPUT, and what each gives; None: it cannot be computed
+INPUT: dict[str, Any] = {"at": "2026-11-26T09:00:00Z", "yes": True, "no": False, "places": ["DE"], "zero": 0}
+MOMENTS = {"${{ input.at }}": INPUT["at"], "2026-11-26T10:00:00Z": "2026-11-26T10:00:00Z", "${{ input.gone.at }}": None,
+           "${{ string(1 / input.zero) }}": None, "at ${{ input.at }}": "at 2026-11-26T09:00:00Z"}  # fmt: skip
+CONDITIONS = {True: True, "input.yes": True, "input.no": False, "input.gone == 1": None, "input.places": ["DE"]}
+PLACES = {"${{ input.places }}": ["DE"], "${{ input.gone }}": None}
+
+
+@st.composite
+def one_clock(draw: st.DrawFn) -> dict[str, Any]:
+    moments = st.sampled_from(list(MOMENTS))
+    starts = draw(moments | st.dictionaries(st.sampled_from(["detected", "aware"]), moments, min_size=1))
+    clock = {"obligation": draw(st.sampled_from(["a", "b"])), "starts": starts}
+    if draw(st.booleans()):
+        clock["if"] = draw(st.sampled_from(list(CONDITIONS)))
+    if draw(st.booleans()):
+        clock["places"] = draw(st.sampled_from(list(PLACES)))
+    return clock
+
+
+def expected(clock: dict[str, Any]) -> dict[str, Any]:
+    failed: set[str] = set()
+
+    def part(key: str, text: str, known: dict[Any, Any]) -> Any:
+        if condition is False and "${{" in text:
+            return None
+        if known[text] is None:
+            failed.add(key)
+        return known[text]
+
+    condition = CONDITIONS[clock.get("if", True)]
+    if condition is None:
+        failed, condition = {"if"}, True
+    starts = clock["starts"]
+    found: dict[str, Any] = {"obligation": clock["obligation"], "if": condition}
+    found["starts"] = (
+        {name: part(f"starts.{name}", text, MOMENTS) for name, text in starts.items()}
+        if isinstance(starts, dict)
+        else part("starts", starts, MOMENTS)
+    )
+    if "places" in clock:
+        found["places"] = part("places", clock["places"], PLACES)
+    return {**found, "failed": failed} if failed else found
+
+
+@settings(max_examples=20, deadline=None)
+@given(clocks=st.lists(one_clock(), min_size=1, max_size=6))
+def test_what_cannot_be_computed_costs_neither_its_clock_nor_any_other(clocks: list[dict[str, Any]]) -> None:
+    """Through the machine and, if it is one, through the chain: the run never fails by it."""
+    given: list[Any] = []
+
+    def start(input: Any) -> dict[str, Any]:
+        given.extend(input.model_dump(by_alias=True, exclude_unset=True)["clocks"])
+        return {"as_of": "2026-11-26T12:00:00Z", "clocks": None}
+
+    document = {"name": "flow", "steps": {"only": {"wait": {"for": "1s"}}}, "clocks": clocks}
+    result = run_workflow(document, INPUT, {"clocks.start": start})
+    result.expect("SUCCEEDED")
+    for one in given:
+        if "failed" in one:
+            assert all(one["failed"].values()), "each says why"
+            one["failed"] = set(one["failed"])
+    assert given == [expected(clock) for clock in clocks]
+
+
+def test_so_many_that_the_budget_is_spent_are_still_all_started() -> None:
+    costly = "${{ string(input.many.all(x, input.text.matches('(a|b)*c'))) }}"
+    found = graph([{"obligation": f"o{n}", "starts": costly} for n in range(50)])
+    work = found.steps["clocks_1"].work
+    assert work is not None
+    assert work.with_ is not None
+    context = {"input": {"many": list(range(200)), "text": "ab" * 200}, "steps": {}, "run": {}}
+    from workflows.core.cost import BUDGET_KEY, Budget
+
+    rendered = work.with_.render({**context, BUDGET_KEY: Budget()})["clocks"]
+    assert len(rendered) == 50
+    assert {one["obligation"] for one in rendered} == {f"o{n}" for n in range(50)}
+    assert "failed" in rendered[-1]

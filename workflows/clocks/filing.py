@@ -1,0 +1,135 @@
+"""`clocks.file`: clocks of the run are filed with the proofs that a person gave, such as in the form of an approval.
+
+A proof that fits no clock, or comes too late for it, is reported and never fails the step: a response must not end
+because one reference has a wrong code. To file the same proof twice changes nothing.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from erip.foundation.moments import moment
+from workflows.clocks import changing
+from workflows.clocks.errors import ClocksError
+from workflows.clocks.models import OPEN, LegalClock, State
+from workflows.core.graph import Retry
+from workflows.registry import StepContext, step
+
+
+class Filing(BaseModel):
+    """One proof: what was filed for which duty."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    obligation: str = Field(max_length=60, description="code of the duty, such as gdpr-33")
+    reference: str = Field(min_length=1, max_length=200, description="what the authority knows it by")
+    document: str = Field(default="", max_length=500, description="where the document is")
+    at: str | None = Field(default=None, max_length=64, description="when it was filed; default: now")
+
+
+class Form(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    filings: list[Filing] = Field(default=[], max_length=100)
+
+
+class Vote(BaseModel):
+    """A vote of an approval, as its step gives it. What its form says besides is for people."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    by: str = Field(max_length=200)
+    form: Form | None = None
+
+
+class FileInput(BaseModel):
+    """Proofs, and who gave them; or the votes of an approval whose form has them as `filings`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filings: list[Filing] = Field(default=[], max_length=100)
+    by: str = Field(default="", max_length=200, description="such as user:anna; default: the workflow")
+    votes: list[Vote] = Field(default=[], max_length=40)
+
+
+class Filed(BaseModel):
+    obligation: str
+    clock: int
+    reference: str
+
+
+class NotFiled(BaseModel):
+    obligation: str
+    why: str
+
+
+class StillOpen(BaseModel):
+    obligation: str
+    clock: int
+    state: str
+    due_at: datetime | None
+
+
+class FileOutput(BaseModel):
+    """filed: clocks that have the proof now. open: those of the run that still want something of somebody."""
+
+    filed: list[Filed] = []
+    not_filed: list[NotFiled] = []
+    open: list[StillOpen] = []
+
+
+@step(
+    "clocks.file",
+    timeout=30.0,
+    retry=Retry(max_attempts=10),
+    summary="File legal clocks of the run with proofs; says which are still open",
+)
+def file(data: FileInput, ctx: StepContext) -> FileOutput:
+    given = [(filing, data.by or f"workflow:{ctx.workflow}") for filing in data.filings]
+    given += [(filing, vote.by) for vote in data.votes if vote.form for filing in vote.form.filings]
+    found = FileOutput()
+    for filing, by in given:
+        rows = list(LegalClock.objects.filter(run_id=ctx.run_id, obligation=filing.obligation).order_by("pk"))
+        if not rows:
+            found.not_filed.append(_not(filing, "the run has no legal clock of this duty"))
+        for row in rows:
+            try:
+                _file(UUID(ctx.run_id), row, filing, by)
+            except ValueError as error:
+                found.not_filed.append(_not(filing, f"at: {error}"))
+            except ClocksError as error:
+                said = "; ".join(str(fault) for fault in error.faults) or str(error)
+                found.not_filed.append(_not(filing, said))
+            else:
+                found.filed.append(Filed(obligation=row.obligation, clock=row.pk, reference=filing.reference))
+    open_ = LegalClock.objects.filter(run_id=ctx.run_id, state__in=OPEN)
+    found.open = [
+        StillOpen(obligation=row.obligation, clock=row.pk, state=row.state, due_at=row.due_at) for row in open_
+    ]
+    return found
+
+
+def _file(run_id: UUID, row: LegalClock, filing: Filing, by: str) -> None:
+    """Raises ClocksError, and ValueError for a moment that is none."""
+    at = None if filing.at is None else moment(filing.at)
+    if row.filed is not None and filing.reference in _references(row.filed):
+        return
+    changing.file(
+        run_id,
+        row.pk,
+        by=by,
+        reference=filing.reference,
+        document=filing.document,
+        at=at,
+        again=row.state == State.FILED,
+    )
+
+
+def _references(filed: dict[str, Any]) -> set[str]:
+    return {filed["reference"], *(one["reference"] for one in filed.get("updates", ()))}
+
+
+def _not(filing: Filing, why: str) -> NotFiled:
+    return NotFiled(obligation=filing.obligation, why=why)

@@ -1,0 +1,1 @@
+"""Questionnaires: which questions are asked, and what answers amount to."""
