@@ -104,7 +104,7 @@ def test_the_due_date_is_in_the_input_the_decision_and_the_report_and_past_ones_
         return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC)
 
     assert runs[str(ahead)].deadline_at == end_of(ahead)
-    assert runs[str(past)].deadline_at == runs[str(past)].created_at + timedelta(hours=1)
+    assert runs[str(past)].deadline_at == runs[str(past)].created_at + timedelta(days=800)
     executor.execute([str(run.pk) for run in runs.values()])
     until(lambda: WorkflowRun.objects.filter(state="SUCCEEDED").count() == 6, what="all six have succeeded")
     decisions = {due: WorkflowRun.objects.get(pk=run.pk).output["decision"] for due, run in runs.items()}
@@ -157,7 +157,11 @@ def test_the_whole_catalogue_is_logged_once_and_starts_as_many_runs() -> None:
         ),
         ("nexus.threat.detected", {"severity": "critical", "confirmed": True}, ["breach-response", "critical-threat"]),
         ("atlas.vulnerability.discovered", {"cve": "CVE-1900-0001", "severity": "high"}, ["vulnerability-response"]),
-        ("compass.regulation.detected", {"regulation": "NIS2", "jurisdictions": ["DE"]}, ["compliance-assessment"]),
+        (
+            "compass.regulation.detected",
+            {"regulation": "NIS2", "jurisdictions": ["DE"]},
+            ["compliance-assessment", "regulatory-change"],
+        ),
         (
             "compass.compliance.gap.identified",
             {"framework": "ISO 27001", "requirement": "A.5.1", "severity": "low"},

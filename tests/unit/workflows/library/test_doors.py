@@ -88,7 +88,8 @@ def check(name: str, event: dict[str, Any]) -> None:
 
 def test_there_is_something_to_check() -> None:
     assert {name for name, _ in PAIRS} == {
-        "breach-response", "compliance-assessment", "critical-threat", "trust-score", "vulnerability-response",
+        "breach-response", "compliance-assessment", "critical-threat", "regulatory-change", "trust-score",
+        "vulnerability-response",
     }  # fmt: skip
 
 
