@@ -184,8 +184,8 @@ class _Check(Reading):
         found: dict[str, StepNode] = {}
         for id in self.declared.steps:
             node = nodes[id]
-            if node is not None and isinstance(node.how, kinds.Task) and node.how.work.with_ is not None:
-                work = node.how.work
+            work = node.how.work if node is not None else None
+            if node is not None and work is not None and work.with_ is not None and isinstance(node.how, kinds.Task):
                 alone = self.declared.each_alone(id, work.with_)
                 found[id] = replace(node, how=replace(node.how, work=replace(work, with_=alone)))
         return found
