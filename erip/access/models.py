@@ -202,4 +202,6 @@ class LoginPlace(models.Model):
 
 # Django finds an app's tables here.
 from .sign_in_models import Factor as Factor  # noqa: E402
+from .sign_in_models import SecurityKey as SecurityKey  # noqa: E402
 from .sign_in_models import SignedIn as SignedIn  # noqa: E402
+from .sign_in_models import UsedOnce as UsedOnce  # noqa: E402

@@ -35,6 +35,39 @@ class Factor(models.Model):
         return self.get_kind_display()
 
 
+class SecurityKey(models.Model):
+    """A security key or passkey of a person (WebAuthn). See `sign_in.security_keys`."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="security_keys")
+    name = models.CharField(max_length=100, help_text="By which its owner knows it.")
+    credential_id = models.BinaryField(unique=True, editable=False)
+    # COSE (RFC 9052), as the key wrote it.
+    public_key = models.BinaryField(editable=False)
+    #: how many signatures the key has counted; 0: it does not count
+    sign_count = models.BigIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: when it counted backwards: it opens nothing any more
+    copied_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="access_securitykey_user_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UsedOnce(models.Model):
+    """A digest of something that counts once. See `sign_in.once`."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest[:12]
+
+
 class SignedIn(models.Model):
     """A session of a person. See `sign_in.sessions`."""
 

@@ -7,6 +7,7 @@ them is wrong by itself.
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from erip.foundation.process.broker_tls import tls_options
 from erip.foundation.process.trust import context_of
@@ -104,6 +105,16 @@ def _web_tls(ca: str, certificate: str) -> str | None:
         if ca and not certificate
         else None
     )
+
+
+@_rule("ERIP_WEBAUTHN_ORIGINS", "ERIP_WEBAUTHN_RP_ID", "ERIP_PUBLIC_URL")
+def _origins_of_keys(origins: list[str], rp: str, public: str) -> str | None:
+    rp = rp or urlsplit(public).hostname or ""
+    for one in origins:
+        host = (urlsplit(one).hostname or "").lower()
+        if host != rp and not host.endswith(f".{rp}"):
+            return f"names {one!r}, which is not beneath {rp!r} (ERIP_WEBAUTHN_RP_ID): no key would sign there"
+    return None
 
 
 @_rule("ERIP_AUTOSCALE_MAX", "ERIP_AUTOSCALE_MIN")

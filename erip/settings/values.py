@@ -20,6 +20,7 @@ LONGEST = 65_536
 _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*", re.ASCII)
 _TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 _FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 #: with a leading letter: what may stand before `://`
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
@@ -126,6 +127,22 @@ def url(*schemes: str) -> Reader:
 
 
 http_url = url("http", "https")
+
+
+def domain(given: str) -> str:
+    """A domain name in lower case, as browsers compare it: no address, no scheme, no port."""
+    if len(given) > 253 or not _DOMAIN.fullmatch(given) or given.rpartition(".")[2].isdigit():
+        raise BadValue("is no domain name in lower case, as erip.example.com")
+    return given
+
+
+def origin(given: str) -> str:
+    """Scheme, host and perhaps a port of pages, as browsers name them. Plain http only for this machine itself."""
+    parts = _split(given)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
+    if not safe or not parts.hostname or given.lower() != f"{parts.scheme}://{parts.netloc}" or "@" in given:
+        raise BadValue("is no origin, as https://erip.example.com; http is for localhost alone")
+    return given
 
 
 def broker_urls(given: str) -> str:

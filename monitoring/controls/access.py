@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from erip.access.models import ApiKey, Grant
-from erip.access.sign_in_models import Factor
+from erip.access.sign_in_models import Factor, SecurityKey
 from monitoring.controls.results import Result, check, fails, holds
 
 #: days after which who has not come is gone
@@ -73,8 +73,9 @@ def people_present() -> Result:
 def second_factor() -> Result:
     """Everybody who may sign in has a second factor."""
     people = get_user_model()._default_manager.filter(is_active=True, is_staff=True)
-    protected = Factor.objects.filter(kind=Factor.Kind.TOTP).values("user_id")
-    lacking = [str(one.get_username()) for one in people.exclude(pk__in=protected).order_by("pk")[: NAMED + 1]]
+    protected = Q(pk__in=Factor.objects.filter(kind=Factor.Kind.TOTP).values("user_id"))
+    protected |= Q(pk__in=SecurityKey.objects.filter(copied_at=None).values("user_id"))
+    lacking = [str(one.get_username()) for one in people.exclude(protected).order_by("pk")[: NAMED + 1]]
     if lacking:
         return fails(f"People without a second factor, the first {lacking[0]}.", people=lacking[:NAMED])
     return holds("Everybody who may sign in to the admin has a second factor.", people=people.count())

@@ -301,7 +301,7 @@ def test_the_light_path_has_the_doors_of_the_views(route):
 STAFF_PAGES = {
     "index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search", "toggle",
     # their own security; the second step of signing in
-    "security", "set_up_factor", "step_up", "second_factor",
+    "security", "set_up_factor", "step_up", "second_factor", "second_factor_key", "add_security_key",
 }  # fmt: skip
 
 

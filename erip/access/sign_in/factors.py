@@ -1,4 +1,5 @@
-"""Second factors: codes of an app (TOTP, RFC 6238), and recovery codes for when it is lost.
+"""Second factors: codes of an app (TOTP, RFC 6238), recovery codes for when it is lost, and security keys, which are in
+`security_keys`.
 
 Note [Second factors]
 A code of an app is six digits that change every 30 seconds; the one before and the one after count too, for clocks that
@@ -22,8 +23,8 @@ from django.utils import timezone
 
 from .. import logins
 from ..grants import current, of_user
-from ..models import Factor
-from . import sealing
+from ..models import Factor, SecurityKey
+from . import sealing, security_keys
 
 #: seconds of a step, digits of a code (RFC 6238, and what apps can do)
 STEP: Final = 30
@@ -35,8 +36,17 @@ _LENGTH: Final = 10
 
 
 def has(user: Any) -> bool:
-    """Whether this person has a second factor."""
+    """Whether this person has a second factor: an app with codes, or a security key."""
+    return has_app(user) or security_keys.has(user)
+
+
+def has_app(user: Any) -> bool:
     return Factor.objects.filter(user=user, kind=Factor.Kind.TOTP).exists()
+
+
+def has_codes(user: Any) -> bool:
+    """Whether a recovery code is left."""
+    return Factor.objects.filter(user=user, kind=Factor.Kind.CODES).exclude(codes=[]).exists()
 
 
 def needs(user: Any) -> bool:
@@ -105,7 +115,9 @@ def renew_codes(user: Any) -> list[str]:
 
 def remove(user: Any) -> int:
     """All second factors of a person. Returns how many there were."""
-    return Factor.objects.filter(user=user).delete()[0]
+    with transaction.atomic():
+        keys, _ = SecurityKey.objects.filter(user=user).delete()
+        return keys + Factor.objects.filter(user=user).delete()[0]
 
 
 def begin(request: HttpRequest, user: Any) -> logins.Attempt:

@@ -20,7 +20,7 @@ from erip.audit.operation import describe
 from .. import logins
 from ..backends import TOO_SOON
 from ..models import SignedIn
-from . import factors, flow, sealing, sessions
+from . import factors, flow, sealing, security_keys, sessions
 
 #: in a session: the secret that is being set up, sealed
 _SETTING_UP = "erip_setting_up"
@@ -52,9 +52,9 @@ def second_factor(request: HttpRequest) -> HttpResponseBase:
         good, fault = _checked(request, pending.user)
         if good:
             flow.finish(request, pending.user)
-            return redirect(_within(request, pending.next))
+            return redirect(within(request, pending.next))
     context = {"title": "Second factor", "fault": fault, "user_name": pending.user.get_username()}
-    return _page(request, "second_factor", context)
+    return page(request, "second_factor", {**context, **_to_show(request, pending.user)})
 
 
 @never_cache
@@ -65,8 +65,9 @@ def step_up(request: HttpRequest) -> HttpResponseBase:
         good, fault = _checked(request, request.user)
         if good:
             flow.prove(request)
-            return redirect(_within(request, next))
-    return _page(request, "step_up", {"title": "Show your second factor", "fault": fault, "next": next})
+            return redirect(within(request, next))
+    context = {"title": "Show your second factor", "fault": fault, "next": next}
+    return page(request, "step_up", {**context, **_to_show(request, request.user)})
 
 
 @never_cache
@@ -83,22 +84,27 @@ def security(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST" and "codes" in request.POST and factors.has(request.user):
         if ask := must_prove(request):
             return ask
-        return _codes(request, factors.renew_codes(request.user), reverse("admin:security"))
+        return codes_page(request, factors.renew_codes(request.user), reverse("admin:security"))
     if request.method == "POST" and "remove" in request.POST and not factors.needs(request.user):
         if ask := must_prove(request):
             return ask
         factors.remove(request.user)
-        messages.success(request, "Your second factor is removed.")
+        messages.success(request, "Your second factors are removed.")
         return redirect("admin:security")
+    if request.method == "POST" and (number := request.POST.get("remove_key", "")).isdecimal() and len(number) < 19:
+        return _without_key(request, int(number))
     found = list(sessions.open_ones(user=request.user))
     context = {
         "title": "Your security",
         "factors": list(request.user.factors.all()),  # type: ignore[union-attr]
+        "keys": list(request.user.security_keys.all()),  # type: ignore[union-attr]
+        "can_have_keys": security_keys.place() is not None,
         "has": factors.has(request.user),
+        "has_app": factors.has_app(request.user),
         "needs": factors.needs(request.user),
         "sessions": [(one, one.session_key == here) for one in found],
     }
-    return _page(request, "security", context)
+    return page(request, "security", context)
 
 
 @never_cache
@@ -107,6 +113,23 @@ def set_up(request: HttpRequest) -> HttpResponseBase:
     if factors.has(request.user) and (ask := must_prove(request)):
         return ask
     return _set_up(request, request.user, to_sign_in=None)
+
+
+def _without_key(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Remove one of their security keys."""
+    if ask := must_prove(request):
+        return ask
+    others = request.user.security_keys.exclude(pk=number).filter(copied_at=None)  # type: ignore[union-attr]
+    last = not factors.has_app(request.user) and not others.exists()
+    if last and factors.needs(request.user):
+        messages.error(request, "It is your only second factor, and your role needs one. Add another one first.")
+    elif security_keys.remove(request.user, number):
+        if not factors.has(request.user):
+            factors.remove(request.user)  # recovery codes stand in for nothing now
+        messages.success(request, "The security key is removed.")
+    else:
+        messages.error(request, "There is no such security key.")
+    return redirect("admin:security")
 
 
 def must_prove(request: HttpRequest) -> HttpResponseBase | None:
@@ -131,7 +154,7 @@ def _set_up(request: HttpRequest, user: Any, *, to_sign_in: flow.Pending | None)
         try:
             attempt = factors.begin(request, user)
         except logins.TooSoon as error:
-            fault = _too_soon(request, error)
+            fault = too_soon(request, error)
         else:
             codes = factors.enrol(user, secret, "".join(request.POST.get("code", "").split()))
             if codes is not None:
@@ -140,8 +163,8 @@ def _set_up(request: HttpRequest, user: Any, *, to_sign_in: flow.Pending | None)
                 flow.prove(request)
                 if to_sign_in is not None:
                     flow.finish(request, user)
-                    return _codes(request, codes, _within(request, to_sign_in.next))
-                return _codes(request, codes, reverse("admin:security"))
+                    return codes_page(request, codes, within(request, to_sign_in.next))
+                return codes_page(request, codes, reverse("admin:security"))
             fault = _WRONG
             describe(outcome="refused")
     address = factors.address_of(secret, user.get_username())
@@ -151,8 +174,9 @@ def _set_up(request: HttpRequest, user: Any, *, to_sign_in: flow.Pending | None)
         "secret": factors.shown(secret),
         "picture": segno.make(address, error="m").svg_data_uri(scale=5),
         "must": to_sign_in is not None,
+        "can_have_keys": security_keys.place() is not None,
     }
-    return _page(request, "set_up", context)
+    return page(request, "set_up", context)
 
 
 def _being_set_up(request: HttpRequest) -> bytes:
@@ -166,34 +190,48 @@ def _being_set_up(request: HttpRequest) -> bytes:
 
 
 def _checked(request: HttpRequest, user: Any) -> tuple[bool, str]:
-    """Whether the code that was sent is right, and if not, what to say."""
+    """Whether the code, or the answer of a security key, that was sent is right, and if not, what to say."""
+    if sent := request.POST.get("credential"):
+        try:
+            security_keys.check(request, user, sent)
+        except security_keys.KeyRefused as error:
+            describe(outcome="refused")
+            return False, str(error)
+        return True, ""
     try:
         if factors.check(request, user, request.POST.get("code", "")[:100]):
             return True, ""
     except logins.TooSoon as error:
         describe(outcome="refused")
-        return False, _too_soon(request, error)
+        return False, too_soon(request, error)
     describe(outcome="refused")
     return False, _WRONG
 
 
-def _too_soon(request: HttpRequest, error: logins.TooSoon) -> str:
+def _to_show(request: HttpRequest, user: Any) -> dict[str, Any]:
+    """What the pages that ask for a second factor show: what a security key is asked to sign, and what a code is of."""
+    app = factors.has_app(user)
+    label = "The code of your app, or a recovery code" if app else "A recovery code"
+    return {"key_options": security_keys.ask_to_sign(request, user), "label": label}
+
+
+def too_soon(request: HttpRequest, error: logins.TooSoon) -> str:
     setattr(request, TOO_SOON, error.seconds)
     return f"Too many codes were wrong. Try again in {max(1, round(error.seconds))} seconds."
 
 
-def _codes(request: HttpRequest, codes: list[str], next: str) -> HttpResponseBase:
+def codes_page(request: HttpRequest, codes: list[str], next: str) -> HttpResponseBase:
     """Recovery codes, in the answer itself: a message would keep them in a cookie or a session until they are shown."""
-    return _page(request, "recovery_codes", {"title": "Recovery codes", "codes": codes, "next": next})
+    return page(request, "recovery_codes", {"title": "Recovery codes", "codes": codes, "next": next})
 
 
-def _within(request: HttpRequest, next: str) -> str:
+def within(request: HttpRequest, next: str) -> str:
     """`next`, if it is one of our own pages."""
     ours = url_has_allowed_host_and_scheme(next, {request.get_host()}, require_https=request.is_secure())
     return next if ours and urlsplit(next).path.startswith("/") else reverse("admin:index")
 
 
-def _page(request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
+def page(request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
     response = TemplateResponse(
         request, f"admin/access/sign_in/{name}.html", {**admin.site.each_context(request), **context}
     )
@@ -237,10 +275,14 @@ def login(request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
 
 
 def urls() -> list[URLPattern]:
-    """Pages of the admin's site besides its own. Two are for those who are not signed in yet."""
+    """Pages of the admin's site besides its own. Some are for those who are not signed in yet."""
+    from . import key_views  # it imports this module
+
     guarded = admin.site.admin_view
     return [
         path("second-factor/", csrf_protect(second_factor), name="second_factor"),
+        path("second-factor/key/", csrf_protect(key_views.add_to_sign_in), name="second_factor_key"),
+        path("security/keys/add/", guarded(key_views.add), name="add_security_key"),
         path("security/", guarded(security), name="security"),
         path("security/set-up/", guarded(set_up), name="set_up_factor"),
         path("security/prove/", guarded(step_up), name="step_up"),
