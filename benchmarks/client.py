@@ -5,6 +5,7 @@ an answer is noted when its last byte is parsed, not when the waiting task gets 
 """
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -100,12 +101,13 @@ class _Connection(asyncio.Protocol):
 class Client:
     """Requests to one service. It opens as many connections as there are requests at a time, and keeps them."""
 
-    def __init__(self, url: str, key: str, *, base: str = "/api/v1") -> None:
-        """base: of the paths that are asked for."""
+    def __init__(self, url: str, key: str, *, base: str = "/api/v1", context: ssl.SSLContext | None = None) -> None:
+        """base: of the paths that are asked for. context: for https; None: the system's authorities are believed."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Missing(f"{url} is no http or https address.")
-        self._host, self._tls = parts.hostname, parts.scheme == "https"
+        self._host = parts.hostname
+        self._tls = (context or True) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._prefix = parts.path.rstrip("/") + base
         self._common = f"Host: {parts.netloc}\r\nAuthorization: Bearer {key}\r\nAccept: application/json\r\n"
@@ -160,5 +162,5 @@ class Client:
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls or None)
+        _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls)
         return connection

@@ -1,5 +1,6 @@
 """What is measured: a deployment that runs already, or a private stack that ends with the benchmark."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Deployment:
     #: the supervisor of a private stack: all processes and servers are its descendants
     pid: int | None = None
     state: State | None = None
+    #: how to ask `url` over TLS; None: as the system's authorities say, or in the clear
+    context: ssl.SSLContext | None = None
 
 
 @contextmanager
@@ -42,4 +45,6 @@ def private_stack(*, ha: bool = False) -> Iterator[Deployment]:
         told = stack.env
         # What is measured with is written beside the platform's tables, which its own role may not do.
         database = told.get("DATABASE_OWNER_URL") or told["DATABASE_URL"]
-        yield Deployment(stack.url, stack.api_key, database, stack.operators_broker, stack.pid, stack.state)
+        yield Deployment(
+            stack.url, stack.api_key, database, stack.operators_broker, stack.pid, stack.state, stack.context
+        )

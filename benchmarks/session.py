@@ -100,7 +100,7 @@ class Session:
 
     @classmethod
     def open(cls, deployment: Deployment, options: Options, show: Show) -> "Session":
-        client = Client(deployment.url, deployment.key)
+        client = Client(deployment.url, deployment.key, context=deployment.context)
         truth: Truth = DatabaseTruth(deployment.database) if deployment.database else ApiTruth(client)
         return cls(deployment, options, client, truth, show)
 

@@ -19,7 +19,7 @@ from erip.ops.stack.private import PrivateStack, private_stack
 
 from ..client import Client
 from ..statistics import summarise
-from .attackers import Tally, attacking, bomb, bombs, drip, flood
+from .attackers import Door, Tally, attacking, bomb, bombs, drip, flood
 from .watching import DEFINITION, LARGEST_BODY, NAME, Seen, watch, webs_of
 
 DRIPPERS = 200
@@ -30,18 +30,18 @@ AIM = 1.0
 
 
 async def measure(stack: PrivateStack, seconds: float) -> list[tuple[str, Seen, Tally]]:
-    client = Client(stack.url, stack.api_key)
+    client = Client(stack.url, stack.api_key, context=stack.context)
     published = await client.request("PUT", f"/workflows/{NAME}", DEFINITION)
     if published.status not in (200, 201):
         raise RuntimeError(f"the workflow was not published: {published.body!r}")
     webs = webs_of(stack.state)
     await watch(client, webs, 3)
-    hard = bombs(stack.api_key)
+    hard, door = bombs(stack.api_key), Door(stack.url, stack.context)
     phases: list[tuple[str, Callable[[Tally], AbstractContextManager[None]]]] = [
         ("nobody else", lambda tally: nullcontext()),
-        (f"{DRIPPERS} drip", lambda tally: attacking(DRIPPERS, lambda which: drip(stack.url, which, tally))),
-        (f"{FLOODERS} without end", lambda tally: attacking(FLOODERS, lambda _: flood(stack.url, tally))),
-        (f"{BOMBERS} with bombs", lambda tally: attacking(BOMBERS, lambda _: bomb(stack.url, hard, tally))),
+        (f"{DRIPPERS} drip", lambda tally: attacking(DRIPPERS, lambda which: drip(door, which, tally))),
+        (f"{FLOODERS} without end", lambda tally: attacking(FLOODERS, lambda _: flood(door, tally))),
+        (f"{BOMBERS} with bombs", lambda tally: attacking(BOMBERS, lambda _: bomb(door, hard, tally))),
         ("nobody else, again", lambda tally: nullcontext()),
     ]
     found = []

@@ -4,6 +4,7 @@ again as soon as it is thrown out."""
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,14 @@ class Tally:
     closed: int = 0
 
 
+@dataclass(frozen=True)
+class Door:
+    """Where they knock. context: for TLS; None: in the clear."""
+
+    url: str
+    context: ssl.SSLContext | None = None
+
+
 def head(method: str, path: str, *lines: str) -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""]).encode()
 
@@ -52,12 +61,12 @@ DRIPS: tuple[tuple[bytes, bytes], ...] = (
 )
 
 
-async def drip(url: str, which: int, tally: Tally) -> None:
+async def drip(door: Door, which: int, tally: Tally) -> None:
     """For ever: one connection that drips what DRIPS[which] says, and reads nothing."""
     opening, piece = DRIPS[which % len(DRIPS)]
     while True:
         with suppress(OSError):
-            async with _connection(url) as (reader, writer):
+            async with _connection(door) as (reader, writer):
                 tally.made += 1
                 writer.write(opening)
                 while not reader.at_eof() and not writer.is_closing():
@@ -68,12 +77,12 @@ async def drip(url: str, which: int, tally: Tally) -> None:
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def flood(url: str, tally: Tally) -> None:
+async def flood(door: Door, tally: Tally) -> None:
     """For ever: a chunked body without a key, as fast as the service takes it."""
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     while True:
         with suppress(OSError):
-            async with _connection(url) as (reader, writer):
+            async with _connection(door) as (reader, writer):
                 tally.made += 1
                 writer.write(_post("/api/v1/runs/bulk", "Transfer-Encoding: chunked"))
                 while not reader.at_eof() and not writer.is_closing():
@@ -94,11 +103,11 @@ def bombs(key: str) -> Iterator[bytes]:
         yield head("POST", "/api/v1/events", *lines, *keyed) + body
 
 
-async def bomb(url: str, requests: Iterator[bytes], tally: Tally) -> None:
+async def bomb(door: Door, requests: Iterator[bytes], tally: Tally) -> None:
     """For ever: one bomb after the other."""
     while True:
         with suppress(OSError):
-            async with _connection(url) as (reader, writer):
+            async with _connection(door) as (reader, writer):
                 tally.made += 1
                 writer.write(next(requests))
                 await reader.read()
@@ -109,8 +118,11 @@ async def bomb(url: str, requests: Iterator[bytes], tally: Tally) -> None:
 class _connection:
     """A connection with small buffers, closed at the end without waiting for anything."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+    def __init__(self, door: Door) -> None:
+        parts = urlsplit(door.url)
+        self._tls: dict[str, object] = {}
+        if door.context:
+            self._tls = {"ssl": door.context, "server_hostname": parts.hostname, "ssl_handshake_timeout": 30}
         assert parts.hostname and parts.port  # noqa: PT018
         self._address = (parts.hostname, parts.port)
 
@@ -120,7 +132,7 @@ class _connection:
         plug.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(plug, self._address)
-            reader, self._writer = await asyncio.open_connection(sock=plug, limit=2048)
+            reader, self._writer = await asyncio.open_connection(sock=plug, limit=2048, **self._tls)
         except BaseException:
             plug.close()
             raise

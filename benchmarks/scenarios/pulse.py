@@ -204,7 +204,7 @@ def _load() -> Figure:
 
 async def _pages(session: Session, browser: str) -> Load:
     done = session.show.phase("pages of the console", ROUNDS)
-    client = Client(session.deployment.url, "", base="")
+    client = Client(session.deployment.url, "", base="", context=session.deployment.context)
     try:
         first, again, wrong = await pages.timed(client, browser, ROUNDS, done)
     finally:
@@ -229,7 +229,7 @@ async def _pages(session: Session, browser: str) -> Load:
 
 async def _viewers(session: Session, database: str, sessions: Sequence[str]) -> Load:
     """Those that ask the API, and those that are pages of the console."""
-    console = Client(session.deployment.url, "", base="")
+    console = Client(session.deployment.url, "", base="", context=session.deployment.context)
     figures, failed = [], 0
     nobody, _, _ = await watched(database, [], session.show.note)
     try:

@@ -60,6 +60,18 @@ _stack.mention(
 _stack.mention(
     "ERIP_FLOWER_BROKER_URL", "text", "", "The broker as Flower's own Redis user; empty: ERIP_BROKER_URL.", secret=True
 )
+_stack.mention(
+    "ERIP_FLOWER_CERTIFICATE",
+    "text",
+    "",
+    "PEM file with Flower's certificate and key: it speaks TLS 1.3 alone. A new one is taken within 5 s.",
+)
+_stack.mention(
+    "ERIP_FLOWER_CLIENT_CA",
+    "text",
+    "",
+    "PEM file of the authority of those who may connect to Flower; empty: anybody, who then needs its login.",
+)
 
 _balancer.mention(
     "ERIP_LB_BALANCE",
@@ -71,7 +83,20 @@ _balancer.mention(
 )
 _balancer.mention("ERIP_LB_WEIGHTS", "list", "", "Weights of web processes, as `web-1=2,web-2=1`.", applies=CALL)
 _balancer.mention(
-    "ERIP_LB_CERTIFICATE", "text", "", "A PEM file with certificate and key: TLS 1.3 on the web port.", applies=CALL
+    "ERIP_LB_CERTIFICATE",
+    "text",
+    "",
+    "A PEM file with certificate and key: TLS 1.3 on the users' ports. Empty: `make up HA=1` makes one. `none`: they are in the clear.",
+    applies=CALL,
+)
+_balancer.mention(
+    "ERIP_LB_REDIRECT_PORT",
+    "whole number",
+    "0",
+    "A plain port that does nothing but send browsers to the web port; 0: there is none.",
+    least=0,
+    most=65_535,
+    applies=CALL,
 )
 for _name, _unit, _default, _about in (
     ("CONCURRENCY", "requests", "16", "Requests that one web server works on at once; the others wait in HAProxy."),

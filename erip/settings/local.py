@@ -17,5 +17,7 @@ from .base import *  # noqa: E402
 
 SECRET_KEY = SECRET_KEY or "local-only-not-for-production"
 ALLOWED_HOSTS = ALLOWED_HOSTS or ["127.0.0.1", "localhost", "[::1]"]
+# With HA=1 users come by TLS alone, and their cookies go back by TLS alone. Otherwise all is in the clear, on loopback.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ERIP_PUBLIC_URL.startswith("https://")
 # Trivial steps for the engine's benchmark, and the command that runs it.
 INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks"]

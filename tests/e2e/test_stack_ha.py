@@ -12,6 +12,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -21,10 +22,10 @@ import psycopg2
 import pytest
 
 from benchmarks.client import Client
-from benchmarks.front_door.attackers import Tally, attacking, drip
+from benchmarks.front_door.attackers import Door, Tally, attacking, drip
 from benchmarks.front_door.watching import DEFINITION, LARGEST_BODY, NAME, RATE, watch, webs_of
 from erip.ops.ca import Authority, Leaf
-from erip.ops.stack import control
+from erip.ops.stack import control, services
 from erip.ops.stack.ha.redis import ask as ask_redis
 from erip.ops.stack.ha.roles import LEADER_LOCK, Roles
 from erip.ops.stack.private import private_stack
@@ -42,7 +43,7 @@ INCIDENT = json.loads((ROOT / "workflows/library/samples/incident.json").read_te
 
 @pytest.fixture(scope="module")
 def stack():
-    with private_stack(ha=True) as stack:
+    with private_stack(ha=True, names=services.ALL) as stack:
         yield stack
 
 
@@ -61,7 +62,7 @@ def ask(stack, path, body=None, key=None, method=None):
         if key is not None:
             request.add_header("Idempotency-Key", key)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=10, context=stack.context) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, {}
@@ -106,7 +107,7 @@ def test_there_are_three_of_each_server_and_two_or_more_of_each_process(stack):
     names = {process.name for process in control.status(stack.state).processes}
     for kind in ("redis", "sentinel", "etcd", "postgres"):
         assert {f"{kind}-{n}" for n in (1, 2, 3)} <= names
-    assert {"web-1", "web-2", "leader-1", "leader-2", "haproxy"} <= names
+    assert {"web-1", "web-2", "leader-1", "leader-2", "haproxy", "flower"} <= names
     assert len([name for name in names if name.startswith("worker-")]) >= 3
 
 
@@ -166,10 +167,30 @@ def refuses(name, port, context):
         return True
 
 
-def test_every_port_but_the_users_speaks_tls_13_with_holders_of_our_certificates_alone(stack, tmp_path):
+#: the ports for users: of these no certificate is asked for
+USERS = frozenset({"web", "flower"})
+
+
+def listening(stack):
+    """The ports on which the stack's processes really listen, by their names; by the process for one without a name."""
+    names = {port: name for name, port in read_json(stack.state.ports).items()}
+    found = {}
+    for process in marked(read_json(stack.state.supervisor)["id"]):
+        with suppress(psutil.NoSuchProcess):
+            for one in process.net_connections(kind="inet"):
+                if one.status == psutil.CONN_LISTEN or one.type == socket.SOCK_DGRAM:
+                    found[names.get(one.laddr.port, f"{process.name()}:{one.laddr.port}")] = one.laddr.port
+    return found
+
+
+def test_the_ports_that_are_tried_are_all_that_anybody_listens_on(stack, healthy):
+    assert wait_until(lambda: listening(stack) == read_json(stack.state.ports), 60), listening(stack)
+
+
+def test_every_port_speaks_tls_13_and_all_but_the_users_with_holders_of_our_certificates_alone(stack, tmp_path):
     foreign = Authority(tmp_path / "ca", "foreign").issue(tmp_path, Leaf("platform", "erip-platform", client=True))
-    ports = {name: port for name, port in read_json(stack.state.ports).items() if name != "web"}
-    assert len(ports) == 3 * 6 + 2 + 2
+    ports = listening(stack)
+    assert len(ports) == 3 * 6 + 2 + 2 + 3
 
     def client(certificate=None, most=ssl.TLSVersion.TLSv1_3):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -182,32 +203,100 @@ def test_every_port_but_the_users_speaks_tls_13_with_holders_of_our_certificates
     for name, port in ports.items():
         of_postgres = name.startswith("postgres") and not name.endswith("-rest")
         assert refuses(name, port, client(most=ssl.TLSVersion.TLSv1_2)), f"{name}: TLS 1.2"
-        assert refuses(name, port, client(foreign.bundle)), f"{name}: a foreign certificate"
         # PostgreSQL refuses them when somebody logs in.
-        assert of_postgres or refuses(name, port, client()), f"{name}: no certificate"
         assert of_postgres or refuses(name, port, None), f"{name}: in the clear"
+        if name not in USERS:
+            assert refuses(name, port, client(foreign.bundle)), f"{name}: a foreign certificate"
+            assert of_postgres or refuses(name, port, client()), f"{name}: no certificate"
+    for name in USERS:
+        assert not refuses(name, ports[name], client()), f"{name}: a user has no certificate"
+        context = ssl.create_default_context(cafile=foreign.ca)
+        with (
+            pytest.raises(ssl.SSLCertVerificationError),
+            socket.create_connection(("127.0.0.1", ports[name]), 30) as to,
+        ):
+            context.wrap_socket(to, server_hostname="127.0.0.1")
+
+
+def flower(stack, path, login=None):
+    """Status and text."""
+    request = urllib.request.Request(f"{control.status(stack.state).url('flower')}{path}")
+    request.add_header("Cookie", "sessionid=of-the-platform")
+    if login:
+        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=stack.context) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""
+
+
+def test_flower_shows_workers_and_lanes_through_haproxy_to_who_has_its_login(stack, healthy):
+    known = read_json(stack.state.credentials)["flower"]
+    login = f"{known['username']}:{known['password']}"
+    assert wait_until(lambda: "general-1@" in flower(stack, "/workers?json=1", login)[1], 60), "events come in over TLS"
+    status, page = flower(stack, "/broker", login)
+    assert status == 200
+    assert all(f"<td>{lane}</td>" in page for lane in ("critical", "high", "standard", "bulk")), page
+    assert stack.env["ERIP_SENTINEL_PASSWORD"] not in page
+    assert flower(stack, "/")[0] == flower(stack, "/metrics")[0] == 401
+
+
+def test_a_browser_is_told_to_come_by_https_only_but_not_for_all_of_localhost(stack, healthy):
+    for name in USERS:
+        address = control.status(stack.state).url(name)
+        for host, told in (("127.0.0.1", "max-age=31536000"), ("localhost", None)):
+            asked = urllib.request.Request(f"{address}/health/live", headers={"Host": host})
+            with suppress(urllib.error.HTTPError):
+                answer = urllib.request.urlopen(asked, timeout=10, context=stack.context)
+                assert answer.headers["Strict-Transport-Security"] == told
+    page = urllib.request.urlopen(f"{stack.url}/admin/login/", timeout=30, context=stack.context)
+    assert "Secure" in page.headers["Set-Cookie"]
+
+
+def test_programs_find_the_authority_where_the_command_says(stack, healthy):
+    known = json.loads(command(stack, "status", "--json").stdout)
+    env = {**os.environ, "ERIP_URL": known["url"], "ERIP_API_KEY": known["api_key"], "COLUMNS": "80"}
+    words = [str(Path(sys.executable).parent / "erip"), "workflows"]
+    how = {"capture_output": True, "text": True, "timeout": 60, "check": False}
+    believed = subprocess.run(words, env={**env, "SSL_CERT_FILE": known["ca"]}, **how)
+    assert believed.returncode == 0, believed.stderr
+    assert "breach-response" in believed.stdout
+    refused = subprocess.run(words, env=env, **how)
+    assert refused.returncode != 0
+    assert "certificate" in refused.stderr
 
 
 @pytest.mark.skipif(not can_capture(), reason="looking at the wire takes root, or CAP_NET_RAW")
-def test_what_a_breach_is_about_is_on_the_wire_between_user_and_balancer_alone(stack, healthy):
-    mark = f"marked-{token_hex(16)}"
-    ports, secrets = read_json(stack.state.ports), read_json(stack.state.secrets)
+def test_what_a_breach_is_about_is_nowhere_on_the_wire(stack, healthy):
+    mark, plain = f"marked-{token_hex(16)}", f"plain-{token_hex(16)}"
+    ports, secrets = listening(stack), read_json(stack.state.secrets)
     incident = {**INCIDENT, "title": mark, "description": f"Somebody copied {mark}."}
-    with capture(set(ports.values())) as wire:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as control_port,
+        capture({*ports.values(), control_port.getsockname()[1]}) as wire,
+    ):
+        # It shows that the capture sees what is not encrypted.
+        with socket.create_connection(control_port.getsockname()) as link:
+            link.sendall(plain.encode())
         status, run = ask(stack, "/api/v1/workflows/breach-response/runs", {"input": incident}, mark)
         assert status in (200, 201, 202)
         assert wait_until(lambda: ask(stack, f"/api/v1/runs/{run['id']}")[1].get("status") == "SUCCEEDED", 60)
         assert mark in json.dumps(ask(stack, f"/api/v1/runs/{run['id']}")[1])
         names = {name for name in ports if name != "postgres-ro" and not name.endswith("-peer")}
+        assert flower(stack, "/")[0] == 401
         assert wait_until(lambda: {ports[name] for name in names} <= wire.seen(), 60), "all of them are in use"
-    # That one shows that the capture sees what is not encrypted.
-    assert wire.holds(mark.encode()) == {ports["web"]}
+        assert wait_until(lambda: wire.holds(plain.encode()), 30)
+    assert wire.holds(mark.encode()) == set()
+    assert wire.holds(stack.api_key.encode()) == set()
     assert len(secrets) > 10
     assert {name: wire.holds(secret.encode()) for name, secret in secrets.items() if wire.holds(secret.encode())} == {}
 
 
 def test_all_certificates_are_replaced_under_load_and_no_request_fails(stack, healthy, roles):
-    ports = {name: port for name, port in read_json(stack.state.ports).items() if name != "web"}
+    ports = listening(stack)
     statuses, over = [], threading.Event()
 
     def shown():
@@ -297,10 +386,11 @@ def test_a_client_that_asks_once_more_does_not_notice_that_a_web_process_dies(he
 
 def test_two_hundred_clients_that_drip_hold_no_place_of_others(healthy):
     async def attack():
-        client, tally = Client(healthy.url, healthy.api_key), Tally()
+        client, tally = Client(healthy.url, healthy.api_key, context=healthy.context), Tally()
+        door = Door(healthy.url, healthy.context)
         try:
             assert (await client.request("PUT", f"/workflows/{NAME}", DEFINITION)).status in (200, 201)
-            with attacking(200, lambda which: drip(healthy.url, which, tally)):
+            with attacking(200, lambda which: drip(door, which, tally)):
                 return await watch(client, webs_of(healthy.state), 10), tally
         finally:
             client.close()

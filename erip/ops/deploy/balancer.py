@@ -2,7 +2,8 @@
 
 ERIP_LB_BALANCE      leastconn (default), roundrobin, or source: one client address, one web process
 ERIP_LB_WEIGHTS      web-1=2,web-2=1 (default: 100 each)
-ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port
+ERIP_LB_CERTIFICATE  a PEM file with certificate and key: TLS 1.3 on the web port; `none`: it is in the clear
+ERIP_LB_REDIRECT_PORT  a plain port that only sends browsers to the web port (0: there is none)
 ERIP_LB_CONCURRENCY  requests that one web server works on at once (16: 8 for each process); the others wait in HAProxy
 ERIP_LB_QUEUE, ERIP_LB_QUEUE_SECONDS
                      how many requests may wait (5,000), and for how many seconds (1): Note [Overload] in haproxy.cfg
@@ -22,6 +23,8 @@ from erip.ops.deploy.templates import render
 
 #: requests that one web process works on at once: Note [Overload] in haproxy.cfg
 PER_PROCESS = 8
+#: ERIP_LB_CERTIFICATE for a web port in the clear
+NO_CERTIFICATE = "none"
 RULES = ("leastconn", "roundrobin", "source")
 
 
@@ -32,7 +35,10 @@ class Rules:
     balance: str = "leastconn"
     #: by the name of the web process; 1 to 256
     weights: tuple[tuple[str, int], ...] = ()
+    #: of the users' ports; empty: they are in the clear
     certificate: str = ""
+    #: sends browsers to the web port, where that has a certificate; 0: there is none
+    redirect_port: int = 0
     #: requests at work in one web server; those that only wait there (streams, `Prefer: wait`) count against `maxconn`
     concurrency: int = 2 * PER_PROCESS
     queue: int = 5000
@@ -61,6 +67,13 @@ class Rules:
         for name in ("balance", "certificate"):
             if value := environment.get(f"ERIP_LB_{name.upper()}"):
                 found[name] = value
+        if found.get("certificate") == NO_CERTIFICATE:
+            found["certificate"] = ""
+        if text := environment.get("ERIP_LB_REDIRECT_PORT"):
+            if text.isdigit() and int(text) < 65536:
+                found["redirect_port"] = int(text)
+            else:
+                faults.append(f"ERIP_LB_REDIRECT_PORT: {text!r} is not a port")
         for name in (
             "concurrency",
             "queue",
@@ -96,6 +109,11 @@ class Balancer:
     ro_port: int
     rules: Rules = Rules()
     listen: str = "127.0.0.1"
+    #: Celery's monitor, and the port on which users reach it; None: it is not passed on
+    flower: Address | None = None
+    flower_port: int = 0
+    #: with which it speaks to that over TLS; None: in the clear
+    flowers: Identity | None = None
     #: with which it asks Patroni over TLS who leads; None: in the clear
     checks: Identity | None = None
     #: with which it speaks to the web processes over TLS; None: in the clear
@@ -120,6 +138,9 @@ class Balancer:
                 "rw_port": self.rw_port,
                 "ro_port": self.ro_port,
                 "listen": self.listen,
+                "flower": [asdict(self.flower)] if self.flower else [],
+                "flower_port": self.flower_port,
+                **{f"flower_{name}": value for name, value in files_of(self.flowers).items()},
                 "stats": self.stats,
                 "admin": self.admin,
                 **{f"backend_{name}": value for name, value in files_of(self.backends).items()},

@@ -5,7 +5,8 @@ whose Patroni and guard connect to the doors, and PULSE. A database node cannot 
 for a node. `postgres`: the PostgreSQL servers, among themselves, and the processes of the platform, which log in with a
 password too. `redis`: Redis and the Sentinels, among themselves, and again the platform. `patroni`: the REST APIs of
 Patroni, among themselves, HAProxy, which asks them who leads, and again PULSE; changing anything takes a password too.
-`web`: the web processes, and HAProxy. `front`: what HAProxy shows to users, who need none.
+`web`: the web processes, and HAProxy. `flower`: Celery's monitor, and HAProxy. `front`: what HAProxy shows to users,
+who need none.
 """
 
 from collections.abc import Sequence
@@ -16,12 +17,14 @@ from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
 
 PEERS, CLIENTS, POSTGRES, REDIS, PATRONI = "etcd-peers", "etcd-clients", "postgres", "redis", "patroni"
-WEB, FRONT = "web", "front"
+WEB, FLOWER, FRONT = "web", "flower", "front"
 #: the platform, to PostgreSQL, Redis and the Sentinels
 PLATFORM = "erip-platform"
 #: PULSE, to the doors: it may look, and not ask for any key; and to Patroni
 WATCHER = "erip-pulse"
-#: HAProxy, to Patroni and the web processes, and to users
+#: Celery's monitor, to Redis and the Sentinels
+MONITOR = "erip-flower"
+#: HAProxy, to Patroni, the web processes and Celery's monitor, and to users
 BALANCER = "erip-haproxy"
 
 
@@ -35,6 +38,7 @@ class Circles:
         self._redis = Authority(folder / REDIS, "Redis")
         self._patroni = Authority(folder / PATRONI, "Patroni")
         self._web = Authority(folder / WEB, "web")
+        self._flower = Authority(folder / FLOWER, "Flower")
         self._front = Authority(folder / FRONT, "users")
 
     def replace_all(self, now: datetime) -> None:
@@ -76,6 +80,10 @@ class Circles:
         """For the processes of the platform, to Redis and the Sentinels."""
         return self._redis.issue(folder, Leaf("platform", PLATFORM, (), client=True))
 
+    def of_broker_monitor(self, folder: Path) -> Issued:
+        """For Celery's monitor, to Redis and the Sentinels."""
+        return self._redis.issue(folder, Leaf("flower", MONITOR, (), client=True))
+
     def of_watcher(self, folder: Path) -> Issued:
         """For PULSE, which looks at the members through their doors."""
         return self._clients.issue(folder, Leaf("watcher", WATCHER, (), client=True))
@@ -100,6 +108,14 @@ class Circles:
     def of_webs_balancer(self, folder: Path) -> Issued:
         """For HAProxy, to the web processes."""
         return self._web.issue(folder, Leaf("balancer", BALANCER, (), client=True))
+
+    def of_flower(self, folder: Path, name: str, host: str) -> Issued:
+        """For Celery's monitor, which HAProxy knows by its name."""
+        return self._flower.issue(folder, Leaf("flower", name, (*_reached(host), name), server=True))
+
+    def of_flowers_balancer(self, folder: Path) -> Issued:
+        """For HAProxy, to Celery's monitor."""
+        return self._flower.issue(folder, Leaf("balancer", BALANCER, (), client=True))
 
     def of_front(self, folder: Path, names: Sequence[str]) -> Issued:
         """For HAProxy, to users, who know it under these names."""

@@ -214,7 +214,9 @@ def _supervise(state: State, options: argparse.Namespace) -> int:
     if options.ha:
         from erip.ops.stack.ha.layout import HaLayout
 
-        return Supervisor(state, HaLayout(state), report, _single_postgres(state) if options.carry else None).run()
+        return Supervisor(
+            state, HaLayout(state, options.names), report, _single_postgres(state) if options.carry else None
+        ).run()
     return Supervisor(state, SingleLayout(state, tuple(options.names)), report).run()
 
 
@@ -223,7 +225,14 @@ def _single_postgres(state: State) -> Callable[[], Postgres]:
 
 
 def _answer(state: State, now: control.Status) -> dict[str, Any]:
-    return {**asdict(now), "url": now.url("web"), "state_dir": str(state.root), **read_json(state.credentials)}
+    ca = str(state.ca) if (now.url("web") or "").startswith("https:") and state.ca.exists() else None
+    return {
+        **asdict(now),
+        "url": now.url("web"),
+        "ca": ca,
+        "state_dir": str(state.root),
+        **read_json(state.credentials),
+    }
 
 
 def _print_json(value: dict[str, Any]) -> None:

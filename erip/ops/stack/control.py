@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.process.trust import context_of
 from erip.ops.stack import asked, carrying, environment, own, progress, releases, services
 from erip.ops.stack.binaries import find_postgres, find_redis
 from erip.ops.stack.errors import NotRunning, ServerFailed, StackError
@@ -50,7 +52,7 @@ def up(
 ) -> bool:
     """Start the stack and wait until it serves; False when it ran already.
 
-    `ha`: several of everything (`erip.ops.stack.ha`), and `names` does not matter.
+    `ha`: several of everything (`erip.ops.stack.ha`); of `names` it matters only whether `flower` is one.
     `carry`: into an `ha` stack that is still empty, take the single stack's data over first (`carrying`).
     `tied`: it ends when the caller ends, however that happens. Otherwise it stays.
     """
@@ -78,7 +80,7 @@ def up(
     user, home = _provision(state, ha=ha)
     if message := carrying.notice(home, ha=ha, carry=carry):
         progress.warn(message)
-    words = ["--ha", *(["--carry"] if carry else [])] if ha else list(names)
+    words = [*(["--ha"] if ha else []), *(["--carry"] if carry else []), *names]
     _start(state, user, words, tied=tied)
     progress.done("ready", time.monotonic() - began)
     return True
@@ -107,7 +109,7 @@ def restart(state: State) -> float | None:
     if wanted == asked.kept(state):
         return reload(state)
     ha = read_json(state.supervisor).get("layout") == "ha"
-    names = tuple(process.name for process in known.processes if process.name in services.ALL)
+    names = tuple(process.name for process in known.processes if process.name in services.ALL) or services.DEMO
     check = own.Check({**os.environ, **wanted})
     if broken := check.result():
         raise ServerFailed(f"The platform cannot be loaded, and the one that runs goes on: {broken}")
@@ -345,6 +347,16 @@ def status(state: State) -> Status:
 
 def _lives(process: dict[str, Any]) -> bool:
     return bool(process["pid"]) and Identity(process["pid"], process["started"]).alive
+
+
+def front_context(state: State, url: str) -> ssl.SSLContext | None:
+    """How to ask a user's address of the stack; None: in the clear.
+
+    A certificate of the user's own may be in any name, and of any authority: of that the port is all that is known.
+    """
+    if not url.startswith("https:"):
+        return None
+    return context_of(str(state.ca), None) if state.ca.exists() else ssl._create_unverified_context()  # noqa: S323  # nosec B323
 
 
 @contextmanager

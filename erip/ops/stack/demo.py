@@ -1,6 +1,7 @@
 """The demo: one incident through the breach-response workflow, by REST as any client would do it."""
 
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -48,11 +49,12 @@ class Refused(Exception):
 
 
 class Api:
-    """The REST API of a running stack."""
+    """The REST API of a running stack. context: `control.front_context`."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, context: ssl.SSLContext | None = None) -> None:
         self.url = url
         self.key = key
+        self._context = context
 
     def start(self, body: dict[str, Any], *, wait: int, workflow: str = WORKFLOW) -> dict[str, Any]:
         """The run; finished if it ended within `wait` seconds. Raises Refused."""
@@ -65,7 +67,7 @@ class Api:
     def _call(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str], seconds: float
     ) -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 (the stack's own http address)
+        request = urllib.request.Request(  # noqa: S310 (the stack's own address)
             f"{self.url}/api/v1{path}",
             method=method,
             data=json.dumps(body).encode() if body is not None else None,
@@ -77,7 +79,7 @@ class Api:
             },
         )
         try:
-            with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310  # nosec B310
+            with urllib.request.urlopen(request, timeout=seconds, context=self._context) as answer:  # noqa: S310  # nosec B310
                 found = json.load(answer)
         except urllib.error.HTTPError as error:
             raise Refused(error.code, _problem(error)) from None
@@ -99,7 +101,7 @@ def run(state: State, path: Path | None, *, as_json: bool) -> int:
             if not key or not web:
                 raise StackError("The running stack has no API key; run `make down`, then try again.")
             with progress.console.status(f"running {WORKFLOW} …"):
-                finished = follow(Api(web, str(key)), incident)
+                finished = follow(Api(web, str(key), control.front_context(state, web)), incident)
     except BadInput as error:
         return _refuse(error.faults, as_json)
     except Refused as error:

@@ -5,17 +5,22 @@ password where there are several (Sentinel), answers `/metrics` to everybody, an
 in its environment. So this module starts Flower's web application without the platform:
 
 - it knows the broker alone (ERIP_FLOWER_BROKER_URL), as a user of Redis that receives events and reads the length of
-  queues, and may send nothing (`redis.FLOWER_RULES`);
+  queues, and may send nothing (`redis_users`); how that is reached over TLS or by Sentinels, the platform's own
+  settings say: ERIP_BROKER_CA, ERIP_BROKER_CERTIFICATE, ERIP_SENTINEL_MASTER, ERIP_SENTINEL_PASSWORD;
 - only the pages in `READ` exist, each behind the login (FLOWER_BASIC_AUTH); of Flower's API there is nothing;
-- it asks workers nothing: their remote control is off, and what is shown comes from their events.
+- it asks workers nothing: their remote control is off, and what is shown comes from their events;
+- with ERIP_FLOWER_CERTIFICATE (PEM, certificate and key) it speaks TLS 1.3 alone, and with ERIP_FLOWER_CLIENT_CA to
+  holders of a certificate of that authority alone. A renewed one serves from the next connection on.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,11 +38,23 @@ from flower.views.monitor import Healthcheck, Metrics
 from flower.views.tasks import TasksDataTable, TasksView, TaskView
 from flower.views.workers import WorkersView, WorkerView
 from kombu import Queue
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_sockets
 from tornado.web import StaticFileHandler, authenticated, url
 
-from erip.foundation.process.broker import SurvivingRedisChannel, install_transports
+from erip.foundation.http.certificate import Certificate
+from erip.foundation.process.broker import (
+    SurvivingRedisChannel,
+    SurvivingSentinelChannel,
+    install_transports,
+    transport_options,
+)
+from erip.foundation.process.broker_tls import tls_options
 
 LANES = ("critical", "high", "standard", "bulk")
+#: seconds between two looks at the certificate
+LOOK_EVERY = 5.0
 
 
 class PrivateMetrics(Metrics):
@@ -50,6 +67,27 @@ class PrivateHealthcheck(Healthcheck):
     get = authenticated(Healthcheck.get)
 
 
+class Lengths:
+    """Replaces Flower's own way to the broker, which asks one Sentinel, and believes the system's authorities, too."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    async def queues(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Each with its `name` and `messages`. Raises what kombu does for a broker that is away."""
+        return await asyncio.get_running_loop().run_in_executor(None, self._read, tuple(names))
+
+    def _read(self, names: tuple[str, ...]) -> list[dict[str, Any]]:
+        with self._celery.connection() as connection:
+            channel = connection.default_channel
+            return [{"name": name, "messages": channel._size(name)} for name in names]
+
+
+class LanesView(BrokerView):
+    def get_broker(self) -> Lengths:
+        return Lengths(self.application.capp)
+
+
 READ = [
     url(r"/", WorkersView, name="main"),
     url(r"/workers", WorkersView, name="workers"),
@@ -57,7 +95,7 @@ READ = [
     url(r"/task/(.+)", TaskView, name="task"),
     url(r"/tasks", TasksView, name="tasks"),
     url(r"/tasks/datatable", TasksDataTable),
-    url(r"/broker", BrokerView, name="broker"),
+    url(r"/broker", LanesView, name="broker"),
     url(r"/metrics", PrivateMetrics),
     url(r"/healthcheck", PrivateHealthcheck),
     url(r"/static/(.*)", StaticFileHandler, {"path": settings["static_path"]}),
@@ -104,13 +142,29 @@ class Deaf:
 class ReadOnly(Flower):
     """`place` is the broker's address as it may be shown."""
 
-    def __init__(self, celery: Celery, place: str) -> None:
+    def __init__(self, celery: Celery, place: str, certificate: Certificate | None = None) -> None:
+        self._certificate = certificate
         flower.app.default_handlers = READ
         events = Listening(celery, None, enable_events=False, max_workers_in_memory=1000, max_tasks_in_memory=10_000)
         super().__init__(options=options, capp=celery, events=events, **settings)
         events.io_loop = self.io_loop
         self.inspector = Deaf()
         self.broker_uri = place
+
+    def start_http_server(self) -> None:
+        """Flower's own takes files, knows TLS 1.2, and never reads them again."""
+        context = self._certificate.context if self._certificate else None
+        server = HTTPServer(self, ssl_options=context, xheaders=options.xheaders)
+        server.add_sockets(bind_sockets(options.port, address=options.address))
+        if self._certificate:
+            PeriodicCallback(self._look, LOOK_EVERY * 1000).start()
+
+    def _look(self) -> None:
+        try:
+            if self._certificate and self._certificate.renew():
+                print("flower: there is a new certificate", file=sys.stderr, flush=True)
+        except OSError as error:
+            print(f"flower: the certificate cannot be renewed: {error}", file=sys.stderr, flush=True)
 
     def update_workers(self, workername: str | None = None) -> Any:
         return self.inspector.inspect(workername)
@@ -122,14 +176,27 @@ def place_of(broker: str) -> str:
     return " ".join(f"{part.scheme}://{part.hostname}:{part.port}" for part in parts)
 
 
-def make_celery(broker: str) -> Celery:
-    """An app that knows the lanes and no task. JSON only: a pickled event would be code."""
+def make_celery(broker: str, environment: Mapping[str, str] = MappingProxyType({})) -> Celery:
+    """An app that knows the lanes and no task. JSON only: a pickled event would be code.
+
+    environment: where the platform's settings of its broker are.
+    """
+    ca, certificate = environment.get("ERIP_BROKER_CA", ""), environment.get("ERIP_BROKER_CERTIFICATE", "")
+    tls = tls_options(broker, ca=ca, certificate=certificate)
+    known = transport_options(
+        broker,
+        master=environment.get("ERIP_SENTINEL_MASTER") or "erip",
+        sentinel_password=environment.get("ERIP_SENTINEL_PASSWORD", ""),
+        tls=tls,
+    )
     celery = Celery("erip-monitor", broker=broker, set_as_current=False)
     celery.conf.update(
         accept_content=["json"],
         task_queues=[Queue(lane) for lane in LANES],
         task_default_queue="standard",
+        broker_use_ssl=tls or False,
         broker_transport_options={
+            **{name: known[name] for name in ("master_name", "sentinel_kwargs") if name in known},
             "ack_emulation": False,
             "socket_timeout": 5.0,
             "socket_connect_timeout": 1.0,
@@ -140,25 +207,39 @@ def make_celery(broker: str) -> Celery:
 
 
 def main() -> int:
-    """Runs until a signal ends it; returns 2 without a login or a broker."""
+    """Runs until a signal ends it; returns 2 without a login or a broker, or for a certificate that cannot be used."""
     broker = os.environ.get("ERIP_FLOWER_BROKER_URL", "")
     if not broker or not os.environ.get("FLOWER_BASIC_AUTH"):
         print("erip.ops.stack.monitor: set ERIP_FLOWER_BROKER_URL and FLOWER_BASIC_AUTH", file=sys.stderr)
         return 2
+    try:
+        certificate = _certificate(os.environ)
+    except (OSError, ValueError) as error:
+        print(f"erip.ops.stack.monitor: {error}", file=sys.stderr)
+        return 2
     install_transports()
     # kombu would remove what other programs left behind, which this user of Redis may not.
-    SurvivingRedisChannel.sweep_bindings = lambda _channel: 0
+    for channel in (SurvivingRedisChannel, SurvivingSentinelChannel):
+        channel.sweep_bindings = lambda _channel: 0
     apply_env_options()
     apply_options(sys.argv[0], sys.argv[1:])
     options.read_only = True
     extract_settings()
     setup_logging()
-    app = ReadOnly(make_celery(broker), place_of(broker))
+    app = ReadOnly(make_celery(broker, os.environ), place_of(broker), certificate)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     app.start_http_server()
     with contextlib.suppress(KeyboardInterrupt):
         app.start()
     return 0
+
+
+def _certificate(environment: Mapping[str, str]) -> Certificate | None:
+    """None: in the clear. Raises OSError and ValueError."""
+    file, clients = environment.get("ERIP_FLOWER_CERTIFICATE", ""), environment.get("ERIP_FLOWER_CLIENT_CA", "")
+    if clients and not file:
+        raise ValueError("ERIP_FLOWER_CLIENT_CA is set, but ERIP_FLOWER_CERTIFICATE is not: it would be in the clear")
+    return Certificate(file, clients) if file else None
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import ssl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,14 @@ OTHERS = (
         "ERIP_WEBHOOK_SECRET",
     ),
     *("ERIP_PUBLIC_URL", "ERIP_REPORT_DIR", "ERIP_REPLICA_URLS", "DJANGO_SETTINGS_MODULE"),
-    *("ERIP_SENTINEL_MASTER", "ERIP_SENTINEL_PASSWORD", "ERIP_BROKER_CA", "ERIP_BROKER_CERTIFICATE"),
+    *(
+        "ERIP_LB_CERTIFICATE",
+        "ERIP_LB_REDIRECT_PORT",
+        "ERIP_SENTINEL_MASTER",
+        "ERIP_SENTINEL_PASSWORD",
+        "ERIP_BROKER_CA",
+        "ERIP_BROKER_CERTIFICATE",
+    ),
 )
 
 
@@ -38,6 +46,11 @@ class PrivateStack:
     env: dict[str, str]
     #: the supervisor: all processes and servers are its descendants
     pid: int
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """How to ask `url`; None: in the clear."""
+        return control.front_context(self.state, self.url)
 
     @property
     def operators_broker(self) -> str:
@@ -76,13 +89,13 @@ def read_env(path: Path) -> dict[str, str]:
 
 @contextmanager
 def without_others() -> Iterator[None]:
-    """The environment without `OTHERS`, for a while. The web process leaves the usual port to others."""
+    """The environment without `OTHERS`, for a while. The usual ports are left to others."""
     kept = {name: os.environ.pop(name) for name in OTHERS if name in os.environ}
-    asked = os.environ.get("ERIP_WEB_PORT")
-    os.environ["ERIP_WEB_PORT"] = asked or "0"
+    usual = [name for name in ("ERIP_WEB_PORT", "ERIP_FLOWER_PORT") if not os.environ.get(name)]
+    os.environ.update(dict.fromkeys(usual, "0"))
     try:
         yield
     finally:
-        if asked is None:
-            del os.environ["ERIP_WEB_PORT"]
+        for name in usual:
+            del os.environ[name]
         os.environ.update(kept)

@@ -43,7 +43,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Tls:
-    """The files of a web process, and those with which the stack asks it how it is."""
+    """The files of a process that answers by TLS, and those with which the stack asks it how it is."""
 
     own: Identity
     asked_with: Identity
@@ -73,6 +73,8 @@ class Monitor:
 
     broker: str = field(repr=False)
     login: str = field(repr=False)
+    #: how it reaches a broker behind Sentinels, or over TLS: ERIP_SENTINEL_…, ERIP_BROKER_…
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def platform(
@@ -135,14 +137,19 @@ def leader(name: str, env: dict[str, str]) -> Service:
     return Service(name, [sys.executable, "manage.py", "run_leader"], environment.of_kind(env, "leader"))
 
 
-def flower(name: str, port: int, monitor: Monitor) -> Service:
-    """Celery's monitor, for looking only (`monitor`). Of the platform's settings it gets none."""
+def flower(name: str, port: int, monitor: Monitor, *, tls: Tls | None = None) -> Service:
+    """Celery's monitor, for looking only (`monitor`). Of the platform's settings it gets none but the broker's."""
+    files = (
+        {"ERIP_FLOWER_CERTIFICATE": str(tls.own.certificate), "ERIP_FLOWER_CLIENT_CA": str(tls.own.ca)} if tls else {}
+    )
+    login = {"ERIP_FLOWER_BROKER_URL": monitor.broker, "FLOWER_BASIC_AUTH": monitor.login}
     return Service(
         name,
         [sys.executable, "-m", "erip.ops.stack.monitor", f"--address={LOOPBACK}", f"--port={port}"],
         # Not on the command line, where every user of the machine could read it.
-        {**environment.base(os.environ), "ERIP_FLOWER_BROKER_URL": monitor.broker, "FLOWER_BASIC_AUTH": monitor.login},
-        url=f"http://{LOOPBACK}:{port}",
+        {**environment.base(os.environ), **login, **monitor.settings, **files},
+        url=f"{'https' if tls else 'http'}://{LOOPBACK}:{port}",
+        asked_with=tls.asked_with if tls else None,
     )
 
 

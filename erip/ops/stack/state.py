@@ -6,6 +6,7 @@ asked.json         the settings that the user gave in the environment, for `rest
 env                settings of the running stack as KEY=value, read by erip.settings.local       0600
 credentials.json   for the user: admin login, API key, Flower login                              0600
 secrets.json       passwords of the servers and Django's secret key, made once                   0600
+ca.crt             the authority of the users' ports, where the stack made their certificate (`up --ha`)
 ports.json         the ports chosen, so that URLs stay the same from one start to the next
 setup.json         what migrations and reference data were loaded, and into which database
 home               the path of `servers/` when it has to stand elsewhere (see `privileges.server_home`)
@@ -71,6 +72,10 @@ class State:
     @cached_property
     def ports(self) -> Path:
         return self.root / "ports.json"
+
+    @cached_property
+    def ca(self) -> Path:
+        return self.root / "ca.crt"
 
     @cached_property
     def setup(self) -> Path:

@@ -74,7 +74,9 @@ class Trial:
             url = control.status(self._state).url("web") or ""
         except StackError as error:
             return progress.error(str(error))
-        api = Api(url, str(read_json(self._state.credentials).get("api_key", "")))
+        api = Api(
+            url, str(read_json(self._state.credentials).get("api_key", "")), control.front_context(self._state, url)
+        )
         for sample in samples:
             began = time.monotonic()
             try:

@@ -20,7 +20,7 @@ from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.postgres import make_role
 
 ROLE = APP
-#: ERIP_LB_CERTIFICATE for a certificate that the stack makes
+#: ERIP_LB_CERTIFICATE for a certificate that the stack makes, as it does if nothing is said
 OWN = "own"
 #: bytes of a stats socket's path, to which HAProxy adds the number of its process while it starts
 MOST_OF_STATS = 85
@@ -77,6 +77,17 @@ class HaProxy(Node):
         """What it shows to users, where it is ours (OWN)."""
         return identity(self.tls / "front", BALANCER)
 
+    @property
+    def to_flower(self) -> Identity:
+        """The same for Celery's monitor."""
+        return identity(self.tls / "flower", BALANCER)
+
+    @property
+    def of_flower(self) -> Identity | None:
+        """The files of Celery's monitor, where it runs."""
+        monitor = self.balancer.flower
+        return identity(self.tls / "flower", monitor.name) if monitor else None
+
     def of_web(self, name: str) -> Identity:
         """The files of this web process, which looks at them every few seconds."""
         return identity(self.tls / "web", name)
@@ -88,6 +99,9 @@ class HaProxy(Node):
         for one in self.balancer.web:
             self.circles.of_web(self.tls / "web", one.name, one.host)
         made = [self.circles.of_balancer(self.tls / "patroni"), self.circles.of_webs_balancer(self.tls / "web")]
+        if monitor := self.balancer.flower:
+            self.circles.of_flower(self.tls / "flower", monitor.name, monitor.host)
+            made.append(self.circles.of_flowers_balancer(self.tls / "flower"))
         if self.balancer.rules.certificate == OWN:
             made.append(self.circles.of_front(self.tls / "front", (LOOPBACK, "localhost")))
         self._fresh = [one.bundle for one in made if one.fresh]
@@ -135,7 +149,8 @@ class HaProxy(Node):
             rules = replace(rules, certificate=str(self.front.certificate))
         stats, admin = str(self.stats or ""), str(self.admin or "")
         known = replace(self.balancer, rules=rules, checks=self.to_patroni, backends=self.to_web)
-        return replace(known, stats=stats, admin=admin).render()
+        flowers = self.to_flower if self.balancer.flower else None
+        return replace(known, stats=stats, admin=admin, flowers=flowers).render()
 
     @property
     def stats(self) -> Path | None:

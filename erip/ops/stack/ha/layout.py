@@ -2,18 +2,19 @@
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from erip.foundation.process.trust import context_of
-from erip.ops.deploy.balancer import PER_PROCESS, Balancer, Rules
+from erip.ops.deploy import balancer
+from erip.ops.deploy.balancer import NO_CERTIFICATE, PER_PROCESS, Balancer, Rules
 from erip.ops.deploy.circles import WATCHER, Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer, identity
-from erip.ops.deploy.redis_users import LEADER, REPLICA, SENTINEL, WEB, WORKER
+from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server
 from erip.ops.stack.errors import StackError
@@ -23,15 +24,18 @@ from erip.ops.stack.ha.etcd import Door, Etcd, Keeper, socket_of
 from erip.ops.stack.ha.haproxy import HaProxy
 from erip.ops.stack.ha.patroni import SCOPE, Patroni
 from erip.ops.stack.ha.programs import Programs
-from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel, platforms
+from erip.ops.stack.ha.redis import SERVICE, Redis, Sentinel, monitors, platforms
 from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import Logins
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.privileges import choose_user, server_home
 from erip.ops.stack.services import Service, Tls
-from erip.ops.stack.state import State, make_secrets
+from erip.ops.stack.state import State, make_secrets, write_private
 
 THREE = (1, 2, 3)
+#: the port of Celery's monitor itself; users reach it through HAProxy, on the port `flower`
+FLOWER_OWN = "flower-1"
+REDIS_LOGINS = (WEB, WORKER, LEADER, FLOWER, REPLICA, SENTINEL)
 WEBS = ("web-1", "web-2")
 LEADERS = ("leader-1", "leader-2")
 GENERAL_WORKERS = ("worker-general-1", "worker-general-2")
@@ -49,12 +53,14 @@ PORTS = (
 
 
 class HaLayout:
-    """The stack under `state`."""
+    """The stack under `state`. names: of services, of which `flower` alone matters: it runs if it is named."""
 
     name = "ha"
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, names: Sequence[str] = services.ALL) -> None:
         self.state = state
+        self._flower = "flower" in names
+        self._monitor = 0
         self.user = choose_user(state)
         self.home = server_home(state, self.user)
         self._web: int | None = None
@@ -73,7 +79,8 @@ class HaLayout:
 
     @property
     def addresses(self) -> dict[str, str]:
-        return {"web": f"{_scheme()}://{LOOPBACK}:{self._web}"} if self._web else {}
+        known = {"web": self._web, "flower": self._monitor}
+        return {name: f"{_scheme()}://{LOOPBACK}:{port}" for name, port in known.items() if port}
 
     def replace_certificates(self) -> None:
         # A certificate holds whole seconds.
@@ -84,8 +91,8 @@ class HaLayout:
 
     def _front(self) -> ssl.SSLContext | None:
         """How to ask HAProxy. A certificate of the user's may be in any name: of that the port is all that is known."""
-        match os.environ.get("ERIP_LB_CERTIFICATE"):
-            case None | "":
+        match front(os.environ):
+            case balancer.NO_CERTIFICATE:
                 return None
             case haproxy.OWN:
                 return context_of(str(self._haproxy.front.ca), None)
@@ -97,8 +104,9 @@ class HaLayout:
             if os.environ.get(variable):
                 raise StackError(f"A highly available stack has servers of its own: unset {variable}.")
         self._programs = Programs.find(self.home / "wheels", self.user)
-        self._ports = ports.choose_lasting(PORTS, self.state.ports)
+        self._ports = ports.choose_lasting([*PORTS, *([FLOWER_OWN] if self._flower else [])], self.state.ports)
         self._web = ports.choose("web", self.state.ports)
+        self._monitor = ports.choose("flower", self.state.ports) if self._flower else 0
         (self.home / "ha").mkdir(mode=0o755, exist_ok=True)
         yield [*self._redis(), *self._etcd()]
         yield [*self._doors(), *self._keepers()]
@@ -107,6 +115,11 @@ class HaLayout:
         yield [self._haproxy]
 
     def settings(self) -> dict[str, str]:
+        if front(os.environ) == haproxy.OWN:
+            # For the user, who has no way into the folders of the servers.
+            write_private(self.state.ca, self._haproxy.front.ca.read_text())
+        else:
+            self.state.ca.unlink(missing_ok=True)
         told = services.settings(
             self.state,
             self.secrets,
@@ -162,7 +175,12 @@ class HaLayout:
         yield from (f"{LOOPBACK}:{self._ports[f'postgres-{n}-rest']}" for n in THREE)
         yield from (f"postgres://{LOOPBACK}:{self._ports[f'postgres-{n}']}" for n in THREE)
         yield from (f"{LOOPBACK}:{self._ports[name]}" for name in WEBS)
-        clients = (platforms(self.home), self._haproxy.reached.identity, self._haproxy.to_patroni, self._haproxy.to_web)
+        if front(os.environ) != NO_CERTIFICATE:
+            yield f"{LOOPBACK}:{self._web}"
+        clients = [platforms(self.home), self._haproxy.reached.identity, self._haproxy.to_patroni, self._haproxy.to_web]
+        if self._flower:
+            yield f"{LOOPBACK}:{self._ports[FLOWER_OWN]}"
+            clients += [monitors(self.home), self._haproxy.to_flower]
         yield from (str(one.certificate) for one in clients)
 
     def services(self, env: dict[str, str]) -> list[Service]:
@@ -179,7 +197,22 @@ class HaLayout:
                 for name in GENERAL_WORKERS
             ),
             *(services.leader(name, _named(leader, name)) for name in LEADERS),
+            *self._monitors(),
         ]
+
+    def _monitors(self) -> list[Service]:
+        own = self._haproxy.of_flower
+        if own is None:
+            return []
+        reached = monitors(self.home)
+        settings = {
+            "ERIP_SENTINEL_MASTER": SERVICE,
+            "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
+            "ERIP_BROKER_CA": str(reached.ca),
+            "ERIP_BROKER_CERTIFICATE": str(reached.certificate),
+        }
+        known = services.Monitor(self.broker(FLOWER), f"erip:{self.secrets['flower']}", settings)
+        return [services.flower("flower", self._ports[FLOWER_OWN], known, tls=Tls(own, self._haproxy.to_flower))]
 
     def _tls_of(self, web: str) -> Tls:
         return Tls(self._haproxy.of_web(web), self._haproxy.to_web)
@@ -193,7 +226,7 @@ class HaLayout:
                 **self._place(f"redis-{n}"),
                 binary=self._programs.redis,
                 password=self.secrets["redis"],
-                logins={kind: self.secrets[f"{kind}_redis"] for kind in (WEB, WORKER, LEADER, REPLICA, SENTINEL)},
+                logins={kind: self.secrets[f"{kind}_redis"] for kind in REDIS_LOGINS},
                 master=None if n == 1 else first,
                 circles=self._circles,
             )
@@ -290,7 +323,8 @@ class HaLayout:
 
     def _make_haproxy(self) -> HaProxy:
         try:
-            rules = Rules.from_environment(os.environ, concurrency=PER_PROCESS * int(_web_workers()))
+            limits = {"concurrency": PER_PROCESS * int(_web_workers())}
+            rules = Rules.from_environment(os.environ, certificate=haproxy.OWN, **limits)
         except DeployError as error:
             raise StackError(str(error)) from error
         assert self._web
@@ -304,6 +338,8 @@ class HaLayout:
                 self._ports["postgres-rw"],
                 self._ports["postgres-ro"],
                 rules,
+                flower=Address("flower", LOOPBACK, self._ports[FLOWER_OWN]) if self._flower else None,
+                flower_port=self._monitor,
             ),
             superuser_password=self.secrets["postgres_superuser"],
             password=self.secrets["postgres_app"],
@@ -340,8 +376,13 @@ def _quota_bytes() -> int:
     return int(text)
 
 
+def front(environment: Mapping[str, str]) -> str:
+    """The certificate of the users' ports: a file's path, or OWN (the default), or NO_CERTIFICATE."""
+    return environment.get("ERIP_LB_CERTIFICATE") or haproxy.OWN
+
+
 def _scheme() -> str:
-    return "https" if os.environ.get("ERIP_LB_CERTIFICATE") else "http"
+    return "http" if front(os.environ) == NO_CERTIFICATE else "https"
 
 
 def _web_workers() -> str:

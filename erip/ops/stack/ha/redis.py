@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from erip.foundation.process.broker_tls import client_of
 from erip.ops.deploy import redis_users
-from erip.ops.deploy.circles import PLATFORM, Circles
+from erip.ops.deploy.circles import MONITOR, PLATFORM, Circles
 from erip.ops.deploy.nodes import Address, Identity, RedisNode, SentinelNode, identity
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import of_broker
@@ -26,6 +26,11 @@ SERVICE = "erip"
 def platforms(home: Path) -> Identity:
     """The files of the platform, of the stack whose servers are in `home`: they lie beside those of the first Redis."""
     return identity(home / "ha" / "redis-1" / "tls", PLATFORM)
+
+
+def monitors(home: Path) -> Identity:
+    """The same of Celery's monitor."""
+    return identity(home / "ha" / "redis-1" / "tls", MONITOR)
 
 
 @dataclass
@@ -61,6 +66,7 @@ class Redis(Node):
     def certify(self) -> bool:
         # The platform's lies beside it, and is renewed with it. It is read anew for each connection.
         self.circles.of_broker_client(self.tls)
+        self.circles.of_broker_monitor(self.tls)
         return self.circles.of_redis(self.tls, self.name, LOOPBACK).fresh
 
     def renew(self) -> bool:
