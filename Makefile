@@ -11,16 +11,20 @@ CARRY ?=
 APP ?=
 NEW ?=
 FIELDS ?=
+KEY ?=
+OUT ?= dist
+SIGNERS ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
 # Three, for two cores: half of the time a test waits for something.
 JOBS ?= $(if $(PYTEST_ARGS),0,3)
+RELEASE = $(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.release import main; sys.exit(main())'
 CHECKS := lint format types imports migrations security test
 
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: sbom audit help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
+.PHONY: sbom release verify-release audit help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +99,12 @@ security: venv ## bandit
 
 sbom: ## print a bill of materials (CycloneDX) of all pins; fails on a pin without a hash
 	@$(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.stack.bom import main; sys.exit(main())'
+
+release: ## make and sign a release of HEAD, the same bytes each time: KEY=an Ed25519 key of OpenSSH (OUT=dist)
+	@$(RELEASE) make --key "$(KEY)" --out "$(OUT)"
+
+verify-release: ## check one before it is used: SIGNERS=a file with its signer's public key (OUT=dist: where the release is)
+	@$(RELEASE) verify "$(OUT)" --signers "$(SIGNERS)"
 
 audit: venv ## ask for known vulnerabilities of the pins; needs a network, and fails without one
 	@$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --require-hashes --disable-pip --strict -r requirements.txt

@@ -33,7 +33,7 @@ def node() -> Iterator[HaProxy]:
         home, port = Path(name), any_free()
         known = Balancer(
             [Address("web-1", LOOPBACK, any_free())], [PostgresPeer("postgres-1", LOOPBACK, any_free(), any_free())],
-            port, any_free(), any_free(), Rules(certificate=OWN),
+            port, any_free(), any_free(), Rules(certificate=OWN, redirect_port=any_free()),
         )  # fmt: skip
         made = HaProxy(
             name="haproxy", binary=binary, folder=home / "haproxy", port=port, log=home / "log", user=None,
@@ -72,6 +72,21 @@ def test_users_are_answered_by_tls_13_alone(node: HaProxy) -> None:
         plain.request("GET", "/")
         with pytest.raises((OSError, http.client.HTTPException)):
             plain.getresponse()
+
+
+def test_the_plain_port_sends_browsers_away_and_takes_nothing(node: HaProxy) -> None:
+    plain = node.balancer.rules.redirect_port
+
+    def asked(method: str = "GET", path: str = "/a?b=c", **headers: str) -> tuple[int, str | None]:
+        with closing(http.client.HTTPConnection(LOOPBACK, plain, timeout=30)) as link:
+            link.request(method, path, headers={"Host": f"erip.example.org:{plain}", **headers})
+            answer = link.getresponse()
+            return answer.status, answer.headers["Location"]
+
+    assert asked() == asked("HEAD") == (301, f"https://erip.example.org:{node.port}/a?b=c")
+    assert asked(Host="LOCALHOST") == (301, f"https://localhost:{node.port}/a?b=c")
+    assert asked("POST") == asked(Authorization="Bearer erip_x_y") == (403, None)
+    assert asked(Host="a/b@evil.example") == (400, None)
 
 
 def test_renewed_certificates_are_taken_without_a_reload(node: HaProxy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import http.client
+import os
 import ssl
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ from erip.ops import ca
 from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.circles import Circles
 from erip.ops.deploy.nodes import identity
+from erip.ops.stack.state import ROOT
 from tests import workers
 from tests.support.tls import serial_of
 from tests.support.web import Web, web
@@ -66,6 +70,15 @@ def test_it_answers_tls_13_and_its_balancer_alone_and_takes_a_renewed_certificat
     encrypted: Encrypted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert encrypted.get() == 200
+    probed = "erip.foundation.process.asking"
+    words = [sys.executable, "-m", probed, "/health/live", "--port", str(encrypted.port), "--name", "web-1"]
+    both = encrypted.circles._web.issue(tmp_path / "both", Leaf("web", "web-1", ("web-1",), server=True, client=True))
+    env = {**os.environ, "ERIP_WEB_CERTIFICATE": str(both.bundle), "ERIP_WEB_CLIENT_CA": str(both.ca)}
+    how: dict[str, Any] = {"env": env, "check": False, "capture_output": True, "text": True, "cwd": ROOT}
+    assert subprocess.run(words, **how).returncode == 0, "as Kubernetes' probes ask"
+    for bad in ([*words[:3], "/health/nothing", *words[4:]], [*words[:-1], "web-2"], [*words[:-3], "1"]):
+        done = subprocess.run(bad, **how)
+        assert (done.returncode, bool(done.stderr)) == (1, True), bad
     foreign = Authority(tmp_path / "foreign", "web").issue(tmp_path, Leaf("balancer", "erip-haproxy", client=True))
     # Of the site, but not of this circle.
     other = encrypted.circles.of_balancer(tmp_path / "other")

@@ -1,7 +1,7 @@
 """What the manifests of deploy/k8s must hold to, as plain functions: tests also show that a bad manifest fails."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,48 @@ def faults(workload: Mapping[str, Any]) -> Iterator[str]:
         keys = {one["topologyKey"] for one in spec.get("topologySpreadConstraints", [])}
         if keys != {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}:
             yield "is not spread over zones and nodes"
+    sources = [each["secret"]["name"] for each in _projected(spec, "tls")]
+    if not sources:
+        yield "has no certificates"
+    elif unknown := sorted({*sources} - certificates()):
+        yield f"has certificates that nobody issues: {', '.join(unknown)}"
     for one in containers(workload):
         yield from _of_container(one, job=job)
+        yield from _in_the_clear(one, files_at(spec, one))
+
+
+#: what a process needs to know to be reached by TLS alone, with holders of a certificate of its circle
+_LISTENS = (("ERIP_WEB_CERTIFICATE", "ERIP_WEB_CLIENT_CA"), ("ERIP_FLOWER_CERTIFICATE", "ERIP_FLOWER_CLIENT_CA"))
+
+
+def _in_the_clear(one: Mapping[str, Any], files: Collection[str]) -> Iterator[str]:
+    known = {each["name"]: each.get("value") for each in one.get("env", [])}
+    if not any(path.startswith("/run/tls/") for path in files):
+        yield f"{one['name']}: has no certificates"
+    elif one.get("ports") and not any(all(known.get(name) in files for name in pair) for pair in _LISTENS):
+        yield f"{one['name']}: listens in the clear, or to everybody"
+    if any("httpGet" in value for key, value in one.items() if key.endswith("Probe")):
+        yield f"{one['name']}: has a probe that has no certificate"
+
+
+def certificates(folder: Path = BASE) -> set[str]:
+    """The Secrets that cert-manager makes."""
+    return {one["spec"]["secretName"] for one in documents(folder) if one["kind"] == "Certificate"}
+
+
+def _projected(spec: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = [volume for volume in spec.get("volumes", []) if volume.get("name") == name]
+    return [source for volume in found for source in volume.get("projected", {}).get("sources", [])]
+
+
+def files_at(spec: Mapping[str, Any], one: Mapping[str, Any]) -> set[str]:
+    """The paths of the files of secrets in a container."""
+    return {
+        f"{mount['mountPath']}/{item['path']}"
+        for mount in one.get("volumeMounts", [])
+        for source in _projected(spec, mount["name"])
+        for item in source["secret"]["items"]
+    }
 
 
 def _of_container(one: Mapping[str, Any], *, job: bool) -> Iterator[str]:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path.touch(mode=0o600)
             path.chmod(0o600)
             path.write_text(text)
-        issued = certificates(site, options.ca, options.out) if options.ca else []
+        issued = certificates(site, os.environ, options.ca, options.out) if options.ca else []
     except AuthorityError as error:
         print(f"erip.ops.deploy: {error}", file=sys.stderr)
         return 1

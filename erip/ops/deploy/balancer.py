@@ -140,6 +140,8 @@ class Balancer:
                 "listen": self.listen,
                 "flower": [asdict(self.flower)] if self.flower else [],
                 "flower_port": self.flower_port,
+                "redirect_port": self.rules.redirect_port or "",
+                "shown_port": "" if self.web_port == 443 else f":{self.web_port}",
                 **{f"flower_{name}": value for name, value in files_of(self.flowers).items()},
                 "stats": self.stats,
                 "admin": self.admin,

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from erip.ops.ca import Authority, Issued, Leaf
-from erip.ops.deploy.nodes import EtcdPeer, PostgresPeer
+from erip.ops.deploy.nodes import Address, EtcdPeer, PostgresPeer
 
 PEERS, CLIENTS, POSTGRES, REDIS, PATRONI = "etcd-peers", "etcd-clients", "postgres", "redis", "patroni"
 WEB, FLOWER, FRONT = "web", "flower", "front"
@@ -59,9 +59,12 @@ class Circles:
         """For the Patroni and the guard of a database node."""
         return self._clients.issue(folder, Leaf("postgres", node.name, _reached(node.host), client=True))
 
-    def of_postgres(self, folder: Path, node: PostgresPeer) -> Issued:
-        """For PostgreSQL itself: a server to all, and a client of the one that leads. Patroni says localhost."""
-        names = (*_reached(node.host), "localhost")
+    def of_postgres(self, folder: Path, node: PostgresPeer, also: Sequence[str] = ()) -> Issued:
+        """For PostgreSQL itself: a server to all, and a client of the one that leads. Patroni says localhost.
+
+        also: the names of HAProxy, where clients who come through it check the name.
+        """
+        names = tuple(dict.fromkeys((*_reached(node.host), "localhost", *also)))
         return self._postgres.issue(folder, Leaf("postgres", node.name, names, server=True, client=True))
 
     def of_platform(self, folder: Path) -> Issued:
@@ -121,14 +124,48 @@ class Circles:
         """For HAProxy, to users, who know it under these names."""
         return self._front.issue(folder, Leaf("front", BALANCER, tuple(names), server=True))
 
-    def of_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
-        """All certificates of a site, under `<out>/<name of the node>/tls/`."""
+    def of_etcds_site(self, out: Path, etcd: Sequence[EtcdPeer], postgres: Sequence[PostgresPeer]) -> list[Issued]:
+        """The certificates around etcd, under `<out>/<name of the node>/tls/`."""
         made: list[Issued] = []
         for peer in etcd:
             made.append(self.of_peer(out / peer.name / "tls" / "peer", peer))
             made.append(self.of_door(out / peer.name / "tls" / "door", peer))
         made += [self.of_database(out / node.name / "tls" / "etcd", node) for node in postgres]
         made.append(self.of_watcher(out / "leaders" / "tls"))
+        return made
+
+    def of_site(
+        self,
+        out: Path,
+        *,
+        postgres: Sequence[PostgresPeer],
+        redis: Sequence[Address],
+        sentinel: Sequence[Address],
+        web: Sequence[Address],
+        flower: Sequence[Address],
+        names: Sequence[str],
+        front: bool,
+    ) -> list[Issued]:
+        """All others of a site. names: of HAProxy. front: whether users are shown one of ours."""
+        made: list[Issued] = []
+        for node in postgres:
+            made.append(self.of_postgres(out / node.name / "tls" / "postgres", node, names))
+            made.append(self.of_patroni(out / node.name / "tls" / "rest", node))
+        made += [self.of_redis(out / one.name / "tls" / "redis", one.name, one.host) for one in redis]
+        made += [self.of_sentinel(out / one.name / "tls" / "redis", one.name, one.host) for one in sentinel]
+        made += [self.of_web(out / one.name / "tls" / "web", one.name, one.host) for one in web]
+        # Every machine that runs a process of the platform has these two.
+        made.append(self.of_platform(out / "platform" / "tls" / "postgres"))
+        made.append(self.of_broker_client(out / "platform" / "tls" / "redis"))
+        made.append(self.of_patronis_watcher(out / "leaders" / "tls" / "patroni"))
+        made.append(self.of_balancer(out / "haproxy" / "tls" / "patroni"))
+        made.append(self.of_webs_balancer(out / "haproxy" / "tls" / "web"))
+        for one in flower:
+            made.append(self.of_flower(out / one.name / "tls" / "flower", one.name, one.host))
+            made.append(self.of_broker_monitor(out / one.name / "tls" / "redis"))
+            made.append(self.of_flowers_balancer(out / "haproxy" / "tls" / "flower"))
+        if front:
+            made.append(self.of_front(out / "haproxy" / "tls" / "front", names))
         return made
 
 

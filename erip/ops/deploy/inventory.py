@@ -8,7 +8,10 @@
     [[etcd]]       name, host, client_port = 2379, peer_port = 2380        # three
     [[postgres]]   name, host, port = 5432, rest_port = 8008               # three
     [[web]]        name, host, port = 8000
-    [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001
+    [[flower]]     name, host, port = 5555      # none or one: Celery's monitor
+    [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001, flower_port = 5555
+                   names = ["erip.example.org"] # by which users and the platform reach HAProxy
+    tls = true                                  # TLS 1.3 between all of them; false: between those around etcd alone
     [paths]        redis, sentinel, etcd, postgres (data), pgpass, bin_dir, etcd_run (where etcd is started), tls
     [backup]       path, keep_full = 2, program; s3_bucket, s3_endpoint, s3_region, s3_ca   # optional: WAL is archived
     [sizes]        redis_maxmemory, shared_buffers, max_connections, wal_keep_size, max_wal_size
@@ -16,20 +19,25 @@
 Secrets: ERIP_DEPLOY_REDIS_PASSWORD, …_SENTINEL_PASSWORD, …_ETCD_PASSWORD (root's, for the keeper alone),
 …_ETCD_PATRONI_PASSWORD, …_PATRONI_REST_PASSWORD, …_POSTGRES_SUPERUSER_PASSWORD, …_POSTGRES_REPLICATION_PASSWORD,
 …_POSTGRES_REWIND_PASSWORD; with [backup] …_BACKUP_PASSWORD, which encrypts it, and with a bucket …_S3_KEY_PASSWORD and
-…_S3_SECRET_PASSWORD. HAProxy's rules: ERIP_LB_… (`balancer`). Certificates: `certificates`.
+…_S3_SECRET_PASSWORD. All or none of …_REDIS_WEB_PASSWORD, …_REDIS_WORKER_PASSWORD and so on (`LOGINS`): with them
+each kind of process has a login of its own to Redis (`redis_users`), and Redis must be of version 7.
+
+HAProxy's rules: ERIP_LB_… (`balancer`). Certificates: `certificates`.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from erip.ops.ca import Issued
+from erip.ops.deploy import redis_users
 from erip.ops.deploy.backups import FILE as BACKUPS
 from erip.ops.deploy.backups import S3, PgBackRestNode, Repository
 from erip.ops.deploy.balancer import Balancer, Rules
-from erip.ops.deploy.circles import Circles
+from erip.ops.deploy.circles import BALANCER as BALANCERS
+from erip.ops.deploy.circles import MONITOR, PLATFORM, Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import (
     SOCKET,
@@ -39,6 +47,7 @@ from erip.ops.deploy.nodes import (
     EtcdKeeper,
     EtcdNode,
     EtcdPeer,
+    Identity,
     PatroniNode,
     PatroniSecrets,
     PostgresPeer,
@@ -46,6 +55,7 @@ from erip.ops.deploy.nodes import (
     SentinelNode,
     identity,
 )
+from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
 
 SECRETS = (
     *("REDIS", "SENTINEL", "ETCD", "ETCD_PATRONI", "PATRONI_REST"),
@@ -53,6 +63,11 @@ SECRETS = (
 )
 #: only with [backup]
 BACKUP_SECRETS = ("BACKUP", "S3_KEY", "S3_SECRET")
+#: by the variable's part: the login in `redis_users`; the last one is of the Sentinels, among themselves
+LOGINS = {
+    **{f"REDIS_{name.upper()}": name for name in (WEB, WORKER, LEADER, FLOWER, REPLICA, SENTINEL)},
+    "SENTINEL_PEER": "",
+}
 SAFE_SECRET = re.compile(r"[A-Za-z0-9_.~-]{16,}")
 #: others make these
 S3_SECRET = re.compile(r"[A-Za-z0-9_.~/+=-]{16,}")
@@ -63,7 +78,10 @@ KINDS: dict[str, tuple[int, dict[str, int]]] = {
     "etcd": (3, {"client_port": 2379, "peer_port": 2380}),
     "postgres": (3, {"port": 5432, "rest_port": 8008}),
     "web": (2, {"port": 8000}),
+    "flower": (0, {"port": 5555}),
 }
+#: of the servers for which logins are written: keys that may only be written, or only be read
+REDIS_MAJOR = 7
 PATHS = {
     "redis": "/var/lib/redis",
     "sentinel": "/var/lib/redis/sentinel",
@@ -92,7 +110,8 @@ BACKUP = {
     "s3_region": "",
     "s3_ca": "",
 }
-BALANCER = {"web_port": 443, "rw_port": 5000, "ro_port": 5001}
+BALANCER = {"web_port": 443, "rw_port": 5000, "ro_port": 5001, "flower_port": 5555}
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -110,13 +129,18 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
     paths, sizes = reader.table("paths", PATHS), reader.table("sizes", SIZES)
     ports = reader.table("balancer", BALANCER)
     secrets = {name: reader.secret(name) for name in SECRETS}
-    networks = reader.networks()
     backup = reader.table("backup", BACKUP)
     repository = _repository(reader, backup) if "backup" in site else None
+    logins = reader.logins()
+    networks, names, encrypted = reader.networks(), reader.names(), reader.tls()
+    if len(found["flower"]) > 1:
+        reader.faults.append("flower: there is one at most")
+    own = _shows_our_certificate(encrypted, environment)
+    if encrypted and not names:
+        reader.faults.append('balancer.names: those by which HAProxy is reached, as in ["erip.example.org"]')
     if reader.faults:
         raise DeployError(reader.faults)
 
-    rules = Rules.from_environment(environment)
     name = str(site.get("name", "erip"))
     master = Address(**found["redis"][0])
     etcd = tuple(EtcdPeer(**one) for one in found["etcd"])
@@ -129,6 +153,12 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
         etcd=secrets["ETCD_PATRONI"],
     )
     socket, tls = Path(paths["etcd_run"]) / SOCKET, Path(paths["tls"])
+
+    def mine(circle: str, holder: str) -> Identity | None:
+        return identity(tls / circle, holder) if encrypted else None
+
+    shown = identity(tls / "front", BALANCERS).certificate if own else ""
+    rules = Rules.from_environment(environment, certificate=str(shown))
     made: dict[str, str] = {}
     for one in found["redis"]:
         made[f"{one['name']}/redis.conf"] = RedisNode(
@@ -138,6 +168,9 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             master=None if one["name"] == master.name else master,
             listen=one["host"],
             maxmemory=sizes["redis_maxmemory"],
+            replica_password=logins.get(REPLICA, ""),
+            users=redis_users.lines({name: one for name, one in logins.items() if name}, major=REDIS_MAJOR),
+            identity=mine("redis", one["name"]),
         ).render()
     for one in found["sentinel"]:
         made[f"{one['name']}/sentinel.conf"] = SentinelNode(
@@ -145,13 +178,17 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             data=Path(paths["sentinel"]),
             service=name,
             master=master,
-            password=secrets["REDIS"],
+            password=logins.get(SENTINEL, secrets["REDIS"]),
             sentinel_password=secrets["SENTINEL"],
+            peer_password=logins.get("", ""),
+            users=redis_users.sentinel_lines(secrets["SENTINEL"], logins[""]) if logins else "",
             listen=one["host"],
+            identity=mine("redis", one["name"]),
         ).render()
     for peer in etcd:
-        mine = identity(tls / "peer", peer.name)
-        made[f"{peer.name}/etcd.yml"] = EtcdNode(peer, etcd, Path(paths["etcd"]), name, mine, listen=peer.host).render()
+        made[f"{peer.name}/etcd.yml"] = EtcdNode(
+            peer, etcd, Path(paths["etcd"]), name, identity(tls / "peer", peer.name), listen=peer.host
+        ).render()
         made[f"{peer.name}/door.cfg"] = EtcdDoor(
             peer, socket, tuple(node.name for node in postgres), identity(tls / "door", peer.name), listen=peer.host
         ).render()
@@ -166,6 +203,8 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             Path(paths["bin_dir"]),
             shared,
             identity(tls / "etcd", node.name),
+            mine("postgres", node.name),
+            mine("rest", node.name),
             networks=networks,
             listen=node.host,
             max_connections=int(sizes["max_connections"]),
@@ -180,7 +219,20 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
             ).render()
     web = [Address(**one) for one in found["web"]]
     listen = str(site.get("balancer", {}).get("listen", "*"))
-    made["haproxy/haproxy.cfg"] = Balancer(web, postgres, **ports, rules=rules, listen=listen).render()
+    flower = Address(**found["flower"][0]) if found["flower"] else None
+    made["haproxy/haproxy.cfg"] = Balancer(
+        web,
+        postgres,
+        **ports,
+        rules=rules,
+        listen=listen,
+        flower=flower,
+        checks=mine("patroni", BALANCERS),
+        backends=mine("web", BALANCERS),
+        flowers=mine("flower", BALANCERS) if flower else None,
+    ).render()
+    if encrypted:
+        made |= environments(tls, name, [one.name for one in web], flower)
     return made
 
 
@@ -206,15 +258,63 @@ def _repository(reader: "_Reader", backup: Mapping[str, Any]) -> Repository:
     return Repository(Path(backup["path"]), cipher, backup["keep_full"], s3)
 
 
-def certificates(site: Mapping[str, Any], ca: Path, out: Path) -> list[Issued]:
+def environments(tls: Path, master: str, webs: Sequence[str], flower: Address | None) -> dict[str, str]:
+    """The settings of the platform's processes: `tls.env` for each machine (deploy/systemd)."""
+    broker = {
+        "ERIP_SENTINEL_MASTER": master,
+        "ERIP_BROKER_CA": str(tls / "redis" / "ca.crt"),
+    }
+    shared = {**broker, "ERIP_BROKER_CERTIFICATE": str(identity(tls / "redis", PLATFORM).certificate)}
+    database = identity(tls / "postgres", PLATFORM)
+    query = (
+        f"sslmode=verify-full&sslrootcert={database.ca}&sslcert={database.certificate}&sslkey={database.certificate}"
+    )
+    note = "# DATABASE_URL, DATABASE_OWNER_URL and ERIP_REPLICA_URLS end with\n"
+    note += f"# ?{query}&ssl_min_protocol_version=TLSv1.3\n"
+    made = {"platform/tls.env": note + _lines(shared)}
+    for web in webs:
+        own = identity(tls / "web", web)
+        made[f"{web}/tls.env"] = note + _lines(
+            {**shared, "ERIP_WEB_CERTIFICATE": str(own.certificate), "ERIP_WEB_CLIENT_CA": str(own.ca)}
+        )
+    if flower:
+        own = identity(tls / "flower", flower.name)
+        login = identity(tls / "redis", MONITOR)
+        made[f"{flower.name}/flower-tls.env"] = _lines(
+            {
+                **broker,
+                "ERIP_BROKER_CERTIFICATE": str(login.certificate),
+                "ERIP_FLOWER_CERTIFICATE": str(own.certificate),
+                "ERIP_FLOWER_CLIENT_CA": str(own.ca),
+            }
+        )
+    return made
+
+
+def _lines(settings: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _shows_our_certificate(encrypted: bool, environment: Mapping[str, str]) -> bool:
+    return encrypted and not environment.get("ERIP_LB_CERTIFICATE")
+
+
+def certificates(site: Mapping[str, Any], environment: Mapping[str, str], ca: Path, out: Path) -> list[Issued]:
     """Issues the certificates of a site that `files` has accepted; the authorities' keys are kept in `ca`.
 
     Raises AuthorityError and OSError.
     """
-    reader = _Reader(site, {})
+    reader, circles = _Reader(site, {}), Circles(ca)
     etcd = [EtcdPeer(**one) for one in reader.nodes("etcd")]
     postgres = [PostgresPeer(**one) for one in reader.nodes("postgres")]
-    return Circles(ca).of_site(out, etcd, postgres)
+    made = circles.of_etcds_site(out, etcd, postgres)
+    if reader.tls():
+        others = {
+            kind: [Address(**one) for one in reader.nodes(kind)] for kind in ("redis", "sentinel", "web", "flower")
+        }
+        front = _shows_our_certificate(True, environment)
+        made += circles.of_site(out, postgres=postgres, names=reader.names(), front=front, **others)
+    return made
 
 
 class _Reader:
@@ -249,7 +349,7 @@ class _Reader:
 
     def table(self, name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
         found = self._site.get(name, {})
-        known = {*usual, *(("listen",) if name == "balancer" else ())}
+        known = {*usual, *(("listen", "names") if name == "balancer" else ())}
         self.faults += [f"{name}.{key}: not known" for key in sorted(found.keys() - known)]
         return {key: found.get(key, value) for key, value in usual.items()}
 
@@ -260,12 +360,32 @@ class _Reader:
             self.faults.append(f"{variable}: set it to 16 or more letters, digits and - _ . ~")
         return value
 
+    def logins(self) -> dict[str, str]:
+        """The passwords by `LOGINS`; none of them if none is set."""
+        if not any(self._environment.get(f"ERIP_DEPLOY_{name}_PASSWORD") for name in LOGINS):
+            return {}
+        return {login: self.secret(name) for name, login in LOGINS.items()}
+
     def networks(self) -> tuple[str, ...]:
         found = self._site.get("networks", [])
         if not found or not all(isinstance(one, str) and "/" in one for one in found):
             self.faults.append('networks: name those that may log in to PostgreSQL, as in ["10.0.0.0/24"]')
             return ()
         return tuple(found)
+
+    def names(self) -> tuple[str, ...]:
+        """Of HAProxy."""
+        found = self._site.get("balancer", {}).get("names", [])
+        if not isinstance(found, list) or not all(isinstance(one, str) and _NAME.fullmatch(one) for one in found):
+            self.faults.append("balancer.names: must be host names or addresses")
+            return ()
+        return tuple(found)
+
+    def tls(self) -> bool:
+        found = self._site.get("tls", True)
+        if not isinstance(found, bool):
+            self.faults.append("tls: must be true or false")
+        return found is True
 
     def _text(self, one: Mapping[str, Any], kind: str, index: int, name: str) -> str:
         value = one.get(name)

@@ -1,5 +1,6 @@
 """Configuration files from templates: what stands in them, and what is refused."""
 
+import re
 import shutil
 import stat
 import subprocess
@@ -81,17 +82,33 @@ def test_a_site_gets_the_certificates_that_its_files_name(tmp_path, monkeypatch,
         monkeypatch.setenv(name, value)
     words = [str(EXAMPLE), "--out", str(tmp_path / "out"), "--ca", str(tmp_path / "ca")]
     assert main(words) == 0
-    assert "10 of 10 certificates are new" in capsys.readouterr().out
-    for name, inside in (("etcd-1", "peer"), ("etcd-1", "door"), ("postgres-3", "etcd")):
+    assert "33 of 33 certificates are new" in capsys.readouterr().out
+    for name, inside in (
+        *(("etcd-1", "peer"), ("etcd-1", "door"), ("postgres-3", "etcd"), ("postgres-3", "postgres")),
+        *(
+            ("postgres-3", "rest"),
+            ("redis-2", "redis"),
+            ("sentinel-2", "redis"),
+            ("web-1", "web"),
+            ("flower", "flower"),
+        ),
+    ):
         folder = tmp_path / "out" / name / "tls" / inside
         assert stat.S_IMODE((folder / f"{name}.pem").stat().st_mode) == 0o600
         assert (folder / "ca.crt").exists()
     assert "/etc/erip/tls/peer/etcd-1.pem" in (tmp_path / "out" / "etcd-1" / "etcd.yml").read_text()
     assert "/etc/erip/tls/door/etcd-1.pem" in (tmp_path / "out" / "etcd-1" / "door.cfg").read_text()
     assert "/etc/erip/tls/etcd/postgres-3.pem" in (tmp_path / "out" / "postgres-3" / "patroni.yml").read_text()
+    # Whatever file of a site names a certificate names one that was made.
+    for file in (path for path in (tmp_path / "out").rglob("*") if path.suffix in (".conf", ".yml", ".cfg", ".env")):
+        home = "haproxy" if file.suffix == ".cfg" and file.parent.name == "haproxy" else file.parent.name
+        folders = [tmp_path / "out" / one / "tls" for one in (home, "platform")]
+        named = set(re.findall(r"/etc/erip/tls/([\w./-]+)", file.read_text()))
+        missing = [one for one in named if not any((folder / one).is_file() for folder in folders)]
+        assert (named or file.name == "keeper.toml", missing) == (named, []), file
     # Made once: the same command later renews only what is soon over
     assert main(words) == 0
-    assert "0 of 10 certificates are new" in capsys.readouterr().out
+    assert "0 of 33 certificates are new" in capsys.readouterr().out
 
 
 @needs("haproxy", "openssl")
@@ -145,9 +162,16 @@ def test_rules_come_from_the_environment_and_every_fault_is_named():
     )
     with pytest.raises(DeployError) as caught:
         Rules.from_environment(
-            {"ERIP_LB_BALANCE": "random", "ERIP_LB_WEIGHTS": "web-1=0,web-2", "ERIP_LB_QUEUE": "many"}
+            {
+                "ERIP_LB_BALANCE": "random",
+                "ERIP_LB_WEIGHTS": "web-1=0,web-2",
+                "ERIP_LB_QUEUE": "many",
+                "ERIP_LB_REDIRECT_PORT": "65536",
+            }
         )
-    assert len(caught.value.faults) == 4
+    assert len(caught.value.faults) == 5
+    assert Rules.from_environment({"ERIP_LB_CERTIFICATE": "none"}, certificate="own").certificate == ""
+    assert Rules.from_environment({}, certificate="own").certificate == "own"
 
 
 def test_a_weight_for_a_web_process_that_is_not_there_is_refused():
@@ -174,16 +198,74 @@ def test_patronis_file_is_yaml_with_the_measured_parameters():
     assert dcs["primary_start_timeout"] == 0
 
 
+def a_site(tmp_path, monkeypatch, *words, **more):
+    """The folder of the example's files, with other values at its top."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    head = "".join(f"{name} = {str(value).lower()}\n" for name, value in more.items())
+    site = tmp_path / "site.toml"
+    site.write_text(head + EXAMPLE.read_text() + f'[paths]\ntls = "{tmp_path}/out/haproxy/tls"\n')
+    assert main([str(site), "--out", str(tmp_path / "out"), *words]) == 0
+    return tmp_path / "out"
+
+
 @needs("haproxy")
+def test_haproxy_accepts_a_site_whose_every_port_is_encrypted(tmp_path, monkeypatch):
+    monkeypatch.setenv("ERIP_LB_REDIRECT_PORT", "80")
+    out = a_site(tmp_path, monkeypatch, "--ca", str(tmp_path / "ca"))
+    text = (out / "haproxy" / "haproxy.cfg").read_text()
+    accepted, said = haproxy_accepts(text, tmp_path)
+    assert accepted, said
+    plain = [line.split()[1] for line in text.splitlines() if line.strip().startswith("bind") and " ssl " not in line]
+    assert plain == ["*:80", "*:5000", "*:5001"], "browsers are sent away; PostgreSQL's bytes are passed on unread"
+    servers = [line for line in text.splitlines() if line.strip().startswith("server ")]
+    assert len(servers) > 15
+    assert all("verifyhost" in line for line in servers)
+    for file in (*out.glob("redis-*/redis.conf"), *out.glob("sentinel-*/sentinel.conf")):
+        assert "\nport 0\n" in file.read_text(), file
+        assert "tls-auth-clients yes" in file.read_text(), file
+    for file in out.glob("postgres-*/patroni.yml"):
+        found = yaml.safe_load(file.read_text())
+        assert found["restapi"]["verify_client"] == "required"
+        rules = found["postgresql"]["pg_hba"]
+        assert all(rule.startswith(("hostssl", "local", "hostnossl")) for rule in rules), rules
+    files = [*out.glob("web-*/tls.env"), *out.glob("platform/tls.env")]
+    assert len(files) == 3
+    assert all("ERIP_BROKER_CA=" in file.read_text() for file in files)
+
+
+def test_each_kind_of_process_has_a_login_to_redis_if_its_password_is_there(tmp_path, monkeypatch, capsys):
+    assert "\nuser " not in (a_site(tmp_path, monkeypatch) / "redis-1" / "redis.conf").read_text()
+    for name in inventory.LOGINS:
+        monkeypatch.setenv(f"ERIP_DEPLOY_{name}_PASSWORD", f"long-enough-{name.lower()}")
+    out = a_site(tmp_path, monkeypatch)
+    redis, sentinel = (out / name for name in ("redis-2/redis.conf", "sentinel-2/sentinel.conf"))
+    users = re.findall(r"^user (\S+) on #[0-9a-f]{64} ", redis.read_text(), re.MULTILINE)
+    assert users == ["web", "worker", "leader", "flower", "replica", "sentinel"]
+    assert "masteruser replica\nmasterauth long-enough-redis_replica\n" in redis.read_text()
+    text = sentinel.read_text()
+    assert "sentinel auth-user erip sentinel\nsentinel auth-pass erip long-enough-redis_sentinel\n" in text
+    assert "sentinel sentinel-pass long-enough-sentinel_peer\n" in text
+    # One without the others is a slip of the pen.
+    monkeypatch.delenv("ERIP_DEPLOY_REDIS_WORKER_PASSWORD")
+    assert main([str(tmp_path / "site.toml"), "--out", str(tmp_path / "more")]) == 2
+    assert "ERIP_DEPLOY_REDIS_WORKER_PASSWORD: set it" in capsys.readouterr().err
+
+
+def test_a_site_in_the_clear_says_so_itself(tmp_path, monkeypatch):
+    out = a_site(tmp_path, monkeypatch, tls=False)
+    assert " ssl " not in (out / "haproxy" / "haproxy.cfg").read_text()
+    assert "tls-port" not in (out / "redis-1" / "redis.conf").read_text()
+    assert not list(out.rglob("*.env"))
+
+
 def test_a_site_becomes_files_that_only_their_owner_reads(tmp_path, monkeypatch, capsys):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     assert main([str(EXAMPLE), "--out", str(tmp_path / "out")]) == 0
     made = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert len(made) == 19
+    assert len(made) == 23
     assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
-    accepted, said = haproxy_accepts((tmp_path / "out/haproxy/haproxy.cfg").read_text(), tmp_path)
-    assert accepted, said
     for path in made:
         if path.suffix == ".yml":
             assert yaml.safe_load(path.read_text())
@@ -201,6 +283,7 @@ def test_a_site_with_faults_is_refused_fault_by_fault(tmp_path, monkeypatch, cap
         "redis: 'a' is there twice",
         "etcd: at least 3 are needed",
         "balancer.webport: not known",
+        "balancer.names: those by which HAProxy is reached",
         "ERIP_DEPLOY_ETCD_PASSWORD: set it",
     ):
         assert fault in said

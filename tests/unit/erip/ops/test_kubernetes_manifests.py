@@ -14,8 +14,9 @@ import yaml
 from django.core.management import get_commands
 from django.urls import resolve
 
-from erip.foundation.process import alive
+from erip.foundation.process import alive, asking
 from erip.management import configuration
+from erip.ops.ca import LEAF_DAYS
 from erip.ops.deploy import redis_users
 from erip.settings import base
 from erip.settings.declared import DECLARED
@@ -76,6 +77,10 @@ def test_probes_ask_what_exists(name: str) -> None:
             program, option, module, of_whom, *_ = probe["exec"]["command"]
             assert (program, option) == ("python", "-m")
             assert importlib.util.find_spec(module) is not None
+            if module == asking.__name__:
+                assert resolve(of_whom).func
+                assert probe["timeoutSeconds"] >= 1
+                continue
             # The process beats under this very name.
             command = " ".join(container(name)["command"])
             assert f"-n {of_whom}@%h" in command or of_whom in alive.ROLES & {name.removeprefix("erip-")}
@@ -135,6 +140,20 @@ def _without(path: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+_SECRET_OF_NOBODY = {"secret": {"name": "not-issued", "items": []}}
+
+
+def _mounts(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    mounts: list[dict[str, Any]] = spec["containers"][0]["volumeMounts"]
+    assert mounts[-1]["name"] == "tls"
+    return mounts
+
+
+def _tls(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    (found,) = [volume["projected"]["sources"] for volume in spec["volumes"] if volume.get("name") == "tls"]
+    return found  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -164,6 +183,14 @@ def _without(path: str) -> Callable[[dict[str, Any]], None]:
         (
             lambda spec: spec["containers"][0]["envFrom"].append({"secretRef": {"name": "erip"}}),
             "has secrets of the platform in its environment",
+        ),
+        (lambda spec: _mounts(spec).pop(), "has no certificates"),
+        (lambda spec: _tls(spec).append(_SECRET_OF_NOBODY), "has certificates that nobody issues: not-issued"),
+        (lambda spec: spec["containers"][0]["env"].pop(), "listens in the clear, or to everybody"),
+        (lambda spec: spec["containers"][0]["env"][-1].update(value="/etc/ca.crt"), "listens in the clear"),
+        (
+            lambda spec: spec["containers"][0].update(livenessProbe={"httpGet": {"path": "/health/live"}}),
+            "has a probe that has no certificate",
         ),
     ],
 )
@@ -220,7 +247,15 @@ def secrets(name: str) -> set[tuple[str, str]]:
 def test_each_pod_has_the_secrets_that_it_uses_and_no_others() -> None:
     """Only the job that migrates can change tables, and each kind of process has its own login to Redis."""
     common = {("erip", "DATABASE_URL"), ("erip", "ERIP_SECRET_KEY")}
-    assert {name: secrets(name) for name in WORKLOADS} == {
+    issued = manifests.certificates()
+    held = {name: {one for one, _ in secrets(name)} & issued for name in WORKLOADS}
+    client = {"erip-platform-postgres", "erip-platform-redis"}
+    assert held == {
+        **dict.fromkeys(PLATFORM, client),
+        "erip-web": {*client, "erip-web-tls"},
+        "erip-flower": {"erip-flower-tls", "erip-flower-redis"},
+    }
+    assert {name: {one for one in secrets(name) if one[0] not in issued} for name in WORKLOADS} == {
         "erip-web": {*common, ("erip-broker", "web")},
         "erip-worker": {*common, ("erip-broker", "worker"), ("erip-outgoing", "*")},
         "erip-worker-critical": {*common, ("erip-broker", "worker"), ("erip-outgoing", "*")},
@@ -238,14 +273,64 @@ def test_each_pod_has_the_secrets_that_it_uses_and_no_others() -> None:
 
 def test_the_files_that_settings_name_are_mounted() -> None:
     common = configuration.read(str(manifests.BASE / "settings.env")).values
+    named = {value for value in common.values() if value.startswith(("/run/secrets/", "/run/tls/"))}
+    assert len(named) == 3 + 4
     for name in PLATFORM:
-        mounted = {
-            f"/run/secrets/erip/{item['path']}"
-            for volume in pod(name)["volumes"]
-            for source in volume.get("projected", {}).get("sources", [])
-            for item in source["secret"]["items"]
-        }
-        assert mounted == {value for key, value in common.items() if key.endswith("_FILE")}
+        for one in manifests.containers(WORKLOADS[name]):
+            own = {each["value"] for each in one.get("env", []) if str(each.get("value")).startswith("/run/")}
+            mounted = manifests.files_at(pod(name), one)
+            assert named | own <= mounted | {"/run/secrets/owner/DATABASE_OWNER_URL"}
+            assert {path for path in mounted if "/secrets/erip/" in path} < named
+
+
+# --- certificates -----------------------------------------------------------------------------------------
+
+CERTIFICATES = {one["metadata"]["name"]: one["spec"] for one in DOCUMENTS if one["kind"] == "Certificate"}
+ISSUERS = {one["metadata"]["name"]: one["spec"] for one in DOCUMENTS if one["kind"] == "Issuer"}
+
+
+def test_each_circle_has_an_authority_of_its_own_and_its_leaves_are_replaced_in_time() -> None:
+    authorities = {name: one for name, one in CERTIFICATES.items() if one.get("isCA")}
+    circles = {f"erip-{name.removeprefix('erip-ca-')}" for name in authorities}
+    assert circles == set(ISSUERS) - {"erip-bootstrap"} == {"erip-postgres", "erip-redis", "erip-web", "erip-flower"}
+    for circle in circles:
+        assert ISSUERS[circle] == {"ca": {"secretName": f"erip-ca-{circle.removeprefix('erip-')}"}}
+    for name, one in CERTIFICATES.items():
+        assert one["secretName"] == name
+        assert one["issuerRef"]["kind"] == "Issuer"
+        assert one["privateKey"]["algorithm"] == "ECDSA"
+        if name in authorities:
+            assert one["issuerRef"]["name"] == "erip-bootstrap"
+            continue
+        assert one["issuerRef"]["name"] in circles, name
+        hours = {key: int(one[key].removesuffix("h")) for key in ("duration", "renewBefore")}
+        assert hours == {"duration": LEAF_DAYS * 24, "renewBefore": LEAF_DAYS * 12}
+        assert one["privateKey"]["rotationPolicy"] == "Always"
+        assert one["uris"][0].startswith("spiffe://erip.internal/")
+        # A server's name is looked at; only who is both may act as both.
+        assert bool(one.get("dnsNames")) is ("server auth" in one["usages"]), name
+    both = {name for name, one in CERTIFICATES.items() if {"server auth", "client auth"} <= set(one.get("usages", []))}
+    assert both == {"erip-redis-server", "erip-web-tls"}
+    for one in DOCUMENTS:
+        if one["kind"] == "Service":
+            (port,) = one["spec"]["ports"]
+            assert port["appProtocol"] == "https"
+            assert one["metadata"]["name"] in CERTIFICATES[f"{one['metadata']['name']}-tls"]["dnsNames"]
+
+
+def test_postgresql_of_the_component_has_certificates_of_ours_and_takes_nobody_without() -> None:
+    (cluster,) = [
+        one for one in manifests.documents(manifests.COMPONENTS / "cloudnative-pg") if one["kind"] == "Cluster"
+    ]
+    spec = cluster["spec"]
+    assert set(spec["certificates"].values()) <= manifests.certificates()
+    assert spec["postgresql"]["parameters"]["ssl_min_protocol_version"] == "TLSv1.3"
+    rules = spec["postgresql"]["pg_hba"]
+    assert rules[0] == "hostnossl all all all reject"
+    assert all(rule.endswith("clientcert=verify-ca") for rule in rules[1:])
+    server = CERTIFICATES[spec["certificates"]["serverTLSSecret"]]
+    assert f"{cluster['metadata']['name']}-rw" in server["dnsNames"]
+    assert CERTIFICATES[spec["certificates"]["replicationTLSSecret"]]["commonName"] == "streaming_replica"
 
 
 @pytest.mark.parametrize("overlay", ["dev", "staging", "production"])
@@ -321,7 +406,7 @@ def test_a_component_opens_its_arrows_and_no_others(component: str) -> None:
 
 
 def test_the_docs_name_each_policy_that_an_overlay_may_add() -> None:
-    assert {path.name for path in manifests.COMPONENTS.iterdir()} == set(MORE_ARROWS)
+    assert {path.name for path in manifests.COMPONENTS.iterdir()} == {*MORE_ARROWS, "cloudnative-pg"}
     page = (manifests.ROOT / "docs/how-to/kubernetes.md").read_text()
     for component in MORE_ARROWS:
         for one in manifests.documents(manifests.COMPONENTS / component):

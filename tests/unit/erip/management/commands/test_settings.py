@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 
 from erip.management import configuration, settings_pages
 from erip.management.configuration import BadSettings
-from erip.ops.deploy.inventory import BACKUP_SECRETS, SECRETS
+from erip.ops.deploy.inventory import BACKUP_SECRETS, LOGINS, SECRETS
 from erip.settings.declared import DECLARED, NUMBERS
 from erip.settings.sources import BY_FILE
 
@@ -154,7 +154,7 @@ def test_every_setting_that_is_declared_is_read() -> None:
 
 
 def test_the_passwords_of_the_files_for_production_are_declared() -> None:
-    assert {f"ERIP_DEPLOY_{name}_PASSWORD" for name in (*SECRETS, *BACKUP_SECRETS)} == {
+    assert {f"ERIP_DEPLOY_{name}_PASSWORD" for name in (*SECRETS, *BACKUP_SECRETS, *LOGINS)} == {
         name for name in DECLARED if name.startswith("ERIP_DEPLOY_")
     }
 
