@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, cycle
+from typing import Any
 from urllib.parse import urlsplit
 
 import zstandard
@@ -120,7 +121,7 @@ class _connection:
 
     def __init__(self, door: Door) -> None:
         parts = urlsplit(door.url)
-        self._tls: dict[str, object] = {}
+        self._tls: dict[str, Any] = {}
         if door.context:
             self._tls = {"ssl": door.context, "server_hostname": parts.hostname, "ssl_handshake_timeout": 30}
         assert parts.hostname and parts.port  # noqa: PT018

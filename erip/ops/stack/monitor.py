@@ -189,19 +189,20 @@ def make_celery(broker: str, environment: Mapping[str, str] = MappingProxyType({
         sentinel_password=environment.get("ERIP_SENTINEL_PASSWORD", ""),
         tls=tls,
     )
+    reached: dict[str, Any] = {name: known[name] for name in ("master_name", "sentinel_kwargs") if name in known}
+    reached |= {
+        "ack_emulation": False,
+        "socket_timeout": 5.0,
+        "socket_connect_timeout": 1.0,
+        "socket_keepalive": True,
+    }
     celery = Celery("erip-monitor", broker=broker, set_as_current=False)
     celery.conf.update(
         accept_content=["json"],
         task_queues=[Queue(lane) for lane in LANES],
         task_default_queue="standard",
         broker_use_ssl=tls or False,
-        broker_transport_options={
-            **{name: known[name] for name in ("master_name", "sentinel_kwargs") if name in known},
-            "ack_emulation": False,
-            "socket_timeout": 5.0,
-            "socket_connect_timeout": 1.0,
-            "socket_keepalive": True,
-        },
+        broker_transport_options=reached,
     )
     return celery
 
