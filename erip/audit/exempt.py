@@ -64,6 +64,7 @@ COMMANDS: dict[str, str] = {
     "reference": "writes documentation",
     "settings": "reads",
     "doctor": "reads",
+    "await_primary": "waits until the database can be written to",
     "lint_migrations": "reads files, and writes one",
     "support_bundle": "reads, and writes a file",
     "new": "writes files",

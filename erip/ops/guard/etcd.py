@@ -90,6 +90,16 @@ class Etcd:
         delete = {"request_delete_range": {"key": _b64(entry.key)}}
         return bool(self._call("/v3/kv/txn", {"compare": compares, "success": [delete]}).get("succeeded"))
 
+    def put_if(self, key: str, value: str, *, before: Entry | None) -> bool:
+        """Store it if the key has not changed since `before` was read; None: if there is no such key."""
+        compare: dict[str, Any] = {"key": _b64(key), "result": "EQUAL"}
+        if before is None:
+            compare |= {"target": "CREATE", "create_revision": "0"}
+        else:
+            compare |= {"target": "MOD", "mod_revision": str(before.revision)}
+        put = {"request_put": {"key": _b64(key), "value": _b64(value)}}
+        return bool(self._call("/v3/kv/txn", {"compare": [compare], "success": [put]}).get("succeeded"))
+
     def put(self, key: str, value: str, *, lease: int) -> None:
         self._call("/v3/kv/put", {"key": _b64(key), "value": _b64(value), "lease": str(lease)})
 
