@@ -163,9 +163,10 @@ def shown(row: Mapping[str, Any], rules: Mapping[str, Rule], kept_back: str | No
 
 @dataclass(frozen=True, slots=True)
 class OpenClocks:
-    """rows: the first MOST_CLOCKS that are open, by due, each with whether it is overdue. more: there are more."""
+    """rows: the first MOST_CLOCKS that are open, by due, each with whether it is overdue, and whether it is due soon.
+    more: there are more."""
 
-    rows: Sequence[tuple[LegalClock, bool]]
+    rows: Sequence[tuple[LegalClock, bool, bool]]
     more: bool
 
 
@@ -173,7 +174,8 @@ def _clocks() -> OpenClocks:
     now = datetime.now(UTC)
     found = LegalClock.objects.filter(state__in=OPEN).order_by(F("due_at").asc(nulls_last=True), "id")
     rows = list(found[: MOST_CLOCKS + 1])
-    return OpenClocks([(row, overdue(row, now)) for row in rows[:MOST_CLOCKS]], len(rows) > MOST_CLOCKS)
+    shown = [(row, overdue(row, now), pressing.due_soon(row, now)) for row in rows[:MOST_CLOCKS]]
+    return OpenClocks(shown, len(rows) > MOST_CLOCKS)
 
 
 @dataclass(frozen=True, slots=True)

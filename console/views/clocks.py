@@ -16,6 +16,7 @@ from erip.foundation.moments import moment
 from workflows.clocks import changing
 from workflows.clocks.errors import ClocksError, UnknownClock
 from workflows.clocks.models import OPEN, LegalClock
+from workflows.clocks.pressing import due_soon
 from workflows.clocks.showing import explanation, late, overdue
 
 #: characters of what a form may hold, as the API bounds them
@@ -150,6 +151,7 @@ def _read(number: int) -> dict[str, Any]:
         "duty": row.duty,
         "open": row.state in OPEN,
         "overdue": overdue(row, now),
+        "soon": due_soon(row, now),
         "late": late(row),
         "why": explanation(row),
         "stops": [{**one, "since": _at(one["since"]), "until": _at(one["until"])} for one in row.stops],

@@ -31,6 +31,11 @@ class Pressing:
     provisional: bool
 
 
+def due_soon(row: LegalClock, now: datetime) -> bool:
+    """Whether a clock runs and is due within SOON, or overdue."""
+    return row.state == State.RUNNING and row.due_at is not None and row.due_at < now + SOON
+
+
 def rows() -> QuerySet[Any]:
     """A queryset of ("clock", document), by due: one more than MOST, if there are more. What is stopped, and what waits
     for the fact that it counts from, does not press."""
