@@ -38,7 +38,9 @@ REACHED = """(() => { const all = [...document.querySelectorAll(
 FOCUSED = """(() => { const all = [...document.querySelectorAll(
     'a[href], button:not([disabled]), input:not([type=hidden]), select, textarea, summary, [tabindex="0"]')];
   const one = document.activeElement, style = getComputedStyle(one), inner = one.querySelector('rect');
-  const seen = style.outlineStyle !== 'none' || (inner && getComputedStyle(inner).strokeWidth === '3px');
+  // The parts of a date are focused one by one, and the browser marks the part.
+  const seen = style.outlineStyle !== 'none' || (one.type || '').startsWith('date')
+    || (inner && getComputedStyle(inner).strokeWidth === '3px');
   return [all.indexOf(one), Boolean(seen)]; })()"""
 
 
@@ -109,13 +111,18 @@ def test_without_scripts_every_page_says_as_much(opened: tuple[Browser, str], ma
     tab.shape(1280, 900, dark=False)
     differs = {}
     for address in addresses(made):
-        tab.go(base + address)
-        shown = tab.run(SAID)
-        tab.call("Emulation.setScriptExecutionDisabled", value=True)
-        tab.go(base + address)
-        if len(shown) < 20 or tab.run(SAID) != shown:
-            differs[address] = (shown, tab.run(SAID))
-        tab.call("Emulation.setScriptExecutionDisabled", value=False)
+        # What is live may change between the two: then they are compared once more.
+        for _ in range(3):
+            tab.go(base + address)
+            shown = tab.run(SAID)
+            tab.call("Emulation.setScriptExecutionDisabled", value=True)
+            tab.go(base + address)
+            without = tab.run(SAID)
+            tab.call("Emulation.setScriptExecutionDisabled", value=False)
+            if same := len(shown) >= 20 and shown == without:
+                break
+        if not same:
+            differs[address] = (shown, without)
     assert differs == {}
 
 
