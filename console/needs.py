@@ -36,9 +36,9 @@ def needs(may: Callable[[str], bool]) -> Iterator[Need]:
         yield from regressions()
 
 
-def alerts() -> Iterator[Need]:
-    """Alerts that nobody has taken on."""
-    found = snapshots.alerts.look().value
+def alerts(spaces: frozenset[str] | None = None) -> Iterator[Need]:
+    """Alerts that nobody has taken on. spaces: only those of workflows in these."""
+    found = snapshots.alerts_in(spaces).value
     waiting = [one for one in (found.open if found is not None else ()) if one.waits]
     for urgent in (True, False):
         some = [one for one in waiting if one.urgent is urgent]

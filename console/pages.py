@@ -11,7 +11,7 @@ inside them name their form.
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -20,18 +20,20 @@ from cachetools import TTLCache
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.db import Error
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
-from console.viewers import asked_anew, may, viewers
+from console.viewers import asked_anew, reach, viewers
 from erip.access.principals import Principal
+from erip.access.spaces import LISTS, need
 from erip.foundation.db.failures import is_passing
+from erip.foundation.errors import EripError
 from erip.foundation.hooks import Link, console_page
 
 #: seconds for which rendered parts are given to further viewers, and how many are kept
@@ -70,11 +72,14 @@ View = Callable[..., Page]
 
 
 def page(
-    title: str, *permissions: str, own: Callable[[Principal], Hashable] | None = None
+    title: str, *permissions: str, of: str = "", own: Callable[[Principal], Hashable] | None = None
 ) -> Callable[[View], Callable[..., HttpResponse]]:
     """Make a page for those with one of these permissions; nobody else comes in. It is given what its address asks for
     and its viewer, never the request: whatever it shows must follow from these.
 
+    of: what it is about, for viewers who have the permission in some spaces only (Note [Spaces] in
+    `erip.access.spaces`): a kind of object, by the `number` of its address, or LISTS: it asks `reach`. Without it they
+    do not come in.
     own: all that its live part shows of the viewer themselves; None: nothing."""
 
     def made(view: View) -> Callable[..., HttpResponse]:
@@ -91,26 +96,29 @@ def page(
             live = request.GET.get("part") == "live"
             if viewer is None:
                 return refused_to_nobody(request, live=live)
-            if not any(may(viewer, one) for one in permissions):
+            if not _let_in(reach(viewer, *permissions), of, kwargs):
                 return guarded(forbidden(request, title, permissions))
             query = request.GET.copy()
             query.pop("part", None)
             if len(query.urlencode()) > MOST_QUERY:
                 query = QueryDict()
             if live:
-                return guarded(_parts(request, view, query, viewer, kwargs, own(viewer) if own is not None else None))
+                shown_of = own(viewer) if own is not None else None
+                return guarded(_parts(request, view, query, viewer, kwargs, of, shown_of))
             found = view(query, viewer, **kwargs)
-            context = {**found.context, "part": found.template, "query": query, "every": found.every}
+            context = {**found.context, "part": found.template, "query": query, "every": found.every, "of": of}
             return guarded(in_shell(request, viewer, title, found.around, context, status=found.status))
 
         shown.permissions = permissions  # type: ignore[attr-defined]
+        shown.about = of  # type: ignore[attr-defined]
         return shown
 
     return made
 
 
-def changes(*permissions: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
-    """Make the target of a form, for those with all of these permissions: it is given the request and its viewer."""
+def changes(*permissions: str, of: str = "") -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """Make the target of a form, for those with all of these permissions: it is given the request and its viewer. of:
+    as of `page`."""
 
     def made(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @functools.wraps(view)
@@ -120,7 +128,7 @@ def changes(*permissions: str) -> Callable[[Callable[..., HttpResponse]], Callab
                 viewer = asked_anew(request)
                 if viewer is None:
                     return refused_to_nobody(request, live=False)
-                if not all(may(viewer, one) for one in permissions):
+                if not all(_let_in(reach(viewer, one), of, kwargs) for one in permissions):
                     return guarded(forbidden(request, "This", permissions))
                 return guarded(view(request, viewer, **kwargs))
             except Error as error:
@@ -129,9 +137,25 @@ def changes(*permissions: str) -> Callable[[Callable[..., HttpResponse]], Callab
                 return away(request, "Not known to be done")
 
         done.permissions = permissions  # type: ignore[attr-defined]
+        done.about = of  # type: ignore[attr-defined]
         return done
 
     return made
+
+
+def _let_in(spaces: frozenset[str] | None, of: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether who has the permission in these spaces comes in. Raises Http404 if what it is about is elsewhere, or
+    nowhere: they are not to learn which."""
+    if spaces is None:
+        return True
+    if not spaces or not of:
+        return False
+    if of != LISTS:
+        try:
+            need(of, str(parameters["number"]), spaces)
+        except EripError as error:
+            raise Http404 from error
+    return True
 
 
 def in_shell(
@@ -143,15 +167,21 @@ def in_shell(
 
 
 def _parts(
-    request: HttpRequest, view: View, query: QueryDict, viewer: Principal, kwargs: dict[str, Any], own: Hashable
+    request: HttpRequest,
+    view: View,
+    query: QueryDict,
+    viewer: Principal,
+    kwargs: dict[str, Any],
+    of: str,
+    own: Hashable,
 ) -> HttpResponse:
-    rights = None if viewer.superuser else viewer.permissions
+    rights = None if viewer.superuser else (viewer.permissions, frozenset(viewer.within.items()))
     key = (request.path, query.urlencode(), rights, own)
     with _lock:
         known = _rendered.get(key)
     if known is None:
         found = view(query, viewer, **kwargs)
-        context = {**found.context, "viewer": viewer, "query": query, "here": request.path}
+        context = {**found.context, "viewer": viewer, "query": query, "here": request.path, "of": of}
         body = render_to_string(found.template, context).encode()
         known = body, f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
         with _lock:
@@ -216,8 +246,8 @@ def shell(request: HttpRequest, viewer: Principal | None = None) -> dict[str, An
     if viewer is not None:
         for section in sorted(console_page.all(), key=lambda one: one.place):
             for link in section.links:
-                if _open(link, viewer):
-                    url = reverse(link.url)
+                url = reverse(link.url)
+                if _open(link, url, viewer):
                     here = request.path == url or (request.path.startswith(url) and link.url != "console:home")
                     sections.setdefault(section.title, []).append(Entry(link.title, url, here))
     return {
@@ -228,8 +258,11 @@ def shell(request: HttpRequest, viewer: Principal | None = None) -> dict[str, An
     }
 
 
-def _open(link: Link, viewer: Principal) -> bool:
-    return not link.permission or any(may(viewer, one) for one in link.permission.split(" "))
+def _open(link: Link, url: str, viewer: Principal) -> bool:
+    if not link.permission:
+        return True
+    spaces = reach(viewer, *link.permission.split(" "))
+    return spaces is None or (bool(spaces) and bool(getattr(resolve(url).func, "about", "")))
 
 
 @require_http_methods(["POST"])

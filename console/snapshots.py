@@ -12,6 +12,7 @@ from console.charts.line import Window, window_of
 from console.reading import Line, Picture, Point, Wanted
 from console.shared import Look, Shared, SharedBy
 from console.viewers import viewers
+from erip.foundation.db import walls
 from monitoring import oncall
 from monitoring.alerting import in_force
 from monitoring.api.health import document
@@ -24,6 +25,7 @@ from workflows.clocks import pressing
 from workflows.clocks.models import OPEN, LegalClock
 from workflows.clocks.showing import overdue
 from workflows.decisions import stored
+from workflows.engine.spaces import of_workflows, workflows_in
 
 #: seconds that the sparklines of the first page show, and between two of their points
 SPARK_SPAN, SPARK_STEP = 3_600, 60
@@ -170,9 +172,10 @@ class OpenClocks:
     more: bool
 
 
-def _clocks() -> OpenClocks:
+def _clocks(spaces: frozenset[str] | None = None) -> OpenClocks:
     now = datetime.now(UTC)
-    found = LegalClock.objects.filter(state__in=OPEN).order_by(F("due_at").asc(nulls_last=True), "id")
+    found = LegalClock.objects.filter(of_workflows(spaces), state__in=OPEN)
+    found = found.order_by(F("due_at").asc(nulls_last=True), "id")
     rows = list(found[: MOST_CLOCKS + 1])
     shown = [(row, overdue(row, now), pressing.due_soon(row, now)) for row in rows[:MOST_CLOCKS]]
     return OpenClocks(shown, len(rows) > MOST_CLOCKS)
@@ -217,6 +220,9 @@ approval: SharedBy[Any] = SharedBy(every=3.0)
 my_approvals: SharedBy[Any] = SharedBy(every=5.0, most=512)
 #: legal clocks that are open, by due, and one with all that is known of it
 clocks = Shared(_clocks, every=5.0)
+#: the same of some spaces, and the workflows that are in them
+clocks_in: SharedBy[OpenClocks] = SharedBy(every=5.0)
+workflows_of: SharedBy[frozenset[str]] = SharedBy(every=5.0)
 clock: SharedBy[Any] = SharedBy(every=3.0)
 #: decision tables, and a version of one with all that is known of it
 decisions = Shared(lambda: stored.page(limit=MOST_TABLES)[0], every=5.0)
@@ -233,13 +239,49 @@ def forget_decisions() -> None:
     decision.forget()
 
 
-def open_approvals(after: int) -> Look[list[inbox.Asked]]:
-    """Those behind this id, oldest first: one more than a page shows, if there are more."""
-    return approvals.look(after, lambda: inbox.asked(after=after, limit=MOST_APPROVALS + 1))
+def open_approvals(after: int, spaces: frozenset[str] | None = None) -> Look[list[inbox.Asked]]:
+    """Those behind this id, oldest first: one more than a page shows, if there are more. spaces: only those of
+    workflows in these, read behind the second wall."""
+
+    def asked() -> list[inbox.Asked]:
+        return inbox.asked(after=after, limit=MOST_APPROVALS + 1, spaces=spaces)
+
+    return approvals.look((after, spaces), lambda: walls.read(spaces, asked))
+
+
+def open_clocks(spaces: frozenset[str] | None) -> Look[OpenClocks]:
+    """The same for clocks."""
+    if spaces is None:
+        return clocks.look()
+    return clocks_in.look(spaces, lambda: walls.read(spaces, lambda: _clocks(spaces)))
+
+
+def alerts_in(spaces: frozenset[str] | None) -> Look[Alerts]:
+    """Alerts whose labels name a workflow in these spaces, without what is about the whole platform; None: all."""
+    look = alerts.look()
+    if spaces is None or look.value is None:
+        return look
+    names = workflows_of.look(spaces, lambda: frozenset(workflows_in(spaces))).value
+    if names is None:
+        return Look(None, None, False)
+    known = look.value
+    seen = Alerts(_of_workflows(known.open, names), _of_workflows(known.resolved, names), (), known.rules, {}, ())
+    return Look(seen, look.at, look.fresh)
+
+
+def _of_workflows(found: Sequence[ShownAlert], names: frozenset[str]) -> Sequence[ShownAlert]:
+    return [without_platform(one) for one in found if dict(one.row["labels"]).get("workflow") in names]
+
+
+def without_platform(one: ShownAlert) -> ShownAlert:
+    """An alert without what it says of the whole platform: what waits in a lane, and which servers are not well."""
+    return replace(one, row={**one.row, "impact": None, "impact_at": None, "causes": None, "rung": 0, "told": []})
 
 
 def forget() -> None:
     """For tests: know nothing of what was read before."""
+    clocks_in.forget()
+    workflows_of.forget()
     for one in (tiles, health, alerts, on_call, waits, clocks, decisions, reading.series):
         one.clear()
     approvals.forget()
@@ -253,10 +295,12 @@ def forget() -> None:
 __all__ = [
     "Look",
     "alerts",
+    "alerts_in",
     "approval",
     "approvals",
     "clock",
     "clocks",
+    "clocks_in",
     "decision",
     "decision_report",
     "decisions",
@@ -266,6 +310,7 @@ __all__ = [
     "my_approvals",
     "on_call",
     "open_approvals",
+    "open_clocks",
     "tiles",
     "waits",
     "waits_for",

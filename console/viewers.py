@@ -42,6 +42,12 @@ def may(viewer: Principal, permission: str) -> bool:
     return policy.decide(viewer, (permission,)).allowed
 
 
+def reach(viewer: Principal, *permissions: str) -> frozenset[str] | None:
+    """The spaces in which the viewer has one of these permissions; None: everywhere."""
+    found = [policy.decide(viewer, (one,)).spaces for one in permissions]
+    return None if None in found else frozenset().union(*(spaces for spaces in found if spaces is not None))
+
+
 @dataclass(slots=True)
 class _Entry:
     """Moments of the monotonic clock: verified by the database, checked (also in vain), and asked for last."""

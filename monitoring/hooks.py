@@ -14,16 +14,26 @@ from erip.foundation.hooks import (
     process_start,
     recorded,
     unrecorded,
+    walled,
 )
 from monitoring import legal_clocks  # noqa: F401  (its duty)
 from monitoring.conf import conf
 from monitoring.controls import looking  # noqa: F401  (its duty)
 from monitoring.error_counters import REGISTRY
+from workflows.walls import of_workflow
 
 api_urls("monitoring.urls")
 pages(Pages("on-call/", "monitoring.calendars"))
 metrics(REGISTRY)
 confidential("monitoring_alertchannel")
+# The labels are a list of pairs: Note [Spaces of alerts] in `monitoring.spaces`.
+walled(
+    (
+        "monitoring_alert",
+        "EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(labels) WHEN 'array' THEN labels END) pair"
+        f" WHERE pair ->> 0 = 'workflow' AND {of_workflow('(pair ->> 1)')})",
+    )
+)
 # Only what people decide about an alert or an error; the rest the platform notes all the time.
 recorded(Recorded("monitoring_alert", only=("acknowledged_at", "acknowledged_by", "note"), verbs=("UPDATE",)))
 recorded(

@@ -1,6 +1,7 @@
 """What may be done with health, metrics, alerts, errors and on-call plans, and the built-in roles that may do it."""
 
 from erip.access.catalog import AUDITORS, AUTHORS, NOBODY, OPERATORS, SCRAPERS, VIEWERS, permission
+from monitoring import spaces  # noqa: F401  (registers what belongs to a space)
 
 permission("monitoring.view_componentstate", "see the health of the platform", VIEWERS)
 permission("monitoring.view_frame", "see metrics, and what is unusual", VIEWERS)

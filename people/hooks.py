@@ -13,7 +13,9 @@ from erip.foundation.hooks import (
     process_start,
     recorded,
     unrecorded,
+    walled,
 )
+from workflows.walls import part_of
 
 api_urls("people.urls")
 pages(Pages("chat/", "people.chats.urls"))
@@ -31,6 +33,8 @@ menu(
 append_only("people_vote")
 append_only("people_question")
 kept("workflows_approvaltask")
+for table in ("people_vote", "people_question"):
+    walled((table, part_of(table, "task_id", "workflows_approvaltask")))
 # What people write about a case is the case's; the audit log has its hash.
 recorded(Recorded("people_vote", hashed=("comment", "form")))
 recorded(Recorded("people_question", hashed=("text",)))

@@ -12,6 +12,7 @@ from people.errors import UnknownApproval
 from people.models import Vote
 from people.voting import approval_of, counted
 from workflows.core.definition import DefinitionInvalid
+from workflows.engine.spaces import of_workflows
 from workflows.models import ApprovalTask, StepRun
 
 
@@ -27,11 +28,19 @@ class Asked:
 
 
 def asked(
-    *, me: str | None = None, ended: bool = False, before: int | None = None, after: int | None = None, limit: int
+    *,
+    me: str | None = None,
+    ended: bool = False,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int,
+    spaces: Collection[str] | None = None,
 ) -> list[Asked]:
     """Open approvals, oldest first, behind the id `after`; or those that have ended, newest first, before the id
-    `before`. me: only those that wait for the vote of this person, or of somebody in whose place they may vote."""
-    found = _tasks().filter(closed_at__isnull=not ended).order_by("-id" if ended else "id")
+    `before`. me: only those that wait for the vote of this person, or of somebody in whose place they may vote. spaces:
+    only those of workflows in these."""
+    found = _tasks().filter(of_workflows(spaces), closed_at__isnull=not ended)
+    found = found.order_by("-id" if ended else "id")
     if before is not None:
         found = found.filter(pk__lt=before)
     if after is not None:

@@ -1,6 +1,7 @@
 """What people may do with approvals. Who may vote on which one is decided by its groups, besides."""
 
 from erip.access.catalog import APPROVER, OPERATORS, VIEWERS, permission
+from people import spaces  # noqa: F401  (registers what belongs to a space)
 
 _VOTERS = OPERATORS | {APPROVER}
 

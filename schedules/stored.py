@@ -1,13 +1,14 @@
 """Schedules as they are stored: how to change them and how to read them. Each change is a version, which is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
+from django.db.models.fields.json import KeyTextTransform
 
 from erip.foundation.faults import Fault
 from erip.foundation.versioned import add_version, latest_of, take_turn
@@ -17,6 +18,7 @@ from schedules.errors import AlreadyPaused, NotPaused, ScheduleInvalid, UnknownS
 from schedules.models import Schedule, ScheduleVersion
 from workflows.core.definition import DefinitionInvalid
 from workflows.core.structure import did_you_mean
+from workflows.engine.spaces import workflows_in
 from workflows.graphs import graph_of
 from workflows.models import WorkflowDefinition, WorkflowVersion
 
@@ -132,14 +134,24 @@ def locked(name: str) -> tuple[Schedule, ScheduleVersion]:
     return schedule, latest
 
 
-def page(*, after: str | None = None, limit: int) -> tuple[list[ScheduleVersion], str | None]:
+def page(
+    *, after: str | None = None, limit: int, spaces: Collection[str] | None = None
+) -> tuple[list[ScheduleVersion], str | None]:
     """The latest version of each schedule, by name, behind the name `after`; and the name to go on behind, if there are
-    more than `limit`."""
+    more than `limit`. spaces: only those that start workflows in these."""
     latest = ScheduleVersion.objects.filter(number=F("schedule__latest"), deleted=False).select_related("schedule")
+    if spaces is not None:
+        latest = _starting(latest, spaces)
     if after is not None:
         latest = latest.filter(schedule__name__gt=after)
     found = list(latest.order_by("schedule__name")[: limit + 1])
     return found[:limit], found[limit - 1].schedule.name if len(found) > limit else None
+
+
+def _starting(versions: QuerySet[ScheduleVersion], spaces: Collection[str]) -> QuerySet[ScheduleVersion]:
+    """Those that start workflows in these spaces."""
+    named = KeyTextTransform("workflow", "document")
+    return versions.annotate(starts_runs_of=named).filter(starts_runs_of__in=workflows_in(spaces))
 
 
 def latest(name: str) -> ScheduleVersion:
@@ -155,9 +167,12 @@ def latest(name: str) -> ScheduleVersion:
     return version
 
 
-def history(name: str) -> list[ScheduleVersion]:
-    """All versions of a schedule, newest first. Raises UnknownSchedule."""
+def history(name: str, spaces: Collection[str] | None = None) -> list[ScheduleVersion]:
+    """All versions of a schedule, newest first. spaces: only those that started workflows in these. Raises
+    UnknownSchedule."""
     versions = ScheduleVersion.objects.filter(schedule__name=name).select_related("schedule").order_by("-number")
+    if spaces is not None:
+        versions = _starting(versions, spaces)
     found = list(versions[:VERSIONS_SHOWN])
     if not found or found[0].deleted:
         raise UnknownSchedule

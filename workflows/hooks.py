@@ -13,11 +13,14 @@ from erip.foundation.hooks import (
     light_routes,
     menu,
     metrics,
+    open_to_all,
     recorded,
     shipped,
     unchanging,
     unrecorded,
+    walled,
 )
+from workflows import walls
 from workflows.conf import conf
 from workflows.engine import holds  # noqa: F401  (its duty)
 from workflows.management import reference_definitions
@@ -81,6 +84,10 @@ for table in (
     append_only(table)
 unchanging("workflows_runevent")
 unchanging("workflows_runretry")
+
+for policy in (*walls.RUNS.items(), *walls.DECISIONS.items()):
+    walled(policy)
+open_to_all(("workflows_worker", "a step names the process that ran it, and processes are the platform's"))
 
 # The texts of an approval hold data of its run.
 recorded(

@@ -1,7 +1,8 @@
 """What may be done with workflows and their runs, and the built-in roles that may do it."""
 
 from erip.access.catalog import APPROVERS, AUDITORS, AUTHORS, NOBODY, OPERATORS, SECURITY_ADMINS, VIEWERS, permission
-from workflows.engine import spaces  # noqa: F401  (registers what belongs to a space)
+from workflows.decisions import spaces as of_tables  # noqa: F401  (registers what belongs to a space)
+from workflows.engine import spaces  # noqa: F401  (likewise)
 
 _ALL_OF_A_RUN = ("workflows.change_workflowrun",)
 

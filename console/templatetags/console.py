@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from console import assets
 from console.charts import marks, units
 from console.viewers import may as viewer_may
+from console.viewers import reach
 
 register = template.Library()
 
@@ -24,11 +25,18 @@ def icon(state: str) -> SafeString:
     return marks.icon(state)
 
 
+#: kinds of things that who has the permission in their space may change here
+_CHANGED_IN_SPACES = frozenset({"approval", "clock"})
+
+
 @register.simple_tag(takes_context=True)
 def may(context: Any, permission: str) -> bool:
-    """Whether the viewer has it."""
+    """Whether the viewer has it: everywhere, or, on the page of a thing of a space, in a space. (The target of a form
+    looks at whose space it is.)"""
     viewer = context.get("viewer")
-    return viewer is not None and viewer_may(viewer, permission)
+    if viewer is None or viewer_may(viewer, permission):
+        return viewer is not None
+    return context.get("of") in _CHANGED_IN_SPACES and bool(reach(viewer, permission))
 
 
 @register.filter

@@ -13,8 +13,9 @@ from django.utils import timezone
 from console import snapshots
 from console.charts import units
 from console.pages import Page, changes, forget_rendered, in_shell, page, with_query
-from console.viewers import may
+from console.viewers import may, reach
 from erip.access.principals import Principal
+from erip.access.spaces import LISTS
 from monitoring.alerting import shipped
 from monitoring.channels.text import impact_lines
 from monitoring.core.rules import Rule
@@ -27,9 +28,9 @@ LENGTHS = ("30m", "1h", "4h", "1d", "7d")
 MOST_NOTE, MOST_REASON = 1_000, 500
 
 
-@page("Alerts", "monitoring.view_alert")
+@page("Alerts", "monitoring.view_alert", of=LISTS)
 def alerts(query: QueryDict, viewer: Principal) -> Page:
-    look = snapshots.alerts.look()
+    look = snapshots.alerts_in(reach(viewer, "monitoring.view_alert"))
     on_call = snapshots.on_call.look().value if may(viewer, "monitoring.view_oncallplan") else ()
     return Page(
         "console/alerts.html",
@@ -73,8 +74,9 @@ def condition(rule: Rule) -> str:
     return f"{what} {bound}{by}"
 
 
-@page("Alert", "monitoring.view_alert")
+@page("Alert", "monitoring.view_alert", of="alert")
 def alert(query: QueryDict, viewer: Principal, number: int) -> Page:
+    whole = may(viewer, "monitoring.view_alert")
     found = snapshots.alerts.look().value
     shown = next((one for one in [*found.open, *found.resolved] if one.row["id"] == number), None) if found else None
     if shown is None:
@@ -82,11 +84,13 @@ def alert(query: QueryDict, viewer: Principal, number: int) -> Page:
         if row is None:
             raise Http404
         shown = snapshots.shown(row, found.rules if found else {})
+    if not whole:
+        shown = snapshots.without_platform(shown)
     chart = with_query(
         reverse("console:metrics"),
         chart=f"{shown.rule.metric}~{','.join(shown.rule.by)}" if shown.rule and shown.rule.by else shown.rule.metric,
         range="6h",
-    ) if shown.rule else ""  # fmt: skip
+    ) if shown.rule and may(viewer, "monitoring.view_frame") else ""  # fmt: skip
     context = {
         "one": shown,
         "condition": condition(shown.rule) if shown.rule else "",

@@ -12,20 +12,25 @@ from django.urls import reverse
 from console import snapshots
 from console.core import vote_form
 from console.pages import Page, changes, forget_rendered, in_shell, page, with_query
+from console.viewers import reach
 from erip.access.principals import Principal
+from erip.access.spaces import LISTS
 from erip.foundation import json_values
+from erip.foundation.db import walls
 from erip.foundation.faults import Fault
 from people import asking, inbox, voting
 from people.errors import PeopleError, UnknownApproval
 
 
-@page("Approvals", "workflows.view_approvaltask")
+@page("Approvals", "workflows.view_approvaltask", of=LISTS)
 def approvals(query: QueryDict, viewer: Principal) -> Page:
     after, mine_after = _number(query, "after"), _number(query, "mine")
-    look = snapshots.open_approvals(after)
+    spaces = reach(viewer, "workflows.view_approvaltask")
+    look = snapshots.open_approvals(after, spaces)
     found = look.value
     mine = snapshots.my_approvals.look(
-        (viewer.name, after, mine_after), lambda: _mine(viewer.name, mine_after, found if not after else None)
+        (viewer.name, after, mine_after, spaces),
+        lambda: walls.read(spaces, lambda: _mine(viewer.name, mine_after, found if not after else None, spaces)),
     ).value
     context = {
         "look": look,
@@ -38,11 +43,13 @@ def approvals(query: QueryDict, viewer: Principal) -> Page:
     return Page("console/approvals.html", context, every=5, around="console/approvals_page.html")
 
 
-def _mine(me: str, after: int, found: Sequence[inbox.Asked] | None) -> list[tuple[inbox.Asked, list[str]]]:
+def _mine(
+    me: str, after: int, found: Sequence[inbox.Asked] | None, spaces: frozenset[str] | None
+) -> list[tuple[inbox.Asked, list[str]]]:
     """What waits for somebody, and as whom they may vote. found: the oldest open ones; if these are all, nothing else
     is asked of the database but who stands in for whom."""
     if found is None or after or len(found) > snapshots.MOST_APPROVALS:
-        found = inbox.asked(me=me, after=after, limit=snapshots.MOST_APPROVALS + 1)
+        found = inbox.asked(me=me, after=after, limit=snapshots.MOST_APPROVALS + 1, spaces=spaces)
     return inbox.mine(me, found)
 
 
@@ -59,13 +66,13 @@ def _next(query: QueryDict, name: str, shown: Sequence[int]) -> str:
     return with_query(reverse("console:approvals"), **{**kept, name: shown[snapshots.MOST_APPROVALS - 1]})
 
 
-@page("Approval", "workflows.view_approvaltask")
+@page("Approval", "workflows.view_approvaltask", of="approval")
 def approval(query: QueryDict, viewer: Principal, number: int) -> Page:
     context = {**_shown(number, viewer), "given": {}, "faults": []}
     return Page("console/approval.html", context, every=5, around="console/approval_page.html")
 
 
-@changes("people.add_vote")
+@changes("people.add_vote", of="approval")
 def vote(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     try:
         known: dict[str, Any] = snapshots.approval.look(number, lambda: _read(number)).value or {}
@@ -99,6 +106,7 @@ def vote(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
             "faults": faults,
             "part": "console/approval.html",
             "every": 0,
+            "of": "approval",
         }
         return in_shell(request, viewer, "Approval", "console/approval_page.html", context, status=422)
     said = {"approved": "It is approved. The run goes on.", "refused": "It is refused."}
@@ -106,7 +114,7 @@ def vote(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     return _back(number)
 
 
-@changes("people.add_vote")
+@changes("people.add_vote", of="approval")
 def ask(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     text = request.POST.get("text", "").replace("\0", "").strip()[: voting.COMMENT_MAX]
     try:
@@ -120,7 +128,7 @@ def ask(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     return _back(number)
 
 
-@changes("people.add_vote")
+@changes("people.add_vote", of="approval")
 def claim(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     try:
         asking.claim(number, by="" if request.POST.get("release") else viewer.name)

@@ -10,7 +10,9 @@ from django.shortcuts import redirect
 
 from console import snapshots
 from console.pages import Page, changes, forget_rendered, in_shell, page
+from console.viewers import reach
 from erip.access.principals import Principal
+from erip.access.spaces import LISTS
 from erip.foundation.faults import Fault
 from erip.foundation.moments import moment
 from workflows.clocks import changing
@@ -23,19 +25,19 @@ from workflows.clocks.showing import explanation, late, overdue
 _LONGEST = {"reason": 500, "article": 300, "reference": 200, "document": 500, "at": 60, "extended_until": 60}
 
 
-@page("Legal clocks", "clocks.view_legalclock")
+@page("Legal clocks", "clocks.view_legalclock", of=LISTS)
 def clocks(query: QueryDict, viewer: Principal) -> Page:
-    look = snapshots.clocks.look()
+    look = snapshots.open_clocks(reach(viewer, "clocks.view_legalclock"))
     return Page("console/clocks.html", {"look": look, "found": look.value}, every=10)
 
 
-@page("Legal clock", "clocks.view_legalclock")
+@page("Legal clock", "clocks.view_legalclock", of="clock")
 def clock(query: QueryDict, viewer: Principal, number: int) -> Page:
     context = {**_shown(number), "given": {}, "faults": []}
     return Page("console/clock.html", context, every=10, around="console/clock_page.html")
 
 
-@changes("clocks.change_legalclock")
+@changes("clocks.change_legalclock", of="clock")
 def file(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     def do(row: LegalClock, given: dict[str, str], at: datetime | None) -> str:
         changing.file(
@@ -46,7 +48,7 @@ def file(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     return _changed(request, viewer, number, do, needed="reference")
 
 
-@changes("clocks.change_legalclock")
+@changes("clocks.change_legalclock", of="clock")
 def stop(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     def do(row: LegalClock, given: dict[str, str], at: datetime | None) -> str:
         if request.POST.get("resume"):
@@ -58,7 +60,7 @@ def stop(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     return _changed(request, viewer, number, do, needed="" if request.POST.get("resume") else "reason")
 
 
-@changes("clocks.change_legalclock")
+@changes("clocks.change_legalclock", of="clock")
 def extend(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     def do(row: LegalClock, given: dict[str, str], at: datetime | None) -> str:
         until = _moment("extended_until", given["extended_until"])
@@ -68,7 +70,7 @@ def extend(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse
     return _changed(request, viewer, number, do, needed="reason")
 
 
-@changes("clocks.change_legalclock")
+@changes("clocks.change_legalclock", of="clock")
 def dismiss(request: HttpRequest, viewer: Principal, number: int) -> HttpResponse:
     def do(row: LegalClock, given: dict[str, str], at: datetime | None) -> str:
         changing.dismiss(row.run_id, number, by=viewer.name, reason=given["reason"])
@@ -112,11 +114,13 @@ def _changed(
         except _Wrong as error:
             faults.append(error.fault)
     snapshots.clocks.forget()
+    snapshots.clocks_in.forget()
     snapshots.clock.forget()
     snapshots.waits.forget()
     forget_rendered()
     if faults:
         context = {**_shown(number), "given": given, "faults": faults, "part": "console/clock.html", "every": 0}
+        context["of"] = "clock"
         return in_shell(request, viewer, "Legal clock", "console/clock_page.html", context, status=422)
     response = redirect("console:clock", number)
     response.status_code = 303

@@ -10,12 +10,13 @@ from django.utils.safestring import SafeString
 from console import snapshots
 from console.charts import units
 from console.charts.line import spark
-from console.needs import ALERTS, APPROVALS, CLOCKS, ERRORS, FRAMES, HEALTH, approvals
+from console.needs import ALERTS, APPROVALS, CLOCKS, ERRORS, FRAMES, HEALTH, alerts, approvals
 from console.pages import Page, page, with_query
 from console.shared import Look
 from console.snapshots import Tiles
-from console.viewers import may
+from console.viewers import may, reach
 from erip.access.principals import Principal
+from erip.access.spaces import LISTS
 from erip.foundation.hooks import Need, needs_me
 from workflows.conf import conf as engine_conf
 
@@ -40,7 +41,7 @@ def own(viewer: Principal) -> tuple[Need, ...]:
     return approvals(viewer) if may(viewer, APPROVALS) else ()
 
 
-@page("Home", HEALTH, FRAMES, ALERTS, CLOCKS, APPROVALS, own=own)
+@page("Home", HEALTH, FRAMES, ALERTS, CLOCKS, APPROVALS, of=LISTS, own=own)
 def home(query: QueryDict, viewer: Principal) -> Page:
     context: dict[str, Any] = {}
     if may(viewer, HEALTH):
@@ -51,10 +52,12 @@ def home(query: QueryDict, viewer: Principal) -> Page:
         context["tiles_shown"], context["tiles_fresh"] = True, look.fresh
         context["until"] = look.value.until if look.value is not None else None
     needs = [need for find in needs_me.all() for need in find(lambda one: may(viewer, one))]
+    if spaces := reach(viewer, ALERTS):
+        needs += alerts(spaces)
     needs = sorted((*own(viewer), *needs), key=lambda need: not need.urgent)
     context["needs"], context["more_needs"] = needs[:MOST_NEEDS], max(0, len(needs) - MOST_NEEDS)
     looks: list[Look[Any]] = []
-    if may(viewer, ALERTS) or may(viewer, ERRORS):
+    if spaces or may(viewer, ALERTS) or may(viewer, ERRORS):
         looks.append(snapshots.alerts.look())
     if may(viewer, CLOCKS) or may(viewer, APPROVALS):
         looks.append(snapshots.waits.look())

@@ -1,6 +1,7 @@
 """What access adds to the platform."""
 
-from erip.foundation.hooks import Link, Menu, Recorded, confidential, menu, recorded, unrecorded
+from erip.foundation.db.walls import SPACES
+from erip.foundation.hooks import Link, Menu, Recorded, confidential, menu, recorded, unrecorded, walled
 
 from . import own  # noqa: F401  (declares permissions)
 from .sign_in import sessions  # noqa: F401  (it listens)
@@ -22,6 +23,7 @@ menu(
     )
 )
 
+walled(("access_space", f"name = ANY ({SPACES})"))
 for table in (
     "access_apikey",
     "access_factor",

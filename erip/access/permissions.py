@@ -70,8 +70,9 @@ class HasScope(BasePermission):
 def _in_space(request: Request, view: "APIView", about: str, spaces: frozenset[str]) -> bool:
     """Whether the object is in one of the spaces. Raises the error of a missing object if it is elsewhere: Note
     [Spaces] in `spaces`."""
+    # Also of what is about one object: its answer may list others.
+    request.erip_spaces = spaces  # type: ignore[attr-defined]
     if about == LISTS:
-        request.erip_spaces = spaces  # type: ignore[attr-defined]
         return True
     what, _, parameter = about.partition(":")
     need(what, str(view.kwargs[parameter]), spaces)

@@ -8,17 +8,18 @@ space is open to those alone who have their role on everything.
 An operation says what it is about (`of` in `workflows.api.schema.operation`). Callers that have the permission on
 everything are not asked any further. For others the object's space decides, and an object elsewhere is answered like
 one that does not exist: they are not to learn which exist. An operation that does not say what it is about is closed to
-them.
+them. Their reads also run behind a second wall, in PostgreSQL: Note [Second wall] in `walls`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from erip.foundation.errors import EripError
 
 
 class UnknownObject(EripError):
-    """There is no such kind of object. Write `run:ID`, `workflow:NAME`, `schedule:NAME` or `space:NAME`."""
+    """There is no such kind of object. Write `workflow:NAME`, `run:ID`, `approval:ID` or the like: the answer names all
+    kinds."""
 
     code = "unknown_object"
     status = 404
@@ -27,17 +28,22 @@ class UnknownObject(EripError):
 #: what an operation is about that lists things, or reads what it is about from its body: it asks `of_caller` itself
 LISTS = "many"
 
-#: the space of the object of this id; None if there is none
-Find = Callable[[str], str | None]
+#: the space of the object of this id, or the spaces of all that it is about; None if there is no such object
+Find = Callable[[str], str | frozenset[str] | None]
+Finder = TypeVar("Finder", bound=Find)
 
 _kinds: dict[str, tuple[Find, type[Exception]]] = {}
+_shared: set[str] = set()
 
 
-def kind(name: str, missing: type[Exception]) -> Callable[[Find], Find]:
-    """Register how the space of this kind of object is found. missing: what is raised if there is no such object."""
+def kind(name: str, missing: type[Exception], *, shared: bool = False) -> Callable[[Finder], Finder]:
+    """Register how the space of this kind of object is found. missing: what is raised if there is no such object.
+    shared: one that is in several spaces is open to who may see one of them, instead of all."""
 
-    def register(find: Find) -> Find:
+    def register(find: Finder) -> Finder:
         _kinds[name] = (find, missing)
+        if shared:
+            _shared.add(name)
         return find
 
     return register
@@ -48,12 +54,22 @@ def kinds() -> list[str]:
 
 
 def space_of(what: str, id_: str) -> str:
-    """The space of an object; "" is none. Raises the error of its kind if there is no such object."""
+    """The space of an object; "" is none, or several. Raises the error of its kind if there is no such object."""
+    found = spaces_of(what, id_)
+    return next(iter(found)) if len(found) == 1 else ""
+
+
+def spaces_of(what: str, id_: str) -> frozenset[str]:
+    """The spaces of all that an object is about, "" among them for what is in none. Raises the error of its kind if
+    there is no such object."""
     find, missing = _kinds[what]
-    found = find(id_)
+    try:
+        found = find(id_)
+    except ValueError:
+        found = None  # it is no id of this kind
     if found is None:
         raise missing
-    return found
+    return frozenset({found}) if isinstance(found, str) else found
 
 
 def space_named(text: str) -> str:
@@ -65,9 +81,12 @@ def space_named(text: str) -> str:
 
 
 def need(what: str, id_: str, spaces: frozenset[str] | None) -> None:
-    """Raises the error of a missing object unless this one is in one of these spaces. None: everywhere; then nothing is
-    looked up."""
-    if spaces is not None and space_of(what, id_) not in spaces:
+    """Raises the error of a missing object unless all that this one is about is in these spaces; of a shared one, any
+    of it. None: everywhere; then nothing is looked up."""
+    if spaces is None:
+        return
+    found = spaces_of(what, id_)
+    if not found or not (found & spaces if what in _shared else found <= spaces):
         raise _kinds[what][1]
 
 

@@ -34,12 +34,23 @@ def _begin() -> Iterator[str]:
 
 
 def _operations() -> Iterator[str]:
-    yield from ("", "## Operations", "", f"| operation | needs | {' | '.join(BUILT_IN)} |")
-    yield f"| --- | --- |{' :-: |' * len(BUILT_IN)}"
-    rows = [(address, method, rule.permissions) for method, address, _view, rule in operations()]
-    for address, method, needs in sorted(rows):
+    yield from (
+        "",
+        "## Operations",
+        "",
+        "“In a space” marks what a role opens that was granted in a space. The rest needs the role on everything.",
+        "",
+        f"| operation | needs | in a space | {' | '.join(BUILT_IN)} |",
+        f"| --- | --- | :-: |{' :-: |' * len(BUILT_IN)}",
+    )
+    rows = [
+        (address, method, rule.permissions, bool(getattr(getattr(view, method.lower()), "about", "")))
+        for method, address, view, rule in operations()
+    ]
+    for address, method, needs, spaced in sorted(rows):
         named = ", ".join(f"`{one}`" for one in needs)
-        yield f"| {method} `{address}` | {named} | {' | '.join(_marks(needs))} |"
+        marks = [YES if spaced else NO, *_marks(needs)]
+        yield f"| {method} `{address}` | {named} | {' | '.join(marks)} |"
 
 
 def _permissions() -> Iterator[str]:

@@ -12,4 +12,6 @@ def rules() -> Rules:
         unchanging=frozenset(hooks.unchanging.all()),
         kept=frozenset(hooks.kept.all()),
         confidential=frozenset(hooks.confidential.all()),
+        walled=dict(hooks.walled.all()),
+        open_to_all=frozenset(table for table, _why in hooks.open_to_all.all()),
     )

@@ -183,6 +183,13 @@ kept: Hook[str] = Hook(
 )
 looked_up: Hook[str] = Hook("The application may only read this table.")
 confidential: Hook[str] = Hook("The role that only reads does not see this table.")
+walled: Hook[tuple[str, str]] = Hook(
+    "A table, and of which of its rows callers of some spaces may be shown something, as SQL: Note [Second wall] in"
+    " `erip.foundation.db.walls`. The condition may name other tables that have one."
+)
+open_to_all: Hook[tuple[str, str]] = Hook(
+    "A table that is about no space, and why reads on behalf of callers of some spaces need it."
+)
 
 
 @dataclass(frozen=True, slots=True)

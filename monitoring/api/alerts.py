@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.faults import Fault
 from erip.foundation.http.fields import Choice, Flag, JsonObject, Moment, Number, StrictSerializer, Text
 from erip.foundation.http.problems import Unprocessable
@@ -141,14 +142,19 @@ class BacktestAnswer(serializers.Serializer[Any]):
     changes = BacktestChange(many=True)
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "labels": dict(row["labels"]), "number": row["serial"]}
+def _shown(row: dict[str, Any], request: Request) -> dict[str, Any]:
+    shown = {**row, "labels": dict(row["labels"]), "number": row["serial"]}
+    if of_caller(request) is not None:
+        # Both are about the whole platform: the runs that wait in a lane, the servers that are not well.
+        shown |= {"impact": None, "impact_at": None, "causes": None}
+    return shown
 
 
 class Alerts(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["monitoring.view_alert"],
+        of=LISTS,
         tag="monitoring",
         id="listAlerts",
         summary="List alerts",
@@ -158,8 +164,10 @@ class Alerts(APIView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(request, AlertFilter)
-        rows = listing.alerts(stage=query.get("stage"), before=query.get("cursor"), limit=query["limit"] + 1)
-        items = [AlertShown(_shown(row)).data for row in rows[: query["limit"]]]
+        rows = listing.alerts(
+            stage=query.get("stage"), before=query.get("cursor"), limit=query["limit"] + 1, spaces=of_caller(request)
+        )
+        items = [AlertShown(_shown(row, request)).data for row in rows[: query["limit"]]]
         return Response({"items": items, "next_cursor": items[-1]["id"] if len(rows) > len(items) else None})
 
 
@@ -170,6 +178,7 @@ class AlertAcknowledgement(APIView):
         tag="monitoring",
         id="acknowledgeAlert",
         summary="Take an alert on",
+        # Not for who has this in a space: the others of the same message may be the platform's.
         description="It goes on being judged, and its end is announced if it was. Its on-call ladder stops, and so do "
         "those of alerts that were announced in the same message.",
         parameters=[_ID],
@@ -185,7 +194,7 @@ class AlertAcknowledgement(APIView):
             raise NoSuchAlert
         if not taken:
             raise AlertNotOpen
-        return Response(AlertShown(_shown(row)).data)
+        return Response(AlertShown(_shown(row, request)).data)
 
 
 class Silences(APIView):

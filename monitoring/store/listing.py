@@ -1,9 +1,11 @@
 """Alerts, silences and messages as people read them, and what they do about them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import connection
@@ -13,14 +15,21 @@ from django.db.models.functions import Now
 from monitoring.core.rules import Rule
 from monitoring.models import Alert, AlertRule, Silence
 from monitoring.store.alerts import readable
+from workflows.engine.spaces import workflows_in
 
 #: silences that are listed
 MOST_SILENCES = 500
 
 
-def alerts(*, stage: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
-    """Newest first: those with a lower id than `before`."""
+def alerts(
+    *, stage: str | None, before: int | None, limit: int, spaces: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """Newest first: those with a lower id than `before`. spaces: only those whose labels name a workflow in these."""
     found = Alert.objects.order_by("-id")
+    if spaces is not None:
+        # The labels are a list of pairs.
+        named = (Q(labels__contains=[["workflow", name]]) for name in workflows_in(spaces))
+        found = found.filter(reduce(or_, named, Q(pk__in=[])))
     if stage is not None:
         found = found.filter(stage=stage)
     if before is not None:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from people import asking, delegating, inbox, voting
 from people.api import shapes
@@ -65,6 +66,7 @@ class Approvals(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_approvaltask"],
+        of=LISTS,
         tag="approvals",
         id="listApprovals",
         summary="List approvals",
@@ -82,6 +84,7 @@ class Approvals(APIView):
             before=query.get("cursor") if ended else None,
             after=None if ended else query.get("cursor"),
             limit=limit + 1,
+            spaces=of_caller(request),
         )
         more = len(found) > limit
         found = found[:limit]
@@ -94,6 +97,7 @@ class ApprovalOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_approvaltask"],
+        of="approval:number",
         tag="approvals",
         id="getApproval",
         summary="Read an approval: what is asked, who has voted, and whether you may",
@@ -108,6 +112,7 @@ class ApprovalVotes(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["people.add_vote"],
+        of="approval:number",
         tag="approvals",
         id="vote",
         summary="Vote for or against an approval",
@@ -147,6 +152,7 @@ class ApprovalClaim(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["people.add_vote"],
+        of="approval:number",
         tag="approvals",
         id="claimApproval",
         summary="Say that you look after an approval",
@@ -164,6 +170,7 @@ class ApprovalClaim(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["people.add_vote"],
+        of="approval:number",
         tag="approvals",
         id="releaseApproval",
         summary="Say that nobody looks after an approval",
@@ -180,6 +187,7 @@ class ApprovalQuestions(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["people.add_vote"],
+        of="approval:number",
         tag="approvals",
         id="askApproval",
         summary="Ask or answer something before you vote",
@@ -199,6 +207,8 @@ class Delegations(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["people.view_delegation"],
+        of=LISTS,
+        walled=False,
         tag="approvals",
         id="listDelegations",
         summary="List who votes in your place, and in whose place you vote",
@@ -210,7 +220,8 @@ class Delegations(APIView):
         query = read_query(request, shapes.DelegationFilter)
         me, limit = principal_of(request), query["limit"]
         found = Delegation.objects.order_by("-id")
-        if me.startswith("user:"):
+        if me.startswith("user:") or of_caller(request) is not None:
+            # Who stands in for whom is about no workflow: but what is about oneself.
             found = found.filter(Q(delegator=me) | Q(delegate=me))
         if "cursor" in query:
             found = found.filter(pk__lt=query["cursor"])
@@ -224,6 +235,7 @@ class Delegations(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["people.add_delegation"],
+        of=LISTS,
         tag="approvals",
         id="delegate",
         summary="Let somebody else vote in your place",
@@ -251,6 +263,7 @@ class DelegationOne(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["people.add_delegation"],
+        of=LISTS,
         tag="approvals",
         id="revokeDelegation",
         summary="End a delegation now",

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, need, of_caller
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from schedules import asking, stored
 from schedules.api import shapes
@@ -86,6 +87,7 @@ class Schedules(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["schedules.view_schedule"],
+        of=LISTS,
         tag="schedules",
         id="listSchedules",
         summary="List schedules",
@@ -96,7 +98,7 @@ class Schedules(APIView):
     def get(self, request: Request) -> Response:
         query = read_query(request, shapes.ScheduleFilter)
         after = query["cursor"].removeprefix(shapes.BEHIND) if "cursor" in query else None
-        found, following = stored.page(after=after, limit=query["limit"])
+        found, following = stored.page(after=after, limit=query["limit"], spaces=of_caller(request))
         cursor = None if following is None else f"{shapes.BEHIND}{following}"
         return Response({"items": [_summary(version) for version in found], "next_cursor": cursor})
 
@@ -113,12 +115,13 @@ class ScheduleOne(APIView):
         answers={200: shapes.ScheduleDetail},
     )
     def get(self, request: Request, name: str) -> Response:
-        versions = stored.history(name)
+        versions = stored.history(name, of_caller(request))
         return Response({**_summary(versions[0]), "versions": [_version(version) for version in versions]})
 
     @operation(
         scope=Scope.AUTHOR,
         permissions=["schedules.add_scheduleversion"],
+        of="schedule:name",
         tag="schedules",
         id="putSchedule",
         summary="Store a schedule",
@@ -133,6 +136,9 @@ class ScheduleOne(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         body = read_body(request, shapes.PutSchedule)
+        workflow = body["schedule"].get("workflow") if isinstance(body["schedule"], dict) else None
+        if isinstance(workflow, str):
+            need("workflow", workflow, of_caller(request))
         done = stored.put(
             name, document=body["schedule"], description=body["description"], author=principal_of(request)
         )

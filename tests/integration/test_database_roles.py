@@ -225,6 +225,67 @@ def test_no_table_can_be_emptied_and_each_named_one_is_closed_as_its_app_says(ap
     assert any(partition for _, partition in found)
 
 
+def test_the_limited_role_sees_the_spaces_that_were_named_and_nothing_else(app: Any) -> None:
+    """As the application becomes it. (tests/integration/test_spaces.py asks through the API.)"""
+    tables_ = [*tables.rules().walled]
+    app.execute("SELECT count(*) FROM workflows_workflowrun")
+    assert app.fetchone()[0] > 0
+    try:
+        for settings in ("", "SET LOCAL erip.spaces = 'north'; SET LOCAL erip.workflows = 'other';"):
+            app.execute(f"BEGIN; {settings} SET LOCAL ROLE erip_limited")
+            for table in tables_:
+                app.execute(f"SELECT count(*) FROM {table}")
+                assert app.fetchone() == (0,), table
+            app.execute("ROLLBACK")
+        app.execute("BEGIN; SET LOCAL erip.workflows = 'chain'; SET LOCAL ROLE erip_limited")
+        for table in ("workflows_workflowrun", "workflows_archivedrun", "workflows_archivedsteprun"):
+            app.execute(f"SELECT count(*) FROM {table}")
+            assert app.fetchone()[0] > 0, table
+        for refused in ("auth_user", "secrets_secret", "audit_entry", "events_logentry"):
+            app.execute("SAVEPOINT s")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                app.execute(f"SELECT * FROM {refused}")
+            app.execute("ROLLBACK TO s")
+    finally:
+        app.execute("ROLLBACK")
+
+
+def test_the_applications_own_statements_are_planned_as_if_there_were_no_policies(app: Any) -> None:
+    for statement in (
+        "SELECT * FROM workflows_steprun WHERE state = 'READY' AND lane = 'critical'",
+        "SELECT * FROM workflows_workflowrun WHERE id = '01a00000-0000-7000-8000-000000000000'",
+        "UPDATE workflows_workflowrun SET seq = seq + 1 WHERE id = '01a00000-0000-7000-8000-000000000000'",
+        "INSERT INTO workflows_runevent (run_id, type) SELECT id, 'x' FROM workflows_workflowrun",
+        "SELECT * FROM events_subscription WHERE enabled",
+    ):
+        app.execute(f"EXPLAIN (COSTS OFF) {statement}")
+        plan = "\n".join(line for (line,) in app.fetchall())
+        assert "SubPlan" not in plan, plan
+        assert "erip." not in plan, plan
+    app.execute("BEGIN; SET LOCAL ROLE erip_limited")
+    app.execute("EXPLAIN (COSTS OFF) SELECT * FROM workflows_workflowrun")
+    plan = "\n".join(line for (line,) in app.fetchall())
+    app.execute("ROLLBACK")
+    assert "erip.workflows" in plan
+
+
+def test_an_application_without_its_attribute_gets_no_policies_and_check_says_so(platform: Server) -> None:
+    """`migrate` of this release, before a superuser has said what `roles sql` prints."""
+    with closing(as_superuser(platform.kind, DATABASE)) as superuser, superuser.cursor() as root:
+        root.execute("ALTER ROLE erip NOBYPASSRLS")
+        try:
+            call_command("migrate", verbosity=0)
+            root.execute("SELECT count(*) FROM pg_class WHERE relrowsecurity")
+            assert root.fetchone() == (0,)
+            with pytest.raises(CommandError, match="roles sql"):
+                call_command("roles", "check")
+            assert engine.start_runs("chain", [engine.StartRequest({"times": 1})], principal="ann")
+        finally:
+            root.execute("ALTER ROLE erip BYPASSRLS")
+            call_command("migrate", verbosity=0)
+    call_command("roles", "check", stdout=StringIO())
+
+
 def test_what_was_attacked_is_there(platform: Server) -> None:
     """Otherwise a refusal would show nothing."""
     assert ArchivedRun.objects.count() == 1

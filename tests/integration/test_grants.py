@@ -22,7 +22,7 @@ from erip.access.models import Grant, Role, Space
 from erip.access.principals import of_staff
 from erip.access.rules import Rule
 from erip.access.scopes import Scope
-from erip.access.standing import in_good_standing
+from erip.access.standing import where
 from erip.ops.stack.state import ROOT
 from tests.support.api import DEFINITION, INPUT, Api, key, publish
 from workflows import engine
@@ -138,12 +138,13 @@ def test_work_that_lasts_asks_about_grants_too() -> None:
     keys.create(name="listener", scope="")
     person("eve")
     names = ["key:listener", "user:eve", "user:ada", "key:none"]
-    assert in_good_standing(names, rule) == set()
+    assert where(names, rule) == {}
 
     granting.grant("viewer", "key:listener", by="test")
-    granting.grant("viewer", "user:eve", by="test")
+    command("space", "north")
+    granting.grant("viewer", "user:eve", space="north", by="test")
 
-    assert in_good_standing(names, rule) == {"key:listener", "user:eve"}
+    assert where(names, rule) == {"key:listener": None, "user:eve": frozenset({"north"})}
 
 
 def test_a_key_costs_one_statement_when_it_is_read_and_none_after_that(django_assert_num_queries: Any) -> None:

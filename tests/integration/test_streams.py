@@ -13,17 +13,18 @@ import orjson
 import pytest
 from django.db import connection, connections
 
-from erip.access import keys
-from erip.access.models import ApiKey
+from erip.access import granting, keys
+from erip.access.models import ApiKey, Space
 from erip.access.scopes import Scope
 from erip.foundation.process import draining
 from tests.definitions import one_step, publish
-from tests.support.api import key
+from tests.support.api import DEFINITION, key
 from tests.support.events import accept, consuming, event
 from tests.support.server import serving
 from tests.workers import until
 from workflows import engine
 from workflows.core import cursors
+from workflows.engine.spaces import move
 from workflows.events import interest
 from workflows.events.conf import conf
 from workflows.events.models import Event, StreamedType
@@ -131,6 +132,42 @@ def listener(url: str, token: str, last: str | None = None, **query: Any) -> Ite
 
 def numbered(first: int, count: int, **attributes: Any) -> list[dict[str, Any]]:
     return [event(id=str(number), subject=f"s-{number % 5}", **attributes) for number in range(first, first + count)]
+
+
+def test_who_listens_in_a_space_hears_what_its_workflows_announce(bus: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hubs, "ASK_EVERY", 0.2)
+    for name in ("mine", "theirs"):
+        Space.objects.create(name=name)
+        engine.publish(None, DEFINITION.replace("look-up", f"{name}-flow", 1), "yaml", author="test")
+        move(f"{name}-flow", name)
+    made = keys.create(name="of mine", scope="")
+    granting.grant("viewer", "key:of mine", space="mine", by="test")
+    keys.forget_cached()
+
+    def announce(first: int) -> None:
+        sources = ["/erip/workflows/theirs-flow", "/tests", "/erip/workflows/mine-flow"]
+        accept([event(id=str(first + place), subject="s", source=source) for place, source in enumerate(sources)])
+
+    with listener(bus, made.token) as heard:
+        announce(0)
+        until(lambda: heard.ids == ["2"])
+        last = heard.last
+    announce(3)
+    with listener(bus, made.token, last) as again:
+        # What it missed, and what comes from now on.
+        announce(6)
+        until(lambda: again.ids == ["5", "8"])
+        move("mine-flow", "theirs")
+        move("theirs-flow", "mine")
+        until(lambda: {one.filter.sources for one in listening.hub()._mailboxes} == {_SOURCES_NOW})
+        announce(9)
+        until(lambda: again.ids == ["5", "8", "9"])
+        granting.take_away("viewer", "key:of mine", space="mine")
+        until(lambda: again.end is not None)
+        assert again.end == {"reason": "access_ended", "message": again.end["message"]}
+
+
+_SOURCES_NOW = frozenset({"/erip/workflows/theirs-flow"})
 
 
 def test_events_are_heard_in_the_order_of_their_subjects_and_only_those_that_are_asked_for(

@@ -12,6 +12,8 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from erip.access.permissions import Handler, requires
 from erip.access.scopes import Scope
+from erip.access.spaces import of_caller
+from erip.foundation.db import walls
 from erip.foundation.http.headers import idempotency_key, refuse_conditions, refuse_idempotency_key
 from erip.foundation.http.problems import MEDIA_TYPE
 
@@ -108,6 +110,7 @@ def operation(
     no_key: str = "",
     restore: Restore | None = None,
     of: str = "",
+    walled: bool = True,
 ) -> Callable[[Handler], Handler]:
     """Mark a view's method: who may call it, its input, and its answers (in `media_type`).
 
@@ -120,6 +123,8 @@ def operation(
 
     of: what it is about, for callers that have a role in some spaces only (Note [Spaces] in `erip.access.spaces`):
     `workflow:name` is the workflow that the parameter `name` of the address names, LISTS is for the view to find out.
+    walled: whether what it reads for them is read behind the second wall, if it only reads (Note [Second wall] in
+    `erip.foundation.db.walls`).
     """
 
     def mark(handler: Handler) -> Handler:
@@ -132,7 +137,11 @@ def operation(
             if not own_key:
                 replayed = "`true`: the request was done before, under this Idempotency-Key."
                 every.append(response_header(REPLAYED, replayed, *answers))
-        answered = _changing(handler, own_key=own_key, no_key=no_key, restore=restore) if changes else handler
+        answered = handler
+        if changes:
+            answered = _changing(handler, own_key=own_key, no_key=no_key, restore=restore)
+        elif of and walled:
+            answered = reading(handler)
         described: Handler = _described(
             scope=scope,
             permissions=permissions,
@@ -153,6 +162,16 @@ def operation(
         return requires(scope, *permissions)(described) if scope is not None else described
 
     return mark
+
+
+def reading(handler: Handler) -> Handler:
+    """A method that reads: behind the second wall, for callers of some spaces."""
+
+    @wraps(handler)
+    def answer(view: Any, request: Any, *arguments: Any, **named: Any) -> Any:
+        return walls.read(of_caller(request), lambda: handler(view, request, *arguments, **named))
+
+    return answer  # type: ignore[return-value]
 
 
 def _changing(handler: Handler, *, own_key: bool, no_key: str, restore: Restore | None) -> Handler:

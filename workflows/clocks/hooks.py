@@ -1,7 +1,8 @@
 """What legal clocks add to the platform."""
 
-from erip.foundation.hooks import Link, Menu, Recorded, api_urls, append_only, kept, menu, recorded, unrecorded
-from workflows import registry
+from erip.foundation.hooks import Link, Menu, Recorded, api_urls, append_only, kept, menu, recorded, unrecorded, walled
+from workflows import registry, walls
+from workflows.clocks import spaces  # noqa: F401  (registers what belongs to a space)
 from workflows.clocks.starting import start_assessed, start_declared
 
 api_urls("workflows.clocks.urls")
@@ -11,6 +12,8 @@ registry.when_recorded("clocks.start", start_declared)
 kept("clocks_legalcase")
 kept("clocks_legalclock")
 append_only("clocks_reassessment")
+for policy in walls.CLOCKS.items():
+    walled(policy)
 # What people and the law change. Clocks start by themselves, and leaders move them up their ladders.
 recorded(
     Recorded("clocks_legalclock", only=("state", "facts", "stops", "extended", "filed", "doubt"), verbs=("UPDATE",))

@@ -1,5 +1,6 @@
 """Publishing and reading decision tables."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from workflows.core.tables.document import TableInvalid, read
 from workflows.core.tables.table import Table
 from workflows.decisions.errors import TableChanged, TableNotValid, UnknownTable, UnknownTableVersion
 from workflows.decisions.models import DecisionTable, DecisionVersion
+from workflows.decisions.spaces import tables_in
 
 #: a table's name: it stands in addresses, and in definitions before an @
 NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
@@ -65,10 +67,14 @@ def _publish(name: str, document: dict[str, Any], table: Table, author: str, aft
     return Published(name, version.number, hashed, True, table)
 
 
-def page(*, after: str | None = None, limit: int) -> tuple[list[DecisionVersion], str | None]:
+def page(
+    *, after: str | None = None, limit: int, spaces: Collection[str] | None = None
+) -> tuple[list[DecisionVersion], str | None]:
     """The latest version of each table, by name, behind the name `after`; and the name to go on behind, if there are
-    more than `limit`."""
+    more than `limit`. spaces: only those that workflows in these ask."""
     latest = DecisionVersion.objects.filter(number=F("table__latest")).select_related("table")
+    if spaces is not None:
+        latest = latest.filter(table__name__in=tables_in(spaces))
     if after is not None:
         latest = latest.filter(table__name__gt=after)
     found = list(latest.order_by("table__name")[: limit + 1])

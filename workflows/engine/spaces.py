@@ -1,12 +1,41 @@
 """The spaces of workflows and their runs: Note [Spaces] in `erip.access.spaces`."""
 
+from collections.abc import Collection, Iterable
+from typing import Any
 from uuid import UUID
+
+from django.db.models import Q
 
 from erip.access.models import Space
 from erip.access.spaces import kind
 from erip.foundation.db.retry import retry_transaction
-from workflows.errors import UnknownRun, UnknownSpace, UnknownWorkflow
-from workflows.models import ArchivedRun, WorkflowDefinition, WorkflowRun
+from workflows.core.lifecycle import source_of
+from workflows.errors import UnknownBatch, UnknownRun, UnknownSpace, UnknownWorkflow
+from workflows.models import ArchivedRun, RunBatch, WorkflowDefinition, WorkflowRun
+
+
+def of_workflows(spaces: Collection[str] | None, field: str = "workflow") -> Q:
+    """Rows whose column `field` names a workflow in these spaces; None: all rows."""
+    if spaces is None:
+        return Q()
+    return Q(**{f"{field}__in": WorkflowDefinition.objects.filter(space__in=spaces).values("name")})
+
+
+def workflows_in(spaces: Collection[str]) -> list[str]:
+    """The names of the workflows in these spaces."""
+    return list(WorkflowDefinition.objects.filter(space__in=spaces).order_by("name").values_list("name", flat=True))
+
+
+def sources_in(spaces: Collection[str] | None) -> frozenset[str] | None:
+    """The sources of the events that the platform announces of the workflows in these spaces; None: of all."""
+    return None if spaces is None else frozenset(source_of(name) for name in workflows_in(spaces))
+
+
+def spaces_of_workflows(names: Iterable[str]) -> frozenset[str]:
+    """The spaces of these workflows, "" among them for those that are in none, or are not there."""
+    wanted = set(names)
+    found: dict[str, Any] = dict(WorkflowDefinition.objects.filter(name__in=wanted).values_list("name", "space"))
+    return frozenset(found.get(name, "") for name in wanted)
 
 
 @kind("workflow", UnknownWorkflow)
@@ -28,6 +57,20 @@ def of_run(run_id: str) -> str | None:
         if workflow is not None:
             return of_workflow(workflow) or ""
     return None
+
+
+@kind("batch", UnknownBatch)
+@retry_transaction
+def of_batch(batch_id: str) -> frozenset[str] | None:
+    """The spaces of all workflows whose runs it is done to. An empty batch, and one that an earlier release accepted,
+    is in none: nobody knows what it was about."""
+    try:
+        id_ = UUID(batch_id)
+    except ValueError:
+        return None
+    found = RunBatch.objects.filter(pk=id_).values_list("workflows", flat=True)
+    names = list(found)
+    return None if not names else spaces_of_workflows(names[0] or ())
 
 
 @kind("space", UnknownSpace)

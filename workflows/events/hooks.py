@@ -17,8 +17,10 @@ from erip.foundation.hooks import (
     recorded,
     unchanging,
     unrecorded,
+    walled,
     worker_step,
 )
+from workflows import walls
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
 from workflows.events import gathering, janitor, related, types  # noqa: F401  (their own hooks)
 from workflows.events.conf import conf
@@ -66,6 +68,8 @@ for table in ("events_event", "events_eventtypeversion", "events_triggerversion"
     append_only(table)
 for table in ("events_identity", "events_pendingevent"):
     unchanging(table)
+for policy in walls.EVENTS.items():
+    walled(policy)
 
 recorded(Recorded("events_subscription", hashed=("subject",), without=("failing_since",)))
 # Only what people decide about a dead letter; the event is the log's.

@@ -1,11 +1,14 @@
 """Which event started which run."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
 from django.db import connection
 
+from erip.foundation.db import walls
 from workflows.events.errors import NotStartedByEvent
+from workflows.store.filters import IN_SPACES
 
 
 def event_of(run_id: str) -> dict[str, Any]:
@@ -23,11 +26,13 @@ def event_of(run_id: str) -> dict[str, Any]:
         if not rows:
             raise NotStartedByEvent
         run, trigger, partition, position, logged_at = rows[0]
-        cursor.execute(
-            "SELECT event FROM events_event WHERE partition = %s AND position = %s AND logged_at = %s",
-            [partition, position, logged_at],
-        )
-        found = cursor.fetchone()
+        # Whoever may see the run may see what started it, which is mostly an event from outside, and so in no space.
+        with walls.lifted():
+            cursor.execute(
+                "SELECT event FROM events_event WHERE partition = %s AND position = %s AND logged_at = %s",
+                [partition, position, logged_at],
+            )
+            found = cursor.fetchone()
     return {
         "run_id": run,
         "trigger": trigger,
@@ -38,13 +43,21 @@ def event_of(run_id: str) -> dict[str, Any]:
     }
 
 
-def runs_of(identity: str) -> list[dict[str, Any]]:
+def runs_of(identity: str, *, spaces: Collection[str] | None = None) -> list[dict[str, Any]]:
     """The runs that the event of this identity started or gave a signal, by their rules. identity: 32 hexadecimal
-    digits."""
+    digits. spaces: only those of workflows in these."""
+    among, parameters = "", []
+    if spaces is not None:
+        runs = " UNION ALL ".join(
+            f"SELECT FROM {table} r WHERE r.id = t.run_id AND {IN_SPACES}"
+            for table in ("workflows_workflowrun", "workflows_archivedrun")
+        )
+        among, parameters = f"AND EXISTS ({runs})", [list(spaces)] * 2
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT run_id, trigger, signalled FROM events_triggeredrun WHERE event = %s::uuid ORDER BY trigger",
-            [identity],
+            f"SELECT run_id, trigger, signalled FROM events_triggeredrun t "  # noqa: S608
+            f"WHERE event = %s::uuid {among} ORDER BY trigger",
+            [identity, *parameters],
         )
         return [
             {"run_id": run_id, "trigger": trigger, "signalled": signalled}

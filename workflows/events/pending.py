@@ -1,5 +1,6 @@
 """Pending starts as people see them: list, read, start now, discard. API and admin call these functions."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -10,6 +11,7 @@ from erip.audit.operation import describe
 from erip.foundation.db.retry import retry_transaction
 from workflows.core.gathering import spell
 from workflows.core.rules import compile_rule
+from workflows.engine.spaces import of_workflows
 from workflows.events import gathering as starting
 from workflows.events.errors import PendingStartStuck, UnknownPendingStart
 from workflows.events.models import PendingStart
@@ -19,9 +21,12 @@ from workflows.events.store import pending as store
 MAX_LISTED: Final = 100
 
 
-def listed(workflow: str | None = None) -> tuple[list[dict[str, Any]], int]:
-    """The pending starts that are due first, and how many there are in all (of one workflow)."""
-    rows = PendingStart.objects.all() if workflow is None else PendingStart.objects.filter(workflow=workflow)
+def listed(workflow: str | None = None, *, spaces: Collection[str] | None = None) -> tuple[list[dict[str, Any]], int]:
+    """The pending starts that are due first, and how many there are in all (of one workflow). spaces: only those of
+    workflows in these."""
+    rows = PendingStart.objects.filter(of_workflows(spaces))
+    if workflow is not None:
+        rows = rows.filter(workflow=workflow)
     return [_told(row) for row in rows[:MAX_LISTED]], rows.count()
 
 

@@ -1,6 +1,7 @@
 """What may be done with events, triggers and subscriptions, and the built-in roles that may do it."""
 
 from erip.access.catalog import AUDITORS, AUTHORS, NOBODY, OPERATORS, VIEWERS, permission
+from workflows.events import spaces  # noqa: F401  (registers what belongs to a space)
 
 permission("events.view_logentry", "see events, and listen to their stream", VIEWERS)
 permission("events.add_event", "send events, and with the permission to see them replay them", OPERATORS)

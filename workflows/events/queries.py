@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -11,11 +11,13 @@ from typing import Any
 import orjson
 from django.db import connection
 
+from workflows.engine.spaces import sources_in
 from workflows.events import links
 from workflows.events.conf import conf
 from workflows.events.errors import UnknownDeadLetter, UnknownEvent
 from workflows.events.identity import identity_of
 from workflows.events.models import DeadLetter
+from workflows.events.spaces import letters_in
 from workflows.queries import Page
 
 MAX_PAGE = 1_000
@@ -49,18 +51,27 @@ class Filter:
 
 
 def list_events(
-    wanted: Filter, *, id: str | None = None, oldest_first: bool = False, cursor: str | None = None, limit: int = 50
+    wanted: Filter,
+    *,
+    id: str | None = None,
+    oldest_first: bool = False,
+    cursor: str | None = None,
+    limit: int = 50,
+    spaces: Collection[str] | None = None,
 ) -> Page:
-    """Events of the log, newest first unless asked otherwise.
+    """Events of the log, newest first unless asked otherwise. spaces: only those of workflows in these.
 
     id: with a source, it names exactly one event; alone, it is a filter like the others. cursor: the one that the
     previous page gave; raises ValueError for anything else.
     """
     condition, parameters = wanted.sql()
+    if spaces is not None:
+        condition += " AND source = ANY(%s)"
+        parameters.append(sorted(sources_in(spaces) or ()))
     if id is not None:
         condition += " AND event_id = %s"
         parameters.append(id)
-        if wanted.source is not None:
+        if wanted.source is not None and spaces is None:
             at = _logged_at(wanted.source, id)
             if at is not None:
                 condition += " AND logged_at = %s"
@@ -84,8 +95,9 @@ def list_events(
     return Page([_told(row) for row in rows], make_cursor(*rows[-1][:3]) if more else None)
 
 
-def event_at(partition: int, position: int) -> dict[str, Any]:
-    """The event in this place of the log. Raises UnknownEvent."""
+def event_at(partition: int, position: int, *, spaces: Collection[str] | None = None) -> dict[str, Any]:
+    """The event in this place of the log, with the runs that it started or gave a signal; spaces: only those of
+    workflows in these. Raises UnknownEvent."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {_COLUMNS} FROM events_event WHERE partition = %s AND position = %s",  # noqa: S608
@@ -95,7 +107,7 @@ def event_at(partition: int, position: int) -> dict[str, Any]:
     if row is None:
         raise UnknownEvent(f"There is no event at {partition}-{position} in the log.")
     event = orjson.loads(row[-1])
-    return {**_told(row), "runs": links.runs_of(identity_of(event["source"], event["id"]))}
+    return {**_told(row), "runs": links.runs_of(identity_of(event["source"], event["id"]), spaces=spaces)}
 
 
 _COLUMNS = "logged_at, partition, position, accepted_at, sender, event"
@@ -210,10 +222,16 @@ FROM events_consumer c LEFT JOIN workflows_worker w ON w.id = c.worker_id ORDER 
 
 
 def list_dead_letters(
-    *, status: str = "open", type: str | None = None, cursor: int | None = None, limit: int = 50
+    *,
+    status: str = "open",
+    type: str | None = None,
+    cursor: int | None = None,
+    limit: int = 50,
+    spaces: Collection[str] | None = None,
 ) -> Page:
-    """Dead letters, newest first. status: open, retried, discarded or any."""
-    rows = DeadLetter.objects.order_by("-id")
+    """Dead letters, newest first. status: open, retried, discarded or any. spaces: only those of rules of workflows in
+    these."""
+    rows = DeadLetter.objects.filter(letters_in(spaces)).order_by("-id")
     if status == "open":
         rows = rows.filter(resolved_at=None)
     elif status != "any":

@@ -1,5 +1,6 @@
 """Stored rules: how to change them and how to read them. Each change is a version, which is kept."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from workflows import store
 from workflows.conf import conf
 from workflows.core.rules import compile_rule, unknown_signal
 from workflows.core.structure import did_you_mean
+from workflows.engine.spaces import of_workflows
 from workflows.errors import NotYetReadable
 from workflows.events import active
 from workflows.events.errors import TriggerInvalid, UnknownTrigger
@@ -66,17 +68,18 @@ def delete(name: str, *, author: str) -> None:
     active.forget()
 
 
-def stored() -> list[TriggerVersion]:
-    """The stored rules, by name: the latest version of each."""
-    latest = TriggerVersion.objects.filter(number=F("trigger__latest"), deleted=False).select_related("trigger")
+def stored(spaces: Collection[str] | None = None) -> list[TriggerVersion]:
+    """The stored rules, by name: the latest version of each. spaces: only those for workflows in these."""
+    rows = TriggerVersion.objects.filter(of_workflows(spaces))
+    latest = rows.filter(number=F("trigger__latest"), deleted=False).select_related("trigger")
     return list(latest.order_by("trigger__name"))
 
 
-def history(name: str) -> list[TriggerVersion]:
-    """All versions of a rule, newest first. Raises UnknownTrigger for a rule that does not exist, or no longer
-    exists."""
-    versions = TriggerVersion.objects.filter(trigger__name=name).select_related("trigger").order_by("-number")
-    found = list(versions[:VERSIONS_SHOWN])
+def history(name: str, spaces: Collection[str] | None = None) -> list[TriggerVersion]:
+    """All versions of a rule, newest first. spaces: only those that were for workflows in these. Raises UnknownTrigger
+    for a rule that does not exist, or no longer exists."""
+    versions = TriggerVersion.objects.filter(of_workflows(spaces), trigger__name=name).select_related("trigger")
+    found = list(versions.order_by("-number")[:VERSIONS_SHOWN])
     if not found or found[0].deleted:
         raise UnknownTrigger
     return found

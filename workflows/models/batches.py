@@ -5,6 +5,7 @@
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -20,6 +21,8 @@ class RunBatch(models.Model):
     filter = models.JSONField()
     reason = models.CharField(max_length=1000, blank=True, db_default="")
     total = models.PositiveIntegerField()
+    #: of its runs, each once: they say in which spaces it is; null: a release that did not note them accepted it
+    workflows = ArrayField(models.CharField(max_length=63), null=True, editable=False)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
     #: when each of its runs had an outcome

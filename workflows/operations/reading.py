@@ -1,11 +1,13 @@
 """Batches as they are shown: plain values, ready for JSON."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Count
 
 from erip.foundation.db.retry import retry_transaction
+from workflows.engine.spaces import workflows_in
 from workflows.errors import UnknownBatch
 from workflows.models import BatchRun, RunBatch
 from workflows.operations.operation import PENDING
@@ -22,9 +24,12 @@ def batch_document(batch_id: str) -> dict[str, Any]:
 
 
 @retry_transaction
-def list_batches(*, cursor: str | None = None, limit: int = 50) -> Page:
-    """Batches, newest first. cursor: the last id of the page before."""
+def list_batches(*, cursor: str | None = None, limit: int = 50, spaces: Collection[str] | None = None) -> Page:
+    """Batches, newest first. cursor: the last id of the page before. spaces: only those whose runs are all of workflows
+    in these."""
     batches = RunBatch.objects.order_by("-id")
+    if spaces is not None:
+        batches = batches.filter(workflows__len__gt=0, workflows__contained_by=workflows_in(spaces))
     if cursor is not None:
         batches = batches.filter(id__lt=UUID(cursor))
     limit = max(1, min(limit, MAX_PAGE))

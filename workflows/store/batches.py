@@ -76,20 +76,22 @@ def insert_batch(
 ) -> int:
     """Write a batch with a row for each run that is meant, up to `most` + 1. Returns how many there are. Needs a
     transaction, which the caller rolls back if the number is not what it should be."""
-    sql, parameters = selection.union("id")
+    sql, parameters = selection.union("id, workflow")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO workflows_batchrun (batch_id, run_id) "  # noqa: S608
-            f"SELECT %s::uuid, id FROM ({sql}) s LIMIT %s",
-            [id_, *parameters, most + 1],
+            f"WITH meant AS MATERIALIZED (SELECT id, workflow FROM ({sql}) s LIMIT %s), "  # noqa: S608
+            f"added AS (INSERT INTO workflows_batchrun (batch_id, run_id) SELECT %s::uuid, id FROM meant) "
+            f"SELECT count(*), coalesce(array_agg(DISTINCT workflow::text), ARRAY[]::text[]) FROM meant",
+            [*parameters, most + 1, id_],
         )
-        count: int = cursor.rowcount
+        count: int
+        count, workflows = cursor.fetchone()
         cursor.execute(
             """
-            INSERT INTO workflows_runbatch (id, operation, filter, reason, total, created_by, finished_at)
-            VALUES (%s, %s, %s, %s, %s, %s, CASE WHEN %s = 0 THEN clock_timestamp() END)
+            INSERT INTO workflows_runbatch (id, operation, filter, reason, total, workflows, created_by, finished_at)
+            VALUES (%s, %s, %s, %s, %s, %s::text[], %s, CASE WHEN %s = 0 THEN clock_timestamp() END)
             """,
-            [id_, operation, to_json(filter), reason, count, by, count],
+            [id_, operation, to_json(filter), reason, count, to_array(workflows), by, count],
         )
     return count
 

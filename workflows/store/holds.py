@@ -1,6 +1,6 @@
 """Pauses of workflows and lanes: which there are, and which runs they park. See Note [Holds] in `engine/holds`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,16 +159,23 @@ def hand_over_to(holds: Mapping[str, int | None]) -> None:
         )
 
 
-def list_holds(*, limit: int) -> list[dict[str, Any]]:
+def list_holds(*, limit: int, spaces: Collection[str] | None = None) -> list[dict[str, Any]]:
     """Those in force, and those whose runs are still going on, newest first; with the number of runs that each
-    parks."""
+    parks. spaces: only those of workflows in these, and so of no lane."""
+    among, parameters = "", []
+    if spaces is not None:
+        among = (
+            "AND h.kind = 'workflow' AND h.name IN (SELECT name FROM workflows_workflowdefinition"
+            " WHERE space = ANY(%s))"
+        )
+        parameters = [list(spaces)]
     with connection.cursor() as cursor:
         cursor.execute(
-            """SELECT kind, name, since, clock, by, reason, resumed_at, resumed_by,
+            f"""SELECT kind, name, since, clock, by, reason, resumed_at, resumed_by,
                       (SELECT count(*) FROM workflows_runpause p JOIN workflows_workflowrun r ON r.id = p.run_id
                        WHERE p.hold = h.id AND r.finished_at IS NULL) AS parked
-               FROM workflows_hold h WHERE done_at IS NULL ORDER BY id DESC LIMIT %s""",
-            [limit],
+               FROM workflows_hold h WHERE done_at IS NULL {among} ORDER BY id DESC LIMIT %s""",  # noqa: S608
+            [*parameters, limit],
         )
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

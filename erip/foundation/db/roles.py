@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from erip.foundation.db import walls
 from erip.foundation.db.privileges import Grant, Roles, Rules, Thing, excess, statements
 
 #: all that can be granted on, with what is granted: one row for each grant, and one for a thing without any
@@ -49,7 +50,7 @@ _ROLES: Final = "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)"
 _POWERS: Final = """
 SELECT power FROM pg_roles, LATERAL (VALUES
     (rolsuper, 'is a superuser'), (rolcreaterole, 'may create roles'), (rolcreatedb, 'may create databases'),
-    (rolreplication, 'may replicate'), (rolbypassrls, 'bypasses row security')) AS v (held, power)
+    (rolreplication, 'may replicate')) AS v (held, power)
 WHERE rolname = %(app)s AND held
 UNION ALL
 SELECT 'is a member of ' || r.rolname FROM pg_roles r
@@ -85,39 +86,47 @@ def as_owner(alias: str = DEFAULT_DB_ALIAS) -> Iterator[bool]:
 
 
 def known(owner: str, app: str, alias: str = DEFAULT_DB_ALIAS) -> Roles:
-    """The roles that there are, by their names: those for reading and monitoring are `<app>_read` and
-    `<app>_monitor`."""
-    read, monitor = f"{app}_read", f"{app}_monitor"
+    """The roles that there are, by their names: those for reading, for monitoring and for callers of some spaces are
+    `<app>_read`, `<app>_monitor` and `<app>_limited`. The last one counts only if the application bypasses row
+    security."""
+    others = (f"{app}_read", f"{app}_monitor", walls.limited_role(app))
     with connections[alias].cursor() as cursor:
-        cursor.execute(_ROLES, [[read, monitor]])
+        cursor.execute(_ROLES, [list(others)])
         there = {name for (name,) in cursor.fetchall()}
-    return Roles(owner, app, read if read in there else "", monitor if monitor in there else "")
+        # Without this the policies would bind the application itself, which is a member of that role.
+        cursor.execute("SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = %s", [app])
+        if (row := cursor.fetchone()) is None or not row[0]:
+            there.discard(others[2])
+    return Roles(owner, app, *(one if one in there else "" for one in others))
 
 
 def apply(
     roles: Roles, rules: Rules, then: Iterable[Callable[[Any], object]] = (), alias: str = DEFAULT_DB_ALIAS
 ) -> list[str]:
-    """Bring all privileges in line, as the owner, in one transaction. Returns the statements that were needed.
+    """Bring all privileges in line, as the owner, in one transaction, and the policies before it, each table by itself.
+    Returns the statements that were needed.
 
     then: called with a cursor in the same transaction. Raises DatabaseError.
     """
-    done: list[str] = []
+    # First: what the limited role may read has its policy by then.
+    done = walls.build(roles, rules.walled, alias)
+    granted: list[str] = []
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         for thing, held in _things(cursor):
             if thing.kind in ("DATABASE", "SCHEMA") or thing.owner == roles.owner:
-                done += statements(thing, held, roles, rules)
-        for statement in done:
+                granted += statements(thing, held, roles, rules)
+        for statement in granted:
             cursor.execute(statement)
         for one in then:
             one(cursor)
-    return done
+    return [*done, *granted]
 
 
 def faults(roles: Roles, rules: Rules, alias: str = DEFAULT_DB_ALIAS) -> list[str]:
     """What the application's role may do beyond what it should, one sentence each. Any role may ask."""
     with connections[alias].cursor() as cursor:
-        cursor.execute(_POWERS, {"app": roles.app, "harmless": [roles.app, *_HARMLESS]})
+        cursor.execute(_POWERS, {"app": roles.app, "harmless": [roles.app, walls.limited_role(roles.app), *_HARMLESS]})
         found = [f"{roles.app} {power}" for (power,) in cursor.fetchall()]
         for thing, held in _things(cursor):
             if thing.owner == roles.app:

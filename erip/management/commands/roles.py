@@ -8,6 +8,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from erip.access import tables
 from erip.foundation.db import roles as database
+from erip.foundation.db import walls
 from erip.foundation.db.privileges import Roles, creation
 from erip.management import roles
 
@@ -25,7 +26,8 @@ class Command(BaseCommand):
     def _sql(self, options: Any) -> None:
         named = settings.DATABASES[DEFAULT_DB_ALIAS]
         app = named["USER"]
-        for statement in creation(Roles(options["owner"], app, f"{app}_read", f"{app}_monitor"), named["NAME"]):
+        ours = Roles(options["owner"], app, f"{app}_read", f"{app}_monitor", walls.limited_role(app))
+        for statement in creation(ours, named["NAME"]):
             self.stdout.write(f"{statement};")
 
     def _apply(self, options: Any) -> None:
@@ -35,9 +37,12 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(changed)} statements were needed." if changed else "All is as it should be.")
 
     def _check(self, options: Any) -> None:
-        found = database.faults(roles.of_settings(), tables.rules())
-        for fault in found:
+        ours, rules = roles.of_settings(), tables.rules()
+        found, open_ = database.faults(ours, rules), walls.faults(ours, rules.walled)
+        for fault in [*found, *open_]:
             self.stdout.write(fault)
         if found:
             raise CommandError("The application's role may do more than it should: `manage.py roles apply`.")
+        if open_:
+            raise CommandError("Say what `manage.py roles sql` prints as a superuser, then `manage.py roles apply`.")
         self.stdout.write("The application's role may do what it should, and nothing else.")

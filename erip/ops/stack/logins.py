@@ -12,7 +12,7 @@ from erip.foundation.db.privileges import Roles, creation
 from erip.ops.stack.ports import LOOPBACK
 
 APP = DATABASE = "erip"
-ROLES = Roles("erip_owner", APP, "erip_read", "erip_monitor")
+ROLES = Roles("erip_owner", APP, "erip_read", "erip_monitor", "erip_limited")
 #: names in secrets.json
 SECRETS = ("postgres_owner", "postgres_read", "postgres_monitor")
 

@@ -203,6 +203,12 @@ def make_role(
     # ("invalid input syntax for type integer: ..."). Messages of the server about itself are LOG or FATAL, or another
     # role's.
     cursor.execute(sql.SQL("ALTER ROLE {} SET log_min_messages = 'log'").format(role))
+    # What it becomes to read for callers of some spaces: Note [Second wall] in `erip.foundation.db.walls`.
+    limited = sql.Identifier(f"{name}_limited")
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [limited.string])
+    if cursor.fetchone() is None:
+        cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(limited))
+    cursor.execute(sql.SQL("GRANT {} TO {}").format(limited, role))
     cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database])
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), role))

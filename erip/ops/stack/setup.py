@@ -24,6 +24,8 @@ SOURCES = (
     "*/hooks.py",
     "*/*/hooks.py",
     "erip/foundation/db/privileges.py",
+    "erip/foundation/db/walls.py",
+    "workflows/walls.py",
     "workflows/library/**/*.yaml",
     "workflows/library/**/*.json",
     "schedules/*.yaml",

@@ -19,7 +19,7 @@ from ..schema import operation
 class ExplainAccess(StrictSerializer):
     principal = Text(max_length=220, help_text="`user:NAME` or `key:NAME`; without it: you.", required=False)
     object = Text(
-        max_length=300, required=False, help_text="`run:ID`, `workflow:NAME`, `schedule:NAME` or `space:NAME`."
+        max_length=300, required=False, help_text="Such as `workflow:NAME`, `run:ID`, `approval:ID` or `space:NAME`."
     )
     action = Text(max_length=500, help_text="A permission, or a method and an address: `POST /api/v1/runs/bulk`.")
 

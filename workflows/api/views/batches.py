@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows import operations
 from workflows.operations import OPERATIONS
@@ -33,7 +34,7 @@ def _described(name: str) -> str:
 
 def _begin(name: str, request: Request, reads: type[BeginBatch]) -> Response:
     body = read_body(request, reads)
-    chosen, wanted = OPERATIONS[name], RunFilter(**body["filter"])
+    chosen, wanted = OPERATIONS[name], RunFilter(**body["filter"], spaces=of_caller(request))
     if body["dry_run"]:
         found = operations.preview(chosen, wanted)
         return Response(
@@ -59,6 +60,7 @@ class RunsCancel(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["workflows.cancel_run"],
+        of=LISTS,
         tag="runs",
         id="cancelRuns",
         summary="Cancel all runs that a filter matches",
@@ -83,6 +85,7 @@ class RunsPause(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["workflows.pause_run"],
+        of=LISTS,
         tag="runs",
         id="pauseRuns",
         summary="Pause all runs that a filter matches",
@@ -104,6 +107,7 @@ class RunsResume(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["workflows.pause_run"],
+        of=LISTS,
         tag="runs",
         id="resumeRuns",
         summary="Resume all paused runs that a filter matches",
@@ -121,6 +125,7 @@ class RunsRetry(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["workflows.retry_run"],
+        of=LISTS,
         tag="runs",
         id="retryRuns",
         summary="Run all runs again that a filter matches",
@@ -153,6 +158,7 @@ class Batches(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of=LISTS,
         tag="runs",
         id="listBatches",
         summary="List batches",
@@ -161,13 +167,14 @@ class Batches(APIView):
         answers={200: responses.BatchPage},
     )
     def get(self, request: Request) -> Response:
-        return Response(_page(operations.list_batches(**read_query(request, BatchList))))
+        return Response(_page(operations.list_batches(**read_query(request, BatchList), spaces=of_caller(request))))
 
 
 class BatchOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of="batch:id",
         tag="runs",
         id="getBatch",
         summary="Read a batch's progress",
@@ -182,6 +189,7 @@ class BatchRuns(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of="batch:id",
         tag="runs",
         id="listBatchRuns",
         summary="What became of each run of a batch",

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from erip.access.permissions import requires
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.faults import Fault
 from erip.foundation.http.parsers import read_plain
 from erip.foundation.http.problems import Unprocessable
@@ -29,7 +30,7 @@ from workflows.decisions.reporting import report
 from workflows.replay.what_if import Against, what_if
 
 from .. import decision_shapes as shapes
-from ..schema import VERSION_PARAMETER, operation, response_header
+from ..schema import VERSION_PARAMETER, operation, reading, response_header
 
 NAME = OpenApiParameter(
     "name",
@@ -116,6 +117,7 @@ class Decisions(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["decisions.view_decisiontable"],
+        of=LISTS,
         tag="decisions",
         id="listDecisionTables",
         summary="List decision tables",
@@ -126,7 +128,7 @@ class Decisions(APIView):
     def get(self, request: Request) -> Response:
         query = read_query(request, shapes.TableFilter)
         after = query["cursor"].removeprefix(shapes.BEHIND) if "cursor" in query else None
-        found, following = stored.page(after=after, limit=query["limit"])
+        found, following = stored.page(after=after, limit=query["limit"], spaces=of_caller(request))
         cursor = None if following is None else f"{shapes.BEHIND}{following}"
         return Response({"items": [_summary(version) for version in found], "next_cursor": cursor})
 
@@ -137,6 +139,7 @@ class DecisionOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["decisions.view_decisiontable"],
+        of="decision:name",
         tag="decisions",
         id="getDecisionTable",
         summary="Read a decision table, and which versions it has",
@@ -199,6 +202,7 @@ class DecisionVersionOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["decisions.view_decisionversion"],
+        of="decision:name",
         tag="decisions",
         id="getDecisionTableVersion",
         summary="Read one version of a decision table",
@@ -216,6 +220,7 @@ class DecisionFile(APIView):
 
     @extend_schema(exclude=True)
     @requires(Scope.VIEWER, "decisions.view_decisionversion")
+    @reading
     def get(self, request: Request, name: str, number: int, suffix: str) -> HttpResponse:
         language = Language(suffix)
         version = stored.version(name, number)
@@ -228,11 +233,14 @@ class DecisionFile(APIView):
         found["Content-Disposition"] = f'attachment; filename="{name}-v{number}.{suffix}"'
         return found
 
+    get.about = "decision:name"  # type: ignore[attr-defined]
+
 
 class DecisionReport(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["decisions.view_decisionversion"],
+        of="decision:name",
         tag="decisions",
         id="analyseDecisionTable",
         summary="See the gaps of a decision table, its clashes and the rules that never decide",
@@ -247,6 +255,7 @@ class DecisionEvaluate(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["decisions.view_decisiontable"],
+        of="decision:name",
         tag="decisions",
         id="evaluateDecisionTable",
         summary="Ask a decision table",

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.reading import principal_of, read_body
 from workflows import engine, store
 
@@ -38,14 +39,15 @@ class PauseList(serializers.Serializer[Any]):
     items = PauseInForce(many=True, help_text="Newest first.")
 
 
-def _answer() -> Response:
-    return Response({"items": store.list_holds(limit=_MOST)})
+def _answer(request: Request) -> Response:
+    return Response({"items": store.list_holds(limit=_MOST, spaces=of_caller(request))})
 
 
 class Pauses(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["workflows.view_workflowrun"],
+        of=LISTS,
         tag="workflows",
         id="listPauses",
         summary="List the workflows and lanes that are paused",
@@ -53,7 +55,7 @@ class Pauses(APIView):
         answers={200: PauseList},
     )
     def get(self, request: Request) -> Response:
-        return _answer()
+        return _answer(request)
 
 
 class WorkflowPause(APIView):
@@ -132,10 +134,10 @@ class LaneResume(APIView):
 def _pause(request: Request, kind: str, name: str) -> Response:
     body = read_body(request, PauseAll, optional=True)
     engine.pause_all(kind, name, principal=principal_of(request), reason=body["reason"], clock=body["clock"])
-    return _answer()
+    return _answer(request)
 
 
 def _resume(request: Request, kind: str, name: str) -> Response:
     read_body(request, ResumeAll, optional=True)
     engine.resume_all(kind, name, principal=principal_of(request))
-    return _answer()
+    return _answer(request)

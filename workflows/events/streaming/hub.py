@@ -4,15 +4,17 @@ longer."""
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from erip.access.rules import Rule
 from erip.access.scopes import Scope
-from erip.access.standing import in_good_standing
+from erip.access.standing import where
 from erip.foundation.db.connections import drop_connection
 from erip.foundation.process.background import database_service
 from erip.foundation.process.listener import Ear, listener
 from workflows.core import cursors, lifecycle, patterns
+from workflows.engine.spaces import sources_in
 from workflows.events.errors import TooManyStreams
 from workflows.events.store import streams
 from workflows.events.store.streams import LOGGED_CHANNEL, Line
@@ -196,10 +198,14 @@ class Hub:
             streams.see_types(lifecycle_types(mailbox.filter for mailbox in mailboxes))
         if now >= self._ask_at:
             self._ask_at = now + ASK_EVERY
-            welcome = in_good_standing({mailbox.principal for mailbox in mailboxes}, LISTEN)
+            welcome = where({mailbox.principal for mailbox in mailboxes}, LISTEN)
+            # What they were granted may have changed, and so may the workflows that are in their spaces.
+            sources = {spaces: sources_in(spaces) for spaces in {*welcome.values()}}
             for mailbox in mailboxes:
                 if mailbox.principal not in welcome:
                     mailbox.close("access_ended")
+                elif (heard := sources[welcome[mailbox.principal]]) != mailbox.filter.sources:
+                    mailbox.filter = replace(mailbox.filter, sources=heard)
         for mailbox in mailboxes:
             if mailbox.full_since is not None and now - mailbox.full_since > GRACE:
                 mailbox.cancel()

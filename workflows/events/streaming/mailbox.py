@@ -18,8 +18,12 @@ class Filter:
     types: tuple[str, ...] = ()
     source: str | None = None
     subject: str | None = None
+    #: the only sources that the listener may hear; None: all. No part of what was asked for
+    sources: frozenset[str] | None = None
 
     def takes(self, line: Line) -> bool:
+        if self.sources is not None and line.source not in self.sources:
+            return False
         if self.types and not patterns.any_matches(self.types, line.type):
             return False
         if self.source is not None and not patterns.matches(self.source, line.source):

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.reading import principal_of, read_query
 from workflows.api.schema import operation
 from workflows.events import letters, queries
@@ -20,6 +21,7 @@ class DeadLetters(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_deadletter"],
+        of=LISTS,
         tag="events",
         id="listDeadLetters",
         summary="List events that could not take effect",
@@ -28,7 +30,8 @@ class DeadLetters(APIView):
         answers={200: serializers.DeadLetterPage},
     )
     def get(self, request: Request) -> Response:
-        page = queries.list_dead_letters(**read_query(request, serializers.DeadLetterFilter))
+        query = read_query(request, serializers.DeadLetterFilter)
+        page = queries.list_dead_letters(**query, spaces=of_caller(request))
         return Response({"items": page.items, "next_cursor": page.next_cursor})
 
 
@@ -36,6 +39,7 @@ class DeadLetterOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_deadletter"],
+        of="dead-letter:id",
         tag="events",
         id="getDeadLetter",
         summary="Read a dead letter",
@@ -50,6 +54,7 @@ class DeadLetterRetry(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_deadletter"],
+        of="dead-letter:id",
         tag="events",
         id="retryDeadLetter",
         summary="Try a dead letter again",
@@ -67,6 +72,7 @@ class DeadLetterDiscard(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_deadletter"],
+        of="dead-letter:id",
         tag="events",
         id="discardDeadLetter",
         summary="Give a dead letter up",

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.parsers import read_limited
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.api.schema import operation
@@ -87,6 +88,7 @@ class Events(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_logentry"],
+        of=LISTS,
         tag="events",
         id="listEvents",
         summary="Read the log of events",
@@ -102,6 +104,7 @@ class Events(APIView):
             oldest_first=query.get("order") == "oldest",
             cursor=query.get("cursor"),
             limit=query["limit"],
+            spaces=of_caller(request),
         )
         return Response({"items": page.items, "next_cursor": page.next_cursor})
 
@@ -118,6 +121,7 @@ class EventOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_logentry"],
+        of="event:position",
         tag="events",
         id="getEvent",
         summary="Read one event of the log",
@@ -127,7 +131,7 @@ class EventOne(APIView):
     )
     def get(self, request: Request, position: str) -> Response:
         partition, _, place = position.partition("-")
-        return Response(queries.event_at(int(partition), int(place)))
+        return Response(queries.event_at(int(partition), int(place), spaces=of_caller(request)))
 
 
 class EventsStatus(APIView):

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.fields import StrictSerializer, Text
 from erip.foundation.http.reading import principal_of, read_query
 from workflows.api.schema import operation
@@ -28,6 +29,7 @@ class PendingStarts(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_pendingstart"],
+        of=LISTS,
         tag="events",
         id="listPendingStarts",
         summary="List the runs that events are gathered for",
@@ -37,7 +39,7 @@ class PendingStarts(APIView):
     )
     def get(self, request: Request) -> Response:
         query: dict[str, Any] = read_query(request, PendingFilter)
-        items, count = pending.listed(query.get("workflow"))
+        items, count = pending.listed(query.get("workflow"), spaces=of_caller(request))
         return Response({"items": items, "count": count})
 
 
@@ -45,6 +47,7 @@ class PendingStartOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_pendingstart"],
+        of="pending-start:id",
         tag="events",
         id="getPendingStart",
         summary="Read a pending start, with the places of its events",
@@ -59,6 +62,7 @@ class PendingStartNow(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_pendingstart"],
+        of="pending-start:id",
         tag="events",
         id="startPendingStart",
         summary="Start its run now, with the events so far",
@@ -74,6 +78,7 @@ class PendingStartDiscard(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_pendingstart"],
+        of="pending-start:id",
         tag="events",
         id="discardPendingStart",
         summary="Discard it: no run is started",

@@ -9,11 +9,13 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from erip.access.permissions import requires
+from erip.access.spaces import LISTS, of_caller
 from erip.foundation.faults import Fault
 from erip.foundation.http.problems import BadRequest
 from erip.foundation.http.reading import principal_of
 from workflows.api.schema import operation
 from workflows.core import patterns
+from workflows.engine.spaces import sources_in
 from workflows.events.streaming import listening
 from workflows.events.streaming.hub import LISTEN
 from workflows.events.streaming.mailbox import Filter
@@ -32,6 +34,9 @@ class EventsStream(APIView):
     @operation(
         scope=LISTEN.scope,
         permissions=LISTEN.permissions,
+        of=LISTS,
+        # The process reads the log once for all its listeners: Note [Streams].
+        walled=False,
         tag="events",
         id="streamEvents",
         summary="Listen to events",
@@ -39,7 +44,8 @@ class EventsStream(APIView):
             "Server-sent events (`text/event-stream`), each with a CloudEvent in structured JSON as its `data`, as "
             "they are logged; those of a subject in their order. Anyone who connects again with the last one's "
             "`id` goes "
-            "on after it. An event named `end` says why the stream ends: `too_slow`, `shutting_down`, `access_ended`."
+            "on after it. An event named `end` says why the stream ends: `too_slow`, `shutting_down`, `access_ended`. "
+            "Who may listen in some spaces only hears what the workflows there announce."
         ),
         parameters=[
             _parameter("type", "A type, or the beginning of one and `*`; may be given several times.", many=True),
@@ -72,6 +78,8 @@ class EventsStream(APIView):
         _begin(request)
         return HttpResponse(content_type=_TYPE, headers=dict(_HEADERS))
 
+    head.about = LISTS  # type: ignore[attr-defined]
+
 
 def _begin(request: Request) -> dict[int, int] | None:
     sent = request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id")
@@ -95,4 +103,5 @@ def _read(request: Request) -> Filter:
                 faults.append(Fault(name, fault))
     if faults:
         raise BadRequest(faults, "The query is not what this address takes.")
-    return Filter(tuple(query.getlist("type")), query.get("source"), query.get("subject"))
+    sources = sources_in(of_caller(request))
+    return Filter(tuple(query.getlist("type")), query.get("source"), query.get("subject"), sources)

@@ -13,14 +13,18 @@ from rest_framework.views import APIView
 from erip.access.permissions import rule_of
 from erip.access.principals import Principal
 from erip.access.scopes import Scope
-from erip.access.standing import in_good_standing
+from erip.access.spaces import LISTS, of_caller
+from erip.access.standing import where
+from erip.foundation.faults import Fault
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.api.schema import operation, response_header
+from workflows.errors import InvalidInput
 from workflows.events import subscriptions
 from workflows.events.deliveries import message_id
 from workflows.events.errors import OthersSecret
 from workflows.events.models import Delivery, Subscription
 from workflows.events.secrets import current_secret
+from workflows.events.spaces import of_source, subscriptions_in
 
 from .. import subscribing as shapes
 
@@ -71,8 +75,16 @@ def _need_the_owner(caller: Any, each: Subscription) -> None:
     below_admin = isinstance(caller, Principal) and caller.is_key and not caller.superuser
     if not below_admin or each.created_by == caller.name:
         return
-    if in_good_standing([each.created_by], rule_of(SubscriptionSecret, "post")):
+    if where([each.created_by], rule_of(SubscriptionSecret, "post")):
         raise OthersSecret
+
+
+def _need_a_source(request: Request, source: str | None) -> None:
+    """Raises InvalidInput unless the caller may subscribe to events of this source: Note [Spaces of events]."""
+    spaces = of_caller(request)
+    if spaces is not None and of_source(source) not in spaces:
+        message = "must be the source of a workflow in your space, such as /erip/workflows/NAME, without a pattern"
+        raise InvalidInput("The subscription is not valid.", faults=[Fault("source", message)])
 
 
 def _delivery(each: Delivery) -> dict[str, Any]:
@@ -100,6 +112,7 @@ class Subscriptions(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.view_subscription"],
+        of=LISTS,
         tag="subscriptions",
         id="listSubscriptions",
         summary="List subscriptions",
@@ -107,11 +120,13 @@ class Subscriptions(APIView):
         answers={200: shapes.SubscriptionPage},
     )
     def get(self, request: Request) -> Response:
-        return Response({"items": [shown(each) for each in Subscription.objects.all()]})
+        found = Subscription.objects.filter(subscriptions_in(of_caller(request)))
+        return Response({"items": [shown(each) for each in found]})
 
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.add_subscription"],
+        of=LISTS,
         tag="subscriptions",
         id="subscribe",
         summary="Have events posted to a URL",
@@ -127,7 +142,9 @@ class Subscriptions(APIView):
         restore=_with_secret,
     )
     def post(self, request: Request) -> Response:
-        made = subscriptions.subscribe(**read_body(request, shapes.Subscribe), principal=principal_of(request))
+        body = read_body(request, shapes.Subscribe)
+        _need_a_source(request, body["source"])
+        made = subscriptions.subscribe(**body, principal=principal_of(request))
         location = {"Location": f"/api/v1/subscriptions/{made.subscription.pk}"}
         return Response(_shown_with_secret(made), status=201, headers=location)
 
@@ -136,6 +153,7 @@ class SubscriptionOne(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.view_subscription"],
+        of="subscription:id",
         tag="subscriptions",
         id="getSubscription",
         summary="Read a subscription",
@@ -148,6 +166,7 @@ class SubscriptionOne(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_subscription"],
+        of="subscription:id",
         tag="subscriptions",
         id="changeSubscription",
         summary="Change a subscription",
@@ -156,11 +175,15 @@ class SubscriptionOne(APIView):
         answers={200: shapes.Subscription},
     )
     def patch(self, request: Request, id: UUID) -> Response:
-        return Response(shown(subscriptions.change(id, read_body(request, shapes.ChangeSubscription))))
+        changes = read_body(request, shapes.ChangeSubscription)
+        if "source" in changes:
+            _need_a_source(request, changes["source"])
+        return Response(shown(subscriptions.change(id, changes)))
 
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.delete_subscription"],
+        of="subscription:id",
         tag="subscriptions",
         id="unsubscribe",
         summary="Delete a subscription with its deliveries",
@@ -176,6 +199,7 @@ class SubscriptionSecret(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_subscription"],
+        of="subscription:id",
         tag="subscriptions",
         id="rotateSecret",
         summary="Exchange the secret",
@@ -199,6 +223,7 @@ class SubscriptionTest(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_subscription"],
+        of="subscription:id",
         tag="subscriptions",
         id="testSubscription",
         summary="Have a test event delivered",
@@ -216,6 +241,7 @@ class SubscriptionDeliveries(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.view_delivery"],
+        of="subscription:id",
         tag="subscriptions",
         id="listDeliveries",
         summary="What was delivered, and how that went",
@@ -242,6 +268,7 @@ class DeliveryOne(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.view_delivery"],
+        of="delivery:id",
         tag="subscriptions",
         id="getDelivery",
         summary="Read a delivery",
@@ -256,6 +283,7 @@ class DeliveryAgain(APIView):
     @operation(
         scope=Scope.OPERATOR,
         permissions=["events.change_subscription"],
+        of="delivery:id",
         tag="subscriptions",
         id="redeliver",
         summary="Deliver again",

@@ -10,6 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
+from erip.access.spaces import LISTS, need, of_caller
+from erip.foundation.db import walls
 from erip.foundation.http.reading import principal_of, read_body
 from workflows.api.schema import RUN_PARAMETER, operation, response_header
 from workflows.events import active, links, stored
@@ -54,6 +56,12 @@ def _says(version: TriggerVersion) -> dict[str, Any]:
     }
 
 
+def _left_out() -> Mapping[str, str]:
+    """Rules that are not used, and why; this is remembered for all callers."""
+    with walls.lifted():
+        return active.active().left_out
+
+
 def _problem(version: TriggerVersion, left_out: Mapping[str, str]) -> str | None:
     """Why the rule is not used although it is enabled."""
     return left_out.get(active.trigger(version.trigger.name)) or left_out.get(f"workflow {version.workflow}")
@@ -63,6 +71,7 @@ class Triggers(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_trigger"],
+        of=LISTS,
         tag="events",
         id="listTriggers",
         summary="List stored triggers",
@@ -70,8 +79,10 @@ class Triggers(APIView):
         answers={200: serializers.TriggerList},
     )
     def get(self, request: Request) -> Response:
-        left_out = active.active().left_out
-        items = [{**_says(version), "problem": _problem(version, left_out)} for version in stored.stored()]
+        left_out = _left_out()
+        items = [
+            {**_says(version), "problem": _problem(version, left_out)} for version in stored.stored(of_caller(request))
+        ]
         return Response({"items": items})
 
 
@@ -79,6 +90,7 @@ class TriggerOne(APIView):
     @operation(
         scope=Scope.VIEWER,
         permissions=["events.view_trigger"],
+        of="trigger:name",
         tag="events",
         id="getTrigger",
         summary="Read a trigger, and what it said before",
@@ -86,14 +98,15 @@ class TriggerOne(APIView):
         answers={200: serializers.TriggerDetail},
     )
     def get(self, request: Request, name: str) -> Response:
-        latest = stored.history(name)
+        latest = stored.history(name, of_caller(request))
         versions = [_says(version) for version in latest]
-        problem = _problem(latest[0], active.active().left_out)
+        problem = _problem(latest[0], _left_out())
         return Response({**versions[0], "problem": problem, "versions": versions})
 
     @operation(
         scope=Scope.AUTHOR,
         permissions=["events.add_triggerversion"],
+        of="trigger:name",
         tag="events",
         id="putTrigger",
         summary="Store a trigger",
@@ -109,6 +122,7 @@ class TriggerOne(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         body = read_body(request, serializers.PutTrigger)
+        need("workflow", body["workflow"], of_caller(request))
         done = stored.put(name, **body, author=principal_of(request))
         return Response(
             {"name": done.name, "version": done.number, "changed": done.changed},
@@ -119,6 +133,7 @@ class TriggerOne(APIView):
     @operation(
         scope=Scope.AUTHOR,
         permissions=["events.add_triggerversion"],
+        of="trigger:name",
         tag="events",
         id="deleteTrigger",
         summary="Delete a trigger",
