@@ -26,6 +26,12 @@ console_page(
             Link("Controls", "verified", "console:controls", "monitoring.view_controlstate"),
             Link("Approvals", "how_to_vote", "console:approvals", "workflows.view_approvaltask"),
             Link("Legal clocks", "timer", "console:clocks", "clocks.view_legalclock"),
+            Link(
+                "Privacy",
+                "shield_person",
+                "console:privacy",
+                "privacy.view_register privacy.erase_person privacy.open_data",
+            ),
         ),
         place=10,
     )

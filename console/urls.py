@@ -16,6 +16,7 @@ from console.views import (
     health,
     home,
     metrics,
+    privacy,
 )
 
 app_name = "console"
@@ -56,6 +57,11 @@ urlpatterns = [
     path("clocks/<clock:number>/stop", clocks.stop, name="stop-clock"),
     path("clocks/<clock:number>/extend", clocks.extend, name="extend-clock"),
     path("clocks/<clock:number>/dismiss", clocks.dismiss, name="dismiss-clock"),
+    path("privacy", privacy.privacy, name="privacy"),
+    path("privacy/look", privacy.look, name="look-person"),
+    path("privacy/erase", privacy.erase, name="erase-person"),
+    path("privacy/access", privacy.access, name="access-person"),
+    path("privacy/certificates/<alert_number:number>", privacy.certificate, name="certificate"),
     path("theme", choose_theme, name="theme"),
     path("assets/<str:digest>/<str:name>", asset, name="asset"),
 ]

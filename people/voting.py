@@ -37,6 +37,7 @@ from workflows.core.kinds import Approval
 from workflows.core.states import StepState
 from workflows.graphs import graph_of
 from workflows.models import ApprovalTask, StepRun
+from workflows.privacy import sealing
 
 #: characters of a comment
 COMMENT_MAX = 10_000
@@ -150,7 +151,7 @@ def _vote(task: ApprovalTask, ballot: Ballot, attempt: Attempt) -> Counted:
                 choice=ballot.choice,
                 roles=sorted(roles),
                 comment=ballot.comment,
-                form=ballot.form,
+                form=sealing.seal(task.workflow, run_id, how.form_parts, ballot.form),
                 content_hash=ballot.content_hash,
                 via=ballot.via,
             )

@@ -1,5 +1,6 @@
 """The engine's settings, typed: the one place of the engine that reads Django's settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,6 +27,10 @@ class Conf:
     archive_after: float
     #: months that an archived run is kept; None is for ever
     keep_archive_months: int | None
+    #: seconds for which data is kept where a definition says nothing, by class (Note [Retention] in `core/retention`)
+    retention: Mapping[str, float]
+    #: days before which the database lets no archived run be removed one by one; None: it lets none
+    retention_least_days: int | None
     #: order, bounds and limits of the lanes
     lanes: LanePolicy
 
@@ -41,6 +46,17 @@ def conf() -> Conf:
         chunk_runs=settings.ERIP_CHUNK_RUNS,
         archive_after=settings.ERIP_ARCHIVE_AFTER_DAYS * 86_400.0,
         keep_archive_months=settings.ERIP_KEEP_ARCHIVE_MONTHS,
+        retention={
+            kind: days * 86_400.0
+            for kind, days in (
+                ("runs", settings.ERIP_RETENTION_RUN_DAYS),
+                ("sensitive", settings.ERIP_RETENTION_SENSITIVE_DAYS),
+                ("reports", settings.ERIP_RETENTION_REPORT_DAYS),
+                ("audit", settings.ERIP_RETENTION_AUDIT_DAYS),
+            )
+            if days is not None
+        },
+        retention_least_days=settings.ERIP_RETENTION_LEAST_DAYS,
         lanes=LanePolicy(
             bounds=settings.ERIP_LANE_BOUNDS,
             ageing_at=settings.ERIP_AGEING_AT,

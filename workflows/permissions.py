@@ -38,7 +38,12 @@ permission(
     "privacy.open_data", "read sensitive data of runs and of persons, each time with a reason", NOBODY, dangerous=True
 )
 permission("privacy.erase_person", "erase a person's data for good", NOBODY, dangerous=True)
-permission("privacy.view_register", "see which sensitive data workflows handle", AUTHORS | AUDITORS)
+permission("privacy.change_hold", "put legal holds on data, and lift them", NOBODY, dangerous=True)
+permission(
+    "privacy.view_register",
+    "see which sensitive data workflows handle, how long it is kept, and legal holds",
+    AUTHORS | AUDITORS,
+)
 permission("secrets.view_secret", "see the names of secrets, who has them and who may use them", AUTHORS | AUDITORS)
 permission(
     "secrets.change_secret", "store and delete secrets for steps; nobody can read one", SECURITY_ADMINS, dangerous=True

@@ -212,6 +212,11 @@ class SyncOperations(SyncTransport):
     export_person = Sends(privacy.export_person)
     erase_person = Sends(privacy.erase_person)
     get_privacy_register = Sends(privacy.get_privacy_register)
+    list_holds = Sends(privacy.list_holds)
+    put_hold = Sends(privacy.put_hold)
+    release_hold = Sends(privacy.release_hold)
+    preview_retention = Sends(privacy.preview_retention)
+    apply_retention = Sends(privacy.apply_retention)
 
     list_decision_tables = Sends(decisions.list_decision_tables)
     get_decision_table = Sends(decisions.get_decision_table)
@@ -381,6 +386,11 @@ class AsyncOperations(AsyncTransport):
     export_person = Awaits(privacy.export_person)
     erase_person = Awaits(privacy.erase_person)
     get_privacy_register = Awaits(privacy.get_privacy_register)
+    list_holds = Awaits(privacy.list_holds)
+    put_hold = Awaits(privacy.put_hold)
+    release_hold = Awaits(privacy.release_hold)
+    preview_retention = Awaits(privacy.preview_retention)
+    apply_retention = Awaits(privacy.apply_retention)
 
     list_decision_tables = Awaits(decisions.list_decision_tables)
     get_decision_table = Awaits(decisions.get_decision_table)

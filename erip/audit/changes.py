@@ -6,7 +6,7 @@ many-to-many forms, commands, Django's own commands, SQL in a store. It notes th
 the value before and after, in a setting of the transaction (`erip.changes`). The entry of the operation takes what was
 noted by the default of its column `changes`: no statement is added to any operation, and a transaction without an entry
 forgets it. What is recorded of one transaction is bounded: 500 characters of a value, 30,000 of all; the rest is a
-hash and a count. Secrets and personal data are hashes.
+hash and a count. Secrets and personal data are hashes with a salt (Note [Salted hashes] in `salts`).
 
 Every table is recorded, also one that an app adds tomorrow, except those that an app names with the reason
 (`hooks.unrecorded`): tables to which the platform itself writes all the time have their own history, and a trigger

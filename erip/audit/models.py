@@ -1,6 +1,7 @@
 """The log's tables. Rows are only ever added; `audit_entry_stays` refuses anything else, and so may a role's grants.
 
-The application needs INSERT and SELECT on all three, and nothing more.
+The application needs INSERT and SELECT on all three, and nothing more. Beside the log stand the salts of what it has
+hashed, which may go (Note [Salted hashes] in `salts`).
 """
 
 from django.contrib.postgres.fields import ArrayField
@@ -90,3 +91,20 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return str(self.number)
+
+
+class Salt(models.Model):
+    """What opens the hashes of one row in one month."""
+
+    object = models.TextField(editable=False)
+    month = models.DateField(editable=False)
+    salt = models.BinaryField(editable=False)
+
+    class Meta:
+        db_table = "audit_salt"
+        default_permissions = ()
+        indexes = [models.Index(fields=["month"], name="audit_salt_month")]
+        constraints = [models.UniqueConstraint(fields=["object", "month"], name="audit_salt_once")]
+
+    def __str__(self) -> str:
+        return self.object

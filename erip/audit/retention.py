@@ -4,7 +4,8 @@ Note [Retired entries]
 The chain does not need an entry's text, only its leaf, which stays. So old entries can be removed, by the owner of the
 tables alone, and the log still verifies: an entry `audit.retired` names the positions, and is itself in the chain. Only
 what a checkpoint covers is removed. A legal hold is an entry, too: `audit.hold` names a span of time whose entries
-stay until an entry `audit.release` names the hold.
+stay until an entry `audit.release` names the hold. Other apps know of holds, too (`hooks.audit_holds`), and keep
+their own data for those of the log: a hold counts wherever it was put.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from django.db import connection, transaction
 
 from erip.audit import entries
 from erip.audit.operation import current
+from erip.foundation import hooks
 
 #: blocks looked at in one transaction
 BLOCKS = 200
@@ -70,7 +72,8 @@ def retire(before: datetime, *, reason: str, dry_run: bool) -> int:
 
     Needs to be the owner of the tables. Entries that say something about the log itself stay.
     """
-    kept, count, number = holds(), 0, 0
+    count, number = 0, 0
+    kept = [*holds(), *(one for held in hooks.audit_holds.all() for one in held())]
     while True:
         with transaction.atomic():
             blocks = _blocks_after(number)

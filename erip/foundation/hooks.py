@@ -214,6 +214,9 @@ recorded: Hook[Recorded] = Hook(
 #: (table, why)
 unrecorded: Hook[tuple[str, str]] = Hook("The audit log does not record the rows of this table, for this reason.")
 
+#: functions that return `erip.audit.retention.Hold`s
+audit_holds: Hook[Callable[[], Any]] = Hook("No entry of the audit log from these spans of time is removed.")
+
 #: functions of a cursor
 as_owner: Hook[Callable[[Any], object]] = Hook(
     "`manage.py migrate` calls it as the database's owner, where the application has a role of its own."

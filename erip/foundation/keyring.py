@@ -36,6 +36,7 @@ KEY: Final = 32
 _PURPOSE: Final = b"erip encryption at rest"
 _LINE: Final = re.compile(r"([a-z0-9][a-z0-9-]{0,31}):([A-Za-z0-9+/]{43}=)")
 DERIVED: Final = "derived"
+_HIDDEN: Final = re.compile(r"hidden:[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 class KeysInvalid(EripError):
@@ -91,6 +92,11 @@ def decrypt(key: bytes, stored: bytes, *, about: str) -> bytes:
         raise NotDecrypted from None
 
 
+def derive(key: bytes, salt: bytes, *, about: str) -> bytes:
+    """A key that nobody can compute without both the key and the salt: HMAC-SHA256."""
+    return hmac.digest(key, _PURPOSE + salt + about.encode(), hashlib.sha256)
+
+
 def wrap(key: bytes, *, about: str) -> Wrapped:
     """A data key, encrypted with the key-encryption key that is in force. Raises KeysInvalid."""
     by, own = next(iter(_keys().items()))
@@ -127,6 +133,15 @@ def fingerprints() -> dict[str, str]:
 @lru_cache(maxsize=16)
 def _fingerprint_of(key: bytes) -> str:
     return hashlib.scrypt(key, salt=_PURPOSE + b" fingerprint", n=1 << 14, r=8, p=1, dklen=8).hex()
+
+
+def hidden(text: str) -> str:
+    """What stands in place of a text that is sensitive and must be found again: `hidden:` and a keyed hash. Of one that
+    has this form already, itself."""
+    if _HIDDEN.fullmatch(text):
+        return text
+    digest = base64.urlsafe_b64encode(fingerprint(text, purpose=" hidden text"))
+    return f"hidden:{digest.decode().rstrip('=')}"
 
 
 def _keys() -> dict[str, bytes]:

@@ -247,6 +247,44 @@ ERIP_ARCHIVE_AFTER_DAYS = env.number(
 ERIP_KEEP_ARCHIVE_MONTHS: int | None = env.whole(
     "ERIP_KEEP_ARCHIVE_MONTHS", None, "Months for which archived runs are kept; without it, for ever.", least=1
 )
+# How long each class of data is kept where its workflow's definition says nothing: docs/how-to/retention.md.
+ERIP_RETENTION_RUN_DAYS: int | None = env.whole(
+    "ERIP_RETENTION_RUN_DAYS",
+    None,
+    "Days after its end for which a run is kept ([by class](../how-to/retention.md)); without it, for ever.",
+    least=1,
+)
+ERIP_RETENTION_SENSITIVE_DAYS: int | None = env.whole(
+    "ERIP_RETENTION_SENSITIVE_DAYS",
+    None,
+    "Days after its end for which what is sealed of a run can be read; without it, as long as the run.",
+    least=1,
+)
+ERIP_RETENTION_REPORT_DAYS: int | None = env.whole(
+    "ERIP_RETENTION_REPORT_DAYS",
+    None,
+    "Days for which a report is kept, whatever its links; without it, they decide.",
+    least=1,
+)
+ERIP_RETENTION_AUDIT_DAYS: int | None = env.whole(
+    "ERIP_RETENTION_AUDIT_DAYS",
+    None,
+    "Days for which hashes of personal data in the audit log can be compared with a value; without it, for ever.",
+    least=1,
+)
+ERIP_RETENTION_LEAST_DAYS: int | None = env.whole(
+    "ERIP_RETENTION_LEAST_DAYS",
+    None,
+    "Days after its end before which PostgreSQL lets the application remove no archived run, whatever a definition"
+    " says; without it, and with [roles of the database](../how-to/database-roles.md), it removes none.",
+    least=0,
+)
+ERIP_ERASURE_JOURNAL = env.text(
+    "ERIP_ERASURE_JOURNAL",
+    "",
+    "A file, apart from the database and its backups, to which each erasure is written;"
+    " [a restored backup](../how-to/sensitive-data.md#after-a-backup-is-restored) is brought up to it.",
+)
 
 # --- The library ----------------------------------------------------------------------------------------
 ERIP_PUBLIC_URL = env.text(

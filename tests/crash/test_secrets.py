@@ -117,7 +117,8 @@ def test_a_person_who_was_erased_is_found_nowhere_and_the_audit_log_verifies(
         ]
         until(lambda: WorkflowRun.objects.filter(finished_at=None).count() == 0, what="the runs ended", seconds=60)
     aged = age(runs[0], LONG_AGO)
-    RunKey.objects.filter(pk=runs[0]).update(run_id=aged)
+    row = RunKey.objects.get(pk=runs[0])
+    RunKey.objects.create(pk=aged, key=row.key, salt=row.salt)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         data = Path(f"/proc/{cursor.fetchone()[0]}/cwd").resolve(strict=True)

@@ -105,6 +105,7 @@ UNCHANGED = {
     "redeliver": "sends an event again",
     "openRun": "reads a run",
     "exportPerson": "reads runs",
+    "applyRetention": "what it removes is in its certificates",
 }
 
 

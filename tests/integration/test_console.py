@@ -42,7 +42,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 #: pages that can be asked for without a thing of their own
 PAGES = ["home", "health", "metrics", "capacity", "alerts", "rules", "new-silence", "errors", "approvals", "clocks",
          "decisions", "new-decision"]  # fmt: skip
-PAGES += ["controls"]
+PAGES += ["controls", "privacy"]
 #: open to everybody, each with the reason
 OPEN = {
     "asset": "holds no data",

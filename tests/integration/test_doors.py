@@ -70,6 +70,7 @@ VALUES = {
     "decision_file": "csv",
     "approval": "1",
     "key": "1",
+    "hold": "1",
     "clock": "1",
     "event_type": "none.such",
 }

@@ -32,6 +32,7 @@ from workflows.events.models import DeadLetter, Delivery, PendingEvent, PendingS
 from workflows.events.store import months
 from workflows.models import ApprovalTask, Hold, IdempotencyKey, WorkflowRun
 from workflows.models.runs import StepRun
+from workflows.privacy import holds
 
 DOCUMENT = orjson.loads(_document())
 #: (method, path, operation id) of every operation that changes something and whose method is not idempotent
@@ -172,6 +173,10 @@ def person() -> str:
     who = f"person {uuid.uuid4()}"
     engine.start_runs("about-people", [engine.StartRequest({**INPUT, "person": who})], principal="test")
     return who
+
+
+def legal_hold() -> int:
+    return int(holds.put(holds.Wanted("a", workflow="look-up"), by="test").pk)
 
 
 def decision_table() -> str:
@@ -327,6 +332,9 @@ REQUESTS = {
     "openRun": lambda api: (f"/runs/{run()}/open", {"reason": "a"}, None),
     "exportPerson": lambda api: ("/privacy/exports", {"subject": person(), "reason": "a"}, None),
     "erasePerson": lambda api: ("/privacy/erasures", {"subject": person(), "reason": "a", "dry_run": False}, None),
+    "putHold": lambda api: ("/privacy/holds", {"reason": "a"}, {"reason": "b"}),
+    "releaseHold": lambda api: (f"/privacy/holds/{legal_hold()}/release", {"reason": "a"}, {"reason": "b"}),
+    "applyRetention": lambda api: ("/privacy/retention", {"reason": "a"}, None),
     "pauseRun": lambda api: (f"/runs/{run()}/pause", {"clock": "stop"}, {"clock": "go"}),
     "resumeRun": lambda api: (f"/runs/{paused()}/resume", {}, None),
     "pauseRuns": lambda api: (

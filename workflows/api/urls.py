@@ -54,7 +54,7 @@ class VersionNumber(IntConverter):
 
 
 class KeyNumber(IntConverter):
-    """The number of an API key in an address."""
+    """The number of an API key, or of a legal hold, in an address."""
 
     regex = "[1-9][0-9]{0,17}"  # eighteen digits stay within PostgreSQL's bigint
 
@@ -72,6 +72,7 @@ class FileSuffix(StringConverter):
 
 
 register_converter(KeyNumber, "key")
+register_converter(KeyNumber, "hold")
 register_converter(DecisionName, "decision")
 register_converter(SecretName, "secret")
 register_converter(FileSuffix, "decision_file")
@@ -132,6 +133,9 @@ urlpatterns = [
     path("privacy/exports", privacy.PrivacyExports.as_view()),
     path("privacy/erasures", privacy.PrivacyErasures.as_view()),
     path("privacy/register", privacy.PrivacyRegister.as_view()),
+    path("privacy/holds", privacy.PrivacyHolds.as_view()),
+    path("privacy/holds/<hold:number>/release", privacy.PrivacyHoldRelease.as_view()),
+    path("privacy/retention", privacy.PrivacyRetention.as_view()),
     path("secrets", secrets.Secrets.as_view()),
     path("secrets/<secret:name>", secrets.SecretOne.as_view()),
     path("access/explain", access.Explain.as_view()),

@@ -106,6 +106,7 @@ class _Check(Reading):
         nodes, sealing = self._sensitive(nodes, output, stored)
         timeout = self.duration(("timeout",), self.document.get("timeout"))
         deadlines = self._deadlines()
+        retention = self._retention()
         if self.faults:
             raise DefinitionInvalid(map(self.declared.named, self.faults))
         return Graph(
@@ -123,6 +124,8 @@ class _Check(Reading):
             clocks=tuple(clock["obligation"] for clock in self.document.get("clocks", ())),
             sensitive=sealing.input,
             seals=sealing.any,
+            hides_key=self.sound("business_key") and self.document.get("business_key", {}).get("sensitive") is True,
+            retention=retention,
             watching=tuple(id for id, node in nodes.items() if node is not None and node.how.watches),
         )
 
@@ -226,6 +229,13 @@ class _Check(Reading):
             within = self.duration(("deadlines", name, "within"), given.get("within"))
             found.append(NamedDeadline(name, by, within))
         return tuple(found)
+
+    def _retention(self) -> Mapping[str, float]:
+        if "retention" not in self.document or not self.sound("retention"):
+            return {}
+        given: dict[str, Any] = self.document["retention"]
+        kept = {kind: self.duration(("retention", kind), given[kind]) for kind in given}
+        return {kind: seconds for kind, seconds in kept.items() if seconds is not None}
 
     def _signals(self, on: tuple[rules.Rule, ...], nodes: Mapping[str, StepNode | None]) -> None:
         """A rule gives only signals that some step waits for."""

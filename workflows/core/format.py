@@ -248,6 +248,32 @@ _DEFINITION: dict[str, Any] = {
             "description": "How urgent runs are, unless a run says otherwise.",
         },
         "timeout": {**DURATION, "description": "How long a run may take in all. Default: no limit."},
+        "business_key": {
+            "type": "object",
+            "title": "an object with sensitive",
+            "required": ["sensitive"],
+            "additionalProperties": False,
+            "properties": {
+                "sensitive": {
+                    "type": "boolean",
+                    "title": "true or false",
+                    "description": "true: runs are stored with a keyed hash of their business key. They are found by "
+                    "the key, and show the hash.",
+                }
+            },
+        },
+        "retention": {
+            "type": "object",
+            "title": "an object with runs, sensitive or reports",
+            "description": "How long what runs leave is kept, counted from their end. The newest version decides, also "
+            "about runs of others. Default: as the site keeps it.",
+            "additionalProperties": False,
+            "properties": {
+                "runs": {**DURATION, "description": "Runs, with their steps and events."},
+                "sensitive": {**DURATION, "description": "What is sealed of them: the rest of the run stays."},
+                "reports": {**DURATION, "description": "Reports, counted from when they were made."},
+            },
+        },
         "deadlines": {
             "type": "object",
             "title": "an object with a deadline for each name",

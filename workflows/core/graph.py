@@ -1,7 +1,7 @@
 """A workflow as the engine runs it: the validated, compiled, immutable form of a definition."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -148,6 +148,10 @@ class Graph:
     sensitive: Parts = NOTHING
     #: whether parts of the input or of a step's output are
     seals: bool = False
+    #: whether business keys of its runs are stored as keyed hashes
+    hides_key: bool = False
+    #: seconds for which what its runs leave is kept, by class (Note [Retention] in `retention`)
+    retention: Mapping[str, float] = field(default_factory=dict)
 
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
@@ -167,7 +171,8 @@ class Graph:
             *(rule.level for rule in self.rules),
             4 if self.deadlines else 1,
             7 if self.clocks else 1,
-            6 if self.seals else 1,
+            8 if self.seals else 1,
+            8 if self.retention or self.hides_key else 1,
         )
 
     def waiting_for(self, signal: str) -> dict[str, StepNode]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from erip.foundation.faults import Fault
+from workflows.core.sensitive import NOTHING, Parts
 
 if TYPE_CHECKING:
     from workflows.core.graph import StepInfo, StepNode, Work
@@ -102,6 +103,14 @@ class Kind(ABC):
     def signal_faults(self, signal: str, payload: Any) -> list[Fault]:
         """What is wrong with `payload` for one of `signals`; paths like `payload.by`."""
         return []
+
+    def sealed_payload(self, signal: str) -> Parts:
+        """Which parts of the payload of one of `signals` are sealed (Note [Sensitive data] in `sensitive`)."""
+        return NOTHING
+
+    def sealed_output(self) -> Parts:
+        """Which parts of the output are, of a step that runs no body."""
+        return NOTHING
 
     def output(self, registered: "Mapping[str, StepInfo]") -> Any:
         """What is known of the step's output when a definition is published: a JSON Schema; {}: nothing."""

@@ -30,6 +30,8 @@ class SensitiveReads:
         for id, node in nodes.items():
             if _runs_a_body(node) and node.work is not None and node.work.uses in registered:
                 self.outputs[id] = _output(node, tuple(getattr(registered[node.work.uses], "sealed", NOTHING)))
+            elif parts := node.how.sealed_output():
+                self.outputs[id] = parts
         self.any = bool(input) or any(self.outputs.values())
 
     def opening(self) -> dict[str, StepNode]:

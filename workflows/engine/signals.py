@@ -1,7 +1,7 @@
 """Sending signals to runs. See Note [Signals] in `core/kinds/wait`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +12,7 @@ from erip.audit.operation import describe
 from erip.foundation.db import retry
 from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
+from erip.foundation.keyring import hidden
 from workflows import store
 from workflows.core import definition
 from workflows.core.graph import Graph
@@ -30,6 +31,7 @@ from workflows.errors import (
 )
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, RunEvent, StepRun, WorkflowDefinition, WorkflowRun
+from workflows.privacy import sealing
 from workflows.starts import dispatch
 from workflows.store import Report
 
@@ -83,11 +85,16 @@ def runs_for(wanted: Sequence[Wanted]) -> list[str | WorkflowsError]:
     live = dict(WorkflowRun.objects.filter(pk__in=named).values_list("pk", "workflow")) if named else {}
     gone = dict(ArchivedRun.objects.filter(pk__in=named).values_list("pk", "workflow")) if named else {}
     keyed = {(workflow, key) for workflow, run_id, key in wanted if run_id is None and key is not None}
-    by_key = store.under_way(sorted(keyed), most=MAX_NAMED + 1) if keyed else {}
+    # A workflow may store hashes of its keys.
+    asked = keyed | {(workflow, hidden(key)) for workflow, key in keyed}
+    by_key = store.under_way(sorted(asked), most=MAX_NAMED + 1) if keyed else {}
     found: list[str | WorkflowsError] = []
     for workflow, run_id, key in wanted:
         if run_id is None:
-            found.append(_one_of(workflow, key or "", by_key.get((workflow, key or ""), [])))
+            runs = [*by_key.get((workflow, key or ""), ())]
+            if key and (other := hidden(key)) != key:
+                runs += by_key.get((workflow, other), ())
+            found.append(_one_of(workflow, key or "", runs))
         elif live.get(UUID(run_id)) == workflow:
             found.append(run_id)
         else:
@@ -111,6 +118,10 @@ def give_signals(
         WorkflowRun.objects.filter(pk__in={run_id for run_id, _ in signals}).values_list("pk", "version_id")
     )
     outcomes: list[Given | WorkflowsError | None] = [_refusal(run_id, one, versions) for run_id, one in signals]
+    signals = [
+        (run_id, one if outcome is not None else _sealed_signal(run_id, one, versions))
+        for (run_id, one), outcome in zip(signals, outcomes, strict=True)
+    ]
     reports = [
         Report(run_id, RunSignalled(one))
         for (run_id, one), outcome in zip(signals, outcomes, strict=True)
@@ -140,6 +151,11 @@ def _refusal(run_id: str, signal: Signal, versions: Mapping[UUID, int]) -> Workf
     return None
 
 
+def _sealed_signal(run_id: str, signal: Signal, versions: Mapping[UUID, int]) -> Signal:
+    sealed = _sealed(graph_of(versions[UUID(run_id)]), run_id, signal.name, signal.payload)
+    return signal if sealed is signal.payload else replace(signal, payload=sealed)
+
+
 def _kept(run_id: str, version_id: int, signal: Signal) -> Given | WorkflowsError:
     try:
         _keep(run_id, version_id, signal)
@@ -149,7 +165,9 @@ def _kept(run_id: str, version_id: int, signal: Signal) -> Given | WorkflowsErro
 
 
 def _under_way(workflow: str, business_key: str) -> WorkflowRun:
-    runs = WorkflowRun.objects.filter(workflow=workflow, business_key=business_key, finished_at__isnull=True)
+    runs = WorkflowRun.objects.filter(
+        workflow=workflow, business_key__in=(business_key, hidden(business_key)), finished_at__isnull=True
+    )
     found = list(runs.order_by("-id")[: MAX_NAMED + 1])
     if not found:
         if not WorkflowDefinition.objects.filter(name=workflow).exists():
@@ -161,7 +179,10 @@ def _under_way(workflow: str, business_key: str) -> WorkflowRun:
 
 
 def _signal(run: WorkflowRun | ArchivedRun, name: str, payload: Any, principal: str, announce_end: bool) -> Signalled:
-    _check_signal(graph_of(run.version_id), name, payload)
+    graph = graph_of(run.version_id)
+    _check_signal(graph, name, payload)
+    if not RunState(run.state).ended:
+        payload = retry.run(lambda _: _sealed(graph, str(run.pk), name, payload))
     signal = Signal(str(uuid4()), name, payload, principal)
     return retry.run(partial(_signal_run, str(run.pk), run.version_id, signal, announce_end))
 
@@ -207,6 +228,12 @@ def _keep(run_id: str, version_id: int, signal: Signal) -> None:
 def _taker(run_id: str, signal: Signal) -> str | None:
     taken = RunEvent.objects.filter(run=UUID(run_id), type="step.signalled", detail__id=signal.id)
     return taken.values_list("step", flat=True).first()
+
+
+def _sealed(graph: Graph, run_id: str, name: str, payload: Any) -> Any:
+    """The payload as it is stored: with what is sensitive in it sealed for this run. Raises DataErased."""
+    parts = tuple(part for node in graph.waiting_for(name).values() for part in node.how.sealed_payload(name))
+    return sealing.seal(graph.name, run_id, parts, payload)
 
 
 def _check_signal(graph: Graph, name: str, payload: Any) -> None:

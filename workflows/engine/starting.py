@@ -354,7 +354,7 @@ def _view(graph: Graph, request: StartRequest, now: datetime, run_id: str | None
     return RunView(
         id=run_id,
         workflow=graph.name,
-        business_key=request.business_key,
+        business_key=sealing.stored_key(graph, request.business_key) if graph.hides_key else request.business_key,
         lane=request.lane or graph.lane,
         state=RunState.PENDING,
         input=sealing.seal_input(graph, run_id, request.input) if graph.sensitive else request.input,

@@ -7,6 +7,7 @@ import structlog
 from erip.foundation.hooks import periodic_duty
 from workflows.events.conf import conf
 from workflows.events.store import deliveries, months, owners, triggers
+from workflows.privacy import holds
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,7 @@ def tidy_log() -> bool:
         return True
     if settings.keep_months is not None:
         kept = timedelta(days=31 * settings.keep_months)
-        for month in months.drop_months(before=datetime.now(UTC) - kept):
+        for month in months.drop_months(before=datetime.now(UTC) - kept, held=holds.keeper("events")):
             log.warning("event_log_dropped", month=month)
     return False
 

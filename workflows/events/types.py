@@ -25,6 +25,7 @@ from erip.foundation.tokens import Tokened
 from erip.foundation.versioned import add_version, take_turn
 from workflows.core.compatibility import incompatibilities
 from workflows.core.schema import Schema, SchemaInvalid
+from workflows.core.sensitive import holds_sealed, parts_of
 from workflows.core.source import content_hash
 from workflows.events.errors import SchemaIncompatible, TypeInvalid, UnknownEventType
 from workflows.events.models import EventType, EventTypeVersion
@@ -66,6 +67,10 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
             faults = [] if author == PLATFORM else incompatibilities(latest.schema, schema)
             if faults:
                 raise SchemaIncompatible(faults=faults)
+        if holds_sealed(parts_of(schema)):
+            # Whoever marks it relies on it: rather no type than data in the clear.
+            message = "says `sensitive` or `subject`, but data of events is stored as it comes: keep it out"
+            raise TypeInvalid(faults=[Fault("schema", message)])
         version = add_version(type_, content_hash=digest, description=description, schema=schema, author=author)
     forget()
     return Registered(name, version.number, True)

@@ -8,6 +8,7 @@ import structlog
 from erip.foundation.hooks import Duty
 from workflows import store
 from workflows.conf import conf
+from workflows.privacy import holds
 
 log = structlog.get_logger(__name__)
 
@@ -15,6 +16,8 @@ log = structlog.get_logger(__name__)
 RUNS_AT_A_TIME = 100
 #: seconds between two looks once nothing is left to move
 LOOK_EVERY = 60.0
+#: no run ends later
+LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def tidy() -> bool:
@@ -27,7 +30,9 @@ def tidy() -> bool:
         return True
     if settings.keep_archive_months is not None:
         kept = timedelta(days=31 * settings.keep_archive_months)
-        for month in store.drop_archive(before=datetime.now(UTC) - kept):
+        # A run that began in a month may have ended long after it.
+        held = holds.keeper("runs")
+        for month in store.drop_archive(before=datetime.now(UTC) - kept, held=lambda since, _: held(since, LAST)):
             log.warning("archive_dropped", month=month)
     return False
 

@@ -38,7 +38,7 @@ class AlreadyHeld(PrivacyError):
 
 
 class NotHeld(PrivacyError):
-    """There is no legal hold on this person's data."""
+    """There is no such legal hold in force."""
 
     code = "not_held"
     status = 409

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +17,8 @@ from workflows.privacy.errors import DataErased
 from workflows.privacy.models import DataKey, RunKey
 
 _PURPOSE: Final = " person"
+#: the key's number, the run where it has a salt of its own, and what is sealed, in base64
+_TEXT: Final = re.compile(r"([0-9]{1,18})\.(?:([0-9a-f]{32})\.)?[A-Za-z0-9_=-]*", re.ASCII)
 
 
 def fingerprint(subject: str) -> bytes:
@@ -41,50 +45,102 @@ def key_for(workflow: str, subject: str | None) -> int:
     return int(living.values_list("pk", flat=True).get())
 
 
-def note_run(run_id: str, key: int) -> None:
-    RunKey.objects.bulk_create([RunKey(run_id=UUID(run_id), key_id=key)], ignore_conflicts=True)
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What seals a run's data. number: of the key. run: None where the key seals alone, as a former release did it."""
+
+    number: int
+    key: bytes
+    run: UUID | None = None
 
 
-def key_of_run(run_id: str) -> int | None:
-    return RunKey.objects.filter(pk=UUID(run_id)).values_list("key_id", flat=True).first()
+def seal_of_new_run(run_id: str, number: int) -> Seal:
+    """Note of a new run which key seals it, with a salt of its own. Raises KeysInvalid, KeyMissing, NotDecrypted, and
+    DataErased if the key was destroyed just now."""
+    run = UUID(run_id)
+    RunKey.objects.bulk_create([RunKey(run_id=run, key_id=number, salt=keyring.new_key())], ignore_conflicts=True)
+    found = seal_of_run(run_id)
+    if found is None:
+        raise DataErased
+    return found
 
 
-def load(numbers: Collection[int]) -> Mapping[int, bytes]:
-    """The living keys among these. Raises KeysInvalid, KeyMissing, NotDecrypted."""
-    if not numbers:
-        return {}
-    rows = DataKey.objects.filter(pk__in=numbers, destroyed_at__isnull=True).values_list("pk", "wrapped", "wrapped_by")
-    return {pk: keyring.unwrap(keyring.Wrapped(by, bytes(key or b"")), about=_about(pk)) for pk, key, by in rows}
+def seal_of_run(run_id: str) -> Seal | None:
+    """What seals a run's data; None if nothing of it was sealed so far. Raises DataErased."""
+    columns = ("salt", "ended_at", "key_id", "key__wrapped", "key__wrapped_by")
+    row = RunKey.objects.filter(pk=UUID(run_id)).values_list(*columns).first()
+    if row is None:
+        return None
+    salt, ended, number, wrapped, by = row
+    if wrapped is None or ended is not None:
+        raise DataErased
+    return _with_salt(UUID(run_id), number, _unwrapped(number, by, wrapped), salt)
 
 
-def sealer(workflow: str, number: int, key: bytes) -> Callable[[Any], dict[str, str]]:
-    """What seals parts of a workflow's data with this key."""
-
-    def seal(value: Any) -> dict[str, str]:
-        data = keyring.encrypt(key, orjson.dumps(value), about=_in(workflow, number))
-        return {SEALED: f"{number}.{base64.urlsafe_b64encode(data).decode()}"}
-
-    return seal
+def _with_salt(run: UUID, number: int, key: bytes, salt: Any) -> Seal:
+    if salt is None:
+        return Seal(number, key)
+    return Seal(number, keyring.derive(key, bytes(salt), about=f"run {run}"), run)
 
 
-def number_in(text: str) -> int | None:
-    """The number of the key in a sealed text; None if it is no such text."""
-    number, dot, _ = text.partition(".")
-    return int(number) if dot and number.isascii() and number.isdecimal() and len(number) < 19 else None
+def _unwrapped(number: int, by: str, wrapped: Any) -> bytes:
+    return keyring.unwrap(keyring.Wrapped(by, bytes(wrapped or b"")), about=_about(number))
 
 
-def opener(workflow: str, keys: Mapping[int, bytes]) -> Callable[[str], Any]:
+#: what opens a sealed text, by the key's number and the run
+Keys = Mapping[tuple[int, UUID | None], bytes]
+
+
+def load(texts: Iterable[str]) -> Keys:
+    """What opens these texts, as far as it was not destroyed. Raises KeysInvalid, KeyMissing, NotDecrypted."""
+    wanted = {where for text in texts if (where := place_in(text)) is not None}
+    found: dict[tuple[int, UUID | None], bytes] = {}
+    if alone := {number for number, run in wanted if run is None}:
+        rows = DataKey.objects.filter(pk__in=alone, destroyed_at__isnull=True)
+        for number, wrapped, by in rows.values_list("pk", "wrapped", "wrapped_by"):
+            found[number, None] = _unwrapped(number, by, wrapped)
+    if runs := {run for _, run in wanted if run is not None}:
+        salted = RunKey.objects.filter(pk__in=runs, salt__isnull=False, key__destroyed_at__isnull=True)
+        opened: dict[int, bytes] = {}
+        for run, salt, number, wrapped, by in salted.values_list(
+            "pk", "salt", "key_id", "key__wrapped", "key__wrapped_by"
+        ):
+            if number not in opened:
+                opened[number] = _unwrapped(number, by, wrapped)
+            found[number, run] = _with_salt(run, number, opened[number], salt).key
+    return found
+
+
+def sealer(workflow: str, seal: Seal) -> Callable[[Any], dict[str, str]]:
+    """What seals parts of a workflow's data."""
+    where = str(seal.number) if seal.run is None else f"{seal.number}.{seal.run.hex}"
+
+    def seal_(value: Any) -> dict[str, str]:
+        data = keyring.encrypt(seal.key, orjson.dumps(value), about=_in(workflow, where))
+        return {SEALED: f"{where}.{base64.urlsafe_b64encode(data).decode()}"}
+
+    return seal_
+
+
+def place_in(text: str) -> tuple[int, UUID | None] | None:
+    """The number of the key in a sealed text, and the run; None if it is no such text."""
+    match = _TEXT.fullmatch(text)
+    return None if match is None else (int(match[1]), UUID(match[2]) if match[2] else None)
+
+
+def opener(workflow: str, keys: Keys) -> Callable[[str], Any]:
     """What opens sealed texts of a workflow's data; raises DataErased and NotDecrypted."""
 
     def open_(text: str) -> Any:
-        number = number_in(text)
-        if number is None or number not in keys:
+        where = place_in(text)
+        if where is None or where not in keys:
             raise DataErased
+        about, _, coded = text.rpartition(".")
         try:
-            data = base64.b64decode(text.partition(".")[2], altchars=b"-_", validate=True)
+            data = base64.b64decode(coded, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raise keyring.NotDecrypted from None
-        return json_values.read(keyring.decrypt(keys[number], data, about=_in(workflow, number)).decode())
+        return json_values.read(keyring.decrypt(keys[where], data, about=_in(workflow, about)).decode())
 
     return open_
 
@@ -108,5 +164,5 @@ def _about(number: int) -> str:
     return f"data key {number}"
 
 
-def _in(workflow: str, number: int) -> str:
-    return f"{number} {workflow}"
+def _in(workflow: str, where: str) -> str:
+    return f"{where} {workflow}"

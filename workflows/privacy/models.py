@@ -2,12 +2,16 @@
 
 privacy_datakey   a key: of a person (by a fingerprint of what names them), or of a workflow. Destroying one leaves the
                   row, without the key
-privacy_runkey    which key seals a run: written with the run, so it says which runs are about a person
-privacy_hold      legal holds: a person's key is not destroyed while there is one
-privacy_erasure   certificates: never changed, never removed
+privacy_runkey    which key seals a run: written with the run, so it says which runs are about a person. What seals is
+                  that key together with the run's own salt; without the salt the run cannot be opened any more
+privacy_hold      legal holds: nothing that one names is removed, nor made unreadable, while it is in force
+privacy_erasure   certificates of erasures and of what was removed after its time: never changed, never removed
 """
 
+from typing import Any
+
 import pgtrigger
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -71,6 +75,10 @@ class RunKey(models.Model):
 
     run_id = models.UUIDField(primary_key=True)
     key = models.ForeignKey(DataKey, models.PROTECT, related_name="runs")
+    #: None with `ended_at`: it was destroyed; without: a former release sealed the run with the key alone
+    salt = models.BinaryField(max_length=32, null=True, editable=False)
+    #: when the run's sensitive data was kept long enough
+    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "key of a run"
@@ -79,21 +87,53 @@ class RunKey(models.Model):
         return str(self.run_id)
 
 
-class Hold(models.Model):
-    """A legal hold on a person's data."""
+class HoldQuerySet(models.QuerySet["Hold"]):
+    def in_force(self) -> "HoldQuerySet":
+        return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=Now()), ended_at__isnull=True)
 
-    subject = models.BinaryField(max_length=32, editable=False)
+
+class Hold(models.Model):
+    """A legal hold: on a person's data, a run's, a workflow's, or everything; of some classes, and of a span of
+    time."""
+
+    subject = models.BinaryField(max_length=32, null=True, editable=False)
+    workflow = models.CharField(max_length=63, blank=True, default="", db_default="")
+    run_id = models.UUIDField(null=True)
+    #: none: all of them
+    classes = ArrayField(models.CharField(max_length=20), default=list, db_default=[])
+    #: the time of the data that is held; None: from the first on, or to the last
+    data_since = models.DateTimeField(null=True)
+    data_until = models.DateTimeField(null=True)
     reason = models.CharField(max_length=1000)
     by = models.CharField(max_length=200)
     since = models.DateTimeField(db_default=Now())
+    #: when it ends by itself
+    ends_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     ended_by = models.CharField(max_length=200, blank=True, default="")
+
+    objects: Any = HoldQuerySet.as_manager()
 
     class Meta:
         verbose_name = "legal hold"
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["subject"], name="person_hold_once", condition=Q(ended_at__isnull=True)),
+            models.CheckConstraint(
+                name="hold_of_one_thing",
+                condition=Q(subject__isnull=True, workflow="")
+                | Q(subject__isnull=True, run_id__isnull=True)
+                | Q(workflow="", run_id__isnull=True),
+            ),
+        ]
+        triggers = [
+            Firm(
+                name="hold_stays_ended",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition("OLD.ended_at IS NOT NULL"),
+                func="RAISE EXCEPTION 'a legal hold that has ended stays as it was';",
+            )
         ]
 
     def __str__(self) -> str:
@@ -101,7 +141,7 @@ class Hold(models.Model):
 
 
 class Erasure(models.Model):
-    """The certificate of an erasure."""
+    """The certificate of an erasure, or of what was removed after its time."""
 
     certificate = JsonField()
     at = models.DateTimeField(db_default=Now())

@@ -7,7 +7,8 @@ verifies: it never held the data. The certificate names the person by a fingerpr
 
 A backup from before holds the key, wrapped. It is as unreadable once the key-encryption key that it was wrapped with is
 gone: rotate it after erasures, and destroy the old one when the oldest backup that you keep is younger. Where a backup
-is restored, `repeat` destroys again what its certificates name.
+is restored, the journal is applied again (Note [Erasures and backups] in `journal`); without one, `repeat` destroys
+again what a certificate names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,10 @@ from django.db.models.functions import Now
 from erip.audit.operation import describe
 from erip.foundation.db.retry import retry_transaction
 from workflows.models import ArchivedRun, WorkflowRun, find_run
-from workflows.privacy import sealing
-from workflows.privacy.errors import AlreadyHeld, HeldForLaw, NotHeld, UnknownSubject
+from workflows.privacy import classes, holds, journal, sealing
+from workflows.privacy.errors import HeldForLaw, UnknownSubject
 from workflows.privacy.keys import fingerprint
-from workflows.privacy.models import DataKey, Erasure, Hold, RunKey
+from workflows.privacy.models import DataKey, Erasure, RunKey
 
 #: runs in one export
 MOST_RUNS: Final = 1_000
@@ -58,10 +59,11 @@ def repeat(person: str, *, by: str, reason: str) -> Erased:
 
 def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
     with transaction.atomic():
+        holds.turn()
         living = list(DataKey.objects.select_for_update().filter(subject=person, destroyed_at__isnull=True))
         if not living:
             raise UnknownSubject
-        if Hold.objects.filter(subject=person, ended_at__isnull=True).exists():
+        if holds.holding_person(person):
             raise HeldForLaw
         numbers = [key.pk for key in living]
         runs = RunKey.objects.filter(key__in=numbers)
@@ -70,6 +72,7 @@ def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
         describe(object=f"person:{person.hex()[:16]}", keys=numbers, runs=erased.runs, dry_run=dry_run)
         if dry_run:
             return erased
+        classes.forget_in_audit(runs=list(runs.values_list("run_id", flat=True)), keys=numbers)
         DataKey.objects.filter(pk__in=numbers).update(wrapped=None, wrapped_by="", destroyed_at=Now())
         certificate = {
             "person": person.hex(),
@@ -81,31 +84,18 @@ def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
             "says": "The keys that sealed this person's data were destroyed. What they sealed cannot be read.",
         }
         number = Erasure.objects.create(certificate=certificate).pk
+        transaction.on_commit(journal.write_soon)
         return Erased(erased.person, numbers, erased.runs, going_on, {"number": number, **certificate})
 
 
-@retry_transaction
 def hold(subject: str, *, by: str, reason: str) -> None:
     """Keep a person's data for the law. Raises AlreadyHeld."""
-    person = fingerprint(subject)
-    with transaction.atomic():
-        # The same row as an erasure: of the two, one is first.
-        list(DataKey.objects.select_for_update().filter(subject=person, destroyed_at__isnull=True))
-        if Hold.objects.filter(subject=person, ended_at__isnull=True).exists():
-            raise AlreadyHeld
-        Hold.objects.create(subject=person, by=by, reason=reason)
-        describe(object=f"person:{person.hex()[:16]}", reason=reason)
+    holds.put(holds.Wanted(reason=reason, person=subject), by=by)
 
 
-@retry_transaction
 def release(subject: str, *, by: str) -> None:
     """Lift a legal hold. Raises NotHeld."""
-    person = fingerprint(subject)
-    with transaction.atomic():
-        held = Hold.objects.filter(subject=person, ended_at__isnull=True)
-        if not held.update(ended_at=Now(), ended_by=by):
-            raise NotHeld
-        describe(object=f"person:{person.hex()[:16]}")
+    holds.release_person(subject, by=by)
 
 
 def export(subject: str) -> dict[str, Any]:

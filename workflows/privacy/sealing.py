@@ -3,26 +3,37 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from erip.foundation import keyring
 from erip.foundation.db import retry
 from erip.foundation.errors import EripError
 from erip.foundation.faults import Fault
 from workflows.core import sensitive
 from workflows.core.graph import Graph
+from workflows.core.sensitive import Parts
 from workflows.errors import InvalidInput
 from workflows.privacy import keys
-from workflows.privacy.errors import DataErased
 
 
 def seal_input(graph: Graph, run_id: str, input: Any) -> Any:
     """The input of a new run, with its sensitive parts sealed; what they are sealed with is noted of the run. Raises
-    InvalidInput if it names several persons, and KeysInvalid."""
+    InvalidInput if it names several persons, KeysInvalid, and DataErased."""
     named = sensitive.subjects(graph.sensitive, input)
     if len(named) > 1:
         message = "names several persons with `subject: true`: a run is about one, whose key seals it"
         raise InvalidInput(faults=[Fault("input", message)])
     number = keys.key_for(graph.name, named[0] if named else None)
-    keys.note_run(run_id, number)
-    return sensitive.change(graph.sensitive, input, keys.sealer(graph.name, number, keys.load([number])[number]))
+    return sensitive.change(graph.sensitive, input, keys.sealer(graph.name, keys.seal_of_new_run(run_id, number)))
+
+
+def stored_key(graph: Graph, business_key: str | None) -> str | None:
+    """The business key of a run as it is stored."""
+    return keyring.hidden(business_key) if graph.hides_key and business_key is not None else business_key
+
+
+def seal(workflow: str, run_id: str, parts: Parts, value: Any) -> Any:
+    """A copy of what is given to a run later, a signal or a vote, with these parts sealed; the value itself if there
+    are none. Raises DataErased, KeysInvalid."""
+    return sensitive.change(parts, value, _sealer(workflow, run_id)) if parts else value
 
 
 @sensitive.sealed_by
@@ -32,22 +43,16 @@ def sealer(workflow: str, run_id: str) -> Callable[[Any], Any]:
 
 
 def _sealer(workflow: str, run_id: str) -> Callable[[Any], Any]:
-    number = keys.key_of_run(run_id)
-    if number is None:
-        # Nothing of its input is sensitive, so it names nobody.
-        number = keys.key_for(workflow, None)
-        keys.note_run(run_id, number)
-    found = keys.load([number])
-    if number not in found:
-        raise DataErased
-    return keys.sealer(workflow, number, found[number])
+    # Where nothing of the run's input is sensitive, it names nobody.
+    seal = keys.seal_of_run(run_id) or keys.seal_of_new_run(run_id, keys.key_for(workflow, None))
+    return keys.sealer(workflow, seal)
 
 
 @sensitive.opened_by
 def opener(workflow: str, texts: Iterable[str]) -> Callable[[str], Any]:
     """What opens these sealed texts."""
-    numbers = {number for text in texts if (number := keys.number_in(text)) is not None}
-    return keys.opener(workflow, retry.run(lambda _: keys.load(numbers)))
+    every = list(texts)
+    return keys.opener(workflow, retry.run(lambda _: keys.load(every)))
 
 
 def opened(workflow: str, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Moves runs that ended long ago out of the hot tables, by months. See `workflows.models.archive`."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -69,8 +70,14 @@ def count_archivable(*, older_than: float) -> int:
         return count
 
 
-def drop_archive(*, before: datetime) -> list[str]:
+def _nothing_held(_: datetime, __: datetime) -> bool:
+    return False
+
+
+def drop_archive(*, before: datetime, held: Callable[[datetime, datetime], bool] = _nothing_held) -> list[str]:
     """Drop the partitions of months that ended before this moment. Returns the months, as 2026_11.
+
+    held: whether something of the runs that began in a span must stay; then its month does.
 
     Raises DatabaseError where the database's owner has promised to keep them longer (`promise`).
     """
@@ -88,7 +95,7 @@ def drop_archive(*, before: datetime) -> list[str]:
             if not (year.isdigit() and month.isdigit()):
                 continue  # the partition for ids without a time
             first = datetime(int(year), int(month), 1, tzinfo=UTC)
-            if _following(first) <= before:
+            if _following(first) <= before and not held(first, _following(first)):
                 cursor.execute("SELECT workflows_drop_archive_month(%s)", [first.date()])
                 dropped.append(name)
         # Which run was the retry of which, once both are gone: all runs of the months before this one are.

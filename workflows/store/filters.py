@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from erip.foundation.keyring import hidden
+
 #: keys with the text that is looked for, from which on it is a frequent one
 MANY = 10_000
 #: by how much an id may be older or younger than its run
@@ -84,10 +86,12 @@ class RunFilter:
             ("workflow", self.workflow),
             ("state", self.status),
             ("lane", self.lane),
-            ("business_key", self.business_key),
         ):
             if value is not None:
                 add(f"r.{column} = %s", value)
+        if self.business_key is not None:
+            # A workflow may store hashes of its keys.
+            add("r.business_key IN (%s, %s)", self.business_key, hidden(self.business_key))
         if self.business_key_prefix is not None:
             add("r.business_key LIKE %s", _escaped(self.business_key_prefix) + "%")
         if self.business_key_contains is not None:

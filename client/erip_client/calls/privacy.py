@@ -1,9 +1,12 @@
 """Sensitive data: that of a run, and that of a person."""
 
-from erip_client.models import Listing, OpenedRun, PersonErased, PersonExported
+from collections.abc import Sequence
+from datetime import datetime
+
+from erip_client.models import LegalHold, Listing, OpenedRun, PersonErased, PersonExported, RetentionReport
 from erip_client.models.base import Json
 
-from .base import Call, to_json
+from .base import Call, given, moment, to_json
 
 
 def open_run(run_id: str, *, reason: str) -> Call[OpenedRun]:
@@ -53,4 +56,80 @@ def get_privacy_register() -> Call[Listing[Json]]:
         method="GET",
         template="/api/v1/privacy/register",
         answers={200: Listing[Json]},
+    )
+
+
+def list_holds() -> Call[Listing[LegalHold]]:
+    """The legal holds in force."""
+    return Call(
+        operation="listHolds",
+        method="GET",
+        template="/api/v1/privacy/holds",
+        answers={200: Listing[LegalHold]},
+    )
+
+
+def put_hold(
+    reason: str,
+    *,
+    subject: str | None = None,
+    workflow: str | None = None,
+    run: str | None = None,
+    classes: Sequence[str] = (),
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    ends_at: datetime | str | None = None,
+    idempotency_key: str | None = None,
+) -> Call[LegalHold]:
+    """Keep data for the law: of a person, a workflow or a run; without any of them, everything."""
+    body = {
+        "reason": reason,
+        **given(subject=subject, workflow=workflow, run=run, classes=list(classes) or None),
+        **given(since=moment(since), until=moment(until), ends_at=moment(ends_at)),
+    }
+    return Call(
+        operation="putHold",
+        method="POST",
+        template="/api/v1/privacy/holds",
+        content=to_json(body),
+        answers={201: LegalHold},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def release_hold(number: int, *, reason: str, idempotency_key: str | None = None) -> Call[LegalHold]:
+    """Lift a legal hold."""
+    return Call(
+        operation="releaseHold",
+        method="POST",
+        template="/api/v1/privacy/holds/{number}/release",
+        path={"number": number},
+        content=to_json({"reason": reason}),
+        answers={200: LegalHold},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def preview_retention() -> Call[RetentionReport]:
+    """What is past its time, and what a legal hold keeps. Nothing is removed."""
+    return Call(
+        operation="previewRetention",
+        method="GET",
+        template="/api/v1/privacy/retention",
+        answers={200: RetentionReport},
+    )
+
+
+def apply_retention(*, reason: str, idempotency_key: str | None = None) -> Call[RetentionReport]:
+    """Remove what is past its time now."""
+    return Call(
+        operation="applyRetention",
+        method="POST",
+        template="/api/v1/privacy/retention",
+        content=to_json({"reason": reason}),
+        answers={200: RetentionReport},
+        keyed=True,
+        key=idempotency_key,
     )

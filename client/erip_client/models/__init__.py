@@ -72,7 +72,17 @@ from .events import (
     Subscription,
     SubscriptionMade,
 )
-from .privacy import ErasureCertificate, OpenedRun, OpenedStep, PersonErased, PersonExported
+from .privacy import (
+    ErasureCertificate,
+    KeptLonger,
+    LegalHold,
+    OpenedRun,
+    OpenedStep,
+    PastItsTime,
+    PersonErased,
+    PersonExported,
+    RetentionReport,
+)
 from .pulse import (
     Anomalies,
     Anomaly,
@@ -212,7 +222,9 @@ __all__ = [
     "FrameworkShort",
     "Health",
     "ItemCounts",
+    "KeptLonger",
     "LegalClock",
+    "LegalHold",
     "LetterError",
     "LikelyCause",
     "ListedErrorGroup",
@@ -230,6 +242,7 @@ __all__ = [
     "OpenedStep",
     "Page",
     "PartitionStatus",
+    "PastItsTime",
     "PauseInForce",
     "PendingStart",
     "PendingStartDetail",
@@ -244,6 +257,7 @@ __all__ = [
     "QuestionAsked",
     "Reassessed",
     "Replayed",
+    "RetentionReport",
     "Run",
     "RunEvent",
     "RunFilter",

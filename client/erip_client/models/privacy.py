@@ -59,3 +59,50 @@ class PersonErased(Document):
     runs: int
     going_on: int
     certificate: ErasureCertificate | None
+
+
+class LegalHold(Document):
+    """What is kept for the law. person: a fingerprint. classes: empty is all."""
+
+    number: int
+    person: str | None
+    workflow: str | None
+    run: str | None
+    classes: list[str]
+    data_since: datetime | None
+    data_until: datetime | None
+    reason: str
+    by: str
+    since: datetime
+    ends_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+class PastItsTime(Document):
+    """Items of one class and workflow that go by one rule."""
+
+    kind: str
+    workflow: str | None
+    items: int
+    oldest: datetime | None
+    newest: datetime | None
+    kept_days: float | None
+    why: str
+
+
+class KeptLonger(Document):
+    """Items that are past their time, or may be, and stay."""
+
+    kind: str
+    why: str
+    items: int
+
+
+class RetentionReport(Document):
+    """What goes, or went. complete: False: not all was looked at."""
+
+    items: list[PastItsTime]
+    kept: list[KeptLonger]
+    certificates: list[int]
+    complete: bool

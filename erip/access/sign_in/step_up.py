@@ -3,9 +3,9 @@
 Note [Step-up]
 Who may hand out access can give it to themselves or to others; a browser that is left open must not be enough for that.
 So people who have a second factor show it again, if they have not done so within ERIP_STEP_UP_MINUTES, before they
-change what the permissions that are declared `dangerous` are about: at the API with a session, and on the admin's pages
-that say `dangerous`. Who has none is not asked, unless ERIP_SECOND_FACTOR_ROLES says that they must have one: a session
-from before that sets it up first. API keys are not people.
+change what the permissions that are declared `dangerous` are about: at the API with a session, in the console's forms,
+and on the admin's pages that say `dangerous`. Who has none is not asked, unless ERIP_SECOND_FACTOR_ROLES says that they
+must have one: a session from before that sets it up first. API keys are not people.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,14 @@ class StepUp:
             return respond(Problem(403, "step-up-needed", said))
         if not has:
             return redirect("admin:set_up_factor")
-        return redirect(f"{reverse('admin:step_up')}?{urlencode({'next': request.get_full_path()})}")
+        return redirect(f"{reverse('admin:step_up')}?{urlencode({'next': _back_to(request)})}")
+
+
+def _back_to(request: HttpRequest) -> str:
+    """Where to go afterwards: to the same page; a form of the console has its page above it."""
+    path = request.get_full_path()
+    found = request.resolver_match
+    return request.path.rpartition("/")[0] if found is not None and found.namespaces[:1] == ["console"] else path
 
 
 def is_dangerous(request: HttpRequest, view: Any) -> bool:
@@ -78,6 +85,8 @@ def is_dangerous(request: HttpRequest, view: Any) -> bool:
         needed = rule_of(getattr(view, "view_class", None), request.method or "").permissions
         return not _dangerous().isdisjoint(needed)
     found = request.resolver_match
+    if found is not None and found.namespaces[:1] == ["console"]:
+        return not _dangerous().isdisjoint(getattr(view, "permissions", ()))
     return found is not None and found.namespaces[:1] == ["admin"] and _of_dangerous_page(found.url_name or "")
 
 

@@ -32,7 +32,7 @@ SOURCES = (
     "workflows/management/commands/bootstrap.py",
 )
 #: settings that the database's owner writes into it (`hooks.as_owner`)
-KEPT = ("ERIP_KEEP_ARCHIVE_MONTHS", "ERIP_KEEP_EVENT_MONTHS")
+KEPT = ("ERIP_KEEP_ARCHIVE_MONTHS", "ERIP_KEEP_EVENT_MONTHS", "ERIP_RETENTION_LEAST_DAYS")
 WHICH = """
     SELECT (SELECT system_identifier FROM pg_control_system())::text || '/' || oid
     FROM pg_database WHERE datname = current_database()

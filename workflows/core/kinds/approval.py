@@ -24,6 +24,7 @@ from workflows.core.kinds.guard import guarded
 from workflows.core.machine import NO_ITEM, Event, Opened, StepAnswered, StepDue, StepHappening, StepView
 from workflows.core.quorum import Quorum
 from workflows.core.schema import Schema, SchemaInvalid
+from workflows.core.sensitive import NOTHING, Part, Parts, parts_of
 from workflows.core.source import content_hash
 from workflows.core.states import StepState
 from workflows.core.templates import Template
@@ -57,6 +58,8 @@ class Approval(Kind):
     #: of the form that a vote fills in; None: there is none
     form: Schema | None = None
     form_schema: Mapping[str, Any] | None = None
+    #: which parts of it are sealed
+    form_parts: Parts = field(default=NOTHING, compare=False)
     #: seconds; None is no limit
     sla: float | None = None
     fails_expired: bool = True
@@ -84,6 +87,7 @@ class Approval(Kind):
             evidence=evidence,
             form=_form(reading, given),
             form_schema=given.get("form"),
+            form_parts=parts_of(given.get("form")),
             sla=sla,
             fails_expired=given.get("on_expiry", "fail") == "fail",
             fails_refused=given.get("on_refusal", "fail") == "fail",
@@ -155,6 +159,12 @@ class Approval(Kind):
         if self.form is None:
             return [] if filled is None else [Fault("form", "there is no form to be filled in")]
         return self.form.faults({} if filled is None else filled, at="form")
+
+    def sealed_output(self) -> Parts:
+        if not self.form_parts:
+            return NOTHING
+        vote = Part(keys={"form": Part(same=list(self.form_parts))})
+        return (Part(keys={"votes": Part(items=[vote])}),)
 
     def output(self, registered: Mapping[str, StepInfo]) -> Any:
         return {

@@ -11,14 +11,14 @@ its output says that the wait timed out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import orjson
 
 from erip.foundation.faults import Fault
-from workflows.core import formats
+from workflows.core import formats, sensitive
 from workflows.core.durations import MAX_SECONDS, MIN_SECONDS, OUT_OF_BOUNDS, NotADuration, parse_duration
 from workflows.core.expressions import Expression, ExpressionError
 from workflows.core.graph import StepInfo, StepNode
@@ -27,6 +27,7 @@ from workflows.core.kinds.several import Group, Part, Progress, Several
 from workflows.core.kinds.wait_format import GO_WITH, MAX_IN_ALL, WAIT, WAYS, WAYS_OF_A_PART
 from workflows.core.machine import NO_ITEM, Event, Signal, StepDue, StepHappening, StepSignalled, StepView
 from workflows.core.schema import Schema, SchemaInvalid, place
+from workflows.core.sensitive import NOTHING, Parts
 from workflows.core.states import StepState
 from workflows.core.templates import Template
 
@@ -58,6 +59,8 @@ class Wait(Kind):
     fails: bool = True
     #: the parts of `any` or `all`
     several: Several | None = None
+    #: which parts of a payload are sealed, by signal; signals of which nothing is are absent
+    sealed: Mapping[str, Parts] = field(default_factory=dict, compare=False)
 
     @property
     def signals(self) -> tuple[str, ...]:  # type: ignore[override]  # the class is frozen: nobody writes it
@@ -96,12 +99,14 @@ class Wait(Kind):
                 reading.fault(f"wait.{key}", f"goes with {' or '.join(those)}, which this wait does not have")
         if "on_timeout" in given and "timeout" not in given:
             reading.fault("wait.on_timeout", "goes with timeout, which this wait does not have")
+        schema, several = _schema(reading), _several(reading, given)
         return cls(
             duration=_template(reading, seconds_of, "for"),
             until=_template(reading, moment_of, "until"),
             signal=given.get("signal"),
-            schema=_schema(reading),
-            several=_several(reading, given),
+            schema=schema,
+            several=several,
+            sealed=_sealed(given.get("signal"), schema, several),
             timeout=reading.duration("wait", "timeout"),
             fails=given.get("on_timeout", "fail") == "fail",
         )
@@ -222,6 +227,18 @@ class Wait(Kind):
             return self.several.faults(signal, payload)
         return self.schema.faults(payload, at="payload") if self.schema else []
 
+    def sealed_payload(self, signal: str) -> Parts:
+        return self.sealed.get(signal, NOTHING)
+
+    def sealed_output(self) -> Parts:
+        if not self.sealed:
+            return NOTHING
+        payload = sensitive.Part(same=[part for parts in self.sealed.values() for part in parts])
+        # What came of several is below `results`, whatever groups it is in.
+        below = sensitive.Part(keys={"payload": payload})
+        below.others, below.items = [below], [below]
+        return (sensitive.Part(keys={"payload": payload, "results": below}),)
+
     # --- several (Note [Several] in `several`) ---
 
     def _begin_several(self, deciding: "Deciding", node: StepNode, several: Several) -> None:
@@ -340,6 +357,16 @@ def _all_ended(deciding: "Deciding", condition: Expression) -> bool:
     """Whether nothing that a condition reads changes any more."""
     views = (deciding.steps.get((step, NO_ITEM)) for step in condition.references)
     return all(view is not None and view.state.ended for view in views)
+
+
+def _sealed(signal: Any, schema: Schema | None, several: Several | None) -> dict[str, Parts]:
+    schemas: list[tuple[Any, Schema | None]] = [(signal, schema)]
+    schemas += [(part.signal, part.schema) for part in several.parts] if several is not None else []
+    found: dict[str, Parts] = {}
+    for name, one in schemas:
+        if isinstance(name, str) and one is not None and (parts := sensitive.parts_of(one.document)):
+            found[name] = (*found.get(name, NOTHING), *parts)
+    return found
 
 
 def _several(reading: "StepReading", given: dict[str, Any]) -> Several | None:

@@ -1,5 +1,6 @@
 """The log's partitions, one for each month, and the deletion of what is old."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,9 +45,10 @@ def ensure_months_ahead(months: int) -> list[str]:
     return made
 
 
-def drop_months(*, before: datetime) -> list[str]:
+def drop_months(*, before: datetime, held: Callable[[datetime, datetime], bool]) -> list[str]:
     """Drop the log of months that ended before this moment, and the record of which runs its events started. Returns
-    the months, as 2026_11. Raises DatabaseError where the owner has promised to keep them longer (`promise`)."""
+    the months, as 2026_11. held: whether something of a span must stay. Raises DatabaseError where the owner has
+    promised to keep them longer (`promise`)."""
     dropped: list[str] = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -55,12 +57,11 @@ def drop_months(*, before: datetime) -> list[str]:
         for (partition,) in cursor.fetchall():
             name = partition.rpartition(".")[2].strip('"').removeprefix(f"{_TABLE}_")
             year, _, month = name.partition("_")
-            end = following(datetime(int(year), int(month), 1, tzinfo=UTC))
-            if end <= before:
-                cursor.execute(
-                    "SELECT events_drop_log_month(%s)", [datetime(int(year), int(month), 1, tzinfo=UTC).date()]
-                )
-                cursor.execute("DELETE FROM events_triggeredrun WHERE logged_at < %s", [end])
+            first = datetime(int(year), int(month), 1, tzinfo=UTC)
+            end = following(first)
+            if end <= before and not held(first, end):
+                cursor.execute("SELECT events_drop_log_month(%s)", [first.date()])
+                cursor.execute("DELETE FROM events_triggeredrun WHERE logged_at >= %s AND logged_at < %s", [first, end])
                 dropped.append(name)
     return dropped
 

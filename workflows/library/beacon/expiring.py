@@ -5,18 +5,25 @@ wrote them: each sweeps its own ERIP_REPORT_DIR by the age of its content.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from erip.foundation.hooks import at_worker_start, periodic_duty
 from erip.foundation.service import Service
+from workflows.core.retention import Item
 from workflows.library.beacon import data as store
 from workflows.library.models import Report, ReportLink
+from workflows.privacy.classes import Class, Looked, persons_of, register
+from workflows.privacy.holds import in_force, runs_about
+from workflows.privacy.retention import rules
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +45,7 @@ def forget_reports() -> bool:
     living = ReportLink.objects.filter(report=OuterRef("pk"), expires_at__gt=before)
     unlinked = ~Exists(ReportLink.objects.filter(report=OuterRef("pk")))
     over = Report.objects.filter(~Exists(living)).exclude(unlinked, created_at__gt=before - store.lifetime())
+    over = _left_to_links(over)
     found = list(over.order_by("created_at").values_list("pk", "run_id", "idempotency_key")[:AT_A_TIME])
     if not found:
         return False
@@ -46,6 +54,66 @@ def forget_reports() -> bool:
     Report.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
     log.info("reports_forgotten", reports=len(found))
     return len(found) == AT_A_TIME
+
+
+def _left_to_links(reports: "QuerySet[Report]") -> "QuerySet[Report]":
+    """Those that nobody says how long to keep, and that no legal hold names."""
+    said = rules()
+    if "reports" in said.site:
+        return reports.none()
+    ruled = [name for name, own in said.workflows.items() if own is None or "reports" in own]
+    reports = reports.exclude(workflow__in=ruled)
+    for held in in_force():
+        if held.kinds and "reports" not in held.kinds:
+            continue
+        mine = Q()
+        if held.since is not None:
+            mine &= Q(created_at__gte=held.since)
+        if held.until is not None:
+            mine &= Q(created_at__lt=held.until)
+        if held.workflow:
+            mine &= Q(workflow=held.workflow)
+        if held.run is not None:
+            mine &= Q(run_id=str(held.run))
+        if held.person is not None:
+            mine &= Q(run_id__in=[str(run) for run in runs_about(held.person)])
+        reports = reports.exclude(mine) if mine else reports.none()
+    return reports
+
+
+def _look(after: str, moment: datetime, limit: int) -> Looked:
+    reports = Report.objects.filter(created_at__lt=moment, **({"pk__gt": after} if after else {})).order_by("pk")
+    rows = list(reports.values_list("pk", "created_at", "workflow", "run_id")[:limit])
+    runs = {pk: run for pk, _, _, text in rows if (run := _uuid(text)) is not None}
+    persons = persons_of(list(runs.values()))
+    items = []
+    for pk, created, workflow, _ in rows:
+        run = runs.get(pk)
+        items.append(Item(str(pk), created, created, workflow, run, persons.get(run) if run is not None else None))
+    return Looked(items, str(rows[-1][0]) if len(rows) == limit else None)
+
+
+def _remove(items: Sequence[Item]) -> int:
+    found = Report.objects.filter(pk__in=[item.key for item in items])
+    files = list(found.values_list("run_id", "idempotency_key"))
+    count = found.delete()[1].get("library.Report", 0)
+
+    def remove_files() -> None:
+        for run_id, key in files:
+            _remove_files(run_id, key)
+
+    transaction.on_commit(remove_files)
+    return count
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+register(Class("reports", "reports, with their links and files", _look, _remove))
 
 
 def sweep_files() -> int:

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
-from erip.audit import checkpoints, erip_verify, exports, reading, retention
+from erip.audit import checkpoints, erip_verify, exports, reading, retention, salts
+from erip.audit.operation import describe
 from erip.foundation.db import roles
 from erip.foundation.moments import moment
 
@@ -34,9 +35,13 @@ class Command(BaseCommand):
         retire = actions.add_parser("retire", help="remove old entries; the log still verifies")
         retire.add_argument("--before", required=True, help="RFC 3339")
         retire.add_argument("--dry-run", action="store_true", help="only say how many there are")
+        salt = actions.add_parser("salt", help="print what opens the hashes of a row's personal data")
+        forget = actions.add_parser("forget", help="destroy it: nobody can try any more what the values were")
+        for action in (salt, forget):
+            action.add_argument("object", help="as entries name the row, auth_user/5")
         for action in (hold, release):
             action.add_argument("name")
-        for action in (hold, release, retire):
+        for action in (hold, release, retire, forget):
             action.add_argument("--reason", required=True)
 
     @staticmethod
@@ -98,3 +103,11 @@ class Command(BaseCommand):
         with roles.as_owner(DEFAULT_DB_ALIAS):
             count = retention.retire(before, reason=reason, dry_run=dry_run)
         self.stdout.write(f"{count} entries {'would be' if dry_run else 'were'} removed")
+
+    def _salt(self, *, object: str, **_: Any) -> None:
+        for month, salt in salts.salts_of(object):
+            self.stdout.write(f"{month:%Y-%m} {salt.hex()}")
+
+    def _forget(self, *, object: str, reason: str, **_: Any) -> None:
+        describe(object=object, reason=reason)
+        self.stdout.write(f"{salts.destroy_of([object])} salts were destroyed")
