@@ -111,6 +111,12 @@ def load(texts: Iterable[str]) -> Keys:
     return found
 
 
+def is_living(number: int) -> bool:
+    """Whether a key is there, and can be unwrapped here. Raises KeysInvalid, KeyMissing, NotDecrypted."""
+    found = DataKey.objects.filter(pk=number, destroyed_at__isnull=True).values_list("wrapped", "wrapped_by").first()
+    return found is not None and bool(_unwrapped(number, found[1], found[0]))
+
+
 def sealer(workflow: str, seal: Seal) -> Callable[[Any], dict[str, str]]:
     """What seals parts of a workflow's data."""
     where = str(seal.number) if seal.run is None else f"{seal.number}.{seal.run.hex}"

@@ -49,7 +49,7 @@ def main() -> int:
 def _keys() -> dict[str, bool]:
     """For each key-encryption key that something is wrapped with: whether one of these could be opened."""
     from erip.foundation.errors import EripError
-    from workflows.privacy.keys import load
+    from workflows.privacy.keys import is_living
     from workflows.privacy.models import DataKey
     from workflows.secrets.models import Secret
     from workflows.secrets.providers import database
@@ -58,7 +58,7 @@ def _keys() -> dict[str, bool]:
     living = DataKey.objects.filter(destroyed_at__isnull=True)
     for key in living.order_by("wrapped_by", "-pk").distinct("wrapped_by"):
         try:
-            opened[key.wrapped_by] = key.pk in load([key.pk])
+            opened[key.wrapped_by] = is_living(key.pk)
         except EripError:
             opened[key.wrapped_by] = False
     stored = Secret.objects.filter(data_key__isnull=False)
