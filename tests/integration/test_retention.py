@@ -52,7 +52,7 @@ def run_of(run_to_end: Any, person: tuple[str, str]) -> UUID:
 @pytest.fixture
 def after(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let so many days have passed, for what removes."""
-    return lambda days: monkeypatch.setattr(retention, "_now", lambda: timezone.now() + timedelta(days=days))
+    return lambda days: monkeypatch.setattr(retention, "clock", lambda: timezone.now() + timedelta(days=days))
 
 
 def went(report: retention.Report) -> dict[tuple[str, str], int]:

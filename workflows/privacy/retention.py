@@ -45,7 +45,7 @@ _REFUSED: Final = "42501"
 _BY: Final = {"definition": "the definition says so", "site": "the site's setting says so"}
 
 
-def _now() -> datetime:
+def clock() -> datetime:
     return timezone.now()
 
 
@@ -143,7 +143,7 @@ def _look(one: Class, said: Rules, after: str) -> tuple[Sequence[Item], str | No
     shortest = said.shortest(one.name)
     if shortest is None:
         return (), None
-    found = one.look(after, older_than(shortest, _now()), AT_A_TIME)
+    found = one.look(after, older_than(shortest, clock()), AT_A_TIME)
     return found.items, found.next
 
 
@@ -179,7 +179,7 @@ def _batch(one: Class, items: Sequence[Item], said: Rules, who: tuple[str, str] 
 def _going(
     one: Class, items: Sequence[Item], said: Rules, held: Sequence[Held], report: Report
 ) -> list[tuple[Item, Rule]]:
-    now, least = _now(), one.least()
+    now, least = clock(), one.least()
     going = []
     for item in items:
         verdict = judge(one.name, item, said, held, now)
@@ -208,7 +208,7 @@ def _certify(done: Report, gone: Sequence[Item], by: str, reason: str) -> int:
         "first": gone[0].key,
         "last": gone[-1].key,
         "sha256": named,
-        "at": _now().isoformat(),
+        "at": clock().isoformat(),
         "by": by,
         "reason": reason,
         "says": "This was past the time for which it is kept, no legal hold named it, and it was removed.",

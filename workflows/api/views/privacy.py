@@ -230,7 +230,7 @@ class RetentionReport(Answer):
 
 class PrivacyHolds(APIView):
     @operation(
-        scope=Scope.ADMIN,
+        scope=Scope.AUTHOR,
         permissions=["privacy.view_register"],
         tag="privacy",
         id="listHolds",
@@ -283,7 +283,7 @@ class PrivacyHoldRelease(APIView):
 
 class PrivacyRetention(APIView):
     @operation(
-        scope=Scope.ADMIN,
+        scope=Scope.AUTHOR,
         permissions=["privacy.view_register"],
         tag="privacy",
         id="previewRetention",
