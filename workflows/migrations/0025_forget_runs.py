@@ -49,5 +49,5 @@ def drop(_: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workflows", "0023_firm_triggers")]
+    dependencies = [("workflows", "0024_batch_workflows")]
     operations = [migrations.RunPython(make, drop)]
