@@ -50,7 +50,7 @@ class Trio:
         self.state = state
         self.roles = Roles(state)
         self.children = Children(token_hex(8), self._changed)
-        self.layout = HaLayout(state)
+        self.layout = HaLayout(state, ())
 
     def start(self) -> None:
         for rank, group in enumerate(self.layout.servers()):
