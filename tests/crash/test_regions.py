@@ -31,7 +31,7 @@ from tests.support.relay import Relay
 from tests.support.witness import witness_etcd
 from tests.workers import process, until
 
-pytestmark = [needs("etcd"), pytest.mark.timeout(300)]
+pytestmark = [needs("etcd"), pytest.mark.timeout(600)]
 #: seconds that a "yours" is good for
 HOLD = 4.0
 PROMOTE = """

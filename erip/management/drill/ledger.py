@@ -38,15 +38,15 @@ WHERE created_at >= %(hour)s AND created_at < %(hour)s + interval '1 hour'
 _LATER: Final = "SELECT count(*) FROM workflows_workflowrun WHERE created_at >= %(until)s"
 
 
-def compare(living: Any, restored: Any, *, until: datetime, margin: float, kept_from: datetime | None) -> Proof:
+def compare(living: Any, restored: Any, *, until: datetime, margin: float, kept_from: datetime) -> Proof:
     """living, restored: psycopg2 connections. kept_from: runs from before it may have been removed from the living
-    database by retention since, and may be in the restored one alone."""
+    database by retention since: they are counted apart when they are in the restored one alone."""
     whole, late = _by_hour(living, until), _later(restored, until)
     found = _by_hour(restored, until)
     missing: list[str] = []
     other: list[str] = []
     extra: list[str] = []
-    uncertain = 0
+    uncertain = gone = 0
     for hour in sorted({*whole, *found}):
         if whole.get(hour) == found.get(hour):
             continue
@@ -56,7 +56,9 @@ def compare(living: Any, restored: Any, *, until: datetime, margin: float, kept_
                 uncertain += 1
             else:
                 missing.append(run)
-        extra += [run for run in two.keys() - one.keys() if kept_from is None or two[run][0] >= kept_from]
+        alone = two.keys() - one.keys()
+        extra += [run for run in alone if two[run][0] >= kept_from]
+        gone += sum(two[run][0] < kept_from for run in alone)
         # An outcome whose transaction began before the second may have been committed after it.
         other += [run for run in one.keys() & two.keys() if one[run][1] != two[run][1]]
     near = _ended_near(living, other, until, margin)
@@ -68,6 +70,7 @@ def compare(living: Any, restored: Any, *, until: datetime, margin: float, kept_
         "other_outcomes": len(other),
         "later": late,
         "unknown_here": len(extra),
+        "gone_since": gone,
         "uncertain": uncertain + len(near),
         "named": sorted([*missing, *other, *extra])[:SHOWN],
     }

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any
 
 import psycopg2
-from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from erip.management.drill import erased, ledger, trail, work
@@ -174,7 +173,6 @@ def _connect(url: str) -> Any:
     return connection
 
 
-def _kept_from() -> datetime | None:
-    """Runs from before it may have left the living archive."""
-    months = settings.ERIP_KEEP_ARCHIVE_MONTHS
-    return None if months is None else datetime.now(UTC) - timedelta(days=31 * (months - 1))
+def _kept_from() -> datetime:
+    """Retention takes no run earlier than a day after its end, whichever of its rules applies."""
+    return datetime.now(UTC) - timedelta(days=1)
