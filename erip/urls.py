@@ -1,4 +1,4 @@
-"""Where everything is: the API with its documentation, the admin, the pages of the apps, the probes of load balancers.
+"""Where everything is: the API with its documentation, SCIM, the admin, the pages of the apps, the probes of balancers.
 
 The apps say in their `hooks` what belongs under /api/v1 and which pages they have.
 """
@@ -23,12 +23,13 @@ urlpatterns = [
     path("api/docs", Docs.as_view(), name="docs"),
     *(path("api/v1/", include(urls)) for urls in api_urls.all()),
     path("admin/", admin.site.urls),
+    path("scim/v2/", include("erip.access.scim.urls")),
     *(path(shown.prefix, include(shown.urls)) for shown in pages.all()),
 ]
 
 
 def _of_api(request: HttpRequest) -> bool:
-    return request.path.startswith(("/api/", "/health/"))
+    return request.path.startswith(("/api/", "/health/", problems.SCIM))
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -17,13 +17,14 @@ from functools import cache
 #: stands for every permission, also those of apps to come
 EVERYTHING = "*"
 
-METRICS = "metrics"
+METRICS, PROVISIONER = "metrics", "provisioner"
 VIEWER, OPERATOR, AUTHOR, APPROVER = "viewer", "operator", "author", "approver"
 AUDITOR, SECURITY_ADMIN, PLATFORM_ADMIN = "auditor", "security-admin", "platform-admin"
 
 #: the built-in roles, and what each is for
 BUILT_IN = {
     METRICS: "reads GET /metrics, and nothing else: for whoever scrapes",
+    PROVISIONER: "brings people and groups by SCIM, and nothing else: for an identity provider",
     VIEWER: "sees what daily work needs",
     OPERATOR: "sees that, and does daily work: starts, stops and repairs",
     AUTHOR: "does that, and changes what daily work goes by: definitions, triggers, schedules, alert rules",
@@ -35,6 +36,7 @@ BUILT_IN = {
 
 #: the groups of built-in roles that permissions are given to; the platform admin has them all
 SCRAPERS = frozenset({METRICS})
+PROVISIONERS = frozenset({PROVISIONER})
 VIEWERS = frozenset({VIEWER, OPERATOR, AUTHOR, APPROVER, AUDITOR, SECURITY_ADMIN})
 OPERATORS = frozenset({OPERATOR, AUTHOR})
 AUTHORS = frozenset({AUTHOR})

@@ -3,8 +3,8 @@
 Note [Owners]
 Each new key has an owner: an active person, who answers for what it does. While they are not active, the key opens
 nothing. Keys of earlier releases have none, and are shown with an unknown owner until they are given one. Who
-starts a run with a key does not approve what it asks: neither its owner, nor who made it or exchanged its secret, as
-they have seen it (`workflows.store.approvals`).
+starts a run with a key does not approve what it asks: neither who owns it or has owned it, nor who made it or has
+exchanged its secret, as they have seen one (`ApiKey.behind`, `workflows.store.approvals`).
 
 Note [Rotation]
 A key's secret is exchanged for a new one, under the same name, with the same rights. The former one opens everything

@@ -16,7 +16,7 @@ import structlog
 from cachetools import LRUCache
 
 from erip.foundation.http.addresses import address_group, client_address
-from erip.foundation.http.problems import MEDIA_TYPE, Problem
+from erip.foundation.http.problems import Problem
 
 from . import keys
 from .tokens import checking
@@ -54,7 +54,7 @@ class WrongKeys:
             group = address_group(client_address(scope))
             counted = self._is_suspect(group) and keys.digest_of(bearer) not in self._good
             if counted and (seconds := self._take(group)) > 0:
-                return await _refuse(send, seconds)
+                return await _refuse(send, scope["path"], seconds)
 
         async def watching(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -119,12 +119,12 @@ def bearer_of(scope: Scope) -> str | None:
     return None
 
 
-async def _refuse(send: Any, seconds: float) -> None:
+async def _refuse(send: Any, path: str, seconds: float) -> None:
     said = "Too many API keys from this address opened nothing; try again later."
     problem = Problem(429, "too-many-wrong-keys", said)
-    body = problem.body()
+    body, media_type = problem.written_at(path)
     headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(max(1, ceil(seconds))).encode()),
         # The body, if any, is not read.

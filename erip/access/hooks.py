@@ -29,6 +29,7 @@ for table in (
     "access_factor",
     "access_logincounter",
     "access_loginplace",
+    "access_scimuser",
     "access_securitykey",
     "access_signedin",
     "access_usedonce",
@@ -38,6 +39,8 @@ recorded(Recorded("access_apikey", without=("last_used_at",)))
 recorded(Recorded("access_factor", hashed=("sealed", "codes"), without=("last_used_at", "last_step")))
 recorded(Recorded("access_securitykey", hashed=("public_key", "credential_id"), without=("last_used_at", "sign_count")))
 unrecorded(("access_usedonce", "remembers for minutes what counts once"))
+# Names and addresses of people would stay in it for good.
+recorded(Recorded("access_scimuser", hashed=("folded", "external_id", "attributes", "addresses")))
 unrecorded(("access_signedin", "a sign-in has an entry of its own"))
 for table in ("access_logincounter", "access_loginplace"):
     unrecorded((table, "counts sign-ins that fail, which have entries of their own"))

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
@@ -10,7 +11,20 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from erip.foundation.db.triggers import Firm
+
 from .scopes import Scope
+
+#: Whoever owned a key, or has seen a secret of it, stays behind it, by whatever door it changes hands.
+_BEHIND = """
+    NEW.behind := ARRAY(
+        SELECT DISTINCT x.who FROM unnest(
+            OLD.behind::text[]
+            || ARRAY[OLD.created_by, OLD.rotated_by, NEW.rotated_by]::text[]
+            || ARRAY(SELECT 'user:' || o.username FROM auth_user o WHERE o.id IN (OLD.owner_id, NEW.owner_id))
+        ) x (who) WHERE x.who <> '' ORDER BY x.who);
+    RETURN NEW;
+"""
 
 #: requests a minute
 MOST_RATE = 1_000_000
@@ -80,6 +94,8 @@ class ApiKey(models.Model):
     previous_until = models.DateTimeField(null=True, blank=True, editable=False)
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     rotated_by = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
+    #: principals who own it or did, and who have seen a secret of it, once it has changed hands; PostgreSQL writes it
+    behind = ArrayField(models.CharField(max_length=200), default=list, db_default=[], blank=True, editable=False)
     # Coarse: written at most once in a few minutes for each key, so that reading stays cheap.
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -89,6 +105,14 @@ class ApiKey(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(name="access_apikey_scope_known", condition=models.Q(scope__in=["", *Scope.values])),
+        ]
+        triggers = [
+            Firm(
+                name="apikey_behind",
+                when=pgtrigger.Before,
+                operation=pgtrigger.UpdateOf("created_by", "owner_id", "rotated_by", "behind"),  # type: ignore[no-untyped-call]
+                func=_BEHIND,
+            )
         ]
 
     def __str__(self) -> str:
@@ -201,6 +225,8 @@ class LoginPlace(models.Model):
 
 
 # Django finds an app's tables here.
+from .scim_models import ScimGroup as ScimGroup  # noqa: E402
+from .scim_models import ScimUser as ScimUser  # noqa: E402
 from .sign_in_models import Factor as Factor  # noqa: E402
 from .sign_in_models import SecurityKey as SecurityKey  # noqa: E402
 from .sign_in_models import SignedIn as SignedIn  # noqa: E402

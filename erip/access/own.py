@@ -1,6 +1,6 @@
 """What may be done about access itself, and the built-in roles that may do it."""
 
-from .catalog import AUDITORS, SECURITY_ADMINS, permission
+from .catalog import AUDITORS, PROVISIONERS, SECURITY_ADMINS, permission
 
 for _app, _model, _what, _verbs in (
     ("access", "apikey", "API keys", {"add": "make", "change": "change what may be sent with", "delete": "revoke"}),
@@ -16,5 +16,11 @@ permission("access.add_grant", "grant roles, none of more rights than their own"
 permission("access.delete_grant", "take grants away", SECURITY_ADMINS, dangerous=True)
 permission("access.view_signedin", "see where people are signed in", AUDITORS)
 permission("access.delete_signedin", "end sessions of other people", SECURITY_ADMINS, dangerous=True)
+permission(
+    "access.provision",
+    "bring, change and remove people and groups by SCIM, only those that SCIM brought",
+    PROVISIONERS | SECURITY_ADMINS,
+    dangerous=True,
+)
 permission("auth.view_group", "see groups of people", AUDITORS)
 permission("audit.view_entry", "search the audit log", AUDITORS)

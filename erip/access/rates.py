@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from cachetools import LRUCache
 
-from erip.foundation.http.problems import MEDIA_TYPE, Problem
+from erip.foundation.http.problems import Problem
 
 from . import keys
 from .guessing import App, Scope, bearer_of
@@ -40,7 +40,7 @@ class KeyRates:
         key = keys.limited(bearer) if bearer is not None else None
         if key is not None and key.rate and (seconds := self._take(key.prefix, key.rate)) > 0:
             log.warning("key_slowed", key=key.name, rate=key.rate)
-            return await _refuse(send, seconds, key.rate)
+            return await _refuse(send, scope["path"], seconds, key.rate)
         return await self.app(scope, receive, send)
 
     def forget(self) -> None:
@@ -59,11 +59,11 @@ class KeyRates:
         return 0.0
 
 
-async def _refuse(send: Any, seconds: float, rate: int) -> None:
+async def _refuse(send: Any, path: str, seconds: float, rate: int) -> None:
     problem = Problem(429, "key-too-fast", f"This API key may send {rate:,} requests a minute; try again later.")
-    body = problem.body()
+    body, media_type = problem.written_at(path)
     headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(max(1, ceil(seconds))).encode()),
         # The body, if any, is not read.

@@ -8,6 +8,7 @@ READING: dict[str, str] = {
     "evaluateDecisionTable": "computes an answer and keeps nothing",
     "whatIfDecisionTable": "compares decisions and keeps nothing",
     "backtestAlertRule": "reads metrics and keeps nothing",
+    "scimSearch": "reads people or groups",
 }
 
 #: operations that write their entry themselves, with the change: Note [Audited starts] in `starts`

@@ -7,10 +7,11 @@ from rest_framework.exceptions import APIException
 
 from erip.audit import refusals
 from erip.audit.exempt import BY_THEMSELVES
-from erip.audit.middleware import API, action_of_view, object_of, principal_of, request_id
+from erip.audit.middleware import action_of_view, object_of, principal_of, request_id
 from erip.audit.operation import Operation, doing
 from erip.foundation.errors import EripError
 from erip.foundation.http.light.messages import LightRequest, NotLight, Route
+from erip.foundation.http.problems import API
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from erip.audit.exempt import BY_THEMSELVES, PAGES, READING
 from erip.audit.operation import Operation, doing
 from erip.foundation.db.failures import is_passing
 from erip.foundation.http.addresses import client_address
+from erip.foundation.http.problems import API, SCIM
 
-API = "/api/v1/"
+_SCIM = f"{SCIM}v2/"
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: an operation that was done before, under the same Idempotency-Key: `workflows.api.once`
 _REPLAYED = "Idempotent-Replayed"
@@ -48,8 +49,8 @@ class Audited:
 def operation_of(request: HttpRequest) -> Operation:
     """What the request asks for."""
     action, door, values = _action_of(request)
-    api = door == "api"
-    # Both read the body as it came, which Django gives only to those who did not have it read as a form before.
+    api = door in ("api", "scim")
+    # These read the body as it came, which Django gives only to those who did not have it read as a form before.
     raw = api or door == "chat"
     # Who signs out is nobody any more afterwards.
     before = "" if api else principal_of(request)
@@ -57,7 +58,9 @@ def operation_of(request: HttpRequest) -> Operation:
         door=door,
         action=action,
         principal=lambda: principal_of(request) or before,
-        object=object_of(request.path[len(API) :], values) if api else _object_of_page(action, values),
+        object=object_of(request.path.removeprefix(API).removeprefix(_SCIM), values)
+        if api
+        else _object_of_page(action, values),
         address=client_address(request),
         request=request_id(),
         reason="" if raw else str(request.POST.get("reason") or request.POST.get("note") or ""),
@@ -103,11 +106,11 @@ def _action_of(request: HttpRequest) -> tuple[str, str, list[Any]]:
     try:
         found = resolve(request.path_info)
     except Resolver404:
-        return f"{method} {request.path[:200]}", "api" if request.path.startswith(API) else "page", []
+        return f"{method} {request.path[:200]}", _of_program(request.path) or "page", []
     values = [*found.args, *found.kwargs.values()]
     view = getattr(found.func, "view_class", None)
-    if view is not None and request.path.startswith(API):
-        return action_of_view(view, method) or f"{method} {found.route}", "api", values
+    if view is not None and (of_program := _of_program(request.path)):
+        return action_of_view(view, method) or f"{method} {found.route}", of_program, values
     door = found.namespaces[0] if found.namespaces else "page"
     action = found.view_name
     if action == "admin:login":
@@ -119,6 +122,11 @@ def _action_of(request: HttpRequest) -> tuple[str, str, list[Any]]:
     elif door == "admin" and method == "POST" and (chosen := request.POST.get("action")):
         action += f"#{chosen[:100]}"
     return action, door, values
+
+
+def _of_program(path: str) -> str:
+    """The door at which programs call; "" for what people call."""
+    return "api" if path.startswith(API) else "scim" if path.startswith(SCIM) else ""
 
 
 def _object_of_page(action: str, values: list[Any]) -> str:

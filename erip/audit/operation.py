@@ -38,7 +38,7 @@ _REASONS = ("reason", "note")
 class Operation:
     """What is being done.
 
-    door: `api`, `admin`, `console`, `page` or `command`
+    door: `api`, `scim`, `admin`, `console`, `page` or `command`
     principal: says who does it, or "" as long as that is not known
     behalf: for whom, if not for themselves
     writes_itself: its entry is written with its change by the code that makes the change

@@ -180,6 +180,30 @@ def test_whoever_is_behind_keys_that_made_keys_or_published_is_barred(team: None
         vote(task, "dan")
 
 
+def test_whoever_has_owned_the_key_or_exchanged_its_secret_before_is_barred(team: None) -> None:
+    from erip.access import changing, keys
+
+    owner = User.objects.get(username="sam")
+    made = keys.create(name="ci", scope=Scope.OPERATOR, created_by="user:ina", owner=owner).row
+    keys.create(name="other", scope=Scope.OPERATOR, created_by="user:lea", owner=owner)
+    for by in ("user:dan", "key:other", "user:root"):
+        changing.rotate(made.pk, by=by)
+    changing.change(made.pk, {"owner": "cara"})
+    changing.change(made.pk, {"owner": "eve"})
+    # Nothing takes it out again.
+    ApiKey.objects.filter(pk=made.pk).update(behind=[], created_by="", rotated_by="")
+    name = engine.publish(None, NOTIFY, "yaml", author="test").name
+    engine.start_runs(name, [engine.StartRequest({"who": "all"})], principal="key:ci")
+
+    task = ApprovalTask.objects.get()
+
+    people = {f"user:{one}" for one in ("ina", "dan", "root", "sam", "cara", "eve", "lea")}
+    assert set(task.barred) == {"test", "key:ci", "key:other", *people}
+    for who in ("dan", "cara", "eve"):
+        with pytest.raises(FourEyes):
+            vote(task, who)
+
+
 def test_a_delegate_counts_as_both(team: None) -> None:
     task = begin()
     ends = timezone.now() + timezone.timedelta(hours=1)

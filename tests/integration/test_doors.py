@@ -63,6 +63,7 @@ VALUES = {
     "alert_channel": "none",
     "rotation": "none",
     "framework": "soc2",
+    "scim": "none",
     "trigger": "none",
     "schedule": "none",
     "decision": "none",

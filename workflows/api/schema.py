@@ -31,7 +31,10 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The body's media type is not one that is read here.",
     422: "The body is not what is asked for; `faults` names everything that is wrong with it.",
-    429: "More waits in this lane than can be served in time; `Retry-After` says when to send the same request again.",
+    429: (
+        "More waits in this lane than can be served in time, the key has sent more than its rate, or too many wrong"
+        " keys came from this address; `Retry-After` says when to send the same request again."
+    ),
     503: "The database cannot be reached; the same request may be sent again.",
 }
 
@@ -117,7 +120,7 @@ def operation(
     permissions: what the caller needs, all of them; none: only those may call it who may do everything. scope: the
     smallest of an API key that has them; None: anybody may call it.
 
-    The problems that every operation shares are added: 400, 401, 403, 503, and for a body 413, 415 and 422.
+    The problems that every operation shares are added: 400, 401, 403, 429, 503, and for a body 413, 415 and 422.
     A POST or PATCH keeps idempotency keys (`once`), unless it does so itself (own_key) or does not at all (no_key: why,
     completing "Idempotency-Key …"). restore: see `once`. Conditional requests are refused.
 
@@ -209,7 +212,7 @@ def _described(
     if any(getattr(parameter, "location", None) == OpenApiParameter.PATH for parameter in parameters):
         statuses.add(404)
     if scope is not None:
-        statuses |= {401, 403}
+        statuses |= {401, 403, 429}
         needed = " and ".join(f"`{permission}`" for permission in permissions)
         description = f"{description}\n\nNeeds {needed or 'every permission'}; scope `{scope}`.".strip()
     if request is not None:

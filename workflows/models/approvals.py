@@ -21,7 +21,8 @@ _OPENED = """
               SELECT FROM access_apikey k LEFT JOIN auth_user o ON o.id = k.owner_id
               WHERE left(r.started_by, 4) = 'key:' AND k.name = substr(r.started_by, 5)
                 AND NOT array_remove(
-                    ARRAY[nullif(k.created_by, ''), nullif(k.rotated_by, ''), 'user:' || o.username]::text[], NULL)
+                    ARRAY[nullif(k.created_by, ''), nullif(k.rotated_by, ''), 'user:' || o.username]::text[]
+                    || k.behind::text[], NULL)
                     <@ NEW.barred::text[])
           AND NEW.seats >= (
               SELECT sum(coalesce((q ->> 'count')::int, 1))

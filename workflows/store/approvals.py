@@ -2,8 +2,8 @@
 
 from django.db import connection
 
-#: Barred are who started the run and who published its definition; of each that is a key, its owner and who has seen
-#: its secret; and so on, if that is a key again (UNION ends where keys made each other).
+#: Barred are who started the run and who published its definition; of each that is a key, who owns it or did, and who
+#: has seen a secret of it; and so on, if that is a key again (UNION ends where keys made each other).
 #: Keys are found by the index of names: this is planned without sequential scans, and one would have it compiled.
 #: columns of `v`. roles: JSON, as an array of arrays must be rectangular
 OPEN = """ opened AS (
@@ -17,17 +17,18 @@ SELECT v.run_id, v.step, v.workflow, v.business_key, v.version_id, v.title, v.co
            (SELECT nullif(w.author, '') FROM workflows_workflowversion w WHERE w.id = v.version_id)::text]
        -- by the index of names: this is planned without sequential scans, and one would have it compiled each time
        || (WITH RECURSIVE k AS (
-             SELECT a.id, a.created_by, a.rotated_by, a.owner_id
+             SELECT a.id, a.created_by, a.rotated_by, a.owner_id, a.behind
              FROM unnest(ARRAY[
                  s.by, (SELECT w.author FROM workflows_workflowversion w WHERE w.id = v.version_id)]::text[]) b (by)
              JOIN access_apikey a ON a.name = substr(b.by, 5) AND left(b.by, 4) = 'key:'
              UNION
-             SELECT a.id, a.created_by, a.rotated_by, a.owner_id
-             FROM k CROSS JOIN unnest(ARRAY[k.created_by, k.rotated_by]::text[]) b (by)
+             SELECT a.id, a.created_by, a.rotated_by, a.owner_id, a.behind
+             FROM k CROSS JOIN unnest(ARRAY[k.created_by, k.rotated_by]::text[] || k.behind::text[]) b (by)
              JOIN access_apikey a ON a.name = substr(b.by, 5) AND left(b.by, 4) = 'key:')
            SELECT array_agg(DISTINCT x.who) FROM k LEFT JOIN auth_user o ON o.id = k.owner_id
-           CROSS JOIN unnest(ARRAY[nullif(k.created_by, ''), nullif(k.rotated_by, ''), 'user:' || o.username]::text[])
-             x (who)
+           CROSS JOIN unnest(
+             ARRAY[nullif(k.created_by, ''), nullif(k.rotated_by, ''), 'user:' || o.username]::text[]
+             || k.behind::text[]) x (who)
            WHERE x.who IS NOT NULL), NULL),
        clock_timestamp() + make_interval(secs => v.first)
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],

@@ -22,14 +22,14 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from erip.audit.operation import describe
-from erip.foundation.http.problems import Problem, respond
+from erip.foundation.http.problems import API, SCIM, Problem, respond
 
 from ..catalog import declared
 from ..permissions import rule_of
 from . import factors, flow, sessions
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
-_API = "/api/v1/"
+_FOR_PROGRAMS = (API, SCIM)
 
 
 class StepUp:
@@ -53,7 +53,7 @@ class StepUp:
         minutes = settings.ERIP_STEP_UP_MINUTES
         if request.method in _SAFE or minutes <= 0 or not is_dangerous(request, view):
             return None
-        by_api = request.path.startswith(_API)
+        by_api = request.path.startswith(_FOR_PROGRAMS)
         if by_api and request.headers.get("Authorization", "")[:7].lower() == "bearer ":
             return None  # a key goes before a session there; elsewhere it says nothing, and the session counts
         user = request.user
@@ -66,7 +66,7 @@ class StepUp:
         if by_api:
             do, where = ("Show your", "step_up") if has else ("Set up a", "set_up_factor")
             said = f"{do} second factor at {reverse(f'admin:{where}')}, and send the same request again."
-            return respond(Problem(403, "step-up-needed", said))
+            return respond(Problem(403, "step-up-needed", said), request.path)
         if not has:
             return redirect("admin:set_up_factor")
         return redirect(f"{reverse('admin:step_up')}?{urlencode({'next': _back_to(request)})}")
@@ -81,7 +81,7 @@ def _back_to(request: HttpRequest) -> str:
 
 def is_dangerous(request: HttpRequest, view: Any) -> bool:
     """Whether what this request would change is dangerous: Note [Step-up]."""
-    if request.path.startswith(_API):
+    if request.path.startswith(_FOR_PROGRAMS):
         needed = rule_of(getattr(view, "view_class", None), request.method or "").permissions
         return not _dangerous().isdisjoint(needed)
     found = request.resolver_match

@@ -14,12 +14,13 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from erip.foundation.http import timing
+from erip.foundation.http.problems import API, SCIM
 
 Scope = MutableMapping[str, Any]
 App = Callable[..., Awaitable[None]]
 
 #: where answers hold data of the caller
-_DATA = "/api/v1/"
+_DATA = (API, SCIM)
 _NOTHING = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HSTS = b"strict-transport-security"
 _NOT_KEPT = (b"cache-control", b"no-store")

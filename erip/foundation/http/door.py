@@ -2,9 +2,9 @@
 
 Note [Nothing of a stranger's body]
 A request without a valid key or session is answered without reading its body, and the connection is closed after the
-answer. The API answers 401 at once; elsewhere the application answers as if there were no body. So a stranger's body
-costs neither memory nor time, however it arrives. The exceptions (`FORMS`) are what nobody could send otherwise: the
-admin's forms, including the login, what chats sign, and votes by a link. Small bodies, a bounded number at once
+answer. The API and SCIM answer 401 at once; elsewhere the application answers as if there were no body. So a stranger's
+body costs neither memory nor time, however it arrives. The exceptions (`FORMS`) are what nobody could send otherwise:
+the admin's forms, including the login, what chats sign, and votes by a link. Small bodies, a bounded number at once
 (`Crowd`).
 
 The body of a known caller is read here, whole, before the request takes a thread, a database connection or anything
@@ -40,12 +40,12 @@ from erip.foundation.http.crowd import Crowd
 from erip.foundation.http.light import middleware
 from erip.foundation.http.light.messages import LightHeaders
 from erip.foundation.http.limits import PRINCIPAL, App, Message, Receive, Scope, Send, body_limit, replay
-from erip.foundation.http.problems import MEDIA_TYPE, Problem, failure, problem_of
+from erip.foundation.http.problems import API, SCIM, Problem, failure, problem_of
 
 log = structlog.get_logger(__name__)
 
 #: paths where a stranger is refused at once
-API = "/api/v1/"
+FOR_PROGRAMS = (API, SCIM)
 #: paths where the body of an unknown caller is read
 FORMS = ("/admin/", "/chat/", "/console/approvals/by-link")
 #: bytes of such a body
@@ -123,7 +123,7 @@ class Door:
                 _announce(scope, problem.status, getattr(error, "who", ""))
             return await _refuse(scope, send, problem)
         form = caller is None and scope["path"].startswith(FORMS)
-        if caller is None and scope["path"].startswith(API):
+        if caller is None and scope["path"].startswith(FOR_PROGRAMS):
             stranger = problem_of(self.callers.stranger(scope["headers"]))
             assert stranger is not None
             _announce(scope, stranger.status, "")
@@ -280,15 +280,16 @@ def _why_nobody_is_known(error: Exception) -> Problem:
 
 
 async def _refuse(scope: Scope, send: Send, problem: Problem) -> None:
-    body = problem.body()
+    body, media_type = problem.written_at(scope["path"])
     common = middleware.headers_of(middleware.scheme_of(LightHeaders(scope["headers"]), scope.get("scheme") or "http"))
     named = {**common, **problem.headers}
     headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-length", str(len(body)).encode()),
         # The rest of the body is not read.
         (b"connection", b"close"),
         *((name.lower().encode(), value.encode("latin-1")) for name, value in named.items()),
     ]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    status = problem.status_at(scope["path"])
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

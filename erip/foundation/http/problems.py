@@ -24,6 +24,10 @@ from erip.foundation.errors import EripError
 from erip.foundation.faults import Fault, bounded, first, join
 
 MEDIA_TYPE = "application/problem+json"
+#: where programs call: the API, and SCIM, whose errors have a form of their own
+API, SCIM = "/api/v1/", "/scim/"
+_SCIM_MEDIA_TYPE = "application/scim+json"
+_SCIM_ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 
 
 class PayloadTooLarge(exceptions.APIException):
@@ -103,6 +107,18 @@ class Problem:
     def body(self) -> bytes:
         return orjson.dumps(self.document())
 
+    def written_at(self, path: str) -> tuple[bytes, str]:
+        """The body and its media type, in the form that is spoken at this address (SCIM: RFC 7644, section 3.12)."""
+        if not path.startswith(SCIM):
+            return self.body(), self.media_type
+        said = "; ".join([self.detail, *(f"{bounded(one.path)} {one.message}".strip() for one in first(self.faults))])
+        document = {"schemas": [_SCIM_ERROR], "status": str(self.status_at(path)), "detail": said}
+        return orjson.dumps(document), _SCIM_MEDIA_TYPE
+
+    def status_at(self, path: str) -> int:
+        """The status at this address: SCIM knows no 422."""
+        return 400 if self.status == 422 and path.startswith(SCIM) else self.status
+
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """REST framework's hook. None only for an unforeseen error, which is raised again and answered as 500."""
@@ -160,13 +176,15 @@ def faults_of(detail: Any, path: str = "") -> Iterator[Fault]:
         yield Fault(path, str(detail))
 
 
-def respond(problem: Problem) -> HttpResponse:
-    """A problem outside of REST framework's views."""
-    return HttpResponse(problem.body(), status=problem.status, content_type=MEDIA_TYPE, headers=dict(problem.headers))
+def respond(problem: Problem, path: str = API) -> HttpResponse:
+    """A problem outside of REST framework's views. path: of the request."""
+    body, media_type = problem.written_at(path)
+    headers = dict(problem.headers)
+    return HttpResponse(body, status=problem.status_at(path), content_type=media_type, headers=headers)
 
 
 def page_not_found(request: HttpRequest) -> HttpResponse:
-    return respond(Problem(404, "not-found", f"There is nothing at {request.path}."))
+    return respond(Problem(404, "not-found", f"There is nothing at {request.path}."), request.path)
 
 
 def failure() -> Problem:
@@ -175,11 +193,11 @@ def failure() -> Problem:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return respond(failure())
+    return respond(failure(), request.path)
 
 
 def bad_request(request: HttpRequest) -> HttpResponse:
-    return respond(Problem(400, "bad-request", "The request cannot be read."))
+    return respond(Problem(400, "bad-request", "The request cannot be read."), request.path)
 
 
 def _of_api_exception(error: exceptions.APIException) -> Problem:
