@@ -179,7 +179,7 @@ OF_SPACES = frozenset(
 #: tables with such a column that the limited role may not read at all: nothing is read from them for such callers
 CLOSED = frozenset(
     ("access_grant", "events_eventtypeversion", "library_notificationtarget", "library_report",
-     "monitoring_errorgroup", "people_notice", "privacy_datakey", "privacy_runkey", "secrets_secret",
+     "monitoring_errorgroup", "people_notice", "privacy_datakey", "privacy_hold", "privacy_runkey", "secrets_secret",
      "workflows_chunk", "workflows_idempotencykey", "workflows_runsignal", "workflows_stepbeat")
 )  # fmt: skip
 
