@@ -194,6 +194,9 @@ class StepRun(StepColumns):
             # An approval is given by its task, whose votes the database counts (`approvals`). An approval's step is one
             # that its definition calls so; or, as a definition need not be read for them, it succeeds without an
             # attempt and says what it guards. Looked at after the statement that writes both.
+            # The state is looked at first: a step that has not just succeeded pays for nothing else. One that has pays
+            # for a look into its output, which no other column can spare it: whoever forges an approval writes those,
+            # too. Of a small output that is 0.2 µs of a processor, of 3.3 for the bare UPDATE; a large one is read.
             Firm(
                 name="step_approved",
                 when=pgtrigger.After,
