@@ -7,6 +7,7 @@ READING: dict[str, str] = {
     "validateDecisionTable": "checks a document and keeps nothing",
     "evaluateDecisionTable": "computes an answer and keeps nothing",
     "whatIfDecisionTable": "compares decisions and keeps nothing",
+    "whatIfWorkflow": "compares runs and keeps nothing",
     "backtestAlertRule": "reads metrics and keeps nothing",
     "scimSearch": "reads people or groups",
 }

@@ -46,6 +46,7 @@ OPERATIONS = [
 REFUSING = {
     "acceptEvents",
     "validateWorkflow",
+    "whatIfWorkflow",
     "previewUnstoredSchedule",
     "validateDecisionTable",
     "evaluateDecisionTable",
@@ -380,6 +381,7 @@ REQUESTS = {
     "revokeKey": lambda api: (f"/keys/{api_key()}/revoke", {}, None),
     "acceptEvents": lambda api: ("/events", EVENT, None),
     "validateWorkflow": lambda api: ("/workflows/look-up/validate", DEFINITION.encode(), None),
+    "whatIfWorkflow": lambda api: ("/workflows/look-up/what-if", {"version": 1}, None),
 }
 MEDIA = {"acceptEvents": "application/cloudevents+json", "validateWorkflow": "application/yaml"}
 

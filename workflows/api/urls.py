@@ -23,6 +23,7 @@ from .views import (
     secrets,
     signals,
     steps,
+    what_if,
     workflows,
 )
 
@@ -87,6 +88,7 @@ urlpatterns = [
     path("workflows", workflows.WorkflowList.as_view()),
     path("workflows/<workflow:name>", workflows.WorkflowOne.as_view()),
     path("workflows/<workflow:name>/validate", workflows.WorkflowValidate.as_view()),
+    path("workflows/<workflow:name>/what-if", what_if.WorkflowWhatIf.as_view()),
     path("workflows/<workflow:name>/versions/<version:number>", workflows.WorkflowVersionOne.as_view()),
     path("workflows/<workflow:name>/runs", runs.WorkflowRuns.as_view()),
     path("workflows/<workflow:name>/signals/<signal:signal>", signals.WorkflowSignal.as_view()),

@@ -2,14 +2,16 @@
 refuse it."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Model
 
+from erip.foundation.db.committing import nothing_before_commit
 from workflows.core.machine import RunView, StepKey
 from workflows.core.states import RunState, StepState
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
@@ -23,6 +25,18 @@ _TABLES: tuple[tuple[Any, Any, Any], ...] = (
 )
 
 
+PLACES = len(_TABLES)
+
+
+def some_runs(place: int, last: UUID, *, workflow: str, open: bool | None, limit: int) -> list[StoredRun]:
+    """The next runs of a workflow after the id `last`, of the archive (place 0) or not (1), at most `limit` and those
+    that are in memory at once. open: only runs that have not ended, or only those that have; None: both."""
+    only = {} if open is None or place == 0 else {"finished_at__isnull": open}
+    if place == 0 and open is True:
+        return []
+    return _some(*_TABLES[place], last, workflow, only=only, limit=min(limit, _AT_ONCE))
+
+
 def runs_since(since: datetime, *, workflow: str | None = None) -> Iterator[StoredRun]:
     """The runs that were created at `since` or later, archived ones first, oldest first."""
     for runs, steps, events in _TABLES:
@@ -34,16 +48,23 @@ def runs_since(since: datetime, *, workflow: str | None = None) -> Iterator[Stor
 
 
 def _some(
-    runs: type[Model], steps: type[Model], events: type[Model], last: UUID, workflow: str | None
+    runs: type[Model],
+    steps: type[Model],
+    events: type[Model],
+    last: UUID,
+    workflow: str | None,
+    *,
+    only: Mapping[str, Any] = MappingProxyType({}),
+    limit: int = _AT_ONCE,
 ) -> list[StoredRun]:
-    with transaction.atomic():
+    with nothing_before_commit(), transaction.atomic():
         if connection.get_autocommit() is False and len(connection.savepoint_ids) == 0:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        wanted = runs._default_manager.filter(pk__gt=last)
+        wanted = runs._default_manager.filter(pk__gt=last, **only)
         if workflow is not None:
             wanted = wanted.filter(workflow=workflow)
-        found: list[Any] = list(wanted.order_by("pk")[:_AT_ONCE])
+        found: list[Any] = list(wanted.order_by("pk")[:limit])
         ids = [run.pk for run in found]
         rows: dict[UUID, dict[StepKey, StoredRow]] = defaultdict(dict)
         for row in steps._default_manager.filter(run_id__in=ids).order_by("run_id", "step", "item"):

@@ -1,6 +1,7 @@
 """Workflows, stored triggers and event types."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from erip_client.models import (
     EventTypeDetail,
@@ -9,6 +10,7 @@ from erip_client.models import (
     Listing,
     Page,
     Published,
+    RunsWhatIf,
     StepType,
     Trigger,
     TriggerDetail,
@@ -20,7 +22,7 @@ from erip_client.models import (
 )
 from erip_client.models.base import Json
 
-from .base import JSON, Call, given, to_json
+from .base import JSON, Call, given, moment, to_json
 
 YAML = "application/yaml"
 
@@ -83,6 +85,42 @@ def validate_workflow(name: str, definition: str | bytes | Mapping[str, Json]) -
         content=content,
         media=media,
         answers={200: Validated},
+        safe=True,
+    )
+
+
+def what_if_workflow(
+    name: str,
+    definition: Mapping[str, Json] | None = None,
+    *,
+    source: str | None = None,
+    version: int | None = None,
+    against: str | None = None,
+    since: datetime | str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[RunsWhatIf]:
+    """Which runs another definition, or another version, would have made others. Stores nothing.
+
+    definition: an object; source: YAML; version: a stored one: give one of them.
+    against: past (the default), waiting or all.
+    """
+    body = given(
+        definition=definition,
+        source=source,
+        version=version,
+        against=against,
+        since=moment(since),
+        limit=limit,
+        cursor=cursor,
+    )
+    return Call(
+        operation="whatIfWorkflow",
+        method="POST",
+        template="/api/v1/workflows/{name}/what-if",
+        path={"name": name},
+        content=to_json(body),
+        answers={200: RunsWhatIf},
         safe=True,
     )
 

@@ -33,6 +33,35 @@ class Validated(Document):
     warnings: list[Warned] = []
 
 
+class RunDifference(Document):
+    """path: in the run. stored: what it has there; then: what it would have."""
+
+    path: str
+    stored: str
+    then: str
+
+
+class RunOtherwise(Document):
+    """A run that another definition would have made another one. ends: null: not known."""
+
+    run_id: str
+    business_key: str | None
+    status: str
+    open: bool
+    differences: list[RunDifference]
+    unknown: list[str]
+    ends: str | None
+    more: int
+
+
+class RunsWhatIf(Document):
+    compared: int
+    different: int
+    unknown: int
+    items: list[RunOtherwise]
+    next_cursor: str | None
+
+
 class WorkflowListed(Document):
     """A workflow with its latest version."""
 

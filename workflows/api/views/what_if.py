@@ -1,0 +1,125 @@
+"""What another definition would have made of a workflow's runs."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from drf_spectacular.utils import OpenApiExample
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from erip.access.scopes import Scope
+from erip.foundation.faults import Fault
+from erip.foundation.http.fields import Choice, JsonObject, Moment, StrictSerializer, Text, Whole
+from erip.foundation.http.problems import Unprocessable
+from erip.foundation.http.reading import read_body
+from workflows import engine
+from workflows.core.graph import Graph
+from workflows.errors import NameMismatch, UnknownVersion, UnknownWorkflow
+from workflows.graphs import graph_of
+from workflows.models import WorkflowVersion
+from workflows.replay.what_if import Against
+from workflows.replay.what_if_definition import what_if_definition
+
+from ..schema import NAME_PARAMETER, operation
+
+Answer = serializers.Serializer[Any]
+_EXAMPLE = {"version": 2, "against": "waiting"}
+
+
+class WhatIfDefinition(StrictSerializer):
+    """Another definition, or version, in place of each run's own: one of `definition`, `source` and `version`."""
+
+    definition = JsonObject(required=False, help_text="A definition, as an object.")
+    source = Text(required=False, min_length=1, max_length=262_144, help_text="A definition, as a text in YAML.")
+    version = Whole(required=False, min_value=1, max_value=999_999_999, help_text="A stored version.")
+    against = Choice(Against, required=False, default="past", help_text="Runs that have ended, that have not, or all.")
+    since = Moment(required=False, help_text="Only runs created at this moment or later. Default: 30 days ago.")
+    limit = Whole(required=False, min_value=1, max_value=1_000, default=200, help_text="Runs that are looked at.")
+    cursor = Text(required=False, min_length=1, max_length=60, help_text="`next_cursor` of the page before.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if sum(name in attrs for name in ("definition", "source", "version")) != 1:
+            raise serializers.ValidationError("needs one of `definition`, `source` and `version`")
+        return attrs
+
+
+class RunDifference(Answer):
+    path = serializers.CharField(help_text="In the run, such as `steps.notify.state` or `output`.")
+    stored = serializers.CharField()
+    then = serializers.CharField()
+
+
+class RunOtherwise(Answer):
+    run_id = serializers.UUIDField()
+    business_key = serializers.CharField(allow_null=True)
+    status = serializers.CharField(help_text="The run's.")
+    open = serializers.BooleanField(help_text="It has not ended.")
+    differences = RunDifference(many=True)
+    unknown = serializers.ListField(
+        child=serializers.CharField(), help_text="What is not known, and why: the first is what the rest depends on."
+    )
+    ends = serializers.CharField(allow_null=True, help_text="The status that it would have. Null: not known.")
+    more = serializers.IntegerField(help_text="Differences and unknowns that are not named here.")
+
+
+class WhatIfDefinitionAnswer(Answer):
+    compared = serializers.IntegerField(help_text="Runs of this page.")
+    different = serializers.IntegerField(help_text="Those of them that would be others.")
+    unknown = serializers.IntegerField(help_text="Those with something that is not known.")
+    items = RunOtherwise(many=True, help_text="Both.")
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class WorkflowWhatIf(APIView):
+    @operation(
+        scope=Scope.VIEWER,
+        permissions=["workflows.view_workflowversion", "workflows.view_workflowrun"],
+        of="workflow:name",
+        tag="workflows",
+        id="whatIfWorkflow",
+        summary="See which runs another definition would have made others",
+        description=(
+            "Each run is decided again by the other definition, with what its steps gave, and compared. Nothing is "
+            "stored, started or sent. What does not follow from what is stored is named as unknown. Oldest runs first, "
+            "`limit` runs or about five seconds at once; follow `next_cursor` until it is null."
+        ),
+        parameters=[NAME_PARAMETER],
+        request=WhatIfDefinition,
+        examples=[OpenApiExample("open runs", value=_EXAMPLE, request_only=True)],
+        answers={200: WhatIfDefinitionAnswer},
+        no_key="is not read here: nothing is stored.",
+    )
+    def post(self, request: Request, name: str) -> Response:
+        body = read_body(request, WhatIfDefinition)
+        other = _other(name, body)
+        since = body.get("since", datetime.now(UTC) - timedelta(days=30))
+        try:
+            page = what_if_definition(
+                name, other, against=Against(body["against"]), since=since, cursor=body.get("cursor"),
+                limit=body["limit"],
+            )  # fmt: skip
+        except ValueError:
+            raise Unprocessable([Fault("cursor", "is not the cursor of a page")]) from None
+        return Response(page.document())
+
+
+def _other(name: str, body: dict[str, Any]) -> Graph:
+    """Raises UnknownWorkflow, UnknownVersion, DefinitionInvalid, NameMismatch."""
+    versions = WorkflowVersion.objects.filter(definition__name=name)
+    if "version" in body:
+        number = versions.filter(number=body["version"]).values_list("pk", flat=True).first()
+        if number is None:
+            raise UnknownVersion if versions.exists() else UnknownWorkflow
+        return graph_of(number)
+    if not versions.exists():
+        raise UnknownWorkflow
+    if "source" in body:
+        graph = engine.validate(body["source"].encode(), "yaml")
+    else:
+        graph = engine.validate(orjson.dumps(body["definition"]), "json")
+    if graph.name != name:
+        raise NameMismatch
+    return graph
