@@ -33,7 +33,9 @@ class WhatIfDefinition(StrictSerializer):
     """Another definition, or version, in place of each run's own: one of `definition`, `source` and `version`."""
 
     definition = JsonObject(required=False, help_text="A definition, as an object.")
-    source = Text(required=False, min_length=1, max_length=262_144, help_text="A definition, as a text in YAML.")
+    source = Text(  # type: ignore[assignment]
+        required=False, min_length=1, max_length=262_144, help_text="A definition, as a text in YAML."
+    )
     version = Whole(required=False, min_value=1, max_value=999_999_999, help_text="A stored version.")
     against = Choice(Against, required=False, default="past", help_text="Runs that have ended, that have not, or all.")
     since = Moment(required=False, help_text="Only runs created at this moment or later. Default: 30 days ago.")
