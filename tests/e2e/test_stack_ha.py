@@ -13,7 +13,8 @@ import threading
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 
@@ -33,6 +34,8 @@ from erip.ops.stack.processes import marked, wait_until
 from erip.ops.stack.services import answers
 from erip.ops.stack.state import ROOT, read_json
 from monitoring.probes import certificates
+from tests.support import breach_case
+from tests.support.browser import browser, program
 from tests.support.programs import needs_ha_programs
 from tests.support.tls import can_capture, capture
 
@@ -493,6 +496,91 @@ def test_a_run_that_was_accepted_survives_the_primary_and_new_ones_are_accepted_
     assert wait_until(lambda: ask(healthy, path, {"input": INCIDENT}, "after")[0] in (200, 201, 202), 30)
     assert roles.postgres_primary() != before
     assert wait_until(lambda: ask(healthy, f"/api/v1/runs/{run['id']}")[1].get("status") == "SUCCEEDED", 60)
+
+
+def manage(stack, words, typed):
+    """What a command of manage.py answers."""
+    env = {**os.environ, "ERIP_STATE_DIR": str(stack.state.root)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        env=env,
+        cwd=ROOT,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(program() is None, reason="no chromium is installed")
+@pytest.mark.skipif("ERIP_PICTURES" not in os.environ, reason="it takes minutes: ERIP_PICTURES asks for it")
+def test_five_people_answer_a_breach_at_their_browsers_over_a_failover_and_days_that_are_skipped(
+    healthy, roles, tmp_path
+):
+    """From the report to the lessons. ERIP_PICTURES names a folder for pictures of the end."""
+    # Given
+    manage(healthy, ["shell", "--verbosity=0"], breach_case.MAKE_THEM)
+    begun = datetime.now(UTC)
+    incident = {
+        **INCIDENT, "breach_id": "BR-17", "respond": True, "iterations": 1000,
+        "detected_at": (begun - timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    asked = {"input": incident, "business_key": "BR-17"}
+    status, run = ask(healthy, "/api/v1/workflows/breach-response/runs", asked, "br-17")
+    assert status in (200, 201, 202)
+    with ExitStack() as opened:
+        team = {
+            name: breach_case.Person(name, opened.enter_context(browser(tmp_path / name)), healthy.url)
+            for name in breach_case.TEAM
+        }
+        for one in team.values():
+            one.sign_in()
+        # When
+        team["sam"].votes("Is this a breach? BR-17", "Approve", form={"Note": "I saw the transfer myself"})
+        team["cia"].finds("Contain and answer BR-17: executive")
+        before = roles.postgres_primary()
+        kill(roles.tree(before))
+        # The first of them votes while there is no primary.
+        team["cia"].votes("Contain and answer BR-17: executive", "Approve")
+        team["cleo"].votes("Contain and answer BR-17: executive", "Approve", comment="Go on")
+        assert roles.postgres_primary() != before
+        assert wait_until(lambda: len(roles.postgres_replicas()) == 2, 90)
+        with closing(psycopg2.connect(healthy.env["DATABASE_URL"])) as connection:
+            breach_case.skip(connection, run["id"], 3 * 86_400)
+        # Then
+        assert "Was due" in team["dana"].home()
+        team["dana"].files("GDPR: Notify the supervisory authority", "BfDI-17")
+        proof = json.dumps([{"obligation": "nis2-notification", "reference": "BSI-18"}])
+        team["dana"].votes("Notify authorities and people about BR-17", "Approve", form={"Filings": proof})
+        secured = json.dumps([{"what": "Disk image", "kept_at": "vault 3"}])
+        team["sam"].votes("Secure the evidence of BR-17", "Approve", form={"Evidence": secured, "Contained": "true"})
+        actions = json.dumps([{"action": "Patch", "owner": "sam", "due": "2027-01-31"}])
+        learnt = {"Lessons": "Patch sooner", "Owner": "ina", "Actions": actions}
+        team["ina"].votes("Lessons of BR-17", "Approve", form=learnt)
+        whole = lambda: ask(healthy, f"/api/v1/runs/{run['id']}")[1]  # noqa: E731
+        assert wait_until(lambda: whole().get("status") == "SUCCEEDED", 90)
+        output = whole()["output"]
+        assert (output["approved"], output["dismissed"]) == (True, False)
+        assert output["lessons"]["lessons"] == "Patch sooner"
+        # Each of them was asked, and counted, once.
+        told = ask(healthy, f"/api/v1/runs/{run['id']}/events?limit=500")[1]["items"]
+        ended = [one["step"] for one in told if one["type"] == "step.succeeded"]
+        assert len(ended) == len({*ended})
+        approvals = ask(healthy, "/api/v1/approvals?state=ended&limit=200")[1]["items"]
+        mine = {one["title"].partition(" BR-17")[0]: one["outcome"] for one in approvals if one["run"] == run["id"]}
+        assert {*mine.values()} == {"approved"}, mine
+        assert len(mine) == 5
+        # The report says what they did, and the page of the run when.
+        team["ina"].tab.go(output["final_report"]["url"])
+        report = team["ina"].text
+        assert all(word in report for word in ("user:cia", "user:cleo", "BSI-18", "Disk image")), report
+        team["ina"].picture("final-report")
+        team["ina"].tab.go(f"{healthy.url}/admin/workflows/workflowrun/{run['id']}/change/")
+        assert all(step in team["ina"].text for step in ("approve_executive", "final_report", "lessons"))
+        team["ina"].picture("timeline")
 
 
 def test_the_logs_of_every_server_can_be_read(healthy):
