@@ -56,6 +56,8 @@ def home(query: QueryDict, viewer: Principal) -> Page:
         needs += alerts(spaces)
     needs = sorted((*own(viewer), *needs), key=lambda need: not need.urgent)
     context["needs"], context["more_needs"] = needs[:MOST_NEEDS], max(0, len(needs) - MOST_NEEDS)
+    # Who may see them in some spaces only finds them on their pages, and must not read here that there are none.
+    context["needs_elsewhere"] = bool(reach(viewer, CLOCKS) or reach(viewer, APPROVALS))
     looks: list[Look[Any]] = []
     if spaces or may(viewer, ALERTS) or may(viewer, ERRORS):
         looks.append(snapshots.alerts.look())

@@ -46,6 +46,7 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "decision": ("decisions/shown", "decisions/shown?version=1"),
     "edit-decision": ("decisions/shown/edit", "decisions/wide/edit", "decisions/none-yet/edit"),
     "clocks": ("clocks",),
+    "privacy": ("privacy",),
     "clock": ("clocks/{late}", "clocks/{soon}", "clocks/{stopped}", "clocks/{filed}"),
 }  # fmt: skip
 #: those that answer a wrong form with a page: where the form is, and the button that sends it
@@ -56,13 +57,14 @@ WRONG: Final[dict[str, tuple[str, str]]] = {
     "extend-clock": ("clocks/{late}", "form[action$=extend] button"),
     "draft-decision": ("decisions/shown/edit", "button[value=add-rule]"),
     "publish-decision": ("decisions/none-yet/edit", "button[formaction$=publish]"),
+    "look-person": ("privacy", "form[action$=look] button.first"),
     "try-decision": ("decisions/shown", "form[action$=try] button"),
 }
 #: those that lead elsewhere whatever they are sent, and what is no page
 ELSEWHERE: Final = {
     "end-silence", "acknowledge", "resolve-error", "ignore-error", "reopen-error", "ask", "claim",
-    # The same page with the same list of faults as file-clock.
-    "stop-clock", "dismiss-clock",
+    # The same page with the same list of faults as file-clock, and as look-person; files.
+    "stop-clock", "dismiss-clock", "erase-person", "access-person", "certificate",
     "theme", "asset",
 }  # fmt: skip
 #: addresses that cannot be read are answered with 400 and what can be shown, and links that are invalid with 410
