@@ -175,7 +175,7 @@ def test_a_security_admin_gives_roles_that_they_cover_and_no_others() -> None:
         client.post("/admin/access/grant/add/", {"role": role, "space": "", **holder})
         return Grant.objects.filter(role=role).exclude(user__username="sec").count()
 
-    covered = ("auditor", "metrics", "viewer", "security-admin")
+    covered = ("auditor", "metrics", "provisioner", "viewer", "security-admin")
     assert [give(role, user=other.pk) for role in BUILT_IN if role not in covered] == [0] * 4
     assert give("auditor", user=other.pk) == 1
     assert give("viewer", user=other.pk, key="") == 1
