@@ -19,11 +19,13 @@ from .admin_sessions import SignedInAdmin
 from .policy import covers
 from .principals import of_staff, rights_of
 from .sign_in import factors, sessions, views
+from .sign_in.providers import views as provider_views
 
 __all__ = ["ApiKeyAdmin", "GrantAdmin", "GroupAdmin", "RoleAdmin", "SignedInAdmin", "SpaceAdmin", "UserAdmin"]
 
 admin.site.index_template = "admin/access/home.html"
 admin.site.login = views.login  # type: ignore[method-assign, assignment]
+admin.site.logout = provider_views.logout  # type: ignore[method-assign, assignment]
 admin.site.extra_urls = views.urls  # type: ignore[attr-defined]
 admin.site.unregister(User)
 admin.site.unregister(Group)

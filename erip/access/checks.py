@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
+from .sign_in.providers import configured as providers_configured
 from .tokens.issuers import BadIssuers, configured
 
 
@@ -14,4 +15,14 @@ def issuers(**_: Any) -> list[CheckMessage]:
         configured()
     except BadIssuers as error:
         return [Error(f"ERIP_TOKEN_ISSUERS {fault}", id="access.E001") for fault in error.faults]
+    return []
+
+
+@register()
+def providers(**_: Any) -> list[CheckMessage]:
+    """access.E002: ERIP_SIGN_IN_PROVIDERS can be used. One fault each."""
+    try:
+        providers_configured.configured()
+    except providers_configured.BadProviders as error:
+        return [Error(f"ERIP_SIGN_IN_PROVIDERS {fault}", id="access.E002") for fault in error.faults]
     return []

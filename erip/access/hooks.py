@@ -27,6 +27,7 @@ walled(("access_space", f"name = ANY ({SPACES})"))
 for table in (
     "access_apikey",
     "access_factor",
+    "access_identity",
     "access_logincounter",
     "access_loginplace",
     "access_scimuser",
@@ -37,6 +38,7 @@ for table in (
     confidential(table)
 recorded(Recorded("access_apikey", without=("last_used_at",)))
 recorded(Recorded("access_factor", hashed=("sealed", "codes"), without=("last_used_at", "last_step")))
+recorded(Recorded("access_identity", hashed=("subject",), without=("last_used_at",)))
 recorded(Recorded("access_securitykey", hashed=("public_key", "credential_id"), without=("last_used_at", "sign_count")))
 unrecorded(("access_usedonce", "remembers for minutes what counts once"))
 # Names and addresses of people would stay in it for good.

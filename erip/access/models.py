@@ -228,6 +228,7 @@ class LoginPlace(models.Model):
 from .scim_models import ScimGroup as ScimGroup  # noqa: E402
 from .scim_models import ScimUser as ScimUser  # noqa: E402
 from .sign_in_models import Factor as Factor  # noqa: E402
+from .sign_in_models import Identity as Identity  # noqa: E402
 from .sign_in_models import SecurityKey as SecurityKey  # noqa: E402
 from .sign_in_models import SignedIn as SignedIn  # noqa: E402
 from .sign_in_models import UsedOnce as UsedOnce  # noqa: E402

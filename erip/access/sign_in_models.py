@@ -58,6 +58,25 @@ class SecurityKey(models.Model):
         return self.name
 
 
+class Identity(models.Model):
+    """Who a person is at an identity provider. See Note [Accounts of providers] in `sign_in.providers.accounts`."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="identities")
+    provider = models.CharField(max_length=32, help_text="By its name in the setting.")
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255, help_text="Who it is there, for good.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="access_identity_once")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.provider}"
+
+
 class UsedOnce(models.Model):
     """A digest of something that counts once. See `sign_in.once`."""
 
@@ -77,6 +96,10 @@ class SignedIn(models.Model):
     address = models.CharField(max_length=64, blank=True, default="", editable=False)
     browser = models.CharField(max_length=200, blank=True, default="", editable=False)
     second_factor = models.BooleanField(default=False, editable=False)
+    # At which identity provider it began, and how that names it; empty: by password. With defaults in the database: a
+    # release that does not know them notes sessions, too.
+    provider = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
+    provider_session = models.CharField(max_length=500, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         verbose_name = "session"

@@ -21,7 +21,11 @@ PAGES: dict[str, str] = {
     "console:try-decision": "computes an answer and keeps nothing",
     "console:draft-decision": "checks what was typed in and keeps nothing",
     "admin:jsi18n": "texts for scripts",
+    "admin:sign_in_at": "sends the browser to an identity provider",
 }
+
+#: beneath these addresses a GET changes something, too: the browser of somebody who has signed in elsewhere comes back
+CHANGING_READS = ("/admin/sign-in/",)
 
 _BUILT_IN = "a tool of Django's that does not write to the database"
 #: commands of manage.py

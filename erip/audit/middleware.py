@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
 from erip.audit import refusals
-from erip.audit.exempt import BY_THEMSELVES, PAGES, READING
+from erip.audit.exempt import BY_THEMSELVES, CHANGING_READS, PAGES, READING
 from erip.audit.operation import Operation, doing
 from erip.foundation.db.failures import is_passing
 from erip.foundation.http.addresses import client_address
@@ -33,7 +33,7 @@ class Audited:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method in _SAFE:
+        if request.method in _SAFE and not request.path.startswith(CHANGING_READS):
             response = self.get_response(request)
             if response.status_code in (401, 403):
                 refusals.note(operation_of(request), response.status_code)
@@ -117,6 +117,10 @@ def _action_of(request: HttpRequest) -> tuple[str, str, list[Any]]:
         action = "sign-in"
     elif action == "admin:second_factor":
         action = "sign-in: second factor"
+    elif action in ("admin:sign_in_returned", "admin:sign_in_answered"):
+        action = "sign-in: provider"
+    elif action == "admin:sign_in_ended":
+        action = "sign-out: provider"
     elif action == "admin:logout":
         action = "sign-out"
     elif door == "admin" and method == "POST" and (chosen := request.POST.get("action")):

@@ -43,4 +43,9 @@ ERIP_WEBAUTHN_VERIFICATION = _env.text(
     "Whether a security key also asks its owner for a PIN or a finger: `required` refuses those that do not.",
     choices=("required", "preferred", "discouraged"),
 )
+ERIP_SIGN_IN_PROVIDERS: str = _env.text(
+    "ERIP_SIGN_IN_PROVIDERS",
+    "",
+    "Identity providers at which people sign in, as JSON ([sign in with your provider](../how-to/sign-in-with-your-provider.md)).",
+)
 ERIP_ISSUER_NAME = _env.text("ERIP_ISSUER_NAME", "ERIP", "The name under which authenticator apps show this platform.")

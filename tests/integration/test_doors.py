@@ -304,6 +304,8 @@ STAFF_PAGES = {
     "index", "login", "logout", "password_change", "password_change_done", "jsi18n", "search", "toggle",
     # their own security; the second step of signing in
     "security", "set_up_factor", "step_up", "second_factor", "second_factor_key", "add_security_key",
+    # sign-in at identity providers
+    "sign_in_at", "sign_in_returned", "sign_in_linked", "sign_in_ended",
 }  # fmt: skip
 
 

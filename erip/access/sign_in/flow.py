@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare
 
 from ..backends import SIGNED_IN
 from . import factors
-from .sessions import PROVED_AT
+from .sessions import PROVED_AT, THROUGH
 
 #: seconds in which the second step has to be done
 PENDING_FOR: Final = 600
@@ -33,10 +33,24 @@ class Pending:
     next: str
 
 
-def begin(request: HttpRequest, user: Any, next: str) -> bool:
-    """The password was right. Returns whether a second step follows; otherwise they are signed in."""
+@dataclass(frozen=True, slots=True)
+class Through:
+    """An identity provider, and how it names the sign-in."""
+
+    provider: str
+    session: str
+
+
+def begin(request: HttpRequest, user: Any, next: str, *, proved: bool = False, through: Through | None = None) -> bool:
+    """The password was right, or a provider has shown who it is. Returns whether a second step follows; otherwise they
+    are signed in. proved: a second factor was shown, too."""
     # With a key of its own from here on: what signs in is noted under it.
     request.session.flush()
+    if through is not None:
+        request.session[THROUGH] = {"provider": through.provider, "session": through.session}
+    if proved:
+        finish(request, user)
+        return False
     if not factors.has(user) and not factors.needs(user):
         login(request, user, backend=_BACKEND)
         return False

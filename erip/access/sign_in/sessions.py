@@ -24,6 +24,8 @@ from ..models import SignedIn
 
 #: in a session: when its person last showed a second factor, in seconds since 1970
 PROVED_AT = "erip_proved_at"
+#: in a session: at which identity provider it began, and how that names it
+THROUGH = "erip_through"
 
 
 @receiver(user_logged_in)
@@ -39,11 +41,17 @@ def noted(request: HttpRequest | None = None, user: Any = None, **_: Any) -> Non
             "address": client_address(request),
             "browser": browser.encode("utf-8", "replace").decode(),
             "second_factor": PROVED_AT in request.session,
+            **_through(request),
         },
     )
     over = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
     # One that is used lives on beyond its age, and what is not noted cannot be ended.
     SignedIn.objects.filter(user=user, at__lt=over).exclude(session_key__in=_live()).delete()
+
+
+def _through(request: HttpRequest) -> dict[str, str]:
+    found = request.session.get(THROUGH) or {}
+    return {"provider": found.get("provider", ""), "provider_session": found.get("session", "")}
 
 
 def renamed(before: str, after: str, user: Any) -> None:

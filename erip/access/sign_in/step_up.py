@@ -4,8 +4,9 @@ Note [Step-up]
 Who may hand out access can give it to themselves or to others; a browser that is left open must not be enough for that.
 So people who have a second factor show it again, if they have not done so within ERIP_STEP_UP_MINUTES, before they
 change what the permissions that are declared `dangerous` are about: at the API with a session, in the console's forms,
-and on the admin's pages that say `dangerous`. Who has none is not asked, unless ERIP_SECOND_FACTOR_ROLES says that they
-must have one: a session from before that sets it up first. API keys are not people.
+and on the admin's pages that say `dangerous`. At an identity provider whose second factor counts here, it can be shown
+there. Who has none is not asked, unless ERIP_SECOND_FACTOR_ROLES says that they must have one: a session from before
+that sets it up first. API keys are not people.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from erip.foundation.http.problems import API, SCIM, Problem, respond
 from ..catalog import declared
 from ..permissions import rule_of
 from . import factors, flow, sessions
+from .providers.accounts import proving_at
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _FOR_PROGRAMS = (API, SCIM)
@@ -59,7 +61,7 @@ class StepUp:
         user = request.user
         if not user.is_authenticated or flow.proved_lately(request, minutes):
             return None
-        has = factors.has(user)
+        has = factors.has(user) or bool(proving_at(user))
         if not has and not factors.needs(user):
             return None
         describe(outcome="refused")

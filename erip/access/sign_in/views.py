@@ -1,7 +1,7 @@
 """The pages of signing in, of one's own security, and of showing a second factor once more."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.contrib import admin, messages
 from django.contrib.auth.views import LoginView
@@ -21,6 +21,8 @@ from .. import logins
 from ..backends import TOO_SOON
 from ..models import SignedIn
 from . import factors, flow, sealing, security_keys, sessions
+from .providers.accounts import proving_at, unlink
+from .providers.configured import configured
 
 #: in a session: the secret that is being set up, sealed
 _SETTING_UP = "erip_setting_up"
@@ -66,7 +68,7 @@ def step_up(request: HttpRequest) -> HttpResponseBase:
         if good:
             flow.prove(request)
             return redirect(within(request, next))
-    context = {"title": "Show your second factor", "fault": fault, "next": next}
+    context = {"title": "Show your second factor", "fault": fault, "next": next, "next_quoted": quote(next)}
     return page(request, "step_up", {**context, **_to_show(request, request.user)})
 
 
@@ -93,12 +95,16 @@ def security(request: HttpRequest) -> HttpResponseBase:
         return redirect("admin:security")
     if request.method == "POST" and (number := request.POST.get("remove_key", "")).isdecimal() and len(number) < 19:
         return _without_key(request, int(number))
+    if request.method == "POST" and (number := request.POST.get("unlink", "")).isdecimal() and len(number) < 19:
+        return _unlinked(request, int(number))
     found = list(sessions.open_ones(user=request.user))
     context = {
         "title": "Your security",
         "factors": list(request.user.factors.all()),  # type: ignore[union-attr]
         "keys": list(request.user.security_keys.all()),  # type: ignore[union-attr]
         "can_have_keys": security_keys.place() is not None,
+        "identities": list(request.user.identities.all()),  # type: ignore[union-attr]
+        "providers": list(configured().values()),
         "has": factors.has(request.user),
         "has_app": factors.has_app(request.user),
         "needs": factors.needs(request.user),
@@ -113,6 +119,20 @@ def set_up(request: HttpRequest) -> HttpResponseBase:
     if factors.has(request.user) and (ask := must_prove(request)):
         return ask
     return _set_up(request, request.user, to_sign_in=None)
+
+
+def _unlinked(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Take one of the links of their account with providers away."""
+    user = request.user
+    if factors.has(user) and (ask := must_prove(request)):
+        return ask
+    if not user.has_usable_password() and user.identities.exclude(pk=number).count() == 0:  # type: ignore[union-attr]
+        messages.error(request, "You have no password: without this link you could not sign in any more.")
+    elif unlink(user, number):
+        messages.success(request, "The link is taken away.")
+    else:
+        messages.error(request, "There is no such link.")
+    return redirect("admin:security")
 
 
 def _without_key(request: HttpRequest, number: int) -> HttpResponseBase:
@@ -211,8 +231,12 @@ def _checked(request: HttpRequest, user: Any) -> tuple[bool, str]:
 def _to_show(request: HttpRequest, user: Any) -> dict[str, Any]:
     """What the pages that ask for a second factor show: what a security key is asked to sign, and what a code is of."""
     app = factors.has_app(user)
-    label = "The code of your app, or a recovery code" if app else "A recovery code"
-    return {"key_options": security_keys.ask_to_sign(request, user), "label": label}
+    return {
+        "key_options": security_keys.ask_to_sign(request, user),
+        "label": "The code of your app, or a recovery code" if app else "A recovery code",
+        "by_code": factors.has(user),
+        "proving_at": proving_at(user) if request.user.is_authenticated else [],
+    }
 
 
 def too_soon(request: HttpRequest, error: logins.TooSoon) -> str:
@@ -243,7 +267,7 @@ def page(request: HttpRequest, name: str, context: dict[str, Any]) -> HttpRespon
 class Login(SignIn):
     """At /admin/login/, with the admin's own page and form."""
 
-    template_name = "admin/login.html"
+    template_name = "admin/access/sign_in/login.html"
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         if request.method == "GET" and admin.site.has_permission(request):
@@ -260,6 +284,8 @@ class Login(SignIn):
             **super().get_context_data(**kwargs),
             **admin.site.each_context(request),
             "title": "Log in",
+            "providers": list(configured().values()),
+            "next_after": quote(self.get_redirect_url()),
             "subtitle": None,
             "app_path": request.get_full_path(),
             "username": request.user.get_username(),
@@ -276,13 +302,15 @@ def login(request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
 
 def urls() -> list[URLPattern]:
     """Pages of the admin's site besides its own. Some are for those who are not signed in yet."""
-    from . import key_views  # it imports this module
+    from . import key_views  # both import this module
+    from .providers import views as provider_views
 
     guarded = admin.site.admin_view
     return [
         path("second-factor/", csrf_protect(second_factor), name="second_factor"),
         path("second-factor/key/", csrf_protect(key_views.add_to_sign_in), name="second_factor_key"),
         path("security/keys/add/", guarded(key_views.add), name="add_security_key"),
+        *provider_views.urls(),
         path("security/", guarded(security), name="security"),
         path("security/set-up/", guarded(set_up), name="set_up_factor"),
         path("security/prove/", guarded(step_up), name="step_up"),

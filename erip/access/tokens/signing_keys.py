@@ -13,13 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import jwt
 import structlog
 
 from ..errors import IssuerAway
-from .issuers import Issuer
 
 if TYPE_CHECKING:
     # At run time it is loaded where an issuer is asked: most processes never do, and it takes some megabytes.
@@ -37,6 +36,16 @@ MOST: Final = 256 * 1024
 MOST_KEYS: Final = 100
 
 
+class Publishing(Protocol):
+    """Whoever publishes keys. issuer: as it calls itself; jwks: where the keys are, "" where its document says."""
+
+    @property
+    def issuer(self) -> str: ...
+
+    @property
+    def jwks(self) -> str: ...
+
+
 @dataclass(slots=True)
 class _Known:
     keys: Mapping[str, jwt.PyJWK] = field(default_factory=dict)
@@ -51,12 +60,12 @@ class SigningKeys:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._by_issuer: dict[str, _Known] = {}
+        self._by_issuer: dict[tuple[str, str], _Known] = {}
 
-    def find(self, issuer: Issuer, kid: str) -> jwt.PyJWK | None:
+    def find(self, issuer: Publishing, kid: str) -> jwt.PyJWK | None:
         """The key of this id; None: the issuer has none. Raises IssuerAway."""
         with self._lock:
-            known = self._by_issuer.setdefault(issuer.issuer, _Known())
+            known = self._by_issuer.setdefault((issuer.issuer, issuer.jwks), _Known())
         now = self._clock()
         if (kid not in known.keys or now - known.read_at > KEEP) and now - known.tried_at > AGAIN:
             with known.lock:  # others wait for the one that asks
@@ -71,7 +80,7 @@ class SigningKeys:
         with self._lock:
             self._by_issuer.clear()
 
-    def _read(self, issuer: Issuer, known: _Known) -> None:
+    def _read(self, issuer: Publishing, known: _Known) -> None:
         import httpx
 
         try:
@@ -82,17 +91,17 @@ class SigningKeys:
             known.tried_at = self._clock()
 
 
-def _published(issuer: Issuer) -> Mapping[str, jwt.PyJWK]:
+def _published(issuer: Publishing) -> Mapping[str, jwt.PyJWK]:
     import httpx
 
     with httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
         address = issuer.jwks
         if not address:
-            found = _document(client, f"{issuer.issuer.rstrip('/')}/.well-known/openid-configuration")
+            found = document(client, f"{issuer.issuer.rstrip('/')}/.well-known/openid-configuration")
             if found.get("issuer") != issuer.issuer:
                 raise ValueError("the discovery document is another issuer's")
             address = str(found["jwks_uri"])
-        listed = _document(client, address)["keys"]
+        listed = document(client, address)["keys"]
     keys: dict[str, jwt.PyJWK] = {}
     for each in list(listed)[:MOST_KEYS]:
         if not isinstance(each, dict) or each.get("use", "sig") != "sig" or each.get("kty") == "oct":
@@ -104,7 +113,7 @@ def _published(issuer: Issuer) -> Mapping[str, jwt.PyJWK]:
     return keys
 
 
-def _document(client: "httpx.Client", address: str) -> dict[str, Any]:
+def document(client: "httpx.Client", address: str) -> dict[str, Any]:
     """Raises httpx.HTTPError, ValueError."""
     if not address.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
         raise ValueError("not https")
