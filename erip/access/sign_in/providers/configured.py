@@ -13,6 +13,7 @@ from ...tokens.issuers import Algorithm
 
 _STRICT: Final = ConfigDict(extra="forbid", frozen=True, str_max_length=2_000)
 _LOCAL: Final = ("http://127.0.0.1:", "http://localhost:")
+_SETTING: Final = "ERIP_SIGN_IN_PROVIDERS"
 #: bytes of a file with a secret, or with certificates
 _LARGEST: Final = 65_536
 
@@ -139,7 +140,7 @@ def read_file(path: str) -> str:
 
 def configured() -> Mapping[str, Any]:
     """By name, in the order of the setting. Raises BadProviders."""
-    return _read(settings.ERIP_SIGN_IN_PROVIDERS)
+    return _read(str(getattr(settings, _SETTING)))
 
 
 @lru_cache(maxsize=4)
