@@ -44,6 +44,13 @@ class NotHeld(PrivacyError):
     status = 409
 
 
+class UnknownHold(PrivacyError):
+    """There is no legal hold of that number."""
+
+    code = "unknown_hold"
+    status = 404
+
+
 class UnknownErasure(PrivacyError):
     """There is no erasure of that number."""
 

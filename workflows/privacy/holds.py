@@ -21,7 +21,7 @@ from erip.foundation.faults import Fault
 from workflows.core.retention import CLASSES, Held, keeping
 from workflows.errors import InvalidInput
 from workflows.models import find_run
-from workflows.privacy.errors import AlreadyHeld, NotHeld
+from workflows.privacy.errors import AlreadyHeld, NotHeld, UnknownHold
 from workflows.privacy.keys import fingerprint
 from workflows.privacy.models import Hold, RunKey
 
@@ -85,9 +85,11 @@ def _faults(wanted: Wanted) -> list[Fault]:
 
 @retry_transaction
 def release(number: int, *, by: str) -> None:
-    """Lift a hold. Raises NotHeld."""
+    """Lift a hold. Raises UnknownHold, NotHeld."""
     with transaction.atomic():
         turn()
+        if not Hold.objects.filter(pk=number).exists():
+            raise UnknownHold
         if not Hold.objects.in_force().filter(pk=number).update(ended_at=Now(), ended_by=by):
             raise NotHeld
         describe(object=f"hold:{number}")

@@ -273,7 +273,7 @@ class PrivacyHoldRelease(APIView):
         description="From now on, what it named goes when its time is over.",
         request=Why,
         answers={200: LegalHold},
-        problems=[409],
+        problems=[404, 409],
     )
     def post(self, request: Request, number: int) -> Response:
         read_body(request, Why)
