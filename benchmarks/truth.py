@@ -18,6 +18,8 @@ from .records import RUN_ENDS, RunRecord, StepRecord
 PAGE = 1_000
 #: requests at a time, where the API is asked
 AT_A_TIME = 16
+#: ids that are looked at before all are: asking for thousands slows down what is measured
+SAMPLE = 20
 
 
 class Truth(Protocol):
@@ -29,7 +31,7 @@ class Truth(Protocol):
     interval: float
 
     async def unfinished(self, ids: Sequence[str]) -> int:
-        """How many of these runs have not ended (through the API: about, and 0 only if all have)."""
+        """About how many of these runs have not ended; 0 only if all have."""
         ...
 
     async def records(self, ids: Sequence[str]) -> list[RunRecord]: ...
@@ -48,8 +50,14 @@ class DatabaseTruth:
         self._lock = asyncio.Lock()
 
     async def unfinished(self, ids: Sequence[str]) -> int:
+        some = _sample(ids)
+        if left := await self._unfinished(some):
+            return max(1, len(ids) * left // len(some))
+        return 0 if len(some) == len(ids) else sum([await self._unfinished(page) for page in _pages(ids)])
+
+    async def _unfinished(self, ids: Sequence[str]) -> int:
         asked = "SELECT count(*) FROM workflows_workflowrun WHERE id = ANY(%s::uuid[]) AND finished_at IS NULL"
-        return sum([int((await self._all(asked, list(page)))[0][0]) for page in _pages(ids)])
+        return int((await self._all(asked, list(ids)))[0][0])
 
     async def records(self, ids: Sequence[str]) -> list[RunRecord]:
         found: list[RunRecord] = []
@@ -190,6 +198,11 @@ async def settled(truth: Truth, ids: Sequence[str], *, seconds: float = 60.0) ->
 def _run(row: tuple[Any, ...], steps: Sequence[StepRecord]) -> RunRecord:
     run_id, workflow, state, input, output, created_at, started_at, finished_at = row
     return RunRecord(run_id, workflow, state, input, output, created_at, started_at, finished_at, tuple(steps))
+
+
+def _sample(ids: Sequence[str]) -> list[str]:
+    """Some of these, from all over, and the last one: most of the time it ends last."""
+    return list(ids) if len(ids) <= SAMPLE else [*ids[:: len(ids) // (SAMPLE - 1) + 1], ids[-1]]
 
 
 def _pages(ids: Sequence[str]) -> list[Sequence[str]]:

@@ -182,8 +182,8 @@ ERIP_HEARTBEAT_SECONDS = env.number(
 )
 ERIP_CHUNK_RUNS = env.whole(
     "ERIP_CHUNK_RUNS",
-    0,
-    "Runs that are started together, and whose steps are short, share messages and commits: so many at most, such as 100; 0: none do.",
+    100,
+    "Runs that are started together, and whose steps are short, share messages and commits: so many at most; 0: none do.",
     unit="runs",
     least=0,
     most=1_000,

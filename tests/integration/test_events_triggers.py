@@ -12,7 +12,10 @@ from tests.workers import until
 from workflows.events import active
 from workflows.events.models import Block, DeadLetter, Event, TriggeredRun, TriggerMark
 from workflows.events.triggers import Triggers
-from workflows.models import WorkflowRun
+from workflows.models import Chunk, WorkflowRun
+from workflows.store import chunks as store_chunks
+from workflows.worker import chunks as working
+from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,6 +76,27 @@ def test_all_events_of_a_round_start_their_runs_at_once() -> None:
         until(lambda: WorkflowRun.objects.count() == 500)
     assert sorted(run.input["n"] for run in WorkflowRun.objects.all()) == list(range(500))
     assert TriggeredRun.objects.count() == 500
+
+
+def test_like_runs_of_a_round_share_chunks_and_others_do_not(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow this machine is, short steps count as short.
+    monkeypatch.setattr(working, "LEAVE_AFTER", 60.0)
+    respond('{event: acme.found, input: {n: "${{ event.data.n }}"}}')
+    respond("{event: acme.found, lane: critical}", name="urgent")
+    respond("{event: acme.found, deadline: \"${{ timestamp('2099-01-01T00:00:00Z') }}\"}", name="due")
+    with consuming(Triggers()):
+        accept([event(type="acme.found", subject=f"host-{n}", data={"n": n}) for n in range(60)])
+        until(lambda: WorkflowRun.objects.count() == 180)
+    together = {str(run_id) for chunk in Chunk.objects.all() for run_id in chunk.runs}
+    alike = WorkflowRun.objects.filter(workflow="respond")
+    assert together == {str(run.pk) for run in alike}
+    executor.execute([store_chunks.token(chunk.pk) for chunk in Chunk.objects.all()])
+    assert {run.state for run in alike} == {"SUCCEEDED"}
+    assert {run.started_by for run in alike} == {"event:acme.found"}
+    assert sorted(run.input["n"] for run in alike) == list(range(60))
+    assert not Chunk.objects.exists()
 
 
 def test_the_first_rule_that_matches_decides() -> None:

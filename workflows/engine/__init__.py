@@ -33,7 +33,7 @@ from workflows.engine.holds import pause_all, resume_all
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
 from workflows.engine.retrying import retry_run
 from workflows.engine.signals import Given, Signalled, give_signals, runs_for, signal_by_key, signal_run
-from workflows.engine.starting import StartedRun, StartRequest, new_run, start_runs
+from workflows.engine.starting import StartedRun, StartRequest, accepted_run, new_run, start_runs
 
 __all__ = [
     "Given",
@@ -43,6 +43,7 @@ __all__ = [
     "Signalled",
     "StartRequest",
     "StartedRun",
+    "accepted_run",
     "answer_step",
     "cancel_run",
     "give_signals",

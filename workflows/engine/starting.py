@@ -205,7 +205,7 @@ def _start_many(
     graph = graph_of(version.id)
     lanes = [request.lane or graph.lane for request in requests]
     lane = urgency(lanes)[0] if lanes else graph.lane
-    size = retry.run(lambda _: chunks.size_for(graph, version, lanes))
+    size = retry.run(lambda _: chunks.size_for(graph, version.id, lanes, version.holds))
     if size and _costly(graph, version, requests, principal):
         size = 0
     insert = partial(chunks.insert_runs, size=size) if size else partial(holds.insert_runs, holds=version.holds)
@@ -342,10 +342,17 @@ def new_run(
 
 
 def accepted_run(
-    graph: Graph, version_id: int, request: StartRequest, now: datetime, principal: str, notify: bool
+    graph: Graph,
+    version_id: int,
+    request: StartRequest,
+    now: datetime,
+    principal: str,
+    notify: bool = False,
+    *,
+    run_id: str | None = None,
 ) -> NewRun:
     """A run of which nothing is decided yet (Note [Chunks] in `store/chunks`)."""
-    view = _view(graph, request, now, None)
+    view = _view(graph, request, now, run_id)
     return NewRun(view.id, version_id, view, graph.timeout, principal, notify, Plan(), graph)
 
 

@@ -2,13 +2,14 @@
 about a round's events, in the round's transaction.
 
 Rules are asked about an event only if one of them is about its type. All runs of a round are inserted by one statement,
-after one that notes which event starts which; where rules have windows, one statement locks the cases and another
-changes them. The workers are notified after the commit, many runs in one message. Load is no reason to refuse a run
-here: the events were accepted, and the runs that they start count in the lanes' backlog like all others (Note
-[Admission] in `core/lanes`).
+and by one for each kind of run that there are enough of to share chunks (Note [Chunks] in `store/chunks`), after one
+that notes which event starts which; where rules have windows, one statement locks the cases and another changes them.
+The workers are notified after the commit, many runs in one message. Load is no reason to refuse a run here: the events
+were accepted, and the runs that they start count in the lanes' backlog like all others (Note [Admission] in
+`core/lanes`).
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,7 @@ from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
 from workflows.graphs import graph_of
 from workflows.models import WorkflowDefinition
-from workflows.starts import dispatch, holds
+from workflows.starts import chunks, dispatch, holds
 from workflows.store import NewRun
 
 log = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ class Triggers:
             # Before anything is inserted: Note [Lock order of pending starts] in `store/pending`.
             after += [told] if (told := gathering.gather(gathers)) else []
         if wanted:
-            after.insert(0, _teller(holds.insert_runs(_linked(wanted, rules, round, budget))))
+            after.insert(0, _teller(_insert(_linked(wanted), rules, round, budget)))
         if gives:
             # A run that the round starts may be given the signal of its next event.
             after += [told] if (told := giving.give(gives, round)) else []
@@ -177,7 +178,16 @@ def _outside_of_windows(wanted: list[_Wanted]) -> list[_Wanted]:
     return [one for one, decision in zip(wanted, decisions, strict=True) if not isinstance(decision, Held)]
 
 
-def _linked(wanted: Sequence[_Wanted], rules: Active, round: Round, budget: Budget) -> list[NewRun]:
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A run that an event starts now, by the number of its version and the database's time."""
+
+    wanted: _Wanted
+    run_id: str
+    now: datetime
+
+
+def _linked(wanted: Sequence[_Wanted]) -> list[_Fresh]:
     """Note which event starts which run. Returns the runs that their events have not started before."""
     links = [
         Link(
@@ -192,22 +202,54 @@ def _linked(wanted: Sequence[_Wanted], rules: Active, round: Round, budget: Budg
         for one in wanted
     ]
     now, fresh = store.link(links)
-    runs: list[NewRun] = []
-    for one, link in zip(wanted, links, strict=True):
-        if (link.event, link.rule) in fresh:
-            runs.append(_new_run(one, link.run_id, rules, now, budget))
+    return [
+        _Fresh(one, link.run_id, now)
+        for one, link in zip(wanted, links, strict=True)
+        if (link.event, link.rule) in fresh
+    ]
+
+
+def _insert(fresh: Sequence[_Fresh], rules: Active, round: Round, budget: Budget) -> list[tuple[str, str]]:
+    """Insert these runs. Returns the hints to publish after the commit."""
+    alike: dict[tuple[int, str, str], list[_Fresh]] = defaultdict(list)
+    for one in fresh:
+        start = one.wanted.start
+        version_id = rules.versions[start.rule.workflow]
+        lane = start.lane or graph_of(version_id).lane
+        alike[version_id, lane, started_by(one.wanted.event.type, start.depth)].append(one)
+    alone: list[NewRun] = []
+    hints: list[tuple[str, str]] = []
+    for (version_id, lane, principal), group in alike.items():
+        graph = graph_of(version_id)
+        # Runs of a chunk have the same timeout.
+        size = 0
+        if not any(one.wanted.start.deadline for one in group):
+            size = chunks.size_for(graph, version_id, [lane] * len(group), holds.current())
+        if size:
+            hints += chunks.insert_runs(
+                [
+                    engine.accepted_run(
+                        graph, version_id, _request(one.wanted.start), one.now, principal, run_id=one.run_id
+                    )
+                    for one in group
+                ],
+                size,
+            )
+            continue
+        for one in group:
+            start = one.wanted.start
+            alone.append(
+                engine.new_run(
+                    graph, version_id, _request(start), one.now, principal,
+                    run_id=one.run_id, deadline=start.deadline, budget=budget,
+                )
+            )  # fmt: skip
             _check_spent(budget, round)
-    return runs
+    return hints + (holds.insert_runs(alone) if alone else [])
 
 
-def _new_run(one: _Wanted, run_id: str, rules: Active, now: datetime, budget: Budget) -> NewRun:
-    start = one.start
-    version_id = rules.versions[start.rule.workflow]
-    request = engine.StartRequest(start.input, start.business_key, start.lane)
-    principal = started_by(one.event.type, start.depth)
-    return engine.new_run(
-        graph_of(version_id), version_id, request, now, principal, run_id=run_id, deadline=start.deadline, budget=budget
-    )
+def _request(start: Start) -> engine.StartRequest:
+    return engine.StartRequest(start.input, start.business_key, start.lane)
 
 
 def _teller(hints: Sequence[tuple[str, str]]) -> AfterCommit:

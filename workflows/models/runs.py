@@ -59,7 +59,10 @@ ERROR_CODE = Left(
 class WorkflowRun(RunColumns):
     """One run of a workflow version."""
 
-    version = models.ForeignKey("WorkflowVersion", models.PROTECT, related_name="runs", db_index=False)
+    # Without a constraint, as it would be looked up for each run that is accepted: versions cannot be deleted.
+    version = models.ForeignKey(
+        "WorkflowVersion", models.PROTECT, related_name="runs", db_index=False, db_constraint=False
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -155,7 +158,9 @@ class StepRun(StepColumns):
     A step without a row is PENDING. An item that waits for a place has a row, with its input, and is PENDING.
     """
 
-    run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="steps", db_index=False)
+    # Without a constraint, as it would be looked up for each step: whoever writes steps has inserted their run in the
+    # same transaction, or holds its lock.
+    run = models.ForeignKey(WorkflowRun, models.CASCADE, related_name="steps", db_index=False, db_constraint=False)
 
     class Meta:
         indexes = [

@@ -1,6 +1,6 @@
 """Which runs are accepted in chunks (Note [Chunks] in `store/chunks`), and how large these are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from cachetools import TTLCache, cached
@@ -10,8 +10,7 @@ from workflows.conf import conf
 from workflows.core.graph import Graph
 from workflows.core.states import Lane
 from workflows.starts import holds
-from workflows.starts.versions import Version
-from workflows.store import NewRun, chunks, outbox
+from workflows.store import Held, NewRun, chunks, outbox
 
 #: the format level of workers and leaders that know chunks (Note [Format levels] in `core/kinds`)
 LEVEL = 7
@@ -21,13 +20,13 @@ FEWEST = 20
 SHARES = 8
 
 
-def size_for(graph: Graph, version: Version, lanes: Sequence[str]) -> int:
-    """How many runs of this start share a chunk; 0: none do.
+def size_for(graph: Graph, version_id: int, lanes: Sequence[str], in_force: Iterable[Held]) -> int:
+    """How many runs of this version that start together share a chunk; 0: none do.
 
     Critical runs do not: each is taken by the first worker that is free. Nor do runs of which somebody wants to hear
     each event, of a workflow or a lane that is paused, or of a version with a step that was seen to take long, or with
     whose result something else is written.
-    lanes: of each run.
+    lanes: of each run. in_force: what is paused.
     """
     most = conf().chunk_runs
     if not most or len(lanes) < FEWEST or graph.chain is None or outbox.interest().types:
@@ -38,8 +37,8 @@ def size_for(graph: Graph, version: Version, lanes: Sequence[str]) -> int:
     if lane == Lane.CRITICAL or any(other != lane for other in lanes):
         return 0
     if (
-        holds.hold_of(graph.name, lane, version.holds) is not None
-        or version.id in _slow()
+        holds.hold_of(graph.name, lane, in_force) is not None
+        or version_id in _slow()
         or _behind(max(LEVEL, graph.level))
     ):
         return 0
