@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workflows", "0023_firm_triggers")]
+    dependencies = [("workflows", "0024_batch_workflows")]
 
     operations = [
         migrations.AlterField(
