@@ -93,6 +93,7 @@ def test_like_runs_of_a_round_share_chunks_and_others_do_not(
     alike = WorkflowRun.objects.filter(workflow="respond")
     assert together == {str(run.pk) for run in alike}
     executor.execute([store_chunks.token(chunk.pk) for chunk in Chunk.objects.all()])
+    alike = alike.all()
     assert {run.state for run in alike} == {"SUCCEEDED"}
     assert {run.started_by for run in alike} == {"event:acme.found"}
     assert sorted(run.input["n"] for run in alike) == list(range(60))
