@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("workflows", "0024_batch_workflows")]
+    dependencies = [("workflows", "0026_hands_of_keys")]
 
     operations = [
         migrations.AlterField(
