@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 
 from console.pages import Page, changes, in_shell, page
+from console.shared import Shared
 from erip.access.principals import Principal
 from erip.foundation.errors import EripError
 from erip.foundation.faults import Fault
@@ -77,6 +78,7 @@ def _done(request: HttpRequest, viewer: Principal, do: Callable[[dict[str, str]]
     if not faults:
         try:
             told = do(given)
+            _listed.forget()
         except EripError as error:
             faults.append(Fault("", error.message))
         except _Wrong as error:
@@ -103,8 +105,22 @@ def _shown(
 
 
 def _known() -> dict[str, Any]:
+    look = _listed.look()
+    return {"look": look, **(look.value or {"certificates": None, "more": False, "holds": None})}
+
+
+def _read() -> dict[str, Any]:
     rows = [{"number": row.pk, "at": row.at, **row.certificate} for row in Erasure.objects.all()[: SHOWN + 1]]
     return {"certificates": rows[:SHOWN], "more": len(rows) > SHOWN, "holds": holds.listed()}
+
+
+#: certificates and holds; what changes elsewhere is seen a little later
+_listed = Shared(_read, every=10.0)
+
+
+def forget() -> None:
+    """For tests: know nothing of what was read before."""
+    _listed.clear()
 
 
 def _file(told: Any, name: str) -> HttpResponse:

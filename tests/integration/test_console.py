@@ -22,7 +22,7 @@ from django.urls import get_resolver, resolve, reverse
 from console import pages, reading, snapshots
 from console.assets import assets
 from console.viewers import viewers
-from console.views import capacity, errors, metrics
+from console.views import capacity, errors, metrics, privacy
 from monitoring import health, store
 from monitoring.core.frames import TIERS
 from monitoring.core.series import series
@@ -71,6 +71,7 @@ def cold(*, but_viewers: bool = False) -> None:
     capacity.forget()
     metrics.forget()
     errors.forget()
+    privacy.forget()
     pages.forget_rendered()
     health.forget()
 

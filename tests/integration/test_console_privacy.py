@@ -9,6 +9,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from console import pages
+from console.views import privacy
 from erip.audit.models import Entry
 from tests.definitions import publish
 from tests.integration.test_privacy import GREETS, about
@@ -18,6 +20,12 @@ from workflows.privacy.models import Erasure
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> None:
+    privacy.forget()
+    pages.forget_rendered()
 
 
 @pytest.fixture
