@@ -180,5 +180,12 @@ def test_the_events_of_the_platform_start_reference_workflows_that_succeed(
     assert not DeadLetter.objects.exists()
     assert sorted(run.workflow for run in WorkflowRun.objects.all()) == workflows
     executor.execute([str(run.pk) for run in WorkflowRun.objects.all()])
-    until(lambda: all(run.finished_at for run in WorkflowRun.objects.all()), what="all have ended")
-    assert {(run.state, str(run.error)) for run in WorkflowRun.objects.all()} <= {("SUCCEEDED", "None")}
+
+    def as_far_as_it_goes(run: WorkflowRun) -> bool:
+        """A case of a team goes on until it asks people."""
+        return run.finished_at is not None or run.steps.filter(step__in=["triage", "assess"], state="WAITING").exists()
+
+    until(lambda: all(map(as_far_as_it_goes, WorkflowRun.objects.all())), what="all have ended, or ask people")
+    found = {(run.workflow, run.state, str(run.error)) for run in WorkflowRun.objects.all()}
+    team = dict.fromkeys(("breach-response", "regulatory-change"), "WAITING")
+    assert found == {(name, team.get(name, "SUCCEEDED"), "None") for name in workflows}
