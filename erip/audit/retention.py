@@ -38,9 +38,18 @@ class Hold:
     reason: str
 
 
+def turn() -> None:
+    """In a transaction: of those who put a hold and those who remove, one is first. So once a hold is answered for,
+    nothing that it names goes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('erip legal holds'))")
+
+
 def hold(name: str, *, since: datetime, until: datetime, reason: str) -> None:
     """Put a legal hold. One of the same name is replaced."""
-    _note("audit.hold", hold=name, since=since.isoformat(), until=until.isoformat(), reason=reason)
+    with transaction.atomic():
+        turn()
+        _note("audit.hold", hold=name, since=since.isoformat(), until=until.isoformat(), reason=reason)
 
 
 def release(name: str, *, reason: str) -> None:
@@ -67,15 +76,22 @@ def holds() -> list[Hold]:
     return list(found.values())
 
 
+def in_force() -> list[Hold]:
+    """All that keep entries now, those of other apps included."""
+    return [*holds(), *(one for held in hooks.audit_holds.all() for one in held())]
+
+
 def retire(before: datetime, *, reason: str, dry_run: bool) -> int:
     """Remove the entries from before this moment that no hold keeps. Returns how many there are, or were.
 
     Needs to be the owner of the tables. Entries that say something about the log itself stay.
     """
     count, number = 0, 0
-    kept = [*holds(), *(one for held in hooks.audit_holds.all() for one in held())]
     while True:
         with transaction.atomic():
+            turn()
+            # Somebody may have put one since the last portion.
+            kept = in_force()
             blocks = _blocks_after(number)
             if not blocks:
                 return count

@@ -9,10 +9,11 @@ destroyed, the log still verifies, and says nothing of the value any more. The t
 (migration 0004)."""
 
 import hashlib
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date
 
 from erip.audit.models import Salt
+from erip.audit.retention import Hold
 
 
 def salts_of(object: str) -> list[tuple[date, bytes]]:
@@ -36,6 +37,17 @@ def months_after(number: int, *, before: date, limit: int) -> Sequence[tuple[int
 def destroy(numbers: Sequence[int]) -> int:
     """For good. Returns how many there were."""
     return int(Salt.objects.filter(pk__in=numbers).delete()[0])
+
+
+def keeping(object: str, holds: Iterable[Hold]) -> Hold | None:
+    """A legal hold on the time of one of a row's salts."""
+    months = [month for month, _ in salts_of(object)]
+    return next((one for one in holds if any(_meets(one, month) for month in months)), None)
+
+
+def _meets(hold: Hold, month: date) -> bool:
+    following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+    return hold.since.astimezone(UTC).date() < following and month <= hold.until.astimezone(UTC).date()
 
 
 def destroy_of(objects: Sequence[str]) -> int:

@@ -61,6 +61,10 @@ class Hook(Generic[Added]):
 leader_duty: Hook[Callable[[], object]] = Hook(
     "The leader calls it several times a second; it decides itself whether there is anything to do by now."
 )
+leader_begins: Hook[Callable[[], object]] = Hook(
+    "A process that has just become the leader calls it before any duty, of the platform or of an app: whatever must be"
+    " brought up to date before something is removed or goes on."
+)
 at_worker_start: Hook[Callable[[], object]] = Hook(
     "Every worker calls it before it takes its first run: it fills a cache, and its result is not looked at."
 )

@@ -4,7 +4,7 @@ superuser changes them."""
 import csv
 import io
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -17,6 +17,7 @@ from erip.access.scopes import Scope
 from erip.audit import checkpoints, commands, entries, erip_verify, refusals, retention, sealer, store
 from erip.audit.chain import NOTHING
 from erip.audit.operation import Operation, describe, doing
+from erip.foundation import hooks
 from tests.support.api import Api, key
 from tests.support.sealing import seal
 
@@ -265,6 +266,26 @@ def test_the_command_exports_what_the_verifier_reads(tmp_path, sent, capsys):
     assert "the log is whole" in capsys.readouterr().out
     assert program.getvalue() == Path(erip_verify.__file__).read_text()
     assert NOTHING.hex() not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_a_hold_that_is_put_while_entries_are_removed_keeps_what_is_left(sent, monkeypatch):
+    write(2)
+    seal()
+    write(2)
+    seal()
+    checkpoints.sign()
+    late = datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(retention, "BLOCKS", 1)
+    asked: list[bool] = []
+
+    def put_after_the_first_portion() -> list[retention.Hold]:
+        asked.append(True)
+        hold = retention.Hold("case 8", late - timedelta(days=2), late, "litigation")
+        return [hold] if len(asked) > 1 else []
+
+    with hooks.audit_holds.only(put_after_the_first_portion):
+        assert retention.retire(late, reason="policy", dry_run=False) == 2
+    assert [each["action"] for each in bodies()] == ["test", "test", "audit.retired"]
 
 
 def test_old_entries_are_removed_except_what_a_legal_hold_keeps_and_the_log_verifies(sent):

@@ -2,12 +2,12 @@
 
 import hashlib
 import io
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from erip.access.models import Space
 from erip.audit import checkpoints, erip_verify, salts, sealer
@@ -111,6 +111,21 @@ def test_the_salts_of_a_month_go_once_it_is_long_over_and_a_hold_keeps_them(sett
     assert kept == {("audit", f"legal hold {number}"): 2}
     assert [row.object for row in Salt.objects.all() if row.object.startswith("auth_user/")] == [name]
     assert Salt.objects.get(object=name).month > date(2025, 1, 1)
+
+
+def test_nothing_is_forgotten_by_hand_that_a_hold_keeps() -> None:
+    name, _ = ada()
+    long_ago = datetime(2025, 1, 1, tzinfo=UTC)
+    other = holds.put(holds.Wanted("case", until=long_ago), by="law")
+    number = holds.put(holds.Wanted("case", workflow="anything"), by="law").pk
+
+    with pytest.raises(CommandError, match=f"privacy {number}"):
+        call_command("audit", "forget", name, "--reason", "r")
+    assert salts.salts_of(name)
+    holds.release(number, by="law")
+    call_command("audit", "forget", name, "--reason", "r")
+    assert salts.salts_of(name) == []
+    assert other.ended_at is None
 
 
 def test_what_is_not_hashed_makes_no_salt() -> None:

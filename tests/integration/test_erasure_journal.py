@@ -4,6 +4,7 @@ journal."""
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.utils import timezone
 from psycopg2 import sql
 
+from erip.foundation.hooks import leader_begins
 from erip.ops.stack.state import ROOT
 from tests.definitions import publish
 from tests.integration.test_privacy import GREETS, about
@@ -113,8 +116,25 @@ def test_a_restored_backup_is_brought_up_to_the_journal(file: Path, backup: Call
         again = started(erased)
         twice = StringIO()
         call_command("privacy", "reapply", "--reason", "r", stdout=twice)
-        assert json.loads(twice.getvalue()) == {"erased": [], "already": 1, "held": 0}
+        assert json.loads(twice.getvalue()) == {"erased": [], "already": 1, "held": 0, "lifted": 0}
         assert named(again) == erased[1]
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["lifted since", "over by itself"])
+def test_holds_are_as_the_journal_has_them(file: Path, backup: Callable[[], str], over: bool) -> None:
+    who = someone()
+    ends = timezone.now() - timedelta(days=1) if over else None
+    first = holds.put(holds.Wanted("first", person=who[0], classes=("reports",), ends_at=ends), by="law")
+    url = backup()
+    if not over:
+        holds.release(first.pk, by="law")
+    holds.put(holds.Wanted("second", person=who[0]), by="law")
+    journal.write_what_is_missing()
+
+    with in_place_of_ours(primary=url):
+        done = journal.reapply(file, by="t", reason="r")
+        assert (done.held, done.lifted) == (1, 0 if over else 1)
+        assert [hold.reason for hold in Hold.objects.in_force()] == ["second"]
 
 
 def test_a_leader_does_it_where_nobody_thought_of_it(file: Path, backup: Callable[[], str]) -> None:
@@ -123,11 +143,13 @@ def test_a_leader_does_it_where_nobody_thought_of_it(file: Path, backup: Callabl
     run = started(who)
     url = backup()
     persons.erase(who[0], by="t", reason="asked for", dry_run=False)
+    assert journal._leader.begin in leader_begins.all()
+    journal._leader.begin()
 
+    # The same process leads again: a standby that had not got the last commits, or a backup.
     with in_place_of_ours(primary=url):
         assert named(run) == who[1]
-        leader = journal._Leader()
-        leader.step()
+        journal._leader.begin()
         assert named(run) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from erip.foundation.db.connections import drop_connection
-from erip.foundation.hooks import leader_duty
+from erip.foundation.hooks import leader_begins, leader_duty
 from schedules import firing, stored
 from schedules.models import Schedule, ScheduledStart
 from tests.definitions import one_step, publish
@@ -54,6 +54,24 @@ def test_a_duty_that_the_database_refuses_costs_neither_the_lead_nor_the_other_d
         assert done == ["next", "next"]
     finally:
         leader._stand_down()
+
+
+def test_whoever_becomes_the_leader_begins_before_any_duty() -> None:
+    done: list[str] = []
+
+    def broken() -> None:
+        raise ValueError
+
+    leader = Leader()
+    try:
+        with leader_begins.only(broken, lambda: done.append("begins")), leader_duty.only(lambda: done.append("duty")):
+            leader._round()
+            leader._round()
+            leader._stand_down()
+            leader._round()
+    finally:
+        leader._stand_down()
+    assert done == ["begins", "duty", "duty", "begins", "duty"]
 
 
 def test_a_schedule_that_cannot_be_decided_on_stops_no_other() -> None:

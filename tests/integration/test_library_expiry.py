@@ -82,13 +82,16 @@ def test_files_that_are_gone_already_or_cannot_go_keep_no_row(tmp_path, monkeypa
 def test_a_host_removes_its_own_files_when_no_report_can_be_as_old(tmp_path):
     made(timedelta(days=1), run="young")
     made(timedelta(days=1), run="old")
+    made(timedelta(days=1), run="kept")
+    # A rule or a legal hold may keep a report for longer than its links.
+    Report.objects.filter(run_id="old").delete()
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "notes.txt").write_text("not ours")
     long_ago = (datetime.now(UTC) - timedelta(days=31)).timestamp()
-    for path in (*(tmp_path / "old").iterdir(), tmp_path / "foreign" / "notes.txt"):
+    for path in (*(tmp_path / "old").iterdir(), *(tmp_path / "kept").iterdir(), tmp_path / "foreign" / "notes.txt"):
         os.utime(path, (long_ago, long_ago))
     assert sweep_files() == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "young"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["foreign", "kept", "young"]
 
 
 def test_there_may_be_no_folder_at_all(tmp_path, settings):

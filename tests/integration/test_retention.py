@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,17 @@ from tests.integration.test_archive import LONG_AGO, age
 from tests.integration.test_privacy import GREETS, about
 from tests.support.api import Api, key
 from tests.unit.docs.blocks import blocks_of
-from workflows import store
+from workflows import engine, store
 from workflows.conf import conf
+from workflows.events.conf import conf as event_conf
+from workflows.events.janitor import tidy_log
 from workflows.leader.archive import tidy
 from workflows.library.beacon.expiring import forget_reports
 from workflows.library.models import Report, ReportLink
 from workflows.models import ArchivedRun, ArchivedStepRun, RunEvent, StepRun, WorkflowRun, WorkflowVersion
 from workflows.privacy import classes, holds, persons, retention
 from workflows.privacy.errors import HeldForLaw, NotHeld
-from workflows.privacy.models import Erasure, Hold, RunKey
+from workflows.privacy.models import Erasure, Hold, HoldQuerySet, RunKey
 from workflows.store import forgetting
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,6 +117,9 @@ def test_a_hold_keeps_and_says_so(run_to_end, person, after) -> None:
         holds.Wanted("case", run=run),
         holds.Wanted("case"),
         holds.Wanted("case", since=now - day, until=now + day),
+        # With a run goes what is sealed of it, and with that what opens hashes of its approvals.
+        holds.Wanted("case", classes=("sensitive",)),
+        holds.Wanted("case", workflow="greets", classes=("audit",)),
     ]
     for one in wanted:
         number = holds.put(one, by="law").pk
@@ -142,6 +148,62 @@ def test_a_hold_keeps_and_says_so(run_to_end, person, after) -> None:
     assert not WorkflowRun.objects.exists()
     assert not StepRun.objects.exists()
     assert not RunEvent.objects.exists()
+
+
+def test_a_hold_keeps_what_goes_on(person) -> None:
+    publish(GREETS)
+    engine.start_runs("greets", [engine.StartRequest(about(*person))], principal="t")
+    holds.put(holds.Wanted("case", workflow="greets", since=timezone.now()), by="law")
+
+    with pytest.raises(HeldForLaw):
+        persons.erase(person[0], by="t", reason="r", dry_run=False)
+
+
+def test_whoever_removes_asks_for_holds_in_turn_with_those_who_put_them(
+    run_to_end, person, settings, after, monkeypatch
+) -> None:
+    """A hold that is put while something is removed is put before or after it, at every door."""
+    kept()
+    run_of(run_to_end, person)
+    after(400)
+    settings.ERIP_KEEP_ARCHIVE_MONTHS = settings.ERIP_KEEP_EVENT_MONTHS = 1
+    asked: list[bool] = []
+    in_force = HoldQuerySet.in_force
+
+    def seen(self: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+            asked.append(cursor.fetchone()[0] > 0)
+        return in_force(self)
+
+    monkeypatch.setattr(HoldQuerySet, "in_force", seen)
+    for cache in (conf, event_conf):
+        cache.cache_clear()
+    try:
+        doors: list[Callable[[], object]] = [
+            tidy, tidy_log.do, forget_reports.do, lambda: everything_goes(),
+            lambda: persons.erase(person[0], by="t", reason="r", dry_run=False),
+            lambda: audit.retire(timezone.now(), reason="r", dry_run=True),
+            lambda: call_command("audit", "forget", "auth_user/1", "--reason", "r"),
+        ]  # fmt: skip
+        for number, door in enumerate(doors):
+            asked.clear()
+            door()
+            assert asked, number
+            assert all(asked), number
+    finally:
+        settings.ERIP_KEEP_ARCHIVE_MONTHS = settings.ERIP_KEEP_EVENT_MONTHS = None
+        for cache in (conf, event_conf):
+            cache.cache_clear()
+
+
+def test_no_hold_is_asked_for_where_nothing_goes(run_to_end, person, monkeypatch) -> None:
+    kept()
+    run_of(run_to_end, person)
+    monkeypatch.setattr(holds, "in_force", lambda: pytest.fail("the whole audit log is read for it"))
+
+    assert everything_goes() == {}
+    assert went(retention.preview()) == {}
 
 
 def test_what_is_not_known_stays_and_is_named(run_to_end, person, settings, after) -> None:
@@ -267,6 +329,26 @@ def test_no_month_of_the_archive_goes_that_a_hold_may_concern(run_to_end, person
 
     assert store.drop_archive(before=before, held=holds.keeper("runs")) == ["2025_12"]
     assert tidy() is False
+
+
+def test_with_a_month_of_the_archive_go_the_keys_of_its_runs(run_to_end, person, settings) -> None:
+    publish(GREETS)
+    young, old = run_of(run_to_end, person), run_of(run_to_end, person)
+    aged = UUID(age(str(old), LONG_AGO))
+    RunKey.objects.filter(pk=old).update(run_id=aged)
+    settings.ERIP_KEEP_ARCHIVE_MONTHS = 1
+    conf.cache_clear()
+    try:
+        number = holds.put(holds.Wanted("case", classes=("sensitive",)), by="law").pk
+        tidy()
+        assert set(RunKey.objects.values_list("pk", flat=True)) == {young, aged}
+        holds.release(number, by="law")
+        tidy()
+    finally:
+        settings.ERIP_KEEP_ARCHIVE_MONTHS = None
+        conf.cache_clear()
+    assert not ArchivedRun.objects.exists()
+    assert set(RunKey.objects.values_list("pk", flat=True)) == {young}
 
 
 def test_an_ended_hold_stays_as_it_was() -> None:

@@ -8,7 +8,7 @@ Nothing said means for ever. Whatever cannot be known keeps: a workflow whose ne
 that is its own.
 
 A legal hold keeps what it names: all data, a workflow's, a run's, or a person's, of all classes or of some, of all
-times or of a span. One hold is enough.
+times or of a span. One hold is enough. It also keeps what the data that it names would go with (`GOES_WITH`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +23,9 @@ from workflows.core.durations import NotADuration, parse_duration
 OF_WORKFLOWS: Final = ("runs", "sensitive", "reports")
 #: all classes
 CLASSES: Final = (*OF_WORKFLOWS, "audit")
+#: Classes of which something goes with an item of another one: with a run what is sealed of it; with either of them
+#: what opens the audit log's hashes of its approvals.
+GOES_WITH: Final[Mapping[str, tuple[str, ...]]] = {"runs": ("sensitive", "audit"), "sensitive": ("audit",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Held:
     person: bytes | None = None
 
     def keeps(self, kind: str, item: Item) -> bool:
-        if (self.kinds and kind not in self.kinds) or not self.meets(item.began, item.since):
+        if not self.concerns(kind) or not self.meets(item.began, item.since):
             return False
         if kind == "audit":
             return True  # whom an entry is about is not known
@@ -113,6 +116,10 @@ class Held:
         if self.run is not None:
             return item.run == self.run
         return not self.workflow or item.workflow == self.workflow
+
+    def concerns(self, kind: str) -> bool:
+        """Whether something that it names goes when this class does."""
+        return not self.kinds or not {kind, *GOES_WITH.get(kind, ())}.isdisjoint(self.kinds)
 
     def meets(self, since: datetime, until: datetime) -> bool:
         """Whether its time and this span have a moment in common."""
@@ -141,4 +148,4 @@ def judge(kind: str, item: Item, rules: Rules, holds: Sequence[Held], now: datet
 
 def keeping(holds: Iterable[Held], kind: str, since: datetime, until: datetime) -> Held | None:
     """A hold for which everything of this class from a span of time stays, as nobody looks at single items of it."""
-    return next((one for one in holds if (not one.kinds or kind in one.kinds) and one.meets(since, until)), None)
+    return next((one for one in holds if one.concerns(kind) and one.meets(since, until)), None)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from django.db import transaction
 
 from erip.foundation.hooks import periodic_duty
 from workflows.events.conf import conf
@@ -33,7 +34,10 @@ def tidy_log() -> bool:
         return True
     if settings.keep_months is not None:
         kept = timedelta(days=31 * settings.keep_months)
-        for month in months.drop_months(before=datetime.now(UTC) - kept, held=holds.keeper("events")):
+        with transaction.atomic():
+            holds.turn()
+            dropped = months.drop_months(before=datetime.now(UTC) - kept, held=holds.keeper("events"))
+        for month in dropped:
             log.warning("event_log_dropped", month=month)
     return False
 

@@ -4,11 +4,12 @@ for it."""
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from django.db import transaction
 
 from erip.foundation.hooks import Duty
 from workflows import store
 from workflows.conf import conf
-from workflows.privacy import holds
+from workflows.privacy import classes, holds
 
 log = structlog.get_logger(__name__)
 
@@ -30,11 +31,22 @@ def tidy() -> bool:
         return True
     if settings.keep_archive_months is not None:
         kept = timedelta(days=31 * settings.keep_archive_months)
-        # A run that began in a month may have ended long after it.
-        held = holds.keeper("runs")
-        for month in store.drop_archive(before=datetime.now(UTC) - kept, held=lambda since, _: held(since, LAST)):
+        for month in _drop(datetime.now(UTC) - kept):
             log.warning("archive_dropped", month=month)
     return False
+
+
+def _drop(before: datetime) -> list[str]:
+    with transaction.atomic():
+        holds.turn()
+        # A run that began in a month may have ended long after it.
+        held = holds.keeper("runs")
+        dropped = store.drop_archive(before=before, held=lambda since, _: held(since, LAST))
+        for month in dropped:
+            year, number = map(int, month.split("_"))
+            # With the runs goes what opens what was sealed of them, wherever else it stands.
+            classes.forget_keys(datetime(year, number, 1, tzinfo=UTC), classes.month_after(year, number))
+    return dropped
 
 
 def archivist() -> Duty:

@@ -16,7 +16,7 @@ import structlog
 from erip.foundation.db.connections import drop_connection, keep_connection
 from erip.foundation.db.direct import SessionLock
 from erip.foundation.db.failures import ERRORS, is_passing
-from erip.foundation.hooks import leader_duty
+from erip.foundation.hooks import leader_begins, leader_duty
 from erip.foundation.process import alive
 from erip.foundation.process.pacing import Pace
 from workflows import engine, store
@@ -123,7 +123,10 @@ class Leader:
             self._archivist,
             *leader_duty.all(),
         )
-        for duty in own:
+        self._do(own)
+
+    def _do(self, duties: Sequence[Callable[[], object]]) -> None:
+        for duty in duties:
             if self._stop.is_set():
                 return
             try:
@@ -143,8 +146,9 @@ class Leader:
             self._leading_since = None
             return False
         if self._leading_since is None:
-            self._leading_since = time.monotonic()
             log.info("leader_elected")
+            self._do(leader_begins.all())
+            self._leading_since = time.monotonic()
         return True
 
     def _say_what_it_reads(self, session: int) -> None:

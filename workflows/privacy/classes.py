@@ -9,11 +9,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from erip.audit import salts
 from workflows.core.retention import Item
-from workflows.models import ApprovalTask
+from workflows.models import ApprovalTask, ArchivedRun, WorkflowRun
 from workflows.privacy.models import DataKey, RunKey
 from workflows.store import forgetting
 
@@ -99,6 +100,14 @@ def _remove_runs(items: Sequence[Item]) -> int:
     return gone
 
 
+def forget_keys(since: datetime, until: datetime) -> int:
+    """Remove the keys of runs that began in this span and are nowhere any more, in the caller's transaction: what was
+    sealed of them is left in approvals, clocks and logs. Returns how many there were."""
+    began = RunKey.objects.filter(run_id__gte=first_id(since), run_id__lt=first_id(until))
+    gone = [~Exists(table.objects.filter(pk=OuterRef("pk"))) for table in (WorkflowRun, ArchivedRun)]
+    return int(began.filter(*gone).delete()[0])
+
+
 def _look_at_sealed(after: str, before: datetime, limit: int) -> Looked:
     found = _look_at_runs(after, before, limit)
     salted = set(
@@ -133,6 +142,11 @@ def _start(day: date) -> datetime:
 
 def _following(month: date) -> date:
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def month_after(year: int, month: int) -> datetime:
+    """When the month after this one begins."""
+    return _start(_following(date(year, month, 1)))
 
 
 def _destroy_salts(items: Sequence[Item]) -> int:

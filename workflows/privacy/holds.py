@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from erip.audit import retention as audit
 from erip.audit.operation import describe
@@ -44,10 +45,8 @@ class Wanted:
     ends_at: datetime | None = None
 
 
-def turn() -> None:
-    """In a transaction: of those who put a hold and those who remove, one is first."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('erip legal holds'))")
+#: in a transaction: of those who put a hold, here or in the audit log, and those who remove, one is first
+turn = audit.turn
 
 
 @retry_transaction
@@ -58,8 +57,7 @@ def put(wanted: Wanted, *, by: str) -> Hold:
     subject = None if wanted.person is None else fingerprint(wanted.person)
     with transaction.atomic():
         turn()
-        over = Hold.objects.filter(ended_at__isnull=True, ends_at__lte=Now())
-        over.update(ended_at=F("ends_at"), ended_by="its own end")
+        end_what_is_over()
         if subject is not None and Hold.objects.in_force().filter(subject=subject).exists():
             raise AlreadyHeld
         hold: Hold = Hold.objects.create(
@@ -68,6 +66,12 @@ def put(wanted: Wanted, *, by: str) -> Hold:
         )  # fmt: skip
         describe(object=f"hold:{hold.pk}", reason=wanted.reason)
     return hold
+
+
+def end_what_is_over() -> None:
+    """Note of holds that have ended by themselves that they have: a person has one that has not."""
+    over = Hold.objects.filter(ended_at__isnull=True, ends_at__lte=Now())
+    over.update(ended_at=F("ends_at"), ended_by="its own end")
 
 
 def _faults(wanted: Wanted) -> list[Fault]:
@@ -146,7 +150,7 @@ def in_force() -> list[Held]:
 def holding_person(subject: bytes) -> bool:
     """Whether a hold keeps a person's key from being destroyed: one on the person, or one of which nobody can say that
     it does not concern them: on everything, or on a workflow or a run that is about them."""
-    holds = [one for one in in_force() if not one.kinds or "sensitive" in one.kinds]
+    holds = [one for one in in_force() if one.concerns("sensitive")]
     if any(one.person == subject for one in holds):
         return True
     others = [one for one in holds if one.person is None]
@@ -158,7 +162,8 @@ def holding_person(subject: bytes) -> bool:
             continue
         for one in others:
             mine = run.pk == one.run if one.run is not None else one.workflow in ("", run.workflow)
-            if mine and one.meets(run.created_at, run.finished_at or run.created_at):
+            # One that goes on has data of this moment.
+            if mine and one.meets(run.created_at, run.finished_at or timezone.now()):
                 return True
     return False
 

@@ -4,9 +4,10 @@ Note [Erasures and backups]
 A backup from before an erasure holds the person's key. So each erasure is written to a file that no backup of the
 database contains (ERIP_ERASURE_JOURNAL), one line each, with a code of authentication, by the process that erases and
 by the leader, which writes what is missing. `reapply` destroys again, in a restored database, the keys that each line
-names, and puts holds that were put since the backup. The leader does so, too, before it does anything else: also where
-nobody thinks of it, an erased person is unreadable within moments of the start. What went by its time goes by its time
-again (Note [Removing] in `retention`).
+names, lifts holds that were lifted since the backup, and puts those that were put. Whoever becomes the leader does so,
+too, before anything else: also where nobody thinks of it, or a standby took over that had not got the last commits, an
+erased person is unreadable within moments, and nothing goes that is held. What went by its time goes by its time again
+(Note [Removing] in `retention`).
 
 A key is meant by a line if it is of that person, and is one that the certificate names or is older than the erasure. A
 person who came back afterwards keeps their new key.
@@ -14,7 +15,7 @@ person who came back afterwards keeps their new key.
 
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,11 +27,12 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from erip.foundation import keyring
 from erip.foundation.db.retry import retry_transaction
-from erip.foundation.hooks import periodic_duty
+from erip.foundation.hooks import leader_begins, periodic_duty
 from workflows.privacy import holds
 from workflows.privacy.classes import forget_in_audit
 from workflows.privacy.models import DataKey, Erasure, Hold, RunKey
@@ -45,12 +47,13 @@ _PURPOSE: Final = " erasure journal"
 @dataclass(slots=True)
 class Applied:
     """What was done again. erased: certificates of keys destroyed now; before: erasures whose keys are all destroyed,
-    or that the database knows nothing of; held: holds put again; wrong: numbers of lines that are not the
-    platform's."""
+    or that the database knows nothing of; held: holds put again; lifted: holds lifted again; wrong: numbers of lines
+    that are not the platform's."""
 
     erased: list[dict[str, Any]] = field(default_factory=list)
     before: int = 0
     held: int = 0
+    lifted: int = 0
     wrong: list[int] = field(default_factory=list)
 
 
@@ -141,23 +144,44 @@ def _text(moment: datetime | None) -> str | None:
 def reapply(file: Path, *, by: str, reason: str, dry_run: bool = False) -> Applied:
     """Do again in this database what the journal says. Raises OSError."""
     done = Applied()
-    ended, put = set(), {}
+    ended, put, erased = set(), {}, []
     for number, told in enumerate(lines(file), 1):
         if told is None:
             done.wrong.append(number)
         elif "person" in told:
-            certificate = _erase_again(told, by=by, reason=reason, dry_run=dry_run)
-            if certificate is None:
-                done.before += 1
-            else:
-                done.erased.append(certificate)
+            erased.append(told)
         elif told["ended"]:
             ended.add(told["hold"]["since"])
         else:
             put[told["hold"]["since"]] = told["hold"]
+    # Nearly all of a journal of years was done: that takes one look.
+    living = _living({told["person"] for told in erased})
+    for told in erased:
+        again = told["person"] in living
+        certificate = _erase_again(told, by=by, reason=reason, dry_run=dry_run) if again else None
+        if certificate is None:
+            done.before += 1
+        else:
+            done.erased.append(certificate)
+    # In this order: a person has one hold at a time.
+    done.lifted = _lift_again(ended, by=by, dry_run=dry_run)
     for since, hold in put.items():
         done.held += since not in ended and _hold_again(hold, dry_run=dry_run)
     return done
+
+
+def _living(persons: Collection[str]) -> set[str]:
+    """Those of these who have a key."""
+    living = DataKey.objects.filter(subject__in=[bytes.fromhex(one) for one in persons], destroyed_at__isnull=True)
+    return {bytes(subject).hex() for subject in living.values_list("subject", flat=True) if subject is not None}
+
+
+@retry_transaction
+def _lift_again(ended: Collection[str], *, by: str, dry_run: bool) -> int:
+    with transaction.atomic():
+        holds.turn()
+        there = Hold.objects.in_force().filter(since__in=[datetime.fromisoformat(since) for since in ended])
+        return int(there.count() if dry_run else there.update(ended_at=Now(), ended_by=by))
 
 
 @retry_transaction
@@ -197,6 +221,7 @@ def _hold_again(told: dict[str, Any], *, dry_run: bool) -> bool:
         if there.exists() or (subject is not None and Hold.objects.in_force().filter(subject=subject).exists()):
             return False
         if not dry_run:
+            holds.end_what_is_over()
             moments = {name: told[name] and datetime.fromisoformat(told[name]) for name in _MOMENTS}
             Hold.objects.create(
                 subject=subject, workflow=told["workflow"], run_id=told["run_id"] and UUID(told["run_id"]),
@@ -220,6 +245,11 @@ class _Leader:
         self.applied = False
         self.seen: tuple[int, int, int] | None = None
 
+    def begin(self) -> None:
+        """It may be another database than the one that this process led."""
+        self.applied, self.seen = False, None
+        self.step()
+
     def step(self) -> bool:
         file = path()
         if file is None:
@@ -240,8 +270,8 @@ class _Leader:
         if not file.exists():
             return
         done = reapply(file, by="platform", reason="the journal of erasures knew more than the database")
-        if done.erased or done.held:
-            log.warning("erasures_applied_again", erasures=len(done.erased), holds=done.held)
+        if done.erased or done.held or done.lifted:
+            log.warning("erasures_applied_again", erasures=len(done.erased), holds=done.held, lifted=done.lifted)
         if done.wrong:
             log.error("erasure_journal_damaged", path=str(file), lines=done.wrong[:20])
 
@@ -251,6 +281,7 @@ def _newest(model: Any) -> int:
 
 
 _leader = _Leader()
+leader_begins(_leader.begin)
 
 
 @periodic_duty(EVERY)

@@ -149,7 +149,10 @@ def _look(one: Class, said: Rules, after: str) -> tuple[Sequence[Item], str | No
 
 def _batch(one: Class, items: Sequence[Item], said: Rules, who: tuple[str, str] | None, report: Report) -> None:
     """Look at some items, and remove those that go. who: (by, reason); None only counts."""
-    if not items:
+    unheld = Report()
+    if not _going(one, items, said, (), unheld):
+        # There may be years of runs that stay: no hold is asked for, and nobody waits for a turn.
+        report.kept.update(unheld.kept)
         return
     if who is None:
         _going(one, items, said, holds.in_force(), report)

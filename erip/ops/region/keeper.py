@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -12,12 +13,14 @@ from erip.ops.guard.etcd import EtcdError
 from erip.ops.guard.judgement import Postmaster
 from erip.ops.guard.node import Node
 from erip.ops.region.configuration import Configuration
-from erip.ops.region.witness import Term, TermError
+from erip.ops.region.witness import Term, TermError, Witness
 
 log = logging.getLogger(__name__)
 
 #: seconds between two questions
 TICK: Final = 1.0
+#: seconds between two looks whether the time is over, whatever a question that is under way takes
+LOOK: Final = 0.1
 #: seconds that a PostgreSQL may take to end in good order, of which all is sent to its standbys
 PATIENCE: Final = 15.0
 #: seconds that the standbys of a region may take before
@@ -28,29 +31,40 @@ FENCED: Final = "global/pg_control.fenced"
 
 
 class Keeper:
-    """The keeper that this configuration describes. For one thread."""
+    """The keeper that this configuration describes. One thread asks (`round`), another looks at the time (`look`)."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, witness: Witness | None = None) -> None:
         self._configuration = configuration
-        self._witness = configuration.open()
+        self._witness = witness or configuration.open()
         self._node = Node(Path("/"), configuration.data)
         #: when the last question was asked that was answered "yours"; nothing is known at first
         self._asked = _clock()
         #: the last term that was this region's, as the witness has it; None: unknown, which is not "none"
         self._held: int | None = None
         self._said = 0
+        #: whether PostgreSQL here may write since it was answered "yours", until `hold` is over or it is fenced
+        self._told = False
+        #: whether PostgreSQL is just being ended in good order
+        self._ending = False
+        #: held by whoever fences or opens
+        self._lock = threading.Lock()
 
     def run(self) -> None:
         """For ever."""
+        # Patroni starts after it: whoever starts anew does not know whose turn it is, and nothing may write till then.
+        while not self.round():
+            time.sleep(LOOK)
         _notify("READY=1")
+        threading.Thread(target=self._look_for_ever, name="look", daemon=True).start()
         while True:
             began = time.monotonic()
             self.round()
             _notify("WATCHDOG=1")
             time.sleep(max(0.0, TICK - (time.monotonic() - began)))
 
-    def round(self) -> None:
-        """One question, and what follows from the answer."""
+    def round(self) -> bool:
+        """One question, and what follows from the answer. Returns whether anything does: there was an answer, or there
+        was none for so long that PostgreSQL is fenced."""
         mine, data = self._configuration, self._configuration.data
         asked, term = _clock(), None
         try:
@@ -62,13 +76,16 @@ class Keeper:
             if term is None:
                 # Nothing is decided between regions yet: `begin` makes the first term.
                 self._asked = asked
-                return
+                return True
             if term.holder == mine.region:
                 self._ours(term, asked)
-                return
+                return True
         except (EtcdError, TermError) as error:
             log.warning("the witness: %s", error)
-        if term is not None or _clock() - self._asked > mine.hold:
+            if term is not None and term.holder == mine.region:
+                return True  # the turn is ours; what could not be written is written in the next round
+        known = term is not None or self._is_over()
+        if known:
             if term is not None and self._held and self._said >= term.number and follows(data) and _whole(data):
                 # It was fenced in this term, and is there again: a copy of who writes.
                 self._forget_turn()
@@ -78,19 +95,23 @@ class Keeper:
                 unfence(data)
         if term is not None and follows(data):
             self._say(term)
+        return known
 
     def _ours(self, term: Term, asked: float) -> None:
-        if (self._configuration.data / FENCED).exists():
-            if self._held != term.number:
-                log.warning(
-                    "the turn is ours again, and PostgreSQL here is not a copy of who wrote meanwhile: make it one"
-                )
-                return
-            unfence(self._configuration.data)
+        with self._lock:
+            if _clock() - asked > self._configuration.hold:
+                return  # an answer from so long ago says nothing of now
+            if (self._configuration.data / FENCED).exists():
+                if self._held != term.number:
+                    log.warning(
+                        "the turn is ours again, and PostgreSQL here is not a copy of who wrote meanwhile: make it one"
+                    )
+                    return
+                unfence(self._configuration.data)
+            self._asked, self._told = asked, True
         if self._held != term.number:
             self._witness.register(self._configuration.region, self._configuration.node, term.number)
             self._held = term.number
-        self._asked = asked
 
     def _fence(self, term: Term | None) -> None:
         data = self._configuration.data
@@ -98,8 +119,34 @@ class Keeper:
             return
         if term is not None and term.planned and not (data / STANDBY).exists():
             self._wait_for_standbys(term)
+            self._ending = True
             end(self._node, data)
-        fence(self._node, data)
+        with self._lock:
+            if _whole(data):
+                fence(self._node, data)
+            self._told = self._ending = False
+
+    def look(self) -> None:
+        """Fence when the time is over: the answer to a question may take longer than what is left of it."""
+        with self._lock:
+            data = self._configuration.data
+            if self._told and not self._ending and self._is_over():
+                if _whole(data) and (self._held != 0 or not follows(data)):
+                    fence(self._node, data)
+                self._told = False
+
+    def _look_for_ever(self) -> None:
+        try:
+            while True:
+                self.look()
+                time.sleep(LOOK)
+        except BaseException:
+            log.exception("it cannot fence")
+            # PostgreSQL ends with its keeper.
+            os._exit(1)
+
+    def _is_over(self) -> bool:
+        return _clock() - self._asked > self._configuration.hold
 
     def _wait_for_standbys(self, term: Term) -> None:
         """Those of this region first: Patroni would make one of them a primary while this one ends."""

@@ -1,7 +1,8 @@
 """Reports expire: when the last link of a report has expired, its row and its files are removed.
 
 The leader removes rows, and the files on its own host. Files on other hosts are removed by the workers that
-wrote them: each sweeps its own ERIP_REPORT_DIR by the age of its content.
+wrote them: each sweeps its own ERIP_REPORT_DIR by the age of its content. As long as its row is kept, by a rule or for
+the law, a report keeps its files.
 """
 
 import time
@@ -16,13 +17,14 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from erip.foundation.db.connections import drop_connection
 from erip.foundation.hooks import at_worker_start, periodic_duty
 from erip.foundation.service import Service
 from workflows.core.retention import Item
 from workflows.library.beacon import data as store
 from workflows.library.models import Report, ReportLink
 from workflows.privacy.classes import Class, Looked, persons_of, register
-from workflows.privacy.holds import in_force, runs_about
+from workflows.privacy.holds import in_force, runs_about, turn
 from workflows.privacy.retention import rules
 
 log = structlog.get_logger(__name__)
@@ -45,13 +47,15 @@ def forget_reports() -> bool:
     living = ReportLink.objects.filter(report=OuterRef("pk"), expires_at__gt=before)
     unlinked = ~Exists(ReportLink.objects.filter(report=OuterRef("pk")))
     over = Report.objects.filter(~Exists(living)).exclude(unlinked, created_at__gt=before - store.lifetime())
-    over = _left_to_links(over)
-    found = list(over.order_by("created_at").values_list("pk", "run_id", "idempotency_key")[:AT_A_TIME])
+    with transaction.atomic():
+        turn()
+        over = _left_to_links(over)
+        found = list(over.order_by("created_at").values_list("pk", "run_id", "idempotency_key")[:AT_A_TIME])
+        Report.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
     if not found:
         return False
     for _, run_id, key in found:
         _remove_files(run_id, key)
-    Report.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
     log.info("reports_forgotten", reports=len(found))
     return len(found) == AT_A_TIME
 
@@ -64,7 +68,7 @@ def _left_to_links(reports: "QuerySet[Report]") -> "QuerySet[Report]":
     ruled = [name for name, own in said.workflows.items() if own is None or "reports" in own]
     reports = reports.exclude(workflow__in=ruled)
     for held in in_force():
-        if held.kinds and "reports" not in held.kinds:
+        if not held.concerns("reports"):
             continue
         mine = Q()
         if held.since is not None:
@@ -117,9 +121,10 @@ register(Class("reports", "reports, with their links and files", _look, _remove)
 
 
 def sweep_files() -> int:
-    """Remove folders that are older than any report still kept. Returns how many those were."""
+    """Remove folders that are older than any report that is kept by its links, of runs that have no report any more.
+    Returns how many those were."""
     oldest = time.time() - (store.lifetime() + kept_after_links()).total_seconds()
-    root, removed = Path(settings.ERIP_REPORT_DIR), 0
+    root, old = Path(settings.ERIP_REPORT_DIR), dict[Path, list[Path]]()
     for folder in root.iterdir() if root.is_dir() else ():
         if not folder.is_dir() or folder.is_symlink():
             continue
@@ -127,11 +132,14 @@ def sweep_files() -> int:
         # Somebody put something other than a report there, and probably wants to keep it.
         reports = [file for file in files if file.is_file() and file.name.startswith(("report", ".report-"))]
         if reports and all(file.stat().st_mtime < oldest for file in reports):
-            _unlink(reports)
-            removed += 1
-    if removed:
-        log.info("report_files_removed", folders=removed)
-    return removed
+            old[folder] = reports
+    kept = set(Report.objects.filter(run_id__in=[folder.name for folder in old]).values_list("run_id", flat=True))
+    gone = [reports for folder, reports in old.items() if folder.name not in kept]
+    for reports in gone:
+        _unlink(reports)
+    if gone:
+        log.info("report_files_removed", folders=len(gone))
+    return len(gone)
 
 
 @at_worker_start
@@ -140,7 +148,15 @@ def begin_sweeping() -> None:
     _sweeper.start()
 
 
-_sweeper = Service("report-files", sweep_files, every=SWEEP_EVERY, delay=True)
+def _sweep() -> None:
+    try:
+        sweep_files()
+    finally:
+        # The next one is far away.
+        drop_connection()
+
+
+_sweeper = Service("report-files", _sweep, every=SWEEP_EVERY, delay=True, clean=drop_connection)
 
 
 def _remove_files(run_id: str, key: str) -> None:

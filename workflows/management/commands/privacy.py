@@ -136,7 +136,8 @@ class Command(BaseCommand):
             done = journal.reapply(file, by=_BY, reason=options["reason"], dry_run=options["dry_run"])
         except OSError as error:
             raise CommandError(f"The journal cannot be read: {error}") from error
-        self.stdout.write(json.dumps({"erased": done.erased, "already": done.before, "held": done.held}, indent=2))
+        told = {"erased": done.erased, "already": done.before, "held": done.held, "lifted": done.lifted}
+        self.stdout.write(json.dumps(told, indent=2))
         if done.wrong:
             some = ", ".join(map(str, done.wrong[:20]))
             message = f"The journal's lines {some} are not the platform's, or not complete. The others were applied."

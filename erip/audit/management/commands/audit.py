@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, transaction
 
 from erip.audit import checkpoints, erip_verify, exports, reading, retention, salts
 from erip.audit.operation import describe
@@ -110,4 +110,10 @@ class Command(BaseCommand):
 
     def _forget(self, *, object: str, reason: str, **_: Any) -> None:
         describe(object=object, reason=reason)
-        self.stdout.write(f"{salts.destroy_of([object])} salts were destroyed")
+        with transaction.atomic():
+            retention.turn()
+            held = salts.keeping(object, retention.in_force())
+            if held is not None:
+                raise CommandError(f"The legal hold {held.name} keeps them: whom an entry is about is not known.")
+            destroyed = salts.destroy_of([object])
+        self.stdout.write(f"{destroyed} salts were destroyed")
