@@ -306,6 +306,7 @@ STAFF_PAGES = {
     "security", "set_up_factor", "step_up", "second_factor", "second_factor_key", "add_security_key",
     # sign-in at identity providers
     "sign_in_at", "sign_in_returned", "sign_in_linked", "sign_in_ended",
+    "sign_in_answered", "sign_in_metadata",
 }  # fmt: skip
 
 

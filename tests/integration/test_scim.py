@@ -20,7 +20,7 @@ from scim2_client.engines.wsgi import WSGISCIMClient
 from scim2_tester import Status, check_server
 
 from erip.access import granting, keys
-from erip.access.models import ApiKey, Factor, Grant, ScimGroup, ScimUser, SignedIn
+from erip.access.models import ApiKey, Factor, Grant, Identity, ScimGroup, ScimUser, SignedIn
 from erip.access.scim import filters, service
 from erip.audit.models import Entry
 from erip.audit.operation import current
@@ -323,6 +323,7 @@ def test_a_person_who_is_removed_leaves_no_way_in_and_comes_back_as_the_same_per
     account.set_password("a-long-password")
     account.save()
     Factor.objects.create(user=account, kind="totp")
+    Identity.objects.create(user=account, provider="corp", issuer="https://idp.example.com", subject="00u1")
     keys.create(name="adas", scope="viewer", owner=account)
 
     assert provider.send("DELETE", f"/Users/{ada['id']}").status_code == 204
@@ -339,6 +340,7 @@ def test_a_person_who_is_removed_leaves_no_way_in_and_comes_back_as_the_same_per
     )
     assert not account.groups.exists()
     assert not Factor.objects.exists()
+    assert not Identity.objects.exists()
     assert ApiKey.objects.get(name="adas").revoked_at is not None
     assert ScimUser.objects.get().attributes == {}
     again = provider.person("ada")

@@ -21,7 +21,7 @@ from scim2_models import (
 from scim2_models import Path as ScimPath
 
 from .. import keys
-from ..models import ApiKey, ScimUser
+from ..models import ApiKey, Identity, ScimUser
 from ..sign_in import factors, sessions
 from .filters import as_uuid, flag, identity, one_of, text
 from .schemas import Email, Membership, Name, User
@@ -118,6 +118,8 @@ def remove(number: str) -> None:
     account.save(update_fields=["is_active", "first_name", "last_name", "email", "password"])
     account.groups.remove(*account.groups.filter(scim__gone_at=None, scim__isnull=False))
     factors.remove(account)
+    # Who comes again under this userName may be another one at the provider: this way in ends, too.
+    Identity.objects.filter(user=account).delete()
     ApiKey.objects.filter(owner=account, revoked_at=None).update(revoked_at=Now())
     row.external_id, row.attributes, row.addresses, row.gone_at = "", {}, [], Now()
     row.save(update_fields=["external_id", "attributes", "addresses", "gone_at"])

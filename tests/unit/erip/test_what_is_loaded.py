@@ -6,7 +6,7 @@ import sys
 from erip.ops.stack.state import ROOT
 
 #: each costs every process, at every start, a tenth of a second and some megabytes
-LATER = ("prompt_toolkit", "numpy", "holidays", "webauthn")
+LATER = ("prompt_toolkit", "numpy", "holidays", "webauthn", "lxml", "signxml")
 LOAD = f"""
 import sys
 import erip.celery, django

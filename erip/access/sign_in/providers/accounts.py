@@ -6,6 +6,10 @@ no account here, as others decide who has them. An account is linked with such a
 in, by a command on the machine, or by being made at the first sign-in, where the setting says so. If the name or the
 address is somebody's here, none is made.
 
+What SCIM brought is the one exception, for providers of whom the setting says so: then who shows the `userName` or the
+`externalId` of a person is linked with their account, at the first sign-in alone. Superusers are not, nor is an account
+that somebody else at this provider is linked with.
+
 Note [Roles of groups]
 The roles of a provider's groups are grants like others, marked with the provider's name. At each sign-in those that no
 group gives any more are taken away, and those that one gives are given, until `keep_roles_hours` from then. A grant
@@ -25,7 +29,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from ... import granting
-from ...models import Grant, Identity, SignedIn, Space
+from ...models import Grant, Identity, ScimUser, SignedIn, Space
 from .. import sessions
 from .configured import configured
 from .shown import Refused, Shown
@@ -43,7 +47,7 @@ def come_in(provider: Any, shown: Shown) -> Any:
     with transaction.atomic():
         identity = Identity.objects.select_related("user").filter(issuer=shown.issuer, subject=shown.subject).first()
         if identity is None:
-            identity = _made(provider, shown)
+            identity = _provisioned(provider, shown) or _made(provider, shown)
         user = identity.user
         if not user.is_active or not user.is_staff:
             raise Refused("Your account here is closed.", f"user:{user.get_username()} is not active")
@@ -127,6 +131,31 @@ def give_roles(provider: Any, user: Any, groups: Collection[str]) -> None:
         changed = True
     if changed:
         transaction.on_commit(granting.changed)
+
+
+def _provisioned(provider: Any, shown: Shown) -> Identity | None:
+    """The link with an account that SCIM brought, if the setting says that this provider's people open such. Raises
+    Refused."""
+    # As SCIM compares them: a userName without the case of letters, an externalId with it.
+    column, value = {
+        "": ("", ""),
+        "userName": ("user__username__iexact", shown.username),
+        "externalId": ("external_id", shown.subject),
+    }[provider.provisioned]
+    if not value:
+        return None
+    found = list(ScimUser.objects.filter(**{column: value}, gone_at=None).values_list("user", flat=True)[:2])
+    if not found:
+        return None
+    user = get_user_model()._default_manager.select_for_update(no_key=True).get(pk=found[0])
+    another = Identity.objects.filter(user=user, issuer=shown.issuer).exists()
+    if len(found) > 1 or user.is_superuser or another:
+        why = "two are called so" if len(found) > 1 else "superuser" if user.is_superuser else "linked with another"
+        raise Refused(
+            "Your account here is not opened by this sign-in. Ask whoever manages who has access.",
+            f"provisioned: {why}",
+        )
+    return Identity.objects.create(user=user, provider=provider.name, issuer=shown.issuer, subject=shown.subject)
 
 
 def _made(provider: Any, shown: Shown) -> Identity:

@@ -61,13 +61,16 @@ def forget(response: HttpResponseBase) -> None:
     response.delete_cookie(COOKIE, path=_PATH, samesite="Lax")
 
 
-def recall(request: HttpRequest, provider: str, state: str) -> Asked:
-    """What this browser asked for, by the name that the provider sent back. Raises Refused."""
+def recall(request: HttpRequest, provider: str, state: str | None = None) -> Asked:
+    """What this browser asked for, by the name that the provider sent back; None: the answer itself names it, and is
+    looked at then. Raises Refused."""
     try:
         asked = Asked(**json.loads(sealing.unseal(request.COOKIES.get(COOKIE, "").encode())))
     except (sealing.Unreadable, ValueError, TypeError) as error:
         raise Refused(_AGAIN, "no cookie") from error
-    fits = asked.provider == provider and secrets.compare_digest(asked.state.encode(), state.encode("utf-8", "replace"))
+    fits = asked.provider == provider
+    if state is not None:
+        fits = fits and secrets.compare_digest(asked.state.encode(), state.encode("utf-8", "replace"))
     if not fits or not 0 <= time.time() - asked.at <= SECONDS:
         raise Refused(_AGAIN, "state")
     if asked.purpose != "sign-in" and asked.user != request.user.pk:

@@ -61,6 +61,8 @@ class _Provider(BaseModel):
 
     name: in addresses and records; title: on the button
     create: whether somebody who has no account here gets one
+    provisioned: an account that SCIM brought is opened by whoever shows its `userName` as their username, or its
+    `externalId` as their subject. "": by neither
     username, email, full_name, groups: the claims, or attributes, with them
     roles: what groups are given
     keep_roles_hours: how long roles count without another sign-in
@@ -72,6 +74,7 @@ class _Provider(BaseModel):
     name: str = Field(pattern=r"^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?$")
     title: str = Field(min_length=1, max_length=60)
     create: bool = False
+    provisioned: Literal["", "userName", "externalId"] = ""
     email: str = "email"
     full_name: str = "name"
     groups: str = "groups"
@@ -118,8 +121,39 @@ class OidcProvider(_Provider):
         return read_file(self.client_secret_file) if self.client_secret_file else ""
 
 
-Provider = Annotated[OidcProvider, Field(discriminator="protocol")]
-_ONE: Final[TypeAdapter[Any]] = TypeAdapter(OidcProvider)
+class SamlProvider(_Provider):
+    """A provider that speaks SAML 2.0.
+
+    entity_id: exactly as its assertions name it (`Issuer`); sign_on: its address for our requests, by redirect
+    certificates_file: PEM, with those by which it signs now and next; read at each sign-in
+    username: the attribute; "" is the subject. subject: an attribute in place of the NameID
+    us: how the provider names the platform (audience); "" is the address of its metadata
+    """
+
+    protocol: Literal["saml"]
+    entity_id: str = Field(min_length=1, max_length=500)
+    sign_on: str = Field(min_length=1)
+    certificates_file: str = Field(min_length=1)
+    username: str = ""
+    subject: str = ""
+    us: str = ""
+
+    @field_validator("sign_on")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        return is_safe(value)
+
+    @property
+    def issuer(self) -> str:
+        return self.entity_id
+
+    def certificates(self) -> str:
+        """Raises OSError, ValueError."""
+        return read_file(self.certificates_file)
+
+
+Provider = Annotated[OidcProvider | SamlProvider, Field(discriminator="protocol")]
+_ONE: Final[TypeAdapter[Any]] = TypeAdapter(Provider)
 
 
 def is_safe(address: str) -> str:

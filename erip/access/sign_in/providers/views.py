@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
@@ -23,7 +24,7 @@ from erip.audit.operation import describe
 
 from .. import factors, flow, once, sealing, sessions
 from ..views import must_prove, page, within
-from . import accounts, asking, oidc
+from . import accounts, asking, oidc, saml
 from .configured import configured
 from .shown import Away, Refused, Shown
 
@@ -66,7 +67,10 @@ def go(request: HttpRequest, provider: Any) -> HttpResponseBase:
     if purpose == "link" and factors.has(request.user) and (ask := must_prove(request)):
         return ask
     asked = asking.begin(provider.name, purpose, request.GET.get("next", ""), request.user.pk)
-    response = redirect(oidc.address(provider, asked, _place(provider, "returned")))
+    if provider.protocol == "saml":
+        response = redirect(saml.address(provider, asked, _place(provider, "answered"), _us(provider)))
+    else:
+        response = redirect(oidc.address(provider, asked, _place(provider, "returned")))
     asking.remember(response, asked)
     return response
 
@@ -74,10 +78,43 @@ def go(request: HttpRequest, provider: Any) -> HttpResponseBase:
 @_of_provider
 def returned(request: HttpRequest, provider: Any) -> HttpResponseBase:
     """The browser comes back from the provider, with an answer in its address."""
+    if provider.protocol != "oidc":
+        raise Http404
     asked = asking.recall(request, provider.name, request.GET.get("state", ""))
     asking.use(asked)
     shown = oidc.answer(provider, asked, request.GET.dict(), _place(provider, "returned"))
     return finish(request, provider, asked, shown)
+
+
+@_of_provider
+def answered(request: HttpRequest, provider: Any) -> HttpResponseBase:
+    """The browser comes back from the provider with a form, without our cookies, as it comes from another site. So the
+    form is sent once more from a page of ours, and nothing is read of it before that."""
+    if request.method != "POST" or provider.protocol != "saml":
+        raise Http404
+    sent = request.POST.get("SAMLResponse", "")
+    if len(sent) > saml.LONGEST_SENT:
+        raise Refused(f"What {provider.title} sent is too large.", "size")
+    if "again" not in request.POST and asking.COOKIE not in request.COOKIES:
+        return page(request, "go_on", {"title": "Signing in", "sent": sent, "provider": provider})
+    asked = asking.recall(request, provider.name)
+    shown = saml.answer(provider, asked, sent, _place(provider, "answered"), _us(provider), timezone.now())
+    asking.use(asked)
+    return finish(request, provider, asked, shown)
+
+
+@_of_provider
+def metadata(request: HttpRequest, provider: Any) -> HttpResponseBase:
+    """What a SAML provider wants to know of the platform."""
+    if provider.protocol != "saml":
+        raise Http404
+    told = saml.metadata(_place(provider, "answered"), _us(provider))
+    return HttpResponse(told, content_type="application/samlmetadata+xml")
+
+
+def _us(provider: Any) -> str:
+    """How a SAML provider names the platform."""
+    return str(provider.us or _place(provider, "metadata"))
 
 
 def finish(request: HttpRequest, provider: Any, asked: asking.Asked, shown: Shown) -> HttpResponseBase:
@@ -192,6 +229,8 @@ def urls() -> list[URLPattern]:
     return [
         path("sign-in/<slug:provider>/", csrf_protect(go), name="sign_in_at"),
         path("sign-in/<slug:provider>/returned", csrf_protect(returned), name="sign_in_returned"),
+        path("sign-in/<slug:provider>/answered", csrf_exempt(answered), name="sign_in_answered"),
+        path("sign-in/<slug:provider>/metadata", metadata, name="sign_in_metadata"),
         path("sign-in/<slug:provider>/linked", guarded(linked), name="sign_in_linked"),
         path("sign-in/<slug:provider>/ended", csrf_exempt(ended), name="sign_in_ended"),
     ]
