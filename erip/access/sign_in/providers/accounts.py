@@ -148,8 +148,11 @@ def _provisioned(provider: Any, shown: Shown) -> Identity | None:
     if not found:
         return None
     user = get_user_model()._default_manager.select_for_update(no_key=True).get(pk=found[0])
-    another = Identity.objects.filter(user=user, issuer=shown.issuer).exists()
-    if len(found) > 1 or user.is_superuser or another:
+    linked = Identity.objects.filter(user=user, issuer=shown.issuer).first()
+    if linked is not None and linked.subject == shown.subject:  # at this moment, by another sign-in of theirs
+        linked.user = user
+        return linked
+    if len(found) > 1 or user.is_superuser or linked is not None:
         why = "two are called so" if len(found) > 1 else "superuser" if user.is_superuser else "linked with another"
         raise Refused(
             "Your account here is not opened by this sign-in. Ask whoever manages who has access.",
