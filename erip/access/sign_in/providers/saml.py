@@ -159,8 +159,9 @@ def _signed(provider: SamlProvider, root: "_Element") -> "_Element":
 def _verified(provider: SamlProvider, root: "_Element", location: str, tag: str) -> "_Element":
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from lxml.etree import LxmlError
-    from signxml import DigestAlgorithm, SignatureConfiguration, SignatureMethod, XMLVerifier
+    from signxml.algorithms import DigestAlgorithm, SignatureMethod
     from signxml.exceptions import SignXMLException
+    from signxml.verifier import SignatureConfiguration, XMLVerifier
 
     expected = SignatureConfiguration(
         location=location,
