@@ -29,6 +29,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods
 
+from console.emergencies import banner
 from console.viewers import asked_anew, reach, viewers
 from erip.access.principals import Principal
 from erip.access.spaces import LISTS, need
@@ -162,7 +163,8 @@ def in_shell(
     request: HttpRequest, viewer: Principal, title: str, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
     """A template with the frame of every page around it."""
-    whole = {"title": title, "viewer": viewer, "here": request.path, **context, **shell(request, viewer)}
+    frame = shell(request, viewer)
+    whole = {"title": title, "viewer": viewer, "here": request.path, "banner": banner(), **context, **frame}
     return render(request, template, whole, status=status)
 
 
@@ -182,7 +184,7 @@ def _parts(
     if known is None:
         found = view(query, viewer, **kwargs)
         context = {**found.context, "viewer": viewer, "query": query, "here": request.path, "of": of}
-        body = render_to_string(found.template, context).encode()
+        body = (banner() + render_to_string(found.template, context)).encode()
         known = body, f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
         with _lock:
             _rendered[key] = known

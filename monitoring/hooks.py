@@ -16,7 +16,7 @@ from erip.foundation.hooks import (
     unrecorded,
     walled,
 )
-from monitoring import legal_clocks  # noqa: F401  (its duty)
+from monitoring import break_glass, legal_clocks  # noqa: F401  (their duties)
 from monitoring.conf import conf
 from monitoring.controls import looking  # noqa: F401  (its duty)
 from monitoring.error_counters import REGISTRY

@@ -110,6 +110,11 @@ class SyncOperations(SyncTransport):
     change_key = Sends(access.change_key)
     rotate_key = Sends(access.rotate_key)
     revoke_key = Sends(access.revoke_key)
+    list_break_glass = Sends(access.list_break_glass)
+    ask_break_glass = Sends(access.ask_break_glass)
+    grant_break_glass = Sends(access.grant_break_glass)
+    end_break_glass = Sends(access.end_break_glass)
+    review_break_glass = Sends(access.review_break_glass)
 
     list_pauses = Sends(pauses.list_pauses)
     pause_workflow = Sends(pauses.pause_workflow)
@@ -285,6 +290,11 @@ class AsyncOperations(AsyncTransport):
     change_key = Awaits(access.change_key)
     rotate_key = Awaits(access.rotate_key)
     revoke_key = Awaits(access.revoke_key)
+    list_break_glass = Awaits(access.list_break_glass)
+    ask_break_glass = Awaits(access.ask_break_glass)
+    grant_break_glass = Awaits(access.grant_break_glass)
+    end_break_glass = Awaits(access.end_break_glass)
+    review_break_glass = Awaits(access.review_break_glass)
 
     list_pauses = Awaits(pauses.list_pauses)
     pause_workflow = Awaits(pauses.pause_workflow)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from erip.foundation.errors import EripError
 
 from . import grants, keys
+from .break_glass_models import giving
 from .catalog import EVERYTHING, broader, closed, find, holders, permissions_of
 from .models import ApiKey, Grant, Role
 from .policy import decide
@@ -29,7 +30,7 @@ class UnknownPrincipal(EripError):
 class Source:
     """Something that gives permissions.
 
-    kind: `superuser`, `scope` (of a key), `grant`, or `permission` (one of Django's own)
+    kind: `superuser`, `scope` (of a key), `grant`, `permission` (one of Django's own), or `emergency`
     role: of a scope or a grant; through: the group, or "" for the caller itself; space: "" is everything
     """
 
@@ -96,6 +97,8 @@ def _words(why: dict[str, str]) -> str:
         return "they are a superuser"
     if why["kind"] == "scope":
         return f"the scope of the key is the role {why['role']}"
+    if why["kind"] == "emergency":
+        return f"they have {why['permission']} as emergency access"
     if why["kind"] == "permission":
         return f"they have {why['permission']}{through}"
     return f"they were granted the role {why['role']}{where}{through}"
@@ -142,6 +145,9 @@ def _of_key(key: ApiKey) -> Iterator[tuple[Source, frozenset[str]]]:
 def _of_user(user: Any) -> Iterator[tuple[Source, frozenset[str]]]:
     if user.is_superuser:
         yield Source("superuser"), frozenset({EVERYTHING})
+    for glass in giving(holder=user.pk):
+        for one in glass.permissions:
+            yield Source("emergency", permission=one), closed([one])
     yield from _granted(list(grants.current().filter(grants.of_user(user)).select_related("group").distinct()))
     for path, through in (("user", ""), ("group__user", "group__name")):
         rows = DjangoPermission.objects.filter(**{path: user.pk}).order_by("pk")

@@ -1,7 +1,7 @@
 """What access adds to the platform."""
 
 from erip.foundation.db.walls import SPACES
-from erip.foundation.hooks import Link, Menu, Recorded, confidential, menu, recorded, unrecorded, walled
+from erip.foundation.hooks import Link, Menu, Recorded, confidential, kept, menu, recorded, unrecorded, walled
 
 from . import own  # noqa: F401  (declares permissions)
 from .sign_in import sessions  # noqa: F401  (it listens)
@@ -36,6 +36,8 @@ for table in (
     "access_usedonce",
 ):
     confidential(table)
+kept("access_breakglass")
+recorded(Recorded("access_breakglass", without=("seal", "begin_said_at", "end_said_at")))
 recorded(Recorded("access_apikey", without=("last_used_at",)))
 recorded(Recorded("access_factor", hashed=("sealed", "codes"), without=("last_used_at", "last_step")))
 recorded(Recorded("access_identity", hashed=("subject",), without=("last_used_at",)))

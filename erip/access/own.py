@@ -1,6 +1,6 @@
 """What may be done about access itself, and the built-in roles that may do it."""
 
-from .catalog import AUDITORS, PROVISIONERS, SECURITY_ADMINS, permission
+from .catalog import AUDITOR, AUDITORS, PROVISIONERS, SECURITY_ADMINS, VIEWERS, permission
 
 for _app, _model, _what, _verbs in (
     ("access", "apikey", "API keys", {"add": "make", "change": "change what may be sent with", "delete": "revoke"}),
@@ -22,5 +22,12 @@ permission(
     PROVISIONERS | SECURITY_ADMINS,
     dangerous=True,
 )
+permission("access.view_breakglass", "see emergency access, asked for and granted", VIEWERS)
+permission("access.add_breakglass", "ask for permissions in an emergency", VIEWERS - {AUDITOR})
+permission(
+    "access.grant_breakglass", "grant emergency access that somebody else asked for", SECURITY_ADMINS, dangerous=True
+)
+permission("access.end_breakglass", "end emergency access of others", SECURITY_ADMINS)
+permission("access.review_breakglass", "review emergency access of others that is over", SECURITY_ADMINS)
 permission("auth.view_group", "see groups of people", AUDITORS)
 permission("audit.view_entry", "search the audit log", AUDITORS)

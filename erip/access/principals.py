@@ -22,6 +22,7 @@ class Principal:
     superuser: it may do everything
     origins: the sources and types of the events that the caller may send
     within: what it may do in single spaces, by their names
+    emergency: the number of the emergency access that is among it (Note [Break-glass]); 0: none
     """
 
     name: str
@@ -29,6 +30,7 @@ class Principal:
     superuser: bool = False
     origins: Origins = NOTHING
     within: Mapping[str, frozenset[str]] = field(default_factory=lambda: _NOWHERE, hash=False)
+    emergency: int = 0
 
     # What Django, REST framework and django-structlog read from `request.user`.
     is_authenticated = True
@@ -59,7 +61,7 @@ class Principal:
 
 def of_held(name: str, held: grants.Held, origins: Origins) -> Principal:
     """The caller of this name who holds that."""
-    return Principal(name, held.everywhere, held.everything, origins, held.within or _NOWHERE)
+    return Principal(name, held.everywhere, held.everything, origins, held.within or _NOWHERE, held.emergency)
 
 
 def of_staff(user: AbstractBaseUser | AnonymousUser) -> Principal | None:

@@ -1,14 +1,17 @@
 """The door of everything that Django answers: the API's views, the admin, the console, other pages."""
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
+from cachetools import TTLCache
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import Error
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils.functional import SimpleLazyObject
 
 from erip.audit import refusals
 from erip.audit.exempt import BY_THEMSELVES, CHANGING_READS, PAGES, READING
@@ -17,7 +20,12 @@ from erip.foundation.db.failures import is_passing
 from erip.foundation.http.addresses import client_address
 from erip.foundation.http.problems import API, SCIM
 
+log = structlog.get_logger(__name__)
+
 _SCIM = f"{SCIM}v2/"
+#: what was read under emergency access, for a minute
+_read_lately: TTLCache[tuple[int, str, str, str], bool] = TTLCache(1_000, 60.0)
+_reading_lock = threading.Lock()
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: an operation that was done before, under the same Idempotency-Key: `workflows.api.once`
 _REPLAYED = "Idempotent-Replayed"
@@ -37,6 +45,8 @@ class Audited:
             response = self.get_response(request)
             if response.status_code in (401, 403):
                 refusals.note(operation_of(request), response.status_code)
+            elif number := _emergency(request):
+                _note_reading(request, number)
             return response
         operation = operation_of(request)
         request.audited = operation  # type: ignore[attr-defined]
@@ -44,6 +54,36 @@ class Audited:
             response = self.get_response(request)
             _conclude(operation, response)
         return response
+
+
+def _emergency(request: HttpRequest) -> int:
+    """The emergency access of who asks, as far as it was looked up; 0: none. Asks no database."""
+    user = request.__dict__.get("user")
+    if isinstance(user, SimpleLazyObject):
+        user = request.__dict__.get("_cached_user")
+    held = getattr(user, "_erip_held", user)
+    return int(getattr(held, "emergency", 0) or 0)
+
+
+def _note_reading(request: HttpRequest, number: int) -> None:
+    """Who reads under emergency access leaves an entry, of the same page once a minute."""
+    operation = operation_of(request)
+    operation.detail["break_glass"] = number
+    kind = (number, operation.principal(), operation.action, operation.object)
+    with _reading_lock:
+        known = kind in _read_lately
+        _read_lately[kind] = True
+    if known:
+        return
+    try:
+        operation.write_alone()
+    except Error as error:
+        if not is_passing(error):
+            raise
+        # What is read while the database is away was known before; nobody is kept from it in an emergency.
+        log.warning("emergency_reading_not_recorded", error=error, break_glass=number, action=operation.action)
+        with _reading_lock:
+            _read_lately.pop(kind, None)
 
 
 def operation_of(request: HttpRequest) -> Operation:

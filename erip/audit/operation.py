@@ -57,6 +57,8 @@ class Operation:
     detail: dict[str, Any] = field(default_factory=dict)
     #: whether its entry is committed
     written: bool = False
+    #: emergency access by principal, of those whose rights were looked up: `erip.access`
+    emergencies: dict[str, int] = field(default_factory=dict)
 
     def body(self, **more: Any) -> dict[str, Any]:
         """The entry, without what is empty."""
@@ -73,6 +75,8 @@ class Operation:
             **self.detail,
             **more,
         }
+        if self.emergencies:
+            told["break_glass"] = self.emergencies.get(told["principal"])
         return {name: value for name, value in told.items() if value not in ("", None)}
 
     def write_alone(self) -> None:
@@ -113,6 +117,13 @@ def describe(**detail: Any) -> None:
             setattr(operation, name, str(value or ""))
         else:
             operation.detail[name] = value
+
+
+def under_emergency(principal: str, number: int) -> None:
+    """What this principal does in the operation under way is done under emergency access of this number."""
+    operation = _current.get()
+    if operation is not None:
+        operation.emergencies[principal] = number
 
 
 def _reason_in(body: Mapping[str, Any]) -> str:

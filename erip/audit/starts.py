@@ -44,7 +44,11 @@ def sender(events: int, sources: Mapping[str, int]) -> dict[str, Any]:
         return {"principal": "platform", **told}
     operation.written = True
     body = operation.body(**told)
-    return {name: body[name] for name in ("principal", "from", "request", "events", "sources") if name in body}
+    return {
+        name: body[name]
+        for name in ("principal", "from", "request", "events", "sources", "break_glass")
+        if name in body
+    }
 
 
 def accepted(senders: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection, connections
 from django.utils import timezone
 
-from erip.access import keys
+from erip.access import break_glass, keys
 from erip.access.scopes import Scope
 from erip.audit.models import Entry
 from erip.foundation.http.documents import _document
@@ -60,7 +60,9 @@ REFUSING = {
     "erasePerson",
 }
 #: operations that only people can carry out
-OF_PEOPLE = {"vote", "askApproval", "delegate"}
+OF_PEOPLE = {
+    "vote", "askApproval", "delegate", "askBreakGlass", "grantBreakGlass", "endBreakGlass", "reviewBreakGlass",
+}  # fmt: skip
 SUBSCRIPTION = {"url": "https://hooks.example.com/erip", "types": ["workflow.run.*"]}
 EVENT = {"specversion": "1.0", "id": "1", "source": "/test", "type": "test.happened"}
 
@@ -103,6 +105,17 @@ def board_member() -> Api:
     member.groups.add(Group.objects.create(name="board"))
     api.client.force_login(member)
     return api
+
+
+def emergency(state: str = "asked") -> int:
+    """The number of emergency access that somebody else asked for."""
+    holder = User.objects.get_or_create(username="ola")[0]
+    User.objects.get_or_create(username="ben")
+    made = break_glass.ask(f"user:{holder.username}", ["workflows.cancel_run"], "a fire", 5).pk
+    if state == "ended":
+        break_glass.grant(made, "user:ben")
+        break_glass.end(made, "user:ben", None)
+    return made
 
 
 def cancelled() -> str:
@@ -375,6 +388,14 @@ REQUESTS = {
     ),
     "askApproval": lambda api: (f"/approvals/{approval()}/questions", {"text": "a"}, {"text": "b"}),
     "delegate": lambda api: ("/delegations", delegation("a"), delegation("b")),
+    "askBreakGlass": lambda api: (
+        "/break-glass",
+        {"permissions": ["workflows.cancel_run"], "reason": "a", "minutes": 5},
+        {"permissions": ["workflows.cancel_run"], "reason": "b", "minutes": 5},
+    ),
+    "grantBreakGlass": lambda api: (f"/break-glass/{emergency()}/grant", {}, None),
+    "endBreakGlass": lambda api: (f"/break-glass/{emergency()}/end", {}, None),
+    "reviewBreakGlass": lambda api: (f"/break-glass/{emergency('ended')}/review", {"review": "a"}, {"review": "b"}),
     "makeKey": lambda api: ("/keys", {"name": str(uuid.uuid4()), "owner": owner()}, None),
     "changeKey": lambda api: (f"/keys/{api_key()}", {"rate": 100}, {"rate": None}),
     "rotateKey": lambda api: (f"/keys/{api_key()}/rotate", {}, None),

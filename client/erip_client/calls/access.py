@@ -1,9 +1,9 @@
-"""Who may do what, and the API keys."""
+"""Who may do what, the API keys, and emergency access."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from erip_client.models import AccessExplained, ApiKey, ApiKeyMade, Page
+from erip_client.models import AccessExplained, ApiKey, ApiKeyMade, BreakGlass, Page
 
 from .base import ABSENT, Call, given, moment, to_json
 
@@ -128,4 +128,60 @@ def revoke_key(number: int, *, idempotency_key: str | None = None) -> Call[ApiKe
         answers={200: ApiKey},
         keyed=True,
         key=idempotency_key,
+    )
+
+
+def list_break_glass(*, cursor: str | None = None, limit: int | None = None) -> Call[Page[BreakGlass]]:
+    """A page of emergency access, newest first."""
+    return Call(
+        operation="listBreakGlass",
+        method="GET",
+        template="/api/v1/break-glass",
+        query=given(cursor=cursor, limit=limit),
+        answers={200: Page[BreakGlass]},
+    )
+
+
+def ask_break_glass(
+    permissions: Sequence[str], reason: str, minutes: int, *, idempotency_key: str | None = None
+) -> Call[BreakGlass]:
+    """Ask for permissions in an emergency. Only for people who are signed in."""
+    return Call(
+        operation="askBreakGlass",
+        method="POST",
+        template="/api/v1/break-glass",
+        content=to_json({"permissions": list(permissions), "reason": reason, "minutes": minutes}),
+        answers={201: BreakGlass},
+        keyed=True,
+        key=idempotency_key,
+    )
+
+
+def grant_break_glass(number: int, *, idempotency_key: str | None = None) -> Call[BreakGlass]:
+    """Grant what somebody else asked for. Only for people who are signed in."""
+    return _break_glass("grantBreakGlass", number, "grant", idempotency_key)
+
+
+def end_break_glass(number: int, *, idempotency_key: str | None = None) -> Call[BreakGlass]:
+    """End emergency access now, or take the request back. Only for people who are signed in."""
+    return _break_glass("endBreakGlass", number, "end", idempotency_key)
+
+
+def review_break_glass(number: int, review: str, *, idempotency_key: str | None = None) -> Call[BreakGlass]:
+    """Review emergency access that is over. Only for people who are signed in."""
+    return _break_glass("reviewBreakGlass", number, "review", idempotency_key, to_json({"review": review}))
+
+
+def _break_glass(
+    operation: str, number: int, what: str, key: str | None, content: bytes | None = None
+) -> Call[BreakGlass]:
+    return Call(
+        operation=operation,
+        method="POST",
+        template=f"/api/v1/break-glass/{{number}}/{what}",
+        path={"number": str(number)},
+        content=content,
+        answers={200: BreakGlass},
+        keyed=True,
+        key=key,
     )

@@ -1,6 +1,6 @@
 """The documents that the API answers with, as types."""
 
-from .access import AccessBecause, AccessExplained, ApiKey, ApiKeyMade, PermissionExplained
+from .access import AccessBecause, AccessExplained, ApiKey, ApiKeyMade, BreakGlass, PermissionExplained
 from .alerts import (
     Alert,
     AlertChannel,
@@ -179,6 +179,7 @@ __all__ = [
     "BatchListed",
     "BatchPreview",
     "BatchRun",
+    "BreakGlass",
     "BulkStarted",
     "ChannelTest",
     "ClockChange",

@@ -65,3 +65,23 @@ class ApiKeyMade(ApiKey):
     """key: the whole key; nobody is shown it again."""
 
     key: str
+
+
+class BreakGlass(Document):
+    """Emergency access. state: asked, lapsed, withdrawn, active, ended or reviewed."""
+
+    number: int
+    state: str
+    asked_by: str
+    asked_at: datetime
+    permissions: list[str]
+    reason: str
+    minutes: int
+    granted_by: str
+    granted_at: datetime | None
+    ends_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str
+    reviewed_by: str
+    reviewed_at: datetime | None
+    review: str

@@ -129,11 +129,16 @@ def begin(request: HttpRequest, user: Any) -> logins.Attempt:
 def check(request: HttpRequest, user: Any, code: str) -> bool:
     """Whether this code shows that it is them. Each opens something once. Raises logins.TooSoon."""
     attempt = begin(request, user)
-    text = "".join(code.split()).replace("-", "").lower()
-    if not (_is_current(user, text) or _is_recovery(user, text)):
+    if not fits(user, code):
         return False
     logins.succeeded(attempt)
     return True
+
+
+def fits(user: Any, code: str) -> bool:
+    """The same for somebody at the machine: nothing is slowed."""
+    text = "".join(code.split()).replace("-", "").lower()
+    return _is_current(user, text) or _is_recovery(user, text)
 
 
 def _is_current(user: Any, code: str) -> bool:

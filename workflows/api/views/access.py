@@ -26,8 +26,8 @@ class ExplainAccess(StrictSerializer):
 
 class Because(Answer):
     kind = serializers.ChoiceField(
-        ["superuser", "scope", "grant", "permission"],
-        help_text="`scope`: of the key. `permission`: one of Django's own, given in the admin.",
+        ["superuser", "scope", "grant", "permission", "emergency"],
+        help_text="`scope`: of the key. `permission`: one of Django's own, of the admin. `emergency`: for minutes.",
     )
     role = serializers.CharField(help_text="Of a scope or a grant.")
     through = serializers.CharField(help_text="The group that has it; empty: the caller itself.")
