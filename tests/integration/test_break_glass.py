@@ -19,6 +19,7 @@ from console.viewers import viewers
 from erip.access import break_glass, granting, keys
 from erip.access.break_glass_models import BreakGlass
 from erip.access.management.commands import break_glass as command
+from erip.access.scopes import Scope
 from erip.audit.models import Entry
 from erip.ops.stack.state import ROOT
 from monitoring import break_glass as loud
@@ -180,7 +181,7 @@ def test_nobody_gets_it_alone(ada: Api, ben: Api) -> None:
     assert signed_in(User.objects.get(username="ada")).post(f"/break-glass/{number}/grant").status_code == 403
     # by keys, whoever owns them
     for owner in ("ada", "ben"):
-        key = keys.create(name=f"of {owner}", scope="admin", owner=User.objects.get(username=owner))
+        key = keys.create(name=f"of {owner}", scope=Scope.ADMIN, owner=User.objects.get(username=owner))
         assert Api(key.token).post(f"/break-glass/{number}/grant").status_code == 403
         assert Api(key.token).post("/break-glass", ASK).status_code == 403
     # too late
@@ -326,7 +327,7 @@ def pages() -> list[tuple[str, str, str]]:
         cursor.execute(
             "SELECT target, body ->> 'severity', body ->> 'title' FROM monitoring_page ORDER BY created_at, target"
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def test_everybody_on_call_hears_of_it_and_a_ticket_asks_for_the_review(ada: Api, ben: Api) -> None:
@@ -339,7 +340,7 @@ def test_everybody_on_call_hears_of_it_and_a_ticket_asks_for_the_review(ada: Api
             for name, who in (("first", "ana"), ("second", "cy"))
         },
     }
-    put = Api(keys.create(name="admin", scope="admin").token).send(
+    put = Api(keys.create(name="admin", scope=Scope.ADMIN).token).send(
         "PUT", "/alerts/on-call", orjson.dumps({"plan": plan})
     )
     assert put.status_code < 300, put.content
