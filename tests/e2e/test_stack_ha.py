@@ -576,7 +576,7 @@ def test_five_people_answer_a_breach_at_their_browsers_over_a_failover_and_days_
         # The report says what they did, and the page of the run when.
         team["ina"].tab.go(output["final_report"]["url"])
         report = team["ina"].text
-        assert all(word in report for word in ("user:cia", "user:cleo", "BSI-18", "Disk image")), report
+        assert all(word in report for word in ("user:cia", "user:cleo", "BfDI-17", "BSI-18", "Disk image")), report
         team["ina"].picture("final-report")
         team["ina"].tab.go(f"{healthy.url}/admin/workflows/workflowrun/{run['id']}/change/")
         assert all(step in team["ina"].text for step in ("approve_executive", "final_report", "lessons"))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,16 @@ def test_clocks_are_filed_with_the_proofs_of_a_form_by_whoever_gave_them_and_twi
     assert row.filed["reference"] == "BfDI-1", "the first proof stays"
 
 
+def test_what_was_filed_at_no_named_moment_was_filed_when_it_was_voted() -> None:
+    clock = legal_clock()
+    voted = datetime.now(UTC) - timedelta(hours=2)
+    given = {"votes": [{**vote({"obligation": "gdpr-33", "reference": "x"}), "at": voted.isoformat()}]}
+    call("clocks.file", given, replace(context("filed"), run_id=str(clock.run_id)))
+    filed = LegalClock.objects.get().filed
+    assert filed is not None
+    assert datetime.fromisoformat(filed["at"]) == voted, "a step that is late makes no notification late"
+
+
 def test_a_proof_that_fits_nothing_is_reported_and_costs_nothing_else() -> None:
     clock = legal_clock()
     ctx = replace(context("filed"), run_id=str(clock.run_id))
@@ -286,6 +297,11 @@ def test_from_the_report_to_the_lessons(executor: Executor) -> None:
         text = file.read()
     for word in ("BfDI-17", "Disk image", "wrong gateway", "Measure a", "user:cara"):
         assert word in text, word
+    assert re.search(
+        r"\| GDPR: Notify the supervisory authority [^\n]*\| (met|late): filed [^\n]*BfDI-17 by user:dan", text
+    )
+    [gdpr] = [one for one in output["deadlines"] if one["code"] == "gdpr-33"]
+    assert gdpr["status"] in ("met", "late"), "so says the output"
 
 
 def test_the_worst_level_contains_at_once_and_a_refusal_takes_it_back(executor: Executor) -> None:

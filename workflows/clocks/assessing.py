@@ -17,7 +17,7 @@ that a law asks for one stage more, the clock keeps its duty, facts and deadline
 silent by itself would tell nobody that a person has to decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -195,7 +195,7 @@ class _Again:
     def _assess(self, rules: Sequence[Rule]) -> None:
         given = ComplianceInput.model_validate(self.case.facts)
         # What was filed since counts as submitted, and what started clocks goes on doing so.
-        submitted = {**given.submitted, **_filed(self.rows.values())}
+        submitted = {**given.submitted, **filed_of(self.rows.values())}
         output = assess(
             rules, given.model_copy(update={"submitted": submitted, "start_clocks": True}), self.case.as_of
         ).model_dump(mode="json")
@@ -259,7 +259,8 @@ class _Again:
             self.changes.append(_change(row, what, due))
 
 
-def _filed(rows: Any) -> dict[str, datetime]:
+def filed_of(rows: Iterable[LegalClock]) -> dict[str, datetime]:
+    """When each of these was met, and filed again: as `submitted` of an assessment."""
     found: dict[str, datetime] = {}
     for row in rows:
         if row.state == State.FILED and row.filed is not None:

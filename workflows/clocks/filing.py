@@ -26,7 +26,9 @@ class Filing(BaseModel):
     obligation: str = Field(max_length=60, description="code of the duty, such as gdpr-33")
     reference: str = Field(min_length=1, max_length=200, description="what the authority knows it by")
     document: str = Field(default="", max_length=500, description="where the document is")
-    at: str | None = Field(default=None, max_length=64, description="when it was filed; default: now")
+    at: str | None = Field(
+        default=None, max_length=64, description="when it was filed; default: when that was voted, else now"
+    )
 
 
 class Form(BaseModel):
@@ -42,6 +44,7 @@ class Vote(BaseModel):
 
     by: str = Field(max_length=200)
     form: Form | None = None
+    at: str = Field(default="", max_length=64)
 
 
 class FileInput(BaseModel):
@@ -87,16 +90,16 @@ class FileOutput(BaseModel):
     summary="File legal clocks of the run with proofs; says which are still open",
 )
 def file(data: FileInput, ctx: StepContext) -> FileOutput:
-    given = [(filing, data.by or f"workflow:{ctx.workflow}") for filing in data.filings]
-    given += [(filing, vote.by) for vote in data.votes if vote.form for filing in vote.form.filings]
+    given = [(filing, data.by or f"workflow:{ctx.workflow}", "") for filing in data.filings]
+    given += [(filing, vote.by, vote.at) for vote in data.votes if vote.form for filing in vote.form.filings]
     found = FileOutput()
-    for filing, by in given:
+    for filing, by, voted in given:
         rows = list(LegalClock.objects.filter(run_id=ctx.run_id, obligation=filing.obligation).order_by("pk"))
         if not rows:
             found.not_filed.append(_not(filing, "the run has no legal clock of this duty"))
         for row in rows:
             try:
-                _file(UUID(ctx.run_id), row, filing, by)
+                _file(UUID(ctx.run_id), row, filing, by, voted)
             except ValueError as error:
                 found.not_filed.append(_not(filing, f"at: {error}"))
             except ClocksError as error:
@@ -111,11 +114,14 @@ def file(data: FileInput, ctx: StepContext) -> FileOutput:
     return found
 
 
-def _file(run_id: UUID, row: LegalClock, filing: Filing, by: str) -> None:
+def _file(run_id: UUID, row: LegalClock, filing: Filing, by: str, voted: str) -> None:
     """Raises ClocksError, and ValueError for a moment that is none."""
     at = None if filing.at is None else moment(filing.at)
     if row.filed is not None and filing.reference in _references(row.filed):
         return
+    if at is None and voted and row.state != State.FILED:
+        # A step that was late must not make a notification late. Another primary's clock may be a little behind.
+        at = min(moment(voted), changing.database_clock())
     changing.file(
         run_id,
         row.pk,

@@ -1,7 +1,8 @@
 """What workers run for the `clocks` of a definition: Note [Clocks are steps] in `workflows.core.declared`.
 
 The body decides what starts from when. The clocks are written with its result, by `starting.start_declared`.
-`clocks.file` stands in `filing`, `clocks.touched` in `touching`; the registry looks for all of them here.
+`clocks.file` stands in `filing`, `clocks.touched` in `touching`, `clocks.standing` in `standing`; the registry looks
+for all of them here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from erip.foundation.moments import moment
-from workflows.clocks import filing, touching
+from workflows.clocks import filing, standing, touching
 from workflows.clocks.reckoning import text_of
 from workflows.core.clocks.clock import TRIGGERS
 from workflows.core.clocks.deadline import stands_in
@@ -23,7 +24,7 @@ from workflows.library.compass.obligations import Rule
 from workflows.library.vocabulary import PLACES
 from workflows.registry import StepContext, step
 
-__all__ = ["filing", "start", "touching"]
+__all__ = ["filing", "standing", "start", "touching"]
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from workflows.library.shipping.files import fixture
 OPEN: Final = "**TO BE FILLED IN**"
 #: characters of a fact in a draft
 _MOST: Final = 2_000
-_DONE: Final = ("met", "late")
+_DONE: Final = ("met", "late", "dismissed")
 
 
 def drafts(data: NoticesInput) -> NoticesOutput:

@@ -1,5 +1,7 @@
 """beacon.report and beacon.draft_notices"""
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 
 from workflows.core.graph import Retry
@@ -26,8 +28,9 @@ def report(data: ReportInput, ctx: StepContext) -> ReportOutput:
         title=title,
         html=html,
         markdown=markdown,
-        # Counted from the run's creation, so that a later attempt does not give another date.
-        expires_at=ctx.run_created_at + store.lifetime(),
+        # Counted from when it is made: a final report may come months after the run began. A later attempt gets the
+        # link that the first one made, with its date.
+        expires_at=datetime.now(UTC) + store.lifetime(),
     )
     path = markdown_path = None
     note = ""

@@ -15,7 +15,8 @@ from workflows.library.vocabulary import (
     StepOutput,
 )
 
-Status = Literal["due", "overdue", "met", "late", "waiting", "promptly"]
+#: stopped and dismissed are said of duties whose clock a person has changed (`clocks.standing`)
+Status = Literal["due", "overdue", "met", "late", "waiting", "promptly", "stopped", "dismissed"]
 
 
 class ComplianceInput(StepInput):
@@ -86,6 +87,7 @@ class ObligationDue(BaseModel):
         description="the deadline is a forecast: it counts from a stage not yet met, or from a detection not given",
     )
     note: str = ""
+    said: str = Field(default="", description="what a person did about it: filed, stopped or dismissed, who, and when")
     verified: bool = Field(default=False, description="the official wording of the law was read; if not, check it")
     reviewed_on: date | None = Field(default=None, description="when somebody last looked at the duty")
 

@@ -185,6 +185,29 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
         for code in [code for code in facts.submitted if code.removesuffix(UPDATE) not in codes][:20]
     )
     found = [_due(rule, verdicts[rule.code], deadlines.get(rule.code), facts, as_of) for rule in binding]
+    clocks = (
+        ClockFacts(
+            moments=moments,
+            submitted=facts.submitted,
+            facts=sorted(holding),
+            places={
+                rule.code: [one.place for one in where[rule.code]]
+                for rule in binding
+                if rule.clocks and not verdicts[rule.code].missing
+            },
+            assumed=["detected"] if facts.detected_at is None else [],
+            given=facts.model_dump(mode="json", exclude_unset=True),
+        )
+        if facts.start_clocks
+        else None
+    )
+    return summed(found, as_of, assumptions, clocks)
+
+
+def summed(
+    found: list[ObligationDue], as_of: datetime, assumptions: list[str], clocks: ClockFacts | None = None
+) -> ComplianceOutput:
+    """What these duties amount to at that moment: by certainty, then by deadline."""
     far = datetime.max.replace(tzinfo=UTC)
     found.sort(key=lambda one: (one.applicability != "applies", one.deadline or far, one.code))
     open_ones = [
@@ -207,20 +230,7 @@ def assess(rules: Sequence[Rule], facts: ComplianceInput, as_of: datetime) -> Co
         most_urgent_deadline=urgent.deadline if urgent else None,
         hours_to_most_urgent=urgent.hours_left if urgent else None,
         assumptions=assumptions,
-        clocks=ClockFacts(
-            moments=moments,
-            submitted=facts.submitted,
-            facts=sorted(holding),
-            places={
-                rule.code: [one.place for one in where[rule.code]]
-                for rule in binding
-                if rule.clocks and not verdicts[rule.code].missing
-            },
-            assumed=["detected"] if facts.detected_at is None else [],
-            given=facts.model_dump(mode="json", exclude_unset=True),
-        )
-        if facts.start_clocks
-        else None,
+        clocks=clocks,
     )
 
 

@@ -20,7 +20,7 @@ LESSONS = {
 }
 TEAM = {
     *("triage", "plan", "contain_at_once", "keep_containment", "withdrawn", "undo_containment"),
-    *("file", "filed", "secure", "final_report", "lessons", "tell_lessons"),
+    *("file", "filed", "secure", "corrected", "counted", "duties", "final_report", "lessons", "tell_lessons"),
     *(f"{what}_{level}" for what in ("approve", "contain") for level in LEVELS),
 }
 
@@ -32,6 +32,7 @@ def play(level: str, *during: Moment, **given: Any) -> Result:
         "decide": lambda asked: {"level": level, "reason": f"asked with {asked.severity}"},
         "contain_at_once": CARRIED, **{f"contain_{one}": CARRIED for one in LEVELS},
         "undo_containment": lambda asked: {"reason": asked.reason},
+        "corrected": {}, "counted": {}, "duties": {"overdue": 3},
         "filed": {}, "final_report": {}, "tell_lessons": {}, "remind": {}, "escalate": {},
     }  # fmt: skip
     incident = {
@@ -153,6 +154,9 @@ def test_the_triage_can_correct_the_severity_and_name_other_measures() -> None:
     result = play("director", yes("triage", "5m", form), yes("approve_director", "1h"), *REST).expect("SUCCEEDED")
     assert result.steps["decide"].input["severity"] == "critical"
     assert result.steps["contain_director"].input["measures"] == [other]
+    told = result.steps["corrected"].input
+    assert told["facts"] == {"severity": "critical"}, "more duties may apply"
+    assert told["by"].startswith("user:")
     none = play("director", yes("triage", "5m", {"measures": []}), yes("approve_director", "1h"), *REST)
     assert none.steps["contain_director"].input["measures"] == [], "none is an answer"
 
@@ -163,6 +167,27 @@ def test_evidence_that_is_waited_for_delays_neither_the_clocks_nor_the_triage() 
     assert result.happened("step.succeeded", "decide")[0].after == 600 + 4 * 3_600
     dismissed = play("director", no("triage", "10m"), evidence_within="4h").expect("SUCCEEDED")
     assert dismissed.steps["evidence"].state is StepState.SKIPPED
+
+
+def test_the_final_report_and_the_output_say_where_the_duties_stand_at_the_end() -> None:
+    counted = (yes("file", "2d"), yes("secure", "3d", {"affected_records": 700}), yes("lessons", "9d", LESSONS))
+    result = play("director", TRIAGE, yes("approve_director", "2h"), *counted).expect("SUCCEEDED")
+    assert result.steps["duties"].input["facts"] == {"affected_records": 700}
+    assert result.steps["final_report"].input["compliance"]["overdue"] == 3
+    assert result.output["overdue"] == 3
+    assert result.steps["corrected"].state is StepState.SKIPPED
+
+
+def test_silence_carries_nothing_out_where_the_table_asks_nobody() -> None:
+    result = play("none", *REST).expect("SUCCEEDED")
+    assert not {id for id in done(result) if id.startswith("contain_")}
+    asked = play("none", yes("approve_manager", "3h"), *REST).expect("SUCCEEDED")
+    assert {id for id in done(asked) if id.startswith("contain_")} == {"contain_manager"}
+
+
+def test_a_level_that_is_not_known_here_is_for_the_board() -> None:
+    result = play("regents", TRIAGE, yes("approve_board", "2h"), *REST).expect("SUCCEEDED")
+    assert {id for id in done(result) if id.startswith(("approve_", "contain_"))} == {"approve_board", "contain_board"}
 
 
 def test_nobody_answers_anything_and_the_run_still_ends() -> None:
