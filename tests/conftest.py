@@ -74,6 +74,14 @@ def nobody_listens() -> Iterator[None]:
     outbox.set_interest(outbox.Interest())
 
 
+@pytest.fixture
+def no_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many runs start together, each is accepted alone, with rows of its steps."""
+    from workflows.starts import chunks
+
+    monkeypatch.setattr(chunks, "FEWEST", sys.maxsize)
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_known_of_an_earlier_test() -> None:
     """A process remembers its settings, and for a second at most what it read from tables: the rules in force, the
@@ -90,6 +98,7 @@ def nothing_is_known_of_an_earlier_test() -> None:
         "workflows.events.types",
         "workflows.library.cache",
         "workflows.starts.admission",
+        "workflows.starts.chunks",
         "workflows.starts.holds",
         "workflows.starts.versions",
     ):

@@ -76,6 +76,7 @@ def test_a_step_that_cannot_finish_in_the_grace_is_handed_back_and_the_worker_en
     assert not Worker.objects.filter(stopped_at=None).exists()
 
 
+@pytest.mark.usefixtures("no_chunks")
 def test_claims_behind_a_slow_step_are_handed_back_at_once(
     broker: redis.Redis, log: Path, transactional_db: None
 ) -> None:
@@ -130,7 +131,7 @@ def test_the_leader_gives_up_its_lock_at_once_and_the_other_candidate_takes_it(
         with workers.leader(log) as second:
             first.send_signal(signal.SIGTERM)
             assert ended(first, 10) == 0
-            until(lambda: leads() not in (None, former), seconds=10, what="the second leads")
+            until(lambda: leads() not in (None, former), seconds=30, what="the second leads")
             assert second.poll() is None
 
 

@@ -15,7 +15,6 @@ from workflows import engine, store
 from workflows.core.states import Lane
 from workflows.errors import LaneFull
 from workflows.models import StepRun, WorkflowRun
-from workflows.starts import chunks
 from workflows.store import claims
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -145,9 +144,8 @@ def test_one_survey_serves_many_requests_and_critical_ones_ask_for_none() -> Non
     assert len([query for query in queries if "count(*)" in query["sql"]]) == 1
 
 
-def test_the_survey_reads_the_index_of_ready_steps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Runs in chunks have no steps yet.
-    monkeypatch.setattr(chunks, "FEWEST", 10_000)
+@pytest.mark.usefixtures("no_chunks")
+def test_the_survey_reads_the_index_of_ready_steps_alone() -> None:
     publish(one_step("sample.echo"))
     start("standard", 3_000)
     StepRun.objects.filter(run_id__in=WorkflowRun.objects.values("id")[:2_500]).update(

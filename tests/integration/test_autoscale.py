@@ -94,6 +94,7 @@ def test_outside_of_a_cluster_the_driver_says_so(tmp_path: Path) -> None:
         KubernetesDriver("erip-worker", account=tmp_path)
 
 
+@pytest.mark.usefixtures("no_chunks")
 def test_a_flood_scales_up_and_its_end_scales_down_with_reasons(pods: Cluster) -> None:
     publish(CHAIN)
     flood(20_000)  # 350 a second are assumed of each, 15 s until standard work ages: four replicas

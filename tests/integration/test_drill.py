@@ -89,6 +89,7 @@ def told(command: str, *words: str, **options: object) -> Any:
 
 @needs_pgbackrest
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("no_chunks")
 def test_a_backup_is_restored_to_a_second_and_proven(
     transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_a_body_that_blocks_past_its_timeout_is_given_up_and_its_late_result_dis
     assert run.error["cause"]["code"] == "step_timed_out"
 
 
+@pytest.mark.usefixtures("no_chunks")
 def test_async_steps_share_one_loop(executor) -> None:
     publish(one_step("sample.rest", "{seconds: 0.3}"))
     runs = engine.start_runs("one", [engine.StartRequest({})] * 200, principal="t")
@@ -344,6 +345,7 @@ def test_the_database_refuses_nonsense(transactional_db) -> None:
     assert queries.run_detail(run)["status"] == "PENDING"
 
 
+@pytest.mark.usefixtures("no_chunks")
 def test_the_claim_uses_its_indexes(transactional_db) -> None:
     publish(one_step("sample.echo"))
     engine.start_runs("one", [engine.StartRequest({})] * 2000, principal="t")
@@ -357,6 +359,7 @@ def test_the_claim_uses_its_indexes(transactional_db) -> None:
     assert "Seq Scan" not in plan
 
 
+@pytest.mark.usefixtures("no_chunks")
 def test_a_claim_that_was_planned_on_empty_tables_stays_on_its_indexes_as_they_fill(transactional_db) -> None:
     worker = store.register_worker("w", "here", 1, ["standard"])
     for _ in range(10):  # PostgreSQL makes the generic plan at the sixth execution

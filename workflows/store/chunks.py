@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 #: before the number of a chunk, where the ids of runs are named as well
 TOKEN = "chunk:"  # noqa: S105
+#: milliseconds that runs may stand still on their way out of a chunk
+FROZEN_AFTER = 10_000
 #: hours for which a version with a slow step is not accepted in chunks
 SLOW_FOR = 1
 
@@ -275,8 +277,11 @@ def leave(
     chunk.
     """
     with connection.cursor() as cursor:
+        # A worker that freezes here must not keep its runs from others until its transaction is given up.
         cursor.execute(
-            "SELECT 1 FROM workflows_chunk WHERE id = %s AND worker_id = %s FOR UPDATE", [chunk_id, worker_id]
+            f"SET LOCAL idle_in_transaction_session_timeout = {FROZEN_AFTER};"  # noqa: S608  (a constant)
+            " SELECT 1 FROM workflows_chunk WHERE id = %s AND worker_id = %s FOR UPDATE",
+            [chunk_id, worker_id],
         )
         if cursor.fetchone() is None:
             return []

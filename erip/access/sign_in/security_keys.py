@@ -246,7 +246,7 @@ def _refused(error: Exception) -> KeyRefused:
     """Of any error: the bytes are a stranger's, and pass three parsers (JSON, CBOR, keys)."""
     if isinstance(error, DatabaseError):
         raise error
-    log.info("security_key_refused", error=type(error).__name__, why=str(error)[:200])
+    log.info("security_key_refused", error=error)
     return KeyRefused(_UNCLEAR)
 
 

@@ -157,7 +157,7 @@ def _found(provider: OidcProvider) -> Mapping[str, Any]:
         for name in ("authorization_endpoint", "token_endpoint"):
             is_safe(str(found[name]))
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        log.warning("provider_not_read", provider=provider.name, error=type(error).__name__, why=str(error)[:200])
+        log.warning("provider_not_read", provider=provider.name, error=error)
         with _lock:
             _silent[provider.issuer] = True
         raise Away from error

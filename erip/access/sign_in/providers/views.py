@@ -48,7 +48,7 @@ def _of_provider(view: View) -> View:
         try:
             return view(request, found)
         except Refused as error:
-            log.warning("sign_in_refused", provider=provider, why=error.detail or str(error))
+            log.warning("sign_in_refused", provider=provider, why=error.detail)
             describe(outcome="refused", why=error.detail[:200] or str(error)[:200])
             return _said(request, str(error), 403)
         except Away:
