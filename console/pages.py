@@ -104,8 +104,7 @@ def page(
             if len(query.urlencode()) > MOST_QUERY:
                 query = QueryDict()
             if live:
-                shown_of = own(viewer) if own is not None else None
-                return guarded(_parts(request, view, query, viewer, kwargs, of, shown_of))
+                return guarded(_parts(request, view, query, viewer, kwargs, of, own))
             found = view(query, viewer, **kwargs)
             context = {**found.context, "part": found.template, "query": query, "every": found.every, "of": of}
             return guarded(in_shell(request, viewer, title, found.around, context, status=found.status))
@@ -175,10 +174,11 @@ def _parts(
     viewer: Principal,
     kwargs: dict[str, Any],
     of: str,
-    own: Hashable,
+    own: Callable[[Principal], Hashable] | None,
 ) -> HttpResponse:
+    mine = own(viewer) if own is not None else None
     rights = None if viewer.superuser else (viewer.permissions, frozenset(viewer.within.items()))
-    key = (request.path, query.urlencode(), rights, own)
+    key = (request.path, query.urlencode(), rights, mine)
     with _lock:
         known = _rendered.get(key)
     if known is None:
@@ -186,8 +186,10 @@ def _parts(
         context = {**found.context, "viewer": viewer, "query": query, "here": request.path, "of": of}
         body = (banner() + render_to_string(found.template, context)).encode()
         known = body, f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
-        with _lock:
-            _rendered[key] = known
+        # What waits for the viewer may have been read anew meanwhile: then this is not what the key says.
+        if own is None or own(viewer) == mine:
+            with _lock:
+                _rendered[key] = known
     body, etag = known
     if request.headers.get("If-None-Match") == etag:
         response = HttpResponse(status=304)

@@ -48,8 +48,10 @@ class Shared(Generic[Value]):
         self._look: Look[Value] = Look(None, None, False)
         self._next = 0.0
 
-    def look(self) -> Look[Value]:
-        """What is known. Never raises a database error that passes."""
+    def look(self, read: Callable[[], Value] | None = None) -> Look[Value]:
+        """What is known. Never raises a database error that passes. read: how it is read from now on."""
+        if read is not None:
+            self._read = read
         if time.monotonic() < self._next:
             return self._look
         # Who does not get the lock in time shows what there is: the thread that reads is held up.
@@ -94,7 +96,8 @@ class SharedBy(Generic[Value]):
             shared = self._known.get(question)
             if shared is None:
                 shared = self._known[question] = Shared(read, every=self._every)
-        return shared.look()
+        # With this caller's way to read: the first one's may hold what was known then.
+        return shared.look(read)
 
     def forget(self) -> None:
         with self._lock:

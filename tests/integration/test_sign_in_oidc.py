@@ -30,7 +30,18 @@ from erip.access.tokens.signing_keys import signing_keys
 from erip.audit import refusals
 from erip.audit.models import Entry
 from erip.ops.stack.state import ROOT
-from tests.integration.test_sign_in import BACKEND, PASSWORD, PROVE, SECOND, SECURITY, browser, code, let_in, sign_in
+from tests.integration.test_sign_in import (
+    BACKEND,
+    PASSWORD,
+    PROVE,
+    SECOND,
+    SECURITY,
+    SET_UP,
+    browser,
+    code,
+    let_in,
+    sign_in,
+)
 from tests.support.provider import CLIENT, SECRET, OidcServer
 
 pytestmark = pytest.mark.django_db
@@ -182,6 +193,13 @@ def test_nobody_takes_over_an_account_by_its_name_or_address(provider: OidcServe
     assert "here already" in answer.content.decode()
     assert let_in(client) == [302, 401, 302, 302]
     assert not Identity.objects.exists()
+    assert User.objects.get() == owner
+
+
+def test_a_name_in_another_form_of_its_letters_is_the_same_name(provider: OidcServer) -> None:
+    owner = User.objects.create_user("ADA", password=PASSWORD)
+    provider.claims["preferred_username"] = "\N{FULLWIDTH LATIN SMALL LETTER A}da"
+    assert comes_in(browser()).status_code == 403
     assert User.objects.get() == owner
 
 
@@ -368,6 +386,16 @@ def test_a_provider_that_does_not_answer_is_said_so_and_asked_again_later(provid
             oidc._places.release()
 
 
+def test_a_stranger_who_has_keys_read_waits_in_no_thread_beyond_those_that_may(
+    provider: OidcServer, monkeypatch: Any
+) -> None:
+    token = provider.logout_token()
+    monkeypatch.setattr(oidc, "_places", threading.BoundedSemaphore(1))
+    with oidc._places:
+        assert browser().post(ENDED, {"logout_token": token}).status_code == 503
+    assert browser().post(ENDED, {"logout_token": token}).status_code == 200
+
+
 def test_a_secret_that_cannot_be_read_or_is_wrong_opens_nothing(provider: OidcServer, tmp_path: Path) -> None:
     linked_ada(provider)
     Path(provider.secret).write_text("wrong", "utf-8")  # type: ignore[attr-defined]
@@ -443,6 +471,48 @@ def test_before_what_is_dangerous_the_second_factor_is_shown_at_the_provider(
     assert client.post("/admin/access/space/add/", {"name": "north"}).headers["Location"] == "/admin/access/space/"
 
 
+@pytest.mark.parametrize("long_ago", [{"auth_time": 1}, {"auth_time": None}, {"auth_time": "x"}, {"auth_time": 1e300}])
+def test_a_sign_in_that_the_provider_asked_nothing_for_is_no_second_factor_shown_now(
+    provider: OidcServer, settings: Any, long_ago: dict[str, Any]
+) -> None:
+    settings.ERIP_SIGN_IN_PROVIDERS = setting(provider, second_factor={"amr": ["mfa"]})
+    provider.claims |= {"groups": ["admins"], "amr": ["mfa"]}
+    provider.wrong = long_ago
+    client = browser()
+    assert comes_in(client).headers["Location"] == "/admin/"
+    assert SignedIn.objects.get().second_factor
+    assert client.post("/admin/access/space/add/", {"name": "north"}).headers["Location"].startswith(PROVE)
+    assert not Space.objects.exists()
+    # Nor is it enough for another way in, which would prove anything from then on.
+    doors = [("get", SET_UP), ("get", "/admin/security/keys/add/"), ("get", f"{GO}?link=1")]
+    doors += [("post", SET_UP), ("post", "/admin/security/keys/add/")]
+    for method, path in doors:
+        assert getattr(client, method)(path).headers["Location"].startswith(PROVE), path
+    assert client.post(SECURITY, {"unlink": Identity.objects.get().pk}).headers["Location"].startswith(PROVE)
+    assert Identity.objects.exists()
+    provider.wrong = {}
+    comes_in(client)
+    assert client.get(SET_UP).status_code == 200
+
+
+def test_whose_second_factor_is_at_a_provider_does_not_begin_with_another_one_by_the_password(
+    provider: OidcServer, settings: Any
+) -> None:
+    linked_ada(provider)
+    settings.ERIP_SECOND_FACTOR_ROLES = ["*"]
+    settings.ERIP_SIGN_IN_PROVIDERS = setting(provider, second_factor={"amr": ["mfa"]})
+    client = browser()
+    assert sign_in(client).headers["Location"] == SECOND
+    for path in (SECOND, f"{SECOND}key/"):
+        for answer in (client.get(path), client.post(path, {"code": "123456", "name": "mine"})):
+            assert answer.status_code == 403
+            assert "Corp" in answer.content.decode()
+    assert let_in(client) == [302, 401, 302, 302]
+    # Who comes from the provider, which did not say that they showed one, sets one up here.
+    assert comes_in(client).headers["Location"] == SECOND
+    assert "Set up a second factor" in client.get(SECOND).content.decode()
+
+
 # --- linking
 
 
@@ -470,6 +540,7 @@ def test_an_account_is_linked_by_its_owner_who_sees_with_whom(provider: OidcServ
     assert SignedIn.objects.get(session_key=fresh.session.session_key).user == user
     client.post(SECURITY, {"unlink": Identity.objects.get().pk})
     assert not Identity.objects.exists()
+    assert (let_in(fresh)[0], let_in(client)[0]) == (302, 200)  # who came in by the link is out
     assert browser().post(LINKED, {"sealed": sealed}).status_code == 302  # a stranger
 
 

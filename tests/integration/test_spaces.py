@@ -15,6 +15,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.transaction import TransactionManagementError
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +32,7 @@ from erip.foundation.db import walls
 from tests.integration.test_doors import MARKED, Door
 from tests.support.api import INPUT, Api, key
 from tests.support.spaces import MINE, NOBODYS, NOWHERE, THEIRS, World, definition, wall
+from workflows.core.lifecycle import source_of
 
 pytestmark = pytest.mark.django_db
 REQUESTS = int(os.environ.get("ERIP_SPACES_REQUESTS", "200"))
@@ -169,6 +171,38 @@ def test_who_has_not_said_its_spaces_sees_nothing() -> None:
             assert cursor.fetchone() == (3,)
         cursor.execute("SELECT array_agg(name) FROM workflows_workflowdefinition")
         assert cursor.fetchone() == ([MINE],)
+
+
+def test_an_error_while_the_wall_is_open_leaves_no_way_to_read_on() -> None:
+    World()
+    with walls.confined({"mine"}):
+        with pytest.raises(LookupError), walls.lifted():
+            raise LookupError
+        with pytest.raises(TransactionManagementError), connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM workflows_workflowrun")
+
+
+def test_rules_of_an_author_in_a_space_hear_of_no_workflow_elsewhere() -> None:
+    _, api, root = World(), caller("author"), Api(key())
+    put = {"trigger": f"/triggers/{MINE}", "workflow": f"/workflows/{MINE}"}
+
+    def stored(by: Api, **rule: Any) -> list[int]:
+        rule = {"input": {"cves": []}, **rule}
+        text = f"{definition(MINE)}\non: {orjson.dumps([rule]).decode()}\n"
+        trigger = by.send("PUT", put["trigger"], orjson.dumps({"workflow": MINE, "rule": rule}))
+        answers = [trigger, by.send("PUT", put["workflow"], text.encode(), Content_Type="application/yaml")]
+        if answers[0].status_code == 422:
+            assert [one.json()["faults"][0]["path"] for one in answers] == ["rule.source", "on[0].source"]
+        return [one.status_code for one in answers]
+
+    for event in ("workflow.run.failed", "workflow.run.*", "workflow.*", "erip.*"):
+        for source in ({}, {"source": source_of(THEIRS)}, {"source": source_of(MINE) + "*"}, {"source": "/erip/*"}):
+            assert stored(api, event=event, **source) == [422, 422], (event, source)
+    assert stored(api, event="workflow.run.failed", source=source_of(MINE)) == [200, 201]
+    assert stored(api, event="nexus.threat.*") == [200, 201]
+    # What somebody with the role on everything has stored can be stored again.
+    assert stored(root, event="workflow.run.failed") == [200, 201]
+    assert stored(api, event="workflow.run.failed") == [200, 200]
 
 
 #: columns by which a row belongs to a space, itself or through another row

@@ -1,9 +1,11 @@
 """Checking and publishing definitions."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from django.db import transaction
+from django.db.models import F
 
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.faults import Fault
@@ -13,9 +15,11 @@ from workflows import registry, store
 from workflows.conf import conf
 from workflows.core import definition, feasibility
 from workflows.core.graph import Graph
+from workflows.core.rules import rule_key
 from workflows.decisions import fitting
+from workflows.engine.spaces import overheard
 from workflows.errors import DefinitionInvalid, NameMismatch, NotYetReadable
-from workflows.models import WorkflowDefinition
+from workflows.models import WorkflowDefinition, WorkflowVersion
 from workflows.secrets import fitting as secrets
 
 
@@ -31,22 +35,40 @@ class Published:
     warnings: tuple[Fault, ...] = ()
 
 
-def validate(source: str | bytes, media: str) -> Graph:
-    """Check a definition without storing it. Raises DefinitionInvalid."""
-    return _check(source, media)[1]
+def validate(source: str | bytes, media: str, *, spaces: Collection[str] | None = None) -> Graph:
+    """Check a definition without storing it. spaces: as of `publish`. Raises DefinitionInvalid."""
+    graph = _check(source, media)[1]
+    _need_sources(graph, spaces)
+    return graph
 
 
-def publish(name: str | None, source: str | bytes, media: str, *, author: str) -> Published:
+def publish(
+    name: str | None, source: str | bytes, media: str, *, author: str, spaces: Collection[str] | None = None
+) -> Published:
     """Store a definition as its workflow's next version; the same content again is a no-op.
 
-    name: the name that the definition must have; None accepts any. media: "yaml" or "json".
+    name: the name that the definition must have; None accepts any. media: "yaml" or "json". spaces: those to which the
+    author is confined; rules of theirs that are new hear of no workflow elsewhere.
     Raises DefinitionInvalid, NameMismatch, NotYetReadable.
     """
     document, graph = _check(source, media)
     if name is not None and graph.name != name:
         raise NameMismatch(faults=[Fault("name", f'is "{graph.name}", but it is published as "{name}"')])
+    _need_sources(graph, spaces)
     text = source.decode() if isinstance(source, bytes) else source
     return replace(_publish(document, graph, text, media, author), warnings=warnings_of(graph))
+
+
+def _need_sources(graph: Graph, spaces: Collection[str] | None) -> None:
+    """Raises DefinitionInvalid. Rules that are in force stay: somebody else may have published them."""
+    if spaces is None or not graph.rules:
+        return
+    latest = WorkflowVersion.objects.filter(definition__name=graph.name, number=F("definition__latest")).first()
+    stored = latest.document.get("on", []) if latest is not None else []
+    known = {rule_key(graph.name, one) for one in ([stored] if isinstance(stored, dict) else stored)}
+    new = [(rule.label.partition(": ")[2], rule) for rule in graph.rules if rule.key not in known]
+    if faults := overheard(new, spaces):
+        raise DefinitionInvalid(faults=faults)
 
 
 def warnings_of(graph: Graph) -> tuple[Fault, ...]:

@@ -9,7 +9,9 @@ from django.db.models import Q
 from erip.access.models import Space
 from erip.access.spaces import kind
 from erip.foundation.db.retry import retry_transaction
-from workflows.core.lifecycle import source_of
+from erip.foundation.faults import Fault
+from workflows.core.lifecycle import OWN_TYPES, source_of
+from workflows.core.rules import Rule
 from workflows.errors import UnknownBatch, UnknownRun, UnknownSpace, UnknownWorkflow
 from workflows.models import ArchivedRun, RunBatch, WorkflowDefinition, WorkflowRun
 
@@ -36,6 +38,31 @@ def spaces_of_workflows(names: Iterable[str]) -> frozenset[str]:
     wanted = set(names)
     found: dict[str, Any] = dict(WorkflowDefinition.objects.filter(name__in=wanted).values_list("name", "space"))
     return frozenset(found.get(name, "") for name in wanted)
+
+
+def overheard(rules: Iterable[tuple[str, Rule]], spaces: Collection[str] | None) -> list[Fault]:
+    """What is wrong with rules of a caller of these spaces, who would hear by them what the platform announces of
+    workflows elsewhere: a run that a rule starts is given the event. rules: each with its path."""
+    if spaces is None:
+        return []
+    heard: frozenset[str] | None = None
+    faults = []
+    for path, rule in rules:
+        if not _may_be_ours(rule):
+            continue
+        heard = sources_in(spaces) or frozenset() if heard is None else heard
+        if rule.source not in heard:
+            at = f"{path}.source" if path else "source"
+            faults.append(Fault(at, "must be the source of a workflow in your space, such as /erip/workflows/NAME"))
+    return faults
+
+
+def _may_be_ours(rule: Rule) -> bool:
+    """Whether the platform may announce events of the rule's types. Nobody else can."""
+    prefix = rule.prefix
+    if prefix is None:
+        return rule.event.startswith(OWN_TYPES)
+    return prefix.startswith(OWN_TYPES) or any(own.startswith(prefix) for own in OWN_TYPES)
 
 
 @kind("workflow", UnknownWorkflow)

@@ -13,7 +13,7 @@ from workflows import store
 from workflows.conf import conf
 from workflows.core.rules import compile_rule, unknown_signal
 from workflows.core.structure import did_you_mean
-from workflows.engine.spaces import of_workflows
+from workflows.engine.spaces import of_workflows, overheard
 from workflows.errors import NotYetReadable
 from workflows.events import active
 from workflows.events.errors import TriggerInvalid, UnknownTrigger
@@ -35,9 +35,17 @@ class Stored:
 
 
 def put(
-    name: str, *, workflow: str, rule: dict[str, Any], enabled: bool = True, description: str = "", author: str
+    name: str,
+    *,
+    workflow: str,
+    rule: dict[str, Any],
+    enabled: bool = True,
+    description: str = "",
+    author: str,
+    spaces: Collection[str] | None = None,
 ) -> Stored:
-    """Store a rule as the next version of the trigger of that name; the same again is a no-op.
+    """Store a rule as the next version of the trigger of that name; the same again is a no-op. spaces: those to which
+    the author is confined: the rule hears of no workflow elsewhere, unless it did so before.
 
     Raises TriggerInvalid, NotYetReadable.
     """
@@ -50,7 +58,7 @@ def put(
         # A rule that was valid when it was stored can be switched off, whatever has happened to its workflow since.
         same = latest is not None and here and (latest.workflow, latest.rule) == (workflow, rule)
         if enabled or not same:
-            _check(workflow, rule)
+            _check(workflow, rule, None if same else spaces)
         number = add_version(trigger, author=author, **says).number
     active.forget()
     return Stored(name, number, not here, True)
@@ -85,7 +93,7 @@ def history(name: str, spaces: Collection[str] | None = None) -> list[TriggerVer
     return found
 
 
-def _check(workflow: str, rule: Any) -> None:
+def _check(workflow: str, rule: Any, spaces: Collection[str] | None) -> None:
     """Check the rule against the latest version of the workflow: a later one may need another input."""
     latest = WorkflowVersion.objects.filter(definition__name=workflow, number=F("definition__latest")).first()
     faults: list[Fault] = []
@@ -96,6 +104,8 @@ def _check(workflow: str, rule: Any) -> None:
     schema = graph.input_check if graph is not None else None
     compiled, wrong = compile_rule(rule, workflow, schema, at="rule", label="rule")
     faults += wrong
+    if compiled is not None:
+        faults += overheard([("rule", compiled)], spaces)
     if compiled is not None and compiled.signalling is not None and graph is not None:
         name = compiled.signalling.name
         known = {signal for node in graph.steps.values() for signal in node.how.signals}

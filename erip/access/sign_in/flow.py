@@ -41,15 +41,18 @@ class Through:
     session: str
 
 
-def begin(request: HttpRequest, user: Any, next: str, *, proved: bool = False, through: Through | None = None) -> bool:
+def begin(
+    request: HttpRequest, user: Any, next: str, *, proved: float | None = None, through: Through | None = None
+) -> bool:
     """The password was right, or a provider has shown who it is. Returns whether a second step follows; otherwise they
-    are signed in. proved: a second factor was shown, too."""
+    are signed in. proved: when a second factor was shown at the provider, in seconds since 1970, 0 if it does not say;
+    None: none was."""
     # With a key of its own from here on: what signs in is noted under it.
     request.session.flush()
     if through is not None:
         request.session[THROUGH] = {"provider": through.provider, "session": through.session}
-    if proved:
-        finish(request, user)
+    if proved is not None:
+        finish(request, user, proved)
         return False
     if not factors.has(user) and not factors.needs(user):
         login(request, user, backend=_BACKEND)
@@ -74,17 +77,18 @@ def pending(request: HttpRequest) -> Pending | None:
     return Pending(user, found["next"])
 
 
-def finish(request: HttpRequest, user: Any) -> None:
-    """The second factor was right: they are signed in."""
+def finish(request: HttpRequest, user: Any, at: float | None = None) -> None:
+    """The second factor was right: they are signed in. at: as of `prove`."""
     request.session.pop(_PENDING, None)
-    prove(request)
+    prove(request, at)
     login(request, user, backend=_BACKEND)
     setattr(request, SIGNED_IN, user)
 
 
-def prove(request: HttpRequest) -> None:
-    """They have just shown a second factor."""
-    request.session[PROVED_AT] = int(time.time())
+def prove(request: HttpRequest, at: float | None = None) -> None:
+    """They have shown a second factor. at: when, in seconds since 1970; None: just now."""
+    now = time.time()
+    request.session[PROVED_AT] = int(now if at is None else min(at, now))
 
 
 def proved_lately(request: HttpRequest, minutes: float) -> bool:

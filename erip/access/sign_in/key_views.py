@@ -12,13 +12,14 @@ from django.views.decorators.cache import never_cache
 from erip.audit.operation import describe
 
 from . import factors, flow, security_keys
-from .views import codes_page, must_prove, page, within
+from .providers.accounts import can_prove
+from .views import codes_page, must_prove, page, shown_elsewhere, within
 
 
 @never_cache
 def add(request: HttpRequest) -> HttpResponseBase:
     """Add a security key to one's own account."""
-    if factors.has(request.user) and (ask := must_prove(request)):
+    if can_prove(request.user) and (ask := must_prove(request)):
         return ask
     return _add(request, request.user, to_sign_in=None)
 
@@ -31,7 +32,7 @@ def add_to_sign_in(request: HttpRequest) -> HttpResponseBase:
         return redirect("admin:login")
     if factors.has(pending.user):
         return redirect("admin:second_factor")
-    return _add(request, pending.user, to_sign_in=pending)
+    return shown_elsewhere(request, pending.user) or _add(request, pending.user, to_sign_in=pending)
 
 
 def _add(request: HttpRequest, user: Any, *, to_sign_in: flow.Pending | None) -> HttpResponseBase:

@@ -28,7 +28,7 @@ from erip.foundation.http.problems import API, SCIM, Problem, respond
 from ..catalog import declared
 from ..permissions import rule_of
 from . import factors, flow, sessions
-from .providers.accounts import proving_at
+from .providers.accounts import can_prove
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _FOR_PROGRAMS = (API, SCIM)
@@ -61,7 +61,7 @@ class StepUp:
         user = request.user
         if not user.is_authenticated or flow.proved_lately(request, minutes):
             return None
-        has = factors.has(user) or bool(proving_at(user))
+        has = can_prove(user)
         if not has and not factors.needs(user):
             return None
         describe(outcome="refused")

@@ -21,7 +21,7 @@ from .. import logins
 from ..backends import TOO_SOON
 from ..models import SignedIn
 from . import factors, flow, sealing, security_keys, sessions
-from .providers.accounts import proving_at, unlink
+from .providers.accounts import can_prove, proving_at, unlink
 from .providers.configured import configured
 
 #: in a session: the secret that is being set up, sealed
@@ -47,7 +47,7 @@ def second_factor(request: HttpRequest) -> HttpResponseBase:
     if pending is None:
         return redirect("admin:login")
     if not factors.has(pending.user):
-        return _set_up(request, pending.user, to_sign_in=pending)
+        return shown_elsewhere(request, pending.user) or _set_up(request, pending.user, to_sign_in=pending)
     fault = ""
     if request.method == "POST":
         describe(object=f"user:{pending.user.get_username()}")
@@ -116,7 +116,7 @@ def security(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 def set_up(request: HttpRequest) -> HttpResponseBase:
     """Set up a second factor, or another one in place of the one that there is."""
-    if factors.has(request.user) and (ask := must_prove(request)):
+    if can_prove(request.user) and (ask := must_prove(request)):
         return ask
     return _set_up(request, request.user, to_sign_in=None)
 
@@ -124,11 +124,11 @@ def set_up(request: HttpRequest) -> HttpResponseBase:
 def _unlinked(request: HttpRequest, number: int) -> HttpResponseBase:
     """Take one of the links of their account with providers away."""
     user = request.user
-    if factors.has(user) and (ask := must_prove(request)):
+    if can_prove(user) and (ask := must_prove(request)):
         return ask
     if not user.has_usable_password() and user.identities.exclude(pk=number).count() == 0:  # type: ignore[union-attr]
         messages.error(request, "You have no password: without this link you could not sign in any more.")
-    elif unlink(user, number):
+    elif unlink(user, number, but=request.session.session_key or ""):
         messages.success(request, "The link is taken away.")
     else:
         messages.error(request, "There is no such link.")
@@ -150,6 +150,20 @@ def _without_key(request: HttpRequest, number: int) -> HttpResponseBase:
     else:
         messages.error(request, "There is no such security key.")
     return redirect("admin:security")
+
+
+def shown_elsewhere(request: HttpRequest, user: Any) -> HttpResponseBase | None:
+    """What somebody is told who has shown a password, and whose second factor is at a provider: nobody begins with a
+    new one here who knows the password alone. None: it is not there, or they came from a provider."""
+    at = [] if sessions.THROUGH in request.session else proving_at(user)
+    if not at:
+        return None
+    describe(outcome="refused", object=f"user:{user.get_username()}")
+    named = " or ".join(f"“{one.title}”" for one in at)
+    said = f"Your second factor is with your identity provider. Sign in there: {named}."
+    answer = page(request, "refused", {"title": "Not signed in", "said": said})
+    answer.status_code = 403
+    return answer
 
 
 def must_prove(request: HttpRequest) -> HttpResponseBase | None:

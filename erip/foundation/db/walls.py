@@ -131,9 +131,12 @@ def lifted() -> Iterator[None]:
     token = _confined.set(None)
     try:
         yield
+    except BaseException:
+        # Whoever catches it must not read on without the wall.
+        transaction.set_rollback(True)
+        raise
     finally:
         _confined.reset(token)
-    # After an error the transaction ends anyway.
     _enter(spaces)
 
 

@@ -63,3 +63,9 @@ def test_each_question_is_read_once_and_they_are_bounded() -> None:
         shared.look(question, lambda: 0)
     shared.look(0, lambda: reads.append(1) or 0)
     assert len(reads) == 4
+
+
+def test_a_question_is_read_anew_as_its_last_caller_reads_it() -> None:
+    shared: SharedBy[str] = SharedBy(every=0.0)
+    assert shared.look("mine", lambda: "known at first").value == "known at first"
+    assert shared.look("mine", lambda: "known now").value == "known now"

@@ -114,7 +114,9 @@ class WorkflowOne(APIView):
     )
     def put(self, request: Request, name: str) -> Response:
         sent = _source(request)
-        published = engine.publish(name, sent.source, sent.media, author=principal_of(request))
+        published = engine.publish(
+            name, sent.source, sent.media, author=principal_of(request), spaces=of_caller(request)
+        )
         return Response(
             {
                 "name": published.name,
@@ -145,7 +147,7 @@ class WorkflowValidate(APIView):
     )
     def post(self, request: Request, name: str) -> Response:
         sent = _source(request)
-        graph = engine.validate(sent.source, sent.media)
+        graph = engine.validate(sent.source, sent.media, spaces=of_caller(request))
         if graph.name != name:
             raise NameMismatch
         told = {"valid": True, "name": graph.name, "lane": graph.lane, "steps": list(graph.steps)}

@@ -30,7 +30,7 @@ from django.utils import timezone
 
 from ... import granting
 from ...models import Grant, Identity, ScimUser, SignedIn, Space
-from .. import sessions
+from .. import factors, sessions
 from .configured import configured
 from .shown import Refused, Shown
 
@@ -69,6 +69,12 @@ def proving_at(user: Any) -> list[Any]:
     return [one for one in counting.values() if one.issuer in issuers]
 
 
+def can_prove(user: Any) -> bool:
+    """Whether this person can show a second factor: one that is here, or at a provider. Who can, shows it before they
+    add another way in: a browser that is left open must not be enough for that."""
+    return factors.has(user) or bool(proving_at(user))
+
+
 def link(provider: str, issuer: str, subject: str, user: Any) -> None:
     """Link an account with somebody at a provider. Raises Refused if they are linked with another one."""
     try:
@@ -82,13 +88,15 @@ def link(provider: str, issuer: str, subject: str, user: Any) -> None:
         raise Refused("They are linked with another account here.")
 
 
-def unlink(user: Any, number: int) -> bool:
-    """Take away one of an account's links, with the roles of its groups. Whether there was one."""
+def unlink(user: Any, number: int, *, but: str = "") -> bool:
+    """Take away one of an account's links, with the sessions that began at the provider, but the one of this key, and
+    with the roles of its groups. Whether there was one."""
     with transaction.atomic():
         identity = Identity.objects.filter(user=user, pk=number).first()
         if identity is None:
             return False
         identity.delete()
+        sessions.end(SignedIn.objects.filter(user=user, provider=identity.provider).exclude(session_key=but))
         if not Identity.objects.filter(user=user, provider=identity.provider).exists():
             count, _ = Grant.objects.filter(user=user, granted_by=granted_by(identity.provider)).delete()
             if count:
@@ -179,7 +187,7 @@ def _made(provider: Any, shown: Shown) -> Identity:
     except ValidationError as error:
         said = "You cannot have an account here under your name or address at the provider."
         raise Refused(said, str(error)) from error
-    same = Q(username__iexact=shown.username)
+    same = Q(username__iexact=user.get_username())  # in the form in which it is stored (NFKC)
     if shown.email:
         same |= Q(email__iexact=shown.email)
     if users._default_manager.filter(same).exists():

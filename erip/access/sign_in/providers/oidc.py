@@ -39,6 +39,8 @@ KEEP: Final = 3_600
 AGAIN: Final = 5.0
 #: characters of an ID token
 LONGEST: Final = 65_536
+#: seconds since 1970 that a time may be: no more than any date has
+_LATEST: Final = 1e11
 _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 _addresses: TTLCache[str, Mapping[str, Any]] = TTLCache(maxsize=64, ttl=KEEP)
@@ -101,7 +103,7 @@ def shown(provider: OidcProvider, claims: Mapping[str, Any]) -> Shown:
         groups=None if beyond or claims.get("hasgroups") is True else texts(claims.get(provider.groups)),
         second_factor=provider.second_factor.is_shown(amr=texts(claims.get("amr")), acr=texts(claims.get("acr"))),
         session=text(claims.get("sid")),
-        at=float(at) if isinstance(at, int | float) and not isinstance(at, bool) else None,
+        at=float(at) if isinstance(at, int | float) and not isinstance(at, bool) and 0 <= at < _LATEST else None,
     )
 
 
@@ -243,7 +245,9 @@ def _decoded(provider: OidcProvider, token: str, *, require: list[str]) -> dict[
     if header.get("alg") not in provider.algorithms or not isinstance(kid, str):
         raise _unproved(provider, "alg or kid")
     try:
-        key = signing_keys.find(provider, kid)
+        # It may ask the provider, and a stranger can make it do so: by a token of signing out.
+        with _place():
+            key = signing_keys.find(provider, kid)
     except IssuerAway as error:
         raise Away from error
     if key is None:

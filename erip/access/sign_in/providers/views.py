@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from erip.audit.operation import describe
 
-from .. import factors, flow, once, sealing, sessions
+from .. import flow, once, sealing, sessions
 from ..views import must_prove, page, within
 from . import accounts, asking, oidc, saml
 from .configured import configured
@@ -64,7 +64,7 @@ def go(request: HttpRequest, provider: Any) -> HttpResponseBase:
     for one in ("link", "prove"):
         if one in request.GET and admin.site.has_permission(request):
             purpose = one
-    if purpose == "link" and factors.has(request.user) and (ask := must_prove(request)):
+    if purpose == "link" and accounts.can_prove(request.user) and (ask := must_prove(request)):
         return ask
     asked = asking.begin(provider.name, purpose, request.GET.get("next", ""), request.user.pk)
     if provider.protocol == "saml":
@@ -132,7 +132,9 @@ def _come_in(request: HttpRequest, provider: Any, asked: asking.Asked, shown: Sh
         describe(object=request.proved, provider=provider.name)  # type: ignore[attr-defined]
     next = within(request, asked.next)
     through = flow.Through(provider.name, shown.session)
-    if flow.begin(request, user, next, proved=shown.second_factor, through=through):
+    # Who is signed in there already is asked nothing, so this may have been hours ago.
+    proved = (shown.at or 0.0) if shown.second_factor else None
+    if flow.begin(request, user, next, proved=proved, through=through):
         describe(second_factor="asked")
         return redirect("admin:second_factor")
     return redirect(next)
@@ -174,7 +176,7 @@ def linked(request: HttpRequest, provider: Any) -> HttpResponseBase:
         raise Refused("Please begin again.", "sealed") from error
     if not fits or shown["issuer"] != provider.issuer:
         raise Refused("That took too long. Please begin again.", "sealed")
-    if factors.has(request.user) and (ask := must_prove(request)):
+    if accounts.can_prove(request.user) and (ask := must_prove(request)):
         return ask
     accounts.link(provider.name, shown["issuer"], shown["subject"], request.user)
     messages.success(request, f"Your account is linked with {provider.title}.")

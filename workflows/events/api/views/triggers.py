@@ -123,7 +123,7 @@ class TriggerOne(APIView):
     def put(self, request: Request, name: str) -> Response:
         body = read_body(request, serializers.PutTrigger)
         need("workflow", body["workflow"], of_caller(request))
-        done = stored.put(name, **body, author=principal_of(request))
+        done = stored.put(name, **body, author=principal_of(request), spaces=of_caller(request))
         return Response(
             {"name": done.name, "version": done.number, "changed": done.changed},
             status=201 if done.created else 200,
