@@ -113,6 +113,8 @@ def confined(spaces: Collection[str] | None) -> Iterator[None]:
         finally:
             _confined.reset(token)
         # The end of a transaction ends it too, and so does an error in one within another.
+        if connections[DEFAULT_DB_ALIAS].needs_rollback:
+            return
         if around is not None:
             _enter(around)
         elif nested:
