@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -388,12 +389,11 @@ def test_a_provider_that_does_not_answer_is_said_so_and_asked_again_later(provid
             oidc._places.release()
 
 
-def test_a_stranger_who_has_keys_read_waits_in_no_thread_beyond_those_that_may(
-    provider: OidcServer, monkeypatch: Any
-) -> None:
+def test_a_stranger_who_has_keys_read_waits_in_no_thread_beyond_those_that_may(provider: OidcServer) -> None:
     token = provider.logout_token()
-    monkeypatch.setattr(oidc, "_places", threading.BoundedSemaphore(1))
-    with oidc._places:
+    with ExitStack() as taken:
+        for _ in range(oidc.AT_ONCE):
+            taken.enter_context(oidc._place())
         assert browser().post(ENDED, {"logout_token": token}).status_code == 503
     assert browser().post(ENDED, {"logout_token": token}).status_code == 200
 

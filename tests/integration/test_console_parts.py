@@ -8,6 +8,8 @@ from django.test import RequestFactory
 from console import pages
 from erip.access.principals import Principal
 
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(autouse=True)
 def _nothing_rendered() -> Iterator[None]:
