@@ -90,9 +90,9 @@ def ask(by: str, permissions: Sequence[str], reason: str, minutes: int) -> Break
 
 def grant(number: int, by: str) -> BreakGlass:
     """Grant what was asked for, from now on. Raises OnlyPeople, SamePerson, UnknownBreakGlass, BreakGlassOver."""
-    granter = _person(by)
     with transaction.atomic():
         row = _locked(number)
+        granter = _person(by)
         if row.holder_id == granter.pk:
             raise SamePerson
         if row.granted_at or row.ended_at:
@@ -121,9 +121,9 @@ def end(number: int, by: str, caller: Principal | None) -> BreakGlass:
 
     Raises OnlyPeople, NotYours, UnknownBreakGlass.
     """
-    person = _person(by)
     with transaction.atomic():
         row = _locked(number)
+        person = _person(by)
         security = caller is None or decide(caller, ("access.end_breakglass",)).allowed
         if row.holder_id != person.pk and not security:
             raise NotYours
