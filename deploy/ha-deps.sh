@@ -5,7 +5,7 @@ set -eu
 # pgbouncer is for the tests
 packages="haproxy etcd-server redis-server redis-sentinel pgbouncer"
 # for tests alone, which are skipped without them: with TOOLS=1
-extra=${TOOLS:+prometheus prometheus-alertmanager pgbackrest}
+extra=${TOOLS:+prometheus prometheus-alertmanager pgbackrest iproute2 nftables}
 
 lacking() { # PACKAGES: those that are not installed
   for package in "$@"; do

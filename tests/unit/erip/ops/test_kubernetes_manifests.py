@@ -459,6 +459,9 @@ def test_an_overlay_builds(overlay: str) -> None:
             sources = [source["configMapRef"]["name"] for source in each.get("envFrom", []) if "configMapRef" in source]
             assert sources == ([] if one["metadata"]["name"] == "erip-flower" else [settings])
     assert {one["metadata"].get("namespace", "erip") for one in built} == {"erip"}
+    # Those are the ones that test_network_policies.py tries.
+    rendered = {one["metadata"]["name"]: one["spec"] for one in built if one["kind"] == "NetworkPolicy"}
+    assert rendered == {one["metadata"]["name"]: one["spec"] for one in POLICIES}
     budgets = {name for kind, name in names if kind == "PodDisruptionBudget"}
     assert bool(budgets) is (overlay != "dev")
 
