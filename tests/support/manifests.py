@@ -105,6 +105,26 @@ def files_at(spec: Mapping[str, Any], one: Mapping[str, Any]) -> set[str]:
     }
 
 
+def secrets(workload: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Secrets of a pod, with the key that it gets: `*` for all of it."""
+    found = {
+        (source["secretRef"]["name"], "*")
+        for one in containers(workload)
+        for source in one.get("envFrom", [])
+        if "secretRef" in source
+    }
+    for volume in spec_of(workload)["volumes"]:
+        for source in volume.get("projected", {}).get("sources", []):
+            found |= {(source["secret"]["name"], item["key"]) for item in source["secret"]["items"]}
+        if "secret" in volume:
+            found |= {(volume["secret"]["secretName"], item["key"]) for item in volume["secret"]["items"]}
+    return found
+
+
+def has_token(document: Mapping[str, Any]) -> bool:
+    return document["kind"] in WITH_PODS and bool(spec_of(document).get("automountServiceAccountToken"))
+
+
 def _of_container(one: Mapping[str, Any], *, job: bool) -> Iterator[str]:
     if one.get("securityContext") != {
         "allowPrivilegeEscalation": False,

@@ -2,11 +2,9 @@
 
 import copy
 import importlib.util
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -202,6 +200,14 @@ def test_the_gate_refuses_a_pod_that_lacks_one_of_them(change: Callable[[dict[st
     assert said in found[0]
 
 
+def test_nothing_with_pods_escapes_the_gate() -> None:
+    folders = [manifests.BASE, *manifests.COMPONENTS.iterdir()]
+    for one in (one for folder in folders for one in manifests.documents(folder)):
+        described = one["kind"] in manifests.WITH_PODS
+        assert described or "containers:" not in yaml.safe_dump(one), one["metadata"]["name"]
+        assert not described or one["metadata"]["name"] in WORKLOADS
+
+
 def test_what_scales_itself_has_no_number_of_its_own() -> None:
     """Each `kubectl apply` would set it back."""
     scaled = [one["spec"]["scaleTargetRef"]["name"] for one in DOCUMENTS if one["kind"] == "HorizontalPodAutoscaler"]
@@ -229,19 +235,7 @@ PLATFORM = set(WORKLOADS) - {"erip-flower"}
 
 
 def secrets(name: str) -> set[tuple[str, str]]:
-    """Secrets of a pod, with the key that it gets: `*` for all of it."""
-    found = {
-        (source["secretRef"]["name"], "*")
-        for one in manifests.containers(WORKLOADS[name])
-        for source in one.get("envFrom", [])
-        if "secretRef" in source
-    }
-    for volume in pod(name)["volumes"]:
-        for source in volume.get("projected", {}).get("sources", []):
-            found |= {(source["secret"]["name"], item["key"]) for item in source["secret"]["items"]}
-        if "secret" in volume:
-            found |= {(volume["secret"]["secretName"], item["key"]) for item in volume["secret"]["items"]}
-    return found
+    return manifests.secrets(WORKLOADS[name])
 
 
 def test_each_pod_has_the_secrets_that_it_uses_and_no_others() -> None:
@@ -405,15 +399,6 @@ def test_a_component_opens_its_arrows_and_no_others(component: str) -> None:
             assert not manifests.allows(policies, "egress", labels(name), **{**asked, "port": 8472})
 
 
-def test_the_docs_name_each_policy_that_an_overlay_may_add() -> None:
-    assert {path.name for path in manifests.COMPONENTS.iterdir()} == {*MORE_ARROWS, "cloudnative-pg"}
-    page = (manifests.ROOT / "docs/how-to/kubernetes.md").read_text()
-    for component in MORE_ARROWS:
-        for one in manifests.documents(manifests.COMPONENTS / component):
-            assert "metadata" not in one or f"`{one['metadata']['name']}`" in page
-        assert f"components/{component}" in page
-
-
 def test_only_the_ingress_reaches_a_pod_of_ours() -> None:
     ingress = {"app.kubernetes.io/name": "ingress-nginx"}
     for name in WORKLOADS:
@@ -464,27 +449,6 @@ def test_an_overlay_builds(overlay: str) -> None:
     assert rendered == {one["metadata"]["name"]: one["spec"] for one in POLICIES}
     budgets = {name for kind, name in names if kind == "PodDisruptionBudget"}
     assert bool(budgets) is (overlay != "dev")
-
-
-@pytest.mark.parametrize("component", MORE_ARROWS)
-def test_a_component_builds(component: str, tmp_path: Path) -> None:
-    if (kubectl := shutil.which("kubectl")) is None:
-        pytest.skip("kubectl is not installed: nothing builds the component")
-
-    def relative(folder: Path) -> str:
-        return os.path.relpath(folder, tmp_path.resolve())
-
-    overlay = {
-        "resources": [relative(manifests.OVERLAYS / "production")],
-        "components": [relative(manifests.COMPONENTS / component)],
-    }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    done = subprocess.run([kubectl, "kustomize", str(tmp_path)], capture_output=True, text=True, check=True)
-    policies = [one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "NetworkPolicy"]
-    added = {one["metadata"]["name"] for one in policies} - {one["metadata"]["name"] for one in POLICIES}
-    assert added == {
-        one["metadata"]["name"] for one in manifests.documents(manifests.COMPONENTS / component) if "metadata" in one
-    }
 
 
 # --- the autoscaler ---------------------------------------------------------------------------------------
