@@ -5,6 +5,10 @@ A client that sends one byte a second could keep a request open for as long as i
 has some seconds to begin, must then arrive at a minimum rate, counted from its start, and has a maximum time. A body
 that falls behind is ended with 408. The rate is far below that of a slow telephone, and far above that of a client that
 deliberately sends slowly.
+
+Who asks the connection for more may miss that the time is up: `asyncio.wait_for` of Python 3.11, with which gunicorn
+waits, forgets a cancellation that comes at the same moment as some bytes, and nothing would end that body any more. So
+the time is looked at after every message as well.
 """
 
 import asyncio
@@ -35,8 +39,8 @@ class NoMemory(BodyRefused):
     """What all bodies hold at this moment leaves no room for it."""
 
 
-class ClientLeft(Exception):
-    """The client closed the connection before all of the body was there."""
+class ClientLeft(BodyRefused):
+    """Nothing more of the body comes: the client closed the connection, or the server stopped waiting for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ async def read_body(
     share: takes what is read
     crowd: the crowd in which the client needs a place, as one of `group`; None: the client needs none
 
-    Raises BodyRefused and ClientLeft.
+    Raises BodyRefused.
     """
     began = asyncio.get_running_loop().time()
     try:
@@ -161,8 +165,13 @@ class _Reading:
         self._began = began
         self._ended = False
 
+    @property
+    def over(self) -> bool:
+        """Whether the time was up, also if whoever was waiting then was not told."""
+        return self._timeout.expired()
+
     def progress(self, received: int) -> None:
-        if not self._ended and not self._timeout.expired():
+        if not self._ended:
             self._timeout.reschedule(self._began + self._pace.due(received))
 
     def end(self) -> None:
@@ -177,6 +186,8 @@ async def _read(receive: Receive, limit: int, share: Share, reading: _Reading) -
     received = 0
     while True:
         message = await receive()
+        if reading.over:
+            raise BodyTooSlow
         if message["type"] != "http.request":
             raise ClientLeft
         piece = message.get("body", b"")

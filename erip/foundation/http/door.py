@@ -144,8 +144,6 @@ class Door:
                 if _compressed(scope["headers"]):
                     # Its decompressed content is held as well.
                     share.take(limit)
-            except ClientLeft:
-                return None
             except BodyRefused as error:
                 return await _refuse(scope, send, _why_refused(error, limit))
             sized = dict(scope) if length is not None else _with_length(scope, len(body))
@@ -263,7 +261,9 @@ def _busy() -> Problem:
 def _why_refused(error: BodyRefused, limit: int) -> Problem:
     if isinstance(error, BodyTooLarge):
         return Problem(413, "payload-too-large", f"The body may have {limit} bytes at most.")
-    if isinstance(error, BodyTooSlow):
+    if isinstance(error, BodyTooSlow | ClientLeft):
+        # A client that left gets no answer; the server drops it. One that is still there, and only silent for longer
+        # than the server waits, would get 500 from the server if nothing was answered here.
         return Problem(408, "body-too-slow", "The body came in too slowly; send it again.")
     assert isinstance(error, NoMemory)
     return _busy()
