@@ -15,7 +15,7 @@ from django.db import connection
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def until(fact: Callable[[], object], *, seconds: float = 30.0, what: str = "") -> None:
+def until(fact: Callable[[], object], *, seconds: float = 60.0, what: str = "") -> None:
     """Wait for a fact, with a deadline."""
     deadline = time.monotonic() + seconds
     while not fact():

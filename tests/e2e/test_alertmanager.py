@@ -259,7 +259,7 @@ def told_by_alertmanager(
                 return all(heard[name] == expected[name][number] for name in late)
 
             with suppress(AssertionError):
-                until(all_came, seconds=0.0 if differing else 20.0)
+                until(all_came, seconds=0.0 if differing else 60.0)
             differing = differing or not all_came()
             for name, news in heard.items():
                 found[name].append(news)

@@ -176,7 +176,7 @@ def through_the_database(stack):
         killed = threading.Thread(target=_sleep, args=(connection,))
         killed.start()
         with other.cursor() as cursor:
-            assert wait_until(lambda: _sleeper(cursor), 10)
+            assert wait_until(lambda: _sleeper(cursor), 60)
             os.kill(_sleeper(cursor), signal.SIGSEGV)
         killed.join(30)
 
@@ -262,7 +262,7 @@ def test_haproxys_log_of_requests_has_no_query_and_no_token(tmp_path):
                         urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5)
                 return "GET /reports/-" in log.read_text() and "GET /api/v1/runs" in log.read_text()
 
-            assert wait_until(logged, 20), log.read_text()
+            assert wait_until(logged, 60), log.read_text()
         finally:
             process.terminate()
     assert MARK not in log.read_text()

@@ -381,7 +381,7 @@ def test_a_client_that_asks_once_more_does_not_notice_that_a_web_process_dies(he
     thread = threading.Thread(target=client)
     thread.start()
     try:
-        assert wait_until(lambda: len(statuses) > 5, 20)
+        assert wait_until(lambda: len(statuses) > 5, 60)
         before = len(statuses)
         kill(roles.tree("web-1"))
         assert wait_until(lambda: len(statuses) > before + 30, 30)
@@ -435,7 +435,7 @@ def test_a_master_that_was_killed_is_started_again_or_replaced(healthy, roles):
 
 
 def test_another_candidate_leads(healthy, roles):
-    assert wait_until(lambda: roles.leader() is not None, 10)
+    assert wait_until(lambda: roles.leader() is not None, 60)
     before = roles.leader()
     kill(roles.tree(before))
     assert wait_until(lambda: roles.leader() not in (None, before), 30)

@@ -151,7 +151,7 @@ def test_manage_py_finds_the_running_database(up):
 def test_after_a_killed_supervisor_nothing_is_left_running(up):
     known = json.loads((up.folder / "supervisor.json").read_text())
     os.kill(known["pid"], signal.SIGKILL)
-    assert wait_until(lambda: not Identity(known["pid"], known["started"]).alive, 5)
+    assert wait_until(lambda: not Identity(known["pid"], known["started"]).alive, 60)
     done = up.run("down")
     assert done.returncode == 0
     assert "had ended without cleaning up" in done.stderr

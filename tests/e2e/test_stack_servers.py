@@ -126,5 +126,5 @@ def test_servers_die_with_a_killed_caller():
     servers = [Identity.of(int(postgres)), Identity.of(int(broker))]
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert wait_until(lambda: not any(server.alive for server in servers), 15)
+    assert wait_until(lambda: not any(server.alive for server in servers), 60)
     subprocess.run(["rm", "-rf", home], check=True)

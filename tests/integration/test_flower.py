@@ -78,7 +78,7 @@ def test_it_shows_what_workers_say_of_themselves(monitor, broker):
             say.send("worker-heartbeat", freq=2, sw_ident="test", sw_ver="1", sw_sys="Linux", active=0, processed=0)
         return "general@test" in _get(f"{monitor}/workers?json=1", LOGIN)
 
-    assert wait_until(shown, 20)
+    assert wait_until(shown, 60)
 
 
 def test_its_login_to_redis_can_send_nothing_and_take_nothing(broker):

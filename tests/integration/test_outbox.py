@@ -333,7 +333,7 @@ def test_consumers_are_woken_by_what_is_told(everything: None, monkeypatch: pyte
             begin("one")
 
             told_of: list[str] = []
-            until(lambda: told_of.extend(heard(raw, seconds=1.0)) or told_of, seconds=10)  # noqa: B023
+            until(lambda: told_of.extend(heard(raw, seconds=1.0)) or told_of, seconds=60)  # noqa: B023
             assert told_of == [""]
         start("one")
         assert heard(raw, seconds=0.1) == [], "announced again at once"

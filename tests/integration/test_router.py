@@ -114,7 +114,7 @@ def test_the_replica_that_is_behind_is_passed_over_and_serves_once_it_has_caught
         return found
 
     until(lambda: served() == {"near"}, seconds=4, what="the near one serves, the late one not yet")
-    until(lambda: served() == {"near", "late"}, seconds=20, what="the late one has caught up")
+    until(lambda: served() == {"near", "late"}, seconds=60, what="the late one has caught up")
 
 
 def test_a_race_of_writers_never_reads_what_is_older_than_its_own_write(both: None) -> None:
@@ -175,12 +175,12 @@ def test_a_replica_that_is_killed_leaves_and_comes_back(both: None, near: Server
 def test_a_frozen_replica_leaves_and_comes_back(both: None, near: Server) -> None:
     freeze(near)
     try:
-        until(lambda: fleet.in_rotation() == ["late"], seconds=15, what="it has left the rotation")
+        until(lambda: fleet.in_rotation() == ["late"], seconds=60, what="it has left the rotation")
         with scope(NOTHING):
             assert read()[1] == "late"
     finally:
         thaw(near)
-    until(lambda: "near" in fleet.in_rotation(), seconds=20, what="it has come back")
+    until(lambda: "near" in fleet.in_rotation(), seconds=60, what="it has come back")
 
 
 def test_a_read_that_hangs_on_a_replica_is_cut_and_served_by_another(both: None, near: Server) -> None:
@@ -195,7 +195,7 @@ def test_a_read_that_hangs_on_a_replica_is_cut_and_served_by_another(both: None,
                 assert read()[1] != "near"
     finally:
         thaw(near)
-    until(lambda: "near" in fleet.in_rotation(), seconds=20, what="it has come back")
+    until(lambda: "near" in fleet.in_rotation(), seconds=60, what="it has come back")
 
 
 def test_without_a_primary_a_replica_that_is_behind_serves_and_the_answer_says_so(
@@ -281,7 +281,7 @@ def test_a_replica_that_has_lost_its_primary_is_out_of_rotation_though_it_has_no
 ) -> None:
     primary.kill()
     try:
-        until(lambda: fleet.in_rotation() == [], seconds=15, what="neither streams")
+        until(lambda: fleet.in_rotation() == [], seconds=60, what="neither streams")
         assert set(fleet.reachable()) == {"near", "late"}
     finally:
         primary.start()

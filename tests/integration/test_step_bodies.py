@@ -62,7 +62,7 @@ def steps() -> Iterator[None]:
 
     @step("bodies.blocks", timeout=0.1, retry=once)
     async def blocks(data: Text) -> Text:
-        threading.Event().wait(1.5)
+        threading.Event().wait(4)
         return data
 
     yield
@@ -136,4 +136,4 @@ def test_a_body_that_blocks_the_loop_of_all_times_out_nevertheless(run_to_end, m
     run = run_to_end("blocks")
     assert run.state == "FAILED"
     assert run.error["cause"]["code"] == "step_timed_out"
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 4

@@ -334,9 +334,7 @@ def test_listeners_have_neither_threads_nor_connections_of_their_own(bus: str, t
         until(lambda: len(listening.hub()._mailboxes) == 41)
         try:
             # asyncio's own pool has a handful, however many listen.
-            until(
-                lambda: threads() <= before[0] + 8 and sessions() <= before[1] + 2, seconds=10, what="all is given back"
-            )
+            until(lambda: threads() <= before[0] + 8 and sessions() <= before[1] + 2, what="all is given back")
             accept([event(id="all")])
             until(lambda: all("all" in one.ids for one in others))
         finally:

@@ -77,6 +77,36 @@ def test_each_way_to_replace_private_state_is_seen(code: str) -> None:
     assert len(list(replaced(ast.parse(code)))) == 1
 
 
+#: seconds that a test waits at least for a fact: the machine may be doing three other things
+PATIENCE = 30
+#: a fact that has to come early, because something else comes later: (file, the words of the wait)
+EARLY = {
+    ("tests/integration/test_router.py", "the near one serves, the late one not yet"),
+    ("tests/crash/test_draining.py", "the rest is given back"),
+    ("tests/crash/test_postgres_failover.py", "wait_until(lambda: not psutil.pid_exists(postmaster), 7)"),
+}
+
+
+def impatient(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, what for) of each wait for a fact that ends before PATIENCE."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("until", "wait_until"):
+            named = {one.arg: one.value for one in node.keywords}
+            seconds = named.get("seconds", node.args[1] if len(node.args) > 1 else None)
+            if isinstance(seconds, ast.Constant) and float(str(seconds.value)) < PATIENCE:
+                yield node.lineno, ast.literal_eval(named["what"]) if "what" in named else ast.unparse(node)
+
+
+def test_no_test_waits_for_a_fact_so_short_that_a_busy_machine_fails_it() -> None:
+    found = {
+        (str(file.relative_to(ROOT)), what): line
+        for file in python_files()
+        for line, what in impatient(ast.parse(file.read_text()))
+    }
+    assert {f"{file}:{line}: {what}" for (file, what), line in found.items() if (file, what) not in EARLY} == set()
+    assert found.keys() >= EARLY, "an exception that is none any more"
+
+
 def test_unit_tests_stand_where_their_package_stands() -> None:
     folders = {file.parent.relative_to(TESTS / "unit") for file in (TESTS / "unit").rglob("test_*.py")}
     assert [str(folder) for folder in folders if not (ROOT / folder).is_dir()] == []

@@ -145,7 +145,7 @@ def test_a_megabyte_of_faults_costs_no_more_than_a_megabyte_of_sense(body: bytes
     assert len(refused.value.faults) <= json_values.MAX_FAULTS
     assert all(len(fault.path) <= MAX_PATH for fault in refused.value.faults)
     assert peak < 60_000_000
-    assert took < 10
+    assert took < 60
 
 
 def test_a_fault_says_what_to_do() -> None:

@@ -142,7 +142,7 @@ def test_a_hostile_text_is_refused_quickly(source, media):
     # Each takes milliseconds; what went wrong here once took minutes.
     started = time.monotonic()
     faults_of(source, media)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_nesting_is_bounded_alike_in_both():

@@ -31,14 +31,14 @@ def test_no_more_places_are_out_than_are_allowed_and_those_that_come_back_go_to_
     assert not turns.take(0)
     got: list[int] = []
     threads = [_waiter(turns, got, 3)]
-    until(_waiting(turns, 1), seconds=5)
+    until(_waiting(turns, 1), seconds=60)
     threads.append(_waiter(turns, got, 4))
-    until(_waiting(turns, 2), seconds=5)
+    until(_waiting(turns, 2), seconds=60)
     # Then one that comes back serves the first of them, and one more that is allowed the second
     turns.give()
-    until(lambda: got == [3], seconds=5)
+    until(lambda: got == [3], seconds=60)
     turns.allow(3)
-    until(lambda: got == [3, 4], seconds=5)
+    until(lambda: got == [3, 4], seconds=60)
     assert turns.free == 0
 
 

@@ -39,7 +39,7 @@ def test_a_process_that_ended_or_waits_to_be_reaped_is_not_alive(log):
     identity = Identity.of(process.pid)
     assert identity.alive
     process.kill()
-    assert wait_until(lambda: not identity.alive, 5)  # a zombie: nobody has waited for it yet
+    assert wait_until(lambda: not identity.alive, 60)  # a zombie: nobody has waited for it yet
     process.wait()
     assert not identity.alive
     assert Identity.of(process.pid) is None
@@ -61,7 +61,7 @@ def test_a_child_dies_with_a_parent_that_was_killed(log):
     assert child.alive
     parent.kill()
     parent.communicate()
-    assert wait_until(lambda: not child.alive, 5)
+    assert wait_until(lambda: not child.alive, 60)
 
 
 def test_what_carries_the_mark_is_found_and_ended_with_its_children(log):
@@ -70,7 +70,7 @@ def test_what_carries_the_mark_is_found_and_ended_with_its_children(log):
     parent = spawn([sys.executable, "-c", family], env=environment(mark), log=log)
     stranger = spawn(SLEEPER, env=environment("another"), log=log)
     try:
-        assert wait_until(lambda: len(marked(mark)) == 2, 10)
+        assert wait_until(lambda: len(marked(mark)) == 2, 60)
         assert end_all([], mark) == 2
         assert marked(mark) == []
         assert stranger.poll() is None
@@ -82,11 +82,11 @@ def test_what_carries_the_mark_is_found_and_ended_with_its_children(log):
 
 def test_one_that_ignores_the_request_is_killed(log):
     process = spawn(STUBBORN, env=os.environ, log=log)
-    assert wait_until(lambda: log.read_text() == "x\n", 10)
+    assert wait_until(lambda: log.read_text() == "x\n", 60)
     began = time.monotonic()
     stop(process, signal.SIGTERM, 0.2)
     assert process.returncode == -signal.SIGKILL
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_ending_nothing_ends_nothing():
