@@ -578,10 +578,14 @@ def test_five_people_answer_a_breach_at_their_browsers_over_a_failover_and_days_
         team["ina"].tab.go(output["final_report"]["url"])
         report = team["ina"].text
         assert all(word in report for word in ("user:cia", "user:cleo", "BfDI-17", "BSI-18", "Disk image")), report
-        team["ina"].picture("final-report")
+        # It was filed after its deadline, and the report must not call that met.
+        deadlines = {one["code"]: one["status"] for one in output["deadlines"]}
+        assert (deadlines["gdpr-33"], deadlines["nis2-notification"]) == ("late", "late"), deadlines
+        team["ina"].picture("case-final-report", tall=2_600)
+        team["ina"].picture("case-final-report-people", begins="Triage", tall=2_600)
         team["ina"].tab.go(f"{healthy.url}/admin/workflows/workflowrun/{run['id']}/change/")
         assert all(step in team["ina"].text for step in ("approve_executive", "final_report", "lessons"))
-        team["ina"].picture("timeline")
+        team["ina"].picture("case-timeline", tall=2_600)
 
 
 def test_the_logs_of_every_server_can_be_read(healthy):

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ _FIELD: Final = """(() => { const label = [...document.querySelectorAll('label')
   const field = document.getElementById(label.htmlFor); field.value = %s; return true; })()"""
 _LINK: Final = """[...document.querySelectorAll('main a')].find((one) => one.textContent.includes(%s))"""
 _VOTED: Final = "[...document.querySelectorAll('[data-part=votes] strong')].some((one) => one.textContent === %s)"
+_PLACE: Final = """Math.floor([...document.querySelectorAll('h2')].find(
+    (one) => one.textContent.trim() === %s).getBoundingClientRect().top) - 20"""
 _BUTTON: Final = """[...document.querySelectorAll('main button')].find((one) => one.textContent.trim() === %s)"""
 
 
@@ -107,13 +110,17 @@ class Person:
         self.tab.follow(f"{_BUTTON % json.dumps('File')}.click()")
         assert self._says("It is filed"), self.text
 
-    def picture(self, name: str) -> None:
-        """Keep what is seen, if somebody wants to look at it."""
+    def picture(self, name: str, begins: str = "", tall: int = 6_000) -> None:
+        """Keep what is seen, if somebody wants to look at it. begins: the heading at its top. tall: in pixels."""
         if folder := os.environ.get("ERIP_PICTURES"):
-            height = min(6_000, self.tab.run("document.documentElement.scrollHeight"))
-            clip = {"x": 0, "y": 0, "width": 1280, "height": height, "scale": 1}
+            whole = self.tab.run("document.documentElement.scrollHeight")
+            # As tall as the page: what stays at the edge of a window must not lie over what is between.
+            self.tab.shape(1280, min(whole, 16_000), dark=False)
+            top = self.tab.run(_PLACE % json.dumps(begins)) if begins else 0
+            clip = {"x": 0, "y": top, "width": 1280, "height": min(tall, whole - top), "scale": 1}
             taken = self.tab.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]
             (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(taken))
+            self.tab.shape(1280, 900, dark=False)
 
     def _says(self, *some: str) -> bool:
         text = self.text
@@ -128,7 +135,8 @@ class Person:
 def skip(connection: Any, run: str, seconds: float) -> None:
     """Let this time pass for a run: all that it waits for, its approvals and its legal clocks are that much nearer.
 
-    connection: as the platform's own role. Nothing but moments is changed."""
+    connection: as the platform's own role. Nothing but moments is changed: also those that deadlines are counted from,
+    because whoever files a clock counts it again."""
     with connection.cursor() as cursor:
         for statement in (
             "UPDATE workflows_steprun SET due_at = due_at - make_interval(secs => %s)"
@@ -137,7 +145,27 @@ def skip(connection: Any, run: str, seconds: float) -> None:
             " next_at = next_at - make_interval(secs => %s) WHERE run_id = %s AND closed_at IS NULL",
             "UPDATE clocks_legalclock SET since = since - make_interval(secs => %s),"
             " due_at = due_at - make_interval(secs => %s), arguable_until = arguable_until - make_interval(secs => %s),"
-            " next_rung_at = next_rung_at - make_interval(secs => %s) WHERE run_id = %s AND state IN ('RUNNING')",
+            " next_rung_at = next_rung_at - make_interval(secs => %s) WHERE run_id = %s",
+            "UPDATE clocks_legalcase SET as_of = as_of - make_interval(secs => %s) WHERE run_id = %s",
         ):
             cursor.execute(statement, [*[seconds] * (statement.count("%s") - 1), run])
+        for table in ("clocks_legalclock", "clocks_legalcase"):
+            cursor.execute(f"SELECT id::text, facts::text FROM {table} WHERE run_id = %s", [run])
+            for id_, facts in cursor.fetchall():
+                earlier = json.dumps(_earlier(json.loads(facts), timedelta(seconds=seconds)))
+                cursor.execute(f"UPDATE {table} SET facts = %s::jsonb WHERE id::text = %s", [earlier, id_])
     connection.commit()
+
+
+def _earlier(value: Any, by: timedelta) -> Any:
+    """With every moment in it that much earlier."""
+    if isinstance(value, dict):
+        return {name: _earlier(one, by) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_earlier(one, by) for one in value]
+    if isinstance(value, str) and "T" in value:
+        try:
+            return (datetime.fromisoformat(value) - by).isoformat()
+        except ValueError:
+            return value
+    return value

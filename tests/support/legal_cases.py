@@ -321,18 +321,152 @@ BY_HAND: Final[list[Case]] = [
          "an extension never shortens", {"amount": 72, "unit": "hours"}, extended="2026-11-21T12:00:00+01:00"),
     # Amended: awareness turned out to be a day earlier, so is the deadline; the clock is reckoned anew.
     hand("amended-earlier", BERLIN, "2026-11-19T16:30:00+01:00", "2026-11-22T16:30:00+01:00", HOURS,
-         {"amount": 72, "unit": "hours"}, amended_from="2026-11-20T16:30:00+01:00"),
+         {"amount": 72, "unit": "hours"}, amended_from="2026-11-20T16:30:00+01:00",
+         due_before="2026-11-23T16:30:00+01:00"),
     hand("amended-later", BERLIN, "2026-11-20T18:30:00+01:00", "2026-11-23T18:30:00+01:00", HOURS,
-         {"amount": 72, "unit": "hours"}, amended_from="2026-11-20T16:30:00+01:00"),
+         {"amount": 72, "unit": "hours"}, amended_from="2026-11-20T16:30:00+01:00",
+         due_before="2026-11-23T16:30:00+01:00"),
     # A stop that lasts adds nothing: what comes after it is not known.
     hand("stop-that-lasts", BERLIN, "2026-11-20T16:30:00+01:00", "2026-11-23T16:30:00+01:00", HOURS,
          {"amount": 72, "unit": "hours"}, stops=[["2026-11-21T10:00:00+01:00", None]]),
 ]  # fmt: skip
 
 
+AWARE: Final = (
+    "EDPB Guidelines 9/2022, paragraph 31: a controller is aware with a reasonable degree of certainty, and that may "
+    "turn out to have been at another time, https://www.edpb.europa.eu; " + HOURS
+)
+FOUND_OUT: Final = (
+    "45 CFR 164.404(a)(2): discovered when known or, by exercising reasonable diligence, would have been known, "
+    "https://www.ecfr.gov/current/title-45/section-164.404"
+)
+#: the moment that was taken first, and the one that turned out to be right: over changes of the clocks, the leap day,
+#: ends of months and years, holidays, and evenings that are the next day elsewhere
+AMENDED: Final = (
+    ("2026-03-29 12:00", "2026-03-27 17:40"),
+    ("2026-03-27 17:40", "2026-03-29 12:00"),
+    ("2026-10-26 09:00", "2026-10-23 16:30"),
+    ("2026-10-23 16:30", "2026-10-26 09:00"),
+    ("2028-03-01 08:00", "2028-02-28 23:30"),
+    ("2026-05-04 09:00", "2026-04-30 22:15"),
+    ("2026-12-28 10:00", "2026-12-23 18:55"),
+    ("2026-11-25 10:00", "2026-11-20 18:55"),
+)
+
+
+def amended(cases: list[Case]) -> None:
+    """What it counts from turns out to have been earlier or later, once without and once with a stop."""
+    for zone in ("Europe/Berlin", "Europe/London", "America/New_York", "Australia/Sydney"):
+        for n, (first, right) in enumerate(AMENDED):
+            starts = [moment(zone, first), moment(zone, right)]
+            for unit, amount in (("hours", 72), ("days", 30), ("months", 1)):
+                ends = []
+                for start in starts:
+                    day = date.fromisoformat(start[:10])
+                    end = day + (relativedelta(months=amount) if unit == "months" else timedelta(days=amount))
+                    hour = f"@{seconds(start) + amount * 3600}"
+                    ends.append(moment(zone, hour) if unit == "hours" else day_end(zone, end))
+                cases.append(
+                    {
+                        "id": f"amended-{n}-{zone}-{amount}{unit}",
+                        "clock": {"amount": amount, "unit": unit},
+                        "zone": zone,
+                        "amended_from": starts[0],
+                        "due_before": ends[0],
+                        "start": starts[1],
+                        "due": ends[1],
+                        "source": {"hours": AWARE, "days": FOUND_OUT, "months": f"{AWARE}; {EU}"}[unit],
+                    }
+                )
+    off = closed_days("US")
+    for n, (first, right) in enumerate((("2026-05-26", "2026-05-22"), ("2026-07-01", "2026-07-02"),
+                                        ("2026-11-27", "2026-11-24"), ("2026-12-23", "2026-12-24"))):  # fmt: skip
+        ends = [str(numpy.busday_offset(day, 4, roll="backward", holidays=off)) for day in (first, right)]
+        cases.append(
+            {
+                "id": f"amended-sec-{n}",
+                "clock": SEC,
+                "zone": NY,
+                "amended_from": moment(NY, f"{first} 10:00"),
+                "due_before": moment(NY, f"{ends[0]} 17:30"),
+                "start": moment(NY, f"{right} 10:00"),
+                "due": moment(NY, f"{ends[1]} 17:30"),
+                "source": f"{FORM_8K}; instruction 1 to item 1.05: determined without unreasonable delay",
+            }
+        )
+    for n, pair in enumerate(STOPS):
+        stops = [[moment(BERLIN, one) for one in stop] for stop in pair]
+        spans = [(seconds(a), seconds(b)) for a, b in stops]
+        starts = [moment(BERLIN, "2026-11-20 18:00"), moment(BERLIN, "2026-11-19 20:30")]
+        ends = []
+        for start in starts:
+            now, left = seconds(start), 72 * 60
+            while left:
+                left -= not any(a <= now < b for a, b in spans)
+                now += 60
+            ends.append(moment(BERLIN, f"@{now}"))
+        cases.append(
+            {
+                "id": f"amended-stopped-{n}",
+                "clock": {"amount": 72, "unit": "hours"},
+                "zone": BERLIN,
+                "amended_from": starts[0],
+                "due_before": ends[0],
+                "start": starts[1],
+                "stops": stops,
+                "due": ends[1],
+                "source": f"{AWARE}; worked minute by minute: no minute that is stopped is counted",
+            }
+        )
+
+
+def extended(cases: list[Case]) -> None:
+    """More time was granted: 30 days after the date that was required, twice; and less than what can be argued."""
+    off = closed_days("US")
+    item = "Form 8-K, item 1.05(c): up to 30 days after the date otherwise required, and up to 30 more"
+    for start in ("2026-06-16", "2026-07-02", "2026-09-03", "2026-10-08", "2026-11-06"):
+        last = numpy.busday_offset(start, 4, roll="backward", holidays=off).astype(object)
+        for days in (30, 60):
+            until = moment(NY, f"{last + timedelta(days=days)} 17:30")
+            cases.append(
+                {
+                    "id": f"extended-sec-{start}-{days}",
+                    "clock": SEC,
+                    "zone": NY,
+                    "start": moment(NY, f"{start} 10:00"),
+                    "due_before": moment(NY, f"{last} 17:30"),
+                    "extended": until,
+                    "due": until,
+                    "source": f"{item}; {FORM_8K}",
+                }
+            )
+    for n, (until, due, arguable) in enumerate(
+        (
+            # Two days end on Sunday 3 May, and arguably with two working days on Tuesday 5 May.
+            ("2026-05-04 12:00:00", "2026-05-04 12:00:00", "2026-05-05 23:59:59"),
+            ("2026-05-06 12:00:00", "2026-05-06 12:00:00", "2026-05-06 12:00:00"),
+            ("2026-05-02 12:00:00", "2026-05-03 23:59:59", "2026-05-05 23:59:59"),
+        )
+    ):
+        cases.append(
+            {
+                "id": f"extended-two-working-days-{n}",
+                "clock": {"amount": 2, "unit": "days", "ends": [{"rule": "eu"}]},
+                "zone": BERLIN,
+                "place": "DE",
+                "start": moment(BERLIN, "2026-05-01 16:30"),
+                "due_before": moment(BERLIN, "2026-05-03 23:59:59"),
+                "extended": moment(BERLIN, until),
+                "due": moment(BERLIN, due),
+                "arguable": moment(BERLIN, arguable),
+                "source": f"{EU}(5); more time that an authority grants shortens neither reading",
+            }
+        )
+
+
 def main() -> None:
     cases = [dict(one) for one in BY_HAND]
-    for more in (business, european, hours, dates, stopped):
+    for more in (business, european, hours, dates, stopped, amended, extended):
         more(cases)
     seen: set[str] = set()
     lines = []

@@ -121,7 +121,8 @@ def _bar(
 def items_line(items: Mapping[str, Any]) -> str:
     """The progress of a fan-out: "1,000 items: 990 SUCCEEDED, 10 RUNNING"."""
     states = ", ".join(f"{count:,} {state}" for state, count in items["by_status"].items())
-    return f"{items['total']:,} items" + (f": {states}" if states else "")
+    many = "1 item" if items["total"] == 1 else f"{items['total']:,} items"
+    return many + (f": {states}" if states else "")
 
 
 def outcome(step: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from django.template.loader import get_template
 
 from workflows.library.beacon.contract import ReportInput
+from workflows.library.beacon.facts import rows
 
 _BLANK_LINES = re.compile(r"\n{3,}")
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
@@ -67,30 +68,6 @@ def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
         sample_data=_sample_data(report),
     )
     return context
-
-
-def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values in a form that people read."""
-    return [(label(str(name)), shown(value)) for name, value in facts.items() if value not in (None, "", [], {})]
-
-
-def label(name: str) -> str:
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
-
-
-def shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    if isinstance(value, list):
-        return ", ".join(shown(one) for one in value)
-    if isinstance(value, dict):
-        return "; ".join(f"{label(str(name))}: {shown(one)}" for name, one in value.items())
-    return str(value)
 
 
 def escape_markdown(value: object) -> str:

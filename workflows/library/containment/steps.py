@@ -140,4 +140,5 @@ def _order(
 
 def _note(states: Iterable[State], what: str) -> str:
     open_ = [state for state in states if state != "ordered"]
-    return f"{len(open_)} measures are for people to {what}, or to look after" if open_ else ""
+    many = "1 measure is" if len(open_) == 1 else f"{len(open_)} measures are"
+    return f"{many} for people to {what}, or to look after" if open_ else ""

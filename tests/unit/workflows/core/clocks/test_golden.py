@@ -67,6 +67,11 @@ def test_the_cases_are_many_and_of_all_kinds() -> None:
     over_a_change = [at(case["start"]).utcoffset() != at(case["due"]).utcoffset() for case in CASES]
     assert sum(over_a_change) >= 50
     assert sum(case["due"] != case["arguable"] for case in CASES) >= 40
+    amended = [case for case in CASES if "amended_from" in case]
+    assert len(amended) >= 100
+    assert {at(case["due"]) > at(case["due_before"]) for case in amended} == {True, False}, "both ways"
+    assert sum(bool(case.get("stops")) for case in amended) >= 4
+    assert sum("extended" in case for case in CASES) >= 10
 
 
 def test_a_planted_fault_is_found_by_many_cases() -> None:
