@@ -166,6 +166,25 @@ def test_clocks_are_filed_with_the_proofs_of_a_form_by_whoever_gave_them_and_twi
     assert row.filed["reference"] == "BfDI-1", "the first proof stays"
 
 
+def test_a_vote_that_refuses_files_nothing_plans_nothing_and_answers_nothing() -> None:
+    clock = legal_clock()
+    ctx = replace(context("filed"), run_id=str(clock.run_id))
+    refused = {**vote({"obligation": "gdpr-33", "reference": "BfDI-1"}), "choice": "refuse"}
+    found = call("clocks.file", {"votes": [refused]}, ctx)
+    assert (found["filed"], [one["state"] for one in found["open"]]) == ([], ["RUNNING"])
+    assert found["not_filed"][0]["why"].startswith("user:dan refused")
+    measures = [{"action": "Turn it off"}]
+    planned = {"votes": [{"choice": "refuse", "form": {"measures": measures}}], "containment": {"measures": MEASURES}}
+    assert [one["action"] for one in call("containment.plan", planned)["measures"]] == [
+        one["action"] for one in MEASURES
+    ]
+    asked = {"questions": [{"id": "mfa", "text": "MFA?"}]}
+    said = {"form": {"answers": [{"question": "mfa", "answer": "yes"}]}}
+    for choice, unanswered in (("approve", []), ("refuse", ["mfa"])):
+        checked = call("questionnaire.check", {**asked, "votes": [{**said, "choice": choice}]})
+        assert checked["unanswered"] == unanswered, choice
+
+
 def test_what_was_filed_at_no_named_moment_was_filed_when_it_was_voted() -> None:
     clock = legal_clock()
     voted = datetime.now(UTC) - timedelta(hours=2)

@@ -1,7 +1,8 @@
 """`clocks.file`: clocks of the run are filed with the proofs that a person gave, such as in the form of an approval.
 
-A proof that fits no clock, or comes too late for it, is reported and never fails the step: a response must not end
-because one reference has a wrong code. To file the same proof twice changes nothing.
+A proof that fits no clock, comes too late for it, or stands in the form of a vote that refuses, is reported and never
+fails the step: a response must not end because one reference has a wrong code. To file the same proof twice changes
+nothing.
 """
 
 from datetime import datetime
@@ -43,6 +44,7 @@ class Vote(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     by: str = Field(max_length=200)
+    choice: str = Field(default="approve", max_length=20)
     form: Form | None = None
     at: str = Field(default="", max_length=64)
 
@@ -91,8 +93,16 @@ class FileOutput(BaseModel):
 )
 def file(data: FileInput, ctx: StepContext) -> FileOutput:
     given = [(filing, data.by or f"workflow:{ctx.workflow}", "") for filing in data.filings]
-    given += [(filing, vote.by, vote.at) for vote in data.votes if vote.form for filing in vote.form.filings]
     found = FileOutput()
+    for vote in data.votes:
+        proofs = vote.form.filings if vote.form else []
+        if vote.choice == "refuse":
+            # It says that there is nothing to notify. A clock that runs on alarms somebody; one that is filed does not.
+            found.not_filed += [
+                _not(one, f"{vote.by} refused: file it at its legal clock if it was sent") for one in proofs
+            ]
+        else:
+            given += [(filing, vote.by, vote.at) for filing in proofs]
     for filing, by, voted in given:
         rows = list(LegalClock.objects.filter(run_id=ctx.run_id, obligation=filing.obligation).order_by("pk"))
         if not rows:

@@ -48,11 +48,13 @@ class Vote(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    choice: str = Field(default="approve", max_length=20)
     form: Form | None = None
 
 
 class PlanInput(StepInput):
-    """What was meant to be done, and votes whose form may name other measures: the last one that does counts."""
+    """What was meant to be done, and votes whose form may name other measures: the last one that does counts,
+    and none that refuses."""
 
     containment: Containment | None = None
     votes: list[Vote] = Field(default=[], max_length=40)

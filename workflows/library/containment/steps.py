@@ -48,7 +48,8 @@ _RETRY: Final = Retry(max_attempts=20, backoff=2.0, max_delay=60.0)
     summary="Which measures are carried out: those that a vote named, or those that were given",
 )
 def plan(data: PlanInput) -> PlanOutput:
-    named = [vote.form.measures for vote in data.votes if vote.form is not None and vote.form.measures is not None]
+    forms = [vote.form for vote in data.votes if vote.form is not None and vote.choice != "refuse"]
+    named = [form.measures for form in forms if form.measures is not None]
     given = data.containment or Containment()
     return PlanOutput(
         measures=named[-1] if named else given.measures,

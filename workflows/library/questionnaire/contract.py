@@ -53,11 +53,13 @@ class Vote(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     by: str = Field(default="", max_length=200)
+    choice: str = Field(default="approve", max_length=20)
     form: Form | None = None
 
 
 class CheckInput(StepInput):
-    """The questions that were asked, and the votes whose forms answer them. Of two answers the later one counts."""
+    """The questions that were asked, and the votes whose forms answer them. Of two answers the later one counts,
+    and none of a vote that refuses."""
 
     questions: list[Question] = Field(default=[], max_length=MOST)
     votes: list[Vote] = Field(default=[], max_length=40)

@@ -44,7 +44,8 @@ def load(data: LoadInput) -> LoadOutput:
     summary="What answers to a questionnaire amount to, and what is still open",
 )
 def check(data: CheckInput) -> CheckOutput:
-    given = {one.question: one for vote in data.votes if vote.form is not None for one in vote.form.answers}
+    forms = [vote.form for vote in data.votes if vote.form is not None and vote.choice != "refuse"]
+    given = {one.question: one for form in forms for one in form.answers}
     asked = {one.id: one for one in data.questions}
     deviations: list[Deviation] = []
     points: list[float] = []

@@ -21,6 +21,7 @@ LESSONS = {
 TEAM = {
     *("triage", "plan", "contain_at_once", "keep_containment", "withdrawn", "undo_containment"),
     *("file", "filed", "secure", "corrected", "counted", "duties", "final_report", "lessons", "tell_lessons"),
+    *("withdrawn_late", "undo_late", "addendum"),
     *(f"{what}_{level}" for what in ("approve", "contain") for level in LEVELS),
 }
 
@@ -33,6 +34,7 @@ def play(level: str, *during: Moment, **given: Any) -> Result:
         "contain_at_once": CARRIED, **{f"contain_{one}": CARRIED for one in LEVELS},
         "undo_containment": lambda asked: {"reason": asked.reason},
         "corrected": {}, "counted": {}, "duties": {"overdue": 3},
+        "undo_late": lambda asked: {"reason": asked.reason}, "addendum": {},
         "filed": {}, "final_report": {}, "tell_lessons": {}, "remind": {}, "escalate": {},
     }  # fmt: skip
     incident = {
@@ -129,10 +131,30 @@ def test_a_withdrawal_takes_back_what_was_done_whenever_it_comes(level: str, aft
 
 
 def test_after_the_response_nothing_can_be_withdrawn_any_more_and_the_run_does_not_wait_for_it() -> None:
-    late = signal("approval-withdrawn", {"reason": "late"}, after="5d")
+    late = signal("approval-withdrawn", {"reason": "late"}, after="10d")
     result = play("director", TRIAGE, yes("approve_director", "2h"), late, *REST).expect("SUCCEEDED")
     assert [what for what, _ in result.refused] == ["signal approval-withdrawn"]
-    assert result.steps["undo_containment"].state is StepState.SKIPPED
+    assert not {"undo_containment", "undo_late", "addendum"} & done(result)
+    assert result.seconds == 9 * 86_400
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("after", ["4d", "8d"])
+def test_what_was_secured_and_notified_first_leaves_time_to_withdraw_until_the_lessons(level: str, after: str) -> None:
+    early = (yes("file", "20m"), yes("secure", "30m"), yes("lessons", "9d", LESSONS))
+    taken = signal("approval-withdrawn", {"reason": "the wrong host"}, after=after)
+    result = play(level, TRIAGE, yes(f"approve_{level}", "2h"), taken, *early).expect("SUCCEEDED")
+    assert result.happened("step.succeeded", "final_report")[0].after == 7_200, "the report waits for none of it"
+    asked = result.steps["undo_late"].input
+    assert [one for one in asked["carried_out"] if one] == [CARRIED]
+    assert asked["reason"] == "The approval was withdrawn: the wrong host"
+    assert result.output["taken_back"]["reason"] == asked["reason"]
+    assert "addendum" in done(result)
+
+
+def test_lessons_that_are_refused_are_none() -> None:
+    rest = (yes("file", "2d"), yes("secure", "3d"), no("lessons", "9d", LESSONS))
+    assert play("director", TRIAGE, yes("approve_director", "2h"), *rest).output["lessons"] is None
 
 
 def test_what_is_surely_no_breach_goes_no_further_but_its_clocks_were_looked_for() -> None:

@@ -74,3 +74,16 @@ def test_what_is_refused_is_not_adapted_and_what_was_not_done_is_not_proved() ->
     assert (late.output["adapted"], late.output["proved"]) == (None, None)
     wrong = change(assess("low"), yes("approve_manager", "2d"), yes("adapt", "9d", DONE), no("evidence", "10d"))
     assert (wrong.output["adapted"], wrong.output["proved"]) == (True, False)
+
+
+def test_what_was_not_there_is_done_and_looked_at_once_more() -> None:
+    began = (assess("low"), yes("approve_manager", "2d"), yes("adapt", "9d", DONE), no("evidence", "10d"))
+    for last, proved in ((yes("evidence_again", "40d"), True), (no("evidence_again", "40d"), False)):
+        result = change(*began, yes("adapt_again", "30d", DONE), last).expect("SUCCEEDED")
+        assert (result.output["adapted"], result.output["proved"]) == (True, proved)
+        assert result.steps["evidence_again"].input["evidence"]["done"][0]["form"] == DONE
+    slow = change(
+        assess("low", "13d"), yes("approve_manager", "26d"), yes("adapt", "205d", DONE), no("evidence", "264d"),
+        yes("adapt_again", "353d", DONE),
+    ).expect("SUCCEEDED")  # fmt: skip
+    assert slow.output["proved"] is None
