@@ -1,4 +1,5 @@
-"""what-if: what another decision table would have said of thousands of past runs; planted differences, none written."""
+"""what-if: what another decision table would have said of thousands of past runs, and what another definition would
+have made of them; planted differences, none written."""
 
 import asyncio
 import time
@@ -16,6 +17,7 @@ PLANTED: Final = 50
 #: runs in one request: the lanes are not to be full
 PORTION: Final = 2_000
 TABLE: Final = "benchmark-levels"
+_OTHER_OUTPUT: Final = "${{ input.loss >= 990 && input.loss < 1000 ? 'planted' : steps.level.output.result }}"
 _ROWS: Final = """
 SELECT md5(string_agg(md5(r::text), '' ORDER BY r.id)) FROM workflows_workflowrun r
 UNION ALL SELECT md5(string_agg(md5(s::text), '' ORDER BY s.run_id, s.step, s.item)) FROM workflows_steprun s
@@ -76,49 +78,66 @@ async def run(session: Session) -> list[Load]:
         ids += some
         done(len(ids))
     planted = {run for number, run in enumerate(ids) if 990 <= asked.input(number)["loss"] < 1_000}
+    other = {**(asked.definition or {}), "output": _OTHER_OUTPUT}
+    return [
+        await _compared(
+            session, url, "what-if", "decisions", f"/decisions/{TABLE}/what-if", {"table": table(990), "limit": 10_000},
+            planted, count, "another decision table would have said",
+        ),
+        await _compared(
+            session, url, "what-if-definition", "runs", f"/workflows/{asked.workflow}/what-if",
+            {"definition": other, "limit": 1_000}, planted, count, "another definition would have made of them",
+        ),
+    ]  # fmt: skip
+
+
+async def _compared(
+    session: Session, url: str, name: str, what: str, path: str, body: dict[str, Any], planted: set[str], count: int,
+    title: str,
+) -> Load:  # fmt: skip
     before = await asyncio.to_thread(sleepers.ask, url, _ROWS)
-    session.show.phase("what if")
+    session.show.phase(name)
     began = time.perf_counter()
-    compared, found = await _ask(session)
+    compared, found, longest = await _ask(session, path, body)
     seconds = time.perf_counter() - began
     after = await asyncio.to_thread(sleepers.ask, url, _ROWS)
     faults = [*(f"not found: {run}" for run in planted - found), *(f"invented: {run}" for run in found - planted)]
     if before != after:
         faults.append("something was written meanwhile")
-    return [
-        Load(
-            name="what-if",
-            title=f"{count:,} past runs, and what another decision table would have said",
-            method=(
-                f"`POST /decisions/{TABLE}/what-if`, page by page. {len(planted)} of the runs have facts that the "
-                "other table decides otherwise. The rows of runs, steps and tables, and the number of events, are "
-                "compared before and after."
-            ),
-            figures=[
-                Figure("what_if.compared", "decisions compared", compared, "", None, Target("==", count)),
-                Figure("what_if.planted", "planted differences found", len(found & planted), "", False,
-                       Target("==", len(planted))),
-                Figure("what_if.invented", "others named", len(found - planted), "", True, Target("==", 0)),
-                Figure("what_if.written", "tables in which something was written", int(before != after), "", True,
-                       Target("==", 0)),
-                Figure("what_if.rate", "decisions compared", compared / seconds, "/s", False),
-            ],
-            correctness=Correctness(count, compared, 0, 0, len(faults), faults[:10]),
-        )
-    ]  # fmt: skip
+    id_ = name.replace("-", "_")
+    return Load(
+        name=name,
+        title=f"{count:,} past runs, and what {title}",
+        method=(
+            f"`POST {path}`, page by page. {len(planted)} of the runs would be others. The rows of runs, steps and "
+            "tables, and the number of events, are compared before and after."
+        ),
+        figures=[
+            Figure(f"{id_}.compared", f"{what} compared", compared, "", None, Target("==", count)),
+            Figure(f"{id_}.planted", "planted differences found", len(found & planted), "", False,
+                   Target("==", len(planted))),
+            Figure(f"{id_}.invented", "others named", len(found - planted), "", True, Target("==", 0)),
+            Figure(f"{id_}.written", "tables in which something was written", int(before != after), "", True,
+                   Target("==", 0)),
+            Figure(f"{id_}.rate", f"{what} compared", compared / seconds, "/s", False),
+            Figure(f"{id_}.page", "the longest page", longest, "s", True),
+        ],
+        correctness=Correctness(count, compared, 0, 0, len(faults), faults[:10]),
+    )  # fmt: skip
 
 
-async def _ask(session: Session) -> tuple[int, set[str]]:
-    """(decisions compared, runs that are named)."""
-    compared, found, cursor = 0, set[str](), None
+async def _ask(session: Session, path: str, body: dict[str, Any]) -> tuple[int, set[str], float]:
+    """(compared, runs that are named, seconds of the longest page)."""
+    compared, found, longest, cursor = 0, set[str](), 0.0, None
     while True:
-        body = {"table": table(990), "limit": 10_000} | ({"cursor": cursor} if cursor else {})
-        answer = await session.client.request("POST", f"/decisions/{TABLE}/what-if", body, seconds=60)
+        began = time.perf_counter()
+        answer = await session.client.request("POST", path, body | ({"cursor": cursor} if cursor else {}), seconds=60)
         if answer.status != 200:
             raise BenchmarkError(f"What-if was answered {answer.status}")
         page = answer.json()
+        longest = max(longest, time.perf_counter() - began)
         compared += page["compared"]
         found |= {one["run_id"] for one in page["items"]}
         cursor = page["next_cursor"]
         if cursor is None:
-            return compared, found
+            return compared, found, longest

@@ -119,6 +119,22 @@ def test_of_thousands_of_runs_the_planted_ones_are_found_and_nothing_is_written(
     assert counts() == before
 
 
+def test_a_page_ends_by_its_time_after_one_run_and_no_run_is_on_two(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "SECONDS", -1.0)
+    ids = decided([995, 5, 996, 7, 997])
+    named, cursors, cursor = [], [], None
+    for _ in range(20):
+        page = asked(api, **({"cursor": cursor} if cursor else {}))
+        assert page["compared"] <= 1
+        named += [one["run_id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+        cursors.append(cursor)
+    assert named == ids[::2]
+    assert len(cursors) == len({*cursors}) == len(ids)
+
+
 def test_runs_that_are_open_are_named_with_what_they_would_get_or_that_it_is_not_known(
     api: Api, executor: Executor
 ) -> None:

@@ -14,6 +14,7 @@ from tests.integration.test_what_if import counts
 from tests.support.api import Api, key
 from workflows import engine
 from workflows.models import WorkflowRun
+from workflows.replay import stored as stored_runs
 from workflows.replay import what_if_definition as looking
 from workflows.worker.executor import Executor
 
@@ -95,6 +96,47 @@ def test_a_page_ends_by_its_time_and_goes_on_where_it_ended(
     page = asked(api, source=pays(1600))
     assert (page["compared"], page["next_cursor"] is None) == (1, False)
     assert every(api, source=pays(1600))[0] == len(LOSSES)
+
+
+PLANTED = {loss for loss in LOSSES if 1000 <= loss < 1600}
+
+
+def test_a_run_that_would_take_too_long_is_named_and_the_others_are_compared(
+    api: Api, runs: dict[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = runs[1200]
+    before = looking.by_definition
+
+    def decided(run: Any, *graphs: Any, **more: Any) -> Any:
+        if run.view.id == slow:
+            monkeypatch.setattr(looking, "RUN_SECONDS", -1.0)
+            more["between"] = looking.Patience(looking.RUN_SECONDS).check
+        return before(run, *graphs, **more)
+
+    monkeypatch.setattr(looking, "by_definition", decided)
+    compared, items = every(api, source=pays(1600))
+    assert compared == len(LOSSES)
+    told = {one["run_id"]: one for one in items}
+    assert {runs[loss] for loss in PLANTED} == told.keys()
+    assert (told[slow]["differences"], told[slow]["ends"]) == ([], None)
+    assert "takes longer than" in told[slow]["unknown"][0]
+    assert all(one["differences"] for id_, one in told.items() if id_ != slow)
+
+
+@pytest.mark.parametrize("most", [0, 9, 25])
+def test_runs_that_are_large_are_named_and_none_is_left_out_or_looked_at_twice(
+    api: Api, runs: dict[int, str], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """0: each is too large; 9: some are; 25: a few are in memory at once."""
+    monkeypatch.setattr(stored_runs, "ROWS", most)
+    compared, items = every(api, source=pays(1600), limit=5)
+    assert compared == len(LOSSES)
+    large = {one["run_id"] for one in items if any("steps, items and events" in why for why in one["unknown"])}
+    named = [one["run_id"] for one in items]
+    assert len(named) == len({*named})
+    assert {*named} - large == {runs[loss] for loss in PLANTED} - large
+    assert len(large) == {0: len(LOSSES), 25: 0}.get(most, len(large))
+    assert {one["ends"] for one in items if one["run_id"] in large} <= {None}
 
 
 @pytest.mark.parametrize(

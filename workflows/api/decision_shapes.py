@@ -4,12 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from erip.foundation.http.fields import AnyJson, Choice, JsonObject, Moment, Number, StrictSerializer, Text, Whole
+from erip.foundation.http.fields import AnyJson, JsonObject, Number, StrictSerializer, Text, Whole
 from workflows.decisions.asking import MAX_CASES
 from workflows.decisions.stored import NAME
-from workflows.replay.what_if import Against
 
 from .responses import FaultAnswer
+from .what_if_shapes import Asked, Compared
 
 Answer = serializers.Serializer[Any]
 #: what a page's cursor begins with: a name alone would be mistaken for a filter
@@ -52,15 +52,12 @@ class Evaluate(StrictSerializer):
         return attrs
 
 
-class WhatIf(StrictSerializer):
+class WhatIf(Asked):
     """Another table, or another version, in place of the one in force."""
 
     table = JsonObject(required=False, help_text="A decision table, as JSON.")
     version = Whole(required=False, min_value=1, max_value=INT32, help_text="A version of the stored table.")
-    against = Choice(Against, required=False, default="past", help_text="Runs that have ended, that have not, or all.")
-    since = Moment(required=False, help_text="Only runs created at this moment or later. Default: 30 days ago.")
     limit = Whole(required=False, min_value=1, max_value=10_000, default=1_000, help_text="Runs that are looked at.")
-    cursor = Text(required=False, min_length=1, max_length=60, help_text="`next_cursor` of the page before.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("table" in attrs) == ("version" in attrs):
@@ -180,9 +177,5 @@ class DifferenceAnswer(Answer):
     after = SaidAnswer(allow_null=True, help_text="Null: the facts are not known yet.")
 
 
-class WhatIfAnswer(Answer):
-    compared = serializers.IntegerField(help_text="Decisions of this page.")
-    different = serializers.IntegerField(help_text="Those of them that would be others.")
-    unknown = serializers.IntegerField(help_text="Decisions to come whose facts are not known yet.")
+class WhatIfAnswer(Compared):
     items = DifferenceAnswer(many=True, help_text="The different and the unknown ones.")
-    next_cursor = serializers.CharField(allow_null=True)

@@ -7,6 +7,7 @@ compare  what is different
 what_if  what another decision table would have said
 definitions  what another definition would have made of a run
 what_if_definition  the same for many runs, page by page
+pages    how many runs a page has, and how long it takes
 
 Note [What is decided again]
 Decided again is what the machine decides: which steps begin, with which input, which are skipped, cancelled, tried

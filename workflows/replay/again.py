@@ -1,5 +1,6 @@
 """Decides a stored run again: the happenings of its history, the machine of today."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -29,9 +30,12 @@ def is_undecided(run: StoredRun) -> bool:
     return run.view.state is RunState.PENDING and not run.rows
 
 
-def live_again(run: StoredRun, graph: Graph, *, max_lost: int) -> RunInMemory:
-    """The run as it is when all that happened to it has happened again."""
-    again = _Again(run, graph)
+def live_again(
+    run: StoredRun, graph: Graph, *, max_lost: int, between: Callable[[], None] = lambda: None
+) -> RunInMemory:
+    """The run as it is when all that happened to it has happened again. between: called before each thing that
+    happened; what it raises ends this."""
+    again = _Again(run, graph, between)
     again.live_through(happenings(run, graph, max_lost=max_lost))
     return again
 
@@ -49,9 +53,10 @@ def differences_of(run: StoredRun, again: RunInMemory, graph: Graph) -> list[Dif
 class _Again(RunInMemory):
     """The run, decided again."""
 
-    def __init__(self, run: StoredRun, graph: Graph) -> None:
+    def __init__(self, run: StoredRun, graph: Graph, between: Callable[[], None]) -> None:
         super().__init__(graph, replace(run.view, state=RunState.PENDING))
         self.stored = run
+        self._between = between
 
     def live_through(self, happened: list[Happened]) -> None:
         """Take everything in turn. What comes before its step has begun waits: clocks of workers differ a little."""
@@ -74,6 +79,7 @@ class _Again(RunInMemory):
 
     def _take(self, one: Happened) -> bool:
         """Returns False if the step that it is about has not begun."""
+        self._between()
         self.now = max(self.now, one.at)
         if one.key is None:
             self.apply([one.happening])

@@ -9,6 +9,7 @@ given anything; what comes after it is compared as if it had given the same, or 
 already when the run's own definition is decided again comes from the release, and is left out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from workflows.core.graph import Graph
@@ -33,12 +34,14 @@ class Outcome:
         return not self.differences and not self.unknown
 
 
-def by_definition(run: StoredRun, before: Graph, other: Graph, *, max_lost: int) -> Outcome:
-    """before: of the run's own version. other: by which it is decided again."""
+def by_definition(
+    run: StoredRun, before: Graph, other: Graph, *, max_lost: int, between: Callable[[], None] = lambda: None
+) -> Outcome:
+    """before: of the run's own version. other: by which it is decided again. between: as in `live_again`."""
     if is_undecided(run):
         return Outcome(input_differences(run, other), [], None)
-    usual = set(differences_of(run, live_again(run, before, max_lost=max_lost), before))
-    again = live_again(run, other, max_lost=max_lost)
+    usual = set(differences_of(run, live_again(run, before, max_lost=max_lost, between=between), before))
+    again = live_again(run, other, max_lost=max_lost, between=between)
     found = [one for one in differences_of(run, again, other) if one not in usual]
     unknown = []
     for id, node in other.steps.items():

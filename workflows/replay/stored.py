@@ -1,11 +1,18 @@
 """Reads runs with all that is known of them, some at a time, each as of one moment. Writes nothing: the database would
-refuse it."""
+refuse it.
+
+Note [Large runs]
+A run may have 10,000 items, each with an output. So what is asked by a request is measured before it is read: a run
+with more than ROWS rows and events, or BYTES of them, is named and not read, and no more runs are in memory at once
+than have that together. `manage.py replay` reads them all: it has the time.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -25,16 +32,40 @@ _TABLES: tuple[tuple[Any, Any, Any], ...] = (
 )
 
 
-PLACES = len(_TABLES)
+#: rows and events that are in memory at once, and bytes of them as they are stored, which may be compressed
+ROWS: Final = 20_000
+BYTES: Final = 32 * 1024 * 1024
+_SIZES: Final = """
+SELECT r.id, s.rows + e.rows, s.bytes + e.bytes + coalesce(pg_column_size(r.input), 0)
+    + coalesce(pg_column_size(r.output), 0)
+FROM {runs} r,
+LATERAL (SELECT count(*) AS rows, coalesce(sum(coalesce(pg_column_size(input), 0)
+    + coalesce(pg_column_size(output), 0) + coalesce(pg_column_size(error), 0)), 0) AS bytes
+    FROM {steps} WHERE run_id = r.id) s,
+LATERAL (SELECT count(*) AS rows, coalesce(sum(pg_column_size(detail)), 0) AS bytes FROM {events} WHERE run_id = r.id) e
+WHERE r.id = ANY(%s) ORDER BY r.id
+"""
 
 
-def some_runs(place: int, last: UUID, *, workflow: str, open: bool | None, limit: int) -> list[StoredRun]:
+@dataclass(frozen=True, slots=True)
+class LargeRun:
+    """A run that was not read."""
+
+    id: str
+    business_key: str | None
+    state: str
+    is_open: bool
+    rows: int
+
+
+def some_runs(place: int, last: UUID, *, workflow: str, open: bool | None, limit: int) -> list[StoredRun | LargeRun]:
     """The next runs of a workflow after the id `last`, of the archive (place 0) or not (1), at most `limit` and those
-    that are in memory at once. open: only runs that have not ended, or only those that have; None: both."""
+    that are in memory at once; none: there are no more. open: only runs that have not ended, or only those that have;
+    None: both."""
     only = {} if open is None or place == 0 else {"finished_at__isnull": open}
     if place == 0 and open is True:
         return []
-    return _some(*_TABLES[place], last, workflow, only=only, limit=min(limit, _AT_ONCE))
+    return _some(*_TABLES[place], last, workflow, only=only, limit=min(limit, _AT_ONCE), bounded=True)
 
 
 def runs_since(since: datetime, *, workflow: str | None = None) -> Iterator[StoredRun]:
@@ -43,8 +74,10 @@ def runs_since(since: datetime, *, workflow: str | None = None) -> Iterator[Stor
         # Ids sort by their time, so the search begins at an id.
         last = UUID(int=max(0, int(since.timestamp() * 1000)) << 80)
         while found := _some(runs, steps, events, last, workflow):
-            yield from found
-            last = UUID(found[-1].view.id)
+            for run in found:
+                assert isinstance(run, StoredRun)
+                yield run
+                last = UUID(run.view.id)
 
 
 def _some(
@@ -56,7 +89,8 @@ def _some(
     *,
     only: Mapping[str, Any] = MappingProxyType({}),
     limit: int = _AT_ONCE,
-) -> list[StoredRun]:
+    bounded: bool = False,
+) -> list[StoredRun | LargeRun]:
     with nothing_before_commit(), transaction.atomic():
         if connection.get_autocommit() is False and len(connection.savepoint_ids) == 0:
             with connection.cursor() as cursor:
@@ -64,7 +98,14 @@ def _some(
         wanted = runs._default_manager.filter(pk__gt=last, **only)
         if workflow is not None:
             wanted = wanted.filter(workflow=workflow)
-        found: list[Any] = list(wanted.order_by("pk")[:limit])
+        large: dict[UUID, int] = {}
+        if bounded:
+            ids, large = _within(wanted.order_by("pk").values_list("pk", flat=True)[:limit], runs, steps, events)
+            light: dict[UUID, Any] = {
+                run.pk: run for run in wanted.filter(pk__in=list(large)).defer("input", "output", "error")
+            }
+            wanted = wanted.filter(pk__in=ids)
+        found: list[Any] = [*wanted.exclude(pk__in=list(large)).order_by("pk")[:limit]]
         ids = [run.pk for run in found]
         rows: dict[UUID, dict[StepKey, StoredRow]] = defaultdict(dict)
         for row in steps._default_manager.filter(run_id__in=ids).order_by("run_id", "step", "item"):
@@ -72,7 +113,33 @@ def _some(
         happened: dict[UUID, list[StoredEvent]] = defaultdict(list)
         for event in events._default_manager.filter(run_id__in=ids).order_by("run_id", "id"):
             happened[event.run_id].append(_event(event))  # type: ignore[attr-defined]
-    return [_run(run, rows[run.pk], happened[run.pk]) for run in found]
+    read: dict[UUID, StoredRun | LargeRun] = {run.pk: _run(run, rows[run.pk], happened[run.pk]) for run in found}
+    for id_, count in large.items():
+        run = light[id_]
+        read[id_] = LargeRun(str(id_), run.business_key, str(run.state), run.finished_at is None, count)
+    return [read[id_] for id_ in sorted(read)]
+
+
+def _within(
+    wanted: Iterable[UUID], runs: type[Model], steps: type[Model], events: type[Model]
+) -> tuple[list[UUID], dict[UUID, int]]:
+    """Of these runs, as many from the first on as may be in memory at once: (their ids, rows of those too large)."""
+    tables = {"runs": runs._meta.db_table, "steps": steps._meta.db_table, "events": events._meta.db_table}
+    with connection.cursor() as cursor:
+        cursor.execute(_SIZES.format(**tables), [list(wanted)])
+        sizes = cursor.fetchall()
+    ids: list[UUID] = []
+    large: dict[UUID, int] = {}
+    left_rows, left_bytes = ROWS, BYTES
+    for id_, count, size in sizes:
+        if count > ROWS or size > BYTES:
+            large[id_] = int(count)
+        elif count > left_rows or size > left_bytes:
+            break
+        else:
+            left_rows, left_bytes = left_rows - count, left_bytes - size
+        ids.append(id_)
+    return ids, large
 
 
 def _run(run: Any, rows: dict[StepKey, StoredRow], events: list[StoredEvent]) -> StoredRun:

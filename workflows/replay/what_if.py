@@ -9,12 +9,10 @@ says, if the facts can be known already: the step has begun, or what its `input`
 so the next version does not concern it, and it is left out.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,18 +30,22 @@ from workflows.core.tables.table import FactsInvalid, Table
 from workflows.decisions.compiled import compiled
 from workflows.graphs import graph_of
 from workflows.models import ArchivedRun, ArchivedStepRun, StepRun, WorkflowRun
+from workflows.replay.pages import (
+    PLACES,
+    SECONDS,
+    Against,
+    Page,
+    Patience,
+    begin_of,
+    cursor_of,
+    every,
+    read_cursor,
+)
 
-#: runs that are in memory at once, and seconds after which a page ends
+#: runs that are in memory at once
 _AT_ONCE: Final = 200
-SECONDS: Final = 5.0
 #: what a step failed with when the table said nothing
 _SAID_NOTHING: Final = ("not_decided", "facts_not_valid")
-
-
-class Against(StrEnum):
-    PAST = "past"  # runs that have ended
-    WAITING = "waiting"  # runs that have not
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +72,14 @@ class Difference:
     after: Said | None
 
 
-@dataclass(slots=True)
-class Page:
-    """compared: decisions; different: those among them that would be others; unknown: those of which nothing can be
-    said. items: the different and the unknown ones. cursor: where the next page begins; None: this is the last."""
-
-    compared: int = 0
-    different: int = 0
-    unknown: int = 0
-    items: list[Difference] = field(default_factory=list)
-    cursor: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "compared": self.compared,
-            "different": self.different,
-            "unknown": self.unknown,
-            "items": [asdict(one) for one in self.items],
-            "next_cursor": self.cursor,
-        }
-
-
 def what_if(
     name: str, table: Table, *, against: Against, since: datetime, cursor: str | None = None, limit: int = 1_000
-) -> Page:
+) -> Page[Difference]:
     """Compare the decisions of runs created at `since` or later with what `table` says in place of the stored table
-    `name`; oldest run first, archived ones before others, at most `limit` runs on a page. Raises ValueError for a
-    cursor that is none, UnknownTable."""
-    begin = UUID(int=max(0, int(since.timestamp() * 1000)) << 80)
-    place, last = _read_cursor(cursor) if cursor is not None else (0, begin)
+    `name`; oldest run first, archived ones before others, at most `limit` runs on a page (Note [Pages of runs]).
+    Raises CursorInvalid, UnknownTable."""
+    begin = begin_of(since)
+    place, last = read_cursor(cursor, begin, PLACES)
     with nothing_before_commit(), transaction.atomic():
         if connection.get_autocommit() is False and len(connection.savepoint_ids) == 0:
             with connection.cursor() as sql:
@@ -106,29 +87,23 @@ def what_if(
         return _page(_Search(name, table, against), begin, place, last, limit)
 
 
-def _page(search: "_Search", begin: UUID, place: int, last: UUID, limit: int) -> Page:
-    page, until, left = Page(), time.monotonic() + SECONDS, limit
+def _page(search: "_Search", begin: UUID, place: int, last: UUID, limit: int) -> Page[Difference]:
+    page, patience, left = Page[Difference](), Patience(SECONDS), limit
     sources = [] if not search.steps else search.sources()
     while place < len(sources):
         runs, steps, only = sources[place]
-        found = search.some(runs, last, only, min(left, _AT_ONCE))
-        search.compare(found, steps, page)
-        left -= len(found)
-        if len(found) < min(left + len(found), _AT_ONCE):
+        wanted = min(left, _AT_ONCE)
+        found = search.some(runs, last, only, wanted)
+        rows = search.rows(found, steps)
+        for run in found:
+            search.compare(run, rows[run.pk], page)
+            last, left = run.pk, left - 1
+            if left <= 0 or patience.is_over:
+                page.cursor = cursor_of(place, last)
+                return page
+        if len(found) < wanted:
             place, last = place + 1, begin
-            continue
-        last = found[-1].pk
-        if left <= 0 or time.monotonic() > until:
-            page.cursor = f"{place}:{last}"
-            break
     return page
-
-
-def _read_cursor(cursor: str) -> tuple[int, UUID]:
-    place, _, last = cursor.partition(":")
-    if place not in ("0", "1"):
-        raise ValueError("is not the cursor of a page")
-    return int(place), UUID(last)
 
 
 class _Search:
@@ -160,19 +135,24 @@ class _Search:
         }[self._against]
 
     def some(self, runs: Any, last: UUID, only: Mapping[str, Any], limit: int) -> list[Any]:
-        wanted = runs.objects.filter(pk__gt=last, version_id__in=list(self.steps), **only).defer("output", "error")
+        wanted = runs.objects.filter(pk__gt=last, version_id__in=list(self.steps), **only).defer(
+            "input", "output", "error"
+        )
         return list(wanted.order_by("pk")[:limit])
 
-    def compare(self, found: Sequence[Any], steps: Any, page: Page) -> None:
+    def rows(self, found: Sequence[Any], steps: Any) -> Mapping[UUID, dict[str, Any]]:
+        """Of each run, the steps that ask the table."""
         names = sorted({step for listed in self.steps.values() for step in listed})
         rows: dict[UUID, dict[str, Any]] = defaultdict(dict)
         for row in steps.objects.filter(run_id__in=[run.pk for run in found], step__in=names, item=NO_ITEM):
             rows[row.run_id][row.step] = row
-        for run in found:
-            for step in self.steps[run.version_id]:
-                self._one(run, step, rows[run.pk].get(step), page)
+        return rows
 
-    def _one(self, run: Any, step: str, row: Any, page: Page) -> None:
+    def compare(self, run: Any, rows: Mapping[str, Any], page: Page[Difference]) -> None:
+        for step in self.steps[run.version_id]:
+            self._one(run, step, rows.get(step), page)
+
+    def _one(self, run: Any, step: str, row: Any, page: Page[Difference]) -> None:
         if row is not None and StepState(row.state).ended:
             before = _recorded(row)
             if before is not None:
@@ -180,7 +160,7 @@ class _Search:
         elif run.finished_at is None:
             self._to_come(run, step, row, page)
 
-    def _to_come(self, run: Any, step: str, row: Any, page: Page) -> None:
+    def _to_come(self, run: Any, step: str, row: Any, page: Page[Difference]) -> None:
         try:
             how = graph_of(run.version_id).steps[step].how
         except DefinitionInvalid:
@@ -220,7 +200,7 @@ class _Search:
             return None
         return facts if isinstance(facts, dict) else None
 
-    def _add(self, run: Any, step: str, before: Said, after: Said, page: Page, *, decided: bool) -> None:
+    def _add(self, run: Any, step: str, before: Said, after: Said, page: Page[Difference], *, decided: bool) -> None:
         page.compared += 1
         if not _same(before, after):
             page.different += 1
@@ -256,12 +236,8 @@ def _difference(run: Any, step: str, before: Said | None, after: Said | None, *,
     return Difference(str(run.pk), run.workflow, run.business_key, run.state, step, decided, before, after)
 
 
-def pages(name: str, table: Table, *, against: Against, since: datetime, limit: int = 1_000) -> Iterator[Page]:
+def pages(
+    name: str, table: Table, *, against: Against, since: datetime, limit: int = 1_000
+) -> Iterator[Page[Difference]]:
     """All pages, one after the other."""
-    cursor: str | None = None
-    while True:
-        page = what_if(name, table, against=against, since=since, cursor=cursor, limit=limit)
-        yield page
-        cursor = page.cursor
-        if cursor is None:
-            return
+    return every(lambda cursor: what_if(name, table, against=against, since=since, cursor=cursor, limit=limit))

@@ -1,15 +1,13 @@
 """Which runs another definition would have made end otherwise, page by page.
 
-Note [Another definition] says what can be known of that. A run is decided again as a whole, by its own definition and
-by the other one, so a page ends after SECONDS: at worst one run later. Nothing is written; the database would refuse
-it.
+Note [Another definition] says what can be known of that, and Note [Pages of runs] how long it takes. A run is decided
+again as a whole, by its own definition and by the other one. Nothing is written; the database would refuse it.
 """
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from workflows.conf import conf
@@ -18,12 +16,23 @@ from workflows.core.graph import Graph
 from workflows.graphs import graph_of
 from workflows.replay.definitions import by_definition
 from workflows.replay.history import StoredRun
-from workflows.replay.stored import PLACES, some_runs
-from workflows.replay.what_if import Against
+from workflows.replay.pages import (
+    PLACES,
+    RUN_SECONDS,
+    SECONDS,
+    Against,
+    Page,
+    Patience,
+    TookTooLong,
+    begin_of,
+    cursor_of,
+    read_cursor,
+)
+from workflows.replay.stored import LargeRun, some_runs
 
-#: seconds after which a page ends, and differences and unknowns that are named of one run
-SECONDS: Final = 5.0
+#: differences and unknowns that are named of one run
 MOST: Final = 50
+_ASK_THE_COMMAND: Final = "ask manage.py replay --definition, which takes its time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +51,20 @@ class Otherwise:
     more: int
 
 
-@dataclass(slots=True)
-class Page:
-    """compared: runs; different: those that would be others; unknown: those with something that is not known.
-    items: both. cursor: where the next page begins; None: this is the last."""
-
-    compared: int = 0
-    different: int = 0
-    unknown: int = 0
-    items: list[Otherwise] = field(default_factory=list)
-    cursor: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "compared": self.compared,
-            "different": self.different,
-            "unknown": self.unknown,
-            "items": [asdict(one) for one in self.items],
-            "next_cursor": self.cursor,
-        }
-
-
 def what_if_definition(
     name: str, other: Graph, *, against: Against, since: datetime, cursor: str | None = None, limit: int = 200
-) -> Page:
+) -> Page[Otherwise]:
     """Compare the runs of the workflow `name` that were created at `since` or later with what `other` would have made
-    of them; oldest first, archived ones before others, at most `limit` on a page. Raises ValueError for a cursor that
-    is none."""
-    begin = UUID(int=max(0, int(since.timestamp() * 1000)) << 80)
-    place, last = _read_cursor(cursor) if cursor is not None else (0, begin)
-    page, until = Page(), time.monotonic() + SECONDS
+    of them; oldest first, archived ones before others, at most `limit` on a page. Raises CursorInvalid."""
+    begin = begin_of(since)
+    place, last = read_cursor(cursor, begin, PLACES)
+    page, patience = Page[Otherwise](), Patience(SECONDS)
     while place < PLACES:
         found = some_runs(place, last, workflow=name, open=_wanted(against), limit=limit - page.compared)
         for run in found:
-            _compare(run, other, page)
-            last = UUID(run.view.id)
-            if page.compared >= limit or time.monotonic() > until:
-                page.cursor = f"{place}:{last}"
+            last = UUID(_compare(run, other, page))
+            if page.compared >= limit or patience.is_over:
+                page.cursor = cursor_of(place, last)
                 return page
         if not found:
             place, last = place + 1, begin
@@ -89,28 +75,35 @@ def _wanted(against: Against) -> bool | None:
     return {Against.PAST: False, Against.WAITING: True, Against.ALL: None}[against]
 
 
-def _read_cursor(cursor: str) -> tuple[int, UUID]:
-    place, _, last = cursor.partition(":")
-    if place not in {str(one) for one in range(PLACES)}:
-        raise ValueError("is not the cursor of a page")
-    return int(place), UUID(last)
-
-
-def _compare(run: StoredRun, other: Graph, page: Page) -> None:
+def _compare(run: StoredRun | LargeRun, other: Graph, page: Page[Otherwise]) -> str:
+    """Returns the run's id."""
     page.compared += 1
+    if isinstance(run, LargeRun):
+        page.unknown += 1
+        why = f"it has {run.rows:,} steps, items and events, or large ones: {_ASK_THE_COMMAND}"
+        page.items.append(Otherwise(run.id, run.business_key, run.state, run.is_open, [], [why], None, 0))
+        return run.id
     try:
-        outcome = by_definition(run, graph_of(run.version_id), other, max_lost=conf().max_lost_attempts)
+        # Two graphs may be read for it, which then are in memory: that is not the run's time.
+        before, patience = graph_of(run.version_id), Patience(RUN_SECONDS)
+        outcome = by_definition(run, before, other, max_lost=conf().max_lost_attempts, between=patience.check)
     except DefinitionInvalid as error:
         # A newer release published it, or this one refuses what an earlier one took.
-        page.unknown += 1
-        page.items.append(_item(run, [], [f"its own definition cannot be read: {error}"[:500]], None))
-        return
-    if outcome.is_same:
-        return
-    page.different += bool(outcome.differences)
-    page.unknown += bool(outcome.unknown)
-    told = [{"path": one.path, "stored": one.stored, "then": one.today} for one in outcome.differences]
-    page.items.append(_item(run, told, outcome.unknown, outcome.ends))
+        _not_known(run, page, f"its own definition cannot be read: {error}"[:500])
+    except TookTooLong:
+        _not_known(run, page, f"to decide it again takes longer than {RUN_SECONDS:g} s: {_ASK_THE_COMMAND}")
+    else:
+        if not outcome.is_same:
+            page.different += bool(outcome.differences)
+            page.unknown += bool(outcome.unknown)
+            told = [{"path": one.path, "stored": one.stored, "then": one.today} for one in outcome.differences]
+            page.items.append(_item(run, told, outcome.unknown, outcome.ends))
+    return run.view.id
+
+
+def _not_known(run: StoredRun, page: Page[Otherwise], why: str) -> None:
+    page.unknown += 1
+    page.items.append(_item(run, [], [why], None))
 
 
 def _item(run: StoredRun, told: Sequence[dict[str, str]], unknown: Sequence[str], ends: str | None) -> Otherwise:

@@ -1,7 +1,7 @@
 """Decision tables: list, read, check, publish, ask."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import IO, Any, ClassVar
 
 from django.http import HttpResponse
@@ -15,9 +15,7 @@ from rest_framework.views import APIView
 from erip.access.permissions import requires
 from erip.access.scopes import Scope
 from erip.access.spaces import LISTS, of_caller
-from erip.foundation.faults import Fault
 from erip.foundation.http.parsers import read_plain
-from erip.foundation.http.problems import Unprocessable
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.core.tables.document import TableInvalid
 from workflows.decisions import files, stored
@@ -27,10 +25,11 @@ from workflows.decisions.errors import TableNotValid
 from workflows.decisions.files import MEDIA_TYPES, Language
 from workflows.decisions.models import DecisionVersion
 from workflows.decisions.reporting import report
-from workflows.replay.what_if import Against, what_if
+from workflows.replay.what_if import what_if
 
 from .. import decision_shapes as shapes
 from ..schema import VERSION_PARAMETER, operation, reading, response_header
+from ..what_if_shapes import PAGED, answered
 
 NAME = OpenApiParameter(
     "name",
@@ -283,10 +282,7 @@ class DecisionWhatIf(APIView):
         tag="decisions",
         id="whatIfDecisionTable",
         summary="See which runs another table would have decided otherwise",
-        description=(
-            "Each decision by the table is made again by another one, and compared. Nothing is stored or started. "
-            "Oldest runs first, `limit` runs or about five seconds at once; follow `next_cursor` until it is null."
-        ),
+        description=("Each decision by the table is made again by another one, and compared. " + PAGED),
         parameters=[NAME],
         request=shapes.WhatIf,
         answers={200: shapes.WhatIfAnswer},
@@ -295,12 +291,4 @@ class DecisionWhatIf(APIView):
     def post(self, request: Request, name: str) -> Response:
         body = read_body(request, shapes.WhatIf)
         other = stored.check(body["table"]) if "table" in body else compiled(name, body["version"]).table
-        since = body.get("since", datetime.now(UTC) - timedelta(days=30))
-        try:
-            page = what_if(
-                name, other, against=Against(body["against"]), since=since, cursor=body.get("cursor"),
-                limit=body["limit"],
-            )  # fmt: skip
-        except ValueError:
-            raise Unprocessable([Fault("cursor", "is not the cursor of a page")]) from None
-        return Response(page.document())
+        return answered(partial(what_if, name, other), body)

@@ -1,6 +1,6 @@
 """What another definition would have made of a workflow's runs."""
 
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,25 +11,23 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
-from erip.foundation.faults import Fault
-from erip.foundation.http.fields import Choice, JsonObject, Moment, StrictSerializer, Text, Whole
-from erip.foundation.http.problems import Unprocessable
+from erip.foundation.http.fields import JsonObject, Text, Whole
 from erip.foundation.http.reading import read_body
 from workflows import engine
 from workflows.core.graph import Graph
 from workflows.errors import NameMismatch, UnknownVersion, UnknownWorkflow
 from workflows.graphs import graph_of
 from workflows.models import WorkflowVersion
-from workflows.replay.what_if import Against
 from workflows.replay.what_if_definition import what_if_definition
 
 from ..schema import NAME_PARAMETER, operation
+from ..what_if_shapes import PAGED, Asked, Compared, answered
 
 Answer = serializers.Serializer[Any]
 _EXAMPLE = {"version": 2, "against": "waiting"}
 
 
-class WhatIfDefinition(StrictSerializer):
+class WhatIfDefinition(Asked):
     """Another definition, or version, in place of each run's own: one of `definition`, `source` and `version`."""
 
     definition = JsonObject(required=False, help_text="A definition, as an object.")
@@ -37,10 +35,7 @@ class WhatIfDefinition(StrictSerializer):
         required=False, min_length=1, max_length=262_144, help_text="A definition, as a text in YAML."
     )
     version = Whole(required=False, min_value=1, max_value=999_999_999, help_text="A stored version.")
-    against = Choice(Against, required=False, default="past", help_text="Runs that have ended, that have not, or all.")
-    since = Moment(required=False, help_text="Only runs created at this moment or later. Default: 30 days ago.")
     limit = Whole(required=False, min_value=1, max_value=1_000, default=200, help_text="Runs that are looked at.")
-    cursor = Text(required=False, min_length=1, max_length=60, help_text="`next_cursor` of the page before.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if sum(name in attrs for name in ("definition", "source", "version")) != 1:
@@ -67,12 +62,8 @@ class RunOtherwise(Answer):
     more = serializers.IntegerField(help_text="Differences and unknowns that are not named here.")
 
 
-class WhatIfDefinitionAnswer(Answer):
-    compared = serializers.IntegerField(help_text="Runs of this page.")
-    different = serializers.IntegerField(help_text="Those of them that would be others.")
-    unknown = serializers.IntegerField(help_text="Those with something that is not known.")
-    items = RunOtherwise(many=True, help_text="Both.")
-    next_cursor = serializers.CharField(allow_null=True)
+class WhatIfDefinitionAnswer(Compared):
+    items = RunOtherwise(many=True, help_text="The different and the unknown ones.")
 
 
 class WorkflowWhatIf(APIView):
@@ -84,9 +75,9 @@ class WorkflowWhatIf(APIView):
         id="whatIfWorkflow",
         summary="See which runs another definition would have made others",
         description=(
-            "Each run is decided again by the other definition, with what its steps gave, and compared. Nothing is "
-            "stored, started or sent. What does not follow from what is stored is named as unknown. Oldest runs first, "
-            "`limit` runs or about five seconds at once; follow `next_cursor` until it is null."
+            "Each run is decided again by the other definition, with what its steps gave, and compared. What does not "
+            "follow from what is stored is named as unknown, and so is a run that is too large, or takes too long. "
+            + PAGED
         ),
         parameters=[NAME_PARAMETER],
         request=WhatIfDefinition,
@@ -97,15 +88,7 @@ class WorkflowWhatIf(APIView):
     def post(self, request: Request, name: str) -> Response:
         body = read_body(request, WhatIfDefinition)
         other = _other(name, body)
-        since = body.get("since", datetime.now(UTC) - timedelta(days=30))
-        try:
-            page = what_if_definition(
-                name, other, against=Against(body["against"]), since=since, cursor=body.get("cursor"),
-                limit=body["limit"],
-            )  # fmt: skip
-        except ValueError:
-            raise Unprocessable([Fault("cursor", "is not the cursor of a page")]) from None
-        return Response(page.document())
+        return answered(partial(what_if_definition, name, other), body)
 
 
 def _other(name: str, body: dict[str, Any]) -> Graph:

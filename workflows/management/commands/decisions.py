@@ -27,7 +27,8 @@ from workflows.decisions.errors import TableNotValid, UnknownTable
 from workflows.decisions.files import as_yaml
 from workflows.decisions.reporting import report, said
 from workflows.management.validation.formats import printable
-from workflows.replay.what_if import Against, Difference, pages
+from workflows.replay.pages import Against
+from workflows.replay.what_if import Difference, pages
 
 
 class Command(BaseCommand):

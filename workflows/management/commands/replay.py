@@ -15,7 +15,7 @@ from workflows.errors import WorkflowsError
 from workflows.graphs import graph_of
 from workflows.management.validation.formats import printable
 from workflows.replay import by_definition, decide_again, runs_since
-from workflows.replay.what_if import Against
+from workflows.replay.pages import Against
 
 #: differences that are printed of one run
 MOST = 20
