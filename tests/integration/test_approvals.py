@@ -26,7 +26,9 @@ from people.errors import (
     VoteInvalid,
 )
 from people.models import Notice, Question, Vote
+from people.steps import CastInput, cast
 from tests.definitions import publish
+from tests.integration.test_library_steps import context
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine
@@ -97,6 +99,8 @@ def test_a_quorum_of_two_groups_lets_the_run_go_on(team: None, executor: Executo
     assert (waits["step"], waits["waits_for"]) == ("approve", "person")
     assert "1 of ciso and 1 of dpo" in waits["sentence"]
     assert vote(task, "dan").outcome == "approved"
+    found = cast(CastInput(), context("cast", run=str(task.run_id)))
+    assert ([one.by for one in found.votes], found.expired) == (["user:cara", "user:dan"], [])
     until(lambda: finished(executor, task), what="the run has ended")
     run = WorkflowRun.objects.get()
     assert (run.state, run.output) == ("SUCCEEDED", "all")
@@ -236,6 +240,11 @@ def test_an_approval_that_nobody_decides_expires_and_never_approves(team: None) 
     assert (run.state, run.error["cause"]["code"]) == ("FAILED", "not_approved"), "what it guards does not run"
     with pytest.raises(ApprovalEnded):
         vote(task, "dan")
+    found = cast(CastInput(), context("cast", run=str(task.run_id)))
+    assert [(one.approval, one.by, one.choice, one.roles) for one in found.expired] == [
+        ("approve", "user:cara", "approve", ["ciso"])
+    ]
+    assert found.votes == found.expired
 
 
 def test_a_run_that_ends_withdraws_it_and_a_paused_one_takes_no_votes(team: None) -> None:

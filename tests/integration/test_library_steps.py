@@ -117,6 +117,7 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
                 "withdrawn_late",
                 "undo_late",
                 "addendum",
+                "cast",
                 "file",
                 "filed",
                 "secure",

@@ -21,7 +21,7 @@ LESSONS = {
 TEAM = {
     *("triage", "plan", "contain_at_once", "keep_containment", "withdrawn", "undo_containment"),
     *("file", "filed", "secure", "corrected", "counted", "duties", "final_report", "lessons", "tell_lessons"),
-    *("withdrawn_late", "undo_late", "addendum"),
+    *("withdrawn_late", "undo_late", "addendum", "cast"),
     *(f"{what}_{level}" for what in ("approve", "contain") for level in LEVELS),
 }
 
@@ -34,7 +34,7 @@ def play(level: str, *during: Moment, **given: Any) -> Result:
         "contain_at_once": CARRIED, **{f"contain_{one}": CARRIED for one in LEVELS},
         "undo_containment": lambda asked: {"reason": asked.reason},
         "corrected": {}, "counted": {}, "duties": {"overdue": 3},
-        "undo_late": lambda asked: {"reason": asked.reason}, "addendum": {},
+        "undo_late": lambda asked: {"reason": asked.reason}, "addendum": {}, "cast": {},
         "filed": {}, "final_report": {}, "tell_lessons": {}, "remind": {}, "escalate": {},
     }  # fmt: skip
     incident = {

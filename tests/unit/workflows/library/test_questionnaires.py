@@ -110,7 +110,7 @@ def all_yes(but: dict[str, str] | None = None) -> dict[str, Any]:
 
 
 def vendor(*during: Moment, **given: Any) -> Result:
-    stubs = {"report": {"url": "https://erip.example/reports/1"}, "remind_reassess": {}}
+    stubs = {"report": {"url": "https://erip.example/reports/1"}, "remind_reassess": {}, "cast": {}}
     return play("vendor-assessment", {"vendor": "Acme", **given}, stubs, during)
 
 

@@ -14,7 +14,7 @@ DONE = {"done": [{"what": "The procedure", "where": "wiki/17"}]}
 def change(*during: Moment, cases: int = 0, readiness: float | None = 90.0) -> Result:
     stubs = {
         "touched": {"cases": cases}, "touched_after": TOUCHED, "readiness": {"score": readiness}, "posture": {},
-        "report": {"url": "https://erip.example/reports/1"},
+        "cast": {}, "report": {"url": "https://erip.example/reports/1"},
     }  # fmt: skip
     return play("regulatory-change", {"regulation": "NIS2", "obligations": ["nis2-final"]}, stubs, during)
 
