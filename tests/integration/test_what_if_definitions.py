@@ -109,8 +109,7 @@ def test_a_run_that_would_take_too_long_is_named_and_the_others_are_compared(
 
     def decided(run: Any, *graphs: Any, **more: Any) -> Any:
         if run.view.id == slow:
-            monkeypatch.setattr(looking, "RUN_SECONDS", -1.0)
-            more["between"] = looking.Patience(looking.RUN_SECONDS).check
+            more["between"] = looking.Patience(-1.0).check
         return before(run, *graphs, **more)
 
     monkeypatch.setattr(looking, "by_definition", decided)

@@ -23,6 +23,7 @@ from workflows.core.machine import RunView, StepKey
 from workflows.core.states import RunState, StepState
 from workflows.models import ArchivedRun, ArchivedRunEvent, ArchivedStepRun, RunEvent, StepRun, WorkflowRun
 from workflows.replay.history import StoredEvent, StoredRow, StoredRun
+from workflows.replay.pages import begin_of
 
 #: runs that are in memory at once
 _AT_ONCE = 50
@@ -71,8 +72,7 @@ def some_runs(place: int, last: UUID, *, workflow: str, open: bool | None, limit
 def runs_since(since: datetime, *, workflow: str | None = None) -> Iterator[StoredRun]:
     """The runs that were created at `since` or later, archived ones first, oldest first."""
     for runs, steps, events in _TABLES:
-        # Ids sort by their time, so the search begins at an id.
-        last = UUID(int=max(0, int(since.timestamp() * 1000)) << 80)
+        last = begin_of(since)
         while found := _some(runs, steps, events, last, workflow):
             for run in found:
                 assert isinstance(run, StoredRun)

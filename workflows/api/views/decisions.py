@@ -282,7 +282,7 @@ class DecisionWhatIf(APIView):
         tag="decisions",
         id="whatIfDecisionTable",
         summary="See which runs another table would have decided otherwise",
-        description=("Each decision by the table is made again by another one, and compared. " + PAGED),
+        description="Each decision by the table is made again by another one, and compared. " + PAGED,
         parameters=[NAME],
         request=shapes.WhatIf,
         answers={200: shapes.WhatIfAnswer},
