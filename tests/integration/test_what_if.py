@@ -111,7 +111,7 @@ def test_of_thousands_of_runs_the_planted_ones_are_found_and_nothing_is_written(
         found += page["items"]
 
     assert compared == MANY
-    assert [one["run_id"] for one in found] == [ids[at] for at in range(MANY) if 990 <= losses[at] < 1000]
+    assert [one["run_id"] for one in found] == sorted(ids[at] for at in range(MANY) if 990 <= losses[at] < 1000)
     assert len(found) == PLANTED
     assert {(one["before"]["result"], one["after"]["result"], one["decided"]) for one in found} == {
         ("team", "board", True)
@@ -131,7 +131,7 @@ def test_a_page_ends_by_its_time_after_one_run_and_no_run_is_on_two(api: Api, mo
         if cursor is None:
             break
         cursors.append(cursor)
-    assert named == ids[::2]
+    assert named == sorted(ids[::2]), "runs of one moment have no other order"
     assert len(cursors) == len({*cursors}) == len(ids)
 
 
