@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -368,3 +369,56 @@ def test_the_same_key_finds_the_same_chunked_runs() -> None:
     assert [run.id for run in first] == [run.id for run in again]
     assert WorkflowRun.objects.count() == RUNS
     assert Chunk.objects.count() == 2
+
+
+def side_by_side(executor: Executor) -> None:
+    """Each chunk in a thread of its own."""
+    threads = [threading.Thread(target=executor.execute, args=([one],)) for one in tokens()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+
+def test_one_thread_of_a_process_works_through_its_chunk_at_a_time(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow this machine is, no turn is over before its chunk.
+    monkeypatch.setattr(working, "TURN", 60.0)
+    monkeypatch.setattr(working, "TURN_PATIENCE", 60.0)
+    define("sample.call", "{}")
+    start()
+    order: list[int] = []
+    sample.CALLS[:] = [lambda: order.append(threading.get_ident())] * RUNS
+    side_by_side(executor)
+    assert states() == {"SUCCEEDED": RUNS}
+    assert len(order) == RUNS
+    assert sum(one != other for one, other in pairwise(order)) == 1
+
+
+def test_bodies_that_wait_do_so_side_by_side(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "TURN", 0.0)
+    monkeypatch.setattr(working, "TURN_PATIENCE", 60.0)
+    define("sample.call, timeout: 90s", "{}")
+    start()
+    met = threading.Barrier(2)
+    # After its first run the turn is over, and its next one waits for one of the other chunk.
+    sample.CALLS[:] = [lambda: None, lambda: met.wait(60), lambda: met.wait(60)]
+    side_by_side(executor)
+    assert not met.broken
+    work_off(executor)
+    assert states() == {"SUCCEEDED": RUNS}
+
+
+@pytest.mark.parametrize(("long", "stay"), [(1e9, True), (-1.0, False)])
+def test_a_slow_machine_lets_no_run_leave_that_would_soon_be_done(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch, long: float, stay: bool
+) -> None:
+    monkeypatch.setattr(working, "LEAVE_AFTER", 0.0)
+    monkeypatch.setattr(working, "LONG", long)
+    define()
+    start()
+    executor.execute(tokens())
+    assert (states() == {"SUCCEEDED": RUNS}) is stay
+    work_off(executor)
+    assert states() == {"SUCCEEDED": RUNS}

@@ -7,6 +7,12 @@ so far, and from then on it is like any other run: a body that fails, or whose o
 body that takes long would hold up those that wait behind it, and nobody could see that it runs: the watchdog then ends
 the chunk. What is done is recorded, what has not begun leaves for any worker to take, and the run whose body still runs
 leaves with a row that says so. The thread notices when the body returns, and reports on it as on any step.
+
+Note [Turns]
+The threads of a process share one interpreter: eight that work through chunks at once are no faster than one, and each
+takes eight times as long, so that all of them would seem slow, and leave. So one works and the others wait, with their
+chunks taken already. The turn ends after TURN seconds, because bodies that wait for something else can do so side by
+side, and before the outcomes are recorded.
 """
 
 import threading
@@ -39,8 +45,11 @@ log = structlog.get_logger(__name__)
 RECORD_AFTER, RECORD_BYTES = 0.02, 4_000_000
 #: runs that leave in one statement
 PORTION = 20
-#: seconds after which what has not begun leaves, so that other workers share it
-LEAVE_AFTER = 0.1
+#: seconds after which what has not begun leaves, so that other workers share it, if that would take as long as LONG:
+#: not the bodies may be slow but the machine, and every run that leaves costs it more than one that stays
+LEAVE_AFTER, LONG = 0.1, 0.5
+#: seconds for which one thread works through its chunk while the others wait, and for which each waits at most
+TURN, TURN_PATIENCE = 0.025, 0.25
 #: chunks of a version that took long within so many seconds, before the version counts as slow: one may take long since
 #: the machine is busy
 SLOW_TIMES, SLOW_WITHIN = 3, 60.0
@@ -141,6 +150,11 @@ class ChunkAtWork:
             before.result()
 
     @property
+    def left(self) -> int:
+        """Runs that were not begun."""
+        return len(self._waiting)
+
+    @property
     def heavy(self) -> bool:
         return self._bytes > RECORD_BYTES
 
@@ -154,6 +168,27 @@ class ChunkAtWork:
         last.result()
 
 
+class _Turn:
+    """See Note [Turns]."""
+
+    def __init__(self, turns: threading.Semaphore) -> None:
+        self._turns = turns
+        self._mine = False
+
+    def __enter__(self) -> "_Turn":
+        self._mine = self._turns.acquire(timeout=TURN_PATIENCE)
+        return self
+
+    def over(self) -> None:
+        """The next one may begin."""
+        if self._mine:
+            self._mine = False
+            self._turns.release()
+
+    def __exit__(self, *_: object) -> None:
+        self.over()
+
+
 class ChunkRunner:
     """Works through chunks, in the thread that calls it. One per worker process."""
 
@@ -165,6 +200,7 @@ class ChunkRunner:
         self._go_on = go_on
         self._at_work: set[ChunkAtWork] = set()
         self._slowness = Slowness()
+        self._turn = threading.Semaphore()
 
     def leave(self) -> None:
         """Begin no further run: those that were not begun leave for other workers."""
@@ -180,24 +216,10 @@ class ChunkRunner:
             if links is None or stopping() or outbox.interest().types:
                 at_work.leave()
                 return
-            budget, begun = Budget(), time.monotonic()
-            record_at = begun + RECORD_AFTER
             chain = graph_of(chunk.version_id).chain
             assert chain is not None
-            while (run := at_work.begin()) is not None:
-                try:
-                    self._walk(chain, links, run, at_work, budget)
-                except Exception:
-                    # Whatever kept this run from its end must not cost us the others.
-                    log.exception("chunk_run_left", run_id=run.id)
-                    at_work.leave_alone()
-                now = time.monotonic()
-                if now - begun > LEAVE_AFTER:
-                    # Many short bodies, or a slow disk: only one body that takes long makes a version slow.
-                    at_work.leave()
-                elif at_work.heavy or now > record_at:
-                    at_work.record_some()
-                    record_at = time.monotonic() + RECORD_AFTER
+            with _Turn(self._turn) as turn:
+                self._walk_all(chain, links, at_work, turn)
             at_work.end()
         except BaseException:
             # Whatever it was: nobody else can take a chunk that a living worker has.
@@ -205,6 +227,29 @@ class ChunkRunner:
             raise
         finally:
             self._at_work.discard(at_work)
+
+    def _walk_all(
+        self, chain: Chain, links: Sequence[tuple[Link, registry.StepSpec]], at_work: ChunkAtWork, turn: "_Turn"
+    ) -> None:
+        budget, begun, done = Budget(), time.monotonic(), 0
+        record_at = begun + RECORD_AFTER
+        while (run := at_work.begin()) is not None:
+            try:
+                self._walk(chain, links, run, at_work, budget)
+            except Exception:
+                # Whatever kept this run from its end must not cost us the others.
+                log.exception("chunk_run_left", run_id=run.id)
+                at_work.leave_alone()
+            done += 1
+            now = time.monotonic()
+            if now - begun > TURN:
+                turn.over()
+            if now - begun > LEAVE_AFTER and (now - begun) / done * at_work.left > LONG:
+                # Many short bodies, or a slow disk: only one body that takes long makes a version slow.
+                at_work.leave()
+            elif at_work.heavy or now > record_at:
+                at_work.record_some()
+                record_at = time.monotonic() + RECORD_AFTER
 
     def _links(self, chunk: TakenChunk) -> list[tuple[Link, registry.StepSpec]] | None:
         """The chain's steps with their bodies; None if this process cannot run it as a chain."""
