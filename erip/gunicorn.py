@@ -47,6 +47,7 @@ MOST_FILES = 65_536
 wsgi_app = "erip.asgi:application"
 worker_class = "erip.gunicorn.Worker"
 workers = web.ERIP_WEB_WORKERS
+bind = web.ERIP_WEB_BIND
 keepalive = 30
 # How long the master waits, longer than the workers do.
 graceful_timeout = int(GRACE_SECONDS) + 2

@@ -7,6 +7,11 @@ _env = Declarations("Web processes")
 ERIP_WEB_WORKERS = _env.whole(
     "ERIP_WEB_WORKERS", 2, "Web processes of one gunicorn.", unit="processes", least=1, most=1000
 )
+ERIP_WEB_BIND = _env.text(
+    "ERIP_WEB_BIND",
+    "127.0.0.1:8000",
+    "Where the web processes listen, HOST:PORT; gunicorn's `--bind` goes before it.",
+)
 ERIP_WEB_CERTIFICATE = _env.text(
     "ERIP_WEB_CERTIFICATE",
     "",

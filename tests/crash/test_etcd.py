@@ -21,6 +21,8 @@ import pytest
 from benchmarks.failover import FAULTS, running_trio, strike, writing
 from erip.ops.deploy.circles import CLIENTS, PEERS
 from erip.ops.guard.etcd import Etcd, EtcdError, Tls
+from erip.ops.guard.replace import Refused
+from erip.ops.guard.replace import replace as replace_member
 from erip.ops.stack.ha.layout import THREE
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.processes import wait_until
@@ -199,6 +201,23 @@ def test_patronis_login_reaches_its_own_keys_alone(whole):
         patroni.put("/elsewhere", "x", lease=0)
     with pytest.raises(EtcdError, match="permission denied"):
         patroni.under("/")
+
+
+def test_a_member_is_replaced_only_if_it_is_another_one_and_at_its_address(whole):
+    """What benchmarks.hosts shows with a lost machine is that the right one is."""
+    etcd = root(whole)
+    members = etcd.members()
+    assert {one.name for one in members} == {f"etcd-{n}" for n in THREE}
+    peers = {one.name: one.peers[0] for one in members}
+    for name, peer, why in (
+        ("etcd-1", peers["etcd-1"], "member of this machine"),
+        ("etcd-9", "https://10.0.0.9:2380", "0 members"),
+        ("etcd-2", "https://10.0.0.9:2380", "has the address"),
+        ("etcd-2", peers["etcd-3"], "2 members"),
+    ):
+        with pytest.raises(Refused, match=why):
+            replace_member(etcd, name, peer)
+    assert etcd.members() == members
 
 
 def test_the_socket_and_the_keys_are_for_their_owner_alone(whole):

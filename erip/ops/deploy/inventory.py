@@ -232,7 +232,7 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
         flowers=mine("flower", BALANCERS) if flower else None,
     ).render()
     if encrypted:
-        made |= environments(tls, name, [one.name for one in web], flower)
+        made |= environments(tls, name, web, flower)
     return made
 
 
@@ -258,7 +258,7 @@ def _repository(reader: "_Reader", backup: Mapping[str, Any]) -> Repository:
     return Repository(Path(backup["path"]), cipher, backup["keep_full"], s3)
 
 
-def environments(tls: Path, master: str, webs: Sequence[str], flower: Address | None) -> dict[str, str]:
+def environments(tls: Path, master: str, webs: Sequence[Address], flower: Address | None) -> dict[str, str]:
     """The settings of the platform's processes: `tls.env` for each machine (deploy/systemd)."""
     broker = {
         "ERIP_SENTINEL_MASTER": master,
@@ -273,10 +273,13 @@ def environments(tls: Path, master: str, webs: Sequence[str], flower: Address | 
     note += f"# ?{query}&ssl_min_protocol_version=TLSv1.3\n"
     made = {"platform/tls.env": note + _lines(shared)}
     for web in webs:
-        own = identity(tls / "web", web)
-        made[f"{web}/tls.env"] = note + _lines(
-            {**shared, "ERIP_WEB_CERTIFICATE": str(own.certificate), "ERIP_WEB_CLIENT_CA": str(own.ca)}
-        )
+        own = identity(tls / "web", web.name)
+        server = {
+            "ERIP_WEB_BIND": f"{web.host}:{web.port}",
+            "ERIP_WEB_CERTIFICATE": str(own.certificate),
+            "ERIP_WEB_CLIENT_CA": str(own.ca),
+        }
+        made[f"{web.name}/tls.env"] = note + _lines({**shared, **server})
     if flower:
         own = identity(tls / "flower", flower.name)
         login = identity(tls / "redis", MONITOR)

@@ -51,6 +51,18 @@ class Entry:
     lease: int
 
 
+@dataclass(frozen=True)
+class Member:
+    """One etcd of the cluster. name: empty until it has started."""
+
+    id: int
+    name: str
+    peers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name or 'not started yet'} at {', '.join(self.peers)}"
+
+
 class Etcd:
     """One client, for one thread."""
 
@@ -155,6 +167,18 @@ class Etcd:
     def _login_works(self, user: str, password: str) -> bool:
         status, _ = self._request("POST", "/v3/auth/authenticate", {"name": user, "password": password})
         return status == 200
+
+    def members(self) -> list["Member"]:
+        """All members, also those that do not answer."""
+        found = self._call("/v3/cluster/member/list", {}).get("members", [])
+        return [Member(int(one["ID"]), one.get("name", ""), tuple(one.get("peerURLs", ()))) for one in found]
+
+    def remove_member(self, member: int) -> None:
+        self._call("/v3/cluster/member/remove", {"ID": str(member)})
+
+    def add_member(self, peer: str) -> int:
+        """The id of a new member at this address for peers, which has not started yet."""
+        return int(self._call("/v3/cluster/member/add", {"peerURLs": [peer]})["member"]["ID"])
 
     # --- room: Note [Full] in `keeper` ------------------------------------------------------------------
 

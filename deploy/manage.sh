@@ -1,0 +1,20 @@
+#!/bin/sh
+# manage.py with the settings and secrets of this machine's units, as root:  sh /opt/erip/deploy/manage.sh settings check
+set -eu
+cd "$(dirname "$0")/.."
+export DJANGO_SETTINGS_MODULE=erip.settings.production ERIP_STATE_DIR=/var/lib/erip
+secrets=/etc/erip/secrets
+for name in DATABASE_URL ERIP_SECRET_KEY ERIP_SENTINEL_PASSWORD; do
+  [ ! -e "$secrets/$name" ] || export "${name}_FILE=$secrets/$name"
+done
+export ERIP_BROKER_URL_FILE=$secrets/broker-leader
+# As systemd reads them: each line is NAME=VALUE, and nothing in it is carried out.
+for file in /etc/erip/tls.env /etc/erip/settings.env; do
+  [ -e "$file" ] || continue
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+      [A-Z]*=*) export "${line?}" ;;
+    esac
+  done < "$file"
+done
+exec .venv/bin/python -W ignore manage.py "$@"
