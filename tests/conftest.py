@@ -91,6 +91,7 @@ def nothing_is_known_of_an_earlier_test() -> None:
         if (module := sys.modules.get(name)) is not None:
             module.conf.cache_clear()
     for name in (
+        "erip.access.flags.asking",
         "erip.access.origins",
         # Strangers of earlier tests fill what a minute tells apart.
         "erip.audit.refusals",

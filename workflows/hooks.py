@@ -3,12 +3,14 @@
 from typing import Any
 
 from erip.foundation.hooks import (
+    Feature,
     Link,
     Menu,
     Recorded,
     api_urls,
     append_only,
     as_owner,
+    feature,
     home_section,
     light_routes,
     menu,
@@ -42,6 +44,24 @@ def failing(request: Any) -> str:
     return section(request)
 
 
+feature(
+    Feature(
+        "what-if",
+        "The API does not decide past runs once more: those operations are answered with 503. Commands go on.",
+        on=True,
+        about=("user", "key", "token"),
+        share_of="callers",
+    )
+)
+feature(
+    Feature(
+        "chunks",
+        "Runs that start together are accepted one by one: slower, and each on its own. What is in chunks goes on.",
+        on=True,
+        about=("workflow",),
+        share_of="workflows",
+    )
+)
 api_urls("workflows.api.urls")
 metrics(REGISTRY)
 shipped(reference_definitions.SOURCE)

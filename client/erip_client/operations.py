@@ -14,6 +14,7 @@ from .calls import (
     decisions,
     errors,
     events,
+    flags,
     outgoing,
     pauses,
     privacy,
@@ -214,6 +215,11 @@ class SyncOperations(SyncTransport):
     put_secret = Sends(secrets.put_secret)
     delete_secret = Sends(secrets.delete_secret)
 
+    list_flags = Sends(flags.list_flags)
+    get_flag = Sends(flags.get_flag)
+    put_flag = Sends(flags.put_flag)
+    delete_flag = Sends(flags.delete_flag)
+
     open_run = Sends(privacy.open_run)
     export_person = Sends(privacy.export_person)
     erase_person = Sends(privacy.erase_person)
@@ -393,6 +399,11 @@ class AsyncOperations(AsyncTransport):
     get_secret = Awaits(secrets.get_secret)
     put_secret = Awaits(secrets.put_secret)
     delete_secret = Awaits(secrets.delete_secret)
+
+    list_flags = Awaits(flags.list_flags)
+    get_flag = Awaits(flags.get_flag)
+    put_flag = Awaits(flags.put_flag)
+    delete_flag = Awaits(flags.delete_flag)
 
     open_run = Awaits(privacy.open_run)
     export_person = Awaits(privacy.export_person)

@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from .admin_flags import FlagAdmin
 from .admin_grants import GrantAdmin, RoleAdmin, SpaceAdmin
 from .admin_keys import ApiKeyAdmin
 from .admin_sessions import SignedInAdmin
@@ -21,7 +22,16 @@ from .principals import of_staff, rights_of
 from .sign_in import factors, sessions, views
 from .sign_in.providers import views as provider_views
 
-__all__ = ["ApiKeyAdmin", "GrantAdmin", "GroupAdmin", "RoleAdmin", "SignedInAdmin", "SpaceAdmin", "UserAdmin"]
+__all__ = [
+    "ApiKeyAdmin",
+    "FlagAdmin",
+    "GrantAdmin",
+    "GroupAdmin",
+    "RoleAdmin",
+    "SignedInAdmin",
+    "SpaceAdmin",
+    "UserAdmin",
+]
 
 admin.site.index_template = "admin/access/home.html"
 admin.site.login = views.login  # type: ignore[method-assign, assignment]

@@ -1,7 +1,20 @@
 """What access adds to the platform."""
 
 from erip.foundation.db.walls import SPACES
-from erip.foundation.hooks import Link, Menu, Recorded, confidential, kept, menu, recorded, unrecorded, walled
+from erip.foundation.hooks import (
+    Feature,
+    Link,
+    Menu,
+    Recorded,
+    confidential,
+    feature,
+    kept,
+    menu,
+    open_to_all,
+    recorded,
+    unrecorded,
+    walled,
+)
 
 from . import own  # noqa: F401  (declares permissions)
 from .sign_in import sessions  # noqa: F401  (it listens)
@@ -17,12 +30,32 @@ menu(
             Link("Grants", "how_to_reg", "admin:access_grant_changelist", "access.view_grant"),
             Link("Own roles", "badge", "admin:access_role_changelist", "access.view_role"),
             Link("Spaces", "folder", "admin:access_space_changelist", "access.view_space"),
+            Link("Feature flags", "toggle_on", "admin:access_flag_changelist", "access.view_flag"),
             Link("API documentation", "menu_book", "docs"),
         ),
         place=90,
     )
 )
 
+feature(
+    Feature(
+        "sign-in-by-provider",
+        "Nobody signs in, links an account or shows a second factor at an identity provider; passwords go on, and so do"
+        " sessions.",
+        on=True,
+        about=("provider",),
+    )
+)
+feature(
+    Feature(
+        "scim",
+        "SCIM is answered with 503: people and groups stay as they are, and the provider sends its changes again.",
+        on=True,
+        about=("user", "key", "token"),
+        share_of="callers",
+    )
+)
+open_to_all(("access_flag", "what is switched off is the platform's, and whoever asks for it asks the table"))
 walled(("access_space", f"name = ANY ({SPACES})"))
 for table in (
     "access_apikey",

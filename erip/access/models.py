@@ -226,6 +226,7 @@ class LoginPlace(models.Model):
 
 # Django finds an app's tables here.
 from .break_glass_models import BreakGlass as BreakGlass  # noqa: E402
+from .flag_models import Flag as Flag  # noqa: E402
 from .scim_models import ScimGroup as ScimGroup  # noqa: E402
 from .scim_models import ScimUser as ScimUser  # noqa: E402
 from .sign_in_models import Factor as Factor  # noqa: E402

@@ -1,6 +1,6 @@
 """What may be done about access itself, and the built-in roles that may do it."""
 
-from .catalog import AUDITOR, AUDITORS, PROVISIONERS, SECURITY_ADMINS, VIEWERS, permission
+from .catalog import AUDITOR, AUDITORS, NOBODY, OPERATORS, PROVISIONERS, SECURITY_ADMINS, VIEWERS, permission
 
 for _app, _model, _what, _verbs in (
     ("access", "apikey", "API keys", {"add": "make", "change": "change what may be sent with", "delete": "revoke"}),
@@ -29,5 +29,7 @@ permission(
 )
 permission("access.end_breakglass", "end emergency access of others", SECURITY_ADMINS)
 permission("access.review_breakglass", "review emergency access of others that is over", SECURITY_ADMINS)
+permission("access.view_flag", "see feature flags and kill switches", OPERATORS | AUDITORS)
+permission("access.change_flag", "turn parts of the platform off and on, for all or for some", NOBODY, dangerous=True)
 permission("auth.view_group", "see groups of people", AUDITORS)
 permission("audit.view_entry", "search the audit log", AUDITORS)

@@ -174,6 +174,26 @@ def periodic_duty(every: float) -> Callable[[Callable[[], object]], Duty]:
     return register
 
 
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A feature flag: operators turn it on or off, for all or for some, without a deployment.
+
+    name: lower-case letters, digits, `.`, `_` and `-`. meaning: what happens while it is off, in one sentence.
+    on: what the release says; a kill switch is on. unknown: what holds while nobody could ever read what operators say.
+    about: the kinds of things that it is asked about, such as `user` and `space`; it can be turned on or off for each
+    of them. share_of: what a percentage is a share of, such as `callers`; "": it is asked about nobody in particular.
+    """
+
+    name: str
+    meaning: str
+    on: bool = False
+    unknown: bool = False
+    about: tuple[str, ...] = ()
+    share_of: str = ""
+
+
+feature: Hook[Feature] = Hook("`erip.access.flags.asking.is_on` says whether it is on.")
+
 # What PostgreSQL lets the application's role do with a table: `erip.foundation.db.privileges`. Tables that no app names
 # may be read and written.
 append_only: Hook[str] = Hook(

@@ -19,6 +19,7 @@ from .declared import TOGETHER, Declarations
 from .door import *
 from .elsewhere import *
 from .events import *
+from .flags import *
 from .health import *
 from .people import *
 from .pulse import *
@@ -73,6 +74,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "pgtrigger",
+    *FLAG_APPS,
     *REST_APPS,
     "django_structlog",
     "erip",

@@ -75,6 +75,8 @@ OTHERS = {
     "deleteTrigger": lambda api: (made(api, "PUT", "/triggers/gone", TRIGGER), None),
     "endSilence": lambda api: (f"/alerts/silences/{silence(api)}", None),
     "putEventType": lambda api: ("/event-types/test.audited", {"schema": {"type": "object"}}),
+    "putFlag": lambda api: ("/flags/look-up", {"everyone": True}),
+    "deleteFlag": lambda api: (made(api, "PUT", "/flags/look-up", {"percent": 5}), None),
     "putSecret": lambda api: ("/secrets/other", SECRET),
     "deleteSecret": lambda api: (made(api, "PUT", "/secrets/gone", SECRET), None),
     "putSchedule": lambda api: ("/schedules/other", {"schedule": SCHEDULE}),
@@ -216,7 +218,7 @@ def test_every_command_leaves_an_entry_or_is_named_with_a_reason():
 
     assert changing == {
         "access", "archive_runs", "audit", "backup", "bind_api_key", "bootstrap", "break_glass",
-        "changepassword", "clearsessions", "evidence",
+        "changepassword", "clearsessions", "evidence", "flags",
         "create_api_key", "createsuperuser", "decisions", "drill", "ensure_admin", "events", "flush", "forget_logins",
         "generateschema", "load_kev", "loaddata", "migrate", "move", "privacy", "remove_stale_contenttypes",
         "roles", "rotate_api_key", "runs", "secrets", "shell", "shipped", "sign_ins",

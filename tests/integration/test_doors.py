@@ -68,6 +68,7 @@ VALUES = {
     "schedule": "none",
     "decision": "none",
     "secret": "none",
+    "flag": "none",
     "decision_file": "csv",
     "approval": "1",
     "key": "1",

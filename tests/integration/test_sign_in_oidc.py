@@ -23,6 +23,8 @@ from django.core.management.base import SystemCheckError
 from django.test import Client
 from django.utils import timezone
 
+from erip.access.flags import asking as asking_flags
+from erip.access.flags import stored as flags
 from erip.access.models import Grant, Identity, SignedIn, Space
 from erip.access.sign_in import factors
 from erip.access.sign_in.providers import asking, oidc
@@ -404,6 +406,23 @@ def test_a_secret_that_cannot_be_read_or_is_wrong_opens_nothing(provider: OidcSe
     assert comes_in(browser()).status_code == 403
     Path(provider.secret).unlink()  # type: ignore[attr-defined]
     assert comes_in(browser()).status_code == 503
+
+
+def test_who_is_switched_off_lets_nobody_in_and_is_still_heard_when_somebody_signs_out_there(
+    provider: OidcServer,
+) -> None:
+    linked_ada(provider)
+    back = sent_back(browser())
+    flags.put("sign-in-by-provider", flags.Wanted(off_for=["provider:corp"]), by="test")
+    asking_flags.forget()  # the test's transaction is not committed
+    for address in (GO, back, f"{GO}?link", f"{GO}metadata"):
+        answer = browser().get(address)
+        assert (answer.status_code, "switched off" in answer.content.decode()) == (503, True), address
+    assert browser().post(ENDED, {"logout_token": provider.logout_token(sid="one")}).status_code == 200
+    assert "SWITCHED" not in browser().get("/admin/login/").content.decode().upper()
+    flags.reset("sign-in-by-provider")
+    asking_flags.forget()
+    assert comes_in(browser()).status_code == 302
 
 
 # --- second factors

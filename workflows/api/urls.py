@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import IntConverter, StringConverter, UUIDConverter
 
+from erip.access.flags.stored import NAME as FLAG
 from workflows.decisions.files import Language
 from workflows.decisions.stored import NAME as DECISION
 from workflows.secrets.stored import NAME as SECRET
@@ -15,6 +16,7 @@ from .views import (
     batches,
     break_glass,
     decisions,
+    flags,
     holds,
     keys,
     pausing,
@@ -69,6 +71,10 @@ class SecretName(StringConverter):
     regex = SECRET
 
 
+class FlagName(StringConverter):
+    regex = FLAG
+
+
 class FileSuffix(StringConverter):
     regex = "|".join(Language)
 
@@ -77,6 +83,7 @@ register_converter(KeyNumber, "key")
 register_converter(KeyNumber, "hold")
 register_converter(DecisionName, "decision")
 register_converter(SecretName, "secret")
+register_converter(FlagName, "flag")
 register_converter(FileSuffix, "decision_file")
 register_converter(WorkflowName, "workflow")
 register_converter(LaneName, "lane")
@@ -141,6 +148,8 @@ urlpatterns = [
     path("privacy/retention", privacy.PrivacyRetention.as_view()),
     path("secrets", secrets.Secrets.as_view()),
     path("secrets/<secret:name>", secrets.SecretOne.as_view()),
+    path("flags", flags.Flags.as_view()),
+    path("flags/<flag:name>", flags.FlagOne.as_view()),
     path("access/explain", access.Explain.as_view()),
     path("break-glass", break_glass.BreakGlasses.as_view()),
     path("break-glass/<key:number>/grant", break_glass.BreakGlassGrant.as_view()),

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from django.conf import settings
 from django.db import connection
 
+from erip.access.flags import asking as flags
 from erip.foundation.circuit import Circuit
 from erip.foundation.db.connections import drop_connection, release_connections
 from erip.foundation.db.failures import ERRORS
@@ -155,6 +156,8 @@ class Deliverer:
 
     def take(self) -> bool:
         """Claim as many deliveries as there is room for, and send them. Returns whether there were any."""
+        if not flags.is_on("webhook-deliveries"):
+            return False
         room = 0
         while room < self._threads and self._room.acquire(blocking=False):
             room += 1

@@ -4,6 +4,7 @@ from typing import Any
 
 from erip.access.origins import reserve
 from erip.foundation.hooks import (
+    Feature,
     Link,
     Menu,
     Recorded,
@@ -11,6 +12,7 @@ from erip.foundation.hooks import (
     append_only,
     as_owner,
     event_effect,
+    feature,
     interest,
     light_routes,
     menu,
@@ -38,6 +40,35 @@ def routes() -> object:
     return ROUTES
 
 
+for switch in (
+    Feature(
+        "event-effects",
+        "Events are accepted and logged, and none takes effect: none starts a run, wakes one or reaches a subscription"
+        " or a listener. When it is on again, all of them do, in their order.",
+        on=True,
+    ),
+    Feature(
+        "webhook-deliveries",
+        "No event is posted to a subscription's address. Deliveries wait, and none is lost.",
+        on=True,
+    ),
+    Feature(
+        "event-streams",
+        "Nobody begins to listen to events: 503. Streams that are open go on.",
+        on=True,
+        about=("user", "key", "token"),
+        share_of="callers",
+    ),
+    Feature(
+        "event-replays",
+        "Events of the log do not take effect again: to ask for it is answered with 503, whichever door it comes"
+        " through. To ask what would happen goes on.",
+        on=True,
+        about=("user", "key", "token"),
+        share_of="callers",
+    ),
+):
+    feature(switch)
 reserve(segment=OWN_SOURCES.strip("/"), types=OWN_TYPES)
 api_urls("workflows.events.api.urls")
 for effect in (Triggers(), SubscriptionsEffect(), StreamsEffect()):

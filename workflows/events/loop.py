@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from django.db import connection
 
+from erip.access.flags import asking as flags
 from erip.foundation.db.connections import drop_connection
 from erip.foundation.process.background import database_service
 from workflows.core.assignment import share_of
@@ -160,6 +161,8 @@ class Loop:
     def _take(self) -> tuple[bool, int]:
         """Do one round over all healthy partitions, and one over each troubled partition. Returns whether more events
         wait, and how many were taken."""
+        if not flags.is_on("event-effects"):
+            return False, 0
         expecting = self._in_vain == 0
         mine = self._own if expecting else set(rounds.waiting(self._own)) if self._own else set()
         troubled = self._faults.troubled & mine

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection, transaction
 
+from erip.access.flags import asking as flags
 from workflows.events.effects import Effect
 from workflows.events.errors import ReplayTooLarge, UnknownTarget
 from workflows.events.pipeline import effect_of, effects
@@ -49,7 +50,9 @@ def preview(wanted: Filter, target: str) -> Replayed:
 
 
 def replay(wanted: Filter, target: str, *, by: str) -> Replayed:
-    """Make these events take effect again. by: the principal. Raises UnknownTarget, ReplayTooLarge."""
+    """Make these events take effect again. by: the principal. Raises UnknownTarget, ReplayTooLarge,
+    SwitchedOff."""
+    flags.need("event-replays", by)
     effect = _effect(target)
     _count(wanted)
     where, parameters = wanted.sql()

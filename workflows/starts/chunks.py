@@ -5,6 +5,7 @@ from threading import Lock
 
 from cachetools import TTLCache, cached
 
+from erip.access.flags import asking as flags
 from workflows import registry, store
 from workflows.conf import conf
 from workflows.core.graph import Graph
@@ -40,6 +41,7 @@ def size_for(graph: Graph, version_id: int, lanes: Sequence[str], in_force: Iter
         holds.hold_of(graph.name, lane, in_force) is not None
         or version_id in _slow()
         or _behind(max(LEVEL, graph.level))
+        or not flags.is_on("chunks", f"workflow:{graph.name}")
     ):
         return 0
     return min(most, max(FEWEST, len(lanes) // SHARES))

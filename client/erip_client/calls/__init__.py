@@ -9,6 +9,7 @@ from . import (
     decisions,
     errors,
     events,
+    flags,
     outgoing,
     pauses,
     privacy,
@@ -24,7 +25,7 @@ from .base import Call
 MODULES = (
     runs, batches, workflows, pauses, events, outgoing, pulse, alerts, errors, schedules, decisions, access, approvals,
     clocks,
-    secrets, privacy,
+    secrets, privacy, flags,
 )  # fmt: skip
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "decisions",
     "errors",
     "events",
+    "flags",
     "outgoing",
     "pauses",
     "privacy",

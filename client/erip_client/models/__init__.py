@@ -72,6 +72,7 @@ from .events import (
     Subscription,
     SubscriptionMade,
 )
+from .flags import FeatureFlag, FlagSaid
 from .privacy import (
     ErasureCertificate,
     KeptLonger,
@@ -222,6 +223,8 @@ __all__ = [
     "Evidence",
     "Explanation",
     "FactFault",
+    "FeatureFlag",
+    "FlagSaid",
     "FrameworkDetail",
     "FrameworkShort",
     "Health",

@@ -14,7 +14,9 @@ from scim2_server.responses import ScimResponse
 from erip.foundation.http.headers import need_no_coding
 from erip.foundation.http.parsers import read_limited
 from erip.foundation.http.problems import problem_of, respond
+from erip.foundation.http.reading import principal_of
 
+from ..flags import asking
 from ..permissions import requires
 from ..scopes import Scope
 from .service import HANDLER, SERVICE
@@ -29,6 +31,7 @@ def _operation(name: str) -> Any:
 
     @requires(Scope.ADMIN, PERMISSION)
     def handle(view: APIView, request: Request, **_: Any) -> HttpResponse:
+        asking.need("scim", principal_of(request))
         return _answer(HANDLER.handle(_asked(request)))
 
     handle.operation_id = name  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from erip.access.flags import asking as flags
 from erip.access.permissions import requires
 from erip.access.scopes import Scope
 from erip.access.spaces import LISTS, of_caller
@@ -289,6 +290,7 @@ class DecisionWhatIf(APIView):
         no_key="is not read here: nothing is stored.",
     )
     def post(self, request: Request, name: str) -> Response:
+        flags.need("what-if", principal_of(request))
         body = read_body(request, shapes.WhatIf)
         other = stored.check(body["table"]) if "table" in body else compiled(name, body["version"]).table
         return answered(partial(what_if, name, other), body)

@@ -10,9 +10,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from erip.access.flags import asking as flags
 from erip.access.scopes import Scope
 from erip.foundation.http.fields import JsonObject, Text, Whole
-from erip.foundation.http.reading import read_body
+from erip.foundation.http.reading import principal_of, read_body
 from workflows import engine
 from workflows.core.graph import Graph
 from workflows.errors import NameMismatch, UnknownVersion, UnknownWorkflow
@@ -86,6 +87,7 @@ class WorkflowWhatIf(APIView):
         no_key="is not read here: nothing is stored.",
     )
     def post(self, request: Request, name: str) -> Response:
+        flags.need("what-if", principal_of(request))
         body = read_body(request, WhatIfDefinition)
         other = _other(name, body)
         return answered(partial(what_if_definition, name, other), body)

@@ -22,6 +22,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
 from erip.audit.operation import describe
 
+from ...flags.asking import is_on
 from .. import flow, once, sealing, sessions
 from ..views import must_prove, page, within
 from . import accounts, asking, oidc, saml
@@ -34,6 +35,10 @@ log = structlog.get_logger(__name__)
 _CONFIRM: Final = 300
 #: seconds by which a proof may be older than the question for it
 _OLD: Final = 60
+#: the flag that closes all but the views of these names: a provider that says who signed out is heard, as that only
+#: takes access away
+_FLAG: Final = "sign-in-by-provider"
+_OPEN: Final = frozenset({"ended"})
 View = Callable[..., HttpResponseBase]
 
 
@@ -45,6 +50,9 @@ def _of_provider(view: View) -> View:
         found = configured().get(provider)
         if found is None:
             raise Http404
+        if view.__name__ not in _OPEN and not is_on(_FLAG, f"provider:{provider}"):
+            describe(outcome="refused", why="switched off")
+            return _said(request, f"Signing in with {found.title} is switched off for now.", 503)
         try:
             return view(request, found)
         except Refused as error:

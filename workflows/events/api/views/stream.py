@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from erip.access.flags import asking as flags
 from erip.access.permissions import requires
 from erip.access.spaces import LISTS, of_caller
 from erip.foundation.faults import Fault
@@ -64,8 +65,9 @@ class EventsStream(APIView):
         problems=[410, 429],
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        wanted, cursor = _read(request), _begin(request)
         principal = principal_of(request)
+        flags.need("event-streams", principal)
+        wanted, cursor = _read(request), _begin(request)
         listening.hub().enter(principal)
         return StreamingHttpResponse(
             listening.Stream(wanted, principal, cursor), content_type=_TYPE, headers=dict(_HEADERS)
@@ -74,6 +76,7 @@ class EventsStream(APIView):
     @requires(LISTEN.scope, *LISTEN.permissions)
     def head(self, request: Request) -> HttpResponse:
         """What a listener would be answered, without a stream: it would never end, and nobody would read it."""
+        flags.need("event-streams", principal_of(request))
         _read(request)
         _begin(request)
         return HttpResponse(content_type=_TYPE, headers=dict(_HEADERS))

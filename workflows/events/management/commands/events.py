@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from django.core.management.base import BaseCommand, CommandError
 
+from erip.foundation.errors import EripError
 from erip.foundation.moments import moment
-from workflows.errors import WorkflowsError
 from workflows.events import letters, queries, replaying
 from workflows.events.queries import Filter
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
             getattr(self, f"_{action.replace('-', '_')}")(**options)
-        except WorkflowsError as error:
+        except EripError as error:
             raise CommandError(str(error)) from error
 
     def _status(self, *, json: bool, **_: Any) -> None:

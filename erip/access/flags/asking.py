@@ -1,0 +1,121 @@
+"""Asking whether a flag is on.
+
+Note [Flags]
+What operators say of flags is read whole, as it is little, and at most once a second in a process that asks: so a
+change holds everywhere a second after its commit, and to ask costs a look at a clock and into a dictionary. There is no
+cache beside that, and no cookie. A process that cannot reach the database goes on with what it read last. One that
+never read anything does what the flag itself says for that case (`Feature.unknown`): every kill switch of the platform
+is off then, as nothing that it guards works without the database.
+
+A flag that the release does not know is off.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from erip.foundation.db.connections import drop_connection
+from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.errors import EripError
+from erip.foundation.hooks import Feature, feature
+from erip.foundation.tokens import Tokened
+
+from .deciding import Said, decide
+
+log = structlog.get_logger(__name__)
+
+#: seconds after which a change holds in every process that reaches the database
+EVERY: Final = 1.0
+_READ: Final = "SELECT name, everyone, percent, on_for, off_for FROM access_flag ORDER BY name"
+
+
+class SwitchedOff(EripError):
+    """An operator has switched this off for now. `GET /api/v1/flags` says what is off, and why."""
+
+    code = "switched_off"
+    status = 503
+    retry_after = 30.0
+
+
+class _Unknown(Exception):
+    """Nothing was ever read."""
+
+
+def is_on(name: str, *about: str, space: Callable[[], str] | None = None) -> bool:
+    """Whether a flag is on. Any thread, but not an event loop: once a second it reads. Raises nothing of its own.
+
+    about: what it is asked about, such as the caller (`user:ada`, `key:ci`) or `workflow:breach-response`; a percentage
+    counts the first. space: finds the space; it is called only if an operator named one for this flag.
+    """
+    return explain(name, *about, space=space)[0]
+
+
+def explain(name: str, *about: str, space: Callable[[], str] | None = None) -> tuple[bool, str]:
+    """`is_on`, and why."""
+    declared = features().get(name)
+    if declared is None:
+        return False, "this release has no such flag"
+    try:
+        said = _known.current().get(name)
+    except _Unknown:
+        return declared.unknown, "not known: the database was never reached"
+    if said is None:
+        return declared.on, "as the release has it"
+    return decide(name, declared.on, said, about, space)
+
+
+def need(name: str, *about: str, space: Callable[[], str] | None = None) -> None:
+    """Raises SwitchedOff unless the flag is on; as `is_on`."""
+    if not is_on(name, *about, space=space):
+        raise SwitchedOff(f'An operator has switched "{name}" off for now.')
+
+
+def features() -> Mapping[str, Feature]:
+    """All flags that this release knows, by name."""
+    global _features
+    if len(_features) != len(feature.all()):
+        _features = {one.name: one for one in feature.all()}
+    return _features
+
+
+_features: Mapping[str, Feature] = {}
+
+
+def forget() -> None:
+    """Read again at the next use: for tests, and for a process that just changed something."""
+    global _away_until
+    _away_until = 0.0
+    _known.forget()
+
+
+#: before this moment of the monotonic clock nobody tries to read: callers would wait for a database that is away, one
+#: after the other
+_away_until = 0.0
+
+
+def _rows() -> tuple[tuple[Any, ...], ...]:
+    global _away_until
+    if time.monotonic() < _away_until:
+        raise _Unknown
+    try:
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(_READ)
+            return tuple(
+                tuple(tuple(one) if isinstance(one, list) else one for one in row) for row in cursor.fetchall()
+            )
+    except ERRORS as error:
+        log.warning("flags_not_read", error=error)
+        _away_until = time.monotonic() + EVERY
+        if is_passing(error):
+            drop_connection()
+        raise _Unknown from error
+
+
+def _load() -> Mapping[str, Said]:
+    return {row[0]: Said(row[1], row[2], frozenset(row[3]), frozenset(row[4])) for row in _rows()}
+
+
+_known: Tokened[Mapping[str, Said]] = Tokened(_rows, _load, every=EVERY, outage=lambda error: True)
