@@ -19,6 +19,7 @@ from monitoring.store.controls import latest_results
 #: many seconds later
 _LATER = 5
 _ACCEPTED = "erip_runs_accepted_total"
+_LOGGED = series("erip_events_logged_total")
 #: seconds ahead in which a deadline is near
 _NEAR = 3_600.0
 #: what a check says, as a number; the rest is unknown, and has no value
@@ -33,13 +34,17 @@ class Gathering:
     def __init__(self) -> None:
         self._processes, self._servers = Rates(), Rates()
         self._accepted: dict[Series, float] | None = None
+        #: events that had taken effect at the last look, and when that was; how many more since the one before
+        self._logged: tuple[int, datetime] | None = None
+        self._more_logged: dict[Series, float] = {}
         #: seconds since the last backup and drill, and when that was asked for
         self._ages: dict[str, float] = {}
         self._aged_at: datetime | None = None
 
     def counted(self) -> tuple[dict[Series, float], float]:
         """How much each counter rose between the last two looks, and the seconds between them."""
-        return {**self._processes.counted, **self._servers.counted, **(self._accepted or {})}, self._processes.seconds
+        counted = {**self._processes.counted, **self._servers.counted, **(self._accepted or {}), **self._more_logged}
+        return counted, self._processes.seconds
 
     def reports(self, reports: Iterable[store.Reported], now: datetime) -> dict[Series, tuple[bool, float]]:
         """Series of the processes → (whether it is a rate, its value), added up over the processes of a kind.
@@ -111,6 +116,7 @@ class Gathering:
             series(_ACCEPTED, workflow=workflow): float(count) for workflow, count in accepted.items()
         }
         found.update({one: (True, count / TICK) for one, count in self._accepted.items()})
+        found.update(self._events(at))
         if frameworks := conf().frameworks:
             watched = watched_by(frameworks)
             for name, one in latest_results().items():
@@ -125,6 +131,15 @@ class Gathering:
         for kind, age in self._last_recorded(at).items():
             found[series(f"erip_{kind}_age_seconds")] = (False, age)
         return found
+
+    def _events(self, at: datetime) -> dict[Series, tuple[bool, float]]:
+        """The rate of events since the last look; nothing at the first, and where partitions were dropped."""
+        before, now = self._logged, work.events_logged()
+        self._logged, self._more_logged = (now, at), {}
+        if before is None or now < before[0] or at <= before[1]:
+            return {}
+        self._more_logged = {_LOGGED: float(now - before[0])}
+        return {_LOGGED: (True, (now - before[0]) / (at - before[1]).total_seconds())}
 
     def _last_recorded(self, at: datetime) -> dict[str, float]:
         """Seconds since each kind of recovery record was last made. Raises django.db.Error."""

@@ -15,6 +15,7 @@ from . import (
     event_throughput,
     filters,
     many,
+    planner,
     pulse,
     replay,
     response_times,
@@ -44,11 +45,12 @@ SCENARIOS: dict[str, Scenario] = {
     "uptime": uptime.run,
     "causes": causes.run,
     "escalation": escalation.run,
+    "planner": planner.run,
     "pulse": pulse.run,
     "what-if": what_if.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"replay", "size", "timers", "uptime", "causes", "escalation", "pulse", "what-if"})
+LONG = frozenset({"planner", "replay", "size", "timers", "uptime", "causes", "escalation", "pulse", "what-if"})
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
     {
@@ -57,6 +59,7 @@ PRIVATE_ONLY = frozenset(
         "event-crash",
         "filters",
         "many",
+        "planner",
         "replay",
         "size",
         "timers",
@@ -73,6 +76,7 @@ WITHOUT_LIMITS = frozenset(
         "event-crash",
         "filters",
         "many",
+        "planner",
         "replay",
         "signals",
         "timers",

@@ -78,6 +78,7 @@ COMMANDS: dict[str, str] = {
     "explain": "reads",
     "rehearse": "plays a run in memory; what it writes is rolled back",
     "replay": "decides again in memory and keeps nothing",
+    "plan": "reads",
     "pulse": "reads",
     "controls": "looks, and notes what it saw; nothing that anybody decides",
     "run_benchmarks": "measures; no part of a platform that is used",

@@ -11,6 +11,7 @@ MEANINGS: Mapping[str, str] = {
     "erip_lane_oldest_wait_seconds": "By `lane`: how long the oldest of them has waited.",
     "erip_lane_capacity_steps": "By `lane`: steps per second that its workers take, as they measured.",
     "erip_runs_accepted_total": "By `workflow`: runs that were accepted.",
+    "erip_events_logged_total": "Events that took effect.",
     "erip_steps_unknown": "Steps that wait for a person to say how they ended, counted up to 10,000.",
     "erip_run_deadlines_past": "Unfinished runs whose deadline is past, counted up to 10,000.",
     "erip_run_deadlines_near": "Unfinished runs whose deadline is past or within the hour, counted up to 10,000.",

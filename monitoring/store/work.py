@@ -36,6 +36,14 @@ def runs_accepted(*, since: datetime, until: datetime) -> Mapping[str, int]:
         return dict(cursor.fetchall())
 
 
+def events_logged() -> int:
+    """How many events took effect so far, by the positions of the partitions."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(sum(position), 0)::int8 FROM events_partition")
+        count: int = cursor.fetchone()[0]
+        return count
+
+
 def deadlines(*, within: float) -> tuple[int, int, float | None]:
     """Unfinished runs whose deadline is past, and those whose deadline is past or comes within these seconds, each
     counted up to COUNT_TO; and the seconds to the nearest deadline of all, negative when it is past."""

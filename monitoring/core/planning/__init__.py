@@ -1,0 +1,1 @@
+"""How much a load needs, from what a deployment was seen to use."""
