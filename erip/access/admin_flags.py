@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -96,8 +97,9 @@ class FlagAdmin(ModelAdmin):
     @action(description="As the release has it", permissions=["store"])
     def reset(self, request: HttpRequest, chosen: QuerySet[Flag]) -> None:
         names = list(chosen.values_list("name", flat=True))
-        for name in names:
-            stored.reset(name)
+        with transaction.atomic():
+            for name in names:
+                stored.reset(name)
         messages.success(request, f"As the release has them: {', '.join(names)}.")
 
     @action(description="Turn one on or off", permissions=["store"], url_path="put")

@@ -75,13 +75,14 @@ def need(name: str, *about: str, space: Callable[[], str] | None = None) -> None
 
 def features() -> Mapping[str, Feature]:
     """All flags that this release knows, by name."""
-    global _features
-    if len(_features) != len(feature.all()):
-        _features = {one.name: one for one in feature.all()}
+    global _features, _declared
+    if (declared := feature.all()) != _declared:
+        _features, _declared = {one.name: one for one in declared}, declared
     return _features
 
 
 _features: Mapping[str, Feature] = {}
+_declared: tuple[Feature, ...] = ()
 
 
 def forget() -> None:
