@@ -62,7 +62,8 @@ class Fit:
         x = np.array([loads.get(name, 0.0) for name in self.names])
         value = float(x @ np.array(self.coefficients))
         error = math.sqrt(max(0.0, float(x @ np.array(self.covariance) @ x)))
-        beyond = max((loads[name] / self.seen[name] for name in loads if self.seen.get(name)), default=1.0)
+        # The first is what is always there.
+        beyond = max((loads[name] / self.seen[name] for name in self.names[1:] if name in loads), default=1.0)
         return Estimate(value, max(0.0, value - 2 * error), value + 2 * error, max(1.0, beyond))
 
 
