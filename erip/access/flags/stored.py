@@ -69,7 +69,7 @@ def faults_of(flag: Feature, wanted: Wanted) -> list[Fault]:
         found += [Fault(f"{path}[{at}]", wrong) for at, wrong in _wrong(flag, named)]
     for one in sorted(set(wanted.on_for) & set(wanted.off_for)):
         found.append(Fault(f"off_for[{wanted.off_for.index(one)}]", "is in on_for, too"))
-    if wanted == Wanted(note=wanted.note):
+    if wanted.everyone is None and wanted.percent is None and not wanted.on_for and not wanted.off_for:
         found.append(Fault("", "says nothing: set one of everyone, percent, on_for and off_for, or delete it"))
     return found
 
