@@ -21,7 +21,6 @@ from workflows.models import Chunk, RunEvent, SlowVersion, StepRun, WorkflowRun
 from workflows.starts import chunks as starting
 from workflows.store import Report, chunks
 from workflows.worker import chunks as working
-from workflows.worker import executor as executing
 from workflows.worker.executor import Executor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -270,7 +269,7 @@ def test_what_stands_in_the_way_of_one_lost_chunk_keeps_no_other_from_going_on(e
 def test_a_run_that_is_cancelled_while_its_body_runs_stays_cancelled(
     executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executing, "SPREAD_AFTER", 60.0)
+    monkeypatch.setattr(working, "SLOW", 60.0)
     define("sample.call", "{}")
     ids = start()
 

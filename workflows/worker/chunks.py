@@ -24,6 +24,7 @@ from typing import Any
 
 import structlog
 
+from erip.foundation.process import waited as waiting
 from workflows import registry
 from workflows.core.chain import Chain, Link, Walk
 from workflows.core.claim import Claim
@@ -48,6 +49,8 @@ PORTION = 20
 #: seconds after which what has not begun leaves, so that other workers share it, if that would take as long as LONG:
 #: not the bodies may be slow but the machine, and every run that leaves costs it more than one that stays
 LEAVE_AFTER, LONG = 0.1, 0.5
+#: seconds for which a body may run
+SLOW = 0.02
 #: seconds for which one thread works through its chunk while the others wait, and for which each waits at most
 TURN, TURN_PATIENCE = 0.025, 0.25
 #: chunks of a version that took long within so many seconds, before the version counts as slow: one may take long since
@@ -84,6 +87,10 @@ class ChunkAtWork:
         self._current: ChunkRun | None = None
         self._happened: list[Report] = []
         self._over = False
+        #: of the thread that works through it
+        self._thread = threading.get_native_id()
+        #: the body that the watchdog saw last, when it saw it first, and how long the thread had waited by then
+        self._seen: tuple[Running, float, float] | None = None
         self._recorded: Future[None] | None = None
 
     def begin(self) -> ChunkRun | None:
@@ -118,6 +125,17 @@ class ChunkAtWork:
                 return
             self._writer.leave(self.chunk, {self._current.id: tuple(self._happened)})
             self._current = None
+
+    def watch(self, running: Running, now: float, *, late: bool) -> None:
+        """What the watchdog sees: this body runs. All leave once it has been seen for SLOW seconds in which its thread
+        could run: on a busy machine a body of microseconds may stand still for longer. late: its time is up."""
+        waited = waiting.for_a_processor(self._thread)
+        if late:
+            self.leave(slow=True)
+        elif self._seen is None or self._seen[0] is not running:
+            self._seen = running, now, waited
+        elif now - self._seen[1] - (waited - self._seen[2]) > SLOW:
+            self.leave(slow=True)
 
     def leave(self, *, slow: bool = False) -> None:
         """End the chunk: all that is not done leaves. slow: because a body takes long."""

@@ -372,11 +372,11 @@ class Executor:
         now = time.monotonic()
         for key, running in list(self._running.items()):
             batch = running.batch
-            if running.chunk is not None and now - running.began > min(SPREAD_AFTER, running.work.timeout):
-                running.chunk.leave(slow=True)
+            late = now - running.began > running.work.timeout
+            if running.chunk is not None:
+                running.chunk.watch(running, now, late=late)
             if batch and now - running.began > SPREAD_AFTER and (batch.claims or batch.reports):
                 self._spread(batch)
-            late = now - running.began > running.work.timeout
             if late and self._running.pop(key, None) is not None:
                 # The thread cannot be stopped; whatever it returns no longer counts.
                 log.warning("step_timed_out", run_id=running.claim.run_id, step=running.claim.step)
