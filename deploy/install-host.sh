@@ -17,7 +17,7 @@ place() { # OWNER MODE FILE PATH: in one step, so that nobody reads half of a fi
   install -o "$1" -g "$1" -m "$2" "$3" "$4.new"
   mv "$4.new" "$4"
 }
-once() { # what its server rewrites stays as it is
+once() { # what its server, or whoever replaces a member of etcd, rewrites stays as it is
   [ -e "$4" ] || place "$@"
 }
 keys() { # OWNER FOLDER: certificates with their keys, and the authorities

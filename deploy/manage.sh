@@ -8,13 +8,20 @@ for name in DATABASE_URL ERIP_SECRET_KEY ERIP_SENTINEL_PASSWORD; do
   [ ! -e "$secrets/$name" ] || export "${name}_FILE=$secrets/$name"
 done
 export ERIP_BROKER_URL_FILE=$secrets/broker-leader
-# As systemd reads them: each line is NAME=VALUE, and nothing in it is carried out.
+# As systemd reads them: each line is NAME=VALUE, perhaps in quotes, and nothing in it is carried out.
 for file in /etc/erip/tls.env /etc/erip/settings.env; do
   [ -e "$file" ] || continue
   while IFS= read -r line || [ -n "$line" ]; do
     case $line in
-      [A-Z]*=*) export "${line?}" ;;
+      [A-Z]*=*) ;;
+      *) continue ;;
     esac
+    value=${line#*=}
+    case $value in
+      \"*\") value=${value#\"} value=${value%\"} ;;
+      \'*\') value=${value#\'} value=${value%\'} ;;
+    esac
+    export "${line%%=*}=$value"
   done < "$file"
 done
 exec .venv/bin/python -W ignore manage.py "$@"

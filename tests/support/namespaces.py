@@ -74,7 +74,10 @@ def _enter_a_new_one() -> int:
 
 
 def needed(*more: str) -> pytest.MarkDecorator:
-    """Marks a test that needs root and `ip`, and these programs: skipped without them, but with CI=true it fails."""
-    lacking = [*programs.missing("ip", *more), *([] if os.geteuid() == 0 else ["root"])]
+    """Marks a test that needs these programs, and namespaces: skipped without, but with CI=true it fails."""
+    lacking = programs.missing("ip", "unshare", *more)
+    tried = ("/usr/bin/env", "unshare", "--net", "true")
+    if not lacking and subprocess.run(tried, capture_output=True, check=False).returncode:
+        lacking = ["the right to make network namespaces (root, and no container that takes it away)"]
     skipped = bool(lacking) and os.environ.get("CI") != "true"
     return pytest.mark.skipif(skipped, reason=f"{' and '.join(lacking)} lacking: as root, make ha-deps TOOLS=1")

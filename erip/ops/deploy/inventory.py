@@ -275,7 +275,7 @@ def environments(tls: Path, master: str, webs: Sequence[Address], flower: Addres
     for web in webs:
         own = identity(tls / "web", web.name)
         server = {
-            "ERIP_WEB_BIND": f"{web.host}:{web.port}",
+            "ERIP_WEB_BIND": f"[{web.host}]:{web.port}" if ":" in web.host else f"{web.host}:{web.port}",
             "ERIP_WEB_CERTIFICATE": str(own.certificate),
             "ERIP_WEB_CLIENT_CA": str(own.ca),
         }
