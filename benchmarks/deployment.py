@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from erip.ops.stack import private
 from erip.ops.stack.errors import StackError
@@ -11,6 +12,9 @@ from erip.ops.stack.private import read_env
 from erip.ops.stack.state import State
 
 from .errors import Missing
+
+if TYPE_CHECKING:
+    from .upgrade.old_stack import Release
 
 __all__ = ["Deployment", "private_stack", "read_env"]
 
@@ -29,6 +33,8 @@ class Deployment:
     state: State | None = None
     #: how to ask `url` over TLS; None: as the system's authorities say, or in the clear
     context: ssl.SSLContext | None = None
+    #: of a stack that an older release started: the files of both
+    release: "Release | None" = None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from rich.console import Console
@@ -16,8 +16,11 @@ from .fingerprint import environment
 from .progress import Live, live
 from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS, WITHOUT_LIMITS, uptime
 from .session import Options, Session
+from .upgrade.old_stack import old_stack
 
 ALL = "all"
+#: the last commit before production was the topic ("Steps ask stored decision tables"): there is no release yet
+BEFORE = "85a5d666"
 
 
 def run(
@@ -43,9 +46,15 @@ def run(
     ha = names in (["causes"], ["escalation"]) or (names == ["uptime"] and not options.single)
     # A stack learns at its start where its alerts go.
     paged = pager() if names in (["causes"], ["escalation"], ["pulse"]) else nullcontext(None)
+    if "upgrade" in names and (names != ["upgrade"] or deployment is not None):
+        raise Usage("upgrade is called alone: it starts a stack of an older release.")
+    if names == ["upgrade"]:
+        own: AbstractContextManager[Deployment] = old_stack(options.before or BEFORE, "HEAD")
+    else:
+        own = nullcontext(deployment) if deployment else private_stack(ha=ha)
     with (
         paged as woken,
-        nullcontext(deployment) if deployment else private_stack(ha=ha) as found,
+        own as found,
         live(console) as shown,
     ):
         told = environment(found)

@@ -64,6 +64,9 @@ class Options:
     faults: tuple[str, ...] | None = None
     #: uptime: one of each server in place of the topology that fails over
     single: bool = False
+    #: upgrade: from which commit or tag, and rows of the table that is migrated meanwhile
+    before: str = ""
+    rows: int = 5_000_000
     #: causes: how many seeds, and seconds without any fault
     seeds: int = 3
     calm: float = 1_800.0

@@ -22,6 +22,7 @@ from . import (
     signals,
     size,
     timers,
+    upgrade,
     uptime,
     what_if,
 )
@@ -43,6 +44,7 @@ SCENARIOS: dict[str, Scenario] = {
     "size": size.run,
     "timers": timers.run,
     "uptime": uptime.run,
+    "upgrade": upgrade.run,
     "causes": causes.run,
     "escalation": escalation.run,
     "planner": planner.run,
@@ -50,7 +52,9 @@ SCENARIOS: dict[str, Scenario] = {
     "what-if": what_if.run,
 }
 #: those that `all` leaves out: they take many minutes
-LONG = frozenset({"planner", "replay", "size", "timers", "uptime", "causes", "escalation", "pulse", "what-if"})
+LONG = frozenset(
+    {"planner", "replay", "size", "timers", "uptime", "upgrade", "causes", "escalation", "pulse", "what-if"}
+)
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
     {
@@ -63,6 +67,7 @@ PRIVATE_ONLY = frozenset(
         "replay",
         "size",
         "timers",
+        "upgrade",
         "causes",
         "escalation",
         "pulse",
@@ -81,6 +86,7 @@ WITHOUT_LIMITS = frozenset(
         "signals",
         "timers",
         "uptime",
+        "upgrade",
         "causes",
         "escalation",
         "pulse",

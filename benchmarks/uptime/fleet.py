@@ -20,8 +20,11 @@ async def put_on(
     random: Random,
     samples: list[Sample],
     done: Callable[[int], None],
+    over: Callable[[], bool] = lambda: False,
 ) -> tuple[float, float]:
     """Ask `rate` operations per second for `seconds`, chosen by their weights; returns when it began and ended.
+
+    over: ends it sooner, as soon as that is true.
 
     Each sample is added when its operation has ended. An exception of an operation other than OSError is a defect of
     the benchmark and ends it.
@@ -37,6 +40,8 @@ async def put_on(
             due = begin + number / rate
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
+            if over():
+                break
             ready = [(name, weight) for name, weight in zip(names, weights, strict=True) if name.ready()]
             (operation,) = random.choices([name for name, _ in ready], [weight for _, weight in ready])
             tasks.create_task(one(operation, due))

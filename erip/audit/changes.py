@@ -25,6 +25,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import BinaryField, Model
 
 from erip.foundation import hooks
+from erip.foundation.db import migrating
 from erip.foundation.hooks import Recorded
 
 TRIGGER = "audit_changed"
@@ -82,15 +83,20 @@ def tables() -> list[Table]:
 
 def install(alias: str = DEFAULT_DB_ALIAS) -> int:
     """Make the triggers that are missing or different, and remove those that should not be. Returns how many were
-    touched. Needs the owner of the tables."""
+    touched. Needs the owner of the tables.
+
+    Each in a transaction of its own: two locks at once would keep twice as many waiting, and could be in a deadlock.
+    """
     wanted = {table.name: table.statement() for table in tables()}
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+    with connections[alias].cursor() as cursor:
         cursor.execute(_TABLES)
         there = {name for (name,) in cursor.fetchall()}
         cursor.execute(_INSTALLED, [TRIGGER])
         installed = dict(cursor.fetchall())
-        said = list(_needed(wanted, there, installed))
-        for statement in said:
+    said = list(_needed(wanted, there, installed))
+    for statement in said:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            migrating.wait_shortly(cursor)
             cursor.execute(statement)
     return len(said)
 

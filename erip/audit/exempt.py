@@ -71,6 +71,7 @@ COMMANDS: dict[str, str] = {
     "settings": "reads",
     "doctor": "reads",
     "await_primary": "waits until the database can be written to",
+    "upgrade": "reads",
     "lint_migrations": "reads files, and writes one",
     "support_bundle": "reads, and writes a file",
     "new": "writes files",

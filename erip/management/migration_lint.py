@@ -14,6 +14,7 @@ at), and whether the old code reads what is altered.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,26 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 
+class Old(StrEnum):
+    """What becomes of the release before."""
+
+    #: it waits for a lock, or for nothing
+    GOES_ON = "goes on"
+    #: it reads or writes what is no longer there, or leaves out what has to be
+    BREAKS = "breaks"
+    #: nothing here can judge
+    UNKNOWN = "not known"
+
+
 @dataclass(frozen=True, slots=True)
 class Unsafe:
-    """migration: app.name. what: what happens. instead: what to do in its place."""
+    """migration: app.name. what: what happens. instead: what to do in its place. old: what becomes of the release
+    before."""
 
     migration: str
     what: str
     instead: str
+    old: Old = Old.UNKNOWN
 
     def __str__(self) -> str:
         return f"{self.migration}: {self.what}. Instead: {self.instead}"
@@ -38,6 +52,11 @@ class Unsafe:
 _LATER = "take it away in a release after the one that no longer uses it"
 _CONCURRENTLY = "AddIndexConcurrently in a migration with atomic = False"
 _NOT_VALID = "add it NOT VALID, and validate it in a migration of its own"
+_IN_SQL = "CREATE INDEX CONCURRENTLY in a migration with atomic = False"
+_BATCHES, _AUTOVACUUM = "work in batches that lock rows", "leave it to autovacuum"
+_GIVEN = "null=True, or db_default"
+#: whose fault is only how long they hold a lock
+_LOCKS_ONLY = (_CONCURRENTLY, _IN_SQL, _BATCHES, _AUTOVACUUM)
 
 #: a statement, what it does, and what to do in its place
 _STATEMENTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
@@ -46,7 +65,7 @@ _STATEMENTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (
             r"\bCREATE\s+(UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)(IF\s+NOT\s+EXISTS\s+)?\S+\s+ON\s+(ONLY\s+)?(?P<table>\S+)",
             "an index is built while nobody can write to {table}",
-            "CREATE INDEX CONCURRENTLY in a migration with atomic = False",
+            _IN_SQL,
         ),
         (
             r"\bALTER\s+TABLE\s+(?P<table>\S+).*?\bTYPE\b",
@@ -70,11 +89,11 @@ _STATEMENTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "all rows of {table} are checked under a lock",
             _NOT_VALID,
         ),
-        (r"\bLOCK\s+TABLE\s+(?P<table>\S+)", "{table} is locked", "work in batches that lock rows"),
+        (r"\bLOCK\s+TABLE\s+(?P<table>\S+)", "{table} is locked", _BATCHES),
         (
             r"\b(VACUUM\s+FULL|CLUSTER)\s+(?P<table>\S+)",
             "{table} is rewritten under a lock that nobody passes",
-            "leave it to autovacuum",
+            _AUTOVACUUM,
         ),
     )
 )
@@ -95,7 +114,14 @@ def unsafe(migration: migrations.Migration, before: ProjectState) -> Iterator[Un
             made.add(str(operation.options.get("db_table") or f"{migration.app_label}_{operation.name_lower}"))
         else:
             for what, instead in _of(operation, made, _Before(before, migration.app_label)):
-                yield Unsafe(name, what, instead)
+                yield Unsafe(name, what, instead, _old(instead))
+
+
+def _old(instead: str) -> Old:
+    """By what is to be done in its place."""
+    if instead in (_LATER, _GIVEN):
+        return Old.BREAKS
+    return Old.GOES_ON if instead in _LOCKS_ONLY else Old.UNKNOWN
 
 
 def _flat(operations: Sequence[Operation]) -> Iterator[Operation]:
@@ -167,6 +193,11 @@ def _alike(old: models.Field | None, new: models.Field) -> bool:
     for name in ("help_text", "verbose_name", "choices", "validators", "default", "db_default", "blank", "editable"):
         was.pop(name, None)
         now.pop(name, None)
+    if not now.pop("db_constraint", True):
+        # A foreign key that is no longer checked: rows are left as they are.
+        was.pop("db_constraint", None)
+        if not now.pop("db_index", True):
+            was.pop("db_index", None)
     if now.pop("null", False) or not was.get("null", False):
         was.pop("null", None)
     lengths = was.pop("max_length", None), now.pop("max_length", None)
@@ -182,16 +213,21 @@ def _of_new_field(operation: migrations.AddField, on: str) -> Iterator[tuple[str
     if not given:
         yield (
             f"{on}.{operation.name} must have a value, and the old release writes rows without it",
-            "null=True, or db_default",
+            _GIVEN,
         )
     if field.unique or getattr(field, "db_index", False):
         yield f"an index of {on}.{operation.name} is built while nobody can write to {on}", _CONCURRENTLY
 
 
+def without_bodies(sql: str) -> str:
+    """The text without comments, and without functions, which it only makes."""
+    return _FUNCTION.sub("", _COMMENTS.sub("", sql))
+
+
 def _of_sql(sql: object, made: set[str]) -> Iterator[tuple[str, str]]:
     statements = [sql] if isinstance(sql, str) else [one if isinstance(one, str) else one[0] for one in sql or ()]  # type: ignore[attr-defined]
     for text in statements:
-        plain = _FUNCTION.sub("", _COMMENTS.sub("", text))
+        plain = without_bodies(text)
         here = made | {
             found.strip('"').lower()
             for found in re.findall(r"\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(\S+)", plain, re.IGNORECASE)
@@ -214,14 +250,14 @@ _OURS = ("erip.", "workflows.", "schedules.", "people.", "monitoring.", "console
 RELEASED: Final = Path(__file__).with_name("released_migrations.txt")
 
 
-def released() -> list[tuple[str, str]]:
-    """Raises ValueError for a line that is not app.name."""
+def released(file: Path = RELEASED) -> list[tuple[str, str]]:
+    """Raises OSError, and ValueError for a line that is not app.name."""
     found = []
-    for line in RELEASED.read_text("utf-8").splitlines():
+    for line in file.read_text("utf-8").splitlines():
         if (line := line.partition("#")[0].strip()) != "":
             app, dot, name = line.partition(".")
             if not dot:
-                raise ValueError(f"{RELEASED.name}: {line!r} is not app.name")
+                raise ValueError(f"{file.name}: {line[:100]!r} is not app.name")
             found.append((app, name))
     return found
 

@@ -78,6 +78,23 @@ ERIP_DB_STATEMENT_TIMEOUT = _env.number(
 ERIP_DB_LOCK_TIMEOUT = _env.number(
     "ERIP_DB_LOCK_TIMEOUT", 3.0, "Seconds that a statement may wait for a lock.", least=0, most=2_000_000
 )
+# Note [Patience of migrations] in erip/foundation/db/migrating.py
+ERIP_DB_MIGRATION_LOCK_TIMEOUT = _env.number(
+    "ERIP_DB_MIGRATION_LOCK_TIMEOUT",
+    0.5,
+    "Seconds that a migration waits for a lock, and others behind it, before it is tried again.",
+    unit="s",
+    above=0,
+    most=3600,
+)
+ERIP_DB_MIGRATION_PATIENCE = _env.number(
+    "ERIP_DB_MIGRATION_PATIENCE",
+    600.0,
+    "Seconds within which a migration is tried again.",
+    unit="s",
+    least=0,
+    most=86_400,
+)
 ERIP_DB_IDLE_TRANSACTION_TIMEOUT = _env.number(
     "ERIP_DB_IDLE_TRANSACTION_TIMEOUT", 60.0, "Seconds that a transaction may be idle.", least=0, most=2_000_000
 )

@@ -217,7 +217,7 @@ def test_every_command_leaves_an_entry_or_is_named_with_a_reason():
     changing = get_commands().keys() - exempt.COMMANDS.keys()
 
     assert changing == {
-        "access", "archive_runs", "audit", "backup", "bind_api_key", "bootstrap", "break_glass",
+        "access", "archive_runs", "audit", "backfill", "backup", "bind_api_key", "bootstrap", "break_glass",
         "changepassword", "clearsessions", "evidence", "flags",
         "create_api_key", "createsuperuser", "decisions", "drill", "ensure_admin", "events", "flush", "forget_logins",
         "generateschema", "load_kev", "loaddata", "migrate", "move", "privacy", "remove_stale_contenttypes",

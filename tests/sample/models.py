@@ -6,6 +6,8 @@ class Effect(models.Model):
 
     key = models.CharField(max_length=200)
     at = models.DateTimeField(auto_now_add=True)
+    #: filled in the background: `tests/integration/test_backfills.py`
+    weight = models.IntegerField(null=True)
 
     def __str__(self) -> str:
         return self.key

@@ -19,7 +19,7 @@ from benchmarks.figures import Results
 from benchmarks.report import table
 from benchmarks.report.document import document
 from benchmarks.report.page import page
-from benchmarks.runner import ALL, run
+from benchmarks.runner import ALL, BEFORE, run
 from benchmarks.scenarios import LONG, SCENARIOS
 from benchmarks.session import Options
 from benchmarks.uptime.kinds import KINDS
@@ -32,7 +32,7 @@ SIZES = (
     *("waiting", "due_rate", "due_seconds", "due", "sleepers", "races", "what_if"),
     *("event_rate", "event_seconds", "claim_seconds", "events"),
 )
-UPTIME = ("duration", "fleet", "seed", "faults", "single", "seeds", "calm", "turns", "idle")
+UPTIME = ("duration", "fleet", "before", "rows", "seed", "faults", "single", "seeds", "calm", "turns", "idle")
 
 
 class Command(BaseCommand):
@@ -80,6 +80,8 @@ class Command(BaseCommand):
         add("--kills", type=_positive, default=usual.kills, help="engine-crash: how often the worker is killed")
         add("--duration", type=_seconds, default=usual.duration, help="uptime: of the load: 90s, 5m (default), 1h")
         add("--fleet-rate", dest="fleet", type=_rate, default=usual.fleet, help="uptime: operations per second")
+        add("--before", metavar="REF", default=usual.before, help=f"upgrade: the older release; default: {BEFORE}")
+        add("--rows", type=_positive, default=usual.rows, help="upgrade: of the table that is migrated meanwhile")
         add(
             "--seed",
             type=_natural,

@@ -1,0 +1,1 @@
+"""A rehearsal of an upgrade: what the scenario `upgrade` is made of."""

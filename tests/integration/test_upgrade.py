@@ -1,0 +1,270 @@
+"""upgrade --plan says what PostgreSQL does; a migration stops nobody for long; an older release spoils nothing."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from io import StringIO
+from pathlib import Path
+
+import psycopg2
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
+
+from erip.audit import changes
+from erip.foundation.db import migrating
+from erip.management.migration_lint import Old
+from erip.management.upgrade import planning
+from erip.management.upgrade.locks import Mode, Work, locks
+from erip.management.upgrade.planning import Phase
+from tests import workers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: the strongest of PostgreSQL's locks that each means
+MODES = {
+    Mode.LETS_OTHERS: {"ShareUpdateExclusiveLock", "RowExclusiveLock"},
+    Mode.STOPS_WRITERS: {"ShareLock", "ShareRowExclusiveLock"},
+    Mode.STOPS_ALL: {"AccessExclusiveLock"},
+}
+STRENGTH = [
+    *("AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock"),
+    *("ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock"),
+]
+STATEMENTS = [
+    "CREATE INDEX i ON tried (a)",
+    'CREATE UNIQUE INDEX IF NOT EXISTS "i" ON "tried" ("a")',
+    "DROP INDEX tried_b",
+    "ALTER TABLE tried ADD COLUMN c int NULL",
+    "ALTER TABLE tried ADD COLUMN c int DEFAULT 3 NOT NULL",
+    "ALTER TABLE tried ADD COLUMN c uuid DEFAULT gen_random_uuid()",
+    "ALTER TABLE tried ADD COLUMN c int GENERATED ALWAYS AS (a + 1) STORED",
+    "ALTER TABLE tried ADD COLUMN c int UNIQUE",
+    "ALTER TABLE tried DROP COLUMN b",
+    "ALTER TABLE tried RENAME COLUMN b TO c",
+    "ALTER TABLE tried RENAME TO other",
+    "ALTER TABLE tried ALTER COLUMN b TYPE bigint USING b::bigint",
+    "ALTER TABLE tried ALTER COLUMN b SET DEFAULT 3",
+    "ALTER TABLE tried ALTER COLUMN a DROP NOT NULL",
+    "ALTER TABLE tried ALTER COLUMN b SET NOT NULL",
+    "ALTER TABLE tried ADD CONSTRAINT k CHECK (b > 0)",
+    "ALTER TABLE tried ADD CONSTRAINT k CHECK (b > 0) NOT VALID",
+    "ALTER TABLE tried ADD CONSTRAINT k FOREIGN KEY (b) REFERENCES looked (id)",
+    "ALTER TABLE tried ADD CONSTRAINT k FOREIGN KEY (b) REFERENCES looked (id) NOT VALID",
+    "ALTER TABLE tried ADD CONSTRAINT k UNIQUE (b)",
+    "ALTER TABLE tried VALIDATE CONSTRAINT young",
+    "ALTER TABLE tried DROP CONSTRAINT young",
+    "ALTER TABLE tried ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE tried ENABLE TRIGGER t",
+    "ALTER TABLE tried SET (fillfactor = 70)",
+    "ALTER TABLE tried ALTER COLUMN b SET STATISTICS 500",
+    "ALTER TABLE tried SET UNLOGGED",
+    "CREATE OR REPLACE TRIGGER u AFTER INSERT ON tried FOR EACH ROW EXECUTE FUNCTION nothing()",
+    "CREATE CONSTRAINT TRIGGER u AFTER INSERT ON tried FOR EACH ROW EXECUTE FUNCTION nothing()",
+    "DROP TRIGGER t ON tried",
+    "CREATE POLICY p ON tried USING (true)",
+    "UPDATE tried SET b = 2",
+    "DELETE FROM tried",
+    "TRUNCATE tried",
+    "DROP TABLE tried",
+    "LOCK TABLE tried",
+]
+SCRATCH = """
+CREATE TABLE looked (id int PRIMARY KEY);
+CREATE TABLE tried (a int NOT NULL, b int);
+INSERT INTO tried SELECT n, NULL FROM generate_series(1, 50) n;
+CREATE INDEX tried_b ON tried (b);
+ALTER TABLE tried ADD CONSTRAINT young CHECK (a > 0) NOT VALID;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER t AFTER INSERT ON tried FOR EACH ROW EXECUTE FUNCTION nothing();
+"""
+LOOK = """
+SELECT (SELECT relfilenode FROM pg_class WHERE oid = %(oid)s),
+       (SELECT array_agg(mode) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = %(oid)s AND granted)
+"""
+
+
+@pytest.fixture(scope="module")
+def scratch(django_db_setup: None, django_db_blocker: object) -> Iterator[psycopg2.extensions.connection]:
+    """A session on the test's database with a table that the statements are tried on."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        session = psycopg2.connect(workers.environment()["DATABASE_URL"])
+        with closing(session), session.cursor() as cursor:
+            cursor.execute(SCRATCH)
+            session.commit()
+            try:
+                yield session
+            finally:
+                session.rollback()
+                cursor.execute("DROP TABLE tried, looked; DROP FUNCTION nothing")
+                session.commit()
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_statement_takes_the_lock_that_is_said(scratch: psycopg2.extensions.connection, statement: str) -> None:
+    """Asked of PostgreSQL itself, in a transaction that is undone."""
+    (said,) = locks(statement)
+    with scratch.cursor() as cursor:
+        cursor.execute("SELECT oid, relfilenode FROM pg_class WHERE oid = 'tried'::regclass")
+        oid, before = cursor.fetchone() or (0, 0)
+        cursor.execute(statement)
+        cursor.execute(LOOK, {"oid": oid})
+        after, modes = cursor.fetchone() or (0, [])
+        scratch.rollback()
+    strongest = max(modes, key=STRENGTH.index)
+    assert strongest in MODES[said.mode], said
+    if after not in (before, None) and not statement.startswith("TRUNCATE"):
+        assert said.work is Work.WRITES, "the table was written anew"
+
+
+def test_what_is_not_known_is_said_and_not_left_out() -> None:
+    (odd,) = locks("FROBNICATE TABLE tried")
+    assert (odd.mode, odd.work) == (Mode.UNKNOWN, Work.UNKNOWN)
+    assert [one.mode for one in locks("DO $$ BEGIN DROP TABLE tried; END $$")] == [Mode.UNKNOWN]
+    assert list(locks("CREATE TABLE fresh (a int); CREATE INDEX i ON fresh (a); -- DROP TABLE tried")) == []
+
+
+# --- a plan of the suite's own database
+
+
+@contextmanager
+def one_step_behind() -> Iterator[None]:
+    """The schema before the last migration of the sample."""
+    call_command("migrate", "sample", "0001", verbosity=0)
+    try:
+        yield
+    finally:
+        call_command("migrate", "sample", verbosity=0)
+
+
+def planned(*arguments: str) -> tuple[str, int]:
+    """What the command says, and its exit status."""
+    said = StringIO()
+    try:
+        call_command("upgrade", "--plan", *arguments, stdout=said)
+    except SystemExit as end:
+        return said.getvalue(), int(end.code or 0)
+    return said.getvalue(), 0
+
+
+def test_a_database_that_is_up_to_date_has_nothing_to_do() -> None:
+    said, status = planned()
+    assert said.startswith("Nothing to migrate")
+    assert status == 0
+
+
+def test_the_plan_names_each_step_with_its_phase_its_locks_and_who_may_go_on(tmp_path: Path) -> None:
+    before = tmp_path / "before.txt"
+    before.write_text("sample.0001_initial\n")
+    with one_step_behind():
+        said, status = planned("--json")
+        text, _ = planned("--before", str(before))
+    told = json.loads(said)
+    assert status == 0
+    (step,) = told["steps"]
+    assert (step["name"], step["phase"]) == ("sample.0002_weights", "background")
+    assert step["backfills"] == ["sample.weigh"]
+    assert {"table": "sample_effect", "lock": "nobody else reads or writes", "does": "a moment"}.items() <= step[
+        "locks"
+    ][0].items()
+    assert (told["beside"], told["back"]) == ("goes on", "not known")
+    assert "1. sample.0002_weights: background" in text
+    assert "may run beside this one, for as long as you want" in text
+    assert "To drain before: nothing" in text
+
+
+def test_the_way_back_is_open_until_something_was_taken_away(tmp_path: Path) -> None:
+    before = tmp_path / "before.txt"
+    before.write_text("sample.0001_initial  # of the release before\n")
+    # Of the other apps every migration counts as new, and several of them took something away.
+    assert json.loads(planned("--before", str(before), "--json")[0])["back"] != "goes on"
+    leaves = planning.plan(before=[("sample", "0001_initial")]).applied
+    assert [step.name for step in leaves if step.name.startswith("sample.")] == ["sample.0002_weights"]
+    mine = [step for step in leaves if step.name == "sample.0002_weights"]
+    assert planning.judge(mine) is Old.GOES_ON
+    assert mine[0].phase is Phase.BACKGROUND
+
+
+@pytest.mark.parametrize("content", ["nonsense", "sample.0009_none"])
+def test_a_release_before_that_cannot_be_is_refused(tmp_path: Path, content: str) -> None:
+    before = tmp_path / "before.txt"
+    before.write_text(content)
+    with pytest.raises(CommandError, match="--before"):
+        planned("--before", str(before))
+    with pytest.raises(CommandError, match="--before"):
+        planned("--before", str(tmp_path / "absent"))
+
+
+# --- migrations beside the platform
+
+
+class Hearing(StringIO):
+    """Standard error that does something with the first line."""
+
+    def __init__(self, then: threading.Event) -> None:
+        super().__init__()
+        self._then = then
+
+    def write(self, text: str) -> int:
+        self._then.set()
+        return super().write(text)
+
+
+def test_a_migration_that_gets_no_lock_lets_others_pass_and_is_tried_again(settings: object) -> None:
+    settings.ERIP_DB_MIGRATION_LOCK_TIMEOUT = 0.1  # type: ignore[attr-defined]
+    heard = threading.Event()
+    said = Hearing(heard)
+    with one_step_behind(), closing(psycopg2.connect(workers.environment()["DATABASE_URL"])) as reader:
+        with reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM sample_effect")
+
+        def leave() -> None:
+            heard.wait(60)
+            reader.rollback()
+
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        call_command("migrate", "sample", verbosity=0, stderr=said)
+        leaving.join(60)
+    assert "it is tried again" in said.getvalue()
+
+
+def test_a_migration_that_never_gets_its_lock_fails_and_changes_nothing(settings: object) -> None:
+    settings.ERIP_DB_MIGRATION_LOCK_TIMEOUT = 0.05  # type: ignore[attr-defined]
+    settings.ERIP_DB_MIGRATION_PATIENCE = 0  # type: ignore[attr-defined]
+    with one_step_behind():
+        with closing(psycopg2.connect(workers.environment()["DATABASE_URL"])) as reader, reader.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM sample_effect")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                call_command("migrate", "sample", verbosity=0)
+        assert [step.name for step in planning.plan().steps] == ["sample.0002_weights"]
+
+
+def test_an_older_release_leaves_the_triggers_and_privileges_of_a_newer_one() -> None:
+    """What it does not know it would take away: seen when a roll-back ran the old release's migrate."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('sample', '0003_future', now())")
+        cursor.execute(
+            f"CREATE TRIGGER {changes.TRIGGER} AFTER DELETE ON erip_backfill FOR EACH ROW"
+            " EXECUTE FUNCTION audit_changed('{name}', '{}', '{}')"
+        )
+    said = StringIO()
+    try:
+        assert migrating.ahead() == ["sample.0003_future"]
+        call_command("migrate", stdout=said, verbosity=0)
+        assert "of a newer release (sample.0003_future)" in said.getvalue()
+        assert "sample.0003_future" in planned()[0]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'erip_backfill'::regclass AND tgname = %s",
+                           [changes.TRIGGER])  # fmt: skip
+            assert cursor.fetchone() == (1,)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM django_migrations WHERE name = '0003_future'")
+    # The same once it is the newest.
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'erip_backfill'::regclass AND tgname = %s",
+                       [changes.TRIGGER])  # fmt: skip
+        assert cursor.fetchone() == (0,)
