@@ -126,7 +126,7 @@ class Deployment:
 
     def _at_work(self, started: Processes) -> bool:
         for one in started:
-            assert one.poll() is None, f"{one.args} ended with {one.returncode}; log: {self.log}"
+            assert one.poll() is None, f"{one.args!r} ended with {one.returncode}; log: {self.log}"
         web, worker, _ = started
         registered = self.ask("SELECT FROM workflows_worker WHERE stopped_at IS NULL AND pid = %s", worker.pid)
         return bool(registered) and listens(web.pid, self.port) and status(f"{self.url}/health/live") == 200
