@@ -16,7 +16,7 @@ is left out (`Recorded.without`); a statement that sets only such columns does n
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -38,7 +38,9 @@ JOIN pg_class c ON c.oid = t.tgrelid AND c.relnamespace = current_schema()::regn
 WHERE t.tgname = %s AND NOT t.tgisinternal
 """
 _TABLES = """
-SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+SELECT relname, (SELECT array_agg(attname::text) FROM pg_attribute
+                 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
+FROM pg_class c WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
 AND EXISTS (SELECT FROM pg_proc WHERE proname = 'audit_changed' AND pronamespace = current_schema()::regnamespace)
 """
 
@@ -57,6 +59,14 @@ class Table:
     hashed: tuple[str, ...]
     without: tuple[str, ...]
     verbs: tuple[str, ...]
+
+    def among(self, there: set[str]) -> "Table":
+        """Of the columns that are there: a database that is behind, or that was taken back, has not all of them."""
+        if self.columns and not there.issuperset((*self.columns, *self.hashed, *self.without)):
+            names = (tuple(one for one in each if one in there) for each in (self.columns, self.hashed, self.without))
+            columns, hashed, without = names
+            return replace(self, columns=columns, hashed=hashed, without=without)
+        return self
 
     def statement(self) -> str:
         """What makes its trigger."""
@@ -87,13 +97,13 @@ def install(alias: str = DEFAULT_DB_ALIAS) -> int:
 
     Each in a transaction of its own: two locks at once would keep twice as many waiting, and could be in a deadlock.
     """
-    wanted = {table.name: table.statement() for table in tables()}
     with connections[alias].cursor() as cursor:
         cursor.execute(_TABLES)
-        there = {name for (name,) in cursor.fetchall()}
+        there = {name: set(columns) for name, columns in cursor.fetchall()}
         cursor.execute(_INSTALLED, [TRIGGER])
         installed = dict(cursor.fetchall())
-    said = list(_needed(wanted, there, installed))
+    wanted = {table.name: table.among(there[table.name]).statement() for table in tables() if table.name in there}
+    said = list(_needed(wanted, installed))
     for statement in said:
         with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
             migrating.wait_shortly(cursor)
@@ -101,10 +111,10 @@ def install(alias: str = DEFAULT_DB_ALIAS) -> int:
     return len(said)
 
 
-def _needed(wanted: dict[str, str], there: set[str], installed: dict[str, str]) -> Iterator[str]:
+def _needed(wanted: dict[str, str], installed: dict[str, str]) -> Iterator[str]:
     for name, statement in wanted.items():
         mark = sha256(statement.encode()).hexdigest()[:16]
-        if name in there and installed.get(name) != mark:
+        if installed.get(name) != mark:
             yield f"{statement}; COMMENT ON TRIGGER {TRIGGER} ON \"{name}\" IS '{mark}'"
     for name in installed.keys() - wanted.keys():
         yield f'DROP TRIGGER {TRIGGER} ON "{name}"'

@@ -72,8 +72,9 @@ STATEMENTS = [
 ]
 SCRATCH = """
 CREATE TABLE looked (id int PRIMARY KEY);
+INSERT INTO looked SELECT generate_series(1, 50);
 CREATE TABLE tried (a int NOT NULL, b int);
-INSERT INTO tried SELECT n, NULL FROM generate_series(1, 50) n;
+INSERT INTO tried SELECT n, n FROM generate_series(1, 50) n;
 CREATE INDEX tried_b ON tried (b);
 ALTER TABLE tried ADD CONSTRAINT young CHECK (a > 0) NOT VALID;
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -108,10 +109,12 @@ def test_a_statement_takes_the_lock_that_is_said(scratch: psycopg2.extensions.co
     with scratch.cursor() as cursor:
         cursor.execute("SELECT oid, relfilenode FROM pg_class WHERE oid = 'tried'::regclass")
         oid, before = cursor.fetchone() or (0, 0)
-        cursor.execute(statement)
-        cursor.execute(LOOK, {"oid": oid})
-        after, modes = cursor.fetchone() or (0, [])
-        scratch.rollback()
+        try:
+            cursor.execute(statement)
+            cursor.execute(LOOK, {"oid": oid})
+            after, modes = cursor.fetchone() or (0, [])
+        finally:
+            scratch.rollback()
     strongest = max(modes, key=STRENGTH.index)
     assert strongest in MODES[said.mode], said
     if after not in (before, None) and not statement.startswith("TRUNCATE"):

@@ -46,8 +46,8 @@ class Command(BaseCommand):
             # The owner sees all of the catalogue; the application's role may not.
             with roles.as_owner():
                 plan = planning.plan(living=_living(), before=before)
-        except KeyError as error:
-            raise CommandError(f"--before: this code has no migration {error}.") from None
+        except LookupError as error:
+            raise CommandError(f"--before: this code has no such migration ({str(error)[:200]})") from None
         except DatabaseError as error:
             raise CommandError(f"The database does not answer: {' '.join(str(error).split())[:300]}") from None
         self.stdout.write(json.dumps(words.document(plan), indent=2) if options["json"] else words.text(plan))

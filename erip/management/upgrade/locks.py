@@ -129,12 +129,14 @@ _FREE: Final = re.compile(
     r"|SET|RESET|BEGIN|COMMIT|INSERT\s+INTO|SELECT|ALTER\s+DEFAULT\s+PRIVILEGES)\b",
     re.IGNORECASE,
 )
+#: what one does is in a language that nothing here reads
+_DO: Final = re.compile(r"\bDO\s+(?P<quote>\$\w*\$).*?(?P=quote)", re.IGNORECASE | re.DOTALL)
 _SPACE: Final = re.compile(r"\s+")
 
 
 def locks(sql: str) -> Iterator[Lock]:
     """Of each statement of a text that locks a table that may be in use, in their order."""
-    plain = without_bodies(sql)
+    plain = _DO.sub("DO", without_bodies(sql))
     made = {
         _name(found)
         for found in re.findall(r"\bCREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?([\w.\"]+)", plain, re.IGNORECASE)

@@ -100,7 +100,7 @@ def plan(alias: str = DEFAULT_DB_ALIAS, *, living: Sequence[str] = (), before: S
     """Ask the database and the code; changes nothing.
 
     living: the processes at work, in words. before: the last migrations of the release before, (app, name) each; none:
-    not known. Raises KeyError for one that this code does not have, OperationalError.
+    not known. Raises LookupError for one that this code does not have, OperationalError.
     """
     connection = connections[alias]
     executor = MigrationExecutor(connection)
