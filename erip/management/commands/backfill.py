@@ -25,11 +25,11 @@ class Command(BaseCommand):
         usual = Pace()
         run.add_argument("name", nargs="*", help="only these")
         run.add_argument(
-            "--seconds", type=_positive, default=usual.seconds, help="that a batch should take, and block a row"
+            "--seconds", type=positive, default=usual.seconds, help="that a batch should take, and block a row"
         )
-        run.add_argument("--rest", type=_natural, default=usual.rest, help="seconds of pause for each second of work")
+        run.add_argument("--rest", type=natural, default=usual.rest, help="seconds of pause for each second of work")
         run.add_argument(
-            "--lag", type=_positive, default=usual.lag_seconds, help="seconds that a standby may be behind"
+            "--lag", type=positive, default=usual.lag_seconds, help="seconds that a standby may be behind"
         )
         run.add_argument(
             "--lag-bytes", type=int, default=usual.lag_bytes, help="bytes of log that a standby may be behind"
@@ -85,12 +85,12 @@ def _chosen(declared: dict[str, Backfill], names: list[str]) -> dict[str, Backfi
     return {name: one for name, one in declared.items() if not names or name in names}
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < 1e6:
         raise ValueError
     return value
 
 
-def _natural(text: str) -> float:
-    return 0.0 if float(text) == 0 else _positive(text)
+def natural(text: str) -> float:
+    return 0.0 if float(text) == 0 else positive(text)
