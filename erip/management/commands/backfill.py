@@ -28,9 +28,7 @@ class Command(BaseCommand):
             "--seconds", type=positive, default=usual.seconds, help="that a batch should take, and block a row"
         )
         run.add_argument("--rest", type=natural, default=usual.rest, help="seconds of pause for each second of work")
-        run.add_argument(
-            "--lag", type=positive, default=usual.lag_seconds, help="seconds that a standby may be behind"
-        )
+        run.add_argument("--lag", type=positive, default=usual.lag_seconds, help="seconds that a standby may be behind")
         run.add_argument(
             "--lag-bytes", type=int, default=usual.lag_bytes, help="bytes of log that a standby may be behind"
         )
