@@ -85,7 +85,8 @@ def _votes(asked: Asked, me: str, groups: Mapping[str, frozenset[str]]) -> list[
     if asked.task.closed_at is not None or asked.missing is None:
         return []
     done = {person for vote in asked.votes for person in (vote.voter, vote.on_behalf_of)}
-    return may_vote_as(me, groups, roles=asked.task.roles, without={*done, *asked.task.barred})
+    may = may_vote_as(me, groups, roles=asked.task.roles, without={*done, *asked.task.barred})
+    return [one for one in may if not one or persons.may_vote_in(one, asked.task.workflow)]
 
 
 def may_vote_as(

@@ -29,7 +29,6 @@ from workflows.models import ApprovalTask
 
 #: characters of the longest link's token
 LONGEST: Final = 600
-PERMISSION: Final = "people.add_vote"
 _SALT: Final = "people.links"
 _VERSION: Final = 1
 
@@ -117,7 +116,7 @@ def _bound(user: AbstractBaseUser) -> str:
 def _may_vote(user: AbstractBaseUser) -> bool:
     """Whether they could vote if they signed in."""
     caller = principals.of_staff(user)
-    return caller is not None and policy.decide(caller, (PERMISSION,)).allowed
+    return caller is not None and policy.decide(caller, (persons.TO_VOTE,)).allowed
 
 
 def _stands_back(person: str) -> bool:

@@ -7,10 +7,14 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 from django.db.models.functions import Now, Substr
 
+from erip.access import policy, principals
 from erip.foundation.db import walls
 from people.models import Delegation
+from workflows.engine.spaces import spaces_of_workflows
 
 PREFIX = "user:"
+#: what a vote needs
+TO_VOTE = "people.add_vote"
 
 
 def principal_of_user(user: AbstractBaseUser) -> str:
@@ -46,6 +50,17 @@ def _groups(whose: Q) -> Mapping[str, frozenset[str]]:
         if group is not None:
             groups.add(group)
     return {one: frozenset(groups) for one, groups in found.items()}
+
+
+def may_vote_in(person: str, workflow: str) -> bool:
+    """Whether somebody may vote on what this workflow asks, by their own roles: in its space, or everywhere."""
+    # Grants, and people, are in no space.
+    with walls.lifted():
+        user = get_user_model().objects.filter(username=person.removeprefix(PREFIX), is_active=True).first()
+        if user is None or not is_person(person):
+            return False
+        (space,) = spaces_of_workflows([workflow])
+        return policy.decide(principals.rights_of(user), (TO_VOTE,), space=space).allowed
 
 
 def members_of(groups: Iterable[str]) -> Mapping[str, str]:

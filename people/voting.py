@@ -189,6 +189,9 @@ def _may_vote(task: ApprovalTask, how: Approval, ballot: Ballot) -> frozenset[st
         raise NotAnApprover
     if ballot.on_behalf_of and ballot.on_behalf_of not in groups:
         raise NotADelegate
+    # The voter's own right was asked at the door. That of the other person is no wider because somebody stands in.
+    if ballot.on_behalf_of and not persons.may_vote_in(ballot.on_behalf_of, task.workflow):
+        raise NotAnApprover(f"{ballot.on_behalf_of} may not vote here, and so nobody may in their place.")
     roles = groups.get(ballot.on_behalf_of or ballot.voter, frozenset()) & how.quorum.roles
     if not roles:
         raise NotAnApprover

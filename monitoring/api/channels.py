@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
 from erip.foundation.http.fields import Choice, StrictSerializer, Text
-from erip.foundation.http.reading import principal_of, read_body, read_query
+from erip.foundation.http.reading import principal_of, read_body
 from monitoring import reaching, store
 from monitoring.channels import KINDS
 from monitoring.core.rules import NAME
@@ -65,7 +65,6 @@ class Channels(APIView):
         answers={200: ChannelList},
     )
     def get(self, request: Request) -> Response:
-        read_query(request, StrictSerializer)
         return Response({"items": ChannelShown(list(store.channels().values()), many=True).data})
 
 

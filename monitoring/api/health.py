@@ -10,8 +10,6 @@ from rest_framework.views import APIView
 
 from erip.access.authentication import StaffSessionAuthentication
 from erip.access.scopes import Scope
-from erip.foundation.http.fields import StrictSerializer
-from erip.foundation.http.reading import read_query
 from monitoring import health
 from monitoring.api.remembering import RememberingKeys
 from monitoring.core import components
@@ -83,7 +81,6 @@ class HealthView(APIView):
         answers={200: PlatformHealth},
     )
     def get(self, request: Request) -> Response:
-        read_query(request, StrictSerializer)
         return Response(document())
 
 

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
 from erip.foundation.http.fields import JsonObject, Moment, StrictSerializer, Text
-from erip.foundation.http.reading import principal_of, read_body, read_query
+from erip.foundation.http.reading import principal_of, read_body
 from monitoring import oncall, store
 from monitoring.core.rules import NAME
 from workflows.api.schema import operation
@@ -96,7 +96,6 @@ class OnCall(APIView):
         answers={200: OnCallShown},
     )
     def get(self, request: Request) -> Response:
-        read_query(request, StrictSerializer)
         return Response(OnCallShown(_shown()).data)
 
     @operation(
@@ -126,7 +125,6 @@ class Rotation(APIView):
         answers={200: ShiftList},
     )
     def get(self, request: Request, name: str) -> Response:
-        read_query(request, StrictSerializer)
         now = datetime.now(UTC)
         return Response(
             {"items": ShiftShown(oncall.listed(oncall.read(now - oncall.BEFORE), name, now), many=True).data}

@@ -10,7 +10,8 @@ from django.contrib.auth.models import Group, User
 from django.db import connections
 from django.utils import timezone
 
-from erip.access.models import ApiKey
+from erip.access import granting
+from erip.access.models import ApiKey, Space
 from erip.access.scopes import Scope
 from people import delegating, inbox, notices, voting
 from people.errors import (
@@ -32,6 +33,7 @@ from tests.integration.test_library_steps import context
 from tests.support.api import Api, key
 from tests.workers import until
 from workflows import engine
+from workflows.engine.spaces import move
 from workflows.explain import explain_run
 from workflows.models import ApprovalTask, RunEvent, StepRun, WorkflowRun
 from workflows.worker.executor import Executor
@@ -57,6 +59,7 @@ output: ${{ steps.send.output.value }}
 def person(name: str, *groups: str, active: bool = True) -> str:
     user = User.objects.create_user(name, is_active=active)
     user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
+    granting.grant("approver", f"user:{name}", by="test")
     return f"user:{name}"
 
 
@@ -224,6 +227,24 @@ def test_a_delegate_counts_as_both(team: None) -> None:
         vote(other, "sam", on_behalf_of="user:cara")
     with pytest.raises(FourEyes):
         vote(other, "sam", on_behalf_of="user:dan")
+
+
+def test_who_stands_in_counts_where_the_other_person_may_vote_and_nowhere_else(team: None) -> None:
+    task = begin()
+    ends = timezone.now() + timezone.timedelta(hours=1)
+    delegating.delegate("user:cara", "sam", ends_at=ends, by="user:cara")
+    for name in ("north", "south"):
+        Space.objects.create(name=name)
+    granting.take_away("approver", "user:cara")
+    granting.grant("approver", "user:cara", space="north", by="test")
+    for space in ("", "south"):
+        move(task.workflow, space)
+        assert inbox.votes_of(inbox.one(task.pk), "user:sam") == []
+        with pytest.raises(NotAnApprover):
+            vote(task, "sam", on_behalf_of="user:cara")
+    move(task.workflow, "north")
+    assert inbox.votes_of(inbox.one(task.pk), "user:sam") == ["user:cara"]
+    assert vote(task, "sam", on_behalf_of="user:cara").missing == {"dpo": 1}
 
 
 def test_an_approval_that_nobody_decides_expires_and_never_approves(team: None) -> None:

@@ -177,6 +177,21 @@ def test_every_method_says_what_it_needs():
     assert [str(door) for door in MARKED if not rule_of(door.view, door.method).permissions] == []
 
 
+def test_every_address_that_reads_refuses_a_parameter_that_it_does_not_know():
+    publish()
+    client = Client(raise_request_exception=False)
+    client.force_login(User.objects.create_superuser("root", password="a-long-password"), backend=BACKEND)
+    ignored = {}
+    for door in MARKED:
+        if door.method == "get":
+            answer = client.get(f"{door.path}?nobody_knows=1")
+            named = [one["path"] for one in answer.json().get("faults", [])] if answer.status_code == 400 else None
+            if named != ["nobody_knows"]:
+                ignored[str(door)] = answer.status_code
+
+    assert ignored == {}
+
+
 def test_every_permission_that_is_asked_for_exists():
     named = {one for door in MARKED for one in rule_of(door.view, door.method).permissions}
     stored = {

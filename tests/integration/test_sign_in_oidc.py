@@ -25,10 +25,11 @@ from django.utils import timezone
 
 from erip.access.flags import asking as asking_flags
 from erip.access.flags import stored as flags
-from erip.access.models import Grant, Identity, SignedIn, Space
+from erip.access.models import Grant, Identity, SignedIn, Space, UsedOnce
 from erip.access.sign_in import factors
 from erip.access.sign_in.providers import asking, oidc
 from erip.access.sign_in.providers.configured import BadProviders, configured
+from erip.access.sign_in.providers.shown import Away
 from erip.access.tokens.signing_keys import signing_keys
 from erip.audit import refusals
 from erip.audit.models import Entry
@@ -381,21 +382,46 @@ def test_a_provider_that_does_not_answer_is_said_so_and_asked_again_later(provid
     provider.up = False
     assert client.get(back).status_code == 503
     assert sign_in(client).headers["Location"] == "/admin/"  # the password still opens
-    places = [oidc._places.acquire(blocking=False) for _ in range(oidc.AT_ONCE)]
-    try:
-        provider.up = True
+
+
+def test_a_provider_that_hangs_keeps_nobody_from_signing_in_at_another(provider: OidcServer, settings: Any) -> None:
+    one = json.loads(setting(provider))[0]
+    settings.ERIP_SIGN_IN_PROVIDERS = json.dumps([one, {**one, "name": "slow", "issuer": "http://127.0.0.1:9"}])
+    found = configured()
+    with ExitStack() as taken:
+        for _ in range(oidc.AT_ONCE):
+            taken.enter_context(oidc._place(found["slow"]))
+        with pytest.raises(Away):
+            taken.enter_context(oidc._place(found["slow"]))
+        assert browser().get(GO).status_code == 302
+    with ExitStack() as taken:
+        for _ in range(oidc.AT_ONCE):
+            taken.enter_context(oidc._place(found["corp"]))
         oidc.forget()
-        assert (places, client.get(GO).status_code) == ([True] * oidc.AT_ONCE, 503)
-    finally:
-        for _ in places:
-            oidc._places.release()
+        assert browser().get(GO).status_code == 503
+
+
+def test_an_answer_that_the_provider_did_not_give_costs_no_row(provider: OidcServer) -> None:
+    linked_ada(provider)
+    for wrong in ({"code": "made-up"}, {"error": "access_denied"}, {"code": "x", "iss": "https://evil.example"}, {}):
+        client = browser()
+        state = parse_qs(urlsplit(client.get(GO).headers["Location"]).query)["state"][0]
+        assert client.get(f"{BACK}?{urlencode({'state': state, **wrong})}").status_code == 403
+    assert UsedOnce.objects.count() == 0
+
+
+def test_who_is_in_very_many_groups_keeps_all_their_roles(provider: OidcServer) -> None:
+    linked_ada(provider)
+    provider.claims["groups"] = [f"{number}" for number in range(5_100)] + ["risk-ops"]
+    assert comes_in(browser()).status_code == 302
+    assert ("operator", "", "provider:corp") in grants()
 
 
 def test_a_stranger_who_has_keys_read_waits_in_no_thread_beyond_those_that_may(provider: OidcServer) -> None:
     token = provider.logout_token()
     with ExitStack() as taken:
         for _ in range(oidc.AT_ONCE):
-            taken.enter_context(oidc._place())
+            taken.enter_context(oidc._place(configured()["corp"]))
         assert browser().post(ENDED, {"logout_token": token}).status_code == 503
     assert browser().post(ENDED, {"logout_token": token}).status_code == 200
 

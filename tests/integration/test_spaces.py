@@ -6,6 +6,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import F
 from django.db.transaction import TransactionManagementError
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -33,6 +35,7 @@ from tests.integration.test_doors import MARKED, Door
 from tests.support.api import INPUT, Api, key
 from tests.support.spaces import MINE, NOBODYS, NOWHERE, THEIRS, World, definition, wall
 from workflows.core.lifecycle import source_of
+from workflows.events.models import Subscription, TriggerVersion
 
 pytestmark = pytest.mark.django_db
 REQUESTS = int(os.environ.get("ERIP_SPACES_REQUESTS", "200"))
@@ -203,6 +206,56 @@ def test_rules_of_an_author_in_a_space_hear_of_no_workflow_elsewhere() -> None:
     # What somebody with the role on everything has stored can be stored again.
     assert stored(root, event="workflow.run.failed") == [200, 201]
     assert stored(api, event="workflow.run.failed") == [200, 200]
+
+
+def test_an_author_in_a_space_asks_no_decision_table_that_nobody_there_asks() -> None:
+    """Whoever asks a table learns what it says."""
+    _, api, root = World(), caller("author"), Api(key())
+
+    def published(by: Api, table: str) -> Any:
+        text = definition(MINE).replace(f"decision: of-{MINE}", f"decision: {table}")
+        put = by.send("PUT", f"/workflows/{MINE}", text.encode(), Content_Type="application/yaml")
+        what = by.post(f"/workflows/{MINE}/what-if/definition", {"source": text, "against": "all"})
+        checked = by.send("POST", f"/workflows/{MINE}/validate", text.encode(), Content_Type="application/yaml")
+        return put, what, checked
+
+    for table in (f"of-{THEIRS}", f"of-{NOBODYS}", f"of-{THEIRS}@1", "of-nobody"):
+        for answer in published(api, table):
+            assert answer.status_code in (403, 422), (table, answer.content)
+            if answer.status_code == 422:
+                (fault,) = answer.json()["faults"]
+                assert fault["path"] == "steps.choose.decision"
+                assert (THEIRS in fault["message"], NOBODYS in fault["message"]) == (THEIRS in table, NOBODYS in table)
+        assert api.get(f"/decisions/{table.partition('@')[0]}").status_code == 404
+    assert published(api, f"of-{MINE}")[0].status_code == 200
+    # What somebody with the role on everything lets a workflow ask, its space asks from then on.
+    assert published(root, f"of-{THEIRS}")[0].status_code == 201
+    assert published(api, f"of-{THEIRS}")[0].status_code == 200
+
+
+def test_nobody_goes_on_hearing_of_a_workflow_that_left_their_space() -> None:
+    world, api, root, out = World(), caller("operator", "author"), Api(key()), StringIO()
+    Subscription.objects.update(enabled=True)
+    rule = {"event": "workflow.run.failed", "source": source_of(MINE), "input": {"cves": []}}
+    call_command("move", THEIRS, "mine")
+    for name, of in (("hears", THEIRS), ("same", MINE)):
+        put = root.send("PUT", f"/triggers/{name}", orjson.dumps({"workflow": of, "rule": rule}))
+        assert put.status_code == 201, put.content
+    on = f"\non: {orjson.dumps([rule]).decode()}\n"
+    text = (definition(THEIRS) + on).encode()
+    assert api.send("PUT", f"/workflows/{THEIRS}", text, Content_Type="application/yaml").status_code == 201
+
+    call_command("move", MINE, "theirs", stdout=out)
+
+    mine, theirs = (Subscription.objects.get(pk=world.ids["subscription"][one]) for one in (MINE, THEIRS))
+    assert (mine.enabled, theirs.enabled) == (False, True)
+    assert "space" in mine.disabled_reason
+    enabled = dict(TriggerVersion.objects.filter(number=F("trigger__latest")).values_list("trigger__name", "enabled"))
+    assert (enabled["hears"], enabled["same"]) == (False, True)
+    said = out.getvalue()
+    assert all(one in said for one in ("1 subscription", "trigger hears", f"{THEIRS} still hears")), said
+    again = api.send("PUT", "/triggers/hears", orjson.dumps({"workflow": THEIRS, "rule": rule}))
+    assert (again.status_code, again.json()["faults"][0]["path"]) == (422, "rule.source")
 
 
 #: columns by which a row belongs to a space, itself or through another row

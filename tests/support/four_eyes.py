@@ -6,7 +6,7 @@ SQL is tried with the application's login (test_database_roles) and with the own
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
 from erip.access import keys
@@ -70,6 +70,7 @@ def ask_people() -> Asked:
     """The team, the runs, and who stands in for whom: sam for cara and eve, dan for ina, ina for dan."""
     for name, groups in TEAM.items():
         user = User.objects.create_user(name, is_staff=True)
+        user.user_permissions.add(Permission.objects.get(codename="add_vote"))
         user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
     now = timezone.now()
     for delegator, delegate in (("cara", "sam"), ("eve", "sam"), ("ina", "dan"), ("dan", "ina")):

@@ -4,6 +4,7 @@ import re
 
 from erip.foundation.http.headers import IDEMPOTENCY_KEY
 from erip.foundation.http.light.messages import LightRequest, LightResponse, NotLight, Route
+from erip.foundation.http.reading import refuse_query
 from workflows import queries
 from workflows.api.serializers import NAME
 from workflows.api.starting import start_run
@@ -22,7 +23,8 @@ def _list_runs(request: LightRequest) -> LightResponse:
     return LightResponse.of(runs.page_of_runs(request))
 
 
-def _read_run(_: LightRequest, id: str) -> LightResponse:
+def _read_run(request: LightRequest, id: str) -> LightResponse:
+    refuse_query(request)
     return LightResponse.of(queries.run_detail(id))
 
 

@@ -16,6 +16,7 @@ from erip.access.spaces import of_caller
 from erip.foundation.db import walls
 from erip.foundation.http.headers import idempotency_key, refuse_conditions, refuse_idempotency_key
 from erip.foundation.http.problems import MEDIA_TYPE
+from erip.foundation.http.reading import refuse_query
 
 from .once import REPLAYED, Restore, once
 from .responses import Problem
@@ -145,6 +146,8 @@ def operation(
             answered = _changing(handler, own_key=own_key, no_key=no_key, restore=restore)
         elif of and walled:
             answered = reading(handler)
+        if handler.__name__ == "get" and not _takes_query(every):
+            answered = _without_query(answered)
         described: Handler = _described(
             scope=scope,
             permissions=permissions,
@@ -173,6 +176,27 @@ def reading(handler: Handler) -> Handler:
     @wraps(handler)
     def answer(view: Any, request: Any, *arguments: Any, **named: Any) -> Any:
         return walls.read(of_caller(request), lambda: handler(view, request, *arguments, **named))
+
+    return answer  # type: ignore[return-value]
+
+
+def _takes_query(parameters: Sequence[Any]) -> bool:
+    """Whether an operation has parameters in its query; then its view reads them, and refuses all others."""
+    return any(
+        getattr(one, "location", OpenApiParameter.QUERY) == OpenApiParameter.QUERY
+        and not getattr(one, "response", None)
+        for one in parameters
+    )
+
+
+def _without_query(handler: Handler) -> Handler:
+    """A method that reads, and takes no parameters: one that is misspelt, or meant for another address, is not to look
+    as if it counted."""
+
+    @wraps(handler)
+    def answer(view: Any, request: Any, *arguments: Any, **named: Any) -> Any:
+        refuse_query(request)
+        return handler(view, request, *arguments, **named)
 
     return answer  # type: ignore[return-value]
 

@@ -1,6 +1,6 @@
 """Whether what a definition asks of decision tables can be answered: the tables are there, and take what they get."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from erip.foundation.faults import Fault, join
@@ -14,23 +14,34 @@ from workflows.core.templates import Template
 from workflows.decisions.compiled import compiled
 from workflows.decisions.errors import UnknownTable, UnknownTableVersion
 from workflows.decisions.models import DecisionTable
+from workflows.decisions.spaces import tables_in
 
 
-def faults(graph: Graph) -> list[Fault]:
-    """What is wrong with the graph's decisions. It asks the database only if there are any."""
+def faults(graph: Graph, spaces: Collection[str] | None = None) -> list[Fault]:
+    """What is wrong with the graph's decisions. It asks the database only if there are any.
+
+    spaces: those to which the author is confined. Whoever asks a table learns what it says, and sees it from then on:
+    so for them there are only the tables that workflows in these spaces ask already.
+    """
     found: list[Fault] = []
+    seen: list[str] | None = None
     for id, node in graph.steps.items():
         if isinstance(node.how, Decision):
-            found.extend(_of_step(f"steps.{id}", node.how))
+            if spaces is not None and seen is None:
+                seen = tables_in(spaces)
+            found.extend(_of_step(f"steps.{id}", node.how, seen))
     return found
 
 
-def _of_step(at: str, how: Decision) -> Iterable[Fault]:
+def _of_step(at: str, how: Decision, seen: Collection[str] | None) -> Iterable[Fault]:
     try:
+        if seen is not None and how.table not in seen:
+            raise UnknownTable
         table = compiled(how.table, how.version).table
     except UnknownTable:
-        names = DecisionTable.objects.values_list("name", flat=True)[:1000]
-        hint = did_you_mean(how.table, names)
+        names = DecisionTable.objects.values_list("name", flat=True)[:1000] if seen is None else seen
+        where = "" if seen is None else " that workflows in your space ask"
+        hint = f"{where}{did_you_mean(how.table, names)}"
         return [Fault(f"{at}.decision", f'there is no decision table "{how.table}"{hint}')]
     except UnknownTableVersion as error:
         return [Fault(f"{at}.decision", error.message)]

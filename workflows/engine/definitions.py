@@ -37,7 +37,7 @@ class Published:
 
 def validate(source: str | bytes, media: str, *, spaces: Collection[str] | None = None) -> Graph:
     """Check a definition without storing it. spaces: as of `publish`. Raises DefinitionInvalid."""
-    graph = _check(source, media)[1]
+    graph = _check(source, media, spaces)[1]
     _need_sources(graph, spaces)
     return graph
 
@@ -48,10 +48,11 @@ def publish(
     """Store a definition as its workflow's next version; the same content again is a no-op.
 
     name: the name that the definition must have; None accepts any. media: "yaml" or "json". spaces: those to which the
-    author is confined; rules of theirs that are new hear of no workflow elsewhere.
+    author is confined; rules of theirs that are new hear of no workflow elsewhere, and no step asks a decision table
+    that no workflow there asks already.
     Raises DefinitionInvalid, NameMismatch, NotYetReadable.
     """
-    document, graph = _check(source, media)
+    document, graph = _check(source, media, spaces)
     if name is not None and graph.name != name:
         raise NameMismatch(faults=[Fault("name", f'is "{graph.name}", but it is published as "{name}"')])
     _need_sources(graph, spaces)
@@ -101,13 +102,13 @@ def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, auth
     return Published(graph.name, version.number, content_hash, True, version.pk)
 
 
-def _check(source: str | bytes, media: str) -> tuple[dict[str, Any], Graph]:
+def _check(source: str | bytes, media: str, spaces: Collection[str] | None) -> tuple[dict[str, Any], Graph]:
     try:
         document = definition.parse(source, cast(Any, media))
         graph = definition.validate(document, registry.all())
     except definition.DefinitionInvalid as error:
         raise DefinitionInvalid(faults=error.faults) from None
-    if faults := [*fitting.faults(graph), *secrets.faults(graph), *_unknown_duties(graph)]:
+    if faults := [*fitting.faults(graph, spaces), *secrets.faults(graph), *_unknown_duties(graph)]:
         raise DefinitionInvalid(faults=faults)
     return document, graph
 

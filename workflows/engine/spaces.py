@@ -4,12 +4,14 @@ from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
 from erip.access.models import Space
 from erip.access.spaces import kind
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.faults import Fault
+from erip.foundation.hooks import workflow_left_space
 from workflows.core.lifecycle import OWN_TYPES, source_of
 from workflows.core.rules import Rule
 from workflows.errors import UnknownBatch, UnknownRun, UnknownSpace, UnknownWorkflow
@@ -106,10 +108,19 @@ def itself(name: str) -> str | None:
 
 
 @retry_transaction
-def move(workflow: str, space: str) -> None:
-    """Put a workflow, with all its runs, into a space; "" takes it out of its own. Raises UnknownWorkflow and
+def move(workflow: str, space: str) -> list[str]:
+    """Put a workflow, with all its runs, into a space; "" takes it out of its own. Whoever saw it in its former space
+    does not hear of it from there on: what was ended for that is returned in sentences. Raises UnknownWorkflow and
     UnknownSpace."""
     if space and itself(space) is None:
         raise UnknownSpace
-    if not WorkflowDefinition.objects.filter(name=workflow).update(space=space):
-        raise UnknownWorkflow
+    with transaction.atomic():
+        moved = WorkflowDefinition.objects.select_for_update().filter(name=workflow)
+        former = moved.values_list("space", flat=True).first()
+        if former is None:
+            raise UnknownWorkflow
+        moved.update(space=space)
+        if former in ("", space):
+            # Without a space it was open to those alone who see everything.
+            return []
+        return [said for end in workflow_left_space.all() for said in end(workflow)]

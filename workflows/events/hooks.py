@@ -24,7 +24,7 @@ from erip.foundation.hooks import (
 )
 from workflows import walls
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
-from workflows.events import gathering, janitor, related, types  # noqa: F401  (their own hooks)
+from workflows.events import gathering, janitor, moving, related, types  # noqa: F401  (their own hooks)
 from workflows.events.conf import conf
 from workflows.events.interest import SOURCES
 from workflows.events.store import months

@@ -58,7 +58,9 @@ def put(
         # A rule that was valid when it was stored can be switched off, whatever has happened to its workflow since.
         same = latest is not None and here and (latest.workflow, latest.rule) == (workflow, rule)
         if enabled or not same:
-            _check(workflow, rule, None if same else spaces)
+            # One that is in force stays as it is. One that was switched off may hear of a workflow that was moved.
+            stays = same and latest is not None and latest.enabled
+            _check(workflow, rule, None if stays else spaces)
         number = add_version(trigger, author=author, **says).number
     active.forget()
     return Stored(name, number, not here, True)

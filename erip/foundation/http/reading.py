@@ -56,6 +56,12 @@ def read_query(request: Incoming, serializer: type[StrictSerializer]) -> dict[st
     return dict(checked.validated_data)
 
 
+def refuse_query(request: Incoming) -> None:
+    """For an address that takes no parameters. Next to nothing if there are none."""
+    if request.query_params:
+        read_query(request, StrictSerializer)
+
+
 def principal_of(request: Incoming) -> str:
     """The caller's name, as it is recorded with what it does."""
     return str(request.user)

@@ -1,5 +1,6 @@
 """What another definition would have made of a workflow's runs."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from rest_framework.views import APIView
 
 from erip.access.flags import asking as flags
 from erip.access.scopes import Scope
+from erip.access.spaces import of_caller
 from erip.foundation.http.fields import JsonObject, Text, Whole
 from erip.foundation.http.reading import principal_of, read_body
 from workflows import engine
@@ -89,11 +91,11 @@ class WorkflowWhatIf(APIView):
     def post(self, request: Request, name: str) -> Response:
         flags.need("what-if", principal_of(request))
         body = read_body(request, WhatIfDefinition)
-        other = _other(name, body)
+        other = _other(name, body, of_caller(request))
         return answered(partial(what_if_definition, name, other), body)
 
 
-def _other(name: str, body: dict[str, Any]) -> Graph:
+def _other(name: str, body: dict[str, Any], spaces: Collection[str] | None) -> Graph:
     """Raises UnknownWorkflow, UnknownVersion, DefinitionInvalid, NameMismatch."""
     versions = WorkflowVersion.objects.filter(definition__name=name)
     if "version" in body:
@@ -104,9 +106,9 @@ def _other(name: str, body: dict[str, Any]) -> Graph:
     if not versions.exists():
         raise UnknownWorkflow
     if "source" in body:
-        graph = engine.validate(body["source"].encode(), "yaml")
+        graph = engine.validate(body["source"].encode(), "yaml", spaces=spaces)
     else:
-        graph = engine.validate(orjson.dumps(body["definition"]), "json")
+        graph = engine.validate(orjson.dumps(body["definition"]), "json", spaces=spaces)
     if graph.name != name:
         raise NameMismatch
     return graph

@@ -19,7 +19,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         workflow, space = options["workflow"], options["space"]
         try:
-            spaces.move(workflow, space)
+            ended = spaces.move(workflow, space)
         except WorkflowsError as error:
             raise CommandError(error.message) from error
         self.stdout.write(f"{workflow}: {f'in {space}' if space else 'in no space'}")
+        for said in ended:
+            self.stdout.write(f"  {said}")

@@ -23,6 +23,7 @@ from .shown import Refused
 SECONDS: Final = 600
 COOKIE: Final = "erip_sign_in"
 _PATH: Final = "/admin/sign-in/"
+_KIND: Final = "sign-in at a provider"
 _AGAIN: Final = "This sign-in was begun in another window, was finished before, or took too long. Please begin again."
 
 Purpose = Literal["sign-in", "link", "prove"]
@@ -78,7 +79,14 @@ def recall(request: HttpRequest, provider: str, state: str | None = None) -> Ask
     return asked
 
 
+def need_unused(asked: Asked) -> None:
+    """Before the provider is asked. Raises Refused if it is used up."""
+    if once.is_used(_KIND, asked.state):
+        raise Refused(_AGAIN, "used before")
+
+
 def use(asked: Asked) -> None:
-    """From here on it is used up. Raises Refused if it was before."""
-    if not once.first_time("sign-in at a provider", asked.state, seconds=2 * SECONDS):
+    """From here on it is used up. Only what the provider has proved gets this far: it costs a row. Raises Refused if it
+    was used up before."""
+    if not once.first_time(_KIND, asked.state, seconds=2 * SECONDS):
         raise Refused(_AGAIN, "used before")

@@ -6,7 +6,8 @@ signed ID token says, which comes straight from the provider, and is checked nev
 has it: a signature by a key that the issuer publishes and by an algorithm that we allow (never `none`, never a shared
 secret), issuer, audience, authorized party, times, nonce. `state` binds the answer to the browser that asked, `iss`
 (RFC 9207) to the provider that was asked. Redirects of the provider are not followed, its answers are bounded in bytes
-and time, and a process waits for AT_ONCE of them at the most: a provider that hangs takes no other threads with it.
+and time, and a process waits for AT_ONCE of each provider at the most: one that hangs takes no further threads with it,
+and keeps nobody from signing in at another one.
 """
 
 import base64
@@ -31,7 +32,7 @@ from .shown import Away, Refused, Shown, text, texts
 
 log = structlog.get_logger(__name__)
 
-#: seconds for an answer; requests to providers that a process makes at once
+#: seconds for an answer; requests to one provider that a process makes at once
 SECONDS: Final = 5.0
 AT_ONCE: Final = 8
 #: seconds for which a provider's addresses are kept, and for which one that did not answer is not asked
@@ -46,7 +47,8 @@ _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _addresses: TTLCache[str, Mapping[str, Any]] = TTLCache(maxsize=64, ttl=KEEP)
 _silent: TTLCache[str, bool] = TTLCache(maxsize=64, ttl=AGAIN)
 _lock = threading.Lock()
-_places = threading.BoundedSemaphore(AT_ONCE)
+#: by issuer, as the setting names them
+_places: dict[str, threading.BoundedSemaphore] = {}
 
 
 def address(provider: OidcProvider, asked: Asked, return_to: str) -> str:
@@ -152,7 +154,7 @@ def _found(provider: OidcProvider) -> Mapping[str, Any]:
     import httpx
 
     try:
-        with _place(), httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
+        with _place(provider), httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
             found = document(client, f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != provider.issuer:
             raise ValueError("the document is another issuer's")
@@ -194,7 +196,7 @@ def _exchanged(provider: OidcProvider, found: Mapping[str, Any], code: str, aske
         else:
             form["client_secret"] = secret
     try:
-        with _place(), httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
+        with _place(provider), httpx.Client(timeout=SECONDS, follow_redirects=False) as client:
             status, told = _sent(client, str(found["token_endpoint"]), form, headers)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         log.warning("provider_not_asked", provider=provider.name, error=type(error).__name__)
@@ -246,7 +248,7 @@ def _decoded(provider: OidcProvider, token: str, *, require: list[str]) -> dict[
         raise _unproved(provider, "alg or kid")
     try:
         # It may ask the provider, and a stranger can make it do so: by a token of signing out.
-        with _place():
+        with _place(provider):
             key = signing_keys.find(provider, kid)
     except IssuerAway as error:
         raise Away from error
@@ -272,11 +274,13 @@ def _unproved(provider: OidcProvider, detail: str) -> Refused:
 
 
 @contextmanager
-def _place() -> Iterator[None]:
-    """One of those that wait for providers. Raises Away."""
-    if not _places.acquire(blocking=False):
+def _place(provider: OidcProvider) -> Iterator[None]:
+    """One of those that wait for this provider. Raises Away."""
+    with _lock:
+        places = _places.setdefault(provider.issuer, threading.BoundedSemaphore(AT_ONCE))
+    if not places.acquire(blocking=False):
         raise Away
     try:
         yield
     finally:
-        _places.release()
+        places.release()

@@ -28,7 +28,7 @@ import structlog
 from .. import once
 from .asking import SECONDS, Asked
 from .configured import SamlProvider
-from .shown import MOST_GROUPS, Away, Refused, Shown, text
+from .shown import Away, Refused, Shown, text
 
 if TYPE_CHECKING:
     # At run time it is loaded where a response comes: most processes never see one.
@@ -246,7 +246,7 @@ def _confirmed(
 def _shown(provider: SamlProvider, assertion: "_Element", now: datetime, leeway: timedelta) -> Shown:
     attributes: dict[str, list[str]] = {}
     for each in assertion.findall(f"{_A}AttributeStatement/{_A}Attribute"):
-        values = [_text(one) for one in each.findall(f"{_A}AttributeValue")[:MOST_GROUPS]]
+        values = [_text(one) for one in each.findall(f"{_A}AttributeValue")]
         attributes.setdefault(each.get("Name", ""), []).extend(values)
     name_id = assertion.find(f"{_A}Subject/{_A}NameID")
     if provider.subject:

@@ -89,8 +89,9 @@ def returned(request: HttpRequest, provider: Any) -> HttpResponseBase:
     if provider.protocol != "oidc":
         raise Http404
     asked = asking.recall(request, provider.name, request.GET.get("state", ""))
-    asking.use(asked)
+    asking.need_unused(asked)
     shown = oidc.answer(provider, asked, request.GET.dict(), _place(provider, "returned"))
+    asking.use(asked)
     return finish(request, provider, asked, shown)
 
 
