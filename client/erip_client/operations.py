@@ -221,6 +221,7 @@ class SyncOperations(SyncTransport):
     delete_flag = Sends(flags.delete_flag)
 
     open_run = Sends(privacy.open_run)
+    open_event = Sends(privacy.open_event)
     export_person = Sends(privacy.export_person)
     erase_person = Sends(privacy.erase_person)
     get_privacy_register = Sends(privacy.get_privacy_register)
@@ -406,6 +407,7 @@ class AsyncOperations(AsyncTransport):
     delete_flag = Awaits(flags.delete_flag)
 
     open_run = Awaits(privacy.open_run)
+    open_event = Awaits(privacy.open_event)
     export_person = Awaits(privacy.export_person)
     erase_person = Awaits(privacy.erase_person)
     get_privacy_register = Awaits(privacy.get_privacy_register)

@@ -106,6 +106,7 @@ UNCHANGED = {
     "testSubscription": "sends an event",
     "redeliver": "sends an event again",
     "openRun": "reads a run",
+    "openEvent": "reads an event",
     "exportPerson": "reads runs",
     "applyRetention": "what it removes is in its certificates",
 }

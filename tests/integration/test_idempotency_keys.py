@@ -28,7 +28,7 @@ from workflows import engine
 from workflows.clocks.changing import stop
 from workflows.core.rules import rule_key
 from workflows.decisions import stored as decisions
-from workflows.events.models import DeadLetter, Delivery, PendingEvent, PendingStart
+from workflows.events.models import DeadLetter, Delivery, Event, PendingEvent, PendingStart
 from workflows.events.store import months
 from workflows.models import ApprovalTask, Hold, IdempotencyKey, WorkflowRun
 from workflows.models.runs import StepRun
@@ -56,6 +56,7 @@ REFUSING = {
     "makeKey",
     "rotateKey",
     "openRun",
+    "openEvent",
     "exportPerson",
     "erasePerson",
 }
@@ -187,6 +188,15 @@ def person() -> str:
     who = f"person {uuid.uuid4()}"
     engine.start_runs("about-people", [engine.StartRequest({**INPUT, "person": who})], principal="test")
     return who
+
+
+def event() -> str:
+    months.ensure_months_ahead(1)
+    made = Event.objects.create(
+        partition=0, position=1_000 + Event.objects.count(), logged_at=timezone.now(), accepted_at=timezone.now(),
+        type="t", source="/s", event_id="1", event='{"source": "/s", "id": "1", "data": 1}',
+    )  # fmt: skip
+    return f"{made.partition}-{made.position}"
 
 
 def legal_hold() -> int:
@@ -344,6 +354,7 @@ REQUESTS = {
     "pauseLane": lambda api: ("/lanes/bulk/pause", {"reason": "a"}, {"reason": "b"}),
     "resumeLane": lambda api: (f"/lanes/{held('lane', 'bulk')}/resume", {}, None),
     "openRun": lambda api: (f"/runs/{run()}/open", {"reason": "a"}, None),
+    "openEvent": lambda api: (f"/events/{event()}/open", {"reason": "a"}, None),
     "exportPerson": lambda api: ("/privacy/exports", {"subject": person(), "reason": "a"}, None),
     "erasePerson": lambda api: ("/privacy/erasures", {"subject": person(), "reason": "a", "dry_run": False}, None),
     "putHold": lambda api: ("/privacy/holds", {"reason": "a"}, {"reason": "b"}),

@@ -61,6 +61,8 @@ class Start:
     depth: int
     #: None: without a window, it starts in any case
     case: Case | None
+    #: the number of the key with which the run is sealed, if its input names nobody; None: it is made for the workflow
+    key: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from workflows.engine.duties import Released, release_due, report
 from workflows.engine.holds import pause_all, resume_all
 from workflows.engine.pausing import Outcome, pause_run, pause_runs, resume_run, resume_runs
 from workflows.engine.retrying import retry_run
-from workflows.engine.signals import Given, Signalled, give_signals, runs_for, signal_by_key, signal_run
+from workflows.engine.signals import Given, Signalled, give_signals, payloads_of, runs_for, signal_by_key, signal_run
 from workflows.engine.starting import StartedRun, StartRequest, accepted_run, new_run, start_runs
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "pause_all",
     "pause_run",
     "pause_runs",
+    "payloads_of",
     "publish",
     "release_due",
     "report",

@@ -1,10 +1,10 @@
-"""The register of processing: which sensitive data workflows handle, generated from their schemas.
+"""The register of processing: which sensitive data workflows and events hold, generated from their schemas.
 
 A property that is `sensitive: true` may say why beside it: `title`, `description`, `purpose` and `basis`. Nobody has to
 keep a list by hand that says something else than what runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db.models import F
@@ -19,8 +19,19 @@ _NAMED = ("title", "description", "purpose", "basis")
 _DEEPEST = 12
 
 
+Lists = Callable[[], list[dict[str, Any]]]
+_others: list[Lists] = []
+
+
+def also_lists(entries: Lists) -> Lists:
+    """Decorator: the register has these entries, too."""
+    _others.append(entries)
+    return entries
+
+
 def register() -> list[dict[str, Any]]:
-    """The workflows whose latest version handles sensitive data, by name, each with the fields that do."""
+    """The workflows whose latest version handles sensitive data, by name, each with the fields that do; then the types
+    of events."""
     found = []
     latest = WorkflowVersion.objects.filter(number=F("definition__latest")).order_by("definition__name")
     for pk, name, number, space in latest.values_list("pk", "definition__name", "number", "definition__space"):
@@ -34,7 +45,7 @@ def register() -> list[dict[str, Any]]:
                 schema = known[node.work.uses].output_schema
                 fields += [{"where": f"steps.{id}.output{path}", **told} for path, told in fields_of(schema)]
         found.append({"workflow": name, "version": number, "space": space, "fields": fields})
-    return found
+    return found + [entry for entries in _others for entry in entries()]
 
 
 def fields_of(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from erip.foundation.db.retry import Attempt
 from erip.foundation.faults import Fault
 from erip.foundation.keyring import hidden
 from workflows import store
-from workflows.core import definition
+from workflows.core import definition, sensitive
 from workflows.core.graph import Graph
 from workflows.core.machine import NO_ITEM, RunSignalled, Signal, StepView
 from workflows.core.states import RunState, StepState
@@ -138,6 +138,38 @@ def give_signals(
     return done, applied.hints
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is known of a signal's payload before it is given. parts: what of it is sealed."""
+
+    graph: Graph
+    name: str
+
+    @property
+    def parts(self) -> sensitive.Parts:
+        return _parts(self.graph, self.name)
+
+    def faults(self, payload: Any) -> list[Fault]:
+        try:
+            _check_signal(self.graph, self.name, payload)
+        except InvalidInput as error:
+            return list(error.faults)
+        return []
+
+
+def payloads_of(wanted: Sequence[tuple[str, str]]) -> list[Payload | None]:
+    """For each (run id, signal) what its payload is like; None: the run is gone, or this release cannot read it."""
+    versions = dict(WorkflowRun.objects.filter(pk__in={run for run, _ in wanted}).values_list("pk", "version_id"))
+    found: list[Payload | None] = []
+    for run_id, name in wanted:
+        version = versions.get(UUID(run_id))
+        try:
+            found.append(None if version is None else Payload(graph_of(version), name))
+        except definition.DefinitionInvalid:
+            found.append(None)
+    return found
+
+
 def _refusal(run_id: str, signal: Signal, versions: Mapping[UUID, int]) -> WorkflowsError | None:
     version = versions.get(UUID(run_id))
     if version is None:
@@ -232,8 +264,11 @@ def _taker(run_id: str, signal: Signal) -> str | None:
 
 def _sealed(graph: Graph, run_id: str, name: str, payload: Any) -> Any:
     """The payload as it is stored: with what is sensitive in it sealed for this run. Raises DataErased."""
-    parts = tuple(part for node in graph.waiting_for(name).values() for part in node.how.sealed_payload(name))
-    return sealing.seal(graph.name, run_id, parts, payload)
+    return sealing.seal(graph.name, run_id, _parts(graph, name), payload)
+
+
+def _parts(graph: Graph, name: str) -> sensitive.Parts:
+    return tuple(part for node in graph.waiting_for(name).values() for part in node.how.sealed_payload(name))
 
 
 def _check_signal(graph: Graph, name: str, payload: Any) -> None:

@@ -47,6 +47,8 @@ class StartRequest:
     business_key: str | None = None
     #: None takes the definition's lane
     lane: str | None = None
+    #: the number of the key that seals it, if the input names nobody; None: the workflow's own
+    key: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +366,7 @@ def _view(graph: Graph, request: StartRequest, now: datetime, run_id: str | None
         business_key=sealing.stored_key(graph, request.business_key) if graph.hides_key else request.business_key,
         lane=request.lane or graph.lane,
         state=RunState.PENDING,
-        input=sealing.seal_input(graph, run_id, request.input) if graph.sensitive else request.input,
+        input=sealing.seal_input(graph, run_id, request.input, request.key) if graph.sensitive else request.input,
         created_at=now,
     )
 

@@ -21,6 +21,7 @@ from workflows.core.definition import DefinitionInvalid
 from workflows.core.gathering import settle
 from workflows.core.rules import Rule, compile_rule, rule_key
 from workflows.core.triggers import Failed, Gather, input_of, started_by
+from workflows.events import sealing
 from workflows.events.effects import AfterCommit, LoggedEvent
 from workflows.events.store import deadletters
 from workflows.events.store import pending as store
@@ -184,9 +185,16 @@ def _run_of(due: Due, events: Sequence[Kept], budget: Budget) -> NewRun | Failed
     input_, deadline = input_of(rule, context, faults)
     if faults:
         return Failed(rule, "rule_failed", tuple(faults))
-    if faults := graph.input_faults(input_):
+    key: int | None = None
+    if any(kept.sealed for kept in events):
+        mine = {kept.gathered.event for kept in events}
+        opened = sealing.opened(input_, graph.sensitive, mine, graph.input_faults, at="input")
+        if isinstance(opened, sealing.NotOpened):
+            return Failed(rule, opened.code, opened.faults)
+        input_, key = opened.value, opened.key
+    elif faults := graph.input_faults(input_):
         return Failed(rule, "input_invalid", tuple(faults))
-    request = engine.StartRequest(input_, due.business_key, rule.lane)
+    request = engine.StartRequest(input_, due.business_key, rule.lane, key)
     principal = started_by(due.type, due.depth)
     return engine.new_run(
         graph, version.id, request, version.now, principal, run_id=new_run_id(), deadline=deadline, budget=budget

@@ -12,6 +12,7 @@ A consumer locks the runs last of all, in the order of their ids.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from workflows import engine
@@ -19,6 +20,7 @@ from workflows.core.machine import Signal
 from workflows.core.triggers import Give
 from workflows.engine.signals import Given
 from workflows.errors import RunAlreadyEnded, SignalNotWanted, UnknownRun, WorkflowsError
+from workflows.events import sealing
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
 from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
@@ -45,6 +47,7 @@ def give(wanted: Sequence[Wanted], round: Round) -> AfterCommit | None:
             found.append((each, run))
     if not found:
         return None
+    found = _opened(found, round)
     given, hints = engine.give_signals([(run_id, _signal(each)) for each, run_id in found])
     links: list[Link] = []
     for (each, run_id), outcome in zip(found, given, strict=True):
@@ -59,6 +62,24 @@ def give(wanted: Sequence[Wanted], round: Round) -> AfterCommit | None:
         dispatch.hint(hints)
 
     return tell if hints else None
+
+
+def _opened(found: list[tuple[Wanted, str]], round: Round) -> list[tuple[Wanted, str]]:
+    """With payloads in which is opened what was sealed of their events, where the wait seals it again."""
+    if not any(sealing.MARK in event.text for (event, _, _), _ in found):
+        return found
+    payloads = engine.payloads_of([(run_id, one.name) for (_, _, one), run_id in found])
+    given: list[tuple[Wanted, str]] = []
+    for ((event, identity, one), run_id), payload in zip(found, payloads, strict=True):
+        if payload is not None and sealing.of_event(event) is not None:
+            opened = sealing.opened(one.payload, payload.parts, {identity}, payload.faults, at="payload")
+            if isinstance(opened, sealing.NotOpened):
+                message = f"{one.rule.label}: {'; '.join(map(str, opened.faults))}"
+                round.reject(event, effect=EFFECT, target=one.rule.workflow, code=opened.code, message=message)
+                continue
+            one = replace(one, payload=opened.value)
+        given.append(((event, identity, one), run_id))
+    return given
 
 
 def _signal(each: Wanted) -> Signal:

@@ -24,9 +24,10 @@ from erip.foundation.hooks import (
 )
 from workflows import walls
 from workflows.core.lifecycle import OWN_SOURCES, OWN_TYPES
-from workflows.events import gathering, janitor, moving, related, types  # noqa: F401  (their own hooks)
+from workflows.events import gathering, janitor, moving, opening, register, related, types  # noqa: F401  (their own hooks)
 from workflows.events.conf import conf
 from workflows.events.interest import SOURCES
+from workflows.events.sealing import KeysEffect
 from workflows.events.store import months
 from workflows.events.streaming.announcing import StreamsEffect
 from workflows.events.subscriptions import SubscriptionsEffect
@@ -71,7 +72,7 @@ for switch in (
     feature(switch)
 reserve(segment=OWN_SOURCES.strip("/"), types=OWN_TYPES)
 api_urls("workflows.events.api.urls")
-for effect in (Triggers(), SubscriptionsEffect(), StreamsEffect()):
+for effect in (Triggers(), SubscriptionsEffect(), StreamsEffect(), KeysEffect()):
     event_effect(effect)
 for source in SOURCES:
     interest(source)

@@ -27,6 +27,7 @@ from erip.foundation.process.group_commit import GroupCommit
 from workflows.core.blocks import Entry, encode
 from workflows.core.cloudevents import Batch
 from workflows.core.pressure import Pressure, PressurePolicy, retry_after
+from workflows.events import sealing
 from workflows.events.conf import conf
 from workflows.events.errors import JournalFull, JournalUnavailable
 from workflows.events.quotas import Quotas
@@ -208,7 +209,9 @@ def knock(events: int) -> None:
 
 
 def accept(batch: Batch) -> None:
-    """Journal these events, and wait until they are durable. Raises JournalFull, QuotaExceeded, JournalUnavailable."""
+    """Journal these events, sealed as their types say, and wait until they are durable. Raises JournalFull,
+    QuotaExceeded, JournalUnavailable, KeysInvalid."""
+    sealing.seal(batch)
     try:
         writer().submit(batch).result(timeout=conf().ingest_seconds + GIVE_UP_AFTER)
     except TimeoutError as error:

@@ -8,7 +8,7 @@ from django.db import transaction
 from erip.foundation.hooks import periodic_duty
 from workflows.events.conf import conf
 from workflows.events.store import deliveries, months, owners, triggers
-from workflows.privacy import holds
+from workflows.privacy import events, holds
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,9 @@ def tidy_log() -> bool:
         with transaction.atomic():
             holds.turn()
             dropped = months.drop_months(before=datetime.now(UTC) - kept, held=holds.keeper("events"))
+            for month in dropped:
+                first = datetime.strptime(month, "%Y_%m").replace(tzinfo=UTC)
+                events.forget(first, months.following(first))
         for month in dropped:
             log.warning("event_log_dropped", month=month)
     return False

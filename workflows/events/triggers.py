@@ -11,7 +11,7 @@ were accepted, and the runs that they start count in the lanes' backlog like all
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,13 +22,16 @@ from erip.foundation.faults import Fault
 from erip.foundation.ids import new_run_id
 from workflows import engine
 from workflows.core.cost import Budget
+from workflows.core.graph import Graph
+from workflows.core.rules import Rule
 from workflows.core.triggers import Asked, Drop, Failed, Gather, Give, Held, Start, ask, settle, started_by
-from workflows.events import gathering, giving
+from workflows.events import gathering, giving, sealed_reads, sealing
 from workflows.events.active import Active, active
-from workflows.events.effects import AfterCommit, LoggedEvent, Round
+from workflows.events.effects import AfterCommit, LoggedEvent, Round, Unavailable
 from workflows.events.identity import identity_of
 from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
+from workflows.events.types import Known
 from workflows.graphs import graph_of
 from workflows.models import WorkflowDefinition
 from workflows.starts import chunks, dispatch, holds
@@ -143,12 +146,11 @@ def _asked(rules: Active, event: LoggedEvent, workflow: str | None, budget: Budg
         if not any(rule.is_about(event.type, event.source) for rule in group):
             continue
         try:
-            asked = ask(group, event.event, budget)
+            known = sealing.of_event(event)
+            asked = ask(group, event.event, budget) if known is None else _ask_sealed(group, event, known, budget)
             if isinstance(asked, Start):
-                faults = graph_of(rules.versions[asked.rule.workflow]).input_faults(asked.input)
-                if faults:
-                    asked = Failed(asked.rule, "input_invalid", tuple(faults))
-        except DatabaseError:
+                asked = _fitting(asked, graph_of(rules.versions[asked.rule.workflow]), event, known)
+        except (DatabaseError, Unavailable):
             raise
         except Exception as error:
             # If one workflow's rules fail on an event, that concerns them alone: the other workflows' rules are still
@@ -158,6 +160,29 @@ def _asked(rules: Active, event: LoggedEvent, workflow: str | None, budget: Budg
         if asked is not None:
             found.append(asked)
     return found
+
+
+def _ask_sealed(rules: Sequence[Rule], event: LoggedEvent, known: Known, budget: Budget | None) -> Asked | None:
+    """The same of an event with sensitive data: none of the rules up to the one that decides may look into that."""
+    for rule in rules:
+        if rule.is_about(event.type, event.source):
+            if faults := sealed_reads.faults(rule, known):
+                return Failed(rule, "rule_failed", faults)
+            if (asked := ask([rule], event.event, budget)) is not None:
+                return asked
+    return None
+
+
+def _fitting(start: Start, graph: Graph, event: LoggedEvent, known: Known | None) -> Start | Failed:
+    """With an input that fits, and in which is opened what was sealed of the event."""
+    if known is None:
+        faults = graph.input_faults(start.input)
+        return Failed(start.rule, "input_invalid", tuple(faults)) if faults else start
+    mine = {identity_of(event.source, event.id)}
+    input_ = sealing.opened(start.input, graph.sensitive, mine, graph.input_faults, at="input")
+    if isinstance(input_, sealing.NotOpened):
+        return Failed(start.rule, input_.code, input_.faults)
+    return replace(start, input=input_.value, key=input_.key)
 
 
 def _reject(round: Round, event: LoggedEvent, failed: Failed) -> None:
@@ -249,7 +274,7 @@ def _insert(fresh: Sequence[_Fresh], rules: Active, round: Round, budget: Budget
 
 
 def _request(start: Start) -> engine.StartRequest:
-    return engine.StartRequest(start.input, start.business_key, start.lane)
+    return engine.StartRequest(start.input, start.business_key, start.lane, start.key)
 
 
 def _teller(hints: Sequence[tuple[str, str]]) -> AfterCommit:

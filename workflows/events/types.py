@@ -1,12 +1,14 @@
-"""The registry of event types: it describes the data of each type's events, which are checked when they come in.
+"""The registry of event types: it describes the data of each type's events, which are checked when they come in, and
+says what of it is sealed (Note [Sealed events] in `workflows.privacy.events`).
 
 A type need not be registered: events of other types are accepted as they are. A registered type has versions; each
 accepts all that the one before accepts (Note [Compatible schemas] in `core/compatibility`), so events are checked
 against the latest only, and those of older sources pass. A new version is in force within CHECK_SECONDS everywhere.
 """
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,21 +25,39 @@ from erip.foundation.hooks import shipped as shipped_types
 from erip.foundation.shipped import Article, Source, Standing
 from erip.foundation.tokens import Tokened
 from erip.foundation.versioned import add_version, take_turn
+from workflows import conf as workers
+from workflows.core import sensitive
 from workflows.core.compatibility import incompatibilities
 from workflows.core.schema import Schema, SchemaInvalid
-from workflows.core.sensitive import holds_sealed, parts_of
+from workflows.core.sensitive import NOTHING, Parts, holds_sealed, parts_of
 from workflows.core.source import content_hash
+from workflows.errors import NotYetReadable
 from workflows.events.errors import SchemaIncompatible, TypeInvalid, UnknownEventType
 from workflows.events.models import EventType, EventTypeVersion
 from workflows.events.store import triggers as store
+from workflows.store import living_below
 
 log = structlog.get_logger(__name__)
 
 CHECK_SECONDS: Final = 1.0
 VERSIONS_SHOWN: Final = 100
 FIXTURE: Final = Path(__file__).parent / "fixtures" / "event-types.yaml"
+#: the format level of workers that open events for the runs that they start (Note [Format levels] in `core/kinds`)
+LEVEL: Final = 9
+#: sensitive values of one event: each costs an encryption, and a hundred bytes
+MOST_SEALED: Final = 1_000
 #: who registered the types of the platform, as versions name their authors
 PLATFORM: Final = "bootstrap"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A type as events are checked against it. sealed: what of an event's data is. looked: what rules do with that, as
+    far as it was asked."""
+
+    schema: Schema
+    sealed: Parts
+    looked: dict[str, tuple[Fault, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +71,8 @@ class Registered:
 def register(name: str, schema: Any, *, description: str = "", author: str) -> Registered:
     """Register a schema as the next version of a type; the same again is a no-op.
 
-    Raises TypeInvalid for what is no JSON Schema, SchemaIncompatible for one that may refuse what is accepted now.
+    Raises TypeInvalid for what is no JSON Schema, SchemaIncompatible for one that may refuse what is accepted now, and
+    NotYetReadable for one with sensitive data while a worker lives that does not know it.
     """
     try:
         Schema.compile(schema, at="schema")
@@ -65,12 +86,15 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
                 return Registered(name, latest.number, False)
             # A release may correct the platform's own types: events that it now refuses started nothing before either.
             faults = [] if author == PLATFORM else incompatibilities(latest.schema, schema)
+            if holds_sealed(parts_of(latest.schema)) and not holds_sealed(parts_of(schema)):
+                # What is on its way is sealed, and only rules of a type that says so may open it.
+                message = "says nothing of what is sensitive, and the version before does: make another type"
+                faults.append(Fault("schema", message))
             if faults:
                 raise SchemaIncompatible(faults=faults)
-        if holds_sealed(parts_of(schema)):
-            # Whoever marks it relies on it: rather no type than data in the clear.
-            message = "says `sensitive` or `subject`, but data of events is stored as it comes: keep it out"
-            raise TypeInvalid(faults=[Fault("schema", message)])
+        if holds_sealed(parts_of(schema)) and (behind := living_below(LEVEL, lease=workers.conf().lease)):
+            # Whoever marks it relies on it: a worker of an earlier release would not open it for runs.
+            raise NotYetReadable(behind)
         version = add_version(type_, content_hash=digest, description=description, schema=schema, author=author)
     forget()
     return Registered(name, version.number, True)
@@ -101,12 +125,15 @@ def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault
     Ask for it once for each request: it looks at the registry at most every CHECK_SECONDS. It expects events with valid
     attributes that are not nested deeply. size: bytes of the request that contains them all.
     """
-    schemas = _known.current()
+    known = _known.current().all
 
     def faults_of(event: Mapping[str, Any]) -> list[Fault]:
-        schema = schemas.get(event["type"])
-        if schema is None or schema.accepts(event.get("data"), size=size):
+        found = known.get(event["type"])
+        if found is None:
             return []
+        schema = found.schema
+        if schema.accepts(event.get("data"), size=size):
+            return _sealing_faults(found.sealed, event.get("data")) if found.sealed else []
         if "data" in event:
             return schema.faults(event["data"], at="data")
         what = "of this type's events is JSON, as its registered schema has it"
@@ -115,21 +142,69 @@ def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault
     return faults_of
 
 
+def _sealing_faults(parts: Parts, data: Any) -> list[Fault]:
+    """Why an event's data cannot be sealed."""
+    if sensitive.mentions(data):
+        return [Fault("data", f"has a key {sensitive.SEALED}, which only the platform writes")]
+    if len(sensitive.subjects(parts, data)) > 1:
+        message = "names several persons with `subject: true`: an event is about one, whose key seals it"
+        return [Fault("data", message)]
+    count = 0
+
+    def counted(value: Any) -> Any:
+        nonlocal count
+        count += 1
+        return value
+
+    sensitive.change(parts, data, counted)
+    if count > MOST_SEALED:
+        return [Fault("data", f"has {count:,} sensitive values; an event has at most {MOST_SEALED:,}")]
+    return []
+
+
+def sealed() -> Mapping[str, Known]:
+    """The types with sensitive data."""
+    return _known.current().sealed
+
+
+def known_as_sealed(type_: str) -> Known | None:
+    """A type with sensitive data. None: there is no such type, also after a look at what is registered now."""
+    found = sealed().get(type_)
+    if found is None and time.monotonic() - _looked_at[0] > LOOK_AGAIN:
+        # Another process may know of a version that this one has not read yet: what it sealed must be opened here.
+        _looked_at[0] = time.monotonic()
+        _known.forget()
+        found = sealed().get(type_)
+    return found
+
+
+#: seconds between two looks for types that this process does not know
+LOOK_AGAIN: Final = 0.25
+_looked_at = [float("-inf")]
+
+
 def forget() -> None:
     """Read anew at the next use: for tests, and for a process that just registered a type."""
     _known.forget()
 
 
-def _load() -> Mapping[str, Schema]:
-    found: dict[str, Schema] = {}
+@dataclass(frozen=True, slots=True)
+class _Registry:
+    all: Mapping[str, Known]
+    sealed: Mapping[str, Known]
+
+
+def _load() -> _Registry:
+    found: dict[str, Known] = {}
     latest = EventTypeVersion.objects.filter(number=F("type__latest"))
     for name, schema in latest.values_list("type__name", "schema"):
         try:
-            found[name] = Schema.compile(schema)
+            parts = parts_of(schema)
+            found[name] = Known(Schema.compile(schema), parts if holds_sealed(parts) else NOTHING)
         except Exception as error:
             # A release that allowed more registered it. Its events are accepted like those of unknown types.
             log.error("event_type_not_loaded", type=name, error=error)
-    return found
+    return _Registry(found, {name: one for name, one in found.items() if one.sealed})
 
 
 def _away(error: BaseException) -> bool:
@@ -141,7 +216,7 @@ def _away(error: BaseException) -> bool:
     return True
 
 
-_known: Tokened[Mapping[str, Schema]] = Tokened(lambda: store.types_token(), _load, every=CHECK_SECONDS, outage=_away)
+_known: Tokened[_Registry] = Tokened(lambda: store.types_token(), _load, every=CHECK_SECONDS, outage=_away)
 
 
 # --- those of the platform --------------------------------------------------------------------------------

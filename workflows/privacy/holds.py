@@ -22,6 +22,7 @@ from erip.foundation.faults import Fault
 from workflows.core.retention import CLASSES, Held, keeping
 from workflows.errors import InvalidInput
 from workflows.models import find_run
+from workflows.privacy import events
 from workflows.privacy.errors import AlreadyHeld, NotHeld, UnknownHold
 from workflows.privacy.keys import fingerprint
 from workflows.privacy.models import Hold, RunKey
@@ -154,9 +155,7 @@ def holding_person(subject: bytes) -> bool:
     if any(one.person == subject for one in holds):
         return True
     others = [one for one in holds if one.person is None]
-    if not others:
-        return False
-    for id_ in runs_about(subject):
+    for id_ in runs_about(subject) if others else ():
         run = find_run(id_)
         if run is None:
             continue
@@ -165,7 +164,11 @@ def holding_person(subject: bytes) -> bool:
             # One that goes on has data of this moment.
             if mine and one.meets(run.created_at, run.finished_at or timezone.now()):
                 return True
-    return False
+    # No hold names an event, but one on everything keeps those about the person, too.
+    everything = [one for one in in_force() if one.person is None and one.run is None and not one.workflow]
+    everything = [one for one in everything if one.concerns("sensitive") or one.concerns("events")]
+    logged = events.span(subject) if everything else None
+    return logged is not None and any(one.meets(*logged) for one in everything)
 
 
 def runs_about(subject: bytes) -> list[UUID]:

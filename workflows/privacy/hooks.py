@@ -25,6 +25,7 @@ kept("privacy_hold")
 confidential("privacy_datakey")
 # A key is made with the first run of its subject; that it was destroyed is what counts.
 recorded(Recorded("privacy_datakey", hashed=("subject",), verbs=("UPDATE", "DELETE")))
+unrecorded(("privacy_eventkey", "is written with an event into the log, to which thousands a second are added"))
 unrecorded(("privacy_runkey", "is written with the start of a run, which has an entry of its own"))
 
 

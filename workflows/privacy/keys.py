@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -33,16 +33,30 @@ def key_for(workflow: str, subject: str | None) -> int:
     living = DataKey.objects.filter(**owner, destroyed_at__isnull=True)
     if (found := living.values_list("pk", flat=True).first()) is not None:
         return int(found)
-    with transaction.atomic(), connection.cursor() as cursor:
-        # A number first: what is wrapped is bound to it, so that no key can be put into another one's row.
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('privacy_datakey', 'id'))")
-        number = int(cursor.fetchone()[0])
-        wrapped = keyring.wrap(keyring.new_key(), about=_about(number))
-        DataKey.objects.bulk_create(
-            [DataKey(pk=number, wrapped=wrapped.key, wrapped_by=wrapped.by, **owner)], ignore_conflicts=True
-        )
+    make([(str(owner["workflow"]), person)])
     # Another process may have been quicker: then its key is the one.
     return int(living.values_list("pk", flat=True).get())
+
+
+def make(owners: Sequence[tuple[str, bytes | None]]) -> None:
+    """Make keys for these: (workflow, the fingerprint of a person; then the workflow is ""). Who has a living key keeps
+    it. Two statements. Raises KeysInvalid."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Numbers first: what is wrapped is bound to its own, so that no key can be put into another one's row.
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence('privacy_datakey', 'id')) FROM generate_series(1, %s)", [len(owners)]
+        )
+        made = []
+        # In one order everywhere: two that make keys for the same persons do not wait for each other in a circle.
+        for (number,), (workflow, subject) in zip(cursor.fetchall(), sorted(owners, key=_order), strict=True):
+            wrapped = keyring.wrap(keyring.new_key(), about=_about(number))
+            key = DataKey(pk=number, wrapped=wrapped.key, wrapped_by=wrapped.by, workflow=workflow, subject=subject)
+            made.append(key)
+        DataKey.objects.bulk_create(made, ignore_conflicts=True)
+
+
+def _order(owner: tuple[str, bytes | None]) -> tuple[str, bytes]:
+    return owner[0], owner[1] or b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,7 @@ def seal_of_run(run_id: str) -> Seal | None:
     salt, ended, number, wrapped, by = row
     if wrapped is None or ended is not None:
         raise DataErased
-    return _with_salt(UUID(run_id), number, _unwrapped(number, by, wrapped), salt)
+    return _with_salt(UUID(run_id), number, unwrapped(number, by, wrapped), salt)
 
 
 def _with_salt(run: UUID, number: int, key: bytes, salt: Any) -> Seal:
@@ -83,7 +97,8 @@ def _with_salt(run: UUID, number: int, key: bytes, salt: Any) -> Seal:
     return Seal(number, keyring.derive(key, bytes(salt), about=f"run {run}"), run)
 
 
-def _unwrapped(number: int, by: str, wrapped: Any) -> bytes:
+def unwrapped(number: int, by: str, wrapped: Any) -> bytes:
+    """A data key, from its row. Raises KeysInvalid, KeyMissing, NotDecrypted."""
     return keyring.unwrap(keyring.Wrapped(by, bytes(wrapped or b"")), about=_about(number))
 
 
@@ -98,7 +113,7 @@ def load(texts: Iterable[str]) -> Keys:
     if alone := {number for number, run in wanted if run is None}:
         rows = DataKey.objects.filter(pk__in=alone, destroyed_at__isnull=True)
         for number, wrapped, by in rows.values_list("pk", "wrapped", "wrapped_by"):
-            found[number, None] = _unwrapped(number, by, wrapped)
+            found[number, None] = unwrapped(number, by, wrapped)
     if runs := {run for _, run in wanted if run is not None}:
         salted = RunKey.objects.filter(pk__in=runs, salt__isnull=False, key__destroyed_at__isnull=True)
         opened: dict[int, bytes] = {}
@@ -106,7 +121,7 @@ def load(texts: Iterable[str]) -> Keys:
             "pk", "salt", "key_id", "key__wrapped", "key__wrapped_by"
         ):
             if number not in opened:
-                opened[number] = _unwrapped(number, by, wrapped)
+                opened[number] = unwrapped(number, by, wrapped)
             found[number, run] = _with_salt(run, number, opened[number], salt).key
     return found
 
@@ -114,7 +129,7 @@ def load(texts: Iterable[str]) -> Keys:
 def is_living(number: int) -> bool:
     """Whether a key is there, and can be unwrapped here. Raises KeysInvalid, KeyMissing, NotDecrypted."""
     found = DataKey.objects.filter(pk=number, destroyed_at__isnull=True).values_list("wrapped", "wrapped_by").first()
-    return found is not None and bool(_unwrapped(number, found[1], found[0]))
+    return found is not None and bool(unwrapped(number, found[1], found[0]))
 
 
 def sealer(workflow: str, seal: Seal) -> Callable[[Any], dict[str, str]]:

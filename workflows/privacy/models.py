@@ -4,6 +4,8 @@ privacy_datakey   a key: of a person (by a fingerprint of what names them), or o
                   row, without the key
 privacy_runkey    which key seals a run: written with the run, so it says which runs are about a person. What seals is
                   that key together with the run's own salt; without the salt the run cannot be opened any more
+privacy_eventkey  which events are about a person: written with the event into the log. What seals an event follows from
+                  the person's key, or that of its type, and from the event's identity
 privacy_hold      legal holds: nothing that one names is removed, nor made unreadable, while it is in force
 privacy_erasure   certificates of erasures and of what was removed after its time: never changed, never removed
 """
@@ -85,6 +87,22 @@ class RunKey(models.Model):
 
     def __str__(self) -> str:
         return str(self.run_id)
+
+
+class EventKey(models.Model):
+    """An event of the log that is sealed with a person's key, and its place there."""
+
+    pk = models.CompositePrimaryKey("key", "partition", "position")
+    key = models.ForeignKey(DataKey, models.PROTECT, related_name="events", db_index=False)
+    partition = models.PositiveIntegerField()
+    position = models.BigIntegerField()
+    logged_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "key of an event"
+
+    def __str__(self) -> str:
+        return f"{self.partition}-{self.position}"
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):

@@ -1,4 +1,5 @@
-"""A person's data: which runs are about them, what it says, how it is kept for the law, and how it is erased.
+"""A person's data: which runs and events are about them, what they say, how it is kept for the law, and how it is
+erased.
 
 Note [Erasure]
 Erasing destroys the key that seals the person's data, in the transaction that records it. What is left in rows, events,
@@ -12,7 +13,7 @@ again what a certificate names.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +24,7 @@ from django.db.models.functions import Now
 from erip.audit.operation import describe
 from erip.foundation.db.retry import retry_transaction
 from workflows.models import ArchivedRun, WorkflowRun, find_run
-from workflows.privacy import classes, holds, journal, sealing
+from workflows.privacy import classes, events, holds, journal, sealing
 from workflows.privacy.errors import HeldForLaw, UnknownSubject
 from workflows.privacy.keys import fingerprint
 from workflows.privacy.models import DataKey, Erasure, RunKey
@@ -39,6 +40,8 @@ class Erased:
     person: str
     keys: Sequence[int]
     runs: int
+    #: events in the log
+    events: int
     #: runs that have not ended: their next steps that need the data fail
     going_on: int
     certificate: dict[str, Any] | None
@@ -68,8 +71,10 @@ def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
         numbers = [key.pk for key in living]
         runs = RunKey.objects.filter(key__in=numbers)
         going_on = WorkflowRun.objects.filter(pk__in=runs.values("run_id"), finished_at__isnull=True).count()
-        erased = Erased(person.hex(), numbers, runs.count(), going_on, None)
-        describe(object=f"person:{person.hex()[:16]}", keys=numbers, runs=erased.runs, dry_run=dry_run)
+        erased = Erased(person.hex(), numbers, runs.count(), events.count(numbers), going_on, None)
+        describe(
+            object=f"person:{person.hex()[:16]}", keys=numbers, runs=erased.runs, events=erased.events, dry_run=dry_run
+        )
         if dry_run:
             return erased
         classes.forget_in_audit(runs=list(runs.values_list("run_id", flat=True)), keys=numbers)
@@ -78,6 +83,7 @@ def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
             "person": person.hex(),
             "keys": numbers,
             "runs": erased.runs,
+            "events": erased.events,
             "at": datetime.now(UTC).isoformat(),
             "by": by,
             "reason": reason,
@@ -85,7 +91,7 @@ def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
         }
         number = Erasure.objects.create(certificate=certificate).pk
         transaction.on_commit(journal.write_soon)
-        return Erased(erased.person, numbers, erased.runs, going_on, {"number": number, **certificate})
+        return replace(erased, certificate={"number": number, **certificate})
 
 
 def hold(subject: str, *, by: str, reason: str) -> None:
@@ -99,17 +105,21 @@ def release(subject: str, *, by: str) -> None:
 
 
 def export(subject: str) -> dict[str, Any]:
-    """All that the runs about a person say, opened: at most MOST_RUNS runs, the newest. Raises UnknownSubject."""
+    """All that the runs and the events about a person say, opened: at most MOST_RUNS runs and `events.MOST` events, the
+    newest. Raises UnknownSubject."""
     person = fingerprint(subject)
-    numbers = DataKey.objects.filter(subject=person, destroyed_at__isnull=True).values("pk")
+    numbers = list(DataKey.objects.filter(subject=person, destroyed_at__isnull=True).values_list("pk", flat=True))
     ids = list(
         RunKey.objects.filter(key__in=numbers).order_by("-run_id").values_list("run_id", flat=True)[: MOST_RUNS + 1]
     )
-    if not ids:
+    places = events.places(numbers)
+    if not ids and not places:
         raise UnknownSubject
-    describe(object=f"person:{person.hex()[:16]}", runs=len(ids[:MOST_RUNS]))
+    told = events.read(places[: events.MOST])
+    describe(object=f"person:{person.hex()[:16]}", runs=len(ids[:MOST_RUNS]), events=len(told))
     found = [opened for id_ in ids[:MOST_RUNS] if (opened := open_run(id_)) is not None]
-    return {"person": person.hex(), "runs": found, "complete": len(ids) <= MOST_RUNS}
+    complete = len(ids) <= MOST_RUNS and len(places) <= events.MOST
+    return {"person": person.hex(), "runs": found, "events": told, "complete": complete}
 
 
 def open_run(id_: UUID) -> dict[str, Any] | None:

@@ -14,14 +14,15 @@ from workflows.errors import InvalidInput
 from workflows.privacy import keys
 
 
-def seal_input(graph: Graph, run_id: str, input: Any) -> Any:
-    """The input of a new run, with its sensitive parts sealed; what they are sealed with is noted of the run. Raises
-    InvalidInput if it names several persons, KeysInvalid, and DataErased."""
+def seal_input(graph: Graph, run_id: str, input: Any, key: int | None = None) -> Any:
+    """The input of a new run, with its sensitive parts sealed; what they are sealed with is noted of the run. key: the
+    number of the one to seal with if the input names nobody; None: the workflow's. Raises InvalidInput if it names
+    several persons, KeysInvalid, and DataErased."""
     named = sensitive.subjects(graph.sensitive, input)
     if len(named) > 1:
         message = "names several persons with `subject: true`: a run is about one, whose key seals it"
         raise InvalidInput(faults=[Fault("input", message)])
-    number = keys.key_for(graph.name, named[0] if named else None)
+    number = key if key is not None and not named else keys.key_for(graph.name, named[0] if named else None)
     return sensitive.change(graph.sensitive, input, keys.sealer(graph.name, keys.seal_of_new_run(run_id, number)))
 
 

@@ -1,9 +1,17 @@
-"""Sensitive data: that of a run, and that of a person."""
+"""Sensitive data: that of a run, of an event, and of a person."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from erip_client.models import LegalHold, Listing, OpenedRun, PersonErased, PersonExported, RetentionReport
+from erip_client.models import (
+    LegalHold,
+    Listing,
+    OpenedEvent,
+    OpenedRun,
+    PersonErased,
+    PersonExported,
+    RetentionReport,
+)
 from erip_client.models.base import Json
 
 from .base import Call, given, moment, to_json
@@ -22,8 +30,21 @@ def open_run(run_id: str, *, reason: str) -> Call[OpenedRun]:
     )
 
 
+def open_event(position: str, *, reason: str) -> Call[OpenedEvent]:
+    """An event of the log with its sensitive data. position: as lists tell it, `7-1234`."""
+    return Call(
+        operation="openEvent",
+        method="POST",
+        template="/api/v1/events/{position}/open",
+        path={"position": position},
+        content=to_json({"reason": reason}),
+        answers={200: OpenedEvent},
+        safe=True,  # as open_run
+    )
+
+
 def export_person(subject: str, *, reason: str) -> Call[PersonExported]:
-    """Everything that runs say about a person. subject: what their input has where it says `subject: true`."""
+    """Everything that runs and events say about a person. subject: what they have where it says `subject: true`."""
     return Call(
         operation="exportPerson",
         method="POST",

@@ -31,11 +31,20 @@ class OpenedRun(Document):
     steps: list[OpenedStep]
 
 
+class OpenedEvent(Document):
+    """An event of the log, with its sensitive data. None stands in place of what was erased."""
+
+    position: str
+    logged_at: datetime
+    event: Json
+
+
 class PersonExported(Document):
-    """What runs say about a person. complete: False: there are more runs."""
+    """What runs and events say about a person. complete: False: there are more."""
 
     person: str
     runs: list[OpenedRun]
+    events: list[OpenedEvent]
     complete: bool
 
 
@@ -46,6 +55,8 @@ class ErasureCertificate(Document):
     person: str
     keys: list[int]
     runs: int
+    #: None: an earlier release made it
+    events: int | None = None
     at: datetime
     by: str
     reason: str
@@ -57,6 +68,7 @@ class PersonErased(Document):
 
     person: str
     runs: int
+    events: int
     going_on: int
     certificate: ErasureCertificate | None
 

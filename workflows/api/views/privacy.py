@@ -63,10 +63,17 @@ class OpenedRun(Answer):
     steps = OpenedStep(many=True)
 
 
+class OpenedEvent(Answer):
+    position = serializers.CharField(help_text="Its place in the log.")
+    logged_at = serializers.DateTimeField()
+    event = AnyJson(help_text="The CloudEvent, opened; null in place of what was erased.")
+
+
 class PersonExported(Answer):
     person = serializers.CharField(help_text="A fingerprint of who it is.")
     runs = OpenedRun(many=True, help_text="The runs about the person, the newest first.")
-    complete = serializers.BooleanField(help_text="False: there are more runs.")
+    events = OpenedEvent(many=True, help_text="The events about the person, the newest first.")
+    complete = serializers.BooleanField(help_text="False: there are more runs or events.")
 
 
 class Certificate(Answer):
@@ -74,6 +81,7 @@ class Certificate(Answer):
     person = serializers.CharField()
     keys = serializers.ListField(child=serializers.IntegerField())
     runs = serializers.IntegerField()
+    events = serializers.IntegerField(required=False, help_text="None of one that an earlier release made.")
     at = serializers.DateTimeField()
     by = serializers.CharField()
     reason = serializers.CharField()
@@ -83,12 +91,16 @@ class Certificate(Answer):
 class PersonErased(Answer):
     person = serializers.CharField(help_text="A fingerprint of who it is.")
     runs = serializers.IntegerField(help_text="Runs whose data is erased, or would be.")
+    events = serializers.IntegerField(help_text="Events of the log whose data is erased, or would be.")
     going_on = serializers.IntegerField(help_text="Those that have not ended: steps that need the data fail.")
     certificate = Certificate(allow_null=True, help_text="Null of a dry run.")
 
 
 class RegisterAnswer(Answer):
-    items = serializers.ListField(child=AnyJson(), help_text="By workflow: `workflow`, `version`, `space`, `fields`.")
+    items = serializers.ListField(
+        child=AnyJson(),
+        help_text="By workflow: `workflow`, `version`, `space`, `fields`. Of types of events `event_type`.",
+    )
 
 
 class RunOpen(APIView):
@@ -120,8 +132,8 @@ class PrivacyExports(APIView):
         permissions=["privacy.open_data"],
         tag="privacy",
         id="exportPerson",
-        summary="Read everything that runs say about a person",
-        description="For the person's request to see it: at most 1,000 runs, the newest.",
+        summary="Read everything that runs and events say about a person",
+        description="For the person's request to see it: at most 1,000 runs and 1,000 events, the newest.",
         request=Person,
         answers={200: PersonExported},
         problems=[404],
@@ -148,7 +160,13 @@ class PrivacyErasures(APIView):
         body = read_body(request, Erase)
         done = persons.erase(body["subject"], by=principal_of(request), reason=body["reason"], dry_run=body["dry_run"])
         return Response(
-            {"person": done.person, "runs": done.runs, "going_on": done.going_on, "certificate": done.certificate}
+            {
+                "person": done.person,
+                "runs": done.runs,
+                "events": done.events,
+                "going_on": done.going_on,
+                "certificate": done.certificate,
+            }
         )
 
 
@@ -158,8 +176,8 @@ class PrivacyRegister(APIView):
         permissions=["privacy.view_register"],
         tag="privacy",
         id="getPrivacyRegister",
-        summary="List the sensitive data that workflows handle",
-        description="Generated from the schemas of the latest versions, by workflow.",
+        summary="List the sensitive data that workflows and events hold",
+        description="Generated from the schemas of the latest versions: workflows by name, then types of events.",
         answers={200: RegisterAnswer},
     )
     def get(self, request: Request) -> Response:

@@ -38,8 +38,9 @@ __all__ = [
 
 #: the level that this release reads, whatever kinds are registered. 3: runs that are paused. 4: rules that gather
 #: events or give signals. 5: waits with groups in groups, or with conditions. 6: secrets.
-#: 7: legal clocks, and runs in chunks. 8: how long runs are kept, and sealed data with a salt for each run
-LEVEL = 8
+#: 7: legal clocks, and runs in chunks. 8: how long runs are kept, and sealed data with a salt for each run.
+#: 9: sealed events
+LEVEL = 9
 
 _registered: dict[str, type[Kind]] = {}
 

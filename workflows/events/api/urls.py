@@ -38,6 +38,7 @@ urlpatterns = [
     path("events/dead-letters/<letter:id>/retry", deadletters.DeadLetterRetry.as_view()),
     path("events/dead-letters/<letter:id>/discard", deadletters.DeadLetterDiscard.as_view()),
     path("events/<position:position>", events.EventOne.as_view()),
+    path("events/<position:position>/open", events.EventOpen.as_view()),
     path("subscriptions", subscriptions.Subscriptions.as_view()),
     path("subscriptions/<id:id>", subscriptions.SubscriptionOne.as_view()),
     path("subscriptions/<id:id>/rotate-secret", subscriptions.SubscriptionSecret.as_view()),

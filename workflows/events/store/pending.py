@@ -14,6 +14,7 @@ from django.db import connection
 
 from erip.foundation import json_values
 from workflows.core.gathering import Change, Pending
+from workflows.core.sensitive import SEALED
 from workflows.core.triggers import Gather
 from workflows.store import to_array, to_json
 
@@ -50,6 +51,8 @@ class Kept:
 
     gathered: Gathered
     value: Any
+    #: whether something in it has the form of something sealed
+    sealed: bool = False
 
 
 def open_cases(new: Mapping[str, tuple[str, Gather]]) -> tuple[datetime, dict[str, Pending]]:
@@ -209,7 +212,7 @@ def events_of(pending_ids: Sequence[str]) -> dict[str, list[Kept]]:
     found: dict[str, list[Kept]] = {id_: [] for id_ in pending_ids}
     for pending_id, event, partition, position, logged_at, value in rows:
         gathered = Gathered(event.hex, "", partition, position, logged_at)
-        found[str(pending_id)].append(Kept(gathered, json_values.load(value)))
+        found[str(pending_id)].append(Kept(gathered, json_values.load(value), SEALED in value))
     return found
 
 

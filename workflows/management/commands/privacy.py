@@ -91,7 +91,10 @@ class Command(BaseCommand):
         done = persons.erase(_subject(), by=_BY, reason=options["reason"], dry_run=not options["yes"])
         if done.certificate is not None:
             return done.certificate
-        return f"{done.runs} runs would be erased, {done.going_on} of which have not ended. Say --yes to do it."
+        return (
+            f"{done.runs} runs would be erased, {done.going_on} of which have not ended, and {done.events} events."
+            " Say --yes to do it."
+        )
 
     def _hold(self, options: dict[str, Any]) -> Any:
         other = options["workflow"] or options["run"] or options["everything"]

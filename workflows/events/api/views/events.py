@@ -12,11 +12,14 @@ from rest_framework.views import APIView
 
 from erip.access.scopes import Scope
 from erip.access.spaces import LISTS, of_caller
+from erip.audit.operation import describe
 from erip.foundation.http.parsers import read_limited
 from erip.foundation.http.reading import principal_of, read_body, read_query
 from workflows.api.schema import operation
+from workflows.api.views.privacy import OpenedEvent, Why
 from workflows.core.cloudevents import BATCH, STRUCTURED
 from workflows.events import queries, replaying
+from workflows.events.opening import open_event
 
 from .. import serializers
 from ..accepting import NO_KEY, accept, caller_of
@@ -132,6 +135,28 @@ class EventOne(APIView):
     def get(self, request: Request, position: str) -> Response:
         partition, _, place = position.partition("-")
         return Response(queries.event_at(int(partition), int(place), spaces=of_caller(request)))
+
+
+class EventOpen(APIView):
+    @operation(
+        scope=Scope.ADMIN,
+        permissions=["privacy.open_data"],
+        of="event:position",
+        tag="privacy",
+        id="openEvent",
+        summary="Read an event with its sensitive data",
+        description="Everywhere else sensitive data is shown sealed. The audit log says who opened it and why.",
+        parameters=[_POSITION],
+        request=Why,
+        answers={200: OpenedEvent},
+        no_key="is not read here: the answer is not kept.",
+    )
+    def post(self, request: Request, position: str) -> Response:
+        read_body(request, Why)
+        partition, _, place = position.partition("-")
+        found = open_event(int(partition), int(place))
+        describe(object=f"event:{position}")
+        return Response(found)
 
 
 class EventsStatus(APIView):
