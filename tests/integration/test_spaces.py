@@ -215,7 +215,7 @@ def test_an_author_in_a_space_asks_no_decision_table_that_nobody_there_asks() ->
     def published(by: Api, table: str) -> Any:
         text = definition(MINE).replace(f"decision: of-{MINE}", f"decision: {table}")
         put = by.send("PUT", f"/workflows/{MINE}", text.encode(), Content_Type="application/yaml")
-        what = by.post(f"/workflows/{MINE}/what-if/definition", {"source": text, "against": "all"})
+        what = by.post(f"/workflows/{MINE}/what-if", {"source": text, "against": "all"})
         checked = by.send("POST", f"/workflows/{MINE}/validate", text.encode(), Content_Type="application/yaml")
         return put, what, checked
 
@@ -235,9 +235,9 @@ def test_an_author_in_a_space_asks_no_decision_table_that_nobody_there_asks() ->
 
 def test_nobody_goes_on_hearing_of_a_workflow_that_left_their_space() -> None:
     world, api, root, out = World(), caller("operator", "author"), Api(key()), StringIO()
-    Subscription.objects.update(enabled=True)
     rule = {"event": "workflow.run.failed", "source": source_of(MINE), "input": {"cves": []}}
     call_command("move", THEIRS, "mine")
+    Subscription.objects.update(enabled=True, disabled_at=None)
     for name, of in (("hears", THEIRS), ("same", MINE)):
         put = root.send("PUT", f"/triggers/{name}", orjson.dumps({"workflow": of, "rule": rule}))
         assert put.status_code == 201, put.content

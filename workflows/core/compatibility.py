@@ -22,6 +22,8 @@ from workflows.core.schema_cost import pointed_to
 _ANNOTATIONS = frozenset(
     {"$schema", "$id", "$comment", "$defs", "definitions", "$anchor", "title", "description", "default", "examples"}
     | {"deprecated", "readOnly", "writeOnly"}
+    # what is sealed, and what the register of processing says of it (`core/sensitive`)
+    | {"sensitive", "subject", "purpose", "basis"}
 )
 #: keywords that have a meaning only together: all of them are unchanged, or none is there
 _TOGETHER = (("contains", "minContains", "maxContains"), ("if", "then", "else"))

@@ -17,7 +17,7 @@ from erip.access.permissions import requires
 from erip.access.scopes import Scope
 from erip.access.spaces import LISTS, of_caller
 from erip.foundation.http.parsers import read_plain
-from erip.foundation.http.reading import principal_of, read_body, read_query
+from erip.foundation.http.reading import principal_of, read_body, read_query, refuse_query
 from workflows.core.tables.document import TableInvalid
 from workflows.decisions import files, stored
 from workflows.decisions.asking import ask, ask_each
@@ -222,6 +222,7 @@ class DecisionFile(APIView):
     @requires(Scope.VIEWER, "decisions.view_decisionversion")
     @reading
     def get(self, request: Request, name: str, number: int, suffix: str) -> HttpResponse:
+        refuse_query(request)
         language = Language(suffix)
         version = stored.version(name, number)
         try:
