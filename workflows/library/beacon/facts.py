@@ -8,6 +8,13 @@ from typing import Any, Final
 
 #: objects within objects that get rows of their own; what lies deeper is one line
 LEVELS: Final = 2
+#: what people read first, and what last: what is stored as JSON in the database has lost its order
+_FIRST: Final = (
+    *("approved", "expired", "votes", "place", "action", "target", "state", "detail", "undo", "obligation"),
+    *("reference", "document", "approval", "by", "on_behalf_of", "choice", "roles", "comment", "form", "at"),
+)
+_LAST: Final = ("guards", "content")
+_RANKS: Final = {name: place for place, name in enumerate(_FIRST)} | dict.fromkeys(_LAST, len(_FIRST) + 1)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -32,7 +39,8 @@ def rows(facts: Mapping[str, Any], level: int = 0) -> list[Row]:
 
 
 def _rows(facts: Mapping[str, Any], level: int) -> Iterator[Row]:
-    for name, value in facts.items():
+    # The highest level is as whoever asks for the report has it.
+    for name, value in facts.items() if level == 0 else _ordered(facts):
         if _is_empty(value):
             continue
         named = label(str(name))
@@ -63,9 +71,13 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(line for one in value if not _is_empty(one) and (line := shown(one)))
     if isinstance(value, Mapping):
-        told = {name: shown(one) for name, one in value.items() if not _is_empty(one)}
+        told = {name: shown(one) for name, one in _ordered(value) if not _is_empty(one)}
         return "; ".join(f"{label(str(name))}: {line}" for name, line in told.items() if line)
     return _text(value)
+
+
+def _ordered(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(facts.items(), key=lambda entry: _RANKS.get(entry[0], len(_FIRST)))
 
 
 def _text(value: Any) -> str:

@@ -58,6 +58,7 @@ def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
     context.update(
         title=title_of(report, origin),
         origin=origin,
+        as_of=(report.compliance.as_of if report.compliance else None) or origin.at,
         stylesheet=stylesheet(),
         style_hash=style_hash(),
         subject_rows=rows(report.subject),

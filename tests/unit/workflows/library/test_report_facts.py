@@ -32,6 +32,13 @@ def test_votes_are_a_line_each_and_what_is_empty_is_not_there() -> None:
     ]
 
 
+def test_the_order_of_the_database_is_not_that_of_people() -> None:
+    stored = {"undo": "Put it back", "place": 0, "state": "by_hand", "action": "Cut it off", "target": "Gateway"}
+    assert shown(stored) == "Place: 0; Action: Cut it off; Target: Gateway; State: by_hand; Undo: Put it back"
+    last = rows({"b": {"content": "5f", "guards": {"x": "5f"}, "other": 1, "expired": False, "approved": True}, "a": 1})
+    assert [row.label for row in last] == ["B", "Approved", "Expired", "Other", "Content", "Guards", "X", "A"]
+
+
 def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
     for text in ("2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:00-14:00", "2026-01-01"):
         assert shown(text) == text
