@@ -30,6 +30,9 @@ install -d -m 0755 "$etc" "$etc/tls"
 install -d -m 0700 "$etc/secrets"
 cp -r "$here/systemd/." "$here/systemd-site/." /etc/systemd/system/
 platform=
+user() { # the platform's
+  getent passwd erip >/dev/null || useradd --system --user-group --home-dir /var/lib/erip erip
+}
 for node; do
   from="$rendered/$node"
   if [ -e "$from/etcd.yml" ]; then
@@ -53,12 +56,15 @@ for node; do
     place haproxy 0400 "$from/haproxy.cfg" /etc/haproxy/erip.cfg
     keys haproxy "$from/tls"
   fi
-  case $node in
-    web-*) platform=$node ;;
-  esac
+  if [ -e "$from/flower-tls.env" ]; then
+    user
+    place root 0644 "$from/flower-tls.env" "$etc/flower-tls.env"
+    keys erip "$from/tls"
+  fi
+  [ ! -e "$from/tls.env" ] || platform=$node
 done
 if [ -n "$platform" ]; then
-  getent passwd erip >/dev/null || useradd --system --user-group --home-dir /var/lib/erip erip
+  user
   place root 0644 "$rendered/$platform/tls.env" "$etc/tls.env"
   keys erip "$rendered/$platform/tls"
   keys erip "$rendered/platform/tls"

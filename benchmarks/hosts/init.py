@@ -110,7 +110,7 @@ class Unit:
         """Raises BadUnit, and OSError."""
         self._folders()
         for line in self.said.get("ExecStartPre", []):
-            finish(self._as_user(shlex.split(line)), self._environment())
+            finish(self._as_user(shlex.split(line)), self.environment())
         self.process = self._spawn(self.one("ExecStart"))
 
     def run_to_end(self) -> None:
@@ -169,7 +169,7 @@ class Unit:
             return start(
                 self._as_user(shlex.split(self._specified(line))),
                 cwd=self.one("WorkingDirectory", "/"),
-                env=self._environment() | {"INVOCATION_ID": self.mark},
+                env=self.environment() | {"INVOCATION_ID": self.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -188,7 +188,7 @@ class Unit:
     def _specified(self, text: str) -> str:
         return text.replace("%d", f"/run/credentials/{self.name}").replace("%H", socket.gethostname())
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         found = {"PATH": PATH, "LANG": "C.UTF-8"}
         for one in self.said.get("Environment", []):
             found |= dict(word.split("=", 1) for word in shlex.split(self._specified(one)))
@@ -200,6 +200,8 @@ class Unit:
                 if line and line[0] not in "#;":
                     key, _, value = line.partition("=")
                     found[key] = "".join(shlex.split(value))
+        for name in " ".join(self.said.get("UnsetEnvironment", [])).split():
+            found.pop(name, None)
         return found
 
     def _folders(self) -> None:

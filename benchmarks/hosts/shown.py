@@ -5,16 +5,16 @@ import socket
 import ssl
 import struct
 
-#: of each of the three hosts, and of HAProxy's
+#: of each of the three hosts
 PORTS = {"door": 2379, "etcd": 2380, "postgresql": 5432, "redis": 6379, "web": 8000, "patroni": 8008, "sentinel": 26379}
-BALANCER = ("10.0.0.31", 443)
+BALANCER, FLOWER = ("10.0.0.31", 443), ("10.0.0.11", 5555)
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
 def certificates() -> dict[str, str]:
     """The certificate's fingerprint at each port, or what is wrong with it."""
     found = {f"{name} {host}": _shown(f"10.0.0.1{host}", port) for host in (1, 2, 3) for name, port in PORTS.items()}
-    return {**found, "haproxy": _shown(*BALANCER)}
+    return {**found, "flower": _shown(*FLOWER), "haproxy": _shown(*BALANCER)}
 
 
 def _shown(host: str, port: int) -> str:

@@ -12,8 +12,10 @@ from erip.ops.stack.state import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "three-hosts.md"
 BALANCER, DESK = 31, 5
+#: the host that has Celery's monitor
+FLOWER = 1
 #: what machine N is given of the rendered files
-OF_A_HOST = ("redis-{}", "sentinel-{}", "etcd-{}", "postgres-{}", "web-{}", "platform", "leaders")
+OF_A_HOST = ("redis-{}", "sentinel-{}", "etcd-{}", "postgres-{}", "web-{}", "platform", "leaders", "flower")
 
 
 def blocks() -> dict[str, list[str]]:
@@ -28,7 +30,7 @@ def blocks() -> dict[str, list[str]]:
 def secrets() -> dict[str, str]:
     """What the page leaves to its reader, as variables."""
     names = [f"ERIP_DEPLOY_{one}_PASSWORD" for one in (*SECRETS, *LOGINS)]
-    made = {name: token_hex(16) for name in (*names, "DB_PASSWORD", "DB_OWNER_PASSWORD")}
+    made = {name: token_hex(16) for name in (*names, "DB_PASSWORD", "DB_OWNER_PASSWORD", "FLOWER_PASSWORD")}
     # HAProxy asks for two open files for each connection: this machine may allow fewer than a unit of systemd does.
     return made | {"SECRET_KEY": token_hex(32), "ERIP_LB_MAXCONN_ALL": "4000"}
 
@@ -59,6 +61,7 @@ class Site:
         self._do(self.hosts[1], "5. The database")
         for host in self.hosts.values():
             self._do(host, "6. The platform")
+        self._do(self.hosts[FLOWER], "Flower")
 
     def replace(self, number: int) -> None:
         """A new machine in the place of one that was pulled out."""
@@ -70,6 +73,8 @@ class Site:
         self._do(self.hosts[number], "Replace a machine", number, only=installed)
         self._do(self.hosts[number], "4. Settings and secrets")
         self._do(self.hosts[number], "6. The platform")
+        if number == FLOWER:
+            self._do(self.hosts[number], "Flower")
 
     def renew(self) -> None:
         """All certificates, one machine after the other."""

@@ -286,6 +286,7 @@ def environments(tls: Path, master: str, webs: Sequence[Address], flower: Addres
         made[f"{flower.name}/flower-tls.env"] = _lines(
             {
                 **broker,
+                "FLOWER_ADDRESS": flower.host,
                 "ERIP_BROKER_CERTIFICATE": str(login.certificate),
                 "ERIP_FLOWER_CERTIFICATE": str(own.certificate),
                 "ERIP_FLOWER_CLIENT_CA": str(own.ca),

@@ -37,6 +37,15 @@ def test_a_unit_is_read_as_systemd_reads_it(installed: Path) -> None:
         init.read("nobody")
 
 
+def test_celerys_monitor_does_not_load_the_platform(installed: Path) -> None:
+    """Without the platform's settings, which are not its own, it would not start."""
+    flower = init.Unit("erip-flower")
+    flower.said["EnvironmentFile"] = []
+    environment = flower.environment()
+    assert "DJANGO_SETTINGS_MODULE" not in environment
+    assert environment["FLOWER_ADDRESS"] == "127.0.0.1"
+
+
 def test_no_server_gets_the_platforms_user(installed: Path) -> None:
     """`erip-.service.d` is laid over every unit whose name begins with erip-."""
     users = {path.stem: init.read(path.stem)["User"] for path in SITE.glob("*.service")}
@@ -68,7 +77,7 @@ def test_the_page_starts_units_and_gives_folders_that_there_are(installed: Path)
         "4. Settings and secrets": 1,
         "5. The database": 1,
     }
-    steps |= {"6. The platform": 1, "Replace a machine": 2, "Renew certificates": 3}
+    steps |= {"6. The platform": 1, "Flower": 1, "Replace a machine": 2, "Renew certificates": 3}
     assert {title: len(texts) for title, texts in story.blocks().items() if texts} == steps
 
 
