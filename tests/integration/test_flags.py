@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.integration.test_chunks import ECHO
 from tests.integration.test_scim import Provider
 from tests.support.api import Api, key
 from tests.support.events import Recorder, accept, consuming, event
+from tests.support.races import together
 from tests.support.receiver import receiving
 from tests.workers import until
 from workflows import engine
@@ -275,6 +277,7 @@ def test_django_waffles_own_commands_and_tables_are_not_there():
          {"on_for[0]", "on_for[1]", "on_for[2]", "off_for[0]"}),
         (SAMPLE, {"on_for": ["workflow:a", "workflow:a"], "off_for": ["workflow:a"]}, {"on_for[1]", "off_for[0]"}),
         (SAMPLE, {"on_for": ["user:a\0"]}, {"on_for[0]"}),
+        (SAMPLE, {"everyone": True, "on_for": ["user:a\n"], "note": "\x1b[2J"}, {"on_for[0]", "note"}),
         (SAMPLE, {"on_for": [f"workflow:{n}" for n in range(201)]}, {"on_for"}),
         ("event-effects", {"percent": 5, "off_for": ["user:ada"]}, {"percent", "off_for[0]"}),
     ],
@@ -299,6 +302,13 @@ def test_what_was_set_is_what_is_read_back():
     assert said["changed_by"] == "key:test admin"
     assert api.get("/flags/none-such").status_code == 404
     assert told(api.send("PUT", "/flags/none-such", b'{"everyone": true}')) == (404, "unknown-flag")
+
+
+def test_who_sets_a_new_flag_together_with_others_takes_turns():
+    shares = [Decimal(number) for number in range(1, 7)]
+    together([partial(stored.put, SAMPLE, stored.Wanted(percent=share), by="test") for share in shares])
+
+    assert Flag.objects.get().percent in shares
 
 
 def test_who_may_look_may_not_change():

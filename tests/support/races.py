@@ -16,7 +16,7 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T]:
 
     def run(call: Callable[[], T]) -> T:
         try:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             return call()
         finally:
             connections.close_all()

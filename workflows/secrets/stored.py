@@ -13,6 +13,7 @@ from erip.access.models import Space
 from erip.audit.operation import describe
 from erip.foundation import keyring
 from erip.foundation.db.retry import retry_transaction
+from erip.foundation.db.turns import take_turn
 from erip.foundation.faults import Fault
 from workflows.errors import StepError
 from workflows.secrets import providers, values
@@ -68,6 +69,7 @@ def faults_of(name: str, wanted: Wanted, before: Secret | None) -> list[Fault]:
 def put(name: str, wanted: Wanted, *, by: str) -> tuple[Secret, bool]:
     """Store a secret; whether it is new. Raises SecretInvalid, KeysInvalid."""
     with transaction.atomic():
+        take_turn("secrets_secret", name)
         before = Secret.objects.select_for_update().filter(name=name).first()
         if faults := faults_of(name, wanted, before):
             raise SecretInvalid(faults=faults)

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 
 from erip.audit.operation import describe
 from erip.foundation.db.retry import retry_transaction
+from erip.foundation.db.turns import take_turn
 from erip.foundation.errors import EripError
 from erip.foundation.faults import Fault
 from erip.foundation.hooks import Feature
@@ -60,8 +61,8 @@ def faults_of(flag: Feature, wanted: Wanted) -> list[Fault]:
             found.append(Fault("percent", "does not go with this flag, which is asked about nobody in particular"))
         if not wanted.percent.is_finite() or not 0 <= wanted.percent <= 100 or wanted.percent * 10 % 1:
             found.append(Fault("percent", "is 0 to 100, with at most one digit behind the point"))
-    if len(wanted.note) > LONGEST_NOTE:
-        found.append(Fault("note", f"has at most {LONGEST_NOTE} characters"))
+    if len(wanted.note) > LONGEST_NOTE or not wanted.note.replace("\n", "").isprintable():
+        found.append(Fault("note", f"has at most {LONGEST_NOTE} characters, all of which can be printed"))
     for path, named in (("on_for", wanted.on_for), ("off_for", wanted.off_for)):
         if len(named) > MOST:
             found.append(Fault(path, f"names at most {MOST}"))
@@ -79,15 +80,12 @@ def _wrong(flag: Feature, named: Sequence[str]) -> Iterator[tuple[int, str]]:
     by_kind: dict[str, dict[str, int]] = {}
     for at, one in enumerate(named):
         kind, _, who = one.partition(":")
-        if kind not in flag.about:
-            yield (
-                at,
-                f"begins with one of {', '.join(f'{each}:' for each in flag.about)}"
-                if flag.about
-                else ("cannot be: this flag is asked about nobody in particular"),
-            )
-        elif not who or len(one) > LONGEST or "\0" in one:
-            yield at, f"is {kind}:NAME, of at most {LONGEST} characters"
+        if not flag.about:
+            yield at, "cannot be: this flag is asked about nobody in particular"
+        elif kind not in flag.about:
+            yield at, f"begins with one of {', '.join(f'{each}:' for each in flag.about)}"
+        elif not who or len(one) > LONGEST or not one.isprintable():
+            yield at, f"is {kind}:NAME, of at most {LONGEST} characters that can be printed"
         elif who in by_kind.setdefault(kind, {}):
             yield at, "is named twice"
         else:
@@ -122,6 +120,7 @@ def put(name: str, wanted: Wanted, *, by: str) -> Flag:
     if faults := faults_of(flag, wanted):
         raise FlagInvalid(faults=faults)
     with transaction.atomic():
+        take_turn("access_flag", name)
         before = Flag.objects.select_for_update().filter(name=name).first()
         row = before or Flag(name=name)
         told = shown(row) if before else None
