@@ -99,15 +99,19 @@ def portions(lanes: Sequence[str], oldest: Mapping[str, float], policy: LanePoli
     return [(lane, each) for lane in late] + [(lane, room) for lane in urgency(lanes)]
 
 
-def measured_rate(before: float | None, taken: int, seconds: float, *, busy: bool) -> float | None:
+def measured_rate(
+    before: float | None, taken: int, seconds: float, *, busy: bool, assumed: float = math.inf
+) -> float | None:
     """A worker's rate after it took `taken` ready steps in `seconds`. None: it was never seen at work.
 
     busy: whether there was more to take all the while. Only then is a small number a measure of what the worker can do;
     an idle one keeps the rate that it once showed.
+    assumed: what workers are credited with before they were measured. One that did more has shown it, however short its
+    work was.
     """
     now = taken / seconds
     if before is None:
-        return now if busy and taken else None
+        return now if taken and (busy or now > assumed) else None
     return before + RATE_WEIGHT * (now - before) if busy else max(before, now)
 
 

@@ -36,7 +36,7 @@ class LaneWatch:
         now = time.monotonic()
         seconds, self._looked_at = max(now - self._looked_at, 0.001), now
         busy = any(waited >= seconds for waited in self._oldest.values())
-        self.rate = measured_rate(self.rate, taken, seconds, busy=busy)
+        self.rate = measured_rate(self.rate, taken, seconds, busy=busy, assumed=conf().lanes.min_rate)
 
     def took(self, steps: int) -> None:
         """Count ready steps that this worker claimed."""

@@ -155,11 +155,11 @@ def test_standing_floods_of_all_that_is_more_urgent_cannot_hold_bulk_past_its_bo
     assert turns * 2 * seconds > 30 or now <= BOUNDS["bulk"]
 
 
-@given(st.none() | st.floats(0, 1e4), st.integers(0, 10_000), st.floats(0.1, 10), st.booleans())
-def test_an_idle_worker_keeps_its_rate_and_a_busy_one_moves_towards_what_it_does(before, taken, seconds, busy):
-    after = measured_rate(before, taken, seconds, busy=busy)
+@given(st.none() | st.floats(0, 1e4), st.integers(0, 10_000), st.floats(0.1, 10), st.booleans(), st.floats(1, 1e4))
+def test_an_idle_worker_keeps_its_rate_and_a_busy_one_moves_towards_what_it_does(before, taken, seconds, busy, assumed):
+    after = measured_rate(before, taken, seconds, busy=busy, assumed=assumed)
     if before is None:
-        assert after == (taken / seconds if busy and taken else None)
+        assert after == (taken / seconds if taken and (busy or taken / seconds > assumed) else None)
     elif not busy:
         assert after == max(before, taken / seconds)
     else:
