@@ -3,6 +3,7 @@ superuser changes them."""
 
 import csv
 import io
+import os
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,6 +60,8 @@ def findings(told: list[bytes], witness: list[bytes]) -> list[str]:
     return [str(finding) for finding in log.findings]
 
 
+#: how many; ERIP_AUDIT_CHANGES=1000 makes a thousand
+BY_SUPERUSER = int(os.environ.get("ERIP_AUDIT_CHANGES", "42"))
 #: what a superuser does by hand: (statement, what is to be found at the position that it is about)
 BY_HAND = [
     ("UPDATE audit_entry SET body = replace(body, 'ada', 'eve') WHERE id = %(id)s", "edited"),
@@ -91,7 +94,7 @@ def test_dozens_of_changes_by_a_superuser_are_each_named_at_the_right_entry(sent
     assert len(ids) == 60
     chance = random.Random(18)
 
-    for number in range(42):
+    for number in range(BY_SUPERUSER):
         statement, kind = BY_HAND[number % len(BY_HAND)]
         position = chance.randint(1, 60)
         with transaction.atomic(), connection.cursor() as cursor:
