@@ -8,7 +8,8 @@ ERIP_ENCRYPTION_KEYS. So a backup without them is unreadable, and another key-en
 the data: only data keys are wrapped anew.
 
 The first key of the list wraps; all of them unwrap. To rotate: put a new one in front everywhere, wrap anew, and remove
-the old one. Without either setting there is one key, named `derived`, that follows from ERIP_SECRET_KEY.
+the old one. Without either setting there is one key, named `derived`, that follows from ERIP_SECRET_KEY. In a list the
+line `derived`, a name without a key, stands for it: so a platform that began without a list can rotate it away.
 
 Each ciphertext is bound to what it is about (`about`, the associated data): one that is moved to another row is not
 decrypted. A nonce is 12 random bytes and stands before its ciphertext.
@@ -116,6 +117,11 @@ def in_force() -> str:
     return next(iter(_keys()))
 
 
+def names() -> list[str]:
+    """Of the keys that unwrap here. Raises KeysInvalid."""
+    return list(_keys())
+
+
 def fingerprint(text: str, *, purpose: str) -> bytes:
     """32 bytes by which a text is found again without being stored: HMAC-SHA256, under a key that follows from
     ERIP_SECRET_KEY."""
@@ -149,28 +155,36 @@ def _keys() -> dict[str, bytes]:
     if not file:
         return _read("\n".join(settings.ERIP_ENCRYPTION_KEYS), settings.SECRET_KEY)
     try:
-        return _read(Path(file).read_text(), "")
+        return _read(Path(file).read_text(), settings.SECRET_KEY, needed=True)
     except (OSError, UnicodeDecodeError) as error:
         raise KeysInvalid(f"ERIP_ENCRYPTION_KEYS_FILE cannot be read: {type(error).__name__}.") from None
 
 
 @lru_cache(maxsize=4)
-def _read(text: str, secret_key: str) -> dict[str, bytes]:
+def _read(text: str, secret_key: str, *, needed: bool = False) -> dict[str, bytes]:
+    """needed: whether a list without keys is wrong. Raises KeysInvalid."""
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    if not lines and secret_key:
-        return {DERIVED: hmac.digest(secret_key.encode(), _PURPOSE, hashlib.sha256)}
+    if not lines and not needed:
+        lines = [DERIVED]
     found: dict[str, bytes] = {}
     for number, line in enumerate(lines, 1):
-        match = _LINE.fullmatch(line)
-        try:
-            key = base64.b64decode(match[2], validate=True) if match else b""
-        except binascii.Error:
-            key = b""
-        if match is None or len(key) != KEY or match[1] in found:
+        name, key = _key_in(line, secret_key)
+        if len(key) != KEY or name in found:
             message = f"Line {number} of the key-encryption keys is not `name:key`, or its name is there twice."
             raise KeysInvalid(message)
-        found[match[1]] = key
+        found[name] = key
     if not found:
         raise KeysInvalid("The list of key-encryption keys is empty.")
     return found
+
+
+def _key_in(line: str, secret_key: str) -> tuple[str, bytes]:
+    """The name and the key; no key if the line is wrong."""
+    if line == DERIVED:
+        return DERIVED, hmac.digest(secret_key.encode(), _PURPOSE, hashlib.sha256)
+    match = _LINE.fullmatch(line)
+    try:
+        return (match[1], base64.b64decode(match[2], validate=True)) if match else ("", b"")
+    except binascii.Error:
+        return "", b""

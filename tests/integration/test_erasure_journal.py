@@ -20,6 +20,7 @@ from django.utils import timezone
 from psycopg2 import sql
 
 from erip.foundation.hooks import leader_begins
+from erip.management.doctor import erasures
 from erip.ops.stack.state import ROOT
 from tests.definitions import publish
 from tests.integration.test_privacy import GREETS, about
@@ -153,6 +154,38 @@ def test_a_leader_does_it_where_nobody_thought_of_it(file: Path, backup: Callabl
         assert named(run) is None
 
 
+def doctor() -> tuple[str, str] | None:
+    found = [(str(one.state), one.says) for one in erasures.they_are_in_force()]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_the_doctor_names_a_database_from_before_an_erasure(
+    file: Path, backup: Callable[[], str], settings: Any
+) -> None:
+    publish(GREETS)
+    who = someone()
+    started(who)
+    unset, settings.ERIP_ERASURE_JOURNAL = settings.ERIP_ERASURE_JOURNAL, ""
+    assert doctor() is None
+    settings.ERIP_ERASURE_JOURNAL = unset
+    assert doctor() == ("unknown", "the journal is not on this host, or nothing was ever written to it")
+    url = backup()
+    persons.erase(who[0], by="t", reason="asked for", dry_run=False)
+    assert doctor() == ("well", "all 1 that the journal has are in force here")
+
+    with in_place_of_ours(primary=url):
+        assert (doctor() or ("", ""))[0] == "problem"
+        assert not Erasure.objects.exists(), "it changes nothing"
+        call_command("privacy", "reapply", "--reason", "restored", stdout=StringIO())
+        assert (doctor() or ("", ""))[0] == "well"
+
+    file.write_bytes(file.read_bytes() + b"{}\n")
+    assert "line 2" in (doctor() or ("", ""))[1]
+    settings.ERIP_ERASURE_JOURNAL = ""
+    assert (doctor() or ("", ""))[0] == "warning"
+
+
 def test_the_leader_writes_what_a_process_could_not(file: Path) -> None:
     publish(GREETS)
     who = someone()
@@ -193,6 +226,25 @@ def test_lines_of_others_and_broken_ones_are_named_and_the_rest_is_applied(file:
     django_settings.ERIP_ERASURE_JOURNAL = ""
     with pytest.raises(CommandError, match="ERIP_ERASURE_JOURNAL"):
         call_command("privacy", "reapply", "--reason", "r")
+
+
+def test_a_certificate_that_does_not_name_the_keys_is_no_final_erasure(file: Path, settings: Any) -> None:
+    publish(GREETS)
+    who = someone()
+    started(who)
+    settings.ERIP_ENCRYPTION_KEYS_FILE = f"{file}.none"  # which stops no erasure
+    persons.erase(who[0], by="t", reason="asked for", dry_run=False)
+    assert Erasure.objects.get().certificate["key_encryption_keys"] is None
+    Erasure.objects.create(certificate={"person": "aa", "keys": [1], "at": "2026-01-01T00:00:00+00:00"})
+    Erasure.objects.create(certificate={"retention": []})
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("privacy", "remains")
+
+    settings.ERIP_ENCRYPTION_KEYS_FILE = ""
+
+    said = StringIO()
+    call_command("privacy", "remains", stdout=said)
+    assert json.loads(said.getvalue()) == {"openable": {}, "final": 0, "unknown": 2}
 
 
 def test_the_commands_of_the_page_run(file: Path) -> None:

@@ -33,7 +33,7 @@ from django.utils import timezone
 from erip.foundation import keyring
 from erip.foundation.db.retry import retry_transaction
 from erip.foundation.hooks import leader_begins, periodic_duty
-from workflows.privacy import holds
+from workflows.privacy import holds, remains
 from workflows.privacy.classes import forget_in_audit
 from workflows.privacy.models import DataKey, Erasure, Hold, RunKey
 
@@ -200,6 +200,7 @@ def _erase_again(told: dict[str, Any], *, by: str, reason: str, dry_run: bool) -
             "runs": len(runs),
             "at": timezone.now().isoformat(),
             "again": told["at"],
+            "key_encryption_keys": remains.openers(),
             "by": by,
             "reason": reason,
             "says": "A backup brought the keys back that sealed this person's data. They were destroyed again.",

@@ -6,10 +6,11 @@ Erasing destroys the key that seals the person's data, in the transaction that r
 the archive, logs of changes and files is ciphertext that nobody can read. The audit log is not touched, so its chain
 verifies: it never held the data. The certificate names the person by a fingerprint, as everything here does.
 
-A backup from before holds the key, wrapped. It is as unreadable once the key-encryption key that it was wrapped with is
-gone: rotate it after erasures, and destroy the old one when the oldest backup that you keep is younger. Where a backup
-is restored, the journal is applied again (Note [Erasures and backups] in `journal`); without one, `repeat` destroys
-again what a certificate names.
+A backup from before holds the key, wrapped; so do, for a while, the database's own files and its write-ahead log, where
+the row was. They are as unreadable once the key-encryption keys are gone that it may have been wrapped with, which the
+certificate names (`remains`): rotate after erasures, and destroy the old one when the oldest backup that you keep is
+younger. Where a backup is restored, the journal is applied again (Note [Erasures and backups] in `journal`); without
+one, `repeat` destroys again what a certificate names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from django.db.models.functions import Now
 from erip.audit.operation import describe
 from erip.foundation.db.retry import retry_transaction
 from workflows.models import ArchivedRun, WorkflowRun, find_run
-from workflows.privacy import classes, events, holds, journal, sealing
+from workflows.privacy import classes, events, holds, journal, remains, sealing
 from workflows.privacy.errors import HeldForLaw, UnknownSubject
 from workflows.privacy.keys import fingerprint
 from workflows.privacy.models import DataKey, Erasure, RunKey
@@ -87,6 +88,7 @@ def _erase(person: bytes, *, by: str, reason: str, dry_run: bool) -> Erased:
             "at": datetime.now(UTC).isoformat(),
             "by": by,
             "reason": reason,
+            "key_encryption_keys": remains.openers(),
             "says": "The keys that sealed this person's data were destroyed. What they sealed cannot be read.",
         }
         number = Erasure.objects.create(certificate=certificate).pk

@@ -49,7 +49,8 @@ class PersonExported(Document):
 
 
 class ErasureCertificate(Document):
-    """That keys were destroyed."""
+    """That keys were destroyed. key_encryption_keys: names of those with which somebody could still read copies of the
+    database from before; None: they could not be read, or the release is an earlier one."""
 
     number: int
     person: str
@@ -60,6 +61,7 @@ class ErasureCertificate(Document):
     at: datetime
     by: str
     reason: str
+    key_encryption_keys: list[str] | None = None
     says: str
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from django.db import connections
 
-from . import database, machine, outside, platform, recovery
+from . import database, erasures, machine, outside, platform, recovery
 from .findings import Check, Finding, State, look, unknown
 
 _HERE: Final[Sequence[tuple[str, Check]]] = (
@@ -20,6 +20,7 @@ _OF_DATABASE: Final[Sequence[tuple[str, Check]]] = (
     ("migrations", database.migrations_are_applied),
     ("backups", database.it_can_be_restored),
     ("backups", recovery.a_backup_is_fresh),
+    ("erasures", erasures.they_are_in_force),
     ("replication slots", database.nothing_holds_wal_back),
     ("replicas", database.replicas_follow),
     ("work", platform.work_is_done),

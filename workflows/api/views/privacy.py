@@ -85,6 +85,14 @@ class Certificate(Answer):
     at = serializers.DateTimeField()
     by = serializers.CharField()
     reason = serializers.CharField()
+    key_encryption_keys = serializers.ListField(
+        child=serializers.CharField(),
+        allow_null=True,
+        help_text=(
+            "Names of those that were here: while one of them is kept, who has it can read copies of the database from "
+            "before. Null: they could not be read."
+        ),
+    )
     says = serializers.CharField()
 
 

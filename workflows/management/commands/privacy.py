@@ -15,7 +15,7 @@ from erip.foundation.errors import EripError
 from erip.foundation.moments import moment
 from workflows.engine.register import register
 from workflows.errors import InvalidInput
-from workflows.privacy import holds, journal, persons, retention
+from workflows.privacy import holds, journal, persons, remains, retention
 
 _BY = "command"
 
@@ -61,6 +61,7 @@ class Command(BaseCommand):
         reapplied.add_argument("journal", nargs="?", help="the file; default: ERIP_ERASURE_JOURNAL")
         reapplied.add_argument("--reason", required=True, help="the audit log keeps it")
         reapplied.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        commands.add_parser("remains", help="which erasures a copy from before could undo, and with which key, as JSON")
         again = commands.add_parser("repeat", help="after a restored backup: erase again what a certificate names")
         again.add_argument("person", help="the fingerprint in the certificate")
         again.add_argument("--reason", required=True)
@@ -146,6 +147,9 @@ class Command(BaseCommand):
             message = f"The journal's lines {some} are not the platform's, or not complete. The others were applied."
             raise CommandError(message)
         return ""
+
+    def _remains(self, options: dict[str, Any]) -> Any:
+        return remains.told()
 
     def _repeat(self, options: dict[str, Any]) -> Any:
         try:

@@ -87,3 +87,25 @@ def test_without_a_list_the_key_follows_from_the_secret_key(settings) -> None:
     assert wrapped.by == keyring.DERIVED
     with pytest.raises(NotDecrypted):
         keyring.unwrap(wrapped, about="a")
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_the_key_of_the_beginning_can_stand_in_a_list_until_it_is_rotated_away(settings, tmp_path, in_file) -> None:
+    settings.ERIP_ENCRYPTION_KEYS_FILE, settings.ERIP_ENCRYPTION_KEYS = "", []
+    data = keyring.new_key()
+    wrapped = keyring.wrap(data, about="a")
+
+    def listed(*lines: str) -> None:
+        (tmp_path / "keys").write_text("\n".join(lines))
+        settings.ERIP_ENCRYPTION_KEYS_FILE = str(tmp_path / "keys") if in_file else ""
+        settings.ERIP_ENCRYPTION_KEYS = [] if in_file else list(lines)
+
+    listed(OLD, keyring.DERIVED)
+    assert (keyring.in_force(), keyring.names()) == ("k-2026", ["k-2026", keyring.DERIVED])
+    assert keyring.unwrap(wrapped, about="a") == data
+    listed(OLD)
+    with pytest.raises(KeyMissing):
+        keyring.unwrap(wrapped, about="a")
+    listed(OLD, keyring.DERIVED, keyring.DERIVED)
+    with pytest.raises(KeysInvalid, match="Line 3"):
+        keyring.names()
