@@ -145,7 +145,8 @@ def check_times(checks: int) -> tuple[float, float]:
         began = time.perf_counter()
         brought = callers.credentials_of(headers, "192.0.2.7")
         caller = callers.known_at_once(brought) if brought else None
-        allowed = caller is not None and decide(caller.principal, ["workflows.start_run"]).allowed
+        principal = caller.principal if caller else None
+        allowed = principal is not None and decide(principal, ["workflows.start_run"]).allowed
         times.append(time.perf_counter() - began)
         if not allowed:
             raise RuntimeError("the key that was made for it opens nothing")
