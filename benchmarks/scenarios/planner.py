@@ -62,7 +62,11 @@ async def run(session: Session) -> list[Load]:
         spans.append((begun + BEGINS, begun + LASTS))
     await asyncio.sleep(WRITTEN)
     seen = await _frames(session, spans)
-    return [await _held_against(session, seen, one) for one in UNSEEN]
+    loads: list[Load] = []
+    for one in UNSEEN:
+        loads.append(await _held_against(session, seen, one))
+        session.keep(loads)
+    return loads
 
 
 async def _ready(session: Session) -> None:
