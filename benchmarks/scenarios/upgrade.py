@@ -2,10 +2,12 @@
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 
-from ..errors import Usage
+from ..errors import BenchmarkError, Usage
 from ..figures import Figure, Grid, Load, Target
 from ..session import Session
 from ..truth import DatabaseTruth
@@ -27,6 +29,15 @@ from . import uptime
 LONGEST = 3600.0
 #: seconds that nobody may wait longer for
 STALL = 1.0
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """What went wrong in one of several tasks, as if there were no others."""
+    try:
+        yield
+    except* BenchmarkError as group:
+        raise group.exceptions[0] from None
 
 
 async def run(session: Session) -> list[Load]:
@@ -57,7 +68,7 @@ async def run(session: Session) -> list[Load]:
             finally:
                 over.set()
 
-        with rows.Writer(deployment.database, options.rows) as writer:
+        with rows.Writer(deployment.database, options.rows) as writer, only_one():
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(turn())
                 begin, end = await put_on(

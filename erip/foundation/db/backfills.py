@@ -266,10 +266,14 @@ class Lag:
     hidden: int
 
 
-def lag(alias: str = DEFAULT_DB_ALIAS) -> Lag:
+def lag(connection: Any = None) -> Lag:
     """Of the standbys that are connected. One that is away is none of them: what it has to catch up with is kept by its
-    slot, and its disk space is not this module's."""
-    with connections[alias].cursor() as cursor:
+    slot, and its disk space is not this module's.
+
+    connection: whose role is asked for it; None: this thread's own. Where the application has a role of its own, that
+    has pg_monitor, and the owner need not have it.
+    """
+    with (connection or connections[DEFAULT_DB_ALIAS]).cursor() as cursor:
         cursor.execute(
             "SELECT max(extract(epoch FROM replay_lag))::float8,"
             " max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn))::bigint,"
@@ -297,15 +301,17 @@ def run(
     *,
     tell: Callable[[str], object] = lambda _: None,
     pause: Callable[[float], object] = time.sleep,
+    standbys: Callable[[], Lag] = lag,
     alias: str = DEFAULT_DB_ALIAS,
 ) -> int:
     """Do one to its end, in batches. Returns the rows that this call changed. Raises BackfillError, DatabaseError.
 
     tell: is called after each batch, and while it waits, with how it stands. pause: waits so many seconds.
+    standbys: asks how far they are behind.
     """
     rows, changed = FIRST, 0
     while True:
-        _await_standbys(pace, tell, pause, alias)
+        _await_standbys(pace, tell, pause, standbys)
         began = time.monotonic()
         batch = step(one, rows, alias)
         took = time.monotonic() - began
@@ -327,9 +333,11 @@ def next_size(rows: int, took: float, aim: float) -> int:
     return max(LEAST, min(MOST, int(rows * factor)))
 
 
-def _await_standbys(pace: Pace, tell: Callable[[str], object], pause: Callable[[float], object], alias: str) -> None:
+def _await_standbys(
+    pace: Pace, tell: Callable[[str], object], pause: Callable[[float], object], standbys: Callable[[], Lag]
+) -> None:
     while True:
-        now = lag(alias)
+        now = standbys()
         if now.hidden and not pace.blind:
             raise BackfillError(
                 f"How far {now.hidden} standbys are behind cannot be seen by this role: GRANT pg_monitor to it, or say "

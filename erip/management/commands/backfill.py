@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, DatabaseError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.loader import MigrationLoader
 
 from erip.foundation.db import backfills, roles
@@ -37,6 +37,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             declared = backfills.declared(list((MigrationLoader(None).disk_migrations or {}).values()))
+            # Made before: of the application's role, which sees the standbys where the owner does not.
+            self._watcher = connections.create_connection(DEFAULT_DB_ALIAS)
             with roles.as_owner():
                 if options["what"] == "run":
                     self._run(_chosen(declared, options["name"]), options)
@@ -61,7 +63,7 @@ class Command(BaseCommand):
             if name not in at:
                 raise BackfillError(f"{name} is not declared in this database: run manage.py migrate first.")
             if not at[name].finished:
-                backfills.run(one, pace, tell=partial(self._tell, name))
+                backfills.run(one, pace, tell=partial(self._tell, name), standbys=partial(backfills.lag, self._watcher))
 
     def _tell(self, name: str, said: str) -> None:
         self.stdout.write(f"{name}: {said}")
