@@ -1,5 +1,6 @@
 """manage.py backfill: data migrations in the background. Note [Backfills] in `erip.foundation.db.backfills`."""
 
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             declared = backfills.declared(list((MigrationLoader(None).disk_migrations or {}).values()))
             # Made before: of the application's role, which sees the standbys where the owner does not.
             self._watcher = connections.create_connection(DEFAULT_DB_ALIAS)
-            with roles.as_owner():
+            with closing(self._watcher), roles.as_owner():
                 if options["what"] == "run":
                     self._run(_chosen(declared, options["name"]), options)
                 self._list(declared)
