@@ -421,3 +421,22 @@ def test_a_slow_machine_lets_no_run_leave_that_would_soon_be_done(
     assert (states() == {"SUCCEEDED": RUNS}) is stay
     work_off(executor)
     assert states() == {"SUCCEEDED": RUNS}
+
+
+def test_a_body_that_hangs_does_not_keep_the_turn(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "TURN", 60.0)
+    monkeypatch.setattr(working, "TURN_PATIENCE", 60.0)
+    define("sample.call, timeout: 90s", "{}")
+    start()
+    hangs, go_on, hung = threading.Event(), threading.Event(), []
+    sample.CALLS[:] = [lambda: (hangs.set(), hung.append(go_on.wait(60)))]
+    one, other = tokens()
+    first = threading.Thread(target=executor.execute, args=([one],))
+    first.start()
+    assert hangs.wait(60)
+    executor.execute([other])
+    go_on.set()
+    first.join(60)
+    assert hung == [True]
+    work_off(executor)
+    assert states() == {"SUCCEEDED": RUNS}

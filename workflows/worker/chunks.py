@@ -20,11 +20,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from erip.foundation.process import waited as waiting
+from erip.foundation.process import waited
 from workflows import registry
 from workflows.core.chain import Chain, Link, Walk
 from workflows.core.claim import Claim
@@ -75,8 +76,9 @@ class Slowness:
 class ChunkAtWork:
     """A chunk that one thread works through. Its other methods may be called by any thread."""
 
-    def __init__(self, chunk: TakenChunk, writer: Writer, slowness: Slowness) -> None:
+    def __init__(self, chunk: TakenChunk, writer: Writer, slowness: Slowness, turn: "_Turn") -> None:
         self.chunk = chunk
+        self._turn = turn
         self._writer = writer
         self._slowness = slowness
         self._lock = threading.Lock()
@@ -87,10 +89,11 @@ class ChunkAtWork:
         self._current: ChunkRun | None = None
         self._happened: list[Report] = []
         self._over = False
-        #: of the thread that works through it
+        #: the thread that works through it, and where that stood when the watchdog looked last
         self._thread = threading.get_native_id()
-        #: the body that the watchdog saw last, when it saw it first, and how long the thread had waited by then
-        self._seen: tuple[Running, float, float] | None = None
+        self._stood = waited.stand_of(self._thread)
+        #: the body that the watchdog saw last, when that was, and the seconds that the thread has been at it
+        self._seen: tuple[Running | None, float, float] = None, 0.0, 0.0
         self._recorded: Future[None] | None = None
 
     def begin(self) -> ChunkRun | None:
@@ -127,14 +130,15 @@ class ChunkAtWork:
             self._current = None
 
     def watch(self, running: Running, now: float, *, late: bool) -> None:
-        """What the watchdog sees: this body runs. All leave once it has been seen for SLOW seconds in which its thread
-        could run: on a busy machine a body of microseconds may stand still for longer. late: its time is up."""
-        waited = waiting.for_a_processor(self._thread)
-        if late:
-            self.leave(slow=True)
-        elif self._seen is None or self._seen[0] is not running:
-            self._seen = running, now, waited
-        elif now - self._seen[1] - (waited - self._seen[2]) > SLOW:
+        """What the watchdog sees: this body runs. All leave once the thread has been at it for SLOW seconds: on a busy
+        machine a body of microseconds may stand still for longer. late: its time is up."""
+        body, since, so_far = self._seen
+        if body is not running:
+            since, so_far = running.began, 0.0
+        stands = waited.stand_of(self._thread)
+        so_far += waited.at_it(now - since, self._stood, stands)
+        self._seen, self._stood = (running, now, so_far), stands
+        if late or so_far > SLOW:
             self.leave(slow=True)
 
     def leave(self, *, slow: bool = False) -> None:
@@ -143,6 +147,8 @@ class ChunkAtWork:
             if self._over:
                 return
             self._over = True
+            # The body that runs may take as long as it likes.
+            self._turn.over()
             reports: dict[str, Sequence[Report]] = {run.id: () for run in self._waiting}
             if self._current is not None:
                 reports[self._current.id] = tuple(self._happened)
@@ -187,21 +193,23 @@ class ChunkAtWork:
 
 
 class _Turn:
-    """See Note [Turns]."""
+    """See Note [Turns]. Any thread may end it."""
 
     def __init__(self, turns: threading.Semaphore) -> None:
         self._turns = turns
-        self._mine = False
+        #: what is to be given back, once
+        self._held: list[threading.Semaphore] = []
 
     def __enter__(self) -> "_Turn":
-        self._mine = self._turns.acquire(timeout=TURN_PATIENCE)
+        if self._turns.acquire(timeout=TURN_PATIENCE):
+            self._held.append(self._turns)
         return self
 
     def over(self) -> None:
         """The next one may begin."""
-        if self._mine:
-            self._mine = False
-            self._turns.release()
+        # One of two threads gets it.
+        with suppress(IndexError):
+            self._held.pop().release()
 
     def __exit__(self, *_: object) -> None:
         self.over()
@@ -227,7 +235,8 @@ class ChunkRunner:
 
     def work(self, chunk: TakenChunk, *, stopping: Callable[[], bool]) -> None:
         """Work through a chunk that this worker has taken."""
-        at_work = ChunkAtWork(chunk, self._writer, self._slowness)
+        turn = _Turn(self._turn)
+        at_work = ChunkAtWork(chunk, self._writer, self._slowness, turn)
         self._at_work.add(at_work)
         try:
             links = self._links(chunk)
@@ -236,7 +245,7 @@ class ChunkRunner:
                 return
             chain = graph_of(chunk.version_id).chain
             assert chain is not None
-            with _Turn(self._turn) as turn:
+            with turn:
                 self._walk_all(chain, links, at_work, turn)
             at_work.end()
         except BaseException:

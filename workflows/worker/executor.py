@@ -132,8 +132,11 @@ class Executor:
         count = 0
         for chunk in self._writer.take(chunk_id).result():
             count = len(chunk.runs)
-            self._took(count)
-            self._chunks.work(chunk, stopping=self._stopping.is_set)
+            try:
+                self._chunks.work(chunk, stopping=self._stopping.is_set)
+            finally:
+                # Not before: many threads may take many runs long before they come to them.
+                self._took(count)
         return count
 
     def _report_and_go_on(self, report: Report) -> None:

@@ -1,11 +1,47 @@
-"""How long a thread could not run because others had the processors."""
+"""What a thread of this process did lately: whether it ran, was blocked, or only waited for a processor.
+
+Note [Standing still]
+On a machine with more work than processors a thread may stand still for as long as a slow body takes, with nothing
+wrong with what it does. The kernel says how long a thread has run, and how long it has waited for a processor; but a
+wait that is still going on is added only when the thread runs again. So of a thread that could run now only what it has
+run counts, and of one that is blocked all but its waits, which are over.
+"""
+
+from dataclasses import dataclass
 
 
-def for_a_processor(native_id: int) -> float:
-    """Seconds that this thread of this process has waited for a processor since it began (Linux's `schedstat`); always
-    0.0 where the system does not say."""
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a thread stands.
+
+    runnable: it runs, or could. ran, waited: seconds since it began, on a processor and waiting for one
+    """
+
+    runnable: bool
+    ran: float
+    waited: float
+
+
+def stand_of(native_id: int) -> Stand | None:
+    """Where this thread of this process stands (Linux's `stat` and `schedstat`). None: there is no such thread any
+    more, or the system does not say."""
     try:
+        with open(f"/proc/self/task/{native_id}/stat") as file:
+            state = file.read().rpartition(")")[2].split()[0]
         with open(f"/proc/self/task/{native_id}/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
+            ran, waited = file.read().split()[:2]
+        return Stand(state == "R", int(ran) / 1e9, int(waited) / 1e9)
     except (OSError, IndexError, ValueError):
-        return 0.0
+        return None
+
+
+def at_it(seconds: float, before: Stand | None, now: Stand | None) -> float:
+    """Of these last seconds: how many the thread ran, or was blocked by what it does (Note [Standing still]).
+
+    before: where it stood then, or earlier. Where the system does not say, all of them.
+    """
+    if before is None or now is None:
+        return seconds
+    if now.runnable:
+        return min(seconds, now.ran - before.ran)
+    return max(0.0, seconds - (now.waited - before.waited))
