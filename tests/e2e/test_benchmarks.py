@@ -60,12 +60,12 @@ def test_the_engine_is_measured_and_every_result_is_right(tmp_path):
 
 def test_a_killed_worker_loses_nothing_and_records_nothing_twice(tmp_path):
     told = tmp_path / "out.json"
-    done = benchmark("engine-crash", "--runs", "1000", "--kills", "1", "--no-limits", "--json", str(told))
+    done = benchmark("engine-crash", "--runs", "5000", "--kills", "1", "--no-limits", "--json", str(told))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(told.read_text())
     (load,) = results["loads"]
     assert load["correctness"]["right"], load["correctness"]["faults"]
-    assert load["correctness"]["steps_recorded"] == 4_000
+    assert load["correctness"]["steps_recorded"] == 20_000
     figures = {figure["name"]: figure["value"] for figure in results["figures"]}
     assert (figures["engine-crash.lost"], figures["engine-crash.twice"]) == (0, 0)
     # The worker died with work in its hands, and that work ran again.

@@ -104,7 +104,7 @@ def test_the_due_date_is_in_the_input_the_decision_and_the_report_and_past_ones_
         return datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC)
 
     assert runs[str(ahead)].deadline_at == end_of(ahead)
-    assert runs[str(past)].deadline_at == runs[str(past)].created_at + timedelta(days=800)
+    assert runs[str(past)].deadline_at == runs[str(past)].created_at + timedelta(days=900)
     executor.execute([str(run.pk) for run in runs.values()])
     until(lambda: WorkflowRun.objects.filter(state="SUCCEEDED").count() == 6, what="all six have succeeded")
     decisions = {due: WorkflowRun.objects.get(pk=run.pk).output["decision"] for due, run in runs.items()}

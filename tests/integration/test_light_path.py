@@ -161,7 +161,7 @@ LIGHT += [
     reading("a run that nobody knows", NOBODYS, 404),
     reading("a run, by a reader", RUN, Authorization="Bearer {reader}"),
     reading("a run, by an unknown key", RUN, 401, Authorization="Bearer erip_00000000_" + "a" * 40),
-    reading("a run, with a query", f"{RUN}?x=1"),
+    reading("a run, with a query", f"{RUN}?x=1", 400),
     reading("all runs", "/api/v1/runs"),
     reading("runs of a workflow", "/api/v1/runs?workflow=look-up&limit=1"),
     reading("runs by all filters", "/api/v1/runs?workflow=look-up&status=FAILED&lane=bulk&business_key=%C3%A4+b"),
