@@ -150,6 +150,8 @@ def run(name: str, data: dict[str, Any], run_id: str = "run-1") -> tuple[Any, di
                 "verify",
                 "still_there",
                 "remedy_again",
+                "overdue_again",
+                "remedy_again_late",
                 "verify_again",
                 "left_open",
             ],
