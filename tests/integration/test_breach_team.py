@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -157,7 +158,8 @@ def test_clocks_are_filed_with_the_proofs_of_a_form_by_whoever_gave_them_and_twi
     assert row.filed is not None
     assert (row.filed["reference"], row.filed["document"], row.filed["by"]) == ("BfDI-1", "doc/1", "user:dan")
     assert found == again == {
-        "filed": [{"obligation": "gdpr-33", "clock": row.pk, "reference": "BfDI-1"}], "not_filed": [], "open": [],
+        "filed": [{"obligation": "gdpr-33", "clock": row.pk, "reference": "BfDI-1"}], "recorded": [],
+        "not_filed": [], "open": [],
     }  # fmt: skip
     assert row.filed["updates"] == []
     call("clocks.file", {"filings": [{"obligation": "gdpr-33", "reference": "BfDI-2"}], "by": "user:dan"}, ctx)
@@ -212,6 +214,32 @@ def test_a_proof_that_fits_nothing_is_reported_and_costs_nothing_else() -> None:
     assert found["filed"] == []
     assert [(one["obligation"], one["state"]) for one in found["open"]] == [("gdpr-33", "RUNNING")]
     assert call("clocks.file", {"filings": [*wrong, {"obligation": "gdpr-33", "reference": "y"}]}, ctx)["open"] == []
+
+
+def test_what_was_sent_for_a_duty_without_a_clock_is_recorded_once_and_not_ahead_of_time() -> None:
+    call_command("bootstrap", "--json")
+    cache.forget()
+    ctx = replace(context("filed"), run_id=str(uuid4()))
+    voted = datetime.now(UTC) - timedelta(hours=2)
+    given = [
+        {"obligation": "gdpr-34", "reference": "Letter-9", "document": "doc/9"},
+        {"obligation": "gdpr-34", "reference": "Letter-9"},
+        {"obligation": "gdpr-34", "reference": "Letter-10", "at": "2999-01-01T00:00:00Z"},
+        {"obligation": "gdpr-34", "reference": "Letter-11", "at": "yesterday"},
+        {"obligation": "gdpr-33", "reference": "BfDI-1"},
+    ]
+    found = call("clocks.file", {"votes": [{**vote(*given), "at": voted.isoformat()}]}, ctx)
+    [one] = found["recorded"]
+    assert datetime.fromisoformat(one.pop("at")) == voted
+    assert one == {"obligation": "gdpr-34", "reference": "Letter-9", "document": "doc/9", "by": "user:dan"}
+    assert [(one["obligation"], one["why"].partition(":")[0]) for one in found["not_filed"]] == [
+        ("gdpr-34", "at"), ("gdpr-34", "at"), ("gdpr-33", "the run has no legal clock of this duty"),
+    ]  # fmt: skip
+    refused = call("clocks.file", {"votes": [{**vote(given[0]), "choice": "refuse"}]}, ctx)
+    assert (refused["recorded"], len(refused["not_filed"])) == ([], 1)
+    # A duty that is none of the run's is named all the same.
+    stands = call("clocks.standing", {"recorded": [{**one, "at": voted.isoformat()}]}, ctx)
+    assert any("gdpr-34" in line and "Letter-9" in line for line in stands["assumptions"])
 
 
 # --- the whole course ----------------------------------------------------------------------------------------------
@@ -287,7 +315,9 @@ def test_from_the_report_to_the_lessons(executor: Executor) -> None:
             "Measure c",
         ]
         assert LegalClock.objects.get(run_id=run, obligation="gdpr-33").state == State.RUNNING
-        votes(asked["file"], "dan", form={"filings": [{"obligation": "gdpr-33", "reference": "BfDI-17"}]})
+        proofs = [("gdpr-33", "BfDI-17"), ("gdpr-34", "Letter-9"), ("gdpr-34", "Letter-9"), ("no-such", "x")]
+        filings = [{"obligation": code, "reference": reference} for code, reference in proofs]
+        votes(asked["file"], "dan", form={"filings": filings})
         settled(executor, run, {"secure"})
         filed = LegalClock.objects.get(run_id=run, obligation="gdpr-33")
         assert filed.filed is not None
@@ -319,6 +349,13 @@ def test_from_the_report_to_the_lessons(executor: Executor) -> None:
     assert re.search(
         r"\| GDPR: Notify the supervisory authority [^\n]*\| (met|late): filed [^\n]*BfDI-17 by user:dan", text
     )
+    # Without a clock it is recorded as sent, and nothing says whether that was in time.
+    sent = r"promptly: recorded as sent \d{4}-\d\d-\d\d \d\d:\d\d UTC as Letter-9 by user:dan; no clock says"
+    assert re.search(rf"\| GDPR: [^\n]*\| {sent}", text), text
+    assert "no-such" in text, "what fits nothing is said"
+    assert "RUNNING" not in text, "the duties say where each stands"
+    [letter] = [one for one in output["deadlines"] if one["code"] == "gdpr-34"]
+    assert (letter["status"], "Letter-9" in letter["said"]) == ("promptly", True)
     [gdpr] = [one for one in output["deadlines"] if one["code"] == "gdpr-33"]
     assert gdpr["status"] in ("met", "late"), "so says the output"
 

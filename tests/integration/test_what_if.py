@@ -4,6 +4,7 @@ written."""
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 
 from erip.access.scopes import Scope
 from erip.audit.commands import audited
@@ -162,6 +164,31 @@ def test_runs_that_are_open_are_named_with_what_they_would_get_or_that_it_is_not
     assert told[planted, "third"]["after"] is None
     assert asked(api, against="past")["different"] == 1
     assert asked(api, against="all")["different"] == 3
+
+
+def test_an_open_run_costs_one_query(api: Api, executor: Executor) -> None:
+    publish(
+        "name: waits\nsteps:\n"
+        "  ask: {wait: {signal: go}}\n"
+        "  second: {needs: [ask], decision: levels, input: {loss: '${{ input.loss }}'}}\n"
+    )
+
+    def queries() -> int:
+        since = datetime.now(UTC) - timedelta(days=1)
+        with CaptureQueriesContext(connection) as asked_for:
+            page = looking.what_if("levels", stored.check(OTHER), against=looking.Against.WAITING, since=since)
+        assert (page.compared, page.different) == (len(runs), len(runs))
+        return len(asked_for)
+
+    start = partial(engine.start_runs, "waits", principal="test", many=True)
+    runs = [run.id for run in start([engine.StartRequest({"loss": 995})])]
+    executor.execute(runs)
+    queries()  # graphs are read once
+    one = queries()
+    more = [run.id for run in start([engine.StartRequest({"loss": 996}) for _ in range(4)])]
+    executor.execute(more)
+    runs += more
+    assert queries() == one + 4
 
 
 def test_the_request_of_the_page_is_answered(api: Api) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from erip.access.scopes import Scope
 from tests.definitions import publish
@@ -177,3 +178,23 @@ def document(limit: int) -> dict[str, Any]:
     from workflows.core.definition import parse
 
     return parse(pays(limit), "yaml")
+
+
+def test_what_is_measured_is_what_is_read_and_not_what_is_stored(
+    api: Api, runs: dict[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text of one letter is stored in a hundredth of its size."""
+    monkeypatch.setattr(stored_runs, "BYTES", 200_000)
+    changes = {
+        "workflows_workflowrun SET output = %s WHERE id": runs[1200],
+        "workflows_steprun SET output = %s WHERE run_id": runs[1000],
+    }
+    with connection.cursor() as cursor:
+        for change, run in changes.items():
+            cursor.execute(f"UPDATE {change} = %s", [json.dumps("a" * 1_000_000), run])
+        cursor.execute("SELECT pg_column_size(output) FROM workflows_workflowrun WHERE id = %s", [runs[1200]])
+        assert cursor.fetchone()[0] < 100_000
+    compared, items = every(api, source=pays(1600))
+    assert compared == len(LOSSES)
+    large = {one["run_id"] for one in items if any("steps, items and events" in why for why in one["unknown"])}
+    assert large == {*changes.values()}

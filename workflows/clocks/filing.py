@@ -3,6 +3,9 @@
 A proof that fits no clock, comes too late for it, or stands in the form of a vote that refuses, is reported and never
 fails the step: a response must not end because one reference has a wrong code. To file the same proof twice changes
 nothing.
+
+A duty without a time limit ("without undue delay") has no clock. Its proof is `recorded` in the output, from where
+`clocks.standing` has it: nothing says whether that was in time, and nobody is woken for it.
 """
 
 from datetime import datetime
@@ -16,6 +19,7 @@ from workflows.clocks import changing
 from workflows.clocks.errors import ClocksError
 from workflows.clocks.models import OPEN, LegalClock, State
 from workflows.core.graph import Retry
+from workflows.library.compass import data as duties
 from workflows.registry import StepContext, step
 
 
@@ -77,10 +81,24 @@ class StillOpen(BaseModel):
     due_at: datetime | None
 
 
+class Recorded(BaseModel):
+    """A proof that a duty without a clock was met. at: when it was sent."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    obligation: str = Field(max_length=60)
+    reference: str = Field(max_length=200)
+    document: str = Field(default="", max_length=500)
+    at: datetime
+    by: str = Field(max_length=200)
+
+
 class FileOutput(BaseModel):
-    """filed: clocks that have the proof now. open: those of the run that still want something of somebody."""
+    """filed: clocks that have the proof now. recorded: proofs for duties without a clock. open: clocks of the run that
+    still want something of somebody."""
 
     filed: list[Filed] = []
+    recorded: list[Recorded] = []
     not_filed: list[NotFiled] = []
     open: list[StillOpen] = []
 
@@ -103,9 +121,18 @@ def file(data: FileInput, ctx: StepContext) -> FileOutput:
             ]
         else:
             given += [(filing, vote.by, vote.at) for filing in proofs]
+    without = {rule.code for rule in duties.rules() if not rule.document} if given else set()
     for filing, by, voted in given:
         rows = list(LegalClock.objects.filter(run_id=ctx.run_id, obligation=filing.obligation).order_by("pk"))
-        if not rows:
+        if not rows and filing.obligation in without:
+            try:
+                one = _recorded(filing, by, voted)
+            except ValueError as error:
+                found.not_filed.append(_not(filing, f"at: {error}"))
+            else:
+                if not any((one.obligation, one.reference) == (it.obligation, it.reference) for it in found.recorded):
+                    found.recorded.append(one)
+        elif not rows:
             found.not_filed.append(_not(filing, "the run has no legal clock of this duty"))
         for row in rows:
             try:
@@ -141,6 +168,16 @@ def _file(run_id: UUID, row: LegalClock, filing: Filing, by: str, voted: str) ->
         at=at,
         again=row.state == State.FILED,
     )
+
+
+def _recorded(filing: Filing, by: str, voted: str) -> Recorded:
+    """Raises ValueError for a moment that is none, or lies ahead."""
+    now = changing.database_clock()
+    if filing.at is None:
+        at = min(moment(voted), now) if voted else now
+    elif (at := moment(filing.at)) > now:
+        raise ValueError("it lies ahead")
+    return Recorded(obligation=filing.obligation, reference=filing.reference, document=filing.document, at=at, by=by)
 
 
 def _references(filed: dict[str, Any]) -> set[str]:

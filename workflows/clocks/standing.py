@@ -2,9 +2,11 @@
 
 `compass.assess_compliance` says it as of the run's creation. What was learnt, filed, stopped and dismissed since is
 known of the cases and the clocks. So the duties are assessed again with the facts that are known now, and each is as
-its clock has it; a clock whose duty is not found any more is named, since it goes on until a person dismisses it.
+its clock has it; a clock whose duty is not found any more is named, since it goes on until a person dismisses it. A
+duty without a clock stays `promptly`, with what was recorded as sent: nothing says whether that was in time.
 """
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from workflows.clocks import assessing
 from workflows.clocks.changing import database_clock
 from workflows.clocks.errors import ClocksError
+from workflows.clocks.filing import Recorded
 from workflows.clocks.models import LegalCase, LegalClock, State
 from workflows.clocks.reckoning import at_of
 from workflows.clocks.showing import late, overdue
@@ -29,11 +32,14 @@ from workflows.registry import StepContext, step
 log = structlog.get_logger(__name__)
 
 _LEARNT: Final = "the run learnt it"
+#: proofs of one duty that are shown
+_SHOWN_SENT: Final = 5
 
 
 class StandingInput(BaseModel):
     """facts: what was learnt since, in the words of `compass.assess_compliance`; null is nothing. It is told to the
-    duties first, so that clocks of those that apply now start. compliance: what is said if nothing was assessed."""
+    duties first, so that clocks of those that apply now start. compliance: what is said if nothing was assessed.
+    recorded: from the output of `clocks.file`: what was sent for duties without a clock."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -41,6 +47,7 @@ class StandingInput(BaseModel):
     facts: dict[str, Any] = Field(default={}, max_length=40)
     by: str = Field(default="", max_length=200, description="who learnt it, such as user:anna; default: the workflow")
     reason: str = Field(default="", max_length=500)
+    recorded: list[Recorded] = Field(default=[], max_length=5_000)
 
 
 @step(
@@ -65,8 +72,29 @@ def standing(given: StandingInput, ctx: StepContext) -> ComplianceOutput:
     if not cases:
         found += [_stands(duty, None, now) for duty in before.obligations]
         assumptions += before.assumptions
+    _say_sent(found, given.recorded, assumptions)
     found += [_stands(_duty_of(row), row, now) for row in left.values()]
     return summed(found, now, list(dict.fromkeys([*assumptions, *untold])))
+
+
+def _say_sent(found: list[ObligationDue], recorded: list[Recorded], assumptions: list[str]) -> None:
+    """At the duties without a clock. What was sent for none of them is not lost, but said with the assumptions."""
+    sent: dict[str, list[str]] = defaultdict(list)
+    for one in recorded:
+        sent[one.obligation].append(f"{_shown(one.at.isoformat())} as {one.reference} by {one.by}")
+    said = {
+        code: f"recorded as sent {'; '.join(lines[:_SHOWN_SENT])}"
+        + (f"; and {len(lines) - _SHOWN_SENT} more" if len(lines) > _SHOWN_SENT else "")
+        for code, lines in sent.items()
+    }
+    placed = set()
+    for place, duty in enumerate(found):
+        if duty.code in said and duty.status == "promptly" and not duty.said:
+            found[place] = duty.model_copy(update={"said": f"{said[duty.code]}; no clock says whether in time"})
+            placed.add(duty.code)
+    assumptions += [
+        f"{code} is none of the duties without a clock: {said[code]}" for code in said if code not in placed
+    ]
 
 
 def _tell(run_id: UUID, given: StandingInput, ctx: StepContext) -> list[str]:

@@ -33,12 +33,17 @@ _TABLES: tuple[tuple[Any, Any, Any], ...] = (
 )
 
 
-#: rows and events that are in memory at once, and bytes of them as they are stored, which may be compressed
+#: rows and events that are in memory at once, and bytes of their JSON
 ROWS: Final = 20_000
 BYTES: Final = 32 * 1024 * 1024
+#: What is stored may be compressed, a hundredfold. So what is small enough as it is stored is measured as it is read.
 _SIZES: Final = """
-SELECT r.id, s.rows + e.rows, s.bytes + e.bytes + coalesce(pg_column_size(r.input), 0)
-    + coalesce(pg_column_size(r.output), 0)
+SELECT r.id, s.rows + e.rows, CASE WHEN s.rows + e.rows > %s OR s.bytes + e.bytes + coalesce(pg_column_size(r.input), 0)
+    + coalesce(pg_column_size(r.output), 0) > %s THEN NULL ELSE coalesce(octet_length(r.input::text), 0)
+    + coalesce(octet_length(r.output::text), 0) + (SELECT coalesce(sum(coalesce(octet_length(input::text), 0)
+        + coalesce(octet_length(output::text), 0) + coalesce(octet_length(error::text), 0)), 0)
+        FROM {steps} WHERE run_id = r.id)
+    + (SELECT coalesce(sum(octet_length(detail::text)), 0) FROM {events} WHERE run_id = r.id) END
 FROM {runs} r,
 LATERAL (SELECT count(*) AS rows, coalesce(sum(coalesce(pg_column_size(input), 0)
     + coalesce(pg_column_size(output), 0) + coalesce(pg_column_size(error), 0)), 0) AS bytes
@@ -126,13 +131,13 @@ def _within(
     """Of these runs, as many from the first on as may be in memory at once: (their ids, rows of those too large)."""
     tables = {"runs": runs._meta.db_table, "steps": steps._meta.db_table, "events": events._meta.db_table}
     with connection.cursor() as cursor:
-        cursor.execute(_SIZES.format(**tables), [list(wanted)])
+        cursor.execute(_SIZES.format(**tables), [ROWS, BYTES, list(wanted)])
         sizes = cursor.fetchall()
     ids: list[UUID] = []
     large: dict[UUID, int] = {}
     left_rows, left_bytes = ROWS, BYTES
     for id_, count, size in sizes:
-        if count > ROWS or size > BYTES:
+        if size is None or size > BYTES:
             large[id_] = int(count)
         elif count > left_rows or size > left_bytes:
             break

@@ -10,13 +10,14 @@ so the next version does not concern it, and it is left out.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Value
 
 from erip.foundation.db.committing import nothing_before_commit
 from workflows.core.definition import DefinitionInvalid
@@ -181,11 +182,8 @@ class _Search:
             return None
         if how.facts is None:
             return {}
-        ended = {
-            row.step: {"output": row.output, "status": row.state}
-            for row in StepRun.objects.filter(run_id=run.pk, step__in=list(how.facts.references), item=NO_ITEM)
-            if StepState(row.state).ended
-        }
+        input_, steps = _told(run.pk, how.facts.references)
+        ended = {step: {"output": output, "status": state} for step, state, output in steps if StepState(state).ended}
         if ended.keys() != how.facts.references:
             return None
         about = {
@@ -195,7 +193,7 @@ class _Search:
             "created_at": run.created_at.isoformat(),
         }
         try:
-            facts = how.facts.render({"input": run.input, "steps": ended, "run": about})
+            facts = how.facts.render({"input": input_, "steps": ended, "run": about})
         except ExpressionError:
             return None
         return facts if isinstance(facts, dict) else None
@@ -205,6 +203,16 @@ class _Search:
         if not _same(before, after):
             page.different += 1
             page.items.append(_difference(run, step, before, after, decided=decided))
+
+
+def _told(run_id: UUID, steps: Collection[str]) -> tuple[Any, list[tuple[str, str, Any]]]:
+    """(a run's input, step, state and output of these steps), asked at once. Only one run's are in memory: they may be
+    large."""
+    of_run = WorkflowRun.objects.order_by().filter(pk=run_id).annotate(step=Value(""), at=Value(""))
+    of_steps = StepRun.objects.order_by().filter(run_id=run_id, step__in=list(steps), item=NO_ITEM)
+    found = of_run.values_list("step", "at", "input").union(of_steps.values_list("step", "state", "output"), all=True)
+    rows = list(found)
+    return next((value for step, _, value in rows if not step), None), [row for row in rows if row[0]]
 
 
 def _recorded(row: Any) -> Said | None:

@@ -58,7 +58,8 @@ def _context(report: ReportInput, origin: Origin) -> dict[str, Any]:
     context.update(
         title=title_of(report, origin),
         origin=origin,
-        as_of=(report.compliance.as_of if report.compliance else None) or origin.at,
+        # Only duties say as of when they are: when the run began is not when the rest was known.
+        as_of=report.compliance.as_of if report.compliance else None,
         stylesheet=stylesheet(),
         style_hash=style_hash(),
         subject_rows=rows(report.subject),

@@ -87,7 +87,10 @@ class ObligationDue(BaseModel):
         description="the deadline is a forecast: it counts from a stage not yet met, or from a detection not given",
     )
     note: str = ""
-    said: str = Field(default="", description="what a person did about it: filed, stopped or dismissed, who, and when")
+    said: str = Field(
+        default="",
+        description="what a person did about it: filed, sent without a clock, stopped or dismissed; who, when",
+    )
     verified: bool = Field(default=False, description="the official wording of the law was read; if not, check it")
     reviewed_on: date | None = Field(default=None, description="when somebody last looked at the duty")
 

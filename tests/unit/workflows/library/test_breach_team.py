@@ -19,9 +19,9 @@ LESSONS = {
     "actions": [{"action": "Patch", "owner": "ben", "due": "2027-01-31"}],
 }
 TEAM = {
-    *("triage", "plan", "contain_at_once", "keep_containment", "withdrawn", "undo_containment"),
+    *("triage", "plan", "contain_at_once", "keep_containment", "withdrawal_window", "undo_containment"),
     *("file", "filed", "secure", "corrected", "counted", "duties", "final_report", "lessons", "tell_lessons"),
-    *("withdrawn_late", "undo_late", "addendum", "cast"),
+    *("withdrawal_window_late", "undo_late", "addendum", "cast"),
     *(f"{what}_{level}" for what in ("approve", "contain") for level in LEVELS),
 }
 
@@ -86,7 +86,7 @@ def test_at_the_worst_level_it_is_contained_before_anybody_approves_and_undone_i
     assert asked["reason"] == "The board refused it"
     assert result.output["taken_back"]["reason"] == "The board refused it"
     assert result.output["approved"] is False
-    assert result.steps["withdrawn"].state is StepState.SKIPPED
+    assert result.steps["withdrawal_window"].state is StepState.SKIPPED
 
 
 @pytest.mark.parametrize("level", ["manager", "director", "executive"])
@@ -113,7 +113,7 @@ def test_containment_that_nobody_approved_stays_for_a_day_and_longer_only_with_a
     last = () if said is None else (said("keep_containment", "6h"),)
     result = play("board", TRIAGE, *last, *REST).expect("SUCCEEDED")
     assert ("undo_containment" in done(result)) is undone
-    assert (result.steps["withdrawn"].state is StepState.SUCCEEDED) is not undone
+    assert (result.steps["withdrawal_window"].state is StepState.SUCCEEDED) is not undone
     if undone:
         assert result.steps["undo_containment"].input["reason"] == "Nobody approved it"
         [entry] = result.happened("step.succeeded", "undo_containment")

@@ -1,11 +1,15 @@
 """How a report shows names and values of any shape: readable, with nothing lost but what is empty."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workflows.library.beacon.contract import ReportInput
 from workflows.library.beacon.facts import LEVELS, Row, rows, shown
+from workflows.library.beacon.render import Origin, pages
+from workflows.library.compass.contract import ComplianceOutput
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text("abc ", max_size=5)
 JSON: Any = st.recursive(
@@ -43,6 +47,18 @@ def test_a_moment_that_is_none_is_shown_as_it_is() -> None:
     for text in ("2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:00-14:00", "2026-01-01"):
         assert shown(text) == text
     assert shown("2026-01-01T00:00Z") == "2026-01-01 00:00 UTC"
+
+
+def test_only_duties_say_as_of_when_they_are() -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    origin = Origin("run-1", "breach-response", None, began)
+    for text in pages(ReportInput(title="Addendum"), origin):
+        assert "run begun 2026-01-01" in text
+        assert "as of" not in text.lower()
+    later = ReportInput(compliance=ComplianceOutput(as_of=began + timedelta(days=9)))
+    for text in pages(later, origin):
+        assert "begun 2026-01-01 00:00 UTC · as of 2026-01-10" in text
+        assert "run begun" not in text
 
 
 def leaves(value: Any) -> list[str]:
