@@ -554,7 +554,9 @@ def test_five_people_answer_a_breach_at_their_browsers_over_a_failover_and_days_
         # Home reads what presses every ten seconds.
         assert wait_until(lambda: "Was due" in team["dana"].home(), 30)
         team["dana"].files("GDPR: Notify the supervisory authority", "BfDI-17")
-        proof = json.dumps([{"obligation": "nis2-notification", "reference": "BSI-18"}])
+        # The letter is for a duty without a clock.
+        proofs = {"nis2-notification": "BSI-18", "gdpr-34": "Letter-9"}
+        proof = json.dumps([{"obligation": code, "reference": reference} for code, reference in proofs.items()])
         team["dana"].votes("Notify authorities and people about BR-17", "Approve", form={"Filings": proof})
         secured = json.dumps([{"what": "Disk image", "kept_at": "vault 3"}])
         team["sam"].votes("Secure the evidence of BR-17", "Approve", form={"Evidence": secured, "Contained": "true"})
@@ -577,7 +579,8 @@ def test_five_people_answer_a_breach_at_their_browsers_over_a_failover_and_days_
         # The report says what they did, and the page of the run when.
         team["ina"].tab.go(output["final_report"]["url"])
         report = team["ina"].text
-        assert all(word in report for word in ("user:cia", "user:cleo", "BfDI-17", "BSI-18", "Disk image")), report
+        words = ("user:cia", "user:cleo", "BfDI-17", "BSI-18", "Letter-9", "Disk image")
+        assert all(word in report for word in words), report
         # It was filed after its deadline, and the report must not call that met.
         deadlines = {one["code"]: one["status"] for one in output["deadlines"]}
         assert (deadlines["gdpr-33"], deadlines["nis2-notification"]) == ("late", "late"), deadlines
