@@ -7,6 +7,10 @@ secrets=/etc/erip/secrets
 for name in DATABASE_URL ERIP_SECRET_KEY ERIP_SENTINEL_PASSWORD; do
   [ ! -e "$secrets/$name" ] || export "${name}_FILE=$secrets/$name"
 done
+# It changes what migrations declared, as the owner of the tables; no other command here has that login.
+if [ "${1:-}" = backfill ] && [ -e "$secrets/DATABASE_OWNER_URL" ]; then
+  export DATABASE_OWNER_URL_FILE=$secrets/DATABASE_OWNER_URL
+fi
 export ERIP_BROKER_URL_FILE=$secrets/broker-leader
 # As systemd reads them: each line is NAME=VALUE, perhaps in quotes, and nothing in it is carried out.
 for file in /etc/erip/tls.env /etc/erip/settings.env; do

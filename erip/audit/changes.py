@@ -12,6 +12,10 @@ Every table is recorded, also one that an app adds tomorrow, except those that a
 (`hooks.unrecorded`): tables to which the platform itself writes all the time have their own history, and a trigger
 would cost too much there. The triggers are installed by `manage.py migrate`. A column that the platform keeps writing
 is left out (`Recorded.without`); a statement that sets only such columns does not call the trigger.
+
+PostgreSQL refuses another type for a column that a trigger names, and drops the trigger with the column. So a trigger
+names columns only where some are left out, and those triggers name none while a migration alters their table
+(`loosen`); `install` makes them as they were.
 """
 
 import re
@@ -22,6 +26,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.migrations import AlterField, Migration, RemoveField, SeparateDatabaseAndState
 from django.db.models import BinaryField, Model
 
 from erip.foundation import hooks
@@ -37,6 +42,11 @@ SELECT c.relname, coalesce(obj_description(t.oid, 'pg_trigger'), '') FROM pg_tri
 JOIN pg_class c ON c.oid = t.tgrelid AND c.relnamespace = current_schema()::regnamespace
 WHERE t.tgname = %s AND NOT t.tgisinternal
 """
+_NAMING = """
+SELECT c.relname, pg_get_triggerdef(t.oid) FROM pg_trigger t
+JOIN pg_class c ON c.oid = t.tgrelid AND c.relnamespace = current_schema()::regnamespace
+WHERE t.tgname = %s AND NOT t.tgisinternal AND c.relname = ANY(%s) AND t.tgattr::text <> '' ORDER BY c.relname
+"""
 _TABLES = """
 SELECT relname, (SELECT array_agg(attname::text) FROM pg_attribute
                  WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
@@ -50,7 +60,7 @@ class Table:
     """A recorded table.
 
     key: the columns that name a row; columns: those that call the trigger; hashed: those of them of which only a hash
-    is recorded; without: those that are left out; verbs: what is recorded.
+    is recorded; without: those that are left out; verbs: what is recorded; all: whether every column calls it.
     """
 
     name: str
@@ -59,6 +69,7 @@ class Table:
     hashed: tuple[str, ...]
     without: tuple[str, ...]
     verbs: tuple[str, ...]
+    all: bool
 
     def among(self, there: set[str]) -> "Table":
         """Of the columns that are there: a database that is behind, or that was taken back, has not all of them."""
@@ -71,7 +82,7 @@ class Table:
     def statement(self) -> str:
         """What makes its trigger."""
         of = ", ".join(f'"{column}"' for column in self.columns)
-        when = " OR ".join(f"UPDATE OF {of}" if verb == "UPDATE" else verb for verb in self.verbs)
+        when = " OR ".join(f"UPDATE OF {of}" if verb == "UPDATE" and not self.all else verb for verb in self.verbs)
         arguments = ", ".join(f"'{_array(names)}'" for names in (self.key, self.hashed, self.without))
         return (
             f'CREATE OR REPLACE TRIGGER {TRIGGER} AFTER {when} ON "{self.name}"'
@@ -111,6 +122,42 @@ def install(alias: str = DEFAULT_DB_ALIAS) -> int:
     return len(said)
 
 
+def altered(migration: Migration) -> list[str]:
+    """The tables of which this migration alters or removes columns by Django's operations."""
+    found = set()
+    for operation in _flat(migration.operations):
+        if isinstance(operation, AlterField | RemoveField):
+            try:
+                found.add(apps.get_model(migration.app_label, operation.model_name)._meta.db_table)
+            except LookupError:
+                found.add(f"{migration.app_label}_{operation.model_name_lower}")
+    return sorted(found)
+
+
+def _flat(operations: Iterable[Any]) -> Iterator[Any]:
+    for operation in operations:
+        if isinstance(operation, SeparateDatabaseAndState):
+            yield from _flat(operation.database_operations)
+        else:
+            yield operation
+
+
+def loosen(names: list[str], alias: str = DEFAULT_DB_ALIAS) -> int:
+    """Let the triggers of these tables name no columns, until `install`: they are called more often meanwhile, and
+    record the same. Returns how many were touched. Needs the owner of the tables."""
+    if not names:
+        return 0
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_NAMING, [TRIGGER, names])
+        found = cursor.fetchall()
+    for name, made in found:
+        loose = re.sub(r" UPDATE OF .*? ON ", " UPDATE ON ", made).replace("CREATE ", "CREATE OR REPLACE ", 1)
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            migrating.wait_shortly(cursor)
+            cursor.execute(f'{loose}; COMMENT ON TRIGGER {TRIGGER} ON "{name}" IS NULL')
+    return len(found)
+
+
 def _needed(wanted: dict[str, str], installed: dict[str, str]) -> Iterator[str]:
     for name, statement in wanted.items():
         mark = sha256(statement.encode()).hexdigest()[:16]
@@ -128,7 +175,7 @@ def _table(model: type[Model], said: Recorded | None) -> Table:
     without = tuple(each for each in all_columns if each not in (*columns, *said.beside))
     binary = {str(field.column) for field in model._meta.local_concrete_fields if isinstance(field, BinaryField)}
     hashed = tuple(each for each in columns if each in said.hashed or each in binary or SECRET.search(each))
-    return Table(name, _key_of(model), columns, hashed, without, said.verbs)
+    return Table(name, _key_of(model), columns, hashed, without, said.verbs, set(columns) == set(all_columns))
 
 
 def _key_of(model: type[Model]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ add, and may not take away; that comes with a later release, when no process of 
 locks is in PostgreSQL's documentation, "Explicit Locking" and the notes of ALTER TABLE. A table that the same migration
 makes is empty and unknown to the old release: whatever is done to it is safe.
 
-What this cannot see: how large a table is, what a function in Python or a DO block does (they are named, to be looked
-at), and whether the old code reads what is altered.
+What this cannot see: how large a table is, and whether the old code reads what is altered. What it does not know to be
+harmless is named, to be looked at: a function in Python, a DO block, a trigger, an operation of somebody's own.
 """
 
 import re
@@ -22,6 +22,8 @@ from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+
+from erip.management import harmless_sql
 
 
 class Old(StrEnum):
@@ -57,6 +59,16 @@ _BATCHES, _AUTOVACUUM = "work in batches that lock rows", "leave it to autovacuu
 _GIVEN = "null=True, or db_default"
 #: whose fault is only how long they hold a lock
 _LOCKS_ONLY = (_CONCURRENTLY, _IN_SQL, _BATCHES, _AUTOVACUUM)
+
+#: operations that are of another kind with less of a lock
+_BESIDE: Final = frozenset({"AddIndexConcurrently", "RemoveIndexConcurrently", "AddConstraintNotValid"})
+#: operations that the old release does not notice, beside those that are looked at one by one
+_HARMLESS: Final = frozenset(
+    {
+        *("AlterModelOptions", "AlterModelManagers", "AlterModelTableComment", "AddField", "AlterField"),
+        *("RemoveIndex", "RenameIndex", "RemoveConstraint", "ValidateConstraint", "Backfill", "Finished"),
+    }
+)
 
 #: a statement, what it does, and what to do in its place
 _STATEMENTS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
@@ -156,14 +168,18 @@ def _of(operation: Operation, made: set[str], before: _Before) -> Iterator[tuple
         yield f"{operation.old_name} is renamed under the old release", _LATER
     elif isinstance(operation, migrations.AlterModelTable):
         yield f"{operation.name} gets another table under the old release", _LATER
-    elif kind in ("AddIndexConcurrently", "RemoveIndexConcurrently"):
-        return
-    elif (on := str(getattr(operation, "model_name", "")).lower()) and on not in made:
-        yield from _of_model(operation, on, before)
+    elif on := str(getattr(operation, "model_name", None) or getattr(operation, "name", "")).lower():
+        if on not in made:
+            yield from _of_model(operation, on, before)
+    elif kind not in _HARMLESS:
+        yield _unknown(kind)
 
 
 def _of_model(operation: Operation, on: str, before: _Before) -> Iterator[tuple[str, str]]:
     """What is done to a table that is in use."""
+    kind = type(operation).__name__
+    if kind in _BESIDE:
+        return
     if isinstance(operation, migrations.AddIndex):
         yield f"an index is built while nobody can write to {on}", _CONCURRENTLY
     elif isinstance(operation, migrations.RemoveField):
@@ -181,6 +197,12 @@ def _of_model(operation: Operation, on: str, before: _Before) -> Iterator[tuple[
             f"{on}.{operation.name} is altered: another type rewrites the table, NOT NULL reads it under a lock",
             "look at manage.py sqlmigrate; if it says ALTER COLUMN … TYPE or SET NOT NULL, add a column instead",
         )
+    elif kind not in _HARMLESS:
+        yield _unknown(f"{kind} of {on}")
+
+
+def _unknown(what: str) -> tuple[str, str]:
+    return f"{what}: cannot be judged here", "look at what it does: to the old release, and under which lock"
 
 
 def _alike(old: models.Field | None, new: models.Field) -> bool:
@@ -235,11 +257,18 @@ def _of_sql(sql: object, made: set[str]) -> Iterator[tuple[str, str]]:
         if re.search(r"\bDO\s+\$", plain, re.IGNORECASE):
             yield "a DO block runs, which nothing here can judge", "look at it: batches, and no lock held for long"
         for statement in plain.split(";"):
-            for pattern, what, instead in _STATEMENTS:
-                if match := pattern.search(statement):
-                    table = match["table"].strip('"(').lower()
-                    if table not in here:
-                        yield what.format(table=table), instead
+            yield from _faults(statement, here)
+        for statement in harmless_sql.not_harmless(_COMMENTS.sub("", text), here):
+            if not any(_faults(statement, here)):
+                yield _unknown(statement[:80])
+
+
+def _faults(statement: str, made: set[str]) -> Iterator[tuple[str, str]]:
+    for pattern, what, instead in _STATEMENTS:
+        if match := pattern.search(statement):
+            table = match["table"].strip('"(').lower()
+            if table not in made:
+                yield what.format(table=table), instead
 
 
 # --- which of them count ----------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.migrations import AlterField, Migration, RemoveField, SeparateDatabaseAndState
+from django.db.models import CharField
 from django.test import Client
 
 from erip.access.models import ApiKey, Role, Space
@@ -43,6 +45,31 @@ def test_every_table_is_recorded_or_named_with_a_reason():
         cursor.execute(changes._INSTALLED, [changes.TRIGGER])
         assert {name for name, _ in cursor.fetchall()} == recorded
     assert changes.install() == 0, "the second time there is nothing left to do"
+
+
+def test_a_recorded_column_can_get_another_type_or_go_and_the_trigger_stays():
+    def trigger() -> list:
+        cursor.execute(changes._INSTALLED, [changes.TRIGGER])
+        return [mark != "" for name, mark in cursor.fetchall() if name == table]
+
+    alter = AlterField("User", "last_name", CharField(max_length=200))
+    for app, table, column, operation in (
+        ("access", "access_space", "description", AlterField("Space", "description", CharField(max_length=200))),
+        ("auth", "auth_user", "last_name", SeparateDatabaseAndState([RemoveField("User", "last_name"), alter])),
+    ):
+        with transaction.atomic(), connection.cursor() as cursor:
+            migration = Migration("0099", app)
+            migration.operations = [operation]
+            assert changes.altered(migration) == [table]
+            # One that leaves columns out names the others.
+            assert changes.loosen([table]) == (table == "auth_user")
+            cursor.execute(f"ALTER TABLE {table} ALTER {column} TYPE char(500)")
+            cursor.execute(f"ALTER TABLE {table} DROP COLUMN {column} CASCADE")
+            assert trigger() == [table != "auth_user"]
+            assert changes.install() == (table == "auth_user")
+            assert trigger() == [True]
+            transaction.set_rollback(True)
+    assert changes.install() == 0
 
 
 def test_columns_that_an_app_names_exist():

@@ -117,6 +117,21 @@ def test_rows_without_an_end_are_said_and_what_was_done_is_kept() -> None:
     assert set(Effect.objects.values_list("weight", flat=True)) == {backfills.PASSES}
 
 
+def test_a_row_that_others_hold_through_many_passes_is_waited_for(another: psycopg2.extensions.connection) -> None:
+    filled(5)
+    with another.cursor() as cursor:
+        cursor.execute("SELECT FROM sample_effect ORDER BY id LIMIT 1 FOR UPDATE")
+    waited: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        if waited.count(backfills.LOOK_EVERY) == 2 * backfills.PASSES:
+            another.rollback()
+
+    assert backfills.run(WEIGH, QUICK, pause=pause) == 5
+    assert Row.objects.get().number > 2 * backfills.PASSES
+
+
 def test_two_at_once_share_the_work(another: psycopg2.extensions.connection) -> None:
     filled(5)
     with another.cursor() as cursor:

@@ -12,7 +12,7 @@ import pytest
 import waffle
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import CommandError, call_command, get_commands
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.template import engines
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
@@ -222,6 +222,34 @@ def test_while_the_database_is_away_what_was_read_last_holds_and_what_was_never_
         assert [name for name in kill_switches if asking.is_on(name)] == []
         assert asking.explain("scim")[1] == "not known: the database was never reached"
     asking.forget()
+    assert asking.is_on("scim")
+
+
+@pytest.mark.parametrize(
+    "hide",
+    ["ALTER TABLE access_flag RENAME TO elsewhere", "REVOKE ALL ON access_flag FROM CURRENT_USER"],
+    ids=["before its migration", "by a role that may not read it"],
+)
+def test_where_nothing_can_be_read_all_are_as_the_release_has_them_and_the_callers_transaction_goes_on(hide: str):
+    with transaction.atomic(), connection.cursor() as cursor:
+        Flag.objects.create(name=SAMPLE)
+        cursor.execute(hide)
+        asking.forget()
+        assert {name: asking.is_on(name) for name in asking.features()} == {
+            name: one.on for name, one in asking.features().items()
+        }
+        assert "cannot be read here" in asking.explain("scim")[1]
+        cursor.execute("SELECT 1")
+        assert cursor.fetchone() == (1,)
+        transaction.set_rollback(True)
+    asking.forget()
+
+
+def test_who_asks_in_a_transaction_that_has_failed_leaves_the_others_to_read():
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        asking.forget()
+        assert asking.explain("scim")[1] == "not known: the database was never reached"
     assert asking.is_on("scim")
 
 

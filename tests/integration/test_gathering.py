@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from erip.access.flags import stored as switches
 from erip.access.scopes import Scope
 from tests.definitions import publish
 from tests.support.api import Api, key
@@ -68,6 +69,19 @@ def let_time_pass(**ago: float) -> None:
 
 def work_off() -> None:
     gathering.start_due(until=float("inf"))
+
+
+def test_while_events_take_no_effect_what_was_gathered_waits() -> None:
+    respond(COLLECT)
+    take(*[found(n) for n in range(3)])
+    let_time_pass(hours=1)
+    switches.put("event-effects", switches.Wanted(everyone=False, note="INC-77"), by="test")
+    gathering.start_what_is_due()
+    gathering._start_closed()
+    assert (PendingStart.objects.count(), WorkflowRun.objects.count()) == (1, 0)
+    switches.reset("event-effects")
+    work_off()
+    assert (PendingStart.objects.count(), WorkflowRun.objects.count()) == (0, 1)
 
 
 def test_collect_starts_one_run_with_all_events_of_a_case() -> None:

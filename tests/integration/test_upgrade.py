@@ -9,11 +9,15 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection, migrations, models
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations.base import Operation
 
 from erip.audit import changes
 from erip.foundation.db import migrating
+from erip.foundation.db.backfills import Finished
 from erip.management.migration_lint import Old
 from erip.management.upgrade import planning
 from erip.management.upgrade.locks import Mode, Work, locks
@@ -242,6 +246,100 @@ def test_a_migration_that_never_gets_its_lock_fails_and_changes_nothing(settings
             with pytest.raises(OperationalError, match="lock timeout"):
                 call_command("migrate", "sample", verbosity=0)
         assert [step.name for step in planning.plan().steps] == ["sample.0002_weights"]
+
+
+@contextmanager
+def a_step_more(*operations: Operation, atomic: bool = True) -> Iterator[None]:
+    """As if the sample had one more migration, of these operations, which is not applied."""
+    body = {"dependencies": [("sample", "0002_weights")], "operations": list(operations), "atomic": atomic}
+    made = type("Migration", (migrations.Migration,), body)
+    load = MigrationLoader.load_disk
+
+    def with_more(loader: MigrationLoader) -> None:
+        load(loader)
+        assert loader.disk_migrations is not None
+        loader.disk_migrations["sample", "0003_more"] = made("0003_more", "sample")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MigrationLoader, "load_disk", with_more)
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM django_migrations WHERE (app, name) = ('sample', '0003_more')")
+
+
+def triggers_of(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = %s",
+                       [table, changes.TRIGGER])  # fmt: skip
+        return int((cursor.fetchone() or (0,))[0])
+
+
+def test_where_a_later_migration_has_to_wait_or_fails_what_was_applied_before_it_is_recorded() -> None:
+    def without_trigger() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TRIGGER {changes.TRIGGER} ON sample_effect")
+            cursor.execute("INSERT INTO sample_effect (key, at) VALUES ('a', now())")
+
+    with one_step_behind(), a_step_more(Finished("sample.weigh")):
+        without_trigger()
+        with pytest.raises(CommandError) as refused:
+            call_command("migrate", "sample", verbosity=0)
+        assert triggers_of("sample_effect") == 1
+        for part in ("stops here", "sample.weigh is not done", "backfill run", "before it: sample.0002_weights."):
+            assert part in str(refused.value)
+        with pytest.raises(CommandError, match=r"No migration was applied\."):
+            call_command("migrate", "sample", verbosity=0)
+    with a_step_more(migrations.RunSQL("SELECT 1 / 0")):
+        without_trigger()
+        with pytest.raises(DataError):
+            call_command("migrate", "sample", verbosity=0)
+        assert triggers_of("sample_effect") == 1
+
+
+def test_an_index_that_was_cut_off_while_it_was_built_is_built_anew() -> None:
+    index = models.Index(fields=["key"], name="sample_by_key")
+    said = StringIO()
+    with connection.cursor() as cursor, a_step_more(AddIndexConcurrently("effect", index), atomic=False):
+        cursor.execute("INSERT INTO sample_effect (key, at) VALUES ('a', now()), ('a', now())")
+        with pytest.raises(IntegrityError):
+            cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY sample_by_key ON sample_effect (key)")
+        try:
+            call_command("migrate", "sample", verbosity=0, stderr=said)
+            cursor.execute("SELECT indisvalid, indisunique FROM pg_index WHERE indexrelid = 'sample_by_key'::regclass")
+            assert cursor.fetchall() == [(True, False)]
+        finally:
+            cursor.execute("DROP INDEX sample_by_key")
+    assert "sample_by_key was left half built" in said.getvalue()
+
+
+def test_two_that_migrate_take_turns(settings: object) -> None:
+    heard = threading.Event()
+    said = Hearing(heard)
+    with one_step_behind(), closing(psycopg2.connect(workers.environment()["DATABASE_URL"])) as other:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [migrating._TURN])
+        other.commit()
+        settings.ERIP_DB_MIGRATION_PATIENCE = 0  # type: ignore[attr-defined]
+        with pytest.raises(CommandError, match=r"Another process .* Nothing was changed\."):
+            call_command("migrate", "sample", verbosity=0)
+        assert [step.name for step in planning.plan().steps] == ["sample.0002_weights"]
+        settings.ERIP_DB_MIGRATION_PATIENCE = 60  # type: ignore[attr-defined]
+
+        def leave() -> None:
+            heard.wait(60)
+            with other.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [migrating._TURN])
+
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        call_command("migrate", "sample", verbosity=0, stderr=said)
+        leaving.join(60)
+        assert "is waited for" in said.getvalue()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [migrating._TURN])
+            assert cursor.fetchone() == (True,), "it is given back"
 
 
 def test_an_older_release_leaves_the_triggers_and_privileges_of_a_newer_one() -> None:

@@ -86,7 +86,12 @@ class Kind(ABC):
         work = self.work
         if work is None:
             return self.level
-        return max(self.level, 3 if work.heartbeat is not None else 1, 6 if work.secrets else 1)
+        return max(
+            self.level,
+            3 if work.heartbeat is not None else 1,
+            7 if self.guarded_by else 1,
+            8 if work.secrets else 1,
+        )
 
     def wants(self, view: "StepView", signal: str) -> bool:
         """Whether this step, which is WAITING, still waits for this signal, which is one of `signals`."""

@@ -11,6 +11,7 @@ import orjson
 import structlog
 from django.db import transaction
 
+from erip.access.flags import asking as flags
 from erip.foundation.db.failures import ERRORS, is_passing
 from erip.foundation.faults import Fault
 from erip.foundation.hooks import periodic_duty
@@ -81,7 +82,10 @@ def start_what_is_due() -> bool:
 
 def start_due(*, until: float) -> bool:
     """Start the runs whose time has come, until this moment of the monotonic clock. Any number of processes may do so
-    at the same time. Returns whether there may be more."""
+    at the same time. Returns whether there may be more. None starts while events take no effect: they wait, and what
+    they are due by stays."""
+    if not flags.is_on("event-effects"):
+        return False
     while True:
         if _start_some(LIMIT) < LIMIT:
             return False

@@ -14,7 +14,7 @@ from workflows.starts import holds
 from workflows.store import Held, NewRun, chunks, outbox
 
 #: the format level of workers and leaders that know chunks (Note [Format levels] in `core/kinds`)
-LEVEL = 7
+LEVEL = 8
 #: runs of one start below which they are accepted one by one
 FEWEST = 20
 #: chunks that a start is shared out into, if it is large enough: so many threads may work on it at once

@@ -5,20 +5,22 @@ What operators say of flags is read whole, as it is little, and at most once a s
 change holds everywhere a second after its commit, and to ask costs a look at a clock and into a dictionary. There is no
 cache beside that, and no cookie. A process that cannot reach the database goes on with what it read last. One that
 never read anything does what the flag itself says for that case (`Feature.unknown`): every kill switch of the platform
-is off then, as nothing that it guards works without the database.
+is off then, as nothing that it guards works without the database. A database that answers that there is no table yet,
+or that this role may not read it, is not away: then nobody said anything, and all are as the release has them.
 
 A flag that the release does not know is off.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from contextlib import nullcontext
+from typing import Any, Final, NamedTuple
 
 import structlog
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from erip.foundation.db.connections import drop_connection
-from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.db.failures import ERRORS, is_passing, sqlstate
 from erip.foundation.errors import EripError
 from erip.foundation.hooks import Feature, feature
 from erip.foundation.tokens import Tokened
@@ -29,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 #: seconds after which a change holds in every process that reaches the database
 EVERY: Final = 1.0
+#: PostgreSQL's codes: undefined_table, insufficient_privilege
+_NO_TABLE, _DENIED = "42P01", "42501"
 _READ: Final = "SELECT name, everyone, percent, on_for, off_for FROM access_flag ORDER BY name"
 
 
@@ -42,6 +46,10 @@ class SwitchedOff(EripError):
 
 class _Unknown(Exception):
     """Nothing was ever read."""
+
+
+class _Unsaid(_Unknown):
+    """The database answers, and there is nothing to be read."""
 
 
 def is_on(name: str, *about: str, space: Callable[[], str] | None = None) -> bool:
@@ -60,6 +68,8 @@ def explain(name: str, *about: str, space: Callable[[], str] | None = None) -> t
         return False, "this release has no such flag"
     try:
         said = _known.current().get(name)
+    except _Unsaid:
+        return declared.on, "as the release has it: what operators say cannot be read here"
     except _Unknown:
         return declared.unknown, "not known: the database was never reached"
     if said is None:
@@ -87,32 +97,45 @@ _declared: tuple[Feature, ...] = ()
 
 def forget() -> None:
     """Read again at the next use: for tests, and for a process that just changed something."""
-    global _away_until
-    _away_until = 0.0
+    global _away
+    _away = _Away(0.0, _Unknown)
     _known.forget()
 
 
-#: before this moment of the monotonic clock nobody tries to read: callers would wait for a database that is away, one
-#: after the other
-_away_until = 0.0
+class _Away(NamedTuple):
+    """Before this moment of the monotonic clock nobody tries to read: callers would wait for a database that is away,
+    one after the other. What they get meanwhile."""
+
+    until: float
+    error: type[_Unknown]
+
+
+_away = _Away(0.0, _Unknown)
 
 
 def _rows() -> tuple[tuple[Any, ...], ...]:
-    global _away_until
-    if time.monotonic() < _away_until:
-        raise _Unknown
+    global _away
+    if time.monotonic() < _away.until:
+        raise _away.error
+    connection = connections[DEFAULT_DB_ALIAS]
     try:
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        # The caller's transaction, if there is one, must not be undone because of a question that it did not ask.
+        with transaction.atomic() if connection.in_atomic_block else nullcontext(), connection.cursor() as cursor:
             cursor.execute(_READ)
             return tuple(
                 tuple(tuple(one) if isinstance(one, list) else one for one in row) for row in cursor.fetchall()
             )
-    except ERRORS as error:
-        log.warning("flags_not_read", error=error)
-        _away_until = time.monotonic() + EVERY
-        if is_passing(error):
-            drop_connection()
+    except transaction.TransactionManagementError as error:
+        # The caller's transaction has failed already: that says nothing about the database.
         raise _Unknown from error
+    except ERRORS as error:
+        code = sqlstate(error)
+        (log.error if code == _DENIED else log.warning)("flags_not_read", error=error)
+        unknown = _Unsaid if code in (_NO_TABLE, _DENIED) else _Unknown
+        _away = _Away(time.monotonic() + EVERY, unknown)
+        if is_passing(error) and not connection.in_atomic_block:
+            drop_connection()
+        raise unknown from error
 
 
 def _load() -> Mapping[str, Said]:

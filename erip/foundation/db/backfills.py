@@ -10,7 +10,7 @@ it only declares what is to be done (`Backfill`), and `manage.py backfill run` d
   whoever waits for a row of the batch waits for that batch alone (`Pace.seconds`).
 - The old release writes rows meanwhile, some behind the position. So there are passes until one meets nothing to do.
   The migration before it must see to it that new rows are right (`db_default`, a trigger, or code that writes both), or
-  there is no last pass; that is said after `PASSES`.
+  there is no last pass; that is said after `PASSES` that changed something.
 - Before each batch the standbys are asked how far they are behind (`Lag`). What cannot be seen is not 0.
 
 What needs the rows to be done declares `Finished` in a later migration, which refuses to run before: `VALIDATE
@@ -92,9 +92,7 @@ class Finished(Operation):
         if at is None:
             raise BackfillError(f"{self.name} was never declared: no migration that was applied has it.")
         if not at.finished:
-            raise BackfillError(
-                f"{self.name} is not done: {at}. Run manage.py backfill run, and migrate again. Nothing was changed."
-            )
+            raise BackfillError(f"{self.name} is not done: {at}. Run manage.py backfill run, and migrate again.")
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """Nothing was done."""
@@ -171,12 +169,14 @@ def with_rows(at: Progress, one: Backfill, alias: str = DEFAULT_DB_ALIAS) -> Pro
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one did. looked_at, changed: rows; left: rows that others had locked; last: whether all is done."""
+    """What one did. looked_at, changed: rows; left: rows that others had locked; over: whether it ended a pass; last:
+    whether all is done."""
 
     looked_at: int
     changed: int
     left: int
     number: int
+    over: bool
     last: bool
 
 
@@ -198,7 +198,7 @@ def step(one: Backfill, rows: int, alias: str = DEFAULT_DB_ALIAS) -> Batch | Non
             return None
         position, number, met, finished = row
         if finished:
-            return Batch(0, 0, 0, number, True)
+            return Batch(0, 0, 0, number, True, True)
         cursor.execute(_batch(one, begins=position == ""), {"position": position, "rows": rows})
         looked, needing, changed, end = cursor.fetchone() or (0, 0, 0, None)
         over = looked < rows
@@ -216,13 +216,7 @@ def step(one: Backfill, rows: int, alias: str = DEFAULT_DB_ALIAS) -> Batch | Non
                 "name": one.name,
             },
         )
-    if over and not done and number % PASSES == 0:
-        raise BackfillError(
-            f"{one.name}: pass {number} over {one.table} still met rows that need it. What it changed is kept. "
-            "Processes of the release before still write such rows, and nothing sets the value for them; or the "
-            "change does not do what `where` asks for."
-        )
-    return Batch(looked, changed, needing - changed, number, done)
+    return Batch(looked, changed, needing - changed, number, over, done)
 
 
 _MOVE = """
@@ -271,7 +265,7 @@ def lag(connection: Any = None) -> Lag:
     slot, and its disk space is not this module's.
 
     connection: whose role is asked for it; None: this thread's own. Where the application has a role of its own, that
-    has pg_monitor, and the owner need not have it.
+    has pg_read_all_stats, and the owner need not have it.
     """
     with (connection or connections[DEFAULT_DB_ALIAS]).cursor() as cursor:
         cursor.execute(
@@ -310,6 +304,7 @@ def run(
     standbys: asks how far they are behind.
     """
     rows, changed = FIRST, 0
+    passes = in_pass = 0
     while True:
         _await_standbys(pace, tell, pause, standbys)
         began = time.monotonic()
@@ -322,6 +317,20 @@ def run(
         changed += batch.changed
         if batch.last:
             return changed
+        in_pass += batch.changed
+        if batch.over:
+            # A pass that met only rows that others have locked says nothing of rows that keep coming.
+            if in_pass:
+                passes += 1
+            else:
+                pause(LOOK_EVERY)
+            if passes == PASSES:
+                raise BackfillError(
+                    f"{one.name}: pass {batch.number} over {one.table} still met rows that need it. What it changed is "
+                    "kept. Processes of the release before still write such rows, and nothing sets the value for them; "
+                    "or the change does not do what `where` asks for."
+                )
+            in_pass = 0
         tell(str(with_rows(progress(alias)[one.name], one, alias)))
         rows = next_size(rows, took, pace.seconds)
         pause(took * pace.rest)
@@ -340,8 +349,8 @@ def _await_standbys(
         now = standbys()
         if now.hidden and not pace.blind:
             raise BackfillError(
-                f"How far {now.hidden} standbys are behind cannot be seen by this role: GRANT pg_monitor to it, or say "
-                "--blind."
+                f"How far {now.hidden} standbys are behind cannot be seen by this role: GRANT pg_read_all_stats to it, "
+                "or say --blind."
             )
         # PostgreSQL goes on showing what it last measured for a while after a standby has caught up.
         if not now.bytes or ((now.seconds or 0.0) <= pace.lag_seconds and now.bytes <= pace.lag_bytes):

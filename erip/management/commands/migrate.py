@@ -1,8 +1,10 @@
 """Django's migrate, as the database's owner where there is one (DATABASE_OWNER_URL); then what the audit log records,
-and the privileges."""
+and the privileges: also where a migration failed, of those that were applied before it."""
 
+from contextlib import ExitStack
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations import Migration
@@ -10,18 +12,59 @@ from django.db.migrations import Migration
 from erip.audit import changes
 from erip.foundation.db import migrating
 from erip.foundation.db import roles as owners
+from erip.foundation.db.backfills import BackfillError
 from erip.management import roles
 
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         self._using = options["database"]
-        looks = options.get("plan") or options.get("check_unapplied")
-        ours = self._using == DEFAULT_DB_ALIAS and not looks
+        self._applied: list[str] = []
+        if options.get("plan") or options.get("check_unapplied"):
+            with owners.as_owner(self._using):
+                super().handle(*args, **options)
+            return
+        # The turn is for the privileges too.
+        with ExitStack() as turn:
+            with owners.as_owner(self._using):
+                try:
+                    turn.enter_context(migrating.turn(self._using, self._waits))
+                except migrating.Busy as error:
+                    raise CommandError(f"{error} Nothing was changed.") from None
+            try:
+                self._migrate(*args, **options)
+            except Exception as error:
+                if self._applied or not isinstance(error, CommandError):
+                    self._bring_up_to_date_after(options["verbosity"])
+                if isinstance(error, BackfillError):
+                    raise CommandError(f"It stops here: {error} {self._so_far()}") from None
+                raise
+            self._bring_up_to_date(options["verbosity"])
+
+    def _migrate(self, *args: Any, **options: Any) -> None:
         with owners.as_owner(self._using):
-            migrating.persist(lambda: self._migrate(*args, **options), self._again)
-            ahead = migrating.ahead(self._using) if ours else []
-            if ours and not ahead:
+            migrating.persist(lambda: self._once(*args, **options), self._again)
+
+    def _once(self, *args: Any, **options: Any) -> None:
+        super().handle(*args, **options)
+
+    def _bring_up_to_date_after(self, verbosity: int) -> None:
+        """After a failure, which is what whoever called has to hear of: what was applied before it is in use."""
+        try:
+            self._bring_up_to_date(verbosity)
+        except Exception as error:
+            said = f"{type(error).__name__}: {str(error).strip()[:300]}"
+            self.stderr.write(
+                "What the audit log records, and privileges, could not be brought up to date either; the next migrate "
+                f"does it ({said})."
+            )
+
+    def _bring_up_to_date(self, verbosity: int) -> None:
+        if self._using != DEFAULT_DB_ALIAS:
+            return
+        with owners.as_owner(self._using):
+            ahead = migrating.ahead(self._using)
+            if not ahead:
                 migrating.persist(lambda: self._record(), self._again)
         if ahead:
             # What this release does not know of would lose its triggers and its privileges.
@@ -29,22 +72,36 @@ class Command(migrate.Command):
                 f"The database is of a newer release ({ahead[-1]}): what the audit log records, and privileges, are "
                 "left as that made them."
             )
-        elif ours and roles.is_split():
+        elif roles.is_split():
             changed = roles.apply()
-            if options["verbosity"] > 0:
+            if verbosity > 0:
                 said = f"{len(changed)} statements were needed" if changed else "as they should be"
                 self.stdout.write(f"Privileges: {said}.")
 
     def _record(self) -> None:
         changes.install()
 
-    def _migrate(self, *args: Any, **options: Any) -> None:
-        super().handle(*args, **options)
+    def _so_far(self) -> str:
+        if not self._applied:
+            return "No migration was applied."
+        return f"Applied before it: {', '.join(self._applied)}."
+
+    def _waits(self) -> None:
+        self.stderr.write("Another process is migrating this database: it is waited for.")
 
     def _again(self, said: str) -> None:
         self.stderr.write(f"Somebody uses what has to be locked, and goes first; it is tried again: {said}")
 
     def migration_progress_callback(self, action: str, migration: Migration | None = None, fake: bool = False) -> None:
         super().migration_progress_callback(action, migration, fake)
-        if action in ("apply_start", "unapply_start") and migration is not None:
+        if migration is None:
+            return
+        if action in ("apply_start", "unapply_start"):
+            if not fake:
+                changes.loosen(changes.altered(migration), self._using)
             migrating.wait_for_locks_of(migration, self._using)
+        if action == "apply_start" and not fake:
+            for name in migrating.drop_half_built(migration, self._using):
+                self.stderr.write(f"The index {name} was left half built by an attempt that was cut off: dropped.")
+        if action == "apply_success":
+            self._applied.append(f"{migration.app_label}.{migration.name}")

@@ -1,6 +1,5 @@
 """What is asked of the planner: rates, counts, a deadline, prices. Every fault at once, each with its option."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
 MOST_RATE, MOST_COUNT, MOST_WAIT = 1e7, 1e12, 3_600.0
 #: what a price file may name, each for a month of 730 hours
 PRICES: Final = ("core", "memory_gib", "disk_gib", "iops")
+_DEAREST: Final = 1_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,9 @@ def prices(document: Any) -> tuple[Prices | None, list[Fault]]:
         price = document.get(name)
         if price is None:
             continue
-        if isinstance(price, bool) or not isinstance(price, int | float) or not math.isfinite(price) or price < 0:
-            faults.append(Fault(name, "is a number, 0 or more: the price of one for a month"))
+        # A whole number of YAML may be larger than any float; comparing it is no trouble.
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price <= _DEAREST:
+            faults.append(Fault(name, f"is a number of 0 to {_DEAREST:,}: the price of one for a month"))
         else:
             found[name] = float(price)
     return (None if faults else Prices(str(currency), found)), faults

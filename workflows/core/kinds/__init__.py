@@ -37,9 +37,10 @@ __all__ = [
 ]
 
 #: the level that this release reads, whatever kinds are registered. 3: runs that are paused. 4: rules that gather
-#: events or give signals. 5: waits with groups in groups, or with conditions. 6: secrets.
-#: 7: legal clocks, and runs in chunks. 8: how long runs are kept, and sealed data with a salt for each run.
-#: 9: sealed events
+#: events or give signals. 5: waits with groups in groups, or with conditions. 6: decisions. 7: approvals, and legal
+#: clocks. 8: secrets, runs in chunks, how long runs are kept, and sealed data with a salt for each run.
+#: 9: sealed events. Approvals, secrets and chunks came one level too late: there were processes without them that said
+#: 6 or 7, so each needs the first level that only processes that know it say
 LEVEL = 9
 
 _registered: dict[str, type[Kind]] = {}

@@ -48,7 +48,7 @@ class Approval(Kind):
     marker: ClassVar[str] = "approval"
     keys: ClassVar[Mapping[str, Any]] = {"approval": APPROVAL}
     required: ClassVar[tuple[str, ...]] = ("approval",)
-    level: ClassVar[int] = 5
+    level: ClassVar[int] = 7
     asks_people: ClassVar[bool] = True  # type: ignore[misc]
 
     title: Template

@@ -3,19 +3,25 @@
 from typing import Any
 
 import pytest
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, ValidateConstraint
 from django.core.management import CommandError, call_command
 from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
+from pgtrigger.migrations import AddTrigger
 
+from erip.foundation.db.backfills import Backfill, Finished
 from erip.management import migration_lint
 from erip.management.migration_lint import unsafe
 
 INDEX = models.Index(fields=["name"], name="by_name")
 CHECK = models.CheckConstraint(condition=models.Q(name__gt=""), name="named")
 NEW = migrations.CreateModel("Fresh", [("id", models.BigAutoField(primary_key=True)), ("name", models.TextField())])
+
+
+class Own(Operation):
+    """Somebody's own, of which nothing is known."""
 
 
 def found(*operations: Operation) -> list[str]:
@@ -63,6 +69,28 @@ def sql(text: str) -> migrations.RunSQL:
         (sql("SELECT 1; -- harmless\nLOCK TABLE old"), "old is locked"),
         (sql("VACUUM FULL old"), "old is rewritten"),
         (sql("DO $$ BEGIN UPDATE old SET name = ''; END $$"), "a DO block runs"),
+        *(
+            (sql(text), "cannot be judged here")
+            for text in (
+                "DROP FUNCTION f()",
+                "REVOKE UPDATE ON old FROM erip",
+                "UPDATE old SET name = ''",
+                "SELECT work(1)",
+                "CREATE TRIGGER t AFTER UPDATE ON old FOR EACH ROW EXECUTE FUNCTION f()",
+                "ALTER TABLE old ALTER name DROP DEFAULT",
+                "CREATE UNIQUE INDEX CONCURRENTLY a ON old (name)",
+                "ALTER TABLE old ADD COLUMN a int DEFAULT 1, ALTER name DROP DEFAULT",
+                "ALTER TABLE old ADD COLUMN a uuid DEFAULT gen_random_uuid()",
+                "ALTER TABLE old ADD a int NOT NULL",
+                "ALTER TABLE old ENABLE ROW LEVEL SECURITY",
+                "FROBNICATE old",
+                "SET a = 1; TRUNCATE old",
+                "CREATE OR REPLACE FUNCTION f() RETURNS int AS $$ SELECT 1; $$ LANGUAGE sql",
+            )
+        ),
+        (AddTrigger("Old", None), "AddTrigger of old: cannot be judged here"),
+        (Own(), "Own: cannot be judged here"),
+        (migrations.AlterOrderWithRespectTo("Old", "name"), "cannot be judged here"),
         (
             migrations.SeparateDatabaseAndState(database_operations=[migrations.DeleteModel("Old")]),
             "Old is dropped",
@@ -92,6 +120,13 @@ def test_what_is_unsafe_is_named(operation: Operation, said: str) -> None:
         sql("CREATE TABLE fresh (name text); CREATE INDEX by_name ON fresh (name)"),
         migrations.SeparateDatabaseAndState(state_operations=[migrations.DeleteModel("Old")]),
         migrations.RunPython(migrations.RunPython.noop),
+        migrations.AlterModelOptions("Old", {"ordering": ["name"]}),
+        Backfill("acme.name", table="old", set="name = 'a'", where="name IS NULL"),
+        Finished("acme.name"),
+        ValidateConstraint("Old", "named"),
+        sql("ALTER TABLE old ADD COLUMN a numeric(8, 2) DEFAULT 0 NOT NULL; ALTER TABLE old ADD b int[] NULL"),
+        sql("ALTER TABLE old SET (fillfactor = 70); COMMENT ON TABLE old IS 'a, b'; GRANT SELECT ON old TO erip"),
+        sql("CREATE TABLE fresh (a int); INSERT INTO fresh VALUES (1); ALTER TABLE fresh ENABLE ROW LEVEL SECURITY"),
     ],
 )
 def test_what_is_safe_is_not_named(operation: Operation) -> None:

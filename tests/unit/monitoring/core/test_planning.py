@@ -57,6 +57,7 @@ def test_prices_are_read_and_every_fault_of_them_is_named() -> None:
     wrong = {"currency": "euro", "core": -1, "memory_gib": "4", "disk_gib": math.inf, "iops": True, "cpu": 1}
     assert {one.path for one in prices(wrong)[1]} == wrong.keys()
     assert prices([])[1]
+    assert [one.path for one in prices({"currency": "EUR", "core": 10**400})[1]] == ["core"]
     assert set(asked.PRICES) == {"core", "memory_gib", "disk_gib", "iops"}
 
 

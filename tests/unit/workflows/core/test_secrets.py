@@ -95,7 +95,7 @@ def test_a_secret_stands_nowhere_but_in_the_input_of_what_workers_run(document: 
 
 
 def test_a_definition_with_secrets_is_not_for_workers_that_would_take_them_for_text() -> None:
-    assert (graph({"value": 1}).level, graph({"value": SECRET}).level) == (1, 6)
+    assert (graph({"value": 1}).level, graph({"value": SECRET}).level) == (1, 8)
 
 
 def test_a_definition_without_secrets_has_nothing_to_do() -> None:
