@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
+from django.conf import settings
+
 from erip.foundation.hooks import Link, Menu, Need, Pages, console_page, menu, needs_me, pages
 
 pages(Pages("console/", "console.urls"))
+pages(Pages("flower/", "console.flower_urls"))
 menu(Menu("Console", (Link("Console", "monitoring", "console:home", "monitoring.view_componentstate"),), place=5))
 console_page(
     Menu(
@@ -36,6 +39,9 @@ console_page(
         place=10,
     )
 )
+if settings.ERIP_FLOWER_URL:
+    flower = Link("Flower", "local_florist", "flower:page", "monitoring.view_flower")
+    console_page(Menu("Operate", (flower,), place=11))
 
 
 @needs_me

@@ -79,7 +79,10 @@ class Frame(models.Model):
 
     class Meta:
         ordering = ["tier", "at"]
-        permissions = [("scrape_metrics", "Can scrape GET /metrics")]
+        permissions = [
+            ("scrape_metrics", "Can scrape GET /metrics"),
+            ("view_flower", "Can look at Flower, Celery's monitor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tier} s at {self.at}"

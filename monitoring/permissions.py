@@ -11,6 +11,7 @@ permission(
     SCRAPERS | VIEWERS,
     implied_by=["monitoring.view_frame"],
 )
+permission("monitoring.view_flower", "look at Flower, Celery's monitor", OPERATORS | AUDITORS)
 permission("monitoring.view_errorgroup", "see errors", VIEWERS)
 permission("monitoring.change_errorgroup", "resolve, ignore and reopen errors", OPERATORS)
 permission("monitoring.view_alert", "see alerts", VIEWERS)

@@ -20,6 +20,7 @@ from .door import *
 from .elsewhere import *
 from .events import *
 from .flags import *
+from .flower import *
 from .health import *
 from .people import *
 from .pulse import *

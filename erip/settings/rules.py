@@ -107,6 +107,24 @@ def _web_tls(ca: str, certificate: str) -> str | None:
     )
 
 
+@_rule("ERIP_FLOWER_URL")
+def _flower_alone(url: str) -> str | None:
+    parts = urlsplit(url)
+    if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        return "holds more than a scheme, a host and a port"
+    return None
+
+
+@_rule("ERIP_FLOWER_LOGIN")
+def _flower_login(login: str) -> str | None:
+    return "is no `name:password`" if login and not all(login.partition(":")) else None
+
+
+@_rule("ERIP_FLOWER_CA", "ERIP_FLOWER_URL")
+def _flower_encrypted(ca: str, url: str) -> str | None:
+    return "is set, but ERIP_FLOWER_URL says http: it would be in the clear" if ca and url.startswith("http:") else None
+
+
 @_rule("ERIP_WEBAUTHN_ORIGINS", "ERIP_WEBAUTHN_RP_ID", "ERIP_PUBLIC_URL")
 def _origins_of_keys(origins: list[str], rp: str, public: str) -> str | None:
     rp = rp or urlsplit(public).hostname or ""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -12,12 +13,12 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from base64 import b64encode
 from contextlib import ExitStack, closing, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 
+import httpx
 import psutil
 import psycopg2
 import pytest
@@ -171,7 +172,7 @@ def refuses(name, port, context):
 
 
 #: the ports for users: of these no certificate is asked for
-USERS = frozenset({"web", "flower"})
+USERS = frozenset({"web"})
 
 
 def listening(stack):
@@ -195,7 +196,7 @@ def test_the_ports_that_are_tried_are_all_that_anybody_listens_on(stack, healthy
 def test_every_port_speaks_tls_13_and_all_but_the_users_with_holders_of_our_certificates_alone(stack, tmp_path):
     foreign = Authority(tmp_path / "ca", "foreign").issue(tmp_path, Leaf("platform", "erip-platform", client=True))
     ports = listening(stack)
-    assert len(ports) == 3 * 6 + 2 + 2 + 3
+    assert len(ports) == 3 * 6 + 2 + 2 + 2
 
     def client(certificate=None, most=ssl.TLSVersion.TLSv1_3):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -223,30 +224,38 @@ def test_every_port_speaks_tls_13_and_all_but_the_users_with_holders_of_our_cert
             context.wrap_socket(to, server_hostname="127.0.0.1")
 
 
-def flower(stack, path, login=None):
-    """Status and text."""
-    request = urllib.request.Request(f"{control.status(stack.state).url('flower')}{path}")
-    request.add_header("Cookie", "sessionid=of-the-platform")
-    if login:
-        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+@pytest.fixture(scope="module")
+def admin(stack):
+    """A browser in which the admin has signed in."""
+    known = read_json(stack.state.credentials)["admin"]
+    with httpx.Client(base_url=stack.url, verify=stack.context, timeout=30) as client:
+        form = client.get("/admin/login/")
+        fields = {name: known[name] for name in ("username", "password")}
+        token = {"csrfmiddlewaretoken": re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text)[1]}
+        done = client.post("/admin/login/", data={**fields, **token}, headers={"Referer": f"{stack.url}/admin/login/"})
+        assert done.status_code == 302, done.text
+        yield client
+
+
+def flower(admin, path):
+    """The status and the text; 0 if there is no answer."""
     try:
-        with urllib.request.urlopen(request, timeout=10, context=stack.context) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, ""
-    except OSError:
+        answer = admin.get(f"/flower/{path}")
+    except httpx.HTTPError:
         return 0, ""
+    return answer.status_code, answer.text
 
 
-def test_flower_shows_workers_and_lanes_through_haproxy_to_who_has_its_login(stack, healthy):
-    known = read_json(stack.state.credentials)["flower"]
-    login = f"{known['username']}:{known['password']}"
-    assert wait_until(lambda: "general-1@" in flower(stack, "/workers?json=1", login)[1], 60), "events come in over TLS"
-    status, page = flower(stack, "/broker", login)
+def test_flower_shows_workers_and_lanes_to_who_has_signed_in_to_the_platform(stack, healthy, admin):
+    assert control.status(stack.state).url("flower") == f"{stack.url}/flower/"
+    assert "flower" not in read_json(stack.state.credentials)
+    assert wait_until(lambda: "general-1@" in flower(admin, "workers?json=1")[1], 60), "events come in over TLS"
+    status, page = flower(admin, "broker")
     assert status == 200
     assert all(f"<td>{lane}</td>" in page for lane in ("critical", "high", "standard", "bulk")), page
     assert stack.env["ERIP_SENTINEL_PASSWORD"] not in page
-    assert flower(stack, "/")[0] == flower(stack, "/metrics")[0] == 401
+    with httpx.Client(base_url=stack.url, verify=stack.context, timeout=30) as stranger:
+        assert stranger.get("/flower/").headers["Location"].startswith("/admin/login/")
 
 
 def test_a_browser_is_told_to_come_by_https_only_but_not_for_all_of_localhost(stack, healthy):
@@ -277,7 +286,7 @@ def test_programs_find_the_authority_where_the_command_says(stack, healthy):
 
 
 @pytest.mark.skipif(not can_capture(), reason="looking at the wire takes root, or CAP_NET_RAW")
-def test_what_a_breach_is_about_is_nowhere_on_the_wire(stack, healthy):
+def test_what_a_breach_is_about_is_nowhere_on_the_wire(stack, healthy, admin):
     mark, plain = f"marked-{token_hex(16)}", f"plain-{token_hex(16)}"
     ports, secrets = listening(stack), read_json(stack.state.secrets)
     incident = {**INCIDENT, "title": mark, "description": f"Somebody copied {mark}."}
@@ -293,7 +302,7 @@ def test_what_a_breach_is_about_is_nowhere_on_the_wire(stack, healthy):
         assert wait_until(lambda: ask(stack, f"/api/v1/runs/{run['id']}")[1].get("status") == "SUCCEEDED", 60)
         assert mark in json.dumps(ask(stack, f"/api/v1/runs/{run['id']}")[1])
         names = {name for name in ports if name != "postgres-ro" and not name.endswith("-peer")}
-        assert flower(stack, "/")[0] == 401
+        assert flower(admin, "")[0] == 200
         assert wait_until(lambda: {ports[name] for name in names} <= wire.seen(), 60), "all of them are in use"
         assert wait_until(lambda: wire.holds(plain.encode()), 30)
     assert wire.holds(mark.encode()) == set()

@@ -1,11 +1,15 @@
-"""Flower, behind its login, only shows: neither its pages nor its Redis login can change anything."""
+"""Flower, behind its login, only shows: neither its pages nor its Redis login can change anything. Who sees it by way
+of the platform: test_flower_shown.py."""
 
 import base64
+import json
 import os
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from urllib.parse import urlencode
 
 import flower.urls
 import pytest
@@ -33,13 +37,13 @@ def broker():
 
 @pytest.fixture(scope="module")
 def monitor(broker):
-    """Flower's address; a worker's event has reached it."""
+    """Where its pages are."""
     port = any_free()
     service = services.flower("flower", port, services.Monitor(broker.kind.url_of("flower"), LOGIN))
     process = subprocess.Popen(service.command, env=service.env, cwd=ROOT)
     try:
-        assert wait_until(lambda: _status(f"{service.url}/healthcheck", LOGIN) == 200, 30)
-        yield service.url
+        assert wait_until(lambda: _status(f"{service.url}/flower/healthcheck", LOGIN) == 200, 60)
+        yield f"{service.url}/flower"
     finally:
         process.terminate()
         process.wait(10)
@@ -50,6 +54,27 @@ def test_every_page_stands_behind_the_login(monitor):
         assert _status(monitor + path) == 401, path
         assert _status(monitor + path, "erip:wrong") == 401, path
     assert _status(monitor + "/metrics", LOGIN) == 200
+
+
+def test_nothing_stands_outside_of_its_path_and_nothing_takes_a_post(monitor):
+    for path in ("/", "/workers", "/metrics", "/healthcheck", "/tasks/datatable", "/flowers/"):
+        assert _status(monitor.removesuffix("/flower") + path, LOGIN) == 404, path
+    for path in ("/", "/workers", "/tasks", "/tasks/datatable", "/broker", "/worker/x", "/task/x"):
+        assert _status(monitor + path, LOGIN, "POST") == 405, path
+
+
+def test_its_script_asks_for_tasks_with_what_is_read_of_an_address(monitor):
+    script = _get(monitor + "/static/js/flower.js", LOGIN)
+    asking = script.partition("url: url_prefix() + '/tasks/datatable'")[2][:600]
+    names = set(re.findall(r"'([\w\[\]]+)': asked|'([\w\[\]]+)': (?:0|order)", asking))
+    asked = {"draw", "start", "length", "search[value]", "order[0][column]", "order[0][dir]", "columns[0][data]"}
+    assert {one or other for one, other in names} == asked
+    # Nothing but the API, which does not exist, is asked with another method.
+    posts = re.findall(r"type: 'POST',\s*url: url_prefix\(\) \+ '(/\w+/)", script)
+    assert set(posts) == {"/api/"}
+    query = dict.fromkeys(asked, "0") | {"length": "15", "columns[0][data]": "name", "search[value]": ""}
+    answer = json.loads(_get(f"{monitor}/tasks/datatable?{urlencode(query)}", LOGIN))
+    assert answer["data"] == []
 
 
 def test_nothing_of_flowers_api_exists(monitor):

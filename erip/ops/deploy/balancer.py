@@ -109,11 +109,6 @@ class Balancer:
     ro_port: int
     rules: Rules = Rules()
     listen: str = "127.0.0.1"
-    #: Celery's monitor, and the port on which users reach it; None: it is not passed on
-    flower: Address | None = None
-    flower_port: int = 0
-    #: with which it speaks to that over TLS; None: in the clear
-    flowers: Identity | None = None
     #: with which it asks Patroni over TLS who leads; None: in the clear
     checks: Identity | None = None
     #: with which it speaks to the web processes over TLS; None: in the clear
@@ -138,11 +133,8 @@ class Balancer:
                 "rw_port": self.rw_port,
                 "ro_port": self.ro_port,
                 "listen": self.listen,
-                "flower": [asdict(self.flower)] if self.flower else [],
-                "flower_port": self.flower_port,
                 "redirect_port": self.rules.redirect_port or "",
                 "shown_port": "" if self.web_port == 443 else f":{self.web_port}",
-                **{f"flower_{name}": value for name, value in files_of(self.flowers).items()},
                 "stats": self.stats,
                 "admin": self.admin,
                 **{f"backend_{name}": value for name, value in files_of(self.backends).items()},

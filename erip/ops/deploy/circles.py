@@ -5,8 +5,8 @@ whose Patroni and guard connect to the doors, and PULSE. A database node cannot 
 for a node. `postgres`: the PostgreSQL servers, among themselves, and the processes of the platform, which log in with a
 password too. `redis`: Redis and the Sentinels, among themselves, and again the platform. `patroni`: the REST APIs of
 Patroni, among themselves, HAProxy, which asks them who leads, and again PULSE; changing anything takes a password too.
-`web`: the web processes, and HAProxy. `flower`: Celery's monitor, and HAProxy. `front`: what HAProxy shows to users,
-who need none.
+`web`: the web processes, and HAProxy. `flower`: Celery's monitor, and the web processes. `front`: what HAProxy shows to
+users, who need none.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,9 @@ PLATFORM = "erip-platform"
 WATCHER = "erip-pulse"
 #: Celery's monitor, to Redis and the Sentinels
 MONITOR = "erip-flower"
-#: HAProxy, to Patroni, the web processes and Celery's monitor, and to users
+#: the web processes, to Celery's monitor
+WEBS = "erip-web"
+#: HAProxy, to Patroni and the web processes, and to users
 BALANCER = "erip-haproxy"
 
 
@@ -113,12 +115,12 @@ class Circles:
         return self._web.issue(folder, Leaf("balancer", BALANCER, (), client=True))
 
     def of_flower(self, folder: Path, name: str, host: str) -> Issued:
-        """For Celery's monitor, which HAProxy knows by its name."""
+        """For Celery's monitor, to the web processes."""
         return self._flower.issue(folder, Leaf("flower", name, (*_reached(host), name), server=True))
 
-    def of_flowers_balancer(self, folder: Path) -> Issued:
-        """For HAProxy, to Celery's monitor."""
-        return self._flower.issue(folder, Leaf("balancer", BALANCER, (), client=True))
+    def of_flowers_webs(self, folder: Path) -> Issued:
+        """For the web processes, to Celery's monitor."""
+        return self._flower.issue(folder, Leaf("web", WEBS, (), client=True))
 
     def of_front(self, folder: Path, names: Sequence[str]) -> Issued:
         """For HAProxy, to users, who know it under these names."""
@@ -163,7 +165,7 @@ class Circles:
         for one in flower:
             made.append(self.of_flower(out / one.name / "tls" / "flower", one.name, one.host))
             made.append(self.of_broker_monitor(out / one.name / "tls" / "redis"))
-            made.append(self.of_flowers_balancer(out / "haproxy" / "tls" / "flower"))
+            made += [self.of_flowers_webs(out / each.name / "tls" / "flower") for each in web]
         if front:
             made.append(self.of_front(out / "haproxy" / "tls" / "front", names))
         return made

@@ -8,8 +8,8 @@
     [[etcd]]       name, host, client_port = 2379, peer_port = 2380        # three
     [[postgres]]   name, host, port = 5432, rest_port = 8008               # three
     [[web]]        name, host, port = 8000
-    [[flower]]     name, host, port = 5555      # none or one: Celery's monitor
-    [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001, flower_port = 5555
+    [[flower]]     name, host, port = 5555      # none or one: Celery's monitor, which the web processes show
+    [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001
                    names = ["erip.example.org"] # by which users and the platform reach HAProxy
     tls = true                                  # TLS 1.3 between all of them; false: between those around etcd alone
     [paths]        redis, sentinel, etcd, postgres (data), pgpass, bin_dir, etcd_run (where etcd is started), tls
@@ -37,7 +37,7 @@ from erip.ops.deploy.backups import FILE as BACKUPS
 from erip.ops.deploy.backups import S3, PgBackRestNode, Repository
 from erip.ops.deploy.balancer import Balancer, Rules
 from erip.ops.deploy.circles import BALANCER as BALANCERS
-from erip.ops.deploy.circles import MONITOR, PLATFORM, Circles
+from erip.ops.deploy.circles import MONITOR, PLATFORM, WEBS, Circles
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import (
     SOCKET,
@@ -110,7 +110,7 @@ BACKUP = {
     "s3_region": "",
     "s3_ca": "",
 }
-BALANCER = {"web_port": 443, "rw_port": 5000, "ro_port": 5001, "flower_port": 5555}
+BALANCER = {"web_port": 443, "rw_port": 5000, "ro_port": 5001}
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
 
 
@@ -226,10 +226,8 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
         **ports,
         rules=rules,
         listen=listen,
-        flower=flower,
         checks=mine("patroni", BALANCERS),
         backends=mine("web", BALANCERS),
-        flowers=mine("flower", BALANCERS) if flower else None,
     ).render()
     if encrypted:
         made |= environments(tls, name, web, flower)
@@ -275,10 +273,18 @@ def environments(tls: Path, master: str, webs: Sequence[Address], flower: Addres
     for web in webs:
         own = identity(tls / "web", web.name)
         server = {
-            "ERIP_WEB_BIND": f"[{web.host}]:{web.port}" if ":" in web.host else f"{web.host}:{web.port}",
+            "ERIP_WEB_BIND": f"{_bracketed(web.host)}:{web.port}",
             "ERIP_WEB_CERTIFICATE": str(own.certificate),
             "ERIP_WEB_CLIENT_CA": str(own.ca),
         }
+        if flower:
+            # ERIP_FLOWER_LOGIN is a secret, and stands with the others.
+            seen = identity(tls / "flower", WEBS)
+            server |= {
+                "ERIP_FLOWER_URL": f"https://{_bracketed(flower.host)}:{flower.port}",
+                "ERIP_FLOWER_CA": str(seen.ca),
+                "ERIP_FLOWER_WEB_CERTIFICATE": str(seen.certificate),
+            }
         made[f"{web.name}/tls.env"] = note + _lines({**shared, **server})
     if flower:
         own = identity(tls / "flower", flower.name)
@@ -293,6 +299,10 @@ def environments(tls: Path, master: str, webs: Sequence[Address], flower: Addres
             }
         )
     return made
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _lines(settings: Mapping[str, str]) -> str:

@@ -43,6 +43,8 @@ _FOR: Mapping[str, tuple[str, ...]] = {
     "ERIP_AUDIT_KEY": ("leader",),
     "ERIP_AUDIT_WEBHOOK": ("leader",),
     "ERIP_FLOWER_BROKER_URL": (),
+    # They show Flower to people.
+    "ERIP_FLOWER_LOGIN": ("web",),
     # For `manage.py backup`, which no process of the platform runs.
     "ERIP_BACKUP_PASS": (),
 }

@@ -7,7 +7,9 @@ in its environment. So this module starts Flower's web application without the p
 - it knows the broker alone (ERIP_FLOWER_BROKER_URL), as a user of Redis that receives events and reads the length of
   queues, and may send nothing (`redis_users`); how that is reached over TLS or by Sentinels, the platform's own
   settings say: ERIP_BROKER_CA, ERIP_BROKER_CERTIFICATE, ERIP_SENTINEL_MASTER, ERIP_SENTINEL_PASSWORD;
-- only the pages in `READ` exist, each behind the login (FLOWER_BASIC_AUTH); of Flower's API there is nothing;
+- only the pages in `READ` exist, below `/flower/`, each behind the login (FLOWER_BASIC_AUTH), and each is read with
+  GET; of Flower's API there is nothing. The login is that of the platform's web processes alone, which show the pages
+  to people who have signed in there (`console.views.flower`);
 - it asks workers nothing: their remote control is off, and what is shown comes from their events;
 - with ERIP_FLOWER_CERTIFICATE (PEM, certificate and key) it speaks TLS 1.3 alone, and with ERIP_FLOWER_CLIENT_CA to
   holders of a certificate of that authority alone. A renewed one serves from the next connection on.
@@ -20,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,7 +44,7 @@ from kombu import Queue
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
-from tornado.web import StaticFileHandler, authenticated, url
+from tornado.web import RequestHandler, StaticFileHandler, authenticated, url
 
 from erip.foundation.http.certificate import Certificate
 from erip.foundation.process.broker import (
@@ -52,6 +55,8 @@ from erip.foundation.process.broker import (
 )
 from erip.foundation.process.broker_tls import tls_options
 
+#: the first part of all addresses: that under which the platform shows them
+PREFIX = "flower"
 LANES = ("critical", "high", "standard", "bulk")
 #: seconds between two looks at the certificate
 LOOK_EVERY = 5.0
@@ -65,6 +70,59 @@ class PrivateMetrics(Metrics):
 
 class PrivateHealthcheck(Healthcheck):
     get = authenticated(Healthcheck.get)
+
+
+class Table(TasksDataTable):
+    """What fills the page of tasks, for GET alone."""
+
+    post = RequestHandler.post
+
+
+#: how Flower's script asks for tasks: with POST, for it says some KB about all columns
+_BY_POST = """                type: 'POST',
+                url: url_prefix() + '/tasks/datatable',
+"""
+#: with GET it says what `TasksDataTable` reads, which is short enough for an address
+_BY_GET = """                url: url_prefix() + '/tasks/datatable',
+                data: function (asked) {
+                    var order = asked.order[0] || {column: 0, dir: 'asc'};
+                    return {
+                        'draw': asked.draw,
+                        'start': asked.start,
+                        'length': asked.length,
+                        'search[value]': asked.search.value,
+                        'order[0][column]': 0,
+                        'order[0][dir]': order.dir,
+                        'columns[0][data]': asked.columns[order.column].data
+                    };
+                },
+"""
+
+
+SCRIPT = Path(settings["static_path"]) / "js" / "flower.js"
+
+
+def script() -> bytes:
+    """Flower's script, which asks for tasks with GET. Raises RuntimeError for one that this module does not know."""
+    text = SCRIPT.read_text("utf-8")
+    if text.count(_BY_POST) != 1:
+        raise RuntimeError("this release of Flower asks for tasks in another way: see erip.ops.stack.monitor")
+    return text.replace(_BY_POST, _BY_GET).encode()
+
+
+class Files(StaticFileHandler):
+    """Flower's scripts, styles and pictures, of which the one script is changed."""
+
+    changed = script()
+
+    @classmethod
+    def get_content(cls, abspath: str, start: int | None = None, end: int | None = None) -> Any:
+        if Path(abspath) == SCRIPT:
+            return cls.changed[start:end]
+        return super().get_content(abspath, start, end)
+
+    def get_content_size(self) -> int:
+        return len(self.changed) if Path(self.absolute_path or "") == SCRIPT else super().get_content_size()
 
 
 class Lengths:
@@ -94,11 +152,10 @@ READ = [
     url(r"/worker/(.+)", WorkerView, name="worker"),
     url(r"/task/(.+)", TaskView, name="task"),
     url(r"/tasks", TasksView, name="tasks"),
-    url(r"/tasks/datatable", TasksDataTable),
+    url(r"/tasks/datatable", Table),
     url(r"/broker", LanesView, name="broker"),
     url(r"/metrics", PrivateMetrics),
     url(r"/healthcheck", PrivateHealthcheck),
-    url(r"/static/(.*)", StaticFileHandler, {"path": settings["static_path"]}),
     # The navigation bar asks for its address.
     url(r"/logout", NotFoundErrorHandler, name="logout"),
     url(r".*", NotFoundErrorHandler),
@@ -146,7 +203,8 @@ class ReadOnly(Flower):
         self._certificate = certificate
         flower.app.default_handlers = READ
         events = Listening(celery, None, enable_events=False, max_workers_in_memory=1000, max_tasks_in_memory=10_000)
-        super().__init__(options=options, capp=celery, events=events, **settings)
+        # Tornado itself puts them before all pages.
+        super().__init__(options=options, capp=celery, events=events, static_handler_class=Files, **settings)
         events.io_loop = self.io_loop
         self.inspector = Deaf()
         self.broker_uri = place
@@ -225,6 +283,7 @@ def main() -> int:
     apply_env_options()
     apply_options(sys.argv[0], sys.argv[1:])
     options.read_only = True
+    options.url_prefix = PREFIX
     extract_settings()
     setup_logging()
     app = ReadOnly(make_celery(broker, os.environ), place_of(broker), certificate)

@@ -23,9 +23,8 @@ def show_access(state: State, status: Status, credentials: dict[str, Any]) -> No
     table.add_row("Admin", f"{web}/admin/")
     if login := credentials.get("admin"):
         table.add_row("", f"{login['username']} / {login['password']}")
-    if flower and (login := credentials.get("flower")):
-        table.add_row("Flower", flower)
-        table.add_row("", f"{login['username']} / {login['password']}")
+    if flower:
+        table.add_row("Flower", f"{flower} [dim](with the admin's login)[/]")
     if (web or "").startswith("https:") and state.ca.exists():
         table.add_row("Authority", f"{state.ca} [dim](SSL_CERT_FILE for programs; import it into a browser)[/]")
     table.add_row("State", f"{state.root} [dim](logs/, credentials.json)[/]")

@@ -21,6 +21,8 @@ from erip.ops.stack.state import State
 
 # Started in this order: what a waiting user needs first.
 ALL = ("web", "worker-critical", "worker-general", "leader", "flower")
+#: where the web processes show Flower to people
+FLOWER_AT = "/flower/"
 # What a demo does without, for a quicker start.
 DEMO = ("web", "worker-critical", "worker-general", "leader")
 
@@ -69,7 +71,7 @@ class Brokers:
 
 @dataclass(frozen=True)
 class Monitor:
-    """What Flower gets: its own login to the broker, and the `name:password` that it asks its users for."""
+    """What Flower gets: its own login to the broker, and the `name:password` that it asks the web processes for."""
 
     broker: str = field(repr=False)
     login: str = field(repr=False)
@@ -187,6 +189,12 @@ def settings(
         "ERIP_EMAIL_URL": f"filemail:///{state.mail}",
     }
     return {name: os.environ.get(name) or value for name, value in told.items()}
+
+
+def shown_flower(url: str, login: str, tls: Identity | None = None) -> dict[str, str]:
+    """How web processes reach Flower, which they show to people. tls: the files that they use; None: in the clear."""
+    files = {"ERIP_FLOWER_CA": str(tls.ca), "ERIP_FLOWER_WEB_CERTIFICATE": str(tls.certificate)} if tls else {}
+    return {"ERIP_FLOWER_URL": url, "ERIP_FLOWER_LOGIN": login, **files}
 
 
 def webhook_secret(text: str) -> str:

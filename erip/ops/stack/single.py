@@ -35,10 +35,17 @@ class SingleLayout:
 
     @property
     def addresses(self) -> dict[str, str]:
-        return {name: f"http://{ports.LOOPBACK}:{port}" for name, port in self._ports.items()}
+        known = {"web": f"http://{ports.LOOPBACK}:{self._ports['web']}"} if "web" in self._ports else {}
+        if known and "flower" in self._ports:
+            known["flower"] = known["web"] + services.FLOWER_AT
+        return known
 
     def replace_certificates(self) -> None:
         """There are none."""
+
+    @property
+    def _monitors_login(self) -> str:
+        return f"erip:{self.secrets['flower']}"
 
     def serves(self) -> bool:
         return services.answers(self.addresses["web"])
@@ -66,7 +73,7 @@ class SingleLayout:
 
     def settings(self) -> dict[str, str]:
         self._ports = {name: ports.choose(name, self.state.ports) for name in ("web", "flower") if name in self.names}
-        return services.settings(
+        told = services.settings(
             self.state,
             self.secrets,
             database=self._database,
@@ -74,9 +81,12 @@ class SingleLayout:
             broker=self._broker,
             web=self.addresses["web"],
         )
+        if "flower" in self._ports:
+            told |= services.shown_flower(f"http://{ports.LOOPBACK}:{self._ports['flower']}", self._monitors_login)
+        return told
 
     def services(self, env: dict[str, str]) -> list[Service]:
-        monitor = services.Monitor(self._flower_broker, f"erip:{self.secrets['flower']}")
+        monitor = services.Monitor(self._flower_broker, self._monitors_login)
         return services.platform(self.names, env, {"flower": 0, **self._ports}, self._brokers, monitor)
 
     def postgres(self) -> Postgres:

@@ -169,7 +169,7 @@ class Supervisor:
             # What was copied has no privileges yet.
             self.state.setup.unlink(missing_ok=True)
         setup.bring_up_to_date(self.state, env, known["admin"], self.progress)
-        self._remember_flower(known["flower"])
+        self._forget_flower()
         self._start_platform(self.layout.services(env), env["DATABASE_URL"], ranks)
 
     # --- servers ----------------------------------------------------------------------------------------
@@ -241,11 +241,11 @@ class Supervisor:
         pids = {child.identity.pid for child in workers if child.identity}
         return len(pids) == len(workers) and services.workers_registered(database, pids)
 
-    def _remember_flower(self, password: str) -> None:
+    def _forget_flower(self) -> None:
+        """An earlier release gave its login to people."""
         known = read_json(self.state.credentials)
-        login = {"username": "erip", "password": password}
-        if known.get("flower") != login:
-            write_json(self.state.credentials, {**known, "flower": login})
+        if known.pop("flower", None) is not None:
+            write_json(self.state.credentials, known)
 
     # --- signals, reports -------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import psycopg2
 
 from erip.ops.deploy.balancer import Balancer
-from erip.ops.deploy.circles import BALANCER, Circles
-from erip.ops.deploy.nodes import Identity, identity
+from erip.ops.deploy.circles import BALANCER, WEBS, Circles
+from erip.ops.deploy.nodes import Address, Identity, identity
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import APP, DATABASE, Logins, make_roles
@@ -38,6 +38,8 @@ class HaProxy(Node):
     circles: Circles
     #: the passwords of several roles; None: one role owns everything
     logins: Logins | None = field(default=None, repr=False)
+    #: Celery's monitor, which the web processes show to people; None: it does not run
+    flower: Address | None = None
 
     file = "haproxy.cfg"
     # Only where it has no socket for commands: it is started again, and all connections are cut.
@@ -78,15 +80,14 @@ class HaProxy(Node):
         return identity(self.tls / "front", BALANCER)
 
     @property
-    def to_flower(self) -> Identity:
-        """The same for Celery's monitor."""
-        return identity(self.tls / "flower", BALANCER)
+    def webs_to_flower(self) -> Identity:
+        """The files with which the web processes ask Celery's monitor, whose own lie beside them."""
+        return identity(self.tls / "flower", WEBS)
 
     @property
     def of_flower(self) -> Identity | None:
         """The files of Celery's monitor, where it runs."""
-        monitor = self.balancer.flower
-        return identity(self.tls / "flower", monitor.name) if monitor else None
+        return identity(self.tls / "flower", self.flower.name) if self.flower else None
 
     def of_web(self, name: str) -> Identity:
         """The files of this web process, which looks at them every few seconds."""
@@ -98,10 +99,10 @@ class HaProxy(Node):
         self.circles.of_patronis_watcher(self.tls / "patroni")
         for one in self.balancer.web:
             self.circles.of_web(self.tls / "web", one.name, one.host)
+        if self.flower:
+            self.circles.of_flower(self.tls / "flower", self.flower.name, self.flower.host)
+            self.circles.of_flowers_webs(self.tls / "flower")
         made = [self.circles.of_balancer(self.tls / "patroni"), self.circles.of_webs_balancer(self.tls / "web")]
-        if monitor := self.balancer.flower:
-            self.circles.of_flower(self.tls / "flower", monitor.name, monitor.host)
-            made.append(self.circles.of_flowers_balancer(self.tls / "flower"))
         if self.balancer.rules.certificate == OWN:
             made.append(self.circles.of_front(self.tls / "front", (LOOPBACK, "localhost")))
         self._fresh = [one.bundle for one in made if one.fresh]
@@ -149,8 +150,7 @@ class HaProxy(Node):
             rules = replace(rules, certificate=str(self.front.certificate))
         stats, admin = str(self.stats or ""), str(self.admin or "")
         known = replace(self.balancer, rules=rules, checks=self.to_patroni, backends=self.to_web)
-        flowers = self.to_flower if self.balancer.flower else None
-        return replace(known, stats=stats, admin=admin, flowers=flowers).render()
+        return replace(known, stats=stats, admin=admin).render()
 
     @property
     def stats(self) -> Path | None:

@@ -33,7 +33,7 @@ from erip.ops.stack.services import Service, Tls
 from erip.ops.stack.state import State, make_secrets, write_private
 
 THREE = (1, 2, 3)
-#: the port of Celery's monitor itself; users reach it through HAProxy, on the port `flower`
+#: the port of Celery's monitor, for the web processes, which show it to people
 FLOWER_OWN = "flower-1"
 REDIS_LOGINS = (WEB, WORKER, LEADER, FLOWER, REPLICA, SENTINEL)
 WEBS = ("web-1", "web-2")
@@ -60,7 +60,6 @@ class HaLayout:
     def __init__(self, state: State, names: Sequence[str] = services.ALL) -> None:
         self.state = state
         self._flower = "flower" in names
-        self._monitor = 0
         self.user = choose_user(state)
         self.home = server_home(state, self.user)
         self._web: int | None = None
@@ -79,8 +78,10 @@ class HaLayout:
 
     @property
     def addresses(self) -> dict[str, str]:
-        known = {"web": self._web, "flower": self._monitor}
-        return {name: f"{_scheme()}://{LOOPBACK}:{port}" for name, port in known.items() if port}
+        if not self._web:
+            return {}
+        web = f"{_scheme()}://{LOOPBACK}:{self._web}"
+        return {"web": web, **({"flower": web + services.FLOWER_AT} if self._flower else {})}
 
     def replace_certificates(self) -> None:
         # A certificate holds whole seconds.
@@ -106,7 +107,6 @@ class HaLayout:
         self._programs = Programs.find(self.home / "wheels", self.user)
         self._ports = ports.choose_lasting([*PORTS, *([FLOWER_OWN] if self._flower else [])], self.state.ports)
         self._web = ports.choose("web", self.state.ports)
-        self._monitor = ports.choose("flower", self.state.ports) if self._flower else 0
         (self.home / "ha").mkdir(mode=0o755, exist_ok=True)
         yield [*self._redis(), *self._etcd()]
         yield [*self._doors(), *self._keepers()]
@@ -133,9 +133,14 @@ class HaLayout:
             nodes = [self.home / "ha" / peer.name for peer in self._postgres_peers()]
             self._backups.begin(nodes)
             backups = self._backups.settings(nodes, self.secrets["backup_files"])
+        shown: dict[str, str] = {}
+        if self._flower:
+            monitor = f"https://{LOOPBACK}:{self._ports[FLOWER_OWN]}"
+            shown = services.shown_flower(monitor, self._monitors_login, self._haproxy.webs_to_flower)
         return {
             **told,
             **backups,
+            **shown,
             "ERIP_REPLICA_URLS": self._haproxy.replicas,
             "ERIP_SENTINEL_MASTER": SERVICE,
             "ERIP_SENTINEL_PASSWORD": self.secrets["sentinel"],
@@ -145,6 +150,10 @@ class HaLayout:
             "ERIP_TRUSTED_PROXIES": os.environ.get("ERIP_TRUSTED_PROXIES") or LOOPBACK,
             **self._watched(),
         }
+
+    @property
+    def _monitors_login(self) -> str:
+        return f"erip:{self.secrets['flower']}"
 
     def broker(self, login: str) -> str:
         """ERIP_BROKER_URL of this login to the Redis that the Sentinels name."""
@@ -180,7 +189,7 @@ class HaLayout:
         clients = [platforms(self.home), self._haproxy.reached.identity, self._haproxy.to_patroni, self._haproxy.to_web]
         if self._flower:
             yield f"{LOOPBACK}:{self._ports[FLOWER_OWN]}"
-            clients += [monitors(self.home), self._haproxy.to_flower]
+            clients += [monitors(self.home), self._haproxy.webs_to_flower]
         yield from (str(one.certificate) for one in clients)
 
     def services(self, env: dict[str, str]) -> list[Service]:
@@ -211,8 +220,8 @@ class HaLayout:
             "ERIP_BROKER_CA": str(reached.ca),
             "ERIP_BROKER_CERTIFICATE": str(reached.certificate),
         }
-        known = services.Monitor(self.broker(FLOWER), f"erip:{self.secrets['flower']}", settings)
-        return [services.flower("flower", self._ports[FLOWER_OWN], known, tls=Tls(own, self._haproxy.to_flower))]
+        known = services.Monitor(self.broker(FLOWER), self._monitors_login, settings)
+        return [services.flower("flower", self._ports[FLOWER_OWN], known, tls=Tls(own, self._haproxy.webs_to_flower))]
 
     def _tls_of(self, web: str) -> Tls:
         return Tls(self._haproxy.of_web(web), self._haproxy.to_web)
@@ -338,9 +347,8 @@ class HaLayout:
                 self._ports["postgres-rw"],
                 self._ports["postgres-ro"],
                 rules,
-                flower=Address("flower", LOOPBACK, self._ports[FLOWER_OWN]) if self._flower else None,
-                flower_port=self._monitor,
             ),
+            flower=Address("flower", LOOPBACK, self._ports[FLOWER_OWN]) if self._flower else None,
             superuser_password=self.secrets["postgres_superuser"],
             password=self.secrets["postgres_app"],
             logins=Logins.of(self.secrets),

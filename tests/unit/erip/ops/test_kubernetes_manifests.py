@@ -246,11 +246,11 @@ def test_each_pod_has_the_secrets_that_it_uses_and_no_others() -> None:
     client = {"erip-platform-postgres", "erip-platform-redis"}
     assert held == {
         **dict.fromkeys(PLATFORM, client),
-        "erip-web": {*client, "erip-web-tls"},
+        "erip-web": {*client, "erip-web-tls", "erip-web-flower"},
         "erip-flower": {"erip-flower-tls", "erip-flower-redis"},
     }
     assert {name: {one for one in secrets(name) if one[0] not in issued} for name in WORKLOADS} == {
-        "erip-web": {*common, ("erip-broker", "web")},
+        "erip-web": {*common, ("erip-broker", "web"), ("erip-flower", "FLOWER_BASIC_AUTH")},
         "erip-worker": {*common, ("erip-broker", "worker"), ("erip-outgoing", "*")},
         "erip-worker-critical": {*common, ("erip-broker", "worker"), ("erip-outgoing", "*")},
         "erip-leader": {*common, ("erip-broker", "leader"), ("erip-leader", "*")},
@@ -336,7 +336,12 @@ def test_the_settings_of_an_overlay_are_right(overlay: str) -> None:
     values = {name: value for one in given for name, value in one.values.items()}
     values |= {name: value for each in PLATFORM for name, value in environment(each).items()}
     looked = configuration.look(configuration.Given(overlay, values), "erip.settings.production")
-    assert {one.name for one in looked.faults} == {"DATABASE_URL", "ERIP_SECRET_KEY", "ERIP_BROKER_URL"}
+    assert {one.name for one in looked.faults} == {
+        "DATABASE_URL",
+        "ERIP_SECRET_KEY",
+        "ERIP_BROKER_URL",
+        "ERIP_FLOWER_LOGIN",
+    }
     assert all(one.unknown for one in looked.faults)
     assert [name for one in given for name in one.values if name in DECLARED and DECLARED[name].secret] == []
 
@@ -357,6 +362,7 @@ ARROWS: dict[str, set[str]] = {
     "the cloud's metadata": set(),
     "the API server": {"erip-autoscaler"},
     "web": set(),
+    "flower": {"erip-web"},
 }
 TARGETS: dict[str, dict[str, Any]] = {
     "postgres": {"other": POSTGRES, "port": 5432},
@@ -368,6 +374,7 @@ TARGETS: dict[str, dict[str, Any]] = {
     "the cloud's metadata": {"address": "169.254.169.254", "port": 443},
     "the API server": {"address": "10.96.0.1", "port": 443},
     "web": {"other": {"app": "erip-web", "app.kubernetes.io/part-of": "erip"}, "port": 8000},
+    "flower": {"other": {"app": "erip-flower", "app.kubernetes.io/part-of": "erip"}, "port": 5555},
 }
 
 
@@ -378,7 +385,7 @@ def test_each_arrow_is_open_and_all_others_are_shut(name: str, target: str) -> N
     assert manifests.allows(POLICIES, "egress", labels(name), **asked) is (name in ARROWS[target])
     # Another port of the same target is shut, always.
     assert not manifests.allows(POLICIES, "egress", labels(name), **{**asked, "port": 8472})
-    if target in ("postgres", "redis", "sentinel"):
+    if target in ("postgres", "redis", "sentinel", "flower"):
         at = {"other": labels(name), "port": asked["port"]}
         assert manifests.allows(POLICIES, "ingress", asked["other"], **at) is (name in ARROWS[target])
         assert not manifests.allows(POLICIES, "ingress", asked["other"], **{**at, "namespace": "other"})
