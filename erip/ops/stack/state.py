@@ -4,7 +4,7 @@ lock               held (flock) by the supervisor for as long as it lives: this,
 supervisor.json    who runs: the supervisor and its processes, each with pid and start time
 asked.json         the settings that the user gave in the environment, for `restart`             0600
 env                settings of the running stack as KEY=value, read by erip.settings.local       0600
-credentials.json   for the user: admin login, API key                           0600
+credentials.json   for the user: admin login, API key                                            0600
 secrets.json       passwords of the servers and Django's secret key, made once                   0600
 ca.crt             the authority of the users' ports, where the stack made their certificate (`up --ha`)
 ports.json         the ports chosen, so that URLs stay the same from one start to the next

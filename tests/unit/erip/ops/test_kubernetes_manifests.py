@@ -147,6 +147,11 @@ def _mounts(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return mounts
 
 
+def _setting(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [one for one in spec["containers"][0]["env"] if one["name"] == name]
+    return found  # type: ignore[no-any-return]
+
+
 def _tls(spec: dict[str, Any]) -> list[dict[str, Any]]:
     (found,) = [volume["projected"]["sources"] for volume in spec["volumes"] if volume.get("name") == "tls"]
     return found  # type: ignore[no-any-return]
@@ -184,8 +189,11 @@ def _tls(spec: dict[str, Any]) -> list[dict[str, Any]]:
         ),
         (lambda spec: _mounts(spec).pop(), "has no certificates"),
         (lambda spec: _tls(spec).append(_SECRET_OF_NOBODY), "has certificates that nobody issues: not-issued"),
-        (lambda spec: spec["containers"][0]["env"].pop(), "listens in the clear, or to everybody"),
-        (lambda spec: spec["containers"][0]["env"][-1].update(value="/etc/ca.crt"), "listens in the clear"),
+        (
+            lambda spec: spec["containers"][0]["env"].remove(_setting(spec, "ERIP_WEB_CLIENT_CA")),
+            "listens in the clear, or to everybody",
+        ),
+        (lambda spec: _setting(spec, "ERIP_WEB_CLIENT_CA").update(value="/etc/ca.crt"), "listens in the clear"),
         (
             lambda spec: spec["containers"][0].update(livenessProbe={"httpGet": {"path": "/health/live"}}),
             "has a probe that has no certificate",
