@@ -55,6 +55,7 @@ OPENED: Final[dict[tuple[str, ...], set[Arrow]]] = {
     ("ingress-to-web",): arrows({"ingress"}, {"web"}, 8000),
     ("platform-to-postgres", "postgres-from-platform"): arrows(PLATFORM, POSTGRES, 5432),
     ("platform-to-redis", "redis-from-platform"): arrows(USERS_OF_REDIS, {"redis"}, 6379, 26379),
+    ("web-to-flower", "flower-from-web"): arrows({"web"}, {"flower"}, 5555),
     ("all-to-dns",): arrows(WORKLOADS, {"dns"}, 53),
     ("workers-and-leader-to-the-world",): arrows({"worker", "worker-critical", "leader"}, {"world"}, 443, 465, 587),
     # Until an overlay narrows it to the API server, whose address only the site knows: all but a cloud's metadata, and
