@@ -69,5 +69,11 @@ if [ -n "$platform" ]; then
   keys erip "$rendered/$platform/tls"
   keys erip "$rendered/platform/tls"
   keys erip "$rendered/leaders/tls"
+  shows=/etc/systemd/system/erip-web.service.d/flower.conf
+  if grep -q '^ERIP_FLOWER_URL=' "$rendered/$platform/tls.env"; then
+    place root 0644 "$here/systemd-flower/erip-web.conf" "$shows"
+  else
+    rm -f "$shows"
+  fi
 fi
 echo "install-host: in place:" "$@"

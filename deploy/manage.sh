@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 export DJANGO_SETTINGS_MODULE=erip.settings.production ERIP_STATE_DIR=/var/lib/erip
 secrets=/etc/erip/secrets
-for name in DATABASE_URL ERIP_SECRET_KEY ERIP_SENTINEL_PASSWORD; do
+for name in DATABASE_URL ERIP_SECRET_KEY ERIP_SENTINEL_PASSWORD ERIP_FLOWER_LOGIN; do
   [ ! -e "$secrets/$name" ] || export "${name}_FILE=$secrets/$name"
 done
 # It changes what migrations declared, as the owner of the tables; no other command here has that login.

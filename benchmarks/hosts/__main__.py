@@ -104,8 +104,7 @@ def change(site: Site, traffic: Traffic) -> None:
     say(f"{len(old)} ports show new certificates", time.monotonic() - before)
     time.sleep(QUIET)
     say("longest time without an accepted run meanwhile", traffic.longest_pause(before))
-    flower = site.secrets["FLOWER_PASSWORD"]
-    until("Flower is shown", lambda: traffic.flower(flower) == "200", traffic)
+    until("Flower is shown", lambda: site.flower() == "200", site)
     until("all is whole at the end", lambda: whole(site) == [], site)
 
 

@@ -99,6 +99,15 @@ class Site:
         """`manage.py` on one of the hosts, with the settings of its units. Raises CommandFailed."""
         return self._any().shell(f"sh /opt/erip/deploy/manage.sh {command}")
 
+    def flower(self) -> str:
+        """The status with which Celery's monitor answers web processes, by their code and settings on the last host."""
+        asked = "from console.flower import ask; print(ask('/flower/workers', {}).status)"
+        return (
+            self.hosts[max(self.hosts)]
+            .shell(f'sh /opt/erip/deploy/manage.sh shell -v 0 -c "{asked}" 2>/dev/null || echo away')
+            .strip()
+        )
+
     def sql(self, statement: str) -> str:
         """What the primary answers, as its superuser. Raises CommandFailed."""
         return self._any().shell(self._psql(statement)).strip()

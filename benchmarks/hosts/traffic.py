@@ -1,6 +1,5 @@
 """Breach responses, one after the other, by https through HAProxy; who was answered is remembered."""
 
-import base64
 import json
 import ssl
 import threading
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE = Path(__file__).parents[2] / "workflows" / "library" / "samples" / "incident.json"
-URL, FLOWER_URL = "https://10.0.0.31/api/v1", "https://10.0.0.31:5555/workers"
+URL = "https://10.0.0.31/api/v1"
 #: seconds between two runs, and before a refused one is sent again
 PACE, AGAIN = 0.5, 0.2
 ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"})
@@ -49,16 +48,6 @@ class Traffic:
     def run(self, run_id: str) -> dict[str, Any]:
         """Raises OSError while nobody answers."""
         return self._call("GET", f"/runs/{run_id}", None, {})
-
-    def flower(self, password: str) -> str:
-        """The status with which Celery's monitor answers who has its login, through HAProxy."""
-        login = base64.b64encode(f"ada:{password}".encode()).decode()
-        request = urllib.request.Request(FLOWER_URL, headers={"Authorization": f"Basic {login}"})
-        try:
-            with urllib.request.urlopen(request, timeout=5, context=self._context) as answer:  # noqa: S310  # nosec B310
-                return str(answer.status)
-        except OSError as error:
-            return str(error)
 
     def wait_for_ends(self, seconds: float) -> dict[str, int]:
         """How many of the accepted runs have which status, when all have ended or the time is over."""
