@@ -133,10 +133,11 @@ def test_external_secrets_makes_the_secrets_that_pods_use_and_no_others() -> Non
     for workload in manifests.pods().values():
         for secret, key in manifests.secrets(workload):
             if secret not in manifests.certificates():
-                used.setdefault(secret, set()).update({key} - {"*"})
-    # Of Flower's all keys are used, and the page names them.
-    assert {name: made[name] for name in used if used[name]} == {name: keys for name, keys in used.items() if keys}
+                used.setdefault(secret, set()).add(key)
     assert set(made) == set(used)
+    # Of some all keys are used, and the page names them.
+    assert [name for name, keys in used.items() if not keys - {"*"} <= made[name]] == []
+    assert [name for name, keys in used.items() if "*" not in keys and keys != made[name]] == []
     for name, keys in made.items():
         rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
         assert any(all(f"`{key}`" in row for key in keys) for row in rows), name
