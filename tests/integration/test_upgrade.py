@@ -342,6 +342,20 @@ def test_two_that_migrate_take_turns(settings: object) -> None:
             assert cursor.fetchone() == (True,), "it is given back"
 
 
+def test_a_turn_whose_session_ends_meanwhile_spoils_nothing() -> None:
+    waited: list[None] = []
+    with migrating.turn("default", lambda: waited.append(None)), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND pid <>"
+            " pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [migrating._TURN],
+        )
+        assert cursor.fetchall() == [(True,)]
+    with migrating.turn("default", lambda: waited.append(None)):
+        pass
+    assert waited == []
+
+
 def test_an_older_release_leaves_the_triggers_and_privileges_of_a_newer_one() -> None:
     """What it does not know it would take away: seen when a roll-back ran the old release's migrate."""
     with connection.cursor() as cursor:
