@@ -51,10 +51,11 @@ def asked(
     if ended or me not in groups:
         # What has ended waits for nobody.
         return []
+    seats = persons.Seats()
     found, kept = found.filter(_may_wait_for(me, groups)), list[Asked]()
     while len(kept) < limit:
         page = _with_votes(list(found[:limit]))
-        kept += [one for one in page if _votes(one, me, groups)]
+        kept += [one for one in page if _votes(one, me, groups, seats)]
         if len(page) < limit:
             break
         # Some had to be left out: this release cannot read their definitions.
@@ -71,22 +72,25 @@ def one(number: int) -> Asked:
 
 
 def mine(me: str, among: Sequence[Asked]) -> list[tuple[Asked, list[str]]]:
-    """Those that wait for somebody's vote, and as whom they may vote: see `votes_of`. One statement."""
+    """Those that wait for somebody's vote, and as whom they may vote: see `votes_of`. A statement, and a few
+    more for each person in whose place they may vote."""
     groups = persons.groups_of_voter(me) if among else {}
-    return [(one, may) for one in among if (may := _votes(one, me, groups))]
+    seats = persons.Seats()
+    return [(one, may) for one in among if (may := _votes(one, me, groups, seats))]
 
 
 def votes_of(asked: Asked, me: str) -> list[str]:
-    """As whom somebody may vote now: as themselves (''), or in place of these people. One statement."""
-    return _votes(asked, me, persons.groups_of_voter(me))
+    """As whom somebody may vote now: as themselves (''), or in place of these people. A statement, and a
+    few more for each of those."""
+    return _votes(asked, me, persons.groups_of_voter(me), persons.Seats())
 
 
-def _votes(asked: Asked, me: str, groups: Mapping[str, frozenset[str]]) -> list[str]:
+def _votes(asked: Asked, me: str, groups: Mapping[str, frozenset[str]], seats: persons.Seats) -> list[str]:
     if asked.task.closed_at is not None or asked.missing is None:
         return []
     done = {person for vote in asked.votes for person in (vote.voter, vote.on_behalf_of)}
     may = may_vote_as(me, groups, roles=asked.task.roles, without={*done, *asked.task.barred})
-    return [one for one in may if not one or persons.may_vote_in(one, asked.task.workflow)]
+    return [one for one in may if not one or seats.may_vote(one, asked.task.workflow)]
 
 
 def may_vote_as(

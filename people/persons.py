@@ -54,13 +54,42 @@ def _groups(whose: Q) -> Mapping[str, frozenset[str]]:
 
 def may_vote_in(person: str, workflow: str) -> bool:
     """Whether somebody may vote on what this workflow asks, by their own roles: in its space, or everywhere."""
+    return Seats().may_vote(person, workflow)
+
+
+class Seats:
+    """In which spaces people may vote, by their own roles. It asks about each of them once, and about each workflow:
+    have one for a request."""
+
+    def __init__(self) -> None:
+        self._spaces: dict[str, frozenset[str] | None] = {}
+        self._of_workflows: dict[str, str] = {}
+
+    def spaces(self, person: str) -> frozenset[str] | None:
+        """None: in all of them, and outside of them."""
+        if person not in self._spaces:
+            self._spaces[person] = _seats_of(person)
+        return self._spaces[person]
+
+    def may_vote(self, person: str, workflow: str) -> bool:
+        """Whether somebody may vote on what this workflow asks."""
+        spaces = self.spaces(person)
+        if not spaces:
+            return spaces is None
+        if workflow not in self._of_workflows:
+            with walls.lifted():
+                (self._of_workflows[workflow],) = spaces_of_workflows([workflow])
+        return self._of_workflows[workflow] in spaces
+
+
+def _seats_of(person: str) -> frozenset[str] | None:
     # Grants, and people, are in no space.
     with walls.lifted():
         user = get_user_model().objects.filter(username=person.removeprefix(PREFIX), is_active=True).first()
         if user is None or not is_person(person):
-            return False
-        (space,) = spaces_of_workflows([workflow])
-        return policy.decide(principals.rights_of(user), (TO_VOTE,), space=space).allowed
+            return frozenset()
+        decision = policy.decide(principals.rights_of(user), (TO_VOTE,))
+    return None if decision.allowed else decision.spaces
 
 
 def members_of(groups: Iterable[str]) -> Mapping[str, str]:

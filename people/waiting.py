@@ -16,13 +16,14 @@ from django.db.models.functions import JSONObject, Left, Now, Substr
 
 from people.inbox import may_vote_as
 from people.models import Delegation, Vote
-from people.persons import PREFIX, is_person
-from workflows.models import ApprovalTask, StepRun
+from people.persons import PREFIX, Seats, is_person
+from workflows.models import ApprovalTask, StepRun, WorkflowDefinition
 
 #: open approvals that are looked at, the oldest first
 MOST: Final = 500
 #: characters of a title
 _TITLE: Final = 160
+_NOWHERE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Open:
     number: int
     title: str
     workflow: str
+    #: of the workflow; "": none
+    space: str
     business_key: str | None
     opened_at: datetime
     due_at: datetime | None
@@ -42,10 +45,12 @@ class Open:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """groups: of each person that was asked about, and is active, those of everybody in whose place they may vote,
-    themselves included. more: there are more open approvals than were looked at."""
+    themselves included. seats: of each of those others, the spaces in which they may vote, as `persons.Seats` has them.
+    more: there are more open approvals than were looked at."""
 
     open: Sequence[Open]
     groups: Mapping[str, Mapping[str, frozenset[str]]]
+    seats: Mapping[str, frozenset[str] | None]
     more: bool
 
     def of(self, me: str) -> list[tuple[Open, list[str]]]:
@@ -56,7 +61,15 @@ class Waiting:
             (one, may)
             for one in (self.open if asked else ())
             if not asked.isdisjoint(one.roles)
-            and (may := may_vote_as(me, groups, roles=one.roles, without=one.without))
+            and (may := self._seated(one, may_vote_as(me, groups, roles=one.roles, without=one.without)))
+        ]
+
+    def _seated(self, one: Open, may: list[str]) -> list[str]:
+        """Without those who may not vote there themselves: whoever stands in for them may not either."""
+        return [
+            person
+            for person in may
+            if not person or (spaces := self.seats.get(person, _NOWHERE)) is None or one.space in spaces
         ]
 
 
@@ -65,6 +78,7 @@ def parts(people: Collection[str]) -> list[QuerySet[Any]]:
     people = {one for one in people if is_person(one)}
     steps = StepRun.objects.filter(run=OuterRef("run_id"), step=OuterRef("step"), item=-1)
     votes = Vote.objects.filter(task=OuterRef("pk")).order_by()
+    spaces = WorkflowDefinition.objects.filter(name=OuterRef("workflow")).order_by()
     tasks = ApprovalTask.objects.filter(closed_at__isnull=True).order_by("id")
     now = Now()
     stands_in = Delegation.objects.filter(
@@ -81,6 +95,7 @@ def parts(people: Collection[str]) -> list[QuerySet[Any]]:
                 number="id",
                 title=Left("title", _TITLE),
                 workflow="workflow",
+                space=Subquery(spaces.values("space")[:1]),
                 business_key="business_key",
                 opened_at="opened_at",
                 due_at=Subquery(steps.values("due_at")[:1]),
@@ -96,7 +111,7 @@ def parts(people: Collection[str]) -> list[QuerySet[Any]]:
 
 
 def found(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Waiting:
-    """What these rows say."""
+    """What these rows say. Where somebody stands in for others, it asks where those may vote: a few statements each."""
     open_: list[Open] = []
     groups: dict[str, set[str]] = {}
     stands_in: list[tuple[str, str]] = []
@@ -114,8 +129,10 @@ def found(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Waiting:
     for delegate, delegator in stands_in:
         if delegate in may and delegator in known:
             may[delegate][delegator] = known[delegator]
+    seats = Seats()
+    seated = {person: seats.spaces(person) for person in {other for _, other in stands_in if other in known}}
     open_.sort(key=lambda one: one.number)
-    return Waiting(open_[:MOST], may, len(open_) > MOST)
+    return Waiting(open_[:MOST], may, seated, len(open_) > MOST)
 
 
 def _open(row: Mapping[str, Any]) -> Open:
@@ -123,6 +140,7 @@ def _open(row: Mapping[str, Any]) -> Open:
         row["number"],
         row["title"],
         row["workflow"],
+        row["space"] or "",
         row["business_key"],
         datetime.fromisoformat(row["opened_at"]),
         datetime.fromisoformat(row["due_at"]) if row["due_at"] else None,

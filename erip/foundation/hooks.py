@@ -346,9 +346,10 @@ light_door: Hook[Callable[[Any, Any, Mapping[str, str]], AbstractContextManager[
 #: `package.module:Class` of Celery bootsteps
 worker_step: Hook[str] = Hook("It starts and ends with each Celery worker.")
 
-#: functions of the workflow's name that return sentences: what they have ended, and what they could not end
-workflow_left_space: Hook[Callable[[str], Iterable[str]]] = Hook(
-    "It is called in the transaction in which a workflow leaves its space, once it is elsewhere."
+#: functions of (the workflow's name, its former space) that return sentences: what they have ended, and what they could
+#: not end. "" is no space: nobody but those who see everything heard of it there.
+workflow_left_space: Hook[Callable[[str, str], Iterable[str]]] = Hook(
+    "It is called in the transaction in which a workflow's space changes, once it is elsewhere."
 )
 
 #: objects like `workflows.events.effects.Effect`

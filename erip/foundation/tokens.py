@@ -55,6 +55,11 @@ class Tokened(Generic[Value]):
             assert self._value is not None
             return self._value
 
+    def look_again(self) -> None:
+        """Read the token at the next use. Where it is unchanged, the value is kept."""
+        with self._lock:
+            self._checked_at = float("-inf")
+
     def forget(self) -> None:
         """Read again at the next use: for tests, and for a process that just changed something."""
         with self._lock:

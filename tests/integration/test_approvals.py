@@ -3,17 +3,19 @@
 import re
 import threading
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from erip.access import granting
 from erip.access.models import ApiKey, Space
 from erip.access.scopes import Scope
-from people import delegating, inbox, notices, voting
+from people import delegating, inbox, notices, voting, waiting
 from people.errors import (
     AlreadyVoted,
     ApprovalEnded,
@@ -237,13 +239,31 @@ def test_who_stands_in_counts_where_the_other_person_may_vote_and_nowhere_else(t
         Space.objects.create(name=name)
     granting.take_away("approver", "user:cara")
     granting.grant("approver", "user:cara", space="north", by="test")
+
+    def waits_for_sam() -> list[tuple[int, list[str]]]:
+        """As pages for many have it; as the inbox has it."""
+        found = waiting.found(list(chain.from_iterable(waiting.parts(["user:sam"]))))
+        listed = [(one.number, may) for one, may in found.of("user:sam")]
+        mine = inbox.mine("user:sam", inbox.asked(me="user:sam", limit=9))
+        assert listed == [(one.task.pk, may) for one, may in mine]
+        return listed
+
     for space in ("", "south"):
         move(task.workflow, space)
         assert inbox.votes_of(inbox.one(task.pk), "user:sam") == []
+        assert waits_for_sam() == []
         with pytest.raises(NotAnApprover):
             vote(task, "sam", on_behalf_of="user:cara")
     move(task.workflow, "north")
     assert inbox.votes_of(inbox.one(task.pk), "user:sam") == ["user:cara"]
+    assert waits_for_sam() == [(task.pk, ["user:cara"])]
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as asked:
+            inbox.mine("user:sam", inbox.asked(me="user:sam", limit=9))
+        counts.append(len(asked))
+        engine.start_runs(task.workflow, [engine.StartRequest({"who": "all"})], principal="user:ina")
+    assert counts[0] == counts[1], "it asks where somebody may vote once, not for each approval"
     assert vote(task, "sam", on_behalf_of="user:cara").missing == {"dpo": 1}
 
 

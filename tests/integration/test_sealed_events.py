@@ -287,7 +287,7 @@ def test_an_event_of_an_erased_person_starts_nothing(registered: None, marked: s
 
 
 def test_gathered_events_are_opened_when_their_run_starts(registered: None, marked: str) -> None:
-    given = {"tags": "${{ events }}", "customer": "c"}
+    given = {"tags": "${{ events }}"}
     answers(given, collect={"for": "1h", "max": 9, "each": "${{ event.data.name }}"})
 
     take(complaint(marked), complaint(marked, name=f"second {marked}"))

@@ -258,6 +258,35 @@ def test_nobody_goes_on_hearing_of_a_workflow_that_left_their_space() -> None:
     assert (again.status_code, again.json()["faults"][0]["path"]) == (422, "rule.source")
 
 
+def test_nobody_hears_of_other_spaces_by_a_workflow_that_comes_into_theirs() -> None:
+    world, root, out = World(), Api(key()), StringIO()
+    Subscription.objects.update(enabled=True, disabled_at=None)
+    everything = {"event": "workflow.run.failed", "input": {"cves": []}}
+    hears = {**everything, "source": source_of(THEIRS)}
+    call_command("move", MINE, "")
+    Subscription.objects.update(enabled=True, disabled_at=None)
+    for name, of, rule in (
+        ("hears", MINE, hears),
+        ("hears-all", MINE, everything),
+        ("itself", MINE, {**everything, "source": source_of(MINE)}),
+        ("other", MINE, {**everything, "event": "acme.told"}),
+        ("of-it", NOBODYS, {**everything, "source": source_of(MINE)}),
+    ):
+        put = root.send("PUT", f"/triggers/{name}", orjson.dumps({"workflow": of, "rule": rule}))
+        assert put.status_code == 201, put.content
+    text = f"{definition(MINE)}\non: {orjson.dumps([hears]).decode()}\n".encode()
+    assert root.send("PUT", f"/workflows/{MINE}", text, Content_Type="application/yaml").status_code == 201
+
+    call_command("move", MINE, "mine", stdout=out)
+
+    enabled = dict(TriggerVersion.objects.filter(number=F("trigger__latest")).values_list("trigger__name", "enabled"))
+    expected = {"hears": False, "hears-all": False, "itself": True, "other": True, "of-it": True}
+    assert {name: enabled[name] for name in expected} == expected
+    assert f"{MINE} still hears" in out.getvalue()
+    # Who heard of it while it was in no space sees everything.
+    assert Subscription.objects.get(pk=world.ids["subscription"][MINE]).enabled
+
+
 #: columns by which a row belongs to a space, itself or through another row
 OF_SPACES = frozenset(
     ("space", "spaces", "workflow", "workflows", "run_id", "retry_of", "definition_id", "batch_id", "task_id",

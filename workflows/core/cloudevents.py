@@ -70,6 +70,8 @@ class Batch:
     duplicates: int = 0
     #: number of events by source
     sources: dict[str, int] = field(default_factory=dict)
+    #: types whose events have been sealed in it: what is sent once more, after a refusal for load, is sealed once
+    sealed: frozenset[str] = frozenset()
 
 
 def partition_of(event: Mapping[str, Any], count: int) -> int:

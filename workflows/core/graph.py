@@ -155,7 +155,7 @@ class Graph:
 
     def input_faults(self, data: Any) -> list[Fault]:
         """Everything that is wrong with `data` as this workflow's input; paths like `input.cves[0]`."""
-        return self.input_check.faults(data, at="input") if self.input_check else []
+        return self.input_check.faults(data, at="input", sealed=self.sensitive) if self.input_check else []
 
     @cached_property
     def chain(self) -> Chain | None:

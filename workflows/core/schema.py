@@ -8,7 +8,7 @@ text, so that no input can make a pattern run for long.
 import difflib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ import orjson
 from erip.foundation.faults import Fault, first, join
 from workflows.core.formats import FORMATS
 from workflows.core.schema_cost import BUDGET, BUDGET_WITH_CHOICES, BUDGET_WITH_FAULTS, TEXT_BUDGET, Cost, cost_of
+from workflows.core.sensitive import NOTHING, Parts, hides
 
 #: faults reported for one document; a list of 10,000 wrong items need not be reported 10,000 times
 MAX_FAULTS = 50
@@ -93,9 +94,10 @@ class Schema:
                 return False
         return bool(self._validator.is_valid(data))
 
-    def faults(self, data: Any, *, at: str) -> list[Fault]:
-        """Everything wrong with `data` (at most 50 faults), in the order of their paths."""
-        found = self.violations(data)
+    def faults(self, data: Any, *, at: str, sealed: Parts = NOTHING) -> list[Fault]:
+        """Everything wrong with `data` (at most 50 faults), in the order of their paths. sealed: what of it is
+        sensitive, which no message quotes."""
+        found = [_without_value(one, sealed) for one in self.violations(data)]
         unknown = [one for one in found if one.keyword in ("additionalProperties", "unevaluatedProperties")]
         near = {id(one): _near(self.document, one) for one in unknown[:MAX_NEAR]}
         return [Fault(place(at, one.location), one.message + near.get(id(one), "")) for one in found]
@@ -136,6 +138,8 @@ class Schema:
         return []
 
 
+#: broken keywords whose messages have no value in them
+_QUOTES_NOTHING = frozenset({"required", "additionalProperties", "unevaluatedProperties", "depth", "cost", "more"})
 _TOO_COSTLY = "is too much, or nested too deeply, for this schema: checking it would take too long"
 _MORE = "there may be more faults: of so much data the first is named"
 _NOT_NAMED = "does not fit the schema; it is too much for its faults to be named, so check a part of it"
@@ -152,6 +156,13 @@ def _has_choices(document: Any) -> bool:
     """Whether an error may hold those of each branch of a choice."""
     text = orjson.dumps(document)
     return b'"anyOf"' in text or b'"oneOf"' in text
+
+
+def _without_value(one: Violation, sealed: Parts) -> Violation:
+    if not sealed or one.keyword in _QUOTES_NOTHING or not hides(sealed, one.location):
+        return one
+    message = f"does not fit `{one.keyword}` of the schema; what it is, is not said: it is sensitive"
+    return replace(one, message=message)
 
 
 def _refuse(uri: str) -> Any:

@@ -11,7 +11,7 @@ opens what a step's `with` hands on, right before the body is called, at places 
 published (`Opening`). What stands elsewhere is not opened, whatever it looks like.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from erip.foundation.faults import join
 from workflows.core.schema_cost import pointed_to
 
 SEALED: Final = "$sealed"
@@ -143,6 +144,71 @@ def holds_sealed(parts: Parts) -> bool:
             return True
         left += [*one.same, *one.items, *one.others, *one.keys.values()]
     return False
+
+
+def hides(parts: Parts, location: Path) -> bool:
+    """Whether what is there, or something in it, is sealed: no message may quote it."""
+    for key in location:
+        if is_sealed(parts):
+            return True
+        parts = below(parts, key)
+    return holds_sealed(parts)
+
+
+def unmarked(old: Parts, new: Parts) -> list[str]:
+    """Paths of what `old` says is sealed and `new` does not: `name`, `tags[]`, `deep.*`. "" is the value itself."""
+    found: dict[str, None] = {}
+    seen: set[tuple[frozenset[int], frozenset[int]]] = set()
+    left = [("", old, new)]
+    while left:
+        at, before, after = left.pop()
+        pair = (frozenset(map(id, before)), frozenset(map(id, after)))
+        if pair in seen or is_sealed(after):
+            continue
+        if is_sealed(before) or len(seen) > _MOST:  # the latter: nobody can say
+            found[at] = None
+            continue
+        seen.add(pair)
+        named = {key for part in (*_all(before), *_all(after)) for key in part.keys}
+        places: list[tuple[str, str | int]] = [(join(at, key), key) for key in sorted(named)]
+        places += [(f"{at}.*" if at else "*", _unnamed(named)), (f"{at}[]", 0)]
+        left += [(place, below(before, key), below(after, key)) for place, key in places if below(before, key)]
+    return sorted(found)
+
+
+def _unnamed(named: Collection[str]) -> str:
+    """A key that is none of these."""
+    key = "*"
+    while key in named:
+        key += "*"
+    return key
+
+
+def astray(parts: Parts, value: Any) -> list[tuple[Path, str]]:
+    """Where a value has something in place of what would hold sealed parts, in which no part can be told from another:
+    a text in place of an object, for example. Each with what would hold them: "object", "array", or both."""
+    found: list[tuple[Path, str]] = []
+    known: dict[tuple[int, ...], bool] = {}
+    left: list[tuple[tuple[str | int, ...], Parts, Any]] = [((), parts, value)]
+    while left:
+        at, here, one = left.pop()
+        if not here or one is None:
+            continue
+        ids = tuple(map(id, here))
+        if ids not in known:
+            known[ids] = holds_sealed(here) and not is_sealed(here)
+        if not known[ids]:
+            continue
+        if isinstance(one, dict):
+            left += [((*at, key), below(here, key), item) for key, item in one.items()]
+        elif isinstance(one, list):
+            left += [((*at, index), below(here, index), item) for index, item in enumerate(one)]
+        else:
+            every = _all(here)
+            in_objects = any(holds_sealed((*part.keys.values(), *part.others)) for part in every)
+            in_arrays = any(holds_sealed(tuple(part.items)) for part in every)
+            found.append((at, " or ".join(["object"] * in_objects + ["array"] * in_arrays)))
+    return found
 
 
 def change(parts: Parts, value: Any, do: Callable[[Any], Any]) -> Any:

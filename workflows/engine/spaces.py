@@ -110,8 +110,8 @@ def itself(name: str) -> str | None:
 @retry_transaction
 def move(workflow: str, space: str) -> list[str]:
     """Put a workflow, with all its runs, into a space; "" takes it out of its own. Whoever saw it in its former space
-    does not hear of it from there on: what was ended for that is returned in sentences. Raises UnknownWorkflow and
-    UnknownSpace."""
+    does not hear of it from there on, nor does whoever sees it now hear of other spaces by it: what was ended for that
+    is returned in sentences. Raises UnknownWorkflow and UnknownSpace."""
     if space and itself(space) is None:
         raise UnknownSpace
     with transaction.atomic():
@@ -120,7 +120,6 @@ def move(workflow: str, space: str) -> list[str]:
         if former is None:
             raise UnknownWorkflow
         moved.update(space=space)
-        if former in ("", space):
-            # Without a space it was open to those alone who see everything.
+        if former == space:
             return []
-        return [said for end in workflow_left_space.all() for said in end(workflow)]
+        return [said for end in workflow_left_space.all() for said in end(workflow, former)]

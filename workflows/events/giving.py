@@ -8,6 +8,8 @@ was applied is noted as for a run that an event starts: so an event that is sent
 signal once. An event that cannot give it becomes a dead letter, and can be retried when the run is there; with
 `if_none: ignore` one for which no run is under way, or wants the signal, is dropped. Several runs under way for the key
 are never guessed among.
+A signal with sensitive data of an event about a person is given to a run that is sealed with that person's key, and to
+one of which nothing is sealed yet, which is sealed with it from then on: what it says is erased with them.
 A consumer locks the runs last of all, in the order of their ids.
 """
 
@@ -24,6 +26,7 @@ from workflows.events import sealing
 from workflows.events.effects import AfterCommit, LoggedEvent, Round
 from workflows.events.store import triggers as store
 from workflows.events.store.triggers import Link
+from workflows.privacy import events as keys
 from workflows.starts import dispatch
 
 EFFECT = "triggers"
@@ -47,14 +50,16 @@ def give(wanted: Sequence[Wanted], round: Round) -> AfterCommit | None:
             found.append((each, run))
     if not found:
         return None
-    found = _opened(found, round)
+    found, adopted = _opened(found, round)
     given, hints = engine.give_signals([(run_id, _signal(each)) for each, run_id in found])
     links: list[Link] = []
     for (each, run_id), outcome in zip(found, given, strict=True):
         if isinstance(outcome, Given):
             links.append(_link(each, run_id))
+            adopted.discard(run_id)
         else:
             _refused(round, each, outcome)
+    keys.let_go(adopted)
     if links:
         store.link(links)
 
@@ -64,22 +69,26 @@ def give(wanted: Sequence[Wanted], round: Round) -> AfterCommit | None:
     return tell if hints else None
 
 
-def _opened(found: list[tuple[Wanted, str]], round: Round) -> list[tuple[Wanted, str]]:
-    """With payloads in which is opened what was sealed of their events, where the wait seals it again."""
+def _opened(found: list[tuple[Wanted, str]], round: Round) -> tuple[list[tuple[Wanted, str]], set[str]]:
+    """(the same with payloads in which is opened what was sealed of their events, where the wait seals it again; the
+    runs that are noted as their person's for that)."""
+    adopted: set[str] = set()
     if not any(sealing.MARK in event.text for (event, _, _), _ in found):
-        return found
+        return found, adopted
     payloads = engine.payloads_of([(run_id, one.name) for (_, _, one), run_id in found])
     given: list[tuple[Wanted, str]] = []
     for ((event, identity, one), run_id), payload in zip(found, payloads, strict=True):
         if payload is not None and sealing.of_event(event) is not None:
-            opened = sealing.opened(one.payload, payload.parts, {identity}, payload.faults, at="payload")
+            opened = sealing.opened(one.payload, payload.parts, {identity}, payload.faults, at="payload", run=run_id)
             if isinstance(opened, sealing.NotOpened):
                 message = f"{one.rule.label}: {'; '.join(map(str, opened.faults))}"
                 round.reject(event, effect=EFFECT, target=one.rule.workflow, code=opened.code, message=message)
                 continue
+            if opened.adopted:
+                adopted.add(run_id)
             one = replace(one, payload=opened.value)
         given.append(((event, identity, one), run_id))
-    return given
+    return given, adopted
 
 
 def _signal(each: Wanted) -> Signal:

@@ -37,10 +37,10 @@ def tidy_log() -> bool:
         with transaction.atomic():
             holds.turn()
             dropped = months.drop_months(before=datetime.now(UTC) - kept, held=holds.keeper("events"))
-            for month in dropped:
-                first = datetime.strptime(month, "%Y_%m").replace(tzinfo=UTC)
-                events.forget(first, months.following(first))
         for month in dropped:
+            # After it, not in it: what drops a month keeps everybody from the log until it is committed.
+            first = datetime.strptime(month, "%Y_%m").replace(tzinfo=UTC)
+            events.forget(first, months.following(first))
             log.warning("event_log_dropped", month=month)
     return False
 

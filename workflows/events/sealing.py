@@ -25,9 +25,10 @@ from workflows.events.identity import identity_of
 from workflows.privacy import events as keys
 from workflows.privacy.events import Place
 
-#: what the text of an event has if something in it is sealed
+#: what the text of an event has if something in it is sealed; it may have it without
 MARK: Final = b'"$sealed"'
 _NOT_SHOWN = "does not fit the schema; what is wrong is not said, as it would show sensitive data of the event"
+_OTHER_PERSON = "is about another person than its run, with whom it would not be erased"
 _NOT_THERE = "is sensitive data of the event: it may stand only where the schema says `sensitive: true`"
 
 
@@ -40,15 +41,17 @@ def seal(batch: Batch) -> None:
     known = types.sealed()
     if not known:
         return
+    # What the text says proves nothing: its sender wrote it.
+    wanted = known.keys() - batch.sealed
     found = [
         (entries, index)
         for entries in batch.partitions.values()
         for index, entry in enumerate(entries)
-        # What is sent once more, after a refusal for load, is sealed already.
-        if entry.type in known and MARK not in entry.text
+        if entry.type in wanted
     ]
     if found:
         _seal(found, known)
+        batch.sealed |= wanted
 
 
 def _seal(found: Sequence[tuple[list[Entry], int]], known: Any) -> None:
@@ -80,9 +83,10 @@ class KeysEffect:
     def apply(self, round: Round) -> AfterCommit | None:
         found: list[tuple[int, Place]] = []
         for event in round.events:
-            if event.replay is None and (known := of_event(event)) is not None:
+            # A replay is one of its own dead letters, which is retried.
+            if of_event(event) is not None:
                 place = Place(event.partition, event.position, event.logged_at)
-                found += [(number, place) for number in _numbers(event, known)]
+                found += [(number, place) for number in _numbers(event)]
         if found:
             keys.note(found)
         return None
@@ -91,26 +95,22 @@ class KeysEffect:
         raise LookupError("nothing can be replayed for it")
 
 
-def _numbers(event: LoggedEvent, known: "types.Known") -> set[int]:
-    """The keys with which an event is sealed."""
-    found: set[int] = set()
-
-    def note(value: Any) -> Any:
-        if sensitive.is_one(value) and (number := keys.number_of(value[sensitive.SEALED])) is not None:
-            found.add(number)
-        return value
-
-    sensitive.change(known.sealed, event.event.get("data"), note)
-    return found
+def _numbers(event: LoggedEvent) -> set[int]:
+    """The keys with which an event is sealed, wherever the version said so that was in force when it came in."""
+    mine = {identity_of(event.source, event.id)}
+    texts = [text for text in sensitive.find(event.event.get("data")) if keys.belongs(text, mine)]
+    return {number for text in texts if (number := keys.number_of(text)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A value for a run. key: of the person whom its events are about, with which the run is sealed if its input names
-    nobody; None: they are about nobody."""
+    nobody; None: they are about nobody. adopted: nothing of the run that is given it was sealed so far, so that it was
+    noted to be sealed with the key."""
 
     value: Any
     key: int | None = None
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,18 @@ class NotOpened:
 
 
 def opened(
-    value: Any, parts: Parts, identities: Collection[str], faults_of: Callable[[Any], Sequence[Fault]], *, at: str
+    value: Any,
+    parts: Parts,
+    identities: Collection[str],
+    faults_of: Callable[[Any], Sequence[Fault]],
+    *,
+    at: str,
+    run: str | None = None,
 ) -> Opened | NotOpened:
     """A value that a rule made of events, opened where it is sealed again; it fits `faults_of`.
 
-    parts: of the value's schema. identities: of the events. at: what the value is called. Raises Unavailable.
+    parts: of the value's schema. identities: of the events. at: what the value is called. run: the one that is given
+    it, which is sealed with its person's key from now on; None: it is the input of a new one. Raises Unavailable.
     """
     texts = [text for text in sensitive.find(value) if keys.belongs(text, identities)]
     if not texts:
@@ -147,11 +154,21 @@ def opened(
     if left := [Fault(path, _NOT_THERE) for path in _places(found, mine, at)]:
         return NotOpened("input_invalid", tuple(left[:20]))
     persons = keys.of_persons(texts)
-    if len(persons) > 1 or len(sensitive.subjects(parts, found)) > 1:
+    named = sensitive.subjects(parts, found)
+    if len(persons) > 1 or len(named) > 1:
         return NotOpened("input_invalid", (Fault(at, "is about several persons: a run is about one"),))
     if faults_of(found):
         return NotOpened("input_invalid", (Fault(at, _NOT_SHOWN),))
-    return Opened(found, next(iter(persons), None))
+    person = next(iter(persons), None)
+    if person is None:
+        return Opened(found)
+    if run is None:
+        ours, adopted = not named or keys.is_of(person, named[0]), False
+    else:
+        ours, adopted = keys.adopt(run, person)
+    if not ours:
+        return NotOpened("input_invalid", (Fault(at, _OTHER_PERSON),))
+    return Opened(found, person, adopted)
 
 
 def _places(value: Any, texts: set[str], at: str) -> Iterator[str]:

@@ -27,8 +27,8 @@ from erip.foundation.tokens import Tokened
 from erip.foundation.versioned import add_version, take_turn
 from workflows import conf as workers
 from workflows.core import sensitive
-from workflows.core.compatibility import incompatibilities
-from workflows.core.schema import Schema, SchemaInvalid
+from workflows.core.compatibility import MAX_FAULTS, incompatibilities
+from workflows.core.schema import Schema, SchemaInvalid, place
 from workflows.core.sensitive import NOTHING, Parts, holds_sealed, parts_of
 from workflows.core.source import content_hash
 from workflows.errors import NotYetReadable
@@ -46,6 +46,10 @@ FIXTURE: Final = Path(__file__).parent / "fixtures" / "event-types.yaml"
 LEVEL: Final = 9
 #: sensitive values of one event: each costs an encryption, and a hundred bytes
 MOST_SEALED: Final = 1_000
+#: the same of all events of one request
+MOST_SEALED_AT_ONCE: Final = 10_000
+#: what a schema must not accept in place of an object of which parts are sealed
+_TEXTS: Final = ("", "text", "0")
 #: who registered the types of the platform, as versions name their authors
 PLATFORM: Final = "bootstrap"
 
@@ -75,10 +79,12 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
     NotYetReadable for one with sensitive data while a worker lives that does not know it.
     """
     try:
-        Schema.compile(schema, at="schema")
+        compiled = Schema.compile(schema, at="schema")
     except SchemaInvalid as error:
         raise TypeInvalid(faults=error.faults) from None
+    parts = parts_of(schema)
     digest = content_hash({"description": description, "schema": schema})
+    text_for_parts = any(sensitive.astray(parts, text) and compiled.accepts(text) for text in _TEXTS)
     with transaction.atomic():
         type_, latest = take_turn(EventType, name)
         if latest is not None:
@@ -86,18 +92,27 @@ def register(name: str, schema: Any, *, description: str = "", author: str) -> R
                 return Registered(name, latest.number, False)
             # A release may correct the platform's own types: events that it now refuses started nothing before either.
             faults = [] if author == PLATFORM else incompatibilities(latest.schema, schema)
-            if holds_sealed(parts_of(latest.schema)) and not holds_sealed(parts_of(schema)):
-                # What is on its way is sealed, and only rules of a type that says so may open it.
-                message = "says nothing of what is sensitive, and the version before does: make another type"
-                faults.append(Fault("schema", message))
+            # What is on its way is sealed, and only rules of a type that says so may open it.
+            faults += [
+                Fault("schema", f"{_data(path)} is sensitive in the version before, and not here: make another type")
+                for path in sensitive.unmarked(parts_of(latest.schema), parts)[:MAX_FAULTS]
+            ]
             if faults:
                 raise SchemaIncompatible(faults=faults)
-        if holds_sealed(parts_of(schema)) and (behind := living_below(LEVEL, lease=workers.conf().lease)):
+        if text_for_parts and (latest is None or not holds_sealed(parts_of(latest.schema))):
+            message = "accepts a text, in which the parts that are sensitive could not be sealed: say its `type`"
+            raise TypeInvalid(faults=[Fault("schema", message)])
+        if holds_sealed(parts) and (behind := living_below(LEVEL, lease=workers.conf().lease)):
             # Whoever marks it relies on it: a worker of an earlier release would not open it for runs.
             raise NotYetReadable(behind)
         version = add_version(type_, content_hash=digest, description=description, schema=schema, author=author)
     forget()
     return Registered(name, version.number, True)
+
+
+def _data(path: str) -> str:
+    """A path in an event's data, as it is told."""
+    return f"data{path}" if not path or path.startswith("[") else f"data.{path}"
 
 
 def latest() -> list[EventTypeVersion]:
@@ -126,6 +141,16 @@ def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault
     attributes that are not nested deeply. size: bytes of the request that contains them all.
     """
     known = _known.current().all
+    values = 0
+
+    def sealing_faults(parts: Parts, event: Mapping[str, Any]) -> list[Fault]:
+        nonlocal values
+        faults, count = _sealing_faults(parts, event)
+        values += count
+        if not faults and values > MOST_SEALED_AT_ONCE:
+            message = f"there are more than {MOST_SEALED_AT_ONCE:,} sensitive values in the request up to here"
+            return [Fault("data", f"{message}: send fewer events at once")]
+        return faults
 
     def faults_of(event: Mapping[str, Any]) -> list[Fault]:
         found = known.get(event["type"])
@@ -133,22 +158,31 @@ def checker(size: int | None = None) -> Callable[[Mapping[str, Any]], list[Fault
             return []
         schema = found.schema
         if schema.accepts(event.get("data"), size=size):
-            return _sealing_faults(found.sealed, event.get("data")) if found.sealed else []
+            return sealing_faults(found.sealed, event) if found.sealed else []
         if "data" in event:
-            return schema.faults(event["data"], at="data")
+            return schema.faults(event["data"], at="data", sealed=found.sealed)
         what = "of this type's events is JSON, as its registered schema has it"
         return [Fault("data_base64", f"the data {what}") if "data_base64" in event else Fault("data", "is required")]
 
     return faults_of
 
 
-def _sealing_faults(parts: Parts, data: Any) -> list[Fault]:
-    """Why an event's data cannot be sealed."""
+def _sealing_faults(parts: Parts, event: Mapping[str, Any]) -> tuple[list[Fault], int]:
+    """(why an event's data cannot be sealed, the number of values that are)."""
+    if "data_base64" in event:
+        # A schema may accept that there is no `data`; nothing in these bytes could be sealed.
+        return [Fault("data_base64", "the data of this type's events is JSON, of which parts are sealed")], 0
+    data = event.get("data")
     if sensitive.mentions(data):
-        return [Fault("data", f"has a key {sensitive.SEALED}, which only the platform writes")]
+        return [Fault("data", f"has a key {sensitive.SEALED}, which only the platform writes")], 0
+    if astray := sensitive.astray(parts, data):
+        return [
+            Fault(place("data", at), f"must be an {kind}, of which parts are sealed")
+            for at, kind in astray[:MAX_FAULTS]
+        ], 0
     if len(sensitive.subjects(parts, data)) > 1:
         message = "names several persons with `subject: true`: an event is about one, whose key seals it"
-        return [Fault("data", message)]
+        return [Fault("data", message)], 0
     count = 0
 
     def counted(value: Any) -> Any:
@@ -158,8 +192,8 @@ def _sealing_faults(parts: Parts, data: Any) -> list[Fault]:
 
     sensitive.change(parts, data, counted)
     if count > MOST_SEALED:
-        return [Fault("data", f"has {count:,} sensitive values; an event has at most {MOST_SEALED:,}")]
-    return []
+        return [Fault("data", f"has {count:,} sensitive values; an event has at most {MOST_SEALED:,}")], count
+    return [], count
 
 
 def sealed() -> Mapping[str, Known]:
@@ -173,7 +207,7 @@ def known_as_sealed(type_: str) -> Known | None:
     if found is None and time.monotonic() - _looked_at[0] > LOOK_AGAIN:
         # Another process may know of a version that this one has not read yet: what it sealed must be opened here.
         _looked_at[0] = time.monotonic()
-        _known.forget()
+        _known.look_again()
         found = sealed().get(type_)
     return found
 

@@ -12,7 +12,7 @@ key, but not counted.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -25,7 +25,7 @@ from erip.foundation import keyring
 from workflows.privacy import keys
 from workflows.privacy.errors import DataErased
 from workflows.privacy.keys import Keys, Seal
-from workflows.privacy.models import DataKey, EventKey
+from workflows.privacy.models import DataKey, EventKey, RunKey
 from workflows.store import to_array
 
 #: what sealed texts of events are bound to, as those of runs are to their workflow
@@ -103,6 +103,26 @@ def of_persons(texts: Iterable[str]) -> set[int]:
     """The numbers of those keys of these sealed texts that are a person's."""
     numbers = {where[0] for text in texts if (where := keys.place_in(text)) is not None}
     return set(DataKey.objects.filter(pk__in=numbers, subject__isnull=False).values_list("pk", flat=True))
+
+
+def is_of(number: int, person: str) -> bool:
+    """Whether a key is this person's."""
+    return bool(DataKey.objects.filter(pk=number, subject=keys.fingerprint(person)).exists())
+
+
+def adopt(run_id: str, number: int) -> tuple[bool, bool]:
+    """Have a run, if nothing of it is sealed so far, sealed with the key of this person, whose data it is given.
+    Returns whether it is sealed with this one, and whether that is so by this call. Raises KeysInvalid."""
+    found, new = RunKey.objects.get_or_create(
+        run_id=UUID(run_id), defaults={"key_id": number, "salt": keyring.new_key()}
+    )
+    return found.key_id == number, new
+
+
+def let_go(run_ids: Collection[str]) -> None:
+    """Take back, in its transaction, what `adopt` noted of these runs: they were given nothing after all."""
+    if run_ids:
+        RunKey.objects.filter(pk__in=[UUID(one) for one in run_ids]).delete()
 
 
 def belongs(text: str, identities: Iterable[str]) -> bool:

@@ -171,7 +171,8 @@ def wrap_anew() -> int:
     KeyMissing, NotDecrypted."""
     done = 0
     with transaction.atomic():
-        old = DataKey.objects.select_for_update().filter(destroyed_at__isnull=True)
+        # Without the key, which does not change: or whoever refers to it, as each new run does, would wait.
+        old = DataKey.objects.select_for_update(no_key=True).filter(destroyed_at__isnull=True)
         for row in old.exclude(wrapped_by=keyring.in_force()):
             key = keyring.unwrap(keyring.Wrapped(row.wrapped_by, bytes(row.wrapped or b"")), about=_about(row.pk))
             wrapped = keyring.wrap(key, about=_about(row.pk))

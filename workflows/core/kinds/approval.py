@@ -158,7 +158,7 @@ class Approval(Kind):
         """Everything that is wrong with a filled-in form; paths like `form.reason`."""
         if self.form is None:
             return [] if filled is None else [Fault("form", "there is no form to be filled in")]
-        return self.form.faults({} if filled is None else filled, at="form")
+        return self.form.faults({} if filled is None else filled, at="form", sealed=self.form_parts)
 
     def sealed_output(self) -> Parts:
         if not self.form_parts:

@@ -24,6 +24,7 @@ from typing import Any
 from erip.foundation.faults import Fault
 from workflows.core.expressions import Expression
 from workflows.core.schema import Schema
+from workflows.core.sensitive import Parts
 from workflows.core.templates import Template
 
 SIGNAL, UNTIL, FIXED, CAME = "signal", "until", "fixed", "came"
@@ -43,8 +44,8 @@ class Part:
     schema: Schema | None = None
     condition: Expression | None = None
 
-    def faults(self, payload: Any) -> list[Fault]:
-        return self.schema.faults(payload, at="payload") if self.schema else []
+    def faults(self, payload: Any, *, sealed: Parts) -> list[Fault]:
+        return self.schema.faults(payload, at="payload", sealed=sealed) if self.schema else []
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ class Several:
         """Whether releases that know no groups and no conditions read it."""
         return not self.root.groups and not self.conditions
 
-    def faults(self, signal: str, payload: Any) -> list[Fault]:
-        return [fault for part in self.parts if part.signal == signal for fault in part.faults(payload)]
+    def faults(self, signal: str, payload: Any, *, sealed: Parts) -> list[Fault]:
+        return [fault for part in self.parts if part.signal == signal for fault in part.faults(payload, sealed=sealed)]
 
     def begun(self, moments: Sequence[datetime | None], now: datetime, timeout_at: datetime | None) -> "Progress":
         """moments: of each part, if it is a time."""

@@ -224,8 +224,9 @@ class Wait(Kind):
 
     def signal_faults(self, signal: str, payload: Any) -> list[Fault]:
         if self.several is not None:
-            return self.several.faults(signal, payload)
-        return self.schema.faults(payload, at="payload") if self.schema else []
+            return self.several.faults(signal, payload, sealed=self.sealed_payload(signal))
+        sealed = self.sealed_payload(signal)
+        return self.schema.faults(payload, at="payload", sealed=sealed) if self.schema else []
 
     def sealed_payload(self, signal: str) -> Parts:
         return self.sealed.get(signal, NOTHING)

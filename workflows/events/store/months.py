@@ -50,6 +50,7 @@ def drop_months(*, before: datetime, held: Callable[[datetime, datetime], bool])
     the months, as 2026_11. held: whether something of a span must stay. Raises DatabaseError where the owner has
     promised to keep them longer (`promise`)."""
     dropped: list[str] = []
+    going: list[datetime] = []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass ORDER BY 1", [_TABLE]
@@ -60,9 +61,12 @@ def drop_months(*, before: datetime, held: Callable[[datetime, datetime], bool])
             first = datetime(int(year), int(month), 1, tzinfo=UTC)
             end = following(first)
             if end <= before and not held(first, end):
-                cursor.execute("SELECT events_drop_log_month(%s)", [first.date()])
                 cursor.execute("DELETE FROM events_triggeredrun WHERE logged_at >= %s AND logged_at < %s", [first, end])
                 dropped.append(name)
+                going.append(first)
+        # Last: it keeps everybody from the log until the commit.
+        for first in going:
+            cursor.execute("SELECT events_drop_log_month(%s)", [first.date()])
     return dropped
 
 
