@@ -66,7 +66,6 @@ on:
         ({"subject": "$sealed"}, {}),
         ({}, {"note": "$sealed"}),
         ({}, {"name": "$sealed"}),
-        ({"source": '/"$sealed"'}, {}),
     ],
 )
 def test_no_text_of_the_sender_switches_sealing_off(
@@ -140,7 +139,8 @@ def test_a_version_unmarks_nothing_and_what_it_marks_anew_is_found(registered: N
 
 
 def waiting(**input: Any) -> str:
-    publish(WAITS)
+    """A run that waits for the signal; about somebody only if the input says so."""
+    publish(WAITS if "customer" in input else WAITS.replace(", subject: true", ""))
     return engine.start_runs("waits", [engine.StartRequest(input)], principal="t")[0].id
 
 
