@@ -3,7 +3,6 @@ a marked person is stored in the clear, nor sealed with a key that is not theirs
 
 from typing import Any
 
-import orjson
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -28,16 +27,14 @@ from tests.integration.test_secrets import everywhere
 from tests.support.api import Api, key
 from tests.support.events import event
 from workflows import engine
-from workflows.core.cloudevents import read_batch
-from workflows.events import ingest, janitor, types
-from workflows.events.conf import conf
+from workflows.events import janitor, types
 from workflows.events.effects import LoggedEvent, Round
-from workflows.events.errors import JournalFull, SchemaIncompatible, TypeInvalid
+from workflows.events.errors import SchemaIncompatible, TypeInvalid
 from workflows.events.models import Block, DeadLetter, Event
 from workflows.events.sealing import KeysEffect
 from workflows.models import RunSignal, StepRun, WorkflowRun
 from workflows.privacy import keys, persons
-from workflows.privacy.models import DataKey, EventKey, RunKey
+from workflows.privacy.models import EventKey, RunKey
 
 __all__ = ["fresh", "marked", "registered"]  # fixtures
 
@@ -276,18 +273,3 @@ def test_places_are_forgotten_when_the_log_is_free_again(
     janitor.tidy_log.do()
 
     assert within == [False]
-
-
-def test_no_key_is_made_for_what_is_refused_for_load(
-    registered: None, marked: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(events: int) -> None:
-        raise JournalFull(1)
-
-    batch = read_batch(orjson.dumps([complaint(marked)]), partitions=conf().partitions, most=9, check=types.checker())
-    monkeypatch.setattr(ingest, "knock", full)
-
-    with pytest.raises(JournalFull):
-        ingest.accept(batch)
-
-    assert not DataKey.objects.exists()
