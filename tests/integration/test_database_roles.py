@@ -26,6 +26,7 @@ from erip.ops.stack.standby import as_superuser
 from tests.definitions import CHAIN, publish
 from tests.support.databases import in_place_of_ours
 from tests.support.four_eyes import ASKING, MAY_ASK, SETTINGS, SQL, Asked, ask_people
+from tests.support.postgresql.base import making_content_types_and_permissions
 from tests.unit.docs.blocks import blocks
 from tests.workers import until
 from workflows import engine, store
@@ -62,7 +63,8 @@ def platform(server: Server, django_db_blocker: Any) -> Iterator[Server]:
         django_db_blocker.unblock(),
         in_place_of_ours(primary=url(server, ROLES.app, PASSWORDS.app), ERIP_DATABASE_OWNER=login),
     ):
-        call_command("migrate", verbosity=0)
+        with making_content_types_and_permissions():
+            call_command("migrate", verbosity=0)
         publish(CHAIN)
         executor = Executor(store.register_worker("test", "here", 1, LANES), LANES, threads=2)
         try:

@@ -5,8 +5,10 @@ table is truncated only when it has a file with something in it; a table without
 belongs to the models and not to a test, their content types and permissions, stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from django.contrib.auth.management import create_permissions
 from django.contrib.contenttypes.management import create_contenttypes
 from django.db.backends.postgresql import base, operations
 from django.db.models.signals import post_migrate
@@ -43,7 +45,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
         after()
 
 
+_CREATES = "django.contrib.auth.management.create_permissions"
+
+
 def keep_content_types_and_permissions() -> None:
     """After the database is made, there is no need to check after every test that they still exist."""
     post_migrate.disconnect(create_contenttypes)
-    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.disconnect(dispatch_uid=_CREATES)
+
+
+@contextmanager
+def making_content_types_and_permissions() -> Iterator[None]:
+    """For a test that migrates a database of its own: also after that of all tests was made."""
+    kept = not post_migrate.disconnect(create_contenttypes)
+    post_migrate.connect(create_contenttypes)
+    post_migrate.connect(create_permissions, dispatch_uid=_CREATES)
+    try:
+        yield
+    finally:
+        if kept:
+            keep_content_types_and_permissions()
