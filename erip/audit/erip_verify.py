@@ -456,8 +456,11 @@ class Log:
 
 
 def _next_are_equal(ours, mine, theirs, right):
-    """Whether our leaves from one position on are theirs from another one on, for a while."""
+    """Whether our leaves from one position on are theirs from another one on, for a while, or to the end of a block of
+    ours that is shorter than theirs."""
     one, two = ours[(mine - 1) * 32 : (mine + 1) * 32], theirs[(right - 1) * 32 : (right + 1) * 32]
+    if one[32:] == NOTHING:
+        one = one[:32]
     length = min(len(one), len(two))
     return length > 0 and one[:length] == two[:length]
 

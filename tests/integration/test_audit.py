@@ -96,7 +96,8 @@ def test_dozens_of_changes_by_a_superuser_are_each_named_at_the_right_entry(sent
 
     for number in range(BY_SUPERUSER):
         statement, kind = BY_HAND[number % len(BY_HAND)]
-        position = chance.randint(1, 60)
+        # Once the last but one of its block: only one entry moves up.
+        position = 47 if number == 5 else chance.randint(1, 60)
         with transaction.atomic(), connection.cursor() as cursor:
             no_triggers(cursor)
             cursor.execute(statement, {"id": ids[position - 1]})
