@@ -104,6 +104,8 @@ def test_dozens_of_changes_by_a_superuser_are_each_named_at_the_right_entry(sent
             assert cursor.rowcount == 1
             told = lines()
             transaction.set_rollback(True)
+        if position == 60 and statement.startswith("UPDATE audit_block SET entries"):
+            kind = "truncated"  # nothing comes after it
         assert findings(told, copy)[0].startswith(f"{kind} at position {position}:"), (statement, position)
 
     for statement, kind in (
