@@ -36,10 +36,16 @@ _PRINCIPALS = ("key:crm", "user:ada@example.org", "key:siem")
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trust", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="what", required=True)
-    commands.add_parser("log").add_argument("--entries", type=int, default=10_000_000)
-    commands.add_parser("key").add_argument("--checks", type=int, default=20_000)
+    commands.add_parser("log").add_argument("--entries", type=_positive, default=10_000_000)
+    commands.add_parser("key").add_argument("--checks", type=_positive, default=20_000)
     options = parser.parse_args(arguments)
     return _log(options.entries) if options.what == "log" else _key(options.checks)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 # --- the log ----------------------------------------------------------------------------------------------------------

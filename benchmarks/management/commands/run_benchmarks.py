@@ -6,6 +6,7 @@ import signal
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,17 +190,19 @@ def _deployment(options: dict[str, Any]) -> Deployment | None:
 
 
 def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        value = int(text)
+        if value >= 0:
+            return value
+    raise ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        value = int(text)
+        if value >= 1:
+            return value
+    raise ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
 
 
 def _seconds(text: str) -> float:
@@ -224,10 +227,11 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        value = float(text)
+        if 0 < value < 1e6:
+            return value
+    raise ArgumentTypeError(f"{text!r} is not a number above 0 and below a million")
 
 
 def _console() -> Console:
