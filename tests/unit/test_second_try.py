@@ -1,4 +1,4 @@
-"""Which tests are tried again: those with a reason, and no others."""
+"""Which tests are tried again: those with a reason, those with servers of their own, and no others."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from erip.ops.stack.state import ROOT
+from tests.support.second_try import MOST
 
 LUCK = """
 import pytest
@@ -58,3 +59,27 @@ def test_the_command_line_gives_no_second_try(tmp_path: Path, option: str) -> No
     done = run(tmp_path, "", words=(option, "1"))
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "mark the test retry_once, with a reason" in done.stderr
+
+
+@pytest.mark.parametrize(("folder", "tried_again"), [("integration", True), ("crash", True), ("unit", False)])
+def test_a_test_with_servers_of_its_own_gets_a_second_try_and_one_that_computes_does_not(
+    tmp_path: Path, folder: str, tried_again: bool
+) -> None:
+    place = tmp_path / "tests" / folder
+    place.mkdir(parents=True)
+    done = run(place, "", words=("--rootdir", str(tmp_path)))
+    assert done.returncode == (0 if tried_again else 1), done.stdout
+    assert (f"RERUN tests/{folder}/test_luck_0.py::test_needs_luck (call)" in done.stdout) == tried_again
+    # What failed is shown, though it passed in the end.
+    assert "assert len(tries) == 2" in done.stdout
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize(("count", "status"), [(MOST, 0), (MOST + 1, 1)])
+def test_a_session_with_too_many_second_tries_fails(tmp_path: Path, count: int, status: int, processes: str) -> None:
+    place = tmp_path / "tests" / "integration"
+    place.mkdir(parents=True)
+    done = run(place, *[""] * count, words=("--rootdir", str(tmp_path), "-p", "xdist", "-n", processes))
+    assert done.returncode == status, done.stdout
+    assert done.stdout.count("___ RERUN ") == count
+    assert (f"{count} second tries in one session" in done.stdout) == bool(status)
