@@ -198,6 +198,10 @@ class Log:
         found = {run_id: value for run_id, value in rows if run_id not in but}
         return list(found), len(found) - len(set(found.values()))
 
+    async def chunks(self) -> int:
+        """How many chunks runs were ever accepted in."""
+        return await self._one("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM workflows_chunk_id_seq")
+
     async def _row(self, query: str, *values: object) -> tuple:
         return (await asyncio.to_thread(self._run, query, values))[0]
 

@@ -1,121 +1,91 @@
-"""engine-crash: the general worker is killed in the middle of the throughput run; nothing is lost, nothing twice."""
+"""engine-crash: the general worker is killed, frozen and cut off in the middle of the throughput run; nothing is lost,
+nothing recorded twice."""
 
-import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-
-import psutil
-
-from erip.ops.stack import control
-from erip.ops.stack.state import State
 
 from ..checks import check
-from ..errors import BenchmarkError
 from ..figures import Figure, Load, Target
-from ..recordings import Counted, Recordings, counted
+from ..recordings import Counted, counted
 from ..records import RunRecord
 from ..session import Session
+from ..strikes import VICTIM, Batches, Fault, Strike, Striker
 from ..truth import DatabaseTruth, settled, wait_for_ends
 from ..workloads import CHAIN, W4
 
-#: the process that is killed
-VICTIM = "worker-general"
 #: runs of the warm-up
 WARM = 500
-#: seconds between two looks for the moment to kill
-LOOK_EVERY = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """One death of the worker."""
-
-    #: by the database's clock, just after it
-    at: datetime
-    #: runs that had not ended
-    unfinished: int
-    #: runs whose claimed steps the dead worker left behind, one for each step
-    held: tuple[str, ...]
 
 
 async def run(session: Session) -> list[Load]:
-    """W4 at once, `--kills` deaths, and what was recorded in spite of them."""
-    state, truth, count = session.deployment.state, session.truth, session.options.runs
-    assert state is not None
+    """W4 at once, `--kills` deaths, a frozen worker and a cut connection, and what was recorded in spite of them."""
+    truth, options = session.truth, session.options
     assert isinstance(truth, DatabaseTruth)
     await session.prepare(W4)
     warm = await session.start_many(W4, range(WARM))
-    await wait_for_ends(truth, warm, seconds=session.options.patience, left=session.show.phase("warming up"))
-    kills: list[Kill] = []
+    await wait_for_ends(truth, warm, seconds=options.patience, left=session.show.phase("warming up"))
+    faults = [*[Fault.KILLED] * options.kills, Fault.FROZEN, Fault.CUT]
+    batches, strikes = Batches(session, truth, W4, options.runs), []
     with counted(truth.url) as recordings:
-        done = session.show.phase(f"{count:,} W4 at once, {VICTIM} is killed", count)
+        striker = Striker(session, recordings, batches)
+        session.show.phase(f"{options.runs:,} W4 at once, {VICTIM} is hit")
         began = time.perf_counter()
-        ids = await session.start_many(W4, range(count))
-        for number in range(session.options.kills):
-            most = count - count * (number + 1) // (session.options.kills + 1)
-            kills.append(await _kill(session, truth, state, recordings, ids, most))
-        ended = await wait_for_ends(truth, ids, seconds=session.options.patience, left=lambda left: done(count - left))
+        try:
+            batches.start()
+            for number, fault in enumerate(faults, start=1):
+                share = options.runs * number // (len(faults) + 1)
+                strikes.append(await striker.strike(fault, after=len(CHAIN) * share))
+            ids = await batches.answered()
+        finally:
+            batches.give_up()
+        left = session.show.phase(f"{len(ids):,} W4", len(ids))
+        ended = await wait_for_ends(truth, ids, seconds=options.patience, left=lambda n: left(len(ids) - n))
         runs = await settled(truth, ids)
         found = recordings.count()
-    return [_load(ids, runs, kills, found, ended - began)]
+    return [_load(ids, runs, strikes, found, ended - began)]
 
 
-async def _kill(
-    session: Session, truth: DatabaseTruth, state: State, recordings: Recordings, ids: Sequence[str], most: int
-) -> Kill:
-    """SIGKILL the worker and its children once at most `most` runs are unfinished and it holds claimed steps.
-
-    The supervisor starts it again. Raises BenchmarkError when there is no such moment.
-    """
-    deadline = time.monotonic() + session.options.patience
-    while True:
-        unfinished = await truth.unfinished(ids)
-        if not unfinished:
-            raise BenchmarkError(f"All {len(ids)} runs had ended before {VICTIM} could be killed: ask for more --runs.")
-        pid = next(one.pid for one in control.status(state).processes if one.name == VICTIM)
-        if unfinished <= most and pid is not None and recordings.held_by(pid):
-            break
-        if time.monotonic() > deadline:
-            raise BenchmarkError(f"{VICTIM} was not at work within {session.options.patience:.0f} s.")
-        await asyncio.sleep(LOOK_EVERY)
-    worker = psutil.Process(pid)
-    family = [*worker.children(recursive=True), worker]
-    for process in family:
-        process.kill()
-    # The supervisor reaps it; until then it is a zombie, which can write no more.
-    psutil.wait_procs(family, timeout=10)
-    return Kill(await truth.now(), await truth.unfinished(ids), tuple(recordings.held_by(pid)))
-
-
-def _load(ids: Sequence[str], runs: Sequence[RunRecord], kills: Sequence[Kill], found: Counted, seconds: float) -> Load:
+def _load(
+    ids: Sequence[str], runs: Sequence[RunRecord], strikes: Sequence[Strike], found: Counted, seconds: float
+) -> Load:
     count, name, correctness = len(ids), "engine-crash", check(W4, ids, runs)
-    gap, back = _recovery(runs, kills)
-    held = sum(len(kill.held) for kill in kills)
+    gap, back = _recovery(runs, strikes)
+    in_chunks = sum(len(strike.held.in_chunks) for strike in strikes)
+    told = "; ".join(f"{strike.fault}: {len(strike.held.runs)} of {_unfinished(runs, strike):,}" for strike in strikes)
     figures = [
+        Figure(f"{name}.runs", "runs started", count, "runs"),
         Figure(f"{name}.success", "succeeded in spite of it", correctness.success, "%", False, Target(">=", 100)),
         Figure(f"{name}.lost", "steps never recorded", len(CHAIN) * count - found.steps, "", True, Target("==", 0)),
         Figure(f"{name}.twice", "recordings of a step recorded before", found.twice, "", True, Target("==", 0)),
         Figure(
+            f"{name}.held",
+            "runs in its hands when it was hit",
+            sum(len(strike.held.runs) for strike in strikes),
+            "runs",
+            None,
+            Target(">=", 1),
+            note=f"{in_chunks} of them in chunks; of those that had not ended, {told}",
+        ),
+        Figure(
             f"{name}.repeated",
-            "bodies that ran again",
+            "steps with more than one attempt",
             correctness.repeated,
             "",
             None,
-            note=f"the killed worker held {held} claimed steps; runs not ended when it died: "
-            + ", ".join(f"{kill.unfinished:,}" for kill in kills),
+            note="a run that was in a lost chunk begins anew, with first attempts",
         ),
-        Figure(f"{name}.gap", "killed → the next run ended, at most", gap, "s", True),
-        Figure(f"{name}.recovery", "killed → the runs that it held have ended, at most", back, "s", True),
-        Figure(f"{name}.rate", "W4 throughput, deaths included", count / seconds, "workflows/s", False),
+        Figure(f"{name}.gap", "hit → the next run ended, at most", gap, "s", True),
+        Figure(f"{name}.recovery", "hit → the runs that it held have ended, at most", back, "s", True),
+        Figure(f"{name}.rate", "W4 throughput, faults included", count / seconds, "workflows/s", False),
     ]
     return Load(
         name=name,
-        title=f"{count:,} W4 at once, {VICTIM} killed {len(kills)} times",
+        title=f"{count:,} W4 at once, {VICTIM} hit {len(strikes)} times",
         method=(
-            "One bulk request; the general worker gets SIGKILL while it holds claimed steps, evenly over the runs, and "
-            "the supervisor starts it again. A trigger counts each recording of a step; it slows the run down."
+            "One bulk request, and another one each time all runs had ended before the next fault. Evenly over the "
+            "runs, while the general worker holds some of a chunk, it gets SIGKILL, and the supervisor starts it "
+            "again; then it stands still until its lease is over and others have what it held; then the server ends "
+            "each of its connections. A trigger counts each recording of a step; it slows the run down."
         ),
         figures=figures,
         correctness=correctness,
@@ -123,13 +93,19 @@ def _load(ids: Sequence[str], runs: Sequence[RunRecord], kills: Sequence[Kill], 
     )
 
 
-def _recovery(runs: Sequence[RunRecord], kills: Sequence[Kill]) -> tuple[float, float]:
-    """Seconds, by the database's clock: the longest from a kill until a run ended, and until all held runs had."""
+def _unfinished(runs: Sequence[RunRecord], strike: Strike) -> int:
+    """How many of the runs that were there had not ended."""
+    there = [run for run in runs if run.created_at <= strike.at]
+    return sum(run.finished_at is None or run.finished_at > strike.at for run in there)
+
+
+def _recovery(runs: Sequence[RunRecord], strikes: Sequence[Strike]) -> tuple[float, float]:
+    """Seconds, by the database's clock: the longest from a fault until a run ended, and until all held runs had."""
     ends = {run.id: run.finished_at for run in runs if run.finished_at}
     gap = back = 0.0
-    for kill in kills:
-        after = [end for end in ends.values() if end > kill.at]
-        gap = max(gap, (min(after) - kill.at).total_seconds()) if after else gap
-        held = [ends[run_id] for run_id in kill.held if run_id in ends]
-        back = max(back, (max(held) - kill.at).total_seconds()) if held else back
+    for strike in strikes:
+        after = [end for end in ends.values() if end > strike.at]
+        gap = max(gap, (min(after) - strike.at).total_seconds()) if after else gap
+        held = [ends[run_id] for run_id in strike.held.runs if run_id in ends]
+        back = max(back, (max(held) - strike.at).total_seconds()) if held else back
     return gap, back

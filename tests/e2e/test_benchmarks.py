@@ -58,18 +58,20 @@ def test_the_engine_is_measured_and_every_result_is_right(tmp_path):
     assert (done.returncode == 0) == results["passed"]
 
 
-def test_a_killed_worker_loses_nothing_and_records_nothing_twice(tmp_path):
+def test_a_worker_killed_or_frozen_or_cut_off_loses_nothing_and_records_nothing_twice(tmp_path):
     told = tmp_path / "out.json"
-    done = benchmark("engine-crash", "--runs", "5000", "--kills", "1", "--no-limits", "--json", str(told))
+    done = benchmark("engine-crash", "--runs", "2000", "--kills", "1", "--no-limits", "--json", str(told))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(told.read_text())
     (load,) = results["loads"]
     assert load["correctness"]["right"], load["correctness"]["faults"]
-    assert load["correctness"]["steps_recorded"] == 20_000
     figures = {figure["name"]: figure["value"] for figure in results["figures"]}
+    # On a quick machine all runs may end before the next fault: then as many are started again.
+    assert figures["engine-crash.runs"] >= 2_000
+    assert load["correctness"]["steps_recorded"] == 4 * figures["engine-crash.runs"]
     assert (figures["engine-crash.lost"], figures["engine-crash.twice"]) == (0, 0)
-    # The worker died with work in its hands, and that work ran again.
-    assert figures["engine-crash.repeated"] > 0
+    # The worker had work in its hands at each fault.
+    assert figures["engine-crash.held"] >= 3
     assert figures["engine-crash.recovery"] > 0
 
 
