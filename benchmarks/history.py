@@ -1,6 +1,7 @@
 """Millions of finished runs, written straight into the tables: what a platform looks like after a busy month."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -27,15 +28,34 @@ CROSS JOIN (SELECT created_at FROM workflows_workflowrun WHERE id = %(template)s
 """  # noqa: S608  (made of constants)
 
 
-def fill(url: str, template: str, count: int, done: Callable[[int], None], *, steps: bool = True) -> None:
+#: an outcome of so many pieces of 1,360 characters, of which no two are alike, and which nothing compresses below 75 %
+_DOCUMENT = r"""
+(SELECT to_jsonb(string_agg(translate(encode(gen_random_bytes(1020), 'base64'), E'\n', ''), ''))
+ FROM generate_series(1, %(pieces)s) WHERE moment.id IS NOT NULL)
+"""
+PIECE = 1_360
+
+
+def fill(
+    url: str,
+    template: str,
+    count: int,
+    done: Callable[[int], None],
+    *,
+    steps: bool = True,
+    document: int = 0,
+    at_once: int = 1,
+    portion: int = PORTION,
+) -> None:
     """Write `count` runs with their steps, like the run `template`, and let vacuum and statistics catch up.
 
-    url: the database of a private stack; its tables belong to the role. steps: False: the runs alone.
+    url: the database of a private stack; its tables belong to the role. steps: False: the runs alone. document: the
+    outcome of each run is a text of its own with about so many characters, in place of the template's; it needs the
+    extension pgcrypto. at_once: connections that write. portion: runs in one transaction.
     """
     with closing(psycopg2.connect(url, application_name="erip-benchmarks")) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")
             # One moment for all statements: the ids are made of it, and steps must find their runs.
             cursor.execute("SELECT now()")
             now = cursor.fetchone()[0]  # type: ignore[index]
@@ -43,16 +63,34 @@ def fill(url: str, template: str, count: int, done: Callable[[int], None], *, st
             for name, _ in references:
                 # Checking them one by one takes most of the time. The rows are copies: what they refer to is there.
                 cursor.execute(f'ALTER TABLE workflows_steprun DROP CONSTRAINT "{name}"')
-            for first in range(1, count + 1, PORTION):
-                last = min(first + PORTION - 1, count)
-                given = {"first": first, "last": last, "count": count, "template": template, "now": now}
-                cursor.execute(_copy(cursor, "workflows_workflowrun", "id"), given)
-                if steps:
-                    cursor.execute(_copy(cursor, "workflows_steprun", "run_id"), given)
+            given = {"count": count, "template": template, "now": now, "pieces": document // PIECE}
+            documents = {"output": _DOCUMENT} if document else {}
+            statements = [_copy(cursor, "workflows_workflowrun", "id", documents)]
+            if steps:
+                statements.append(_copy(cursor, "workflows_steprun", "run_id", {}))
+
+            def write(first: int) -> None:
+                last = min(first + portion - 1, count)
+                _write(url, statements, {**given, "first": first, "last": last})
                 done(last)
+
+            with ThreadPoolExecutor(at_once) as pool:
+                list(pool.map(write, range(1, count + 1, portion)))
             for name, definition in references:
                 cursor.execute(f'ALTER TABLE workflows_steprun ADD CONSTRAINT "{name}" {definition} NOT VALID')
-            cursor.execute("VACUUM (ANALYZE) workflows_workflowrun, workflows_steprun")
+            # Documents stand apart, and would all be read once more.
+            cursor.execute(f"{'ANALYZE' if document else 'VACUUM (ANALYZE)'} workflows_workflowrun, workflows_steprun")
+
+
+def _write(url: str, statements: list[str], given: dict[str, Any]) -> None:
+    with (
+        closing(psycopg2.connect(url, application_name="erip-benchmarks")) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        for statement in statements:
+            cursor.execute(statement, given)
 
 
 def count_runs(url: str) -> int:
@@ -73,8 +111,9 @@ def _references(cursor: Any, table: str) -> list[tuple[str, str]]:
     return [(name, definition.removesuffix(" NOT VALID")) for name, definition in cursor.fetchall()]
 
 
-def _copy(cursor: Any, table: str, key: str) -> str:
-    """The statement that copies the rows of the template: the same columns, whatever they are, at other times."""
+def _copy(cursor: Any, table: str, key: str, others: Mapping[str, str]) -> str:
+    """The statement that copies the rows of the template: the same columns, whatever they are, at other times. others:
+    expressions in place of what the template has in a column."""
     cursor.execute(
         "SELECT attname, atttypid = 'timestamptz'::regtype FROM pg_attribute"
         " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -82,7 +121,7 @@ def _copy(cursor: Any, table: str, key: str) -> str:
     )
     columns = cursor.fetchall()
     values = ", ".join(
-        "moment.id" if name == key else f't."{name}" + moment.later' if is_time else f't."{name}"'
+        "moment.id" if name == key else others.get(name) or f't."{name}"{" + moment.later" if is_time else ""}'
         for name, is_time in columns
     )
     names = ", ".join(f'"{name}"' for name, _ in columns)

@@ -21,6 +21,7 @@ import pytest
 from erip.ops.guard.etcd import Etcd
 from erip.ops.region import turns
 from erip.ops.region.configuration import Configuration, read
+from erip.ops.region.ends import ENDED, FOLLOWED, KILLED, End
 from erip.ops.region.keeper import FENCED
 from erip.ops.region.witness import TermError, Witness
 from erip.ops.stack.servers import Server, private_servers
@@ -216,7 +217,10 @@ def test_a_witness_that_comes_back_a_hand_over_and_a_region_that_is_lost(regions
             until(lambda: b"follows another" in (tmp_path / "waits.log").read_bytes(), seconds=60, what="it waits")
             with writing(east.server) as writer:
                 began = time.monotonic()
-                assert "west writes: term 2" in command(west, "take", "--planned")
+                told = command(west, "take", "--planned")
+                assert "west writes: term 2" in told
+                assert "east/one: PostgreSQL ended by itself, at 0/" in told
+                assert "all that the other region wrote is here" in told
                 print(f"planned: {time.monotonic() - began:.1f} s")
             assert waits.wait(60) == 0
     assert set(writer.acknowledged) <= written(west.server)
@@ -243,10 +247,59 @@ def test_a_witness_that_comes_back_a_hand_over_and_a_region_that_is_lost(regions
             rpo = lost_at - min([writer.acknowledged[number] for number in missing], default=lost_at)
             print(f"lost: RTO {took:.1f} s, RPO {rpo:.3f} s, {len(missing)} of {len(writer.acknowledged)} writes")
             assert rpo < 5
-            with writing(copy, first=2_000_000):
-                pass
+            with writing(copy, first=2_000_000) as now:
+                # The region that was lost comes back, and somebody in a hurry starts its PostgreSQL without its keeper.
+                west.server.start()
+                west.keep()
+                until(lambda: west.server.pid is None, seconds=60, what="the old primary is ended")
+                count = len(now.acknowledged)
+                until(lambda: len(now.acknowledged) > count + 10, seconds=60, what="who writes is left alone")
+            assert (west.server.kind.data / FENCED).exists()
+            with pytest.raises(Exception, match="does not start"):
+                west.server.start()
+            assert written(copy) >= set(now.acknowledged)
+            until(lambda: witness.all_fenced(3, ["west"]), seconds=60, what="west says that it is fenced")
+            assert witness.ends(3, ["west"]) == {"west/one": End(KILLED)}
         finally:
             back.stop()
+
+
+def test_a_planned_hand_over_promotes_only_what_ended_in_good_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SEEN", 0.1)
+    history = tmp_path / "pg_wal" / "00000002.history"
+    history.parent.mkdir()
+    promote = f"import pathlib; pathlib.Path({str(history)!r}).write_text('1\\t0/3000148\\tno target\\n')"
+    with witness_etcd(tmp_path) as port:
+        here = Configuration(
+            "erip", "west", "one", tmp_path, 1.0, (sys.executable, "-c", promote), (("127.0.0.1", port),)
+        )
+        witness = here.open()
+        witness.take("east", None, planned=False)
+        witness.register("east", "one", 1)
+        witness.register("east", "two", 0)
+        for end, why in (
+            (End(KILLED), "east/one: PostgreSQL was killed"),
+            (None, "does not say how"),
+            (End(FOLLOWED), "no PostgreSQL there wrote"),
+        ):
+            witness.say_fenced(2, "east", "one", end)
+            witness.say_fenced(2, "east", "two", End(FOLLOWED))
+            with pytest.raises(TermError, match=why):
+                turns.take(here, planned=True)
+            assert not history.exists(), "nothing is promoted"
+        # In another term it said something else.
+        assert witness.ends(3, ["east"]) == {"east/one": None, "east/two": None}
+        for at, whole in ((0x3000028, True), (0x3000148, False)):
+            history.unlink(missing_ok=True)
+            witness.say_fenced(2, "east", "one", End(ENDED, at))
+            told: list[str] = []
+            assert turns.take(here, planned=True, report=told.append).whole is whole
+            assert f"east/one: PostgreSQL ended by itself, at 0/{at:X}" in told
+            assert ("NOT ALL" in told[-1]) is not whole
+        # Without a trace of the promotion nobody knows.
+        assert turns.take(here, planned=True).whole is None
 
 
 @pytest.fixture

@@ -35,12 +35,13 @@ from tests.workers import until
 from workflows import engine, store
 from workflows.core.states import Lane
 from workflows.engine import StartRequest
-from workflows.models import WorkflowRun
+from workflows.models import Chunk, WorkflowRun
 from workflows.privacy import persons
 from workflows.worker.executor import Executor
 
 PASS = "a-pass-of-more-than-16-characters"
 WORK = "name: work\nsteps:\n  one: {uses: sample.echo, with: {value: 1}}\n"
+NAPS = "name: naps\nsteps:\n  nap: {wait: {for: 1s}}\n  one: {uses: sample.echo, needs: [nap], with: {value: 1}}\n"
 TELLS = """\
 name: tells
 input: {type: object, properties: {to: {type: string}}}
@@ -89,7 +90,6 @@ def told(command: str, *words: str, **options: object) -> Any:
 
 @needs_pgbackrest
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("no_chunks")
 def test_a_backup_is_restored_to_a_second_and_proven(
     transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             # Quicker than all migrations.
             carrying.copy(ours, server.url, server.kind.binary.path.parent, {"PATH": "/usr/bin:/bin"})
             assert look("restore-drill").status is Status.UNKNOWN
-            for text in (WORK, TELLS, ABOUT):
+            for text in (WORK, NAPS, TELLS, ABOUT):
                 publish(text)
             with pytest.raises(CommandError, match="there is no backup"):
                 told("backup", "check")
@@ -122,7 +122,10 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             assert told("backup", "now")["backup"]["kind"] == "incr"
             carry_out(ended := start("work", 5))
             start("about", 1, person_id="customer-1", name="Zebra")
-            waiting = start("work", 20)
+            waiting = start("work", 3)
+            start("work", 20)
+            assert Chunk.objects.get().size == 20, "these are accepted together, without rows of steps"
+            start("naps", 1)
             start("tells", 1, to=receiver.url)
             with override_settings(ERIP_AUDIT_CHECKPOINT_SECONDS=0.0):
                 with doing(Operation("command", "command:test", lambda: "os:test")):
@@ -131,7 +134,7 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             second = now()
             # and after a named second more runs, an end, and an erasure
             start("work", 7)
-            carry_out(waiting[:3])
+            carry_out(waiting)
             persons.erase("customer-1", by="test", reason="asked for", dry_run=False)
             told("backup", "check")
 
@@ -143,10 +146,11 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             assert {name: one["ok"] for name, one in found.items()} == dict.fromkeys(
                 ("ledger", "audit", "erased", "keys", "work"), True
             )
-            assert (found["ledger"]["runs"], found["ledger"]["uncertain"]) == (len(ended) + 20 + 2, 0)
+            assert (found["ledger"]["runs"], found["ledger"]["uncertain"]) == (len(ended) + 3 + 20 + 3, 0)
             assert (found["erased"]["came_back"], found["erased"]["erased_again"]) == (1, 1)
             assert found["keys"]["opened"] == ["derived"]
-            assert (found["work"]["open_runs"], found["work"]["due"], found["work"]["taken_up"]) == (22, 22, 22)
+            work = {name: found["work"][name] for name in ("open_runs", "due", "due_in_chunks", "taken_up")}
+            assert work == {"open_runs": 26, "due": 26, "due_in_chunks": 20, "taken_up": 26}
             assert receiver.posts == []
             assert record["rpo_seconds"] == 0.0
             assert 0 < record["rto_seconds"] < 300

@@ -14,7 +14,7 @@ from erip.ops.stack import environment, services
 from erip.ops.stack.processes import spawn, stop, wait_until
 from erip.ops.stack.state import ROOT
 
-#: steps that were due, of which the drill waits for all
+#: what was due, of which the drill waits for all: the longest due
 MOST: Final = 1_000
 #: settings of the living platform that lead to its servers, to what it watches, and to others
 _ITS_OWN: Final = (
@@ -24,15 +24,27 @@ _ITS_OWN: Final = (
     "ERIP_ERASURE_JOURNAL",
     *("ERIP_STATE_DIR", "ERIP_REPORT_DIR", "ERIP_ALIVE_DIR", "ERIP_BACKUP_", "PROMETHEUS_"),
 )
+#: what a worker should have taken up by now: steps that are ready or were under way, waits and retries that are over,
+#: and runs in chunks (Note [Chunks] in `workflows.store.chunks`), which have no rows of steps: their step is ''
 _DUE: Final = """
-SELECT run_id::text, step, item, attempt FROM workflows_steprun
-WHERE state = 'READY' OR (state = 'RUNNING' AND items IS NULL) ORDER BY ready_at LIMIT %s
+SELECT run_id::text, step, item, attempt FROM (
+    SELECT run_id, step, item, attempt, ready_at AS since FROM workflows_steprun
+    WHERE state = 'READY' OR (state = 'RUNNING' AND items IS NULL)
+    UNION ALL
+    SELECT run_id, step, item, attempt, due_at FROM workflows_steprun WHERE state = 'WAITING' AND due_at <= now()
+    UNION ALL
+    SELECT r.id, '', -1, 0, c.ready_at FROM workflows_chunk c CROSS JOIN LATERAL unnest(c.runs) AS named (id)
+    JOIN workflows_workflowrun r ON r.id = named.id AND r.seq = 0 AND r.state = 'PENDING'
+) due ORDER BY since LIMIT %s
 """
 _OPEN: Final = "SELECT count(*) FROM workflows_workflowrun WHERE finished_at IS NULL"
+#: A run that left its chunk and that no worker has begun is PENDING still.
 _MOVED: Final = """
 SELECT count(*) FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[]) AS due (run_id, step, item, attempt)
 LEFT JOIN workflows_steprun s USING (run_id, step, item)
-WHERE s.run_id IS NULL OR s.attempt > due.attempt OR s.state NOT IN ('READY', 'RUNNING')
+WHERE CASE WHEN due.step = ''
+      THEN NOT EXISTS (SELECT FROM workflows_workflowrun r WHERE r.id = due.run_id AND r.state = 'PENDING')
+      ELSE s.run_id IS NULL OR s.attempt > due.attempt OR s.state NOT IN ('READY', 'RUNNING', 'WAITING') END
 """
 _AT_WORK: Final = "SELECT count(*) FROM workflows_worker WHERE pid = %s AND heartbeat_at > now() - interval '5 s'"
 
@@ -99,6 +111,7 @@ def goes_on(restored: Any, env: Mapping[str, str], folder: Path, *, patience: fl
     facts = {
         "open_runs": open_runs,
         "due": len(due),
+        "due_in_chunks": sum(not row[1] for row in due),
         "taken_up": count,
         "first_seconds": round(first[0] or took, 2),
     }

@@ -21,7 +21,7 @@ def main() -> int:
     commands.add_parser("keeper", help="fence PostgreSQL here when it is not this region's turn; runs for ever")
     commands.add_parser("begin", help="once: this region writes first")
     take = commands.add_parser("take", help="this region writes from now on")
-    take.add_argument("--planned", action="store_true", help="the other one ends in good order: nothing is lost")
+    take.add_argument("--planned", action="store_true", help="only if the other one ends in good order")
     commands.add_parser("status", help="whose turn it is, as JSON")
     forget = commands.add_parser("forget", help="a host of a region is gone for good")
     forget.add_argument("region")

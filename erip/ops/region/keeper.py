@@ -13,6 +13,7 @@ from erip.ops.guard.etcd import EtcdError
 from erip.ops.guard.judgement import Postmaster
 from erip.ops.guard.node import Node
 from erip.ops.region.configuration import Configuration
+from erip.ops.region.ends import end_of
 from erip.ops.region.witness import Term, TermError, Witness
 
 log = logging.getLogger(__name__)
@@ -162,8 +163,11 @@ class Keeper:
     def _say(self, term: Term) -> None:
         if term.number == self._said:
             return
+        mine = self._configuration
+        # A keeper that was started anew in between reads the same: what its PostgreSQL left tells it.
+        ended = end_of(mine.data, FENCED, follows=(mine.data / STANDBY).exists())
         try:
-            self._witness.say_fenced(term.number, self._configuration.region, self._configuration.node)
+            self._witness.say_fenced(term.number, mine.region, mine.node, ended)
             self._said = term.number
         except EtcdError as error:
             log.warning("the witness: %s", error)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from erip.ops.guard.etcd import Entry, Etcd
+from erip.ops.region.ends import End
 
 
 class TermError(Exception):
@@ -61,8 +62,11 @@ class Witness:
         """For a host that is gone for good."""
         self._etcd.delete(f"{self._prefix}keepers/{region}/{node}")
 
-    def say_fenced(self, number: int, region: str, node: str) -> None:
-        """This keeper's PostgreSQL takes no writes in this term."""
+    def say_fenced(self, number: int, region: str, node: str, end: End | None = None) -> None:
+        """This keeper's PostgreSQL takes no writes in this term. end: how it ended, if that is known."""
+        # First: whoever reads that it is fenced finds this.
+        told = {"number": number, "how": end.how, "at": end.at} if end else {"number": number, "how": "", "at": 0}
+        self._etcd.put(f"{self._prefix}ends/{region}/{node}", json.dumps(told), lease=0)
         self._etcd.put(f"{self._prefix}fenced/{region}/{node}", str(number), lease=0)
 
     def said(self, region: str, node: str) -> int:
@@ -84,6 +88,13 @@ class Witness:
             fenced.get(name, "").isdigit() and int(fenced[name]) >= number for name in keepers
         )
 
+    def ends(self, number: int, regions: Iterable[str]) -> dict[str, End | None]:
+        """How PostgreSQL of each keeper of these regions ended in this term, by `region/node`; None: nobody knows."""
+        found, wanted = self._etcd.under(self._prefix), set(regions)
+        names = [key.removeprefix(f"{self._prefix}keepers/") for key in found if "/keepers/" in key]
+        told = {name: found.get(f"{self._prefix}ends/{name}") for name in names if name.split("/")[0] in wanted}
+        return {name: _end(number, entry.value if entry else "") for name, entry in told.items()}
+
     def keepers(self) -> dict[str, list[str]]:
         """Nodes by region."""
         found: dict[str, list[str]] = {}
@@ -91,3 +102,12 @@ class Witness:
             region, _, node = key.removeprefix(f"{self._prefix}keepers/").partition("/")
             found.setdefault(region, []).append(node)
         return found
+
+
+def _end(number: int, text: str) -> End | None:
+    try:
+        told = json.loads(text)
+        same = int(told["number"]) == number and told["how"]
+        return End(str(told["how"]), int(told["at"])) if same else None
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,5 +1,6 @@
 """What a keeper does with the answers of the witness, and without one. With PostgreSQL and etcd: tests/crash."""
 
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 
 from erip.ops.guard.etcd import EtcdError
 from erip.ops.region.configuration import Configuration
+from erip.ops.region.ends import End
 from erip.ops.region.keeper import CONTROL, FENCED, Keeper
 from erip.ops.region.witness import Term, Witness
 from tests.workers import until
@@ -23,6 +25,7 @@ class Answers:
     def __init__(self) -> None:
         self.term: Callable[[], Term | None] = lambda: EAST
         self.kept, self.refuses = 0, set[str]()
+        self.ended: End | None = None
 
     def _ask(self, name: str) -> None:
         if name in self.refuses:
@@ -39,8 +42,8 @@ class Answers:
     def said(self, region: str, node: str) -> int:
         return 0
 
-    def say_fenced(self, number: int, region: str, node: str) -> None:
-        pass
+    def say_fenced(self, number: int, region: str, node: str, end: End | None) -> None:
+        self.ended = end
 
 
 @pytest.fixture
@@ -126,3 +129,31 @@ def test_nothing_is_ready_before_there_was_an_answer_or_a_fence(keeper, witness,
     late = keeper(0.01)
     until(lambda: late.round(), seconds=30, what="it has waited long enough")
     assert (data / FENCED).exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "end"),
+    [
+        (1, End("ended", 0x5_A000_0028)),
+        # in production, and while it ends: it was killed
+        (6, End("killed")),
+        (3, End("killed")),
+        (None, None),
+    ],
+)
+def test_it_says_how_postgresql_ended(keeper, witness, data: Path, state: int | None, end: End | None) -> None:
+    control = b"" if state is None else struct.pack("=16xI12xQ", state, 0x5_A000_0028)
+    (data / CONTROL).write_bytes(control)
+    one = keeper(300.0)
+    assert one.round()
+    witness.term = lambda: Term(2, "west", False, None)
+    one.round()
+    assert (data / FENCED).exists()
+    assert witness.ended == end
+
+
+def test_a_copy_had_nothing_of_its_own(keeper, witness, data: Path) -> None:
+    (data / "standby.signal").touch()
+    witness.term = lambda: Term(2, "west", False, None)
+    keeper(300.0).round()
+    assert witness.ended == End("followed")
