@@ -1,7 +1,7 @@
 """Settings of the audit log."""
 
 from .declared import Declarations
-from .values import http_url, key_of_32_bytes, syslog
+from .values import bucket_url, http_url, key_of_32_bytes, syslog
 
 _env = Declarations("Audit log")
 
@@ -37,4 +37,27 @@ ERIP_AUDIT_WEBHOOK = _env.text(
     "A URL to which every checkpoint is posted; https, unless private targets are allowed.",
     secret=True,
     form=http_url,
+)
+ERIP_AUDIT_S3 = _env.text(
+    "ERIP_AUDIT_S3",
+    "",
+    "A bucket with object lock that gets every checkpoint, `https://host/bucket/prefix`: nobody can remove it there"
+    " ([the audit log](../how-to/audit.md#a-bucket-that-keeps)).",
+    form=bucket_url,
+)
+ERIP_AUDIT_S3_KEY_ID = _env.text(
+    "ERIP_AUDIT_S3_KEY_ID", "", "The access key's ID for that bucket; it needs `s3:PutObject`, `s3:PutObjectRetention`"
+    " and `s3:ListBucket`, and nothing else.",
+)  # fmt: skip
+ERIP_AUDIT_S3_SECRET = _env.text(
+    "ERIP_AUDIT_S3_SECRET", "", "The access key's secret; give it to the leader alone.", secret=True
+)
+ERIP_AUDIT_S3_REGION = _env.text("ERIP_AUDIT_S3_REGION", "us-east-1", "The region of that bucket.")
+ERIP_AUDIT_S3_DAYS = _env.whole(
+    "ERIP_AUDIT_S3_DAYS",
+    365,
+    "Days for which that bucket keeps a checkpoint (mode COMPLIANCE). Nobody can make it less afterwards.",
+    unit="days",
+    least=1,
+    most=36_500,
 )

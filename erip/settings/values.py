@@ -129,6 +129,14 @@ def url(*schemes: str) -> Reader:
 http_url = url("http", "https")
 
 
+def bucket_url(given: str) -> str:
+    """https://host/bucket, perhaps with a prefix."""
+    http_url(given)
+    if not _split(given).path.strip("/"):
+        raise BadValue("names no bucket, as https://host/bucket/prefix does")
+    return given
+
+
 def domain(given: str) -> str:
     """A domain name in lower case, as browsers compare it: no address, no scheme, no port."""
     if len(given) > 253 or not _DOMAIN.fullmatch(given) or given.rpartition(".")[2].isdigit():

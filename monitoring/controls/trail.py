@@ -90,7 +90,9 @@ def recorded() -> Result:
 def copies() -> Result:
     """Checkpoints are sent where the database's administrators do not reach them, and have a key of their own."""
     to = [
-        name for name in ("ERIP_AUDIT_FILE", "ERIP_AUDIT_SYSLOG", "ERIP_AUDIT_WEBHOOK") if getattr(settings, name, "")
+        name
+        for name in ("ERIP_AUDIT_FILE", "ERIP_AUDIT_SYSLOG", "ERIP_AUDIT_WEBHOOK", "ERIP_AUDIT_S3")
+        if getattr(settings, name, "")
     ]
     if not to:
         return absent("Checkpoints are sent nowhere: who owns the database can rewrite the log with its checkpoints.")

@@ -341,7 +341,7 @@ def test_old_entries_are_removed_except_what_a_legal_hold_keeps_and_the_log_veri
 def test_a_table_for_a_spreadsheet_holds_no_formula_and_one_for_a_siem_no_second_line(tmp_path):
     for reason in ('=HYPERLINK("http://evil")', "+1", "@SUM(A1)", "-2", "\tx", "a=b|c\\d\nnext", "plain"):
         entries.write({"kind": "operation", "action": "x|y", "principal": "user:=ada", "reason": reason})
-    for format in ("csv", "cef"):
+    for format in ("csv", "cef", "ocsf"):
         call_command("audit", "export", "--format", format, "--output", str(tmp_path / format))
 
     rows = list(csv.reader((tmp_path / "csv").open(newline="")))
@@ -354,6 +354,8 @@ def test_a_table_for_a_spreadsheet_holds_no_formula_and_one_for_a_siem_no_second
     assert len(events) == 7
     assert events[5].startswith(r"CEF:0|ERIP|ERIP|1|x\|y|x\|y|3|")
     assert r"reason=a\=b|c\\d\nnext" in events[5]
+    told = [orjson.loads(line) for line in (tmp_path / "ocsf").read_text().splitlines()]
+    assert [each["message"] for each in told][-2:] == ["a=b|c\\d\nnext", "plain"]
     with pytest.raises(CommandError, match="whole log"):
         call_command("audit", "export", "--principal", "user:=ada")
 

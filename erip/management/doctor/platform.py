@@ -102,11 +102,13 @@ def the_audit_log_is_signed() -> Iterator[Finding]:
         )
     else:
         yield well("audit log", f"was last signed {one['seconds']:.0f} s ago; manage.py audit verify reads all of it")
-    if not (settings.ERIP_AUDIT_FILE or settings.ERIP_AUDIT_SYSLOG or settings.ERIP_AUDIT_WEBHOOK):
+    if not any(
+        (settings.ERIP_AUDIT_FILE, settings.ERIP_AUDIT_SYSLOG, settings.ERIP_AUDIT_WEBHOOK, settings.ERIP_AUDIT_S3)
+    ):
         yield warning(
             "audit log",
             "no copy of its checkpoints leaves the database: its owner could write it anew",
-            "set ERIP_AUDIT_FILE, ERIP_AUDIT_SYSLOG or ERIP_AUDIT_WEBHOOK for the leader",
+            "set ERIP_AUDIT_FILE, ERIP_AUDIT_SYSLOG, ERIP_AUDIT_WEBHOOK or ERIP_AUDIT_S3 for the leader",
         )
 
 

@@ -19,7 +19,15 @@ MOST: Final = 1_000
 #: settings of the living platform that lead to its servers, to what it watches, and to others
 _ITS_OWN: Final = (
     *("DATABASE_", "ERIP_BROKER_", "ERIP_SENTINEL_", "ERIP_REPLICA_", "ERIP_DB_DIRECT_", "ERIP_PULSE_"),
-    *("ERIP_OTLP_", "ERIP_ALERT_", "ERIP_AUDIT_FILE", "ERIP_AUDIT_SYSLOG", "ERIP_AUDIT_WEBHOOK", "ERIP_EMAIL_"),
+    *(
+        "ERIP_OTLP_",
+        "ERIP_ALERT_",
+        "ERIP_AUDIT_FILE",
+        "ERIP_AUDIT_SYSLOG",
+        "ERIP_AUDIT_WEBHOOK",
+        "ERIP_AUDIT_S3",
+        "ERIP_EMAIL_",
+    ),
     # An erasure in the copy is none of the living platform's.
     "ERIP_ERASURE_JOURNAL",
     *("ERIP_STATE_DIR", "ERIP_REPORT_DIR", "ERIP_ALIVE_DIR", "ERIP_BACKUP_", "PROMETHEUS_"),

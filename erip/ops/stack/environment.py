@@ -42,6 +42,7 @@ _FOR: Mapping[str, tuple[str, ...]] = {
     # It signs the audit log's checkpoints: whoever has it can forge them.
     "ERIP_AUDIT_KEY": ("leader",),
     "ERIP_AUDIT_WEBHOOK": ("leader",),
+    "ERIP_AUDIT_S3_SECRET": ("leader",),
     "ERIP_FLOWER_BROKER_URL": (),
     # They show Flower to people.
     "ERIP_FLOWER_LOGIN": ("web",),

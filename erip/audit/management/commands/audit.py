@@ -9,10 +9,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, transaction
 
-from erip.audit import checkpoints, erip_verify, exports, reading, retention, salts
+from erip.audit import checkpoints, erip_verify, exports, ocsf, reading, retention, salts
 from erip.audit.operation import describe
 from erip.foundation.db import roles
 from erip.foundation.moments import moment
+
+#: formats of single entries
+_FORMATS = {"csv": exports.csv_lines, "cef": exports.cef_lines, "ocsf": ocsf.ocsf_lines}
 
 
 class Command(BaseCommand):
@@ -24,10 +27,10 @@ class Command(BaseCommand):
         actions.add_parser("verifier", help="print erip_verify.py, a program of one file for the auditor")
         export = actions.add_parser("export", help="write the log; as JSON Lines it is what erip_verify.py reads")
         export.add_argument("--output", default="-", help="a file; by default standard output")
-        export.add_argument("--format", choices=["jsonl", "csv", "cef"], default="jsonl")
+        export.add_argument("--format", choices=["jsonl", *_FORMATS], default="jsonl")
         for name in ("principal", "object", "action"):
-            export.add_argument(f"--{name}", help="only of csv and cef")
-        self._span(export, "only of csv and cef")
+            export.add_argument(f"--{name}", help="not of jsonl")
+        self._span(export, "not of jsonl")
         hold = actions.add_parser("hold", help="keep the entries of a span of time, whatever the retention says")
         self._span(hold, "RFC 3339", required=True)
         release = actions.add_parser("release", help="lift a legal hold")
@@ -68,11 +71,11 @@ class Command(BaseCommand):
         asked = {name: options[name] for name in ("principal", "object", "action", "since", "until")}
         if format == "jsonl":
             if any(value is not None for value in asked.values()):
-                raise CommandError("JSON Lines hold the whole log, so that it can be checked; use csv or cef")
+                raise CommandError("JSON Lines hold the whole log, so that it can be checked; use csv, cef or ocsf")
             lines: Iterable[str] = (f"{line}\n" for line in reading.lines())
         else:
             found = reading.walk(reading.Filter(**asked))
-            lines = exports.csv_lines(found) if format == "csv" else exports.cef_lines(found)
+            lines = _FORMATS[format](found)
         if output == "-":
             self._write(lines, self.stdout)
             return

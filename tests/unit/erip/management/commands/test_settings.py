@@ -59,6 +59,7 @@ BAD = {
     "ERIP_OTLP_ENDPOINT": ("ftp://c", "is not a URL with a host that begins with http:// or https://"),
     "ERIP_AUDIT_KEY": ("aHVudGVyMg==", "is not 32 bytes in base64"),
     "ERIP_AUDIT_SYSLOG": ("syslog", "is not a URL with a scheme"),
+    "ERIP_AUDIT_S3": ("https://s3.example.com/", "names no bucket"),
     "ERIP_PULSE_HAPROXY": ("haproxy:none", "is neither a path nor host:port"),
     "ERIP_WEB_WORKERS": ("0", "must be from 1 to 1000"),
     "ERIP_WEB_GRACE_SECONDS": ("5", "must be above ERIP_DRAIN_SECONDS"),
