@@ -20,6 +20,8 @@ LONGEST = 65_536
 _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*", re.ASCII)
 _TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
 _FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 #: with a leading letter: what may stand before `://`
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -132,8 +134,11 @@ http_url = url("http", "https")
 def bucket_url(given: str) -> str:
     """https://host/bucket, perhaps with a prefix."""
     http_url(given)
-    if not _split(given).path.strip("/"):
-        raise BadValue("names no bucket, as https://host/bucket/prefix does")
+    bucket = _split(given).path.strip("/").partition("/")[0]
+    if not _BUCKET.fullmatch(bucket):
+        raise BadValue(
+            f"names {bucket!r}, which is no bucket: https://host/bucket/prefix" if bucket else "names no bucket"
+        )
     return given
 
 

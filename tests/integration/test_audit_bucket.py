@@ -1,6 +1,7 @@
 """Checkpoints of the audit log in a bucket with object lock, on a real server: they are what an auditor needs, and
 nobody removes them."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,9 +23,9 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def locked(store: Store, settings, request):
+def locked(store: Store, settings):
     """A bucket with object lock, set as the place for copies, and what an auditor reads there."""
-    name = f"audit-{abs(hash(request.node.name)) % 10**8}"
+    name = f"audit-{uuid.uuid4().hex}"
     client = store.client()
     client.make_bucket(name, object_lock=True)
     settings.ERIP_AUDIT_S3 = f"http://{store.host}/{name}/erip"
@@ -104,8 +105,9 @@ def test_another_leader_goes_on_where_the_bucket_is_and_a_copy_that_failed_leave
 
 
 def test_a_bucket_without_object_lock_takes_nothing(store, locked, settings):
-    store.client().make_bucket("plain")
-    settings.ERIP_AUDIT_S3 = f"http://{store.host}/plain"
+    name = f"plain-{uuid.uuid4().hex}"
+    store.client().make_bucket(name)
+    settings.ERIP_AUDIT_S3 = f"http://{store.host}/{name}"
     with pytest.raises(bucket.NotKept):
         bucket.bucket_of_settings().put(1, 0, b"{}\n")
 
@@ -122,6 +124,6 @@ def test_what_goes_wrong_is_said_without_the_secret(locked, settings):
     with pytest.raises(bucket.NotKept) as refused:
         bucket.bucket_of_settings().put(1, 0, b"{}\n")
     assert "a-wrong-secret" not in str(refused.value)
-    settings.ERIP_AUDIT_S3 = "http://127.0.0.1:9/x/y"
+    settings.ERIP_AUDIT_S3 = "http://127.0.0.1:9/nobody/erip"
     with pytest.raises(bucket.NotKept):
         bucket.bucket_of_settings().put(1, 0, b"{}\n")
