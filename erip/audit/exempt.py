@@ -69,6 +69,7 @@ COMMANDS: dict[str, str] = {
     "render_deploy": "writes files",
     "reference": "writes documentation",
     "settings": "reads",
+    "chart": "writes files of deploy/",
     "doctor": "reads",
     "await_primary": "waits until the database can be written to",
     "upgrade": "reads",

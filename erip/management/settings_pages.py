@@ -61,7 +61,7 @@ def schema() -> str:
     """A JSON Schema: an object with settings, as a JSON or YAML file of them has it."""
     properties: dict[str, Any] = {}
     for one in DECLARED.values():
-        properties[one.name] = _schema_of(one)
+        properties[one.name] = setting_schema(one)
         if one.by_file:
             properties[f"{one.name}_FILE"] = {
                 "type": "string",
@@ -79,7 +79,8 @@ def schema() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _schema_of(one: Declared) -> dict[str, Any]:
+def setting_schema(one: Declared) -> dict[str, Any]:
+    """What a JSON Schema says of one setting."""
     found: dict[str, Any] = {"description": one.about}
     if one.kind in NUMBERS:
         number: dict[str, Any] = {"type": "integer" if one.kind == "whole number" else "number"}

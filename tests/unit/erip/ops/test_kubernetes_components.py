@@ -1,9 +1,6 @@
 """The components of deploy/k8s, which an overlay may name: they build, and fit what they are added to."""
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import yaml
 from django.urls import resolve
 
 from erip.management.commands.reference import metrics_page
+from erip.ops.kubernetes import kustomize
 from erip.settings import base
 from tests.support import manifests, prometheus
 
@@ -24,15 +22,9 @@ def only(component: str, kind: str) -> dict[str, Any]:
     return found
 
 
-def built(component: str, folder: Path) -> list[dict[str, Any]]:
-    """The overlay for production with the component, as `kubectl apply -k` would send it."""
-    if (kubectl := shutil.which("kubectl")) is None:
-        pytest.skip("kubectl is not installed: nothing builds the component")
-    paths = {"resources": manifests.OVERLAYS / "production", "components": manifests.COMPONENTS / component}
-    overlay = {key: [os.path.relpath(path, folder.resolve())] for key, path in paths.items()}
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True)
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+def built(component: str) -> list[dict[str, Any]]:
+    """The overlay for production with the component: test_kustomize.py says that kubectl builds the same."""
+    return kustomize.documents(manifests.OVERLAYS / "production", components=[manifests.COMPONENTS / component])
 
 
 def names(documents: list[dict[str, Any]]) -> set[tuple[str, str]]:
@@ -40,8 +32,8 @@ def names(documents: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_a_component_builds_and_adds_what_it_says(component: str, tmp_path: Path) -> None:
-    found = built(component, tmp_path)
+def test_a_component_builds_and_adds_what_it_says(component: str) -> None:
+    found = built(component)
     assert names(manifests.documents(manifests.COMPONENTS / component)) <= names(found)
     assert {one["metadata"].get("namespace", "erip") for one in found} == {"erip"}
     for one in found:
@@ -59,8 +51,8 @@ def test_the_docs_name_each_component_and_each_policy_that_it_adds(component: st
 # --- KEDA -------------------------------------------------------------------------------------------------
 
 
-def test_keda_takes_the_place_of_the_autoscaler(tmp_path: Path) -> None:
-    found = built("keda", tmp_path)
+def test_keda_takes_the_place_of_the_autoscaler() -> None:
+    found = built("keda")
     assert [one for one in names(found) if "autoscaler" in one[1] and one[0] != "HorizontalPodAutoscaler"] == []
     for one in found:
         assert not manifests.has_token(one), one["metadata"]["name"]

@@ -1,0 +1,92 @@
+# What the rules ask about: `input.documents` is all that an overlay makes.
+package erip.lib
+
+import rego.v1
+
+# Of kinds that keep their pods running, and of those that end.
+lasting := {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod"}
+
+ending := {"Job", "CronJob"}
+
+template(document) := document if document.kind == "Pod"
+
+template(document) := document.spec.template if document.kind in {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"}
+
+template(document) := document.spec.jobTemplate.spec.template if document.kind == "CronJob"
+
+pods contains pod if {
+	some document in input.documents
+	document.kind in lasting | ending
+	found := template(document)
+	pod := {
+		"name": sprintf("%s/%s", [document.kind, document.metadata.name]),
+		"kind": document.kind,
+		"namespace": object.get(document.metadata, "namespace", ""),
+		"labels": object.get(object.get(found, "metadata", {}), "labels", {}),
+		"replicas": object.get(document.spec, "replicas", -1),
+		"spec": found.spec,
+		"lasts": document.kind in lasting,
+	}
+}
+
+containers contains container if {
+	some pod in pods
+	some group in ["initContainers", "containers", "ephemeralContainers"]
+	some one in object.get(pod.spec, group, [])
+	container := {
+		"name": sprintf("%s: %s", [pod.name, one.name]),
+		"replicas": pod.replicas,
+		"spec": one,
+		"pod_security": object.get(pod.spec, "securityContext", {}),
+		"security": object.get(one, "securityContext", {}),
+		# An init container that restarts always is one that lasts.
+		"lasts": lasts(pod, group, one),
+	}
+}
+
+default lasts(_, _, _) := false
+
+lasts(pod, "containers", _) if pod.lasts
+
+lasts(_, "initContainers", one) if one.restartPolicy == "Always"
+
+# A label selector of Kubernetes. An operator that is not known here selects nothing, so the pod counts as not covered.
+selects(selector, labels) if {
+	every name, value in object.get(selector, "matchLabels", {}) {
+		labels[name] == value
+	}
+	every one in object.get(selector, "matchExpressions", []) {
+		one.operator == "In"
+		labels[one.key] in one.values
+	}
+}
+
+# How many pods of a Deployment there are at least: what it says, or what scales it says, or one, as Kubernetes has it.
+replicas(pod) := pod.replicas if pod.replicas >= 0
+
+replicas(pod) := max({one.least | some one in scalers; one.of == pod.name} | {1}) if pod.replicas < 0
+
+scalers contains {"of": target(one), "least": one.spec.minReplicas} if {
+	some one in input.documents
+	one.kind == "HorizontalPodAutoscaler"
+}
+
+scalers contains {"of": target(one), "least": one.spec.minReplicaCount} if {
+	some one in input.documents
+	one.kind == "ScaledObject"
+}
+
+target(one) := sprintf("%s/%s", [one.spec.scaleTargetRef.kind, one.spec.scaleTargetRef.name])
+
+# Our own autoscaler, which keeps two at least.
+scalers contains {"of": sprintf("Deployment/%s", [one.spec.command[at + 1]]), "least": 2} if {
+	some one in containers
+	one.replicas != 0
+	some at, word in one.spec.command
+	word == "--deployment"
+}
+
+several(pod) if {
+	pod.kind in {"Deployment", "StatefulSet", "ReplicaSet"}
+	replicas(pod) > 1
+}

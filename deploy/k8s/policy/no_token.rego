@@ -1,0 +1,30 @@
+# METADATA
+# title: no-token
+# description: Who gets into a pod must not be able to ask Kubernetes anything; only the autoscaler has to.
+package erip.no_token
+
+import rego.v1
+
+import data.erip.lib
+
+# Their reasons stand beside them in the manifests.
+needed := {"Deployment/erip-autoscaler"}
+
+deny contains sprintf("%s: has a token of Kubernetes", [pod.name]) if {
+	some pod in lib.pods
+	not pod.name in needed
+	not pod.spec.automountServiceAccountToken == false
+}
+
+# The account of the namespace is everybody's.
+deny contains sprintf("%s: has a token, and no account of its own", [pod.name]) if {
+	some pod in lib.pods
+	pod.name in needed
+	object.get(pod.spec, "serviceAccountName", "default") == "default"
+}
+
+deny contains sprintf("%s: lacks the token that it needs", [pod.name]) if {
+	some pod in lib.pods
+	pod.name in needed
+	not pod.spec.automountServiceAccountToken == true
+}

@@ -1,0 +1,75 @@
+"""`python -m erip.ops.kubernetes check [OVERLAY]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from erip.ops.kubernetes import kustomize
+from erip.ops.stack.state import ROOT
+
+MANIFESTS = ROOT / "deploy" / "k8s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 1 when something is not as it should be, and 2 when it could not be looked at."""
+    parser = argparse.ArgumentParser(prog="erip.ops.kubernetes", description="The manifests of deploy/k8s.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="objects against the schemas of Kubernetes, and our own rules")
+    check.add_argument(
+        "overlay",
+        nargs="?",
+        default=str(MANIFESTS / "overlays" / "production"),
+        help="a folder with a kustomization.yaml, a file of objects (YAML), or - for standard input: the overlay for"
+        " production by default",
+    )
+    check.add_argument("--component", action="append", default=[], metavar="NAME", help="with this component too")
+    check.add_argument(
+        "--crds", type=Path, metavar="FOLDER", help="CustomResourceDefinitions (YAML), for operators' kinds"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _check(options)
+    except (kustomize.KustomizeError, OSError, yaml.YAMLError) as error:
+        print(f"erip.ops.kubernetes: {error}", file=sys.stderr)
+        return 2
+
+
+def _check(options: Any) -> int:
+    # They are development dependencies: a process that serves has none of them.
+    from erip.ops.kubernetes import policy, schemas
+
+    objects = _objects(options.overlay, options.component)
+    looked = schemas.look(objects, schemas.definitions(options.crds) if options.crds else None)
+    faults = policy.faults(objects)
+    for one in looked.faults:
+        print(f"schema: {one}")
+    for fault in faults:
+        print(f"{fault.rule}: {fault.what}")
+    if looked.unknown:
+        kinds = ", ".join(sorted(kind for _, kind in looked.unknown))
+        print(f"erip.ops.kubernetes: not looked at, for want of a schema: {kinds} (--crds)", file=sys.stderr)
+    count = len(looked.faults) + len(faults)
+    print(
+        f"{len(objects)} objects, Kubernetes {schemas.release()}, {len(policy.rules())} rules: {count or 'no'} faults"
+    )
+    return 1 if count else 0
+
+
+def _objects(place: str, components: Sequence[str]) -> list[dict[str, Any]]:
+    if Path(place).is_dir():
+        return kustomize.documents(Path(place), components=[MANIFESTS / "components" / one for one in components])
+    text = sys.stdin.read() if place == "-" else Path(place).read_text()
+    found = [one for one in yaml.safe_load_all(text) if one]
+    for number, one in enumerate(found):
+        known = isinstance(one, dict) and isinstance(one.get("metadata"), dict)
+        if not (known and {"apiVersion", "kind"} <= one.keys() and "name" in one["metadata"]):
+            raise kustomize.KustomizeError(f"{place}: document {number + 1} has no apiVersion, kind or name")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

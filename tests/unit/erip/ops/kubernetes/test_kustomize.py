@@ -1,0 +1,92 @@
+"""Overlays built without kubectl are what kubectl builds, and what is not known is refused."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from erip.ops.kubernetes import kustomize
+from tests.support import manifests
+
+OVERLAYS = sorted(path.name for path in manifests.OVERLAYS.iterdir())
+COMPONENTS = sorted(path.name for path in manifests.COMPONENTS.iterdir())
+
+
+def by_key(documents: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {kustomize.key_of(one): one for one in documents}
+
+
+def by_kubectl(folder: Path) -> list[dict[str, Any]]:
+    if (kubectl := shutil.which("kubectl")) is None:
+        pytest.skip("kubectl is not installed: nothing to compare with")
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_is_what_kubectl_builds(overlay: str) -> None:
+    folder = manifests.OVERLAYS / overlay
+    assert by_key(kustomize.documents(folder)) == by_key(by_kubectl(folder))
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_is_what_kubectl_builds(component: str, tmp_path: Path) -> None:
+    paths = {"resources": manifests.OVERLAYS / "production", "components": manifests.COMPONENTS / component}
+    overlay = {key: [os.path.relpath(path, tmp_path.resolve())] for key, path in paths.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    built = by_key(kustomize.documents(paths["resources"], components=[paths["components"]]))
+    assert built == by_key(kustomize.documents(tmp_path)) == by_key(by_kubectl(tmp_path))
+
+
+def test_each_object_says_where_it_comes_from() -> None:
+    sources = {one.key: one.source for one in kustomize.build(manifests.OVERLAYS / "production")}
+    assert sources["Deployment", "erip-web"] == manifests.BASE / "web.yaml"
+    assert {path.name for path in sources.values()} >= {"network.yaml", "certificates.yaml", "settings.env"}
+
+
+def test_a_changed_setting_changes_the_name() -> None:
+    # kubectl 1.32 and 1.37 say so.
+    assert kustomize.hash_of({"A": "<x> & é", "B": "2"}) == "g96hmddt7h"
+    assert kustomize.hash_of({"A": "<x> & é", "B": "3"}) != "g96hmddt7h"
+
+
+BASE = {
+    "web.yaml": yaml.safe_dump({"kind": "Service", "metadata": {"name": "web"}, "spec": {"a": [1]}}),
+    "a.env": "A=1\n",
+}
+WEB = {"kind": "Service", "name": "web"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"namePrefix": "x-"}, "namePrefix: not known here"),
+        ({"patches": [{"path": "x.yaml"}]}, r"patches\[0\]: a kind of patch"),
+        ({"patches": [{"patch": "{spec: {a: 2}, kind: Service, metadata: {name: web}}"}]}, "a kind of patch"),
+        ({"patches": [{"patch": "{$patch: delete, kind: Service, metadata: {name: other}}"}]}, "Service other"),
+        ({"patches": [{"target": {**WEB, "name": "other"}, "patch": "[]"}]}, "there is no Service other"),
+        ({"patches": [{"target": WEB, "patch": "[{op: replace, path: /spec/b, value: 1}]"}]}, "/spec/b is not there"),
+        (
+            {"patches": [{"target": WEB, "patch": "[{op: replace, path: /spec/a/1, value: 1}]"}]},
+            "/spec/a/1 is not there",
+        ),
+        ({"patches": [{"target": WEB, "patch": "[{op: remove, path: /spec/a, value: 1}]"}]}, "remove: not known here"),
+        ({"configMapGenerator": [{"name": "a", "literals": ["A=1"]}]}, "literals: not known here"),
+        ({"configMapGenerator": [{"name": "a", "behavior": "merge", "envs": ["a.env"]}]}, "merge does not fit"),
+        ({"configMapGenerator": [{"name": "a", "behavior": "replace", "envs": ["a.env"]}]}, "replace does not fit"),
+        ({"configMapGenerator": [{"name": "a", "envs": ["web.yaml"]}]}, "web.yaml:1: kind: Service has no value"),
+        ({"resources": ["web.yaml", "web.yaml"]}, "two objects have the same"),
+        ({"resources": ["absent.yaml"]}, "absent.yaml"),
+        ({"components": ["absent"]}, "absent"),
+    ],
+)
+def test_what_is_not_known_is_refused_and_not_left_out(asked: dict[str, Any], said: str, tmp_path: Path) -> None:
+    for name, text in BASE.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["web.yaml"], **asked}))
+    with pytest.raises(kustomize.KustomizeError, match=said):
+        kustomize.build(tmp_path)
