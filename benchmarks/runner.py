@@ -14,7 +14,7 @@ from .errors import BenchmarkError, Usage
 from .figures import Figure, Load, Results, Target
 from .fingerprint import environment
 from .progress import Live, live
-from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS, WITHOUT_LIMITS, uptime
+from .scenarios import LONG, PRIVATE_ONLY, SCENARIOS, WITHOUT_LIMITS, traffic, uptime
 from .session import Options, Session
 from .upgrade.old_stack import old_stack
 
@@ -43,6 +43,10 @@ def run(
     kept = [name for name in names if deployment is None or name not in PRIVATE_ONLY]
     if "uptime" in names:
         uptime.refuse(options, private=deployment is None)
+    if "traffic" in names:
+        traffic.refuse(options, deployment.url if deployment else None)
+    elif options.profile is not None:
+        raise Usage("--profile goes with the scenario traffic.")
     ha = names in (["causes"], ["escalation"]) or (names == ["uptime"] and not options.single)
     # A stack learns at its start where its alerts go.
     paged = pager() if names in (["causes"], ["escalation"], ["pulse"]) else nullcontext(None)

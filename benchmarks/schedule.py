@@ -8,10 +8,13 @@ second counts the delay, as its users would. See Gil Tene, "How NOT to Measure L
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 
 from .client import Answer
+
+#: requests that are late, after which those begun so far get their turn
+AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,21 @@ async def open_loop(
         samples.append(Sample(index, due, ended, answer, error))
         done(len(samples))
 
+    await begin_each((start + (index / rate if rate else 0.0) for index in range(count)), one)
+    return sorted(samples, key=lambda sample: sample.index)
+
+
+async def begin_each(dues: Iterable[float], begin: Callable[[int, float], Coroutine[None, None, None]]) -> None:
+    """`begin(number, due)` as a task of its own for each moment (time.perf_counter(), ascending), when it is due,
+    however long those before it take. Returns when all have ended; the first exception ends the others."""
     async with asyncio.TaskGroup() as tasks:
-        for index in range(count):
-            due = start + (index / rate if rate else 0.0)
+        for index, due in enumerate(dues):
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
-            tasks.create_task(one(index, due))
-    return sorted(samples, key=lambda sample: sample.index)
+            tasks.create_task(begin(index, due))
+            if early <= 0 and index % AT_ONCE == AT_ONCE - 1:
+                # Behind its schedule, it would otherwise not let a single request be sent before it has caught up.
+                await asyncio.sleep(0)
 
 
 def achieved_rate(samples: Sequence[Sample]) -> float:

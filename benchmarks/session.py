@@ -10,6 +10,7 @@ from .client import Answer, Client
 from .deployment import Deployment
 from .errors import BenchmarkError, Missing
 from .figures import Load
+from .traffic.profile import Profile
 from .truth import ApiTruth, DatabaseTruth, Truth
 from .workloads import Workload
 
@@ -82,6 +83,8 @@ class Options:
     claim_seconds: float = 120.0
     #: events of event-crash
     events: int = 100_000
+    #: traffic: what is asked how often
+    profile: Profile | None = None
     #: seconds that all runs of a load may take
     patience: float = 900.0
 

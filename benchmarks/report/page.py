@@ -71,11 +71,12 @@ def _load(load: Load) -> str:
     told = [f"offered {number(load.offered)}/s"] if load.offered else []
     told += [f"achieved {number(load.achieved)}/s"] if load.achieved else []
     told += [f"{escape(name)}: {count}" for name, count in load.errors.items()]
-    told.append(
-        f'<span class="{"met" if checked.right else "missed"}">{checked.succeeded:,} of {checked.expected:,} runs '
-        f"SUCCEEDED, {checked.wrong} wrong</span>"
-    )
-    told.append(f"{checked.steps:,} steps recorded, {checked.repeated} repeated")
+    if checked.expected or not checked.right:
+        told.append(
+            f'<span class="{"met" if checked.right else "missed"}">{checked.succeeded:,} of {checked.expected:,} runs '
+            f"SUCCEEDED, {checked.wrong} wrong</span>"
+        )
+        told.append(f"{checked.steps:,} steps recorded, {checked.repeated} repeated")
     parts = [f"<h2>{escape(load.title)}</h2>", f'<p class="dim">{escape(load.method)}</p>', _figures(load.figures)]
     if load.timeline is not None:
         parts.append(chart(load.timeline))

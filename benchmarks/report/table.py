@@ -59,10 +59,11 @@ def _show_load(console: Console, load: Load) -> None:
     rates += [f"errors: {name}: {count}" for name, count in load.errors.items()]
     checked = load.correctness
     colour = "green" if checked.right else "red"
-    rates.append(
-        f"[{colour}]{checked.succeeded:,} of {checked.expected:,} runs SUCCEEDED, {checked.steps:,} steps recorded, "
-        f"{checked.repeated} repeated, {checked.wrong} wrong[/]"
-    )
+    if checked.expected or not checked.right:
+        rates.append(
+            f"[{colour}]{checked.succeeded:,} of {checked.expected:,} runs SUCCEEDED, {checked.steps:,} steps "
+            f"recorded, {checked.repeated} repeated, {checked.wrong} wrong[/]"
+        )
     console.print(" · ".join(rates), soft_wrap=True)
     for fault in checked.faults:
         console.print(f"  [red]{escape(fault)}[/]", soft_wrap=True)

@@ -22,6 +22,7 @@ from . import (
     signals,
     size,
     timers,
+    traffic,
     upgrade,
     uptime,
     what_if,
@@ -43,6 +44,7 @@ SCENARIOS: dict[str, Scenario] = {
     "signals": signals.run,
     "size": size.run,
     "timers": timers.run,
+    "traffic": traffic.run,
     "uptime": uptime.run,
     "upgrade": upgrade.run,
     "causes": causes.run,
@@ -51,9 +53,9 @@ SCENARIOS: dict[str, Scenario] = {
     "pulse": pulse.run,
     "what-if": what_if.run,
 }
-#: those that `all` leaves out: they take many minutes
+#: those that `all` leaves out: they take many minutes, or need a profile
 LONG = frozenset(
-    {"planner", "replay", "size", "timers", "uptime", "upgrade", "causes", "escalation", "pulse", "what-if"}
+    {"planner", "replay", "size", "timers", "traffic", "uptime", "upgrade", "causes", "escalation", "pulse", "what-if"}
 )
 #: those that would harm a deployment that others use
 PRIVATE_ONLY = frozenset(
@@ -85,6 +87,7 @@ WITHOUT_LIMITS = frozenset(
         "replay",
         "signals",
         "timers",
+        "traffic",
         "uptime",
         "upgrade",
         "causes",

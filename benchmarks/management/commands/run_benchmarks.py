@@ -23,6 +23,7 @@ from benchmarks.report.page import page
 from benchmarks.runner import ALL, BEFORE, run
 from benchmarks.scenarios import LONG, SCENARIOS
 from benchmarks.session import Options
+from benchmarks.traffic.files import read_file
 from benchmarks.uptime.kinds import KINDS
 
 PASSED, THRESHOLD_MISSED, INTERRUPTED = 0, 3, 130
@@ -107,6 +108,7 @@ class Command(BaseCommand):
         add("--event-seconds", type=_rate, default=usual.event_seconds, help="event-throughput: for how long")
         add("--claim-seconds", type=_rate, default=usual.claim_seconds, help="event-throughput: the claim's load")
         add("--events", type=_positive, default=usual.events, help="event-crash: events in all")
+        add("--profile", type=Path, metavar="FILE", help="traffic: the requests, as `traffic record` writes them")
         add("--no-limits", action="store_true", help="do not measure the machine's own ceiling")
         add("--json", type=Path, metavar="FILE", help="write the results as JSON")
         add("--html", type=Path, metavar="FILE", help="write the results as one page")
@@ -130,7 +132,10 @@ class Command(BaseCommand):
         before, tolerance = _comparison(options)
         results = run(
             _named(options["scenario"]),
-            Options(**{name: options[name] for name in (*SIZES, *UPTIME)}),
+            Options(
+                **{name: options[name] for name in (*SIZES, *UPTIME)},
+                profile=read_file(options["profile"]) if options["profile"] else None,
+            ),
             Console(stderr=True),
             deployment=_deployment(options),
             with_limits=not options["no_limits"],

@@ -1,0 +1,72 @@
+"""traffic: the requests of a profile, recorded or written, against a deployment that has the load of tomorrow."""
+
+from urllib.parse import urlsplit
+
+from ..checks import NOTHING
+from ..client import Client
+from ..errors import Usage
+from ..figures import Load
+from ..session import Options, Session
+from ..traffic.playing import Player
+
+#: connections that are opened before the first request
+_READY = 20
+
+
+async def run(session: Session) -> list[Load]:
+    profile = session.options.profile
+    assert profile is not None, "`refuse` was called"
+    deployment = session.deployment
+    client = Client(deployment.url, deployment.key, base="", context=deployment.context)
+    try:
+        session.show.phase("before the load")
+        player = Player(profile, client)
+        await player.prepare()
+        await client.open_connections(min(_READY, profile.in_flight))
+        begin, end = await player.play(session.show.phase("traffic", int(profile.seconds)))
+    finally:
+        client.close()
+    measured = player.measured
+    if measured.broken_off:
+        session.left_out.append(
+            f"traffic: what follows a wrong answer in its session: {measured.broken_off} sessions were broken off."
+        )
+    return [
+        Load(
+            name="traffic",
+            title=f"{profile.rate:g} sessions/s at factor 1, for {profile.seconds:g} s in {len(profile.phases)} phases",
+            method=(
+                f"Open loop, {'random' if profile.random else 'even'} arrivals, seed {profile.seed}. A latency runs "
+                "from when a request was due to the last byte of its answer; percentiles are of right answers."
+            ),
+            figures=measured.figures(profile),
+            correctness=NOTHING,
+            latencies=measured.latencies(profile),
+            distributions=measured.distributions(profile),
+            offered=len(measured.late) / profile.seconds,
+            achieved=measured.answered / (end - begin),
+            errors=measured.errors,
+            grids=measured.grids(profile),
+        )
+    ]
+
+
+def refuse(options: Options, url: str | None) -> None:
+    """Raises Usage before anything is sent. url: None is a private stack, where there is nothing to harm."""
+    profile = options.profile
+    if profile is None:
+        raise Usage("traffic needs --profile FILE.")
+    if url is None or profile.host is None:
+        return
+    if (here := host_of(url)) != (meant := _usual(profile.host, urlsplit(url).scheme)):
+        raise Usage(f"The profile is for the host {meant}, and --url is {here}: nothing was sent.")
+
+
+def host_of(url: str) -> str:
+    """The host, with its port where it is not the usual one."""
+    parts = urlsplit(url)
+    return _usual(parts.netloc.rpartition("@")[2], parts.scheme)
+
+
+def _usual(host: str, scheme: str) -> str:
+    return host.lower().removesuffix({"http": ":80", "https": ":443"}.get(scheme, ":"))

@@ -1,0 +1,260 @@
+"""A profile from what was seen.
+
+Only methods, operations and rates get into it.
+
+Note [Nothing of a person]. A path is looked up among the operations of the API, and forgotten; what is counted is the
+operation. The profile is made of the operations' own names and templates. Values are asked of the deployment that is
+tested, when the test begins.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from ..workloads import BREACH, COMPLIANCE, THREAT, TRUST, VULNERABILITY
+from .addresses import Address, Addresses
+from .format import FORMAT, MARKER, READS
+
+#: minutes that are told apart
+MOST_MINUTES: Final = 1_440
+MOST_PHASES: Final = 20
+#: requests of a profile that are kept, by their share
+_MOST: Final = 100
+#: what changes something and is recorded if writing was asked for. Everything else that does (keys, flags, erasures,
+#: grants) is named only: nobody should mint keys on staging because somebody did in production.
+WRITES: Final = frozenset(
+    {
+        *("startRun", "signalRun", "signalWorkflow", "acceptEvents"),
+        *(
+            "evaluateDecisionTable",
+            "validateDecisionTable",
+            "validateWorkflow",
+            "whatIfDecisionTable",
+            "whatIfWorkflow",
+        ),
+    }
+)
+#: operations whose answers have ids of new runs
+_STARTS: Final = "startRun"
+_EXAMPLES: Final = {one.workflow: one.input for one in (BREACH, COMPLIANCE, THREAT, TRUST, VULNERABILITY)}
+
+#: minute → requests
+Counts = dict[int, float]
+#: an operation, and whether its caller waited for the outcome (Prefer: wait)
+Asked = tuple[Address, bool]
+
+
+@dataclass
+class Seen:
+    """Requests by operation and minute."""
+
+    addresses: Addresses
+    counts: dict[Asked, Counts] = field(default_factory=dict)
+    #: why requests are not in the profile → how many
+    left_out: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    minutes: set[int] = field(default_factory=set)
+    #: the first minute that counts; None: that of the first request
+    begin: int | None = None
+    #: seconds of a "minute"
+    step: int = 60
+
+    def add(self, minute: int, method: str, path: str, status: int, *, count: float = 1, waits: bool = False) -> None:
+        """status: 0 if it had none."""
+        if (address := self.addresses.find("GET" if method == "HEAD" else method, path)) is None:
+            self.left_out["requests were none of the API's: pages, files, health, unknown addresses"] += count
+        elif address.stream:
+            self.left_out["streams were opened"] += count
+        elif 400 <= status < 500:
+            self.left_out["requests were refused (4xx)"] += count
+        elif not self.know(minute):
+            self.left_out[f"requests were outside of the first {MOST_MINUTES:,} minutes"] += count
+        else:
+            minutes = self.counts.setdefault((address, waits), {})
+            minutes[minute] = minutes.get(minute, 0.0) + count
+
+    def know(self, minute: int) -> bool:
+        """Whether this minute is one of those that count, even if nothing was asked in it."""
+        if self.begin is None:
+            self.begin = minute
+        if not self.begin <= minute < self.begin + MOST_MINUTES:
+            return False
+        self.minutes.add(minute)
+        return True
+
+    def fill(self) -> None:
+        """A minute of which a log says nothing, between two others, had no requests."""
+        if self.minutes:
+            self.minutes.update(range(min(self.minutes), max(self.minutes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the profile is for. minutes: how long it lasts; None: as long as what was seen. starts: workflows."""
+
+    host: str | None = None
+    writes: bool = False
+    starts: tuple[str, ...] = ()
+    minutes: float | None = None
+    #: of the rate that was seen
+    scale: float = 1.0
+
+
+class NothingSeen(ValueError):
+    """There is no request that a profile could have."""
+
+
+def profile_of(seen: Seen, wanted: Wanted) -> tuple[dict[str, Any], list[str]]:
+    """The profile, and what is not in it, a line each. Raises NothingSeen."""
+    notes = defaultdict(float, seen.left_out)
+    kept = dict(seen.counts)
+    for address, waits in list(kept):
+        if address.method in READS:
+            continue
+        if not wanted.writes:
+            why = "requests may have changed something: --writes"
+        elif address.name not in WRITES:
+            why = f"requests changed what is not recorded, add them by hand: {address.name}"
+        else:
+            continue
+        notes[why] += _total(kept.pop((address, waits)))
+    order = sorted(kept, key=lambda one: (-_total(kept[one]), one[0].name))
+    for one in order[_MOST:]:
+        notes[f"requests were of operations rarer than the first {_MOST}"] += _total(kept.pop(one))
+    if not kept:
+        raise NothingSeen("There is no request that a profile could have.", sorted(notes))
+    rates = _rates(kept.values(), seen)
+    made = _Made(seen.addresses, wanted)
+    whole = sum(map(_total, kept.values()))
+    for one in order[:_MOST]:
+        made.add(one, round(100 * _total(kept[one]) / whole, 4) or 0.0001)
+    document: dict[str, Any] = {"format": FORMAT}
+    if wanted.host:
+        document["host"] = wanted.host
+    if wanted.writes:
+        document["writes"] = True
+    mean = sum(rates) / len(rates)
+    document |= {
+        "seed": 1,
+        "rate": _digits(mean * wanted.scale),
+        "phases": _phases([one / mean for one in rates], seen.step, wanted.minutes),
+        **({"values": made.values} if made.values else {}),
+        **({"before": list(made.before.values())} if made.before else {}),
+        "requests": made.requests,
+        "thresholds": {"errors": 1},
+    }
+    return document, [f"{count:,.0f} {why}" for why, count in sorted(notes.items()) if count]
+
+
+def _total(counts: Counts) -> float:
+    return sum(counts.values())
+
+
+def _rates(counts: Iterable[Counts], seen: Seen) -> list[float]:
+    """Requests a second in each minute that is known, in order."""
+    whole: Counts = dict.fromkeys(sorted(seen.minutes), 0.0)
+    for one in counts:
+        for minute, count in one.items():
+            whole[minute] += count
+    return [count / seen.step for count in whole.values()]
+
+
+def _phases(factors: Sequence[float], step: int, minutes: float | None) -> list[dict[str, Any]]:
+    """At most MOST_PHASES, as many minutes in each."""
+    each = -(-len(factors) // MOST_PHASES)
+    groups = [factors[start : start + each] for start in range(0, len(factors), each)]
+    stretch = 1.0 if minutes is None else minutes * 60 / (len(factors) * step)
+    return [
+        {"seconds": _digits(len(group) * step * stretch), "factor": round(sum(group) / len(group), 3)}
+        for group in groups
+    ]
+
+
+class _Made:
+    """The requests of a profile, and where their values come from."""
+
+    def __init__(self, addresses: Addresses, wanted: Wanted) -> None:
+        self._addresses, self._wanted = addresses, wanted
+        self.requests: list[dict[str, Any]] = []
+        self.values: dict[str, Any] = {}
+        self.before: dict[str, dict[str, Any]] = {}
+
+    def add(self, one: Asked, share: float) -> None:
+        address, waits = one
+        name = f"{address.name}-waits" if waits else address.name
+        starts = self._wanted.starts if address.name == _STARTS else ()
+        for workflow in starts:
+            path = address.template.replace("{name}", workflow)
+            self._request(one, f"{name}-{workflow}", share / len(starts), path, {"input": _example(workflow)})
+        if not starts:
+            self._request(one, name, share, self._path(address), f"{MARKER}: the body of {address.name}")
+
+    def _request(self, one: Asked, name: str, share: float, path: str, body: Any) -> None:
+        address, waits = one
+        request: dict[str, Any] = {"name": name[:63], "share": _digits(share), "method": address.method, "path": path}
+        headers = {"Prefer": "wait=10"} if waits else {}
+        if address.content_type not in ("", "application/json"):
+            headers["Content-Type"] = address.content_type
+        if headers:
+            request["headers"] = headers
+        if address.body or (address.method not in READS and address.name in WRITES):
+            request["body"] = body
+        if address.name == _STARTS:
+            request["keep"] = {"runs_id": "id"}
+        self.requests.append(request)
+
+    def _path(self, address: Address) -> str:
+        parts = []
+        for part in address.template.split("/"):
+            parts.append(f"${{{self._value(address.template, part[1:-1])}}}" if part.startswith("{") else part)
+        query = "&".join(f"{one}=${{{self._value(address.template, one)}}}" for one in address.required)
+        return "/".join(parts) + (f"?{query}" if query else "")
+
+    def _value(self, template: str, parameter: str) -> str:
+        """The name of a value for a parameter of a path."""
+        before = [part for part in template.partition(f"/{{{parameter}}}")[0].split("/") if part[:1] not in ("", "{")]
+        name = _name(f"{before[-1]}_{parameter}")
+        found = self._addresses.lister(template, parameter)
+        if found is None:
+            return self._unknown(name)
+        path, place = found
+        lister = self._addresses.find("GET", path)
+        assert lister is not None
+        asked = self.before.setdefault(
+            path, {"name": f"before-{lister.name}", "method": "GET", "path": path, "keep": {}}
+        )
+        asked["keep"][name] = place
+        return name
+
+    def _unknown(self, name: str) -> str:
+        name = _name(name)
+        self.values[name] = f"{MARKER}: values of {name}, as {{one_of: [...]}}"
+        return name
+
+
+def _example(workflow: str) -> Any:
+    known = _EXAMPLES.get(workflow)
+    return f"{MARKER}: the input of {workflow}" if known is None else known(0)
+
+
+def _name(text: str) -> str:
+    """A name of a value: `workflows_name`, `query_metric_metric`."""
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower()).strip("_")[:63]
+
+
+def _digits(value: float) -> float:
+    """Four that say something; a whole number as one."""
+    short = float(f"{value:.4g}")
+    return int(short) if short.is_integer() else short
+
+
+def as_yaml(document: dict[str, Any], source: str, left_out: Sequence[str]) -> str:
+    """The text of a profile, with what it lacks in its head."""
+    head = [f"Recorded from {source}. Replace each {MARKER}, and set the thresholds: docs/how-to/load-test.md."]
+    head += ["It has the rates of routes, and not:"] if left_out else []
+    head += [f"- {line}" for line in left_out]
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return "".join(f"# {line}\n" for line in head) + text

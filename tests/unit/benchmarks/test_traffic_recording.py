@@ -1,0 +1,321 @@
+"""A recording says how often each operation was asked for, and nothing of what was asked: whatever a log holds."""
+
+import io
+import json
+import re
+import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import CommandError, call_command
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.errors import Missing
+from benchmarks.traffic import frames, logs
+from benchmarks.traffic.addresses import addresses
+from benchmarks.traffic.profile import BadProfile, read
+from benchmarks.traffic.recording import MOST_MINUTES, NothingSeen, Seen, Wanted, as_yaml, profile_of
+from erip.ops.stack.state import ROOT
+
+AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+MINUTE = int(AT.timestamp()) // 60
+ID = "0193b3c0-1111-7000-8000-00000000abcd"
+#: what must never be in a profile
+SECRETS = ("jane@bank.example", "erip_live_s3cr3t", ID, "acme-merger", "198.51.100.7", "DE89370400440532013000")
+
+
+def line(request: str, code: int = 200, minute: int = 0, **more: Any) -> str:
+    at = datetime.fromtimestamp((MINUTE + minute) * 60, UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps({"event": "request_finished", "request": request, "code": code, "timestamp": at, **more})
+
+
+def haproxy(method: str, path: str, status: int = 200, minute: int = 0) -> str:
+    return (
+        f"Nov 23 08:00:00 lb haproxy[7]: 198.51.100.7:51234 [23/Nov/2026:08:{minute:02d}:01.123] web web/web-1 "
+        f"0/0/0/12/12 {status} 512 ---- 4/4/0/0/0 0/0 {method} {path}"
+    )
+
+
+def seen_in(text: str | bytes) -> Seen:
+    seen = Seen(addresses())
+    content = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    for one in logs.lines(io.BytesIO(content)):
+        if one is None:
+            seen.left_out[logs.NO_REQUEST] += 1
+        else:
+            seen.add(one.minute, one.method, one.path, one.status)
+    seen.fill()
+    return seen
+
+
+def recorded(seen: Seen, **wanted: Any) -> tuple[dict[str, Any], str]:
+    document, left_out = profile_of(seen, Wanted(**wanted))
+    return document, as_yaml(document, "a test", left_out)
+
+
+@pytest.mark.parametrize("shape", ["json", "haproxy"])
+def test_rates_by_operation_become_shares_and_their_course_phases(shape: str) -> None:
+    def one(method: str, path: str, minute: int) -> str:
+        return line(f"{method} {path}", minute=minute) if shape == "json" else haproxy(method, path, minute=minute)
+
+    rows = [one("GET", f"/api/v1/runs/{ID[:-2]}{number:02d}", minute) for minute in (0, 3) for number in range(60)]
+    rows += [one("GET", "/api/v1/runs?limit=9", 1) for _ in range(40)]
+    rows += [one("GET", "/api/v1/workflows/acme-merger", 0) for _ in range(20)]
+
+    document, text = recorded(seen_in("\n".join(rows)))
+
+    assert document["rate"] == 0.75  # 180 in four minutes
+    assert [(one["name"], one["share"]) for one in document["requests"]] == [
+        ("getRun", 66.67), ("listRuns", 22.22), ("getWorkflow", 11.11),
+    ]  # fmt: skip
+    # The third minute had none.
+    assert [(one["seconds"], one["factor"]) for one in document["phases"]] == [
+        (60, 1.778), (60, 0.889), (60, 0), (60, 1.333),
+    ]  # fmt: skip
+    assert document["before"] == [
+        {"name": "before-listRuns", "method": "GET", "path": "/api/v1/runs", "keep": {"runs_id": "items.id"}},
+        {"name": "before-listWorkflows", "method": "GET", "path": "/api/v1/workflows",
+         "keep": {"workflows_name": "items.name"}},
+    ]  # fmt: skip
+    assert document["requests"][0]["path"] == "/api/v1/runs/${runs_id}"
+    # It can be used as it is.
+    assert abs(read(text).rate - 0.75) < 1e-6
+    other = recorded(seen_in("\n".join(rows)), minutes=2, scale=4)[0]
+    assert (sum(one["seconds"] for one in other["phases"]), other["rate"]) == (120, 3)
+
+
+HOSTILE = [
+    f"GET /api/v1/runs/{ID}",
+    "GET /api/v1/runs?business_key=jane@bank.example&cursor=erip_live_s3cr3t",
+    "GET /api/v1/workflows/acme-merger",
+    "GET /api/v1/metrics/query?metric=erip_live_s3cr3t",
+    "GET /api/v1/secrets/erip_live_s3cr3t",
+    f"GET /api/v1/runs/{ID}/steps/acme-merger/items",
+    "GET /jane@bank.example",
+    "GET /api/v1/runs/jane@bank.example%0a%0aevil",
+    "POST /api/v1/workflows/acme-merger/runs",
+    f"POST /api/v1/runs/{ID}/signals/DE89370400440532013000",
+    "POST /api/v1/keys/1/revoke",
+    "DELETE /api/v1/flags/acme-merger",
+    "POST /api/v1/keys",
+    "POST /api/v1/privacy/erasures",
+    "jane@bank.example /api/v1/runs",
+    "GET /api/v1/runs\u0000jane@bank.example",
+]
+
+
+def test_no_value_of_a_log_gets_into_a_profile_and_only_harmless_writes_do() -> None:
+    extra = {"user_id": "jane@bank.example", "ip": "198.51.100.7", "user_agent": "erip_live_s3cr3t", "acme-merger": 1}
+    rows = [line(request, **extra) for request in HOSTILE]
+    rows += [haproxy(*request.replace("\u0000", "").split(" ", 1)) for request in HOSTILE if " /" in request]
+
+    for wanted in ({}, {"writes": True, "host": "staging.example"}):
+        document, text = recorded(seen_in("\n".join(rows)), **wanted)
+
+        for secret in SECRETS:
+            assert secret not in text
+        methods = {one["method"] for one in document["requests"]}
+        assert methods == ({"GET", "POST"} if wanted else {"GET"})
+        names = {one["name"] for one in document["requests"]}
+        assert not names & {"deleteFlag", "makeKey", "erasePerson", "revokeKey"}
+        # What is not known is named, and no load begins with it.
+        with pytest.raises(BadProfile) as refused:
+            read(text)
+        assert all("FILL IN" in fault.message for fault in refused.value.faults)
+        assert "values.steps_step" in {fault.path for fault in refused.value.faults}
+        assert "/api/v1/metrics/query?metric=${query_metric}" in text
+        assert "query_metric: items.metric" in text
+    assert {"startRun", "signalRun"} <= names
+    assert "add them by hand: erasePerson" in text
+
+
+def test_lines_that_are_no_request_are_counted_and_the_rest_is_used() -> None:
+    good = line("GET /api/v1/runs")
+    odd = [
+        "",
+        "not json",
+        good[:-5],
+        "{" * 100_000,
+        "[" * 30_000,
+        json.dumps({"event": "request_finished"}),
+        json.dumps({"event": "step_failed", "request": "GET /api/v1/runs"}),
+        json.dumps(["request_finished"]),
+        line("GET /api/v1/runs", code=True),  # type: ignore[arg-type]
+        line("GET /api/v1/runs", code=10**30),
+        good.replace("2026", "99999"),
+        good.replace('"GET /api/v1/runs"', "7"),
+        haproxy("GET", "/api/v1/runs").replace("Nov/2026", "Xyz/2026"),
+        haproxy("GET", "/api/v1/runs").replace("[23/", "[43/"),
+        line("GET /" + "x" * 200_000),
+        "\x1b[31m\x07\x00",
+        "\udcff\udcfe",
+    ]
+    seen = seen_in("\n".join([good, *odd, good.replace("\n", ""), "x" * 70_000]))
+
+    assert seen.left_out[logs.NO_REQUEST] == len(odd)  # without the empty line, with the last one
+    document, _ = recorded(seen)
+    assert [one["name"] for one in document["requests"]] == ["listRuns"]
+
+
+@given(st.binary(max_size=300))
+def test_no_line_stops_the_recording(content: bytes) -> None:
+    for found in logs.lines(io.BytesIO(content)):
+        if found is not None:
+            Seen(addresses()).add(found.minute, found.method, found.path, found.status)
+
+
+def test_memory_is_bounded_by_operations_and_minutes_however_many_paths_there_are() -> None:
+    seen = Seen(addresses())
+    tracemalloc.start()
+    for number in range(20_000):
+        seen.add(MINUTE + number % 4_000, "GET", f"/api/v1/runs/{number}/explain", 200)
+        seen.add(MINUTE, f"M{number}", f"/nowhere/{number}", 200)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+
+    assert held < 1_000_000
+    assert len(seen.minutes) == MOST_MINUTES
+    assert {address.name for address, _ in seen.counts} == {"explainRun"}
+    lost = sum(count for why, count in seen.left_out.items() if "minutes" in why)
+    assert lost == 20_000 - sum(seen.counts[next(iter(seen.counts))].values())
+
+
+# --- PULSE
+
+
+def answer(*lines: tuple[str, str, list[list[float]]], step: int = 60) -> dict[str, Any]:
+    return {
+        "step": step,
+        "lines": [{"labels": {"route": route, "status": status}, "points": points} for route, status, points in lines],
+    }
+
+
+def test_rates_of_pulse_become_a_profile_with_the_starts_that_were_asked_for() -> None:
+    at = MINUTE * 60
+    seen = Seen(addresses())
+    frames.read(
+        answer(
+            ("POST /api/v1/workflows/{name}/runs", "2xx", [[at, 3.0, 3, 3], [at + 60, 1.0, 1, 1]]),
+            ("POST /api/v1/workflows/{name}/runs (waits)", "2xx", [[at + 60, 2.0, 2, 2]]),
+            ("GET /api/v1/runs/{id}", "2xx", [[at, 4.0, 4, 4], [at + 120, 0.0, 0, 0]]),
+            ("GET /api/v1/runs/{id}", "4xx", [[at, 5.0, 5, 5]]),
+            ("GET /admin/", "2xx", [[at, 1.0, 1, 1]]),
+            ("GET /api/v1/events/stream", "2xx", [[at, 1.0, 1, 1]]),
+            ("other", "2xx", [[at, 1.0, 1, 1]]),
+        ),
+        seen,
+    )
+
+    document, text = recorded(
+        seen, writes=True, host="staging.example", starts=("breach-response", "my-own"), minutes=None
+    )
+
+    assert document["rate"] == 3.333  # 600 in three minutes
+    shares = {one["name"]: one["share"] for one in document["requests"]}
+    assert shares == {
+        "startRun-breach-response": 20, "startRun-my-own": 20, "getRun": 40,
+        "startRun-waits-breach-response": 10, "startRun-waits-my-own": 10,
+    }  # fmt: skip
+    starts = {one["name"]: one for one in document["requests"]}
+    assert starts["startRun-breach-response"]["path"] == "/api/v1/workflows/breach-response/runs"
+    assert starts["startRun-breach-response"]["body"]["input"]["cves"]
+    assert starts["startRun-waits-my-own"]["headers"] == {"Prefer": "wait=10"}
+    with pytest.raises(BadProfile) as refused:
+        read(text)
+    assert {fault.message for fault in refused.value.faults} == {"is to be filled in: FILL IN: the input of my-own"}
+    for why in (
+        "300 requests were refused",
+        "60 requests were none of the API",
+        "60 requests were of routes beyond",
+        "60 streams",
+    ):
+        assert why in text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        [],
+        answer(("GET /api/v1/runs", "2xx", [[1, 1]]), step=0),
+        {"step": 60, "lines": [{"labels": 1, "points": []}]},
+        answer(("GET /api/v1/runs", "2xx", [[]])),
+        answer(("GET /api/v1/runs", "2xx", [[1, "many"]])),
+    ],
+)
+def test_an_answer_of_another_shape_is_said_to_be_one(wrong: Any) -> None:
+    with pytest.raises(Missing, match="shape"):
+        frames.read(wrong, Seen(addresses()))
+
+
+def test_a_recording_of_nothing_says_what_there_was() -> None:
+    seen = seen_in(line("POST /api/v1/keys/1/revoke"))
+    with pytest.raises(NothingSeen, match="no request") as nothing:
+        profile_of(seen, Wanted())
+    assert "--writes" in " ".join(nothing.value.args[1])
+
+
+def test_every_operation_is_found_by_its_route_and_nothing_else_is() -> None:
+    from erip.foundation.http.timing import name_of
+
+    known = addresses()
+    assert known.find("GET", "/api/v1/runs/bulk") is not None  # as an id
+    assert known.find("POST", "/api/v1/runs/bulk").name == "startRuns"  # type: ignore[union-attr]
+    method, _, route = name_of("GET", "api/v1/runs/<uuid:id>").partition(" ")
+    assert known.find(method, route).name == "getRun"  # type: ignore[union-attr]
+    assert known.find("GET", "/api/v1/runs/1/2/3/4/5") is None
+    assert known.find("GET", "/" * 100_000) is None
+    assert known.lister("/api/v1/approvals/{number}", "number") == ("/api/v1/approvals", "items.id")
+    assert known.lister("/api/v1/runs/{id}/steps/{step}/items", "step") is None
+
+
+# --- the command
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    call_command("traffic", *words)
+    return capsys.readouterr().out
+
+
+def test_the_commands_of_the_page_make_a_profile_and_check_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "how-to" / "load-test.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    (words,) = re.findall(r"^python manage.py traffic (record --logs .*)$", page, re.MULTILINE)
+    (tmp_path / "haproxy.log").write_text("\n".join(haproxy("GET", f"/api/v1/runs/{n}") for n in range(9)))
+
+    run(capsys, *words.split())
+
+    assert yaml.safe_load((tmp_path / "profile.yaml").read_text())["phases"] == [{"seconds": 1200, "factor": 1}]
+    assert "only reads" in run(capsys, "check", "profile.yaml")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["record"], "either from --url"),
+        (["record", "--logs", "l", "--url", "http://x", "--api-key", "k"], "either from --url"),
+        (["record", "--url", "http://x"], "go together"),
+        (["record", "--logs", "l", "--writes"], "--writes needs --host"),
+        (["record", "--logs", "l", "--start", "x"], "--start goes with --writes"),
+        (["record", "--logs", "none"], "cannot be read"),
+        (["record", "--logs", "l", "--host", "a b/c"], "host"),
+        (["record", "--logs", "l", "--writes", "--host", "h", "--start", "../x y"], "requests[1].path"),
+        (["record", "--url", "http://127.0.0.1:9", "--api-key", "k"], "does not answer"),
+        (["record", "--url", "no address", "--api-key", "k"], "does not answer"),
+        (["record", "--url", "http://x", "--api-key", "k\r\n"], "does not answer"),
+        (["check", "none.yaml"], "cannot be read"),
+        (["check", "l"], "not YAML"),
+    ],
+)
+def test_a_wrong_call_is_refused(words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "l").write_text(line("POST /api/v1/workflows/x/runs") + "\n" + line("GET /api/v1/runs"))
+    with pytest.raises(CommandError) as refused:
+        call_command("traffic", *words)
+    assert said in str(refused.value)
