@@ -12,7 +12,7 @@ from django.db.models import F
 from erip.foundation.hooks import at_worker_start
 from workflows import registry
 from workflows.core import definition
-from workflows.core.graph import Graph, Retry, StepInfo
+from workflows.core.graph import Graph, Retry, StepInfo, Work
 from workflows.core.sensitive import NOTHING, Parts
 from workflows.errors import UnknownStep
 from workflows.models import WorkflowVersion
@@ -85,9 +85,25 @@ def _compiled(version_id: int, document: Any) -> Graph:
 
 def _note_what_is_lacked(version_id: int, graph: Graph) -> None:
     """See Note [Lacking] in `store.lacking`."""
-    known = registry.all()
-    needed = {id: node.work.uses for id, node in graph.steps.items() if node.work}
-    lacking.note(version_id, {id: name for id, name in needed.items() if name not in known})
+    lacking.note(
+        version_id, {id: node.work.uses for id, node in graph.steps.items() if node.work and not _has(node.work)}
+    )
+
+
+def _has(work: Work) -> bool:
+    """Whether this process has the step, with every input that it is given."""
+    try:
+        return registry.get(work.uses).takes(work.with_)
+    except UnknownStep:
+        return False
+
+
+def step_for(version_id: int, step: str, uses: str) -> registry.StepSpec:
+    """What runs this step of a version here. Raises UnknownStep where this process lacks it (Note [Lacking] in
+    `store.lacking`)."""
+    if lacking.lacks(version_id, step):
+        raise UnknownStep(f"this process lacks the step {uses} as version {version_id} uses it")
+    return registry.get(uses)
 
 
 _NOTHING: dict[str, Any] = {"not": {}}

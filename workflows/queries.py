@@ -317,8 +317,10 @@ def _why_no_worker(uses: str, living: int, lacking: int) -> str:
     if not living:
         return ": none that serves its lane is alive"
     if lacking == living:
-        return f" that has the step {uses}: none of the {living} that serve its lane has it"
-    return f" that has the step {uses}: {lacking} of the {living} that serve its lane lack it" if lacking else ""
+        return f" that has the step {uses} with these inputs: none of the {living} that serve its lane has it"
+    if not lacking:
+        return ""
+    return f" that has the step {uses} with these inputs: {lacking} of the {living} that serve its lane lack it"
 
 
 def _of_row(row: StepColumns) -> dict[str, Any]:

@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from django.utils.module_loading import autodiscover_modules
 from pydantic import BaseModel
 
-from workflows.core import contracts, step_body
+from workflows.core import contracts, step_body, step_input
 from workflows.core.graph import Retry
 from workflows.core.sensitive import Parts, parts_of
+from workflows.core.shapes import Budget, Shape
+from workflows.core.templates import Template
 from workflows.errors import StepRefused, UnknownStep
 
 Body = typing.TypeVar("Body", bound=Callable[..., Any])
@@ -83,11 +85,36 @@ class StepSpec:
     def output_schema(self) -> dict[str, Any]:
         return contracts.given(self.output_model)
 
+    def takes(self, with_: Template | None) -> bool:
+        """Whether it knows every key that a definition gives it: a later release may have added some."""
+        return not step_input.unknown_keys(with_, self._shape)
+
+    def level(self, with_: Template | None) -> int:
+        """The format level from which processes know every key that a definition gives it (Note [Format levels] in
+        `core/kinds`)."""
+        value = with_.value if with_ is not None else None
+        levels = self._levels
+        return max((levels.get(key, 1) for key in value), default=1) if levels and isinstance(value, dict) else 1
+
+    @cached_property
+    def _levels(self) -> Mapping[str, int]:
+        """By key of its input, those that came with a format level: a field of the model says it."""
+        fields = self.input_schema.get("properties", {})
+        return {key: one[LEVEL] for key, one in fields.items() if isinstance(one, dict) and LEVEL in one}
+
+    @cached_property
+    def _shape(self) -> Shape:
+        return Shape.of(self.input_schema, Budget())
+
     @cached_property
     def sealed(self) -> Parts:
         """Which parts of its output are sealed (Note [Sensitive data] in `core/sensitive`)."""
         return parts_of(self.output_schema)
 
+
+#: in `json_schema_extra` of a field of an input model: the format level of the first release that has the field. A
+#: definition that gives it is not published while processes of an earlier level live: they would refuse the input
+LEVEL: Final = "format_level"
 
 _steps: dict[str, StepSpec] = {}
 

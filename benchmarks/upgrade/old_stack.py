@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +36,14 @@ class Release:
     after: str
     environment: Mapping[str, str] = field(repr=False)
 
-    def manage(self, state: State, *words: str) -> str:
-        """A command of manage.py with the files that are in place, and the settings of the stack. Raises
-        BenchmarkError."""
+    def manage(self, state: State, *words: str, right: Collection[int] = (0,), patience: float = PATIENCE) -> str:
+        """What a command of manage.py says, with the files that are in place and the settings of the stack.
+
+        right: exit statuses that are no failure. patience: seconds that it may take. Raises BenchmarkError.
+        """
         env = {**self.environment, **read_env(state.env), "DJANGO_SETTINGS_MODULE": "erip.settings.local"}
-        return _run([sys.executable, "-W", "ignore", "manage.py", *words], self.tree.root, env)
+        command = [sys.executable, "-W", "ignore", "manage.py", *words]
+        return _run(command, self.tree.root, env, right=right, patience=patience)
 
 
 @contextmanager
@@ -91,14 +94,21 @@ def _end(state: State) -> None:
         raise BenchmarkError(f"The stack under {state.root} did not end: {error}") from error
 
 
-def _run(command: list[str], where: Path, env: Mapping[str, str]) -> str:
+def _run(
+    command: list[str],
+    where: Path,
+    env: Mapping[str, str],
+    *,
+    right: Collection[int] = (0,),
+    patience: float = PATIENCE,
+) -> str:
     try:
         done = subprocess.run(
-            command, cwd=where, env=dict(env), capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, cwd=where, env=dict(env), capture_output=True, text=True, timeout=patience, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchmarkError(f"{' '.join(command[-3:])}: not within {PATIENCE:.0f} s") from error
-    if done.returncode:
+        raise BenchmarkError(f"{' '.join(command[-3:])}: not within {patience:.0f} s") from error
+    if done.returncode not in right:
         said = (done.stderr or done.stdout).strip().splitlines()[-6:]
         raise BenchmarkError(f"{' '.join(command[-3:])}: {' / '.join(said)[-800:]}")
     return done.stdout

@@ -23,6 +23,8 @@ from .old_stack import Release
 #: seconds until a process that was asked to end is there again, and serves
 BACK_WITHIN = 120.0
 LOOK_EVERY = 0.1
+#: seconds that the filling of the table may take
+FILLED_WITHIN = 1800.0
 #: seconds of ordinary life before the first turn, and between two
 CALM = 5.0
 
@@ -68,17 +70,14 @@ class Turns:
 
     def _forward(self) -> None:
         self.release.tree.switch(self.release.after, newer=True)
-        try:
-            self.plan = self.release.manage(self._state, "upgrade", "--plan")
-        except BenchmarkError as error:
-            # It ends with 1 where the old release breaks, or nothing is known; what it says goes to the report.
-            self.plan = str(error)
+        # It ends with 1 where the old release breaks, or nothing is known; what it says goes to the report.
+        self.plan = self.release.manage(self._state, "upgrade", "--plan", right=(0, 1))
         self.release.manage(self._state, "migrate", "--verbosity", "0")
         self.release.manage(self._state, "bootstrap")
 
     def _fill(self) -> None:
         began = time.monotonic()
-        self.release.manage(self._state, "backfill", "run", "--rest", "0.5")
+        self.release.manage(self._state, "backfill", "run", "--rest", "0.5", patience=FILLED_WITHIN)
         self.filled = time.monotonic() - began
 
     def _files_back(self) -> None:
@@ -87,10 +86,22 @@ class Turns:
     def _all_at_once(self, *, newer: bool) -> None:
         release = self.release
         release.tree.switch(release.after if newer else release.before, newer=newer)
+        olds = self._leaders()
         try:
             control.reload(self._state)
         except StackError as error:
             raise BenchmarkError(f"The processes were not replaced: {error}") from error
+        # The leaders come last, and then what older processes could not read is published: by commands that are started
+        # from the files that are in place.
+        until = time.monotonic() + BACK_WITHIN
+        while self._leaders() & olds or not read_json(self._state.setup).get("files"):
+            if time.monotonic() > until:
+                raise BenchmarkError(f"The end of the replacement was not seen within {BACK_WITHIN:.0f} s.")
+            time.sleep(LOOK_EVERY)
+
+    def _leaders(self) -> set[int]:
+        processes = read_json(self._state.supervisor).get("processes", [])
+        return {int(one["pid"]) for one in processes if str(one["name"]).startswith("leader") and one["pid"]}
 
     async def _roll(self, kind: str, names: Sequence[str]) -> None:
         for name in names:

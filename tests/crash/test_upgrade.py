@@ -40,6 +40,21 @@ steps:
   last: {needs: [nap], uses: sample.echo, with: {value: "${{ steps.each.output.total }}"}}
 output: ${{ steps.last.output.value }}
 """
+#: what is wrong, in the eyes of a release, with the latest version of each workflow
+READ = """
+import json
+from django.db.models import F
+from workflows import registry
+from workflows.core import definition
+from workflows.models import WorkflowVersion
+found = {}
+for version in WorkflowVersion.objects.filter(number=F("definition__latest")).select_related("definition"):
+    try:
+        definition.validate(definition.parse(version.source, version.media), registry.all())
+    except definition.DefinitionInvalid as error:
+        found[version.definition.name] = list(map(str, error.faults))
+print(json.dumps(found))
+"""
 #: runs that are started with each pair of releases
 EACH = 5
 
@@ -224,6 +239,10 @@ def test_an_older_release_becomes_this_one_and_back_and_nobody_notices(
         client.more("the older release alone")
         deployment.manage(ROOT, "migrate", "--verbosity", "0")
         client.more("the older release on this schema")
+        put_off = deployment.manage(ROOT, "bootstrap")
+        assert "compliance-assessment: not published yet. " in put_off
+        # What it would refuse, or fail over, is not there for it.
+        assert json.loads(deployment.manage(before, "shell", "-c", READ).splitlines()[-1]) == {}
         new = deployment.start(ROOT)
         client.more("both releases")
         # And back: this release's processes end, and nothing else is done.

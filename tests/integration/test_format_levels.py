@@ -9,7 +9,7 @@ from tests.definitions import publish
 from workflows import engine, errors, store
 from workflows.core import kinds
 from workflows.leader import loop
-from workflows.models import Leader
+from workflows.models import Leader, Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,6 +47,18 @@ def test_the_one_that_leads_and_the_one_that_would_say_what_they_read(leaders: t
         publish("name: plain\nsteps: {say: {uses: sample.echo, with: {value: 1}}}")
         Leader.objects.filter(pk=row.pk).update(level=kinds.level())
     publish(WAITS.replace("1h", "2h"))
+
+
+def test_an_input_that_came_with_a_level_is_not_published_beside_processes_below_it() -> None:
+    """They would refuse the input, and its runs would fail: seen with compliance-assessment beside an older release."""
+    worker = store.register_worker("old", "there", 1, ["standard"])
+    asks = "name: asks\nsteps: {a: {uses: compass.assess_compliance, with: {start_clocks: false}}}"
+    Worker.objects.filter(pk=worker).update(level=6)
+    with pytest.raises(errors.NotYetReadable, match="worker old"):
+        publish(asks)
+    publish(asks.replace("start_clocks: false", "sector: energy"))
+    Worker.objects.filter(pk=worker).update(level=7)
+    publish(asks)
 
 
 def test_one_that_was_killed_counts_for_a_lease_and_one_that_holds_the_lock_for_longer() -> None:

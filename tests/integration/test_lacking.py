@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from tests.definitions import one_step, publish
 from tests.workers import until, worker
@@ -36,6 +37,15 @@ name: rolled
 steps:
   before: {uses: sample.echo, with: {value: 1}}
   new: {uses: rolled.new, needs: [before], with: {value: 2}}
+  after: {uses: sample.echo, needs: [new], with: {value: "${{ steps.new.output.value }}"}}
+output: "${{ steps.after.output.value }}"
+"""
+#: the same where the new release's step takes one input more
+GROWN = """
+name: grown
+steps:
+  before: {uses: sample.echo, with: {value: 1}}
+  new: {uses: grown.step, needs: [before], with: {value: "${{ steps.before.output.value }}", more: {by: 2}}}
   after: {uses: sample.echo, needs: [new], with: {value: "${{ steps.new.output.value }}"}}
 output: "${{ steps.after.output.value }}"
 """
@@ -120,7 +130,7 @@ def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Exec
     until(lambda: executor.execute([run]) == 0)
     store.say_what_is_lacked(executor.worker_id)
     assert waits_for(run, "new") == (
-        "waits for a worker that has the step rolled.new: none of the 1 that serve its lane has it"
+        "waits for a worker that has the step rolled.new with these inputs: none of the 1 that serve its lane has it"
     )
     assert store.lane_loads(["standard"], count_to=9)["standard"].waiting == 0
     unmet = Unmet().look()
@@ -130,11 +140,69 @@ def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Exec
     other = store.register_worker("other", "there", 2, ["standard"])
     Worker.objects.filter(pk=other).update(lacks=[])
     assert waits_for(run, "new") == (
-        "waits for a worker that has the step rolled.new: 1 of the 2 that serve its lane lack it"
+        "waits for a worker that has the step rolled.new with these inputs: 1 of the 2 that serve its lane lack it"
     )
     assert store.lane_loads(["standard"], count_to=9)["standard"].waiting == 1
     assert "standard" not in lacking.nobody_has()
     assert store.rehint_stale_ready(older_than=-1, again_after=0, limit=9, nobody_has=lacking.nobody_has()) != []
+
+
+class Older(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    value: int = 0
+
+
+class More(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    by: int = 0
+
+
+class Newer(Older):
+    more: More = More()
+
+
+def older(data: Older) -> Older:
+    return data
+
+
+def newer(data: Newer) -> Older:
+    return Older(value=data.value + data.more.by)
+
+
+@pytest.fixture
+def lacks_an_input() -> Iterator[registry.StepSpec]:
+    """The definition was published by a release whose step takes more; this process has the step of the release before.
+    Yields the newer step."""
+    registry.step("grown.step")(newer)
+    publish(GROWN)
+    new = registry.withdraw("grown.step")
+    registry.step("grown.step")(older)
+    graph_of.cache_clear()
+    yield new
+    registry.withdraw("grown.step")
+    graph_of.cache_clear()
+    for version, _ in lacking.split(lacking.pairs()):
+        lacking.note(version, {})
+
+
+def test_a_worker_whose_step_does_not_know_an_input_leaves_it_to_the_others(
+    lacks_an_input: registry.StepSpec, executor: Executor
+) -> None:
+    ids = start("grown", 3)
+    for _ in range(5):
+        executor.execute(ids)
+    rows = StepRun.objects.filter(step="new")
+    assert set(rows.values_list("state", flat=True)) == {"READY"}, "none has failed"
+    assert max(rows.values_list("attempt", flat=True)) <= 1
+    store.say_what_is_lacked(executor.worker_id)
+    assert "grown.step with these inputs: none of the 1" in str(waits_for(ids[0], "new"))
+    # And the new release comes.
+    registry.withdraw("grown.step")
+    registry.restore(lacks_an_input)
+    graph_of.cache_clear()
+    graph_of(WorkflowRun.objects.get(pk=ids[0]).version_id)
+    until(lambda: executor.execute(ids) == 0)
+    assert set(WorkflowRun.objects.values_list("state", "output")) == {("SUCCEEDED", 3)}
 
 
 def test_without_any_worker_of_the_lane_the_run_says_so(transactional_db: None) -> None:

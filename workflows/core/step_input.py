@@ -73,6 +73,15 @@ def _walk(
                 yield from _walk(item, dynamic, below, join(at, index), (*where, index))
 
 
+def unknown_keys(template: Template | None, shape: Shape) -> list[str]:
+    """The keys of a step's `with`, at any depth, that its input schema rules out, whatever the expressions give."""
+    if template is None:
+        return []
+    dynamic = frozenset(location for location, _ in template.expressions)
+    found = _walk(template.value, dynamic, shape, "with", ())
+    return [path for path, fault in found if fault.message.startswith(UNKNOWN_KEY)]
+
+
 def _certain(violation: Violation, dynamic: list[Location]) -> bool:
     where = violation.location
     if violation.keyword in ("required", "additionalProperties"):

@@ -85,7 +85,7 @@ def warnings_of(graph: Graph) -> tuple[Fault, ...]:
 @retry_transaction
 def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, author: str) -> Published:
     content_hash = definition.content_hash(document)
-    if behind := store.living_below(graph.level, lease=conf().lease):
+    if behind := store.living_below(max(graph.level, _level_of_inputs(graph)), lease=conf().lease):
         raise NotYetReadable(behind)
     with transaction.atomic():
         workflow, latest = take_turn(WorkflowDefinition, graph.name)
@@ -100,6 +100,13 @@ def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, auth
             author=author,
         )
     return Published(graph.name, version.number, content_hash, True, version.pk)
+
+
+def _level_of_inputs(graph: Graph) -> int:
+    """The format level from which processes know every input that the definition gives its steps."""
+    known = registry.all()
+    works = [node.work for node in graph.steps.values() if node.work is not None]
+    return max((known[work.uses].level(work.with_) for work in works if work.uses in known), default=1)
 
 
 def _check(source: str | bytes, media: str, spaces: Collection[str] | None) -> tuple[dict[str, Any], Graph]:

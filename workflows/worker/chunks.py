@@ -34,7 +34,7 @@ from workflows.core.definition import DefinitionInvalid
 from workflows.core.expressions import ExpressionError
 from workflows.core.machine import NO_ITEM, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
-from workflows.graphs import graph_of
+from workflows.graphs import graph_of, step_for
 from workflows.store import Report, outbox, to_json
 from workflows.store.chunks import ChunkRun, RunDone, StepDone, TakenChunk
 from workflows.worker import bodies, traces
@@ -286,7 +286,7 @@ class ChunkRunner:
             chain = graph_of(chunk.version_id).chain
             if chain is None:
                 return None
-            specs = [registry.get(link.work.uses) for link in chain.links]
+            specs = [step_for(chunk.version_id, link.id, link.work.uses) for link in chain.links]
         except (UnknownStep, DefinitionInvalid):
             return None
         if any(spec.is_async or registry.recorder(spec.name) for spec in specs):

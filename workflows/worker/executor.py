@@ -40,7 +40,7 @@ from workflows import registry, store
 from workflows.core.graph import Graph, Work
 from workflows.core.machine import Happening, StepFailed, StepReturned, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
-from workflows.graphs import graph_of
+from workflows.graphs import graph_of, step_for
 from workflows.starts import dispatch
 from workflows.store import Claim, Report, chunks, lacking
 from workflows.worker import beats, bodies, traces
@@ -226,7 +226,7 @@ class Executor:
             return
         work = _work(graph, claim)
         try:
-            spec = registry.get(work.uses)
+            spec = step_for(claim.version_id, claim.step, work.uses)
         except UnknownStep:
             # The first claim of a version that this worker had not met. See Note [Lacking] in `store.lacking`.
             lacking.note_one(claim.version_id, claim.step, work.uses)

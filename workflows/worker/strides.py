@@ -6,6 +6,7 @@ from workflows import registry
 from workflows.core.graph import Graph, StepNode
 from workflows.core.machine import NO_ITEM, Deciding, Happening, Snapshot, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
+from workflows.graphs import step_for
 from workflows.store import Claim, Decided
 
 
@@ -32,7 +33,7 @@ class Stride:
         if work is None or not node.how.strides or not node.essential or not _repeatable(node):
             return None
         try:
-            spec = registry.get(work.uses)
+            spec = step_for(claim.version_id, node.id, work.uses)
         except UnknownStep:
             return None
         if spec.is_async:

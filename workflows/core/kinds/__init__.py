@@ -11,6 +11,9 @@ kind is such a file and a call of `register`: here, or in `ready` of a Django ap
 # living worker cannot read is not published: that worker would claim steps of its runs and could do nothing with them.
 # A kind that a new release adds, or reads differently, gets the next level. So does what the release before cannot read
 # of a run, such as a pause, and what it cannot read of a rule: it is refused while a living worker is below its level.
+# A step that is new needs no level: workers without it leave it to the others (Note [Lacking] in `store.lacking`). So
+# do workers whose step does not know an input that it is given, from the release of level 9 on; earlier ones refuse it,
+# and the run fails. So an input that was new before that says its level (`registry.LEVEL`).
 
 from collections.abc import Iterable
 

@@ -14,6 +14,7 @@ from workflows.library.vocabulary import (
     StepInput,
     StepOutput,
 )
+from workflows.registry import LEVEL
 
 #: stopped and dismissed are said of duties whose clock a person has changed (`clocks.standing`)
 Status = Literal["due", "overdue", "met", "late", "waiting", "promptly", "stopped", "dismissed"]
@@ -58,7 +59,9 @@ class ComplianceInput(StepInput):
     material_at: Moment | None = Field(default=None, description="when it was determined to be material")
     paid_at: Moment | None = Field(default=None, description="when a ransom was paid")
     start_clocks: bool = Field(
-        default=True, description="whether the clocks of the duties that apply start; false: nothing has happened yet"
+        default=True,
+        description="whether the clocks of the duties that apply start; false: nothing has happened yet",
+        json_schema_extra={LEVEL: 7},
     )
     submitted: dict[str, Moment] = Field(
         default={}, max_length=200, description="obligation code → when it was met; <code>-update → its latest update"
