@@ -39,6 +39,10 @@ class Component(models.Model):
     values = ArrayField(models.FloatField())
     #: what its probes saw (`monitoring.core.components.Observation`); null: it has none
     observed = models.JSONField(null=True)
+    #: migrations that contract, in its files: Note [Contracting] in `erip.foundation.db.phases`
+    knows = ArrayField(
+        models.TextField(), default=list, db_default=models.Value([], output_field=ArrayField(models.TextField()))
+    )
 
     class Meta:
         ordering = ["kind", "host", "pid"]

@@ -14,7 +14,10 @@ import uuid
 from collections import deque
 from datetime import UTC, datetime
 
+import structlog
+
 from erip.foundation import hooks
+from erip.foundation.db import phases
 from erip.foundation.db.failures import is_passing, sqlstate
 from erip.foundation.process.background import database_service
 from erip.foundation.process.beginning import started_at
@@ -24,6 +27,8 @@ from monitoring.core.changes import TOLD_FOR, Change, What, told
 from monitoring.core.components import REPORT_EVERY, SILENT_AFTER
 from monitoring.core.series import samples
 from monitoring.watching import watching
+
+log = structlog.get_logger(__name__)
 
 #: seconds that a process which ends gives PostgreSQL to note it
 FAREWELL = 1.0
@@ -74,6 +79,8 @@ class Reporter:
         self.life = uuid.uuid4()
         self._started = datetime.fromtimestamp(started_at(), UTC)
         self._written: list[str] | None = None
+        # At once: the files may be those of another release in a moment.
+        self._knows = _known()
         self._standing = Standing(kind)
 
     def report(self) -> None:
@@ -97,6 +104,7 @@ class Reporter:
                 *(told(one, now) for one in (*watching.changes(), *self._standing.changes) if now - one.by <= TOLD_FOR),
             ]
             or None,
+            knows=self._knows,
         )
         if new or not store.update_report(row):
             store.insert_report(row)
@@ -106,6 +114,15 @@ class Reporter:
     def end(self) -> None:
         """Note that the process ends in good order. Never raises, and never holds up the end for long."""
         store.farewell(self.life, FAREWELL)
+
+
+def _known() -> list[str]:
+    """None where they cannot be read: that is of a release that knows of none."""
+    try:
+        return phases.known()
+    except Exception:
+        log.exception("contracts_not_known")
+        return []
 
 
 _service: Service | None = None

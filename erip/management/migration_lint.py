@@ -3,9 +3,10 @@ take away what the old code still reads or leave out what it does not write.
 
 Note [Unsafe migrations]
 Two releases run side by side during an upgrade, and the old one must go on through each migration. So a migration may
-add, and may not take away; that comes with a later release, when no process of the old one is left. What each statement
-locks is in PostgreSQL's documentation, "Explicit Locking" and the notes of ALTER TABLE. A table that the same migration
-makes is empty and unknown to the old release: whatever is done to it is safe.
+add, and may not take away; that comes with a later release, when no process of the old one is left, in a migration that
+says so (Note [Contracting] in `erip.foundation.db.phases`). What each statement locks is in PostgreSQL's documentation,
+"Explicit Locking" and the notes of ALTER TABLE. A table that the same migration makes is empty and unknown to the old
+release: whatever is done to it is safe.
 
 What this cannot see: how large a table is, and whether the old code reads what is altered. What it does not know to be
 harmless is named, to be looked at: a function in Python, a DO block, a trigger, an operation of somebody's own.
@@ -23,6 +24,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from erip.foundation.db import phases
 from erip.management import harmless_sql
 
 
@@ -51,7 +53,9 @@ class Unsafe:
         return f"{self.migration}: {self.what}. Instead: {self.instead}"
 
 
-_LATER = "take it away in a release after the one that no longer uses it"
+_LATER = (
+    'take it away in a release after the one that no longer uses it, in a migration that says so: contracts = "why"'
+)
 _CONCURRENTLY = "AddIndexConcurrently in a migration with atomic = False"
 _NOT_VALID = "add it NOT VALID, and validate it in a migration of its own"
 _IN_SQL = "CREATE INDEX CONCURRENTLY in a migration with atomic = False"
@@ -303,5 +307,12 @@ def since(leaves: Iterable[tuple[str, str]]) -> list[Unsafe]:
         if migration is None or key in old or not migration.__module__.startswith(_OURS):
             continue
         parents = [one.key for one in loader.graph.node_map[key].parents]
-        found += unsafe(migration, loader.project_state(parents) if parents else ProjectState())
+        found += refused(migration, loader.project_state(parents) if parents else ProjectState())
     return found
+
+
+def refused(migration: migrations.Migration, before: ProjectState) -> list[Unsafe]:
+    """The same as `unsafe`, without what breaks the release before in a migration that says so: it waits until no
+    process of that release is left."""
+    waits = bool(phases.reason(migration))
+    return [one for one in unsafe(migration, before) if not (waits and one.old is Old.BREAKS)]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,29 @@ class Report:
     series: list[str]
     values: list[float]
     observed: list[Mapping[str, Any]] | None
+    #: migrations that contract, in the files of the process: Note [Contracting] in `erip.foundation.db.phases`
+    knows: Sequence[str] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A process that is alive, as far as it says."""
+
+    kind: str
+    host: str
+    pid: int
+    knows: Sequence[str]
+
+
+def lives(seconds: float) -> list[Life]:
+    """The processes that reported within the last seconds, and did not end in good order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT kind, host, pid, knows FROM monitoring_component WHERE stopped_at IS NULL"
+            " AND seen_at > clock_timestamp() - make_interval(secs => %s) ORDER BY kind, host, pid",
+            [seconds],
+        )
+        return [Life(*row) for row in cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +100,9 @@ def insert_report(report: Report) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO monitoring_component (life, kind, host, pid, started_at, seen_at, series, values, observed)
-            VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s)
+            INSERT INTO monitoring_component
+                (life, kind, host, pid, started_at, seen_at, series, values, observed, knows)
+            VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s, %s)
             ON CONFLICT (life) DO UPDATE SET
                 seen_at = excluded.seen_at, stopped_at = NULL, series = excluded.series, values = excluded.values,
                 observed = excluded.observed
@@ -92,6 +116,7 @@ def insert_report(report: Report) -> None:
                 report.series,
                 report.values,
                 _json(report.observed),
+                list(report.knows),
             ],
         )
 

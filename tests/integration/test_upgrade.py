@@ -4,8 +4,11 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg2
 import pytest
@@ -19,10 +22,12 @@ from erip.audit import changes
 from erip.foundation.db import migrating
 from erip.foundation.db.backfills import Finished
 from erip.management.migration_lint import Old
-from erip.management.upgrade import planning
+from erip.management.upgrade import contracting, planning
 from erip.management.upgrade.locks import Mode, Work, locks
 from erip.management.upgrade.planning import Phase
+from monitoring.store import components
 from tests import workers
+from workflows import store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -249,9 +254,10 @@ def test_a_migration_that_never_gets_its_lock_fails_and_changes_nothing(settings
 
 
 @contextmanager
-def a_step_more(*operations: Operation, atomic: bool = True) -> Iterator[None]:
+def a_step_more(*operations: Operation, atomic: bool = True, contracts: str = "") -> Iterator[None]:
     """As if the sample had one more migration, of these operations, which is not applied."""
-    body = {"dependencies": [("sample", "0002_weights")], "operations": list(operations), "atomic": atomic}
+    body: dict[str, Any] = {"dependencies": [("sample", "0002_weights")], "operations": list(operations)}
+    body |= {"atomic": atomic, "contracts": contracts}
     made = type("Migration", (migrations.Migration,), body)
     load = MigrationLoader.load_disk
 
@@ -383,3 +389,80 @@ def test_an_older_release_leaves_the_triggers_and_privileges_of_a_newer_one() ->
         cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'erip_backfill'::regclass AND tgname = %s",
                        [changes.TRIGGER])  # fmt: skip
         assert cursor.fetchone() == (0,)
+
+
+# --- migrations that contract
+
+
+CONTRACTS = "releases before this one read sample_effect.note"
+MORE = "sample.0003_more"
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reports here who has to be waited for."""
+    monkeypatch.setattr(contracting, "AGAIN_AFTER", 0.0)
+
+
+def reports(kind: str, pid: int, *knows: str) -> UUID:
+    """A process of the platform that lives. Returns its life."""
+    life = uuid4()
+    report = components.Report(life, kind, "there", pid, datetime.now(UTC), [], [], None, knows=knows)
+    components.insert_report(report)
+    return life
+
+
+def migrated(*arguments: str) -> str:
+    said = StringIO()
+    call_command("migrate", *arguments, verbosity=0, stdout=said)
+    return said.getvalue()
+
+
+def applied() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM django_migrations WHERE (app, name) = ('sample', '0003_more')")
+        return cursor.fetchone() == (1,)
+
+
+def test_what_contracts_waits_for_the_last_process_that_does_not_know_of_it(at_once: None) -> None:
+    old, _ = reports("web", 1), reports("web", 2, MORE)
+    said = "web 1 on there is of a release that does not know sample.0003_more"
+    with one_step_behind(), a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS):
+        # What comes before it is applied, and it is not.
+        assert migrated() == (f"Left for later: {MORE} must wait: {said}. Call migrate again when that is over.\n")
+        assert [step.name for step in planning.plan().steps] == [MORE]
+        plan = json.loads(planned("--json")[0])
+        assert (plan["steps"][0]["phase"], plan["steps"][0]["contracts"]) == ("contract", CONTRACTS)
+        assert plan["in_the_way"] == [said]
+        assert said in planned()[0]
+        for arguments in (("--contract",), ("sample",), ("sample", "0003")):
+            with pytest.raises(CommandError, match="does not know") as refused:
+                migrated(*arguments)
+            assert "Nothing was changed." in str(refused.value)
+        # It ends in good order, and the rest knows of it; but somebody may want to go back.
+        components.farewell(old, 5.0)
+        assert "--expand was asked for" in migrated("--expand")
+        assert not applied()
+        assert migrated() == ""
+        assert applied()
+
+
+def test_who_does_not_say_of_which_release_it_is_is_in_the_way(at_once: None) -> None:
+    store.register_worker("silent", "there", 7, ["standard"])
+    with a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS):
+        with pytest.raises(CommandError, match="worker silent does not say of which release it is"):
+            migrated("--contract")
+        reports("worker", 7, MORE)
+        assert migrated("--contract") == ""
+        assert applied()
+
+
+def test_what_contracts_waits_for_the_background(at_once: None) -> None:
+    with one_step_behind(), a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS):
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO sample_effect (key, at) VALUES ('a', now())")
+        assert migrated("--expand").startswith("Left for later: sample.0003_more")
+        assert "the backfill sample.weigh is not done: not begun" in migrated()
+        # Somebody has looked, and goes on all the same.
+        assert migrated("--force-contract") == ""
+        assert applied()

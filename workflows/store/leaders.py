@@ -1,5 +1,7 @@
 """Processes that lead, or would if the one that leads ended, and what living processes can read."""
 
+from dataclasses import dataclass
+
 from django.db import connection
 
 from workflows.core import kinds
@@ -49,6 +51,40 @@ def leader_lives(leader_id: str, host: str, pid: int, *, session: int, lease: fl
 def leader_ends(leader_id: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM workflows_leader WHERE id = %s::uuid", [leader_id])
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A worker or a leader at work. said: who it is, in words. host, pid: "" and 0 where it does not say."""
+
+    said: str
+    host: str
+    pid: int
+
+
+def living(*, lease: float) -> list[Living]:
+    """All of them, whatever they read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH holders AS ({_HOLDERS}),
+            leaders AS (
+                SELECT * FROM workflows_leader
+                WHERE heartbeat_at >= now() - make_interval(secs => %(lease)s)
+                   OR session IN (SELECT pid FROM holders)
+            )
+            SELECT said, host, pid FROM (
+                SELECT 1 AS rank, 'worker ' || name AS said, host, pid FROM workflows_worker WHERE stopped_at IS NULL
+                UNION ALL
+                SELECT 2, 'leader ' || pid || ' on ' || host, host, pid FROM leaders
+                UNION ALL
+                SELECT 3, 'the leader', '', 0 FROM holders WHERE pid NOT IN (SELECT session FROM leaders)
+            ) AS living
+            ORDER BY rank, said
+            """,  # noqa: S608 - a constant of this module
+            {"lock": LEADER_LOCK, "lease": lease},
+        )
+        return [Living(*row) for row in cursor.fetchall()]
 
 
 def living_below(level: int, *, lease: float) -> list[str]:

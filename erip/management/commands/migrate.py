@@ -1,25 +1,48 @@
 """Django's migrate, as the database's owner where there is one (DATABASE_OWNER_URL); then what the audit log records,
-and the privileges: also where a migration failed, of those that were applied before it."""
+and the privileges: also where a migration failed, of those that were applied before it.
+
+Migrations that contract are left for later while something is in their way: Note [Contracting] in
+`erip.foundation.db.phases`.
+"""
 
 from contextlib import ExitStack
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations import Migration
+from django.db.migrations.exceptions import AmbiguityError
+from django.db.migrations.executor import MigrationExecutor
 
 from erip.audit import changes
-from erip.foundation.db import migrating
+from erip.foundation.db import migrating, phases
 from erip.foundation.db import roles as owners
 from erip.foundation.db.backfills import BackfillError
 from erip.management import roles
+from erip.management.upgrade import contracting
 
 
 class Command(migrate.Command):
+    def add_arguments(self, parser: Any) -> None:
+        super().add_arguments(parser)
+        phases = parser.add_mutually_exclusive_group()
+        phases.add_argument(
+            "--expand", action="store_true", help="leave migrations that contract for later: the way back stays open"
+        )
+        phases.add_argument(
+            "--contract", action="store_true", help="fail where one of those cannot be applied, instead of leaving it"
+        )
+        phases.add_argument(
+            "--force-contract",
+            action="store_true",
+            help="apply them whatever is in the way: processes of an earlier release fail then (ERIP_REASON says why)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         self._using = options["database"]
         self._applied: list[str] = []
+        self._told = ""
         if options.get("plan") or options.get("check_unapplied"):
             with owners.as_owner(self._using):
                 super().handle(*args, **options)
@@ -46,7 +69,50 @@ class Command(migrate.Command):
             migrating.persist(lambda: self._once(*args, **options), self._again)
 
     def _once(self, *args: Any, **options: Any) -> None:
-        super().handle(*args, **options)
+        executor = MigrationExecutor(connections[self._using])
+        held = self._held(executor, options)
+        if not held:
+            super().handle(*args, **options)
+            return
+        # Each app as far as it can go.
+        for app, name in contracting.targets(executor, held):
+            super().handle(*args, **{**options, "app_label": app, "migration_name": name})
+
+    def _held(self, executor: MigrationExecutor, options: dict[str, Any]) -> list[str]:
+        """The migrations that are left for later. Raises CommandError where they were asked for."""
+        asked = options.get("app_label")
+        if options.get("fake") or options.get("force_contract") or self._using != DEFAULT_DB_ALIAS:
+            return []
+        targets = self._targets(executor, asked, options.get("migration_name"))
+        held = contracting.held(executor, executor.migration_plan(targets)) if targets else []
+        if not held:
+            return []
+        if options.get("expand"):
+            found = ["--expand was asked for"]
+        elif not (found := contracting.in_the_way(held)):
+            return []
+        said = f"{', '.join(held)} must wait: {'; '.join(found)}."
+        if options.get("contract") or asked:
+            raise CommandError(f"{said} Nothing was changed. When that is over, call it again; --force-contract goes on"
+                               " all the same, and what is named fails then.")  # fmt: skip
+        if said != self._told:
+            self.stdout.write(f"{phases.LEFT} {said} Call migrate again when that is over.")
+            self._told = said
+        return held
+
+    def _targets(self, executor: MigrationExecutor, app: str | None, name: str | None) -> list[Any]:
+        """As Django's command has them; none for what it refuses."""
+        graph = executor.loader.graph
+        if not app:
+            return list(graph.leaf_nodes())
+        if name == "zero" or app not in executor.loader.migrated_apps:
+            return []
+        if not name:
+            return [key for key in graph.leaf_nodes() if key[0] == app]
+        try:
+            return [(app, executor.loader.get_migration_by_prefix(app, name).name)]
+        except (AmbiguityError, KeyError):
+            return []
 
     def _bring_up_to_date_after(self, verbosity: int) -> None:
         """After a failure, which is what whoever called has to hear of: what was applied before it is in use."""

@@ -5,7 +5,8 @@ Note [Phases of an upgrade]
 rows are filled in batches, beside both releases. *Contract*: what only the release before used is taken away, or what
 it leaves out is demanded; no process of it may be left, and there is no way back to it but a backup. What a migration
 does is read from its operations (`migration_lint`) and from the SQL that Django makes of them (`locks`). What both
-cannot judge is said to be not known, and whoever upgrades decides.
+cannot judge is said to be not known, and whoever upgrades decides. `migrate` goes by what a migration says of itself:
+Note [Contracting] in `erip.foundation.db.phases`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +19,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
-from erip.foundation.db import backfills, migrating
+from erip.foundation.db import backfills, migrating, phases
 from erip.foundation.db.backfills import Backfill, Finished, Progress
 from erip.management import migration_lint
 from erip.management.migration_lint import Old
+from erip.management.upgrade import contracting
 from erip.management.upgrade.locks import Lock, Mode, locks, seconds
 
 
@@ -54,6 +56,8 @@ class Step:
     unseen: tuple[str, ...] = ()
     backfills: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    #: what it says that an earlier release still uses; "": it does not contract
+    contracts: str = ""
     reversible: bool = True
     atomic: bool = True
 
@@ -74,6 +78,8 @@ class Plan:
     living: tuple[str, ...] = ()
     #: since the release before, and applied: locks are of no interest any more
     applied: tuple[Step, ...] = ()
+    #: what keeps the steps from being applied that say that they contract
+    in_the_way: tuple[str, ...] = ()
     #: whether it is known what the release before has
     before_known: bool = False
 
@@ -105,7 +111,8 @@ def plan(alias: str = DEFAULT_DB_ALIAS, *, living: Sequence[str] = (), before: S
     connection = connections[alias]
     executor = MigrationExecutor(connection)
     loader = executor.loader
-    left = [migration for migration, _ in executor.migration_plan(loader.graph.leaf_nodes())]
+    ahead = executor.migration_plan(loader.graph.leaf_nodes())
+    left, held = [migration for migration, _ in ahead], contracting.held(executor, ahead)
     found = [_step(migration, loader, connection) for migration in left]
     declared = backfills.declared(list((loader.disk_migrations or {}).values()))
     known = backfills.progress(alias)
@@ -120,6 +127,7 @@ def plan(alias: str = DEFAULT_DB_ALIAS, *, living: Sequence[str] = (), before: S
         tuple(at),
         tuple(living),
         tuple(_judged(loader.graph.nodes[key], loader) for key in sorted(since)) if before else (),
+        tuple(contracting.in_the_way(held)) if held else (),
         bool(before),
     )
 
@@ -135,15 +143,22 @@ def _judged(migration: migrations.Migration, loader: MigrationLoader) -> Step:
     after = tuple(one.name for one in migration.operations if isinstance(one, Finished))
     return Step(
         name=f"{migration.app_label}.{migration.name}",
-        phase=Phase.CONTRACT if breaks or after else Phase.BACKGROUND if made else Phase.EXPAND,
+        phase=_phase(contracts=bool(breaks or after or phases.reason(migration)), fills=bool(made)),
         locks=(),
         breaks=breaks,
         unseen=tuple(dict.fromkeys(unseen)),
         backfills=made,
         after=after,
+        contracts=phases.reason(migration),
         reversible=all(operation.reversible for operation in migration.operations),
         atomic=migration.atomic,
     )
+
+
+def _phase(*, contracts: bool, fills: bool) -> Phase:
+    if contracts:
+        return Phase.CONTRACT
+    return Phase.BACKGROUND if fills else Phase.EXPAND
 
 
 def _step(migration: migrations.Migration, loader: MigrationLoader, connection: Any) -> Step:

@@ -60,6 +60,8 @@ def _judgement(plan: Plan) -> Iterator[str]:
         yield _BESIDE[plan.beside]
     if plan.living:
         yield f"At work now (web processes are not seen here): {', '.join(plan.living)}."
+    if any(step.contracts for step in plan.steps):
+        yield from _contracting(plan)
     if any(step.phase is Phase.CONTRACT for step in plan.steps):
         yield "To drain: SIGTERM; a worker hands back what it cannot finish, a web process answers what it has begun."
     elif plan.steps:
@@ -74,7 +76,17 @@ def _judgement(plan: Plan) -> Iterator[str]:
         )
 
 
+def _contracting(plan: Plan) -> Iterator[str]:
+    if not plan.in_the_way:
+        yield "migrate applies the steps that contract at once; migrate --expand leaves them, and the way back open."
+        return
+    yield "migrate leaves the steps that contract for later, because:"
+    yield from (f"  {one}" for one in plan.in_the_way)
+
+
 def _of_step(step: Step) -> Iterator[str]:
+    if step.contracts:
+        yield f"contracts: {step.contracts}"
     for name in step.after:
         yield f"needs first: the backfill {name}"
     for name in step.backfills:
@@ -126,6 +138,7 @@ def document(plan: Plan) -> dict[str, Any]:
             for one in plan.backfills
         ],
         "living": list(plan.living),
+        "in_the_way": list(plan.in_the_way),
         "beside": plan.beside.value,
         "back": plan.back.value,
     }
@@ -149,6 +162,7 @@ def _step(step: Step) -> dict[str, Any]:
         "not_known": list(step.unseen),
         "backfills": list(step.backfills),
         "after": list(step.after),
+        "contracts": step.contracts,
         "reversible": step.reversible,
         "atomic": step.atomic,
     }

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import django
 
+#: `erip.foundation.db.phases.LEFT`, which cannot be imported before Django is set up
+LEFT: Final = "Left for later:"
 #: how many things a line names
 SHOWN: Final = 3
 
@@ -23,7 +25,10 @@ def main() -> int:
     """Run every command; a failure ends it with a traceback on stderr, which is the log."""
     order = json.loads(sys.stdin.readline())
     django.setup()
-    _call("tables up to date", "migrate", interactive=False, verbosity=0)
+    left = _call("tables up to date", "migrate", interactive=False, verbosity=0).strip()
+    if left.startswith(LEFT):
+        # Once the processes before are gone it is done again.
+        _tell(warning=left, not_yet=["migrate"])
     loaded = json.loads(_call("reference definitions and data loaded", "bootstrap", json=True))
     if message := left_alone(loaded["left_alone"]):
         _tell(warning=message)

@@ -1,5 +1,6 @@
 """Migrations that are not safe beside the release before are named, by kind, and nothing else is."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from pgtrigger.migrations import AddTrigger
 
+from erip.foundation.db import phases
 from erip.foundation.db.backfills import Backfill, Finished
 from erip.management import migration_lint
-from erip.management.migration_lint import unsafe
+from erip.management.migration_lint import Old, refused, unsafe
 
 INDEX = models.Index(fields=["name"], name="by_name")
 CHECK = models.CheckConstraint(condition=models.Q(name__gt=""), name="named")
@@ -143,6 +145,42 @@ def test_no_migration_since_the_last_release_is_unsafe() -> None:
     """Note [Unsafe migrations]. Before the first release there is nothing that a migration could hurt."""
     leaves = migration_lint.released()
     assert not leaves or not migration_lint.since(leaves), "manage.py lint_migrations says what to do instead"
+
+
+def test_a_migration_that_takes_something_away_has_to_say_so() -> None:
+    before = ProjectState()
+    before.add_model(ModelState("acme", "Old", [("id", models.BigAutoField(primary_key=True))]))
+    migration = migrations.Migration("0002", "acme")
+    migration.operations = [migrations.DeleteModel("Old"), migrations.RunPython(lambda apps, editor: None)]
+    assert [one.old for one in refused(migration, before)] == [Old.BREAKS, Old.UNKNOWN]
+    assert 'contracts = "why"' in str(refused(migration, before)[0])
+    migration.contracts = "releases before 0.3 read Old"  # type: ignore[attr-defined]
+    assert [one.old for one in refused(migration, before)] == [Old.UNKNOWN]
+
+
+def test_every_migration_of_ours_that_takes_something_away_says_so() -> None:
+    assert [str(one) for one in migration_lint.since([]) if one.old is Old.BREAKS] == []
+
+
+def test_a_process_knows_the_migrations_that_contract_in_its_files(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "marked" / "migrations"
+    package.mkdir(parents=True)
+    text = "from django.db import migrations\nclass Migration(migrations.Migration):\n    {}\n"
+    for name, body in (
+        ("__init__", "x = 1"),
+        ("0001_first", "operations = []  # nothing here takes anything away"),
+        ("0002_drop", 'contracts = "releases before 0.3 read it"'),
+        ("0003_empty", 'contracts = ""'),
+        ("0004_broken", "fails at once if it is imported"),
+    ):
+        (package / f"{name}.py").write_text(text.format(body))
+    (package.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = phases.known()
+    settings.MIGRATION_MODULES = {**settings.MIGRATION_MODULES, "sample": "marked.migrations"}
+    assert phases.known() == sorted([*before, "sample.0002_drop"])
 
 
 def test_every_migration_can_be_read_and_those_of_a_release_are_passed_over() -> None:
