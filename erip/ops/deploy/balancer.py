@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 
 from erip.ops.deploy.errors import DeployError
 from erip.ops.deploy.nodes import Address, Identity, PostgresPeer, files_of
+from erip.ops.deploy.switch import WEIGHT, set_of
 from erip.ops.deploy.templates import render
 
 #: requests that one web process works on at once: Note [Overload] in haproxy.cfg
@@ -113,6 +114,8 @@ class Balancer:
     checks: Identity | None = None
     #: with which it speaks to the web processes over TLS; None: in the clear
     backends: Identity | None = None
+    #: the set of web servers that is sent requests (Note [Sets of web servers] in `switch`); empty: all are
+    active: str = ""
     #: the path of a socket that takes commands, for its own user alone; empty: it has none
     admin: str = ""
     #: the path of its stats socket, which answers questions and takes no commands; empty: it has none
@@ -123,11 +126,13 @@ class Balancer:
         unknown = sorted(weights.keys() - {one.name for one in self.web})
         if unknown:
             raise DeployError([f"ERIP_LB_WEIGHTS: there is no web process called {name}" for name in unknown])
+        if self.active and self.active not in (sets := sorted({set_of(one.name) for one in self.web})):
+            raise DeployError([f"balancer.active: there is no set {self.active}; there is {', '.join(sets)}"])
         return render(
             "haproxy/haproxy.cfg",
             {
                 **asdict(self.rules),
-                "web": [{**asdict(one), "weight": weights.get(one.name, 100)} for one in self.web],
+                "web": [{**asdict(one), "weight": self._weight(one, weights)} for one in self.web],
                 "postgres": [asdict(one) for one in self.postgres],
                 "web_port": self.web_port,
                 "rw_port": self.rw_port,
@@ -141,6 +146,9 @@ class Balancer:
                 **{f"check_{name}": value for name, value in files_of(self.checks).items()},
             },
         )
+
+    def _weight(self, one: Address, weights: Mapping[str, int]) -> int:
+        return 0 if self.active not in ("", set_of(one.name)) else weights.get(one.name, WEIGHT)
 
 
 def _weights(text: str, faults: list[str]) -> list[tuple[str, int]]:

@@ -11,6 +11,8 @@
     [[flower]]     name, host, port = 5555      # none or one: Celery's monitor, which the web processes show
     [balancer]     web_port = 443, rw_port = 5000, ro_port = 5001
                    names = ["erip.example.org"] # by which users and the platform reach HAProxy
+                   active = "blue"              # of two sets, blue-1 … and green-1 …: Note [Sets of web servers]
+                   admin = "/run/erip-haproxy/admin.sock"   # takes the command that switches (`switch`)
     tls = true                                  # TLS 1.3 between all of them; false: between those around etcd alone
     [paths]        redis, sentinel, etcd, postgres (data), pgpass, bin_dir, etcd_run (where etcd is started), tls
     [backup]       path, keep_full = 2, program; s3_bucket, s3_endpoint, s3_region, s3_ca   # optional: WAL is archived
@@ -133,6 +135,7 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
     repository = _repository(reader, backup) if "backup" in site else None
     logins = reader.logins()
     networks, names, encrypted = reader.networks(), reader.names(), reader.tls()
+    active, admin = reader.switched("active"), reader.switched("admin")
     if len(found["flower"]) > 1:
         reader.faults.append("flower: there is one at most")
     own = _shows_our_certificate(encrypted, environment)
@@ -228,6 +231,8 @@ def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, 
         listen=listen,
         checks=mine("patroni", BALANCERS),
         backends=mine("web", BALANCERS),
+        active=active,
+        admin=admin,
     ).render()
     if encrypted:
         made |= environments(tls, name, web, flower)
@@ -363,7 +368,7 @@ class _Reader:
 
     def table(self, name: str, usual: Mapping[str, Any]) -> dict[str, Any]:
         found = self._site.get(name, {})
-        known = {*usual, *(("listen", "names") if name == "balancer" else ())}
+        known = {*usual, *(("listen", "names", "active", "admin") if name == "balancer" else ())}
         self.faults += [f"{name}.{key}: not known" for key in sorted(found.keys() - known)]
         return {key: found.get(key, value) for key, value in usual.items()}
 
@@ -394,6 +399,14 @@ class _Reader:
             self.faults.append("balancer.names: must be host names or addresses")
             return ()
         return tuple(found)
+
+    def switched(self, key: str) -> str:
+        """Of HAProxy: "" where it is not said."""
+        found = self._site.get("balancer", {}).get(key, "")
+        if not isinstance(found, str):
+            self.faults.append(f"balancer.{key}: {found!r} is not a text")
+            return ""
+        return found
 
     def tls(self) -> bool:
         found = self._site.get("tls", True)

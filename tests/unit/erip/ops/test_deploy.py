@@ -4,6 +4,8 @@ import re
 import shutil
 import stat
 import subprocess
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,32 @@ def test_rules_come_from_the_environment_and_every_fault_is_named():
     assert len(caught.value.faults) == 5
     assert Rules.from_environment({"ERIP_LB_CERTIFICATE": "none"}, certificate="own").certificate == ""
     assert Rules.from_environment({}, certificate="own").certificate == "own"
+
+
+@needs("haproxy")
+def test_the_servers_of_a_set_that_is_not_active_have_no_weight(tmp_path):
+    webs = [Address(name, "10.0.0.1", 8000) for name in ("blue-1", "blue-12", "green-1", "blue-green-1")]
+    known = replace(a_balancer(), web=webs, active="blue")
+    text = known.render()
+    for line in filter(lambda line: line.strip().startswith("server ") and ":8000" in line, text.splitlines()):
+        name = line.split()[1].removesuffix("-unchecked")
+        assert line.split("weight ")[1].split()[0] == ("100" if name in ("blue-1", "blue-12") else "0"), line
+    accepted, said = haproxy_accepts(text, tmp_path)
+    assert accepted, said
+    with pytest.raises(DeployError, match="there is no set red; there is blue, blue-green, green"):
+        replace(known, active="red").render()
+
+
+def test_the_two_sets_of_the_documentation(tmp_path):
+    page = (FOLDER.parent / "docs" / "how-to" / "upgrade.md").read_text()
+    site = {**inventory.load(EXAMPLE), **tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])}
+    text = inventory.files(site, SECRETS)["haproxy/haproxy.cfg"]
+    assert "stats socket /run/erip-haproxy/admin.sock mode 600 level admin" in text
+    assert "server green-2 10.0.0.22:8001 weight 0 verifyhost green-2" in text
+    assert "server blue-2 10.0.0.22:8000 weight 100 verifyhost blue-2" in text
+    for key, wrong in (("active", 1), ("admin", ["a"])):
+        with pytest.raises(DeployError, match=f"balancer.{key}: .* is not a text"):
+            inventory.files({**site, "balancer": {**site["balancer"], key: wrong}}, SECRETS)
 
 
 def test_a_weight_for_a_web_process_that_is_not_there_is_refused():
