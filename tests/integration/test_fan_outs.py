@@ -422,7 +422,7 @@ def test_a_lost_worker_leaves_the_row_of_its_fan_out_alone(hand: Hand) -> None:
     run_id = start([1, 2])
     hand.claim(run_id)
     store.stop_worker(hand.id)
-    assert sorted(item for _, _, item, _ in store.orphaned_steps(limit=9)) == [0, 1]
+    assert sorted(item for _, _, _, item, _ in store.orphaned_steps(limit=9)) == [0, 1]
 
 
 def test_a_claim_of_steps_that_are_no_items_does_not_look_for_portions(hand: Hand) -> None:

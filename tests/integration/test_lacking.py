@@ -125,6 +125,21 @@ def test_a_worker_that_lacks_a_step_claims_it_once_at_most_and_takes_it_when_it_
     assert set(WorkflowRun.objects.values_list("state", flat=True)) == {"SUCCEEDED"}
 
 
+def test_a_lost_step_is_seen_to_by_a_process_that_has_it(lacks_new, executor: Executor) -> None:
+    """Another one does not know whether it may be repeated, and would leave it to a person."""
+    (run,) = start("rolled")
+    executor.execute([run])
+    gone = store.register_worker("gone", "there", 1, ["standard"])
+    store.stop_worker(gone)
+    StepRun.objects.filter(run=run, step="new").update(state="RUNNING", attempt=1, worker=gone)
+    assert store.orphaned_steps(limit=9) == []
+    registry.restore(lacks_new)
+    graph_of.cache_clear()
+    version = WorkflowRun.objects.get(pk=run).version_id
+    graph_of(version)
+    assert store.orphaned_steps(limit=9) == [(version, run, "new", -1, 1)]
+
+
 def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Executor) -> None:
     (run,) = start("rolled")
     until(lambda: executor.execute([run]) == 0)

@@ -21,6 +21,7 @@ from erip.foundation.process import alive
 from erip.foundation.process.pacing import Pace
 from workflows import engine, store
 from workflows.conf import conf
+from workflows.core.definition import DefinitionInvalid
 from workflows.core.machine import RunTimedOut, StepLost
 from workflows.core.states import Lane
 from workflows.graphs import graph_of
@@ -28,7 +29,7 @@ from workflows.leader import batches
 from workflows.leader.archive import archivist
 from workflows.leader.unmet import Unmet
 from workflows.starts import dispatch
-from workflows.store import Report, chunks
+from workflows.store import Report, chunks, lacking
 
 log = structlog.get_logger(__name__)
 
@@ -168,9 +169,11 @@ class Leader:
             return
         for name in store.bury_silent_workers(lease=settings.lease):
             log.warning("worker_lost", worker=name)
+        # What may be repeated only a process knows that has the step: a leader of a later release sees to the others.
         lost = [
             Report(run_id, StepLost(step, attempt, settings.max_lost_attempts, item))
-            for run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
+            for version_id, run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
+            if _knows(version_id, step)
         ]
         if lost:
             log.warning("steps_recovered", steps=len(lost) - _report(lost))
@@ -220,6 +223,16 @@ class Leader:
             self._forget_at = time.monotonic() + FORGET_EVERY
             store.forget_idempotency_keys(older_than_days=KEEP_KEYS_DAYS)
             batches.forget()
+
+
+def _knows(version_id: int, step: str) -> bool:
+    """Whether this process has the step (Note [Lacking] in `store.lacking`)."""
+    try:
+        graph_of(version_id)
+    except DefinitionInvalid:
+        # Whoever decides says what is wrong with it.
+        return True
+    return not lacking.lacks(version_id, step)
 
 
 def _report(reports: Sequence[Report]) -> int:

@@ -86,19 +86,23 @@ def bury_silent_workers(*, lease: float) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def orphaned_steps(*, limit: int) -> list[tuple[str, str, int, int]]:
-    """(run id, step, item, attempt) of running steps whose worker is not alive, for whatever reason."""
+def orphaned_steps(*, limit: int) -> list[tuple[int, str, str, int, int]]:
+    """(version id, run id, step, item, attempt) of running steps whose worker is not alive, for whatever reason. Those
+    that this process lacks are left out."""
+    pairs = list(lacking.pairs())
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT run_id, step, item, attempt FROM workflows_steprun
-            WHERE state = 'RUNNING' AND items IS NULL
-              AND worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
-            LIMIT %s
-            """,
-            [limit],
+            f"""
+            SELECT run.version_id, s.run_id, s.step, s.item, s.attempt
+            FROM workflows_steprun s JOIN workflows_workflowrun run ON run.id = s.run_id
+            WHERE s.state = 'RUNNING' AND s.items IS NULL
+              AND s.worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
+              {lacking.without("lacks") if pairs else ""}
+            LIMIT %(limit)s
+            """,  # noqa: S608 - a constant of `lacking`
+            {"limit": limit, "lacks": pairs},
         )
-        return [(str(run_id), *rest) for run_id, *rest in cursor.fetchall()]
+        return [(version, str(run_id), *rest) for version, run_id, *rest in cursor.fetchall()]
 
 
 def steps_of_worker(worker_id: int) -> list[tuple[str, str, int, int]]:
