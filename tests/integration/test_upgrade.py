@@ -461,8 +461,14 @@ def test_what_contracts_waits_for_the_background(at_once: None) -> None:
     with one_step_behind(), a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS):
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO sample_effect (key, at) VALUES ('a', now())")
-        assert migrated("--expand").startswith("Left for later: sample.0003_more")
+        # The step before it declares what it has to wait for: in the same call.
+        with pytest.raises(
+            CommandError, match=r"weigh is not done: not begun\. Applied before it: sample\.0002_weights"
+        ):
+            migrated("--contract")
         assert "the backfill sample.weigh is not done: not begun" in migrated()
+        assert migrated("sample", "--expand").startswith(f"Left for later: {MORE} must wait: --expand was asked for.")
+        assert not applied()
         # Somebody has looked, and goes on all the same.
         assert migrated("--force-contract") == ""
         assert applied()

@@ -5,6 +5,7 @@ Migrations that contract are left for later while something is in their way: Not
 `erip.foundation.db.phases`.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,6 +22,12 @@ from erip.foundation.db import roles as owners
 from erip.foundation.db.backfills import BackfillError
 from erip.management import roles
 from erip.management.upgrade import contracting
+
+_LATER = "When that is over, call it again; --force-contract goes on all the same, and what is in the way fails then."
+
+
+def _must_wait(names: Sequence[str], found: Sequence[str]) -> str:
+    return f"{', '.join(names)} must wait: {'; '.join(found)}."
 
 
 class Command(migrate.Command):
@@ -70,35 +77,36 @@ class Command(migrate.Command):
 
     def _once(self, *args: Any, **options: Any) -> None:
         executor = MigrationExecutor(connections[self._using])
-        held = self._held(executor, options)
-        if not held:
+        app, name = options.get("app_label"), options.get("migration_name")
+        contracts = [] if self._goes_on(executor, options) else self._contracts(executor, app, name)
+        if not contracts:
             super().handle(*args, **options)
             return
-        # Each app as far as it can go.
-        for app, name in contracting.targets(executor, held):
-            super().handle(*args, **{**options, "app_label": app, "migration_name": name})
-
-    def _held(self, executor: MigrationExecutor, options: dict[str, Any]) -> list[str]:
-        """The migrations that are left for later. Raises CommandError where they were asked for."""
-        asked = options.get("app_label")
-        if options.get("fake") or options.get("force_contract") or self._using != DEFAULT_DB_ALIAS:
-            return []
-        targets = self._targets(executor, asked, options.get("migration_name"))
-        held = contracting.held(executor, executor.migration_plan(targets)) if targets else []
-        if not held:
-            return []
-        if options.get("expand"):
-            found = ["--expand was asked for"]
-        elif not (found := contracting.in_the_way(held)):
-            return []
-        said = f"{', '.join(held)} must wait: {'; '.join(found)}."
-        if options.get("contract") or asked:
-            raise CommandError(f"{said} Nothing was changed. When that is over, call it again; --force-contract goes on"
-                               " all the same, and what is named fails then.")  # fmt: skip
-        if said != self._told:
+        # Whoever asks for them by name, or for all, hears of it before anything is done.
+        strict = options.get("contract") or name or (app and not options.get("expand"))
+        if strict and (found := contracting.in_the_way(contracts)):
+            raise CommandError(f"{_must_wait(contracts, found)} Nothing was changed. {_LATER}")
+        # Each app as far as it goes without them: that may declare what they have to wait for.
+        for one, target in contracting.targets(executor, contracts):
+            if app in (None, one):
+                super().handle(*args, **{**options, "app_label": one, "migration_name": target})
+        found = ["--expand was asked for"] if options.get("expand") else contracting.in_the_way(contracts)
+        if not found:
+            super().handle(*args, **options)
+        elif strict:
+            raise CommandError(f"{_must_wait(contracts, found)} {self._so_far()} {_LATER}")
+        elif (said := _must_wait(contracts, found)) != self._told:
             self.stdout.write(f"{phases.LEFT} {said} Call migrate again when that is over.")
             self._told = said
-        return held
+
+    def _goes_on(self, executor: MigrationExecutor, options: dict[str, Any]) -> bool:
+        """Whether nothing is looked at: nothing is done, somebody has looked, or nobody can use what is not there."""
+        passed = options.get("fake") or options.get("force_contract") or self._using != DEFAULT_DB_ALIAS
+        return bool(passed) or not executor.loader.applied_migrations
+
+    def _contracts(self, executor: MigrationExecutor, app: str | None, name: str | None) -> list[str]:
+        targets = self._targets(executor, app, name)
+        return contracting.held(executor, executor.migration_plan(targets)) if targets else []
 
     def _targets(self, executor: MigrationExecutor, app: str | None, name: str | None) -> list[Any]:
         """As Django's command has them; none for what it refuses."""
