@@ -24,6 +24,7 @@ import pytest
 import redis
 
 from erip.ops.deploy.balancer import Balancer as File
+from erip.ops.deploy.balancer import Rules
 from erip.ops.deploy.nodes import Address, PostgresPeer
 from erip.ops.deploy.switch import Balancer
 from erip.ops.stack.binaries import SYSTEM_FOLDERS
@@ -137,7 +138,8 @@ class Deployment:
         webs = [Address(f"{name}-1", "127.0.0.1", port) for name, port in self.ports.items()]
         nowhere = [PostgresPeer("postgres-1", "127.0.0.1", any_free(), any_free())]
         file = self._admin.with_name("haproxy.cfg")
-        described = File(webs, nowhere, self.port, any_free(), any_free(), active=BLUE, admin=str(self._admin))
+        rules = Rules(maxconn_all=2000)
+        described = File(webs, nowhere, self.port, any_free(), any_free(), rules, active=BLUE, admin=str(self._admin))
         file.write_text(described.render())
         program = shutil.which("haproxy", path=SYSTEM_FOLDERS)
         with self.log.open("ab") as output:

@@ -84,7 +84,8 @@ class Server:
                     connection.sendall(OK)
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it is closed already
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 
@@ -332,7 +333,7 @@ def test_requests_go_to_one_set_and_a_switch_cuts_none(sets: Switched, capsys: p
         said = capsys.readouterr().out
         assert "green gets all requests that come from now on." in said
         assert "blue: 2 requests are still under way" in said
-        assert 'with active = "green" under [balancer]' in said
+        assert 'active = "green" under [balancer]' in said
         assert sets.ask(12) == {"green"}
         # And back, while they go on.
         assert sets("blue", "--wait", "0") in (switch.DONE, switch.NOT_DRAINED)
@@ -360,7 +361,7 @@ def test_a_set_that_fails_its_check_is_not_switched_to(sets: Switched, capsys: p
 
     # Until HAProxy has looked it may be switched to.
     until(refused, what="it is refused")
-    assert "green-1 fails its check: DOWN" in capsys.readouterr().err
+    assert "green-1 fails its check: " in capsys.readouterr().err
     assert sets("blue", "--wait", "0") in (switch.DONE, switch.NOT_DRAINED)
     assert sets.ask(12) == {"blue"}
     assert sets("purple") == switch.REFUSED

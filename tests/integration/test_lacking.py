@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db.models.functions import Now
 from pydantic import BaseModel, ConfigDict
 
 from tests.definitions import one_step, publish
@@ -131,7 +132,7 @@ def test_a_lost_step_is_seen_to_by_a_process_that_has_it(lacks_new, executor: Ex
     executor.execute([run])
     gone = store.register_worker("gone", "there", 1, ["standard"])
     store.stop_worker(gone)
-    StepRun.objects.filter(run=run, step="new").update(state="RUNNING", attempt=1, worker=gone)
+    StepRun.objects.filter(run=run, step="new").update(state="RUNNING", attempt=1, worker=gone, started_at=Now())
     assert store.orphaned_steps(limit=9) == []
     registry.restore(lacks_new)
     graph_of.cache_clear()
