@@ -1,4 +1,4 @@
-"""Counts every recording of a step's result in the database itself: no code of ours can forget one."""
+"""What tests with real workers and real signals need."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,28 +6,16 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
 
 from erip.ops.stack.servers import Server, private_servers
+from tests.support.recordings import begin_counting, end_counting
 
 
 @pytest.fixture
-def recordings(transactional_db: None) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("""
-            DROP TABLE IF EXISTS test_recordings;
-            CREATE TABLE test_recordings (run_id uuid, step text, item int, attempt int);
-            CREATE OR REPLACE FUNCTION test_record() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                INSERT INTO test_recordings VALUES (NEW.run_id, NEW.step, NEW.item, NEW.attempt);
-                RETURN NULL;
-            END $$;
-            CREATE OR REPLACE TRIGGER test_record AFTER INSERT OR UPDATE ON workflows_steprun FOR EACH ROW
-            WHEN (NEW.state = 'SUCCEEDED') EXECUTE FUNCTION test_record();
-        """)
+def recordings(transactional_db: None) -> Iterator[None]:
+    begin_counting()
     yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER IF EXISTS test_record ON workflows_steprun; DROP TABLE test_recordings")
+    end_counting()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.db import connection
 from tests import workers
 from tests.definitions import CHAIN, FAN_OUT, one_step, publish
 from tests.sample.models import Effect
+from tests.support.recordings import recorded
 from tests.workers import until
 from workflows import engine, queries
 from workflows.models import StepRun, WorkflowRun
@@ -31,9 +32,7 @@ def count(state: str) -> int:
 def assert_all_succeeded_and_recorded_once(runs: int, steps: int) -> None:
     assert count("SUCCEEDED") == runs
     assert StepRun.objects.filter(state="SUCCEEDED").count() == runs * steps
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*), count(DISTINCT (run_id, step, item)) FROM test_recordings")
-        assert cursor.fetchone() == (runs * steps, runs * steps)
+    assert recorded() == (runs * steps, runs * steps)
 
 
 def test_a_worker_killed_with_200_runs_in_flight_loses_none(recordings: None, broker: redis.Redis, log: Path) -> None:

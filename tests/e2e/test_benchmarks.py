@@ -103,12 +103,13 @@ def test_a_wrong_call_is_told_before_anything_is_started(tmp_path):
     assert status("engine", "--runs", "0") == 2
 
 
-def test_timers_signals_and_operations_on_many_runs_are_measured_and_every_result_is_right(tmp_path):
+def test_timers_signals_starts_and_operations_on_many_runs_are_measured_and_every_result_is_right(tmp_path):
     told = tmp_path / "out.json"
     few = ("--waiting", "60", "--due-rate", "30", "--due-seconds", "1", "--due", "50", "--sleepers", "300")
     done = benchmark(
-        "timers", "signals", "many", *few, "--races", "40", "--count", "9", "--many", "60", "--json", str(told)
-    )
+        "timers", "signals", "many", "starts", *few, "--races", "40", "--count", "9", "--many", "60", "--runs", "60",
+        "--json", str(told),
+    )  # fmt: skip
     assert done.returncode in (0, 3), done.stderr
     loads = {load["name"]: load for load in json.loads(told.read_text())["loads"]}
     assert loads.keys() == {
@@ -118,6 +119,9 @@ def test_timers_signals_and_operations_on_many_runs_are_measured_and_every_resul
         "signals.latency",
         "signals.race",
         "many",
+        "starts.1",
+        "starts.8",
+        "starts.64",
     }
     for load in loads.values():
         assert load["correctness"]["right"], load["correctness"]["faults"]

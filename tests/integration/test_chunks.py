@@ -327,6 +327,33 @@ def test_the_chunk_of_a_lost_worker_is_given_up_and_what_it_reports_later_finds_
     assert WorkflowRun.objects.get(pk=ids[0]).output == 0
 
 
+def test_a_taking_that_a_failover_has_undone_costs_nothing_but_the_work(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commit is not waited for: the standby that takes over may not have it."""
+    monkeypatch.setattr(working, "SLOW", 60.0)
+    define("sample.call", "{}")
+    start()
+    first, other = tokens()
+
+    def undo() -> None:
+        def change() -> None:
+            Chunk.objects.filter(worker_id=executor.worker_id).update(worker_id=None)
+            connection.close()
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        thread.join(30)
+
+    sample.CALLS[:] = [lambda: None] * 3 + [undo]
+    executor.execute([first])
+    assert tokens() == [first, other], "anybody may take it"
+    assert states() == {"PENDING": RUNS}
+    work_off(executor)
+    assert states() == {"SUCCEEDED": RUNS}
+    assert StepRun.objects.filter(state="SUCCEEDED", attempt=1).count() == 3 * RUNS
+
+
 def test_a_worker_that_ends_lets_go_of_what_it_has_not_begun(executor: Executor) -> None:
     define("sample.call", "{}")
     start()

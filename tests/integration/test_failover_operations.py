@@ -12,12 +12,23 @@ from erip.access import keys
 from erip.access.scopes import Scope
 from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser, promote, standby_of
+from tests.sample import steps as sample
 from tests.support.api import INPUT, Api, key, publish
 from tests.support.databases import in_place_of_ours, reconfigure
-from workflows import engine, graphs
+from tests.support.recordings import begin_counting, recorded
+from tests.workers import until
+from workflows import engine, graphs, store
+from workflows.core.states import Lane
 from workflows.engine import StartRequest
-from workflows.models import RunEvent, RunSignal, WorkflowRun
+from workflows.models import Chunk, RunEvent, RunSignal, WorkflowRun
 from workflows.starts import admission, versions
+from workflows.starts import chunks as starting
+from workflows.store import chunks
+from workflows.worker import chunks as working
+from workflows.worker.executor import Executor
+
+#: one chunk
+CHUNKED = 20
 
 
 def forget_all() -> None:
@@ -26,6 +37,7 @@ def forget_all() -> None:
     keys.forget_cached()
     admission.forget()
     graphs.graph_of.cache_clear()
+    starting.forget()
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +141,53 @@ def test_a_publication_whose_answer_was_lost_is_one_version(primary: Server, set
     assert published.number == 1
 
 
-def test_starts_and_reads_over_http_go_through_a_promotion(primary: Server, servers: tuple[Server, Server]) -> None:
+@contextmanager
+def chunk_under_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A worker in the middle of a chunk: some of its runs are done and not recorded, one runs until the block ends.
+    Then all are worked off, and each step is recorded once."""
+    for name in ("SLOW", "TURN", "RECORD_AFTER", "LEAVE_AFTER"):
+        monkeypatch.setattr(working, name, 60.0)
+    step = "{uses: sample.call, timeout: 90s}"
+    engine.publish(
+        None, f"name: chained\nsteps: {{a: {step}, b: {{uses: sample.echo, needs: [a]}}}}", "yaml", author="t"
+    )
+    lanes = [str(lane) for lane in Lane]
+    executor = Executor(store.register_worker("test", "here", 1, lanes), lanes, threads=2)
+    begun, go_on = threading.Event(), threading.Event()
+    sample.CALLS[:] = [lambda: None] * 7 + [lambda: (begun.set(), go_on.wait(60))]
+
+    def work() -> None:
+        try:
+            executor.execute([*ids, *(chunks.token(one) for one in Chunk.objects.values_list("pk", flat=True))])
+        finally:
+            connections.close_all()
+
+    def over() -> bool:
+        work()
+        return WorkflowRun.objects.filter(pk__in=ids, state="SUCCEEDED").count() == CHUNKED
+
+    begin_counting()
+    ids = [run.id for run in engine.start_runs("chained", [StartRequest({})] * CHUNKED, principal="test")]
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        assert begun.wait(60)
+        assert Chunk.objects.filter(worker_id=executor.worker_id).exists()
+        yield
+        go_on.set()
+        worker.join(60)
+        # Whether the new primary knows of the taking or not.
+        until(over, what="all runs of the chunk succeeded")
+        assert recorded() == (2 * CHUNKED, 2 * CHUNKED)
+        assert not Chunk.objects.exists()
+    finally:
+        go_on.set()
+        executor.stop(grace=5)
+
+
+def test_starts_and_reads_over_http_and_a_chunk_go_through_a_promotion(
+    primary: Server, servers: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """This test is the last in the file: it kills the primary."""
     # Given a synchronous standby, and callers with a key of the API
     with closing(as_superuser(primary.kind, "erip")) as root, root.cursor() as cursor:
@@ -153,14 +211,16 @@ def test_starts_and_reads_over_http_go_through_a_promotion(primary: Server, serv
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:
         thread.start()
-    # When the primary is killed in the middle of their calls, and the standby promoted
+    # When the primary is killed in the middle of their calls, and of a chunk, and the standby promoted
     try:
         while len(answers) < 40:
             threads[0].join(0.05)
-        primary.kill()
-        killed.set()
-        threads[0].join(0.7)
-        promote(servers[1])
+        with chunk_under_way(monkeypatch):
+            before += CHUNKED
+            primary.kill()
+            killed.set()
+            threads[0].join(0.7)
+            promote(servers[1])
         for thread in threads:
             thread.join(60)
     finally:

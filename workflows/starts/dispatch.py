@@ -9,6 +9,9 @@ deadline.
 When sending has failed FAILURES times the circuit breaker opens: from then on nobody waits at all. Every RETRY_AFTER
 seconds one message is a trial, in the background; when it has been sent the breaker closes. What is not sent meanwhile
 is not kept: hand-over, the workers' own look into PostgreSQL and the leader find the work.
+
+A message costs its sender and its worker more than all else that is in it. So runs of one lane that came in while the
+thread was sending share the next one.
 """
 
 import itertools
@@ -129,23 +132,40 @@ class Publisher:
         return message.sent
 
     def _send_next(self) -> None:
-        message = self._waiting.get()
+        together = self._next()
         if not self._circuit.allows():
-            message.sent.set_result(False)
+            _settle(together, sent=False)
             return
         self._sending_since = time.monotonic()
         try:
-            self.send(message.lane, message.run_ids)
+            self.send(together[0].lane, [run_id for message in together for run_id in message.run_ids])
             self._circuit.succeeded()
-            message.sent.set_result(True)
+            _settle(together, sent=True)
         except Exception as error:
             self._circuit.failed()
             # kombu's OperationalError, redis' errors and, in some releases, raw AttributeErrors: whatever it is, the
             # runs are in PostgreSQL, and the workers and the leader find them there.
             log.warning("broker_unreachable", error=error, error_type=type(error).__name__)
-            message.sent.set_result(False)
+            _settle(together, sent=False)
         finally:
             self._sending_since = None
+
+    def _next(self) -> list[_Message]:
+        """Waits for the most urgent message. With it come those that can share it."""
+        first = self._waiting.get()
+        together, named = [first], set(first.run_ids)
+        while len(named) < RUNS_PER_MESSAGE and not _names_a_chunk(first):
+            try:
+                message = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            fits = message.lane == first.lane and len(named) + len(message.run_ids) <= RUNS_PER_MESSAGE
+            if not fits or _names_a_chunk(message) or not named.isdisjoint(message.run_ids):
+                self._waiting.put(message)
+                break
+            together.append(message)
+            named.update(message.run_ids)
+        return together
 
     def send(self, lane: str, run_ids: list[str]) -> None:
         """Send one message, on the connection of the publisher's thread. Raises whatever the broker's client does."""
@@ -155,6 +175,15 @@ class Publisher:
         with pools.producers[self._connection].acquire(block=True, timeout=1) as producer:
             task, arguments = _task_of(run_ids)
             current_app.send_task(task, kwargs=arguments, queue=lane, producer=producer, retry=False)
+
+
+def _settle(messages: Iterable[_Message], *, sent: bool) -> None:
+    for message in messages:
+        message.sent.set_result(sent)
+
+
+def _names_a_chunk(message: _Message) -> bool:
+    return message.run_ids[0].startswith(TOKEN)
 
 
 def _task_of(named: list[str]) -> tuple[str, dict[str, Any]]:
