@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connections
 
 from erip.access import keys
 from erip.access.scopes import Scope
+from erip.foundation.db.failures import is_connection_lost
 from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser, promote, standby_of
 from tests.sample import steps as sample
@@ -139,6 +141,26 @@ def test_a_publication_whose_answer_was_lost_is_one_version(primary: Server, set
     with commits_whose_answers_are_lost(primary, settings, seconds=4):
         published = engine.publish(None, text, "yaml", author="test")
     assert published.number == 1
+
+
+def test_a_claim_is_waited_for_only_where_its_step_must_not_run_twice(primary: Server, settings: object) -> None:
+    engine.publish(None, "name: once\nsteps: {a: {uses: sample.block_once}}\n", "yaml", author="test")
+    lanes = [str(lane) for lane in Lane]
+    worker = store.register_worker("test", "here", 1, lanes)
+    (often,) = start()
+    (once,) = engine.start_runs("once", [StartRequest({})], principal="test")
+    with closing(as_superuser(primary.kind, "erip")) as root, root.cursor() as cursor:
+        reconfigure(cursor, "synchronous_standby_names", "nobody")
+        try:
+            claim = partial(store.claim, worker_id=worker, lanes=lanes, graph_of=graphs.graph_of)
+            assert len(claim([often.id])) == 1
+            settings.ERIP_DB_STATEMENT_TIMEOUT = 0.5
+            with pytest.raises(OperationalError) as error:
+                claim([once.id])
+            assert is_connection_lost(error.value)
+        finally:
+            reconfigure(cursor, "synchronous_standby_names", "")
+    connections.close_all()
 
 
 @contextmanager

@@ -1,7 +1,15 @@
-"""Who works on what: claiming ready steps, and finding those that nobody has claimed."""
+"""Who works on what: claiming ready steps, and finding those that nobody has claimed.
+
+Note [Claims that may be lost]
+Whoever waits for a lone run waits for its commits, one after the other: its start, its claim, its outcome. If
+PostgreSQL crashes and has forgotten a claim, the step is ready again, and its body runs once more, as after the death
+of a worker. What the first one reports then finds a step that is not RUNNING, or is taken for the report of who has
+claimed it since: the same step at the same attempt, and one of the two is recorded. So only the claim of a step that
+must not run twice has to be on the disk, and on a standby, before its body begins.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +18,8 @@ from django.db import connection
 
 from erip.foundation.db import prepared
 from workflows.core import lifecycle
+from workflows.core.definition import DefinitionInvalid
+from workflows.core.graph import Graph
 from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
@@ -63,13 +73,15 @@ def claim(
     lanes: Sequence[str],
     skip_locked: bool = False,
     known: MutableMapping[str, Known] | None = None,
+    graph_of: Callable[[int], Graph] | None = None,
 ) -> list[Claim]:
-    """Claim what is ready in these runs and lanes, in one statement. Needs no transaction.
+    """Claim what is ready in these runs and lanes, in one statement. Needs no transaction, and must be in none.
 
     Steps that this process lacks are left to others (Note [Lacking] in `lacking`).
     Of the items of fan-outs it takes a portion of each run, as often as the run is named.
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
     known: what the worker knows of runs; these claims bring it up to date.
+    graph_of: with it, the commit is waited for only where that matters (Note [Claims that may be lost]).
     """
     wanted = outbox.interest()
     tell = lifecycle.STEP_STARTED in wanted.types
@@ -85,9 +97,14 @@ def claim(
         parameters["lacked"] = to_array(lacked)
     if tell:
         parameters["partitions"] = outbox.partitions_of(named, wanted)
+    # An event about a claim must not be told of one that is lost.
+    mode = "SET LOCAL synchronous_commit = off;\n" if graph_of is not None and not tell else ""
     with connection.cursor() as cursor:
-        prepared.execute(cursor, sql, parameters)
+        prepared.execute(cursor, sql, parameters, settings_first=mode)
         rows = cursor.fetchall()
+        if mode and any(_must_last(graph_of, row[5], row[1]) for row in rows):  # type: ignore[arg-type]
+            # The commit of a later transaction is waited for, and with it that of this one.
+            cursor.execute("SELECT pg_logical_emit_message(true, 'erip', '')")
     claims = [
         Claim(run_id, step, item, attempt, from_json(input_), *rest[:6])
         for run_id, step, item, attempt, input_, *rest in rows
@@ -95,6 +112,13 @@ def claim(
     for one, row in zip(claims, rows, strict=True):
         WAITS.observe((one.lane,), row[11])
     return claims if known is None else _learn(known, claims, rows)
+
+
+def _must_last(graph_of: Callable[[int], Graph], version_id: int, step: str) -> bool:
+    try:
+        return graph_of(version_id).steps[step].durable
+    except (DefinitionInvalid, KeyError):
+        return True
 
 
 def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> list[Claim]:

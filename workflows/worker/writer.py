@@ -318,6 +318,7 @@ class Writer:
                     lanes=self._lanes,
                     skip_locked=skip_locked,
                     known=self._known,
+                    graph_of=graph_of,
                 )
                 self._share(found, group, claims, portion=store.PORTION)
         return [tuple(own) for own in claims], hints
