@@ -80,6 +80,23 @@ def registered(started: subprocess.Popen[bytes]) -> bool:
     return Worker.objects.filter(pid=started.pid, stopped_at=None).exists()
 
 
+def kill_while(busy: Callable[[], bool], started: subprocess.Popen[bytes], *, seconds: float = 60.0) -> None:
+    """SIGKILL the process at a moment at which it is busy: it stands still while one looks, and goes on if it is not.
+
+    A look and a kill are two moments, and a quick machine may end all work between them.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        if busy():
+            os.killpg(started.pid, signal.SIGSTOP)
+            if busy():
+                kill(started)
+                return
+            os.killpg(started.pid, signal.SIGCONT)
+        assert time.monotonic() < deadline, f"{started.args} was not busy within {seconds} s"
+        time.sleep(0.005)
+
+
 def kill(started: subprocess.Popen[bytes], number: signal.Signals = signal.SIGKILL) -> None:
     """Signal the process; SIGKILL takes whatever it started with it."""
     try:

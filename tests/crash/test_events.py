@@ -117,12 +117,13 @@ def test_a_killed_consumers_partitions_are_taken_over_and_nothing_is_lost_or_don
     with workers.worker(log, "first") as first, workers.worker(log, "second") as second:
         killed, other = id_of(first), id_of(second)
         until(lambda: owned_by(killed) and owned_by(other), what="both consume")
-        with sending(4_000) as sender:
+        with sending(4_000, upto=2_000) as sender:
             until(lambda: logged() > 300)
             mine = owned_by(killed)
             workers.kill(first)
             at = now()
-            assert sender.accepted < 4_000, "the kill came too late to prove anything"
+            # However quick this machine is, events come in after it, too.
+            sender.upto = 4_000
             until(lambda: not owned_by(killed), seconds=30, what="its partitions are others'")
         until(lambda: logged() == 4_000, seconds=60)
     assert mine
@@ -179,10 +180,10 @@ def test_a_worker_that_serves_only_critical_work_consumes_nothing(broker: redis.
 def test_with_redis_killed_every_accepted_event_is_in_the_log(own_broker: Server, log: Path) -> None:
     with workers.worker(log, "general"):
         until(lambda: Partition.objects.exclude(owner_id=None).count() == 16)
-        with sending(2_000) as sender:
+        with sending(2_000, upto=1_000) as sender:
             until(lambda: logged() > 100)
             own_broker.kill()
-            assert sender.accepted < 2_000, "the kill came too late to prove anything"
+            sender.upto = 2_000
         until(lambda: logged() == 2_000, seconds=60)
     assert_each_event_once_and_each_key_in_order(2_000)
 
@@ -192,17 +193,16 @@ def test_while_consumers_are_killed_and_added_at_random_each_event_is_logged_onc
 ) -> None:
     chance = random.Random(20261125)
     phases = 4
-    in_flight = []
     with ExitStack() as all_of_them:
         alive = [all_of_them.enter_context(workers.worker(log, f"worker{number}")) for number in range(2)]
         with sending(EVENTS, upto=0) as sender:
             for phase in range(phases):
                 before = logged()
-                sender.upto = EVENTS * (phase + 1) // phases
+                sender.upto = EVENTS * (2 * phase + 1) // (2 * phases)
                 until(lambda before=before: logged() >= before + EVENTS // phases // 4, seconds=120)
+                # However quick this machine is, events come in while it dies.
+                sender.upto = EVENTS * (phase + 1) // phases
                 workers.kill(alive.pop(chance.randrange(len(alive))))
-                in_flight.append(sender.upto - logged())
                 alive.append(all_of_them.enter_context(workers.worker(log, f"added{phase}")))
         until(lambda: logged() == EVENTS, seconds=240)
-    assert sum(waiting > 0 for waiting in in_flight) >= phases - 1, f"killed in vain: {in_flight}"
     assert_each_event_once_and_each_key_in_order(EVENTS)
