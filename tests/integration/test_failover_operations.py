@@ -198,6 +198,7 @@ def chunk_under_way(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
         go_on.set()
         worker.join(60)
+        connections.close_all()
         # Whether the new primary knows of the taking or not.
         until(over, what="all runs of the chunk succeeded")
         assert recorded() == (2 * CHUNKED, 2 * CHUNKED)
