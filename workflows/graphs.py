@@ -71,6 +71,13 @@ def graph_of(version_id: int) -> Graph:
     return graph
 
 
+def known_graph(version_id: int) -> Graph | None:
+    """The same, if this process has it in memory."""
+    held = cast(Any, graph_of)
+    with held.cache_lock:
+        return cast("Graph | None", held.cache.get(held.cache_key(version_id)))
+
+
 def _compiled(version_id: int, document: Any) -> Graph:
     try:
         return definition.validate(document, _StoredSteps(), stored=True)

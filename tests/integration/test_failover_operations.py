@@ -152,7 +152,7 @@ def test_a_claim_is_waited_for_only_where_its_step_must_not_run_twice(primary: S
     with closing(as_superuser(primary.kind, "erip")) as root, root.cursor() as cursor:
         reconfigure(cursor, "synchronous_standby_names", "nobody")
         try:
-            claim = partial(store.claim, worker_id=worker, lanes=lanes, graph_of=graphs.graph_of)
+            claim = partial(store.claim, worker_id=worker, lanes=lanes, known_graph=graphs.known_graph)
             assert len(claim([often.id])) == 1
             settings.ERIP_DB_STATEMENT_TIMEOUT = 0.5
             with pytest.raises(OperationalError) as error:

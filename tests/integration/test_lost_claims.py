@@ -13,7 +13,7 @@ from tests.workers import until
 from workflows import engine, store
 from workflows.core.machine import StepFailed, StepSucceeded
 from workflows.core.states import Lane
-from workflows.graphs import graph_of
+from workflows.graphs import graph_of, known_graph
 from workflows.models import StepRun, WorkflowRun
 from workflows.store import Report
 from workflows.worker.executor import Executor
@@ -116,7 +116,7 @@ def test_a_report_on_a_forgotten_claim_comes_before_that_of_who_has_claimed_it_s
     claimed: list[store.Claim] = []
 
     def claim() -> None:
-        claimed.extend(store.claim([run_id], worker_id=hand, lanes=LANES, graph_of=graph_of))
+        claimed.extend(store.claim([run_id], worker_id=hand, lanes=LANES, known_graph=known_graph))
 
     sample.CALLS[:] = [lambda: elsewhere(lambda: forget(run_id), claim)]
     executor.execute([run_id])

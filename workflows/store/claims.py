@@ -18,7 +18,6 @@ from django.db import connection
 
 from erip.foundation.db import prepared
 from workflows.core import lifecycle
-from workflows.core.definition import DefinitionInvalid
 from workflows.core.graph import Graph
 from workflows.core.lanes import LaneLoad
 from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
@@ -73,7 +72,7 @@ def claim(
     lanes: Sequence[str],
     skip_locked: bool = False,
     known: MutableMapping[str, Known] | None = None,
-    graph_of: Callable[[int], Graph] | None = None,
+    known_graph: Callable[[int], Graph | None] | None = None,
 ) -> list[Claim]:
     """Claim what is ready in these runs and lanes, in one statement. Needs no transaction, and must be in none.
 
@@ -81,7 +80,8 @@ def claim(
     Of the items of fan-outs it takes a portion of each run, as often as the run is named.
     skip_locked: pass over runs that someone else is busy with, for callers that can come back.
     known: what the worker knows of runs; these claims bring it up to date.
-    graph_of: with it, the commit is waited for only where that matters (Note [Claims that may be lost]).
+    known_graph: the graph of a version, without asking the database. With it, the commit is waited for only where that
+        matters (Note [Claims that may be lost]).
     """
     wanted = outbox.interest()
     tell = lifecycle.STEP_STARTED in wanted.types
@@ -98,11 +98,11 @@ def claim(
     if tell:
         parameters["partitions"] = outbox.partitions_of(named, wanted)
     # An event about a claim must not be told of one that is lost.
-    mode = "SET LOCAL synchronous_commit = off;\n" if graph_of is not None and not tell else ""
+    mode = "SET LOCAL synchronous_commit = off;\n" if known_graph is not None and not tell else ""
     with connection.cursor() as cursor:
         prepared.execute(cursor, sql, parameters, settings_first=mode)
         rows = cursor.fetchall()
-        if mode and any(_must_last(graph_of, row[5], row[1]) for row in rows):  # type: ignore[arg-type]
+        if known_graph is not None and mode and any(_must_last(known_graph(row[5]), row[1]) for row in rows):
             # The commit of a later transaction is waited for, and with it that of this one.
             cursor.execute("SELECT pg_logical_emit_message(true, 'erip', '')")
     claims = [
@@ -114,11 +114,8 @@ def claim(
     return claims if known is None else _learn(known, claims, rows)
 
 
-def _must_last(graph_of: Callable[[int], Graph], version_id: int, step: str) -> bool:
-    try:
-        return graph_of(version_id).steps[step].durable
-    except (DefinitionInvalid, KeyError):
-        return True
+def _must_last(graph: Graph | None, step: str) -> bool:
+    return graph is None or step not in graph.steps or graph.steps[step].durable
 
 
 def _learn(known: MutableMapping[str, Known], claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> list[Claim]:

@@ -29,7 +29,7 @@ from erip.foundation.db.failures import ERRORS, is_passing, said
 from erip.foundation.process.group_commit import GroupCommit
 from workflows import registry, store
 from workflows.core.machine import StepFailed, StepReturned, StepSucceeded, StepTaken
-from workflows.graphs import graph_of
+from workflows.graphs import graph_of, known_graph
 from workflows.starts import dispatch
 from workflows.store import Claim, Known, Report, chunks
 from workflows.store.chunks import RunDone, TakenChunk
@@ -318,7 +318,7 @@ class Writer:
                     lanes=self._lanes,
                     skip_locked=skip_locked,
                     known=self._known,
-                    graph_of=graph_of,
+                    known_graph=known_graph,
                 )
                 self._share(found, group, claims, portion=store.PORTION)
         return [tuple(own) for own in claims], hints
