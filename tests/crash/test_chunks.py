@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 #: three chunks
 RUNS = 60
 #: how often as many runs are started again since they left their chunks, which they may where the machine stands still
-ROUNDS = 6
+ROUNDS = 3
 
 
 def waiting(name: str, statement: str = "") -> set[int]:
@@ -97,7 +97,7 @@ class Faults:
             with nothing_is_recorded():
                 self.start(RUNS)
                 with suppress(AssertionError):
-                    until(self._caught, seconds=10)
+                    until(self._caught, seconds=30)
                 if name := self._caught():
                     assert Chunk.objects.filter(worker__pid=self.workers[name].pid).exists()
                     yield name
