@@ -253,8 +253,10 @@ def hand_back(regions: Regions, callers: Callers) -> None:
     for line in east.command("take", "--planned").splitlines():
         seen.say(f"take --planned: {line}")
     took = time.monotonic() - began
+    promoted_at = time.time()
     callers.site = ("again", site.url)
-    rto = left.first_end(copied.url, began_at, patience=PATIENCE) - began_at
+    # Until it was promoted, runs ended in west.
+    rto = left.first_end(copied.url, promoted_at, patience=PATIENCE) - began_at
     must(lambda: any(one.site == "again" for one in list(callers.runs.values())), "east acknowledges a start")
     callers.end()
     there, ledger = left.ids(copied.url), dict(callers.runs)

@@ -101,7 +101,8 @@ def ask(url: str, query: str, *values: Any) -> list[Any]:
 
 def kill_at_once(processes: list[subprocess.Popen[bytes]], servers: list[Server]) -> None:
     """SIGKILL to all of them and to all that they started, as when a site loses its power."""
-    roots = [one.pid for one in processes if one.poll() is None] + [pid for one in servers if (pid := one.pid)]
+    # The servers first: what was acknowledged a moment before has no time to arrive elsewhere.
+    roots = [pid for one in servers if (pid := one.pid)] + [one.pid for one in processes if one.poll() is None]
     found = []
     for pid in roots:
         with suppress(psutil.Error):

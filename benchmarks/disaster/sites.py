@@ -92,7 +92,8 @@ class Site:
         env = self.env
         for one in (
             services.web("web", {"ERIP_DRAIN_SECONDS": "0", **env}, self._port),
-            services.general_worker("worker", env, node=self.name, threads="16"),
+            # One for all lanes: it gives way to no other.
+            services.worker("worker", env, queues=QUEUES, node=self.name, threads="16"),
             services.leader("leader", env),
         ):
             words = ["sh", "-c", WAITS, sys.executable, *one.command] if waits else one.command
