@@ -6,6 +6,7 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.audit.commands import audited
 
 

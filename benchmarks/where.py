@@ -26,7 +26,7 @@ from .workloads import W4
 Notes = Sequence[tuple[int, str]]
 
 
-class _Quiet:
+class Quiet:
     """Shows nothing."""
 
     def phase(self, title: str, total: int | None = None) -> Callable[[int], None]:
@@ -56,7 +56,7 @@ def main() -> None:
 
 async def _measure(deployment: Deployment, count: int, rate: float, lane: str | None) -> list[tuple[int, int]]:
     """(sent, answered) of each request, on the monotonic clock."""
-    session = Session.open(deployment, Options(), _Quiet())
+    session = Session.open(deployment, Options(), Quiet())
     spans = []
     try:
         await session.prepare(W4, warm=60)

@@ -7,10 +7,13 @@ from importlib import import_module
 
 from celery import Celery, signals
 
+import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.foundation.process.broker import install_transports
 from erip.foundation.process.liveness import Heartbeat, Turns
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
+# Note [Checks without the web] in `erip.foundation.process.checking`.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 install_transports()
 
 app = Celery("erip")

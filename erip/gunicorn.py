@@ -23,6 +23,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.workers import gasgi
 
+import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.foundation import hooks
 from erip.foundation.http.certificate import Certificate
 from erip.foundation.http.connections import Connections, GuardedProtocol

@@ -14,6 +14,9 @@ from erip.foundation.hooks import api_urls, pages
 from erip.foundation.http import problems
 from erip.foundation.http.documents import Docs, openapi
 
+# Note [Pages of the admin] in `erip.access.admin_apps`.
+admin.autodiscover()
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="docs")),
     path("health/live", health.live),

@@ -59,7 +59,7 @@ def worker(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Celery worker that has registered itself."""
     arguments = [
-        "-m", "celery", "-A", "erip", "worker", "--pool=threads", "-c", str(threads), "-Q", lanes,
+        "-m", "erip.worker", "--pool=threads", "-c", str(threads), "-Q", lanes,
         "-n", f"{name}@test", "--without-mingle", "--without-gossip", "--loglevel=INFO",
     ]  # fmt: skip
     with process(arguments, log, **settings) as started:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 
@@ -94,8 +93,7 @@ class Consumers:
             one.send_signal(signal.SIGCONT)
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        celery = Path(sys.executable).parent / "celery"
-        command = [str(celery), "-A", "erip", "worker", "--pool=threads", "-c", "4", "--without-mingle"]
+        command = [sys.executable, "-m", "erip.worker", "--pool=threads", "-c", "4", "--without-mingle"]
         command += ["--without-gossip", "-Q", "critical,high,standard,bulk", "-n", f"added{number}@%h"]
         env = {**os.environ, "ERIP_STATE_DIR": str(self.state.root), "DJANGO_SETTINGS_MODULE": "erip.settings.local"}
         return subprocess.Popen(  # noqa: S603

@@ -1,20 +1,10 @@
-"""Whether a caller may do what it asks for."""
+"""What a caller must be allowed to do for each method of a view; `has_scope` asks whether it is."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
-
-from .policy import decide, refusal
-from .principals import Principal
 from .rules import NOBODY_ELSE, Rule
 from .scopes import Scope
-from .spaces import LISTS, need
-
-if TYPE_CHECKING:
-    # It imports this module, as the settings say.
-    from rest_framework.views import APIView
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -37,43 +27,3 @@ def rule_of(view: Any, method: str) -> Rule:
     """What the view's method needs."""
     found: Rule = getattr(getattr(view, method.lower(), None), "rule", NOBODY_ELSE)
     return found
-
-
-class HasScope(BasePermission):
-    """The caller is known, and may do what the view's method is marked with.
-
-    ask_view: it could not be decided on the light path, and Django's view is to be asked
-    """
-
-    ask_view = False
-
-    def has_permission(self, request: Request, view: "APIView") -> bool:
-        principal = request.user
-        if not isinstance(principal, Principal):
-            return False
-        method = request.method or ""
-        if getattr(view, method.lower(), None) is None:
-            return True  # answered with 405
-        decision = decide(principal, rule_of(view, method).permissions)
-        if decision.allowed:
-            return True
-        about = getattr(getattr(view, method.lower()), "about", "")
-        if decision.spaces and about:
-            if not hasattr(view, "kwargs"):
-                self.ask_view = True  # the light path does not know what the request is about
-                return False
-            return _in_space(request, view, about, decision.spaces)
-        self.message = refusal(decision)
-        return False
-
-
-def _in_space(request: Request, view: "APIView", about: str, spaces: frozenset[str]) -> bool:
-    """Whether the object is in one of the spaces. Raises the error of a missing object if it is elsewhere: Note
-    [Spaces] in `spaces`."""
-    # Also of what is about one object: its answer may list others.
-    request.erip_spaces = spaces  # type: ignore[attr-defined]
-    if about == LISTS:
-        return True
-    what, _, parameter = about.partition(":")
-    need(what, str(view.kwargs[parameter]), spaces)
-    return True

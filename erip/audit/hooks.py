@@ -4,7 +4,6 @@ from erip.audit import (
     refusals,
     signing_in,  # noqa: F401  (it listens)
 )
-from erip.audit.light import audited
 from erip.audit.sealer import REGISTRY
 from erip.foundation.hooks import (
     Link,
@@ -20,7 +19,7 @@ from erip.foundation.hooks import (
 )
 
 metrics(REGISTRY)
-light_door(audited)
+light_door("erip.audit.light.audited")
 refused_at_door(refusals.at_door)
 for table in ("audit_entry", "audit_block", "audit_checkpoint"):
     append_only(table)

@@ -24,7 +24,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from erip.audit import entries
 from erip.foundation.db import committing
-from erip.foundation.http import reading
+from erip.foundation.http.last_read import forget_last, last_read
 
 #: characters of a text that is recorded
 MOST = 1_000
@@ -71,7 +71,7 @@ class Operation:
             "object": self.object[:MOST],
             "from": self.address,
             "request": self.request,
-            "reason": (self.reason or _reason_in(reading.last_read()))[:MOST],
+            "reason": (self.reason or _reason_in(last_read()))[:MOST],
             **self.detail,
             **more,
         }
@@ -96,7 +96,7 @@ def current() -> Operation | None:
 @contextmanager
 def doing(operation: Operation) -> Iterator[Operation]:
     """The block does this operation."""
-    reading.forget_last()
+    forget_last()
     token = _current.set(operation)
     writing = _Writing(operation)
     try:

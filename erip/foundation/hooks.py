@@ -14,14 +14,16 @@ is entered in INSTALLED_APPS and nowhere else:
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 import structlog
+from django.apps import apps
 from django.db import DatabaseError
-from django.utils.module_loading import autodiscover_modules
+from django.utils.module_loading import module_has_submodule
 
 from erip.foundation.shipped import Source
 
@@ -29,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 Added = TypeVar("Added")
 Loader = TypeVar("Loader", bound=Callable[[], int])
+
+#: libraries whose modules of these names are about something else, and load all of the library
+_OTHERS = frozenset({"drf_spectacular", "rest_framework"})
 
 
 class Hook(Generic[Added]):
@@ -338,10 +343,9 @@ refused_at_door: Hook[Callable[[str, str, str, int, str], object]] = Hook(
     "It is called on the event loop when a caller is refused before the request is read."
 )
 
-#: functions of (the route, the request, the values in its path) that return a context manager
-light_door: Hook[Callable[[Any, Any, Mapping[str, str]], AbstractContextManager[None]]] = Hook(
-    "It surrounds what the light path does for a request, inside the request's own context."
-)
+#: `package.module.function` of a function of (the route, the request, the values in its path) that returns a context
+#: manager; only web processes load it
+light_door: Hook[str] = Hook("It surrounds what the light path does for a request, inside the request's own context.")
 
 #: `package.module:Class` of Celery bootsteps
 worker_step: Hook[str] = Hook("It starts and ends with each Celery worker.")
@@ -397,4 +401,8 @@ def warm_up() -> None:
 
 def discover() -> None:
     """Import the modules `hooks` and `permissions` of every installed app."""
-    autodiscover_modules("hooks", "permissions")
+    for app in apps.get_app_configs():
+        if app.name not in _OTHERS:
+            for name in ("hooks", "permissions"):
+                if module_has_submodule(app.module, name):
+                    import_module(f"{app.name}.{name}")

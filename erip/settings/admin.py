@@ -5,9 +5,9 @@ from django.templatetags.static import static
 
 # Unfold replaces templates of django.contrib.admin, so it comes first.
 ADMIN_APPS = [
-    "unfold",
+    "erip.access.admin_apps.Unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "erip.access.admin_apps.Admin",
     "csp",
 ]
 

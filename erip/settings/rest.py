@@ -35,7 +35,7 @@ REST_FRAMEWORK = {
         "erip.access.authentication.ApiKeyAuthentication",
         "erip.access.authentication.StaffSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["erip.access.permissions.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": ["erip.access.has_scope.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["erip.foundation.http.parsers.JsonParser"],
     "DEFAULT_RENDERER_CLASSES": ["erip.foundation.http.renderers.JsonRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "erip.foundation.http.renderers.OneRenderer",

@@ -98,7 +98,7 @@ class LocalDriver:
         taken = {child.number for child in self._children}
         number = next(number for number in range(1, len(taken) + 2) if number not in taken)
         command = [
-            *("nice", "-n", str(self._nice), sys.executable, "-m", "celery", "-A", "erip", "worker"),
+            *("nice", "-n", str(self._nice), sys.executable, "-m", "erip.worker"),
             *("--pool=threads", "-c", str(self._threads), "-Q", LANES, "-n", f"scaled-{number}@%h"),
             *("--without-mingle", "--without-gossip", "--loglevel=INFO"),
         ]

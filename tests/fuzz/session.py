@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 import redis
 from django.conf import settings
-from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.test import Client
 
@@ -21,6 +20,7 @@ from tests import workers
 from tests.fuzz import files, messages, wire
 from tests.fuzz.doors import Doors
 from tests.fuzz.platform import Platform
+from tests.support.admin_pages import all_pages
 from tests.support.api import Api
 from workflows import engine
 
@@ -93,7 +93,7 @@ def doors() -> Doors:
         "type": ["fuzz.happened"],
         "position": ["0-0", "1-1"],
     }
-    pages = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry]
+    pages = [f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in all_pages()]
     return Doors(orjson.loads(_document()), known, token, client.cookies[settings.SESSION_COOKIE_NAME].value, pages)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib import admin
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,6 +17,7 @@ from django.utils import timezone
 from tests.definitions import one_step, publish
 from tests.integration.test_admin_runs import HOSTILE, staff, text
 from tests.integration.test_bad_rows import spoil
+from tests.support.admin_pages import all_pages
 from workflows import engine, store
 from workflows.admin import failing
 from workflows.admin.failing import what_fails
@@ -310,7 +310,7 @@ def test_a_runs_page_leads_to_the_event_that_started_it(client) -> None:
 
 def test_no_form_of_the_admin_shows_an_object_of_pythons(client) -> None:
     wrong = {}
-    for model, page in admin.site._registry.items():
+    for model, page in all_pages().items():
         address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
         answer = client.get(address)
         if answer.status_code == 200 and " object at 0x" in unescape(answer.content.decode()):

@@ -18,12 +18,14 @@ from rest_framework.views import APIView
 
 from erip.access import keys
 from erip.access.catalog import BUILT_IN, broader, permissions_of
+from erip.access.has_scope import HasScope
 from erip.access.models import Grant
-from erip.access.permissions import HasScope, rule_of
+from erip.access.permissions import rule_of
 from erip.access.rules import NOBODY_ELSE
 from erip.access.scopes import Scope
 from erip.access.table import YES
 from erip.ops.stack.state import ROOT
+from tests.support.admin_pages import all_pages
 from tests.support.api import key, publish
 from workflows.api.hot import ROUTES
 from workflows.events.api.light import ROUTES as EVENT_ROUTES
@@ -331,7 +333,7 @@ STAFF_PAGES = {
 def admin_pages() -> dict[str, str]:
     """Every page of every model in the admin: its name and an address."""
     pages = {}
-    for model, page in admin.site._registry.items():
+    for model, page in all_pages().items():
         for each in page.urls:
             where = str(each.pattern)
             if each.name is None:
@@ -371,6 +373,7 @@ def test_strangers_are_sent_to_the_login():
 
 
 def test_the_other_pages_of_the_admin_are_known():
+    assert all_pages()
     names = {each.name for each in admin.site.urls[0] if isinstance(each, URLPattern) and each.name}
 
     assert names - STAFF_PAGES - {"autocomplete", "view_on_site", "app_list"} == set()
@@ -385,7 +388,7 @@ def test_who_may_only_look_is_offered_no_action_that_changes_something():
     request = RequestFactory().get("/")
     request.user = User.objects.get(pk=member.pk)
     offered = {}
-    for model, page in admin.site._registry.items():
+    for model, page in all_pages().items():
         if actions := list(page.get_actions(request)):
             offered[model._meta.label_lower] = actions
         # Not every page is one of Unfold's, which have actions of one row.

@@ -11,7 +11,6 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
@@ -27,6 +26,7 @@ from erip.access.sign_in import factors, flow, sealing
 from erip.audit import refusals
 from erip.audit.models import Entry
 from erip.ops.stack.state import ROOT
+from tests.support.admin_pages import all_pages
 from tests.support.api import publish
 
 pytestmark = pytest.mark.django_db
@@ -412,7 +412,7 @@ def test_every_page_of_what_a_dangerous_permission_is_about_is_dangerous() -> No
     names = {one.name for one in declared() if one.dangerous}
     about = {
         model._meta.label_lower: bool(getattr(page, "dangerous", False))
-        for model, page in admin.site._registry.items()
+        for model, page in all_pages().items()
         for verb in ("add", "change", "delete")
         if f"{model._meta.app_label}.{verb}_{model._meta.model_name}" in names
     }
@@ -428,9 +428,7 @@ def test_keys_and_people_without_a_second_factor_are_not_asked_again() -> None:
 
 
 def test_every_page_that_gives_access_is_dangerous() -> None:
-    marked = {
-        model._meta.label_lower for model, page in admin.site._registry.items() if getattr(page, "dangerous", False)
-    }
+    marked = {model._meta.label_lower for model, page in all_pages().items() if getattr(page, "dangerous", False)}
     given = {one.name for one in declared() if one.dangerous}
     assert {"access.apikey", "access.grant", "access.role", "access.space", "auth.user", "auth.group"} <= marked
     assert {"access.add_apikey", "access.change_apikey", "access.delete_apikey", "access.add_grant"} <= given

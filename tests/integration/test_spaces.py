@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from console import pages, snapshots
 from console.viewers import viewers
-from erip.access import granting, keys, permissions, tables
+from erip.access import granting, has_scope, keys, tables
 from erip.access.catalog import APPROVER, OPERATOR, PLATFORM_ADMIN, VIEWER
 from erip.access.models import Grant
 from erip.access.scopes import Scope
@@ -128,7 +128,7 @@ def test_lists_and_objects_are_those_of_the_space() -> None:
 def no_first_wall(monkeypatch: pytest.MonkeyPatch) -> None:
     """The application forgets all its conditions: no object is looked up, and no list is told the caller's spaces. What
     remains is what wraps every operation that reads."""
-    monkeypatch.setattr(permissions, "need", lambda *_: None)
+    monkeypatch.setattr(has_scope, "need", lambda *_: None)
     forgetful = [
         module
         for name, module in list(sys.modules.items())

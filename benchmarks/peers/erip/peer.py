@@ -44,8 +44,7 @@ class EripPeer:
     def processes(self, count: int) -> list[harness.Process]:
         flags = ["--pool=threads", "-c", THREADS, "-Q", LANES, "--without-mingle", "--without-gossip"]
         workers = [
-            harness.Process(["-m", "celery", "-A", "erip", "worker", *flags, "-n", f"general{index}@peer"])
-            for index in range(count)
+            harness.Process(["-m", "erip.worker", *flags, "-n", f"general{index}@peer"]) for index in range(count)
         ]
         return [*workers, harness.Process(["manage.py", "run_leader"])]
 

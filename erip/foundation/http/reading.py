@@ -1,7 +1,6 @@
 """Read a request into plain values; all its faults are raised together as one problem."""
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any
 
 from rest_framework.exceptions import ValidationError
@@ -9,9 +8,9 @@ from rest_framework.exceptions import ValidationError
 from erip.foundation.faults import Fault
 from erip.foundation.http.fields import StrictSerializer
 from erip.foundation.http.incoming import Incoming
+from erip.foundation.http.last_read import remember
 from erip.foundation.http.problems import BadRequest, Unprocessable, faults_of
 
-_last: ContextVar[Mapping[str, Any] | None] = ContextVar("erip_http_last_read", default=None)
 #: characters of a name that is named in an answer
 _SHOWN = 200
 
@@ -28,18 +27,8 @@ def read_body(request: Incoming, serializer: type[StrictSerializer], *, optional
     except ValidationError as error:
         raise Unprocessable(sorted(faults_of(error.detail))) from error
     validated = dict(checked.validated_data)
-    _last.set(validated)
+    remember(validated)
     return validated
-
-
-def last_read() -> Mapping[str, Any]:
-    """The body that this request's thread has read last; {} if it has read none."""
-    return _last.get() or {}
-
-
-def forget_last() -> None:
-    """Another request begins."""
-    _last.set(None)
 
 
 def read_query(request: Incoming, serializer: type[StrictSerializer]) -> dict[str, Any]:

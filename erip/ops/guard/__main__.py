@@ -5,6 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
+import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.ops.guard.configuration import BadConfiguration, read
 from erip.ops.guard.guard import Guard
 

@@ -119,7 +119,7 @@ def worker(name: str, env: dict[str, str], *, queues: str, node: str, threads: s
     """One Celery worker; `node` is its name to Celery."""
     return Service(
         name,
-        [*_celery(), *_worker(queues, node, threads)],
+        _worker(queues, node, threads),
         environment.of_kind(env, "worker"),
         stop_patience=_patience(env),
     )
@@ -128,7 +128,7 @@ def worker(name: str, env: dict[str, str], *, queues: str, node: str, threads: s
 def general_worker(name: str, env: dict[str, str], *, node: str, threads: str) -> Service:
     """One worker for all lanes, which gives way to the critical ones."""
     # Task events feed Flower; on the critical worker they would cost time.
-    command = [*_celery(), *_worker("critical,high,standard,bulk", node, threads), "-E"]
+    command = [*_worker("critical,high,standard,bulk", node, threads), "-E"]
     # Where cores are scarce, critical work goes first on them too.
     told = {"ERIP_WORKER_NICE": "10", **environment.of_kind(env, "worker")}
     return Service(name, command, told, stop_patience=_patience(env))
@@ -164,13 +164,9 @@ def _tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def _celery() -> list[str]:
-    return [_tool("celery"), "-A", "erip"]
-
-
 def _worker(queues: str, node: str, threads: str) -> list[str]:
     quiet = ["--pool=threads", "--without-mingle", "--without-gossip", "--loglevel=INFO"]
-    return ["worker", *quiet, "-c", threads, "-Q", queues, "-n", f"{node}@%h"]
+    return [sys.executable, "-m", "erip.worker", *quiet, "-c", threads, "-Q", queues, "-n", f"{node}@%h"]
 
 
 def settings(

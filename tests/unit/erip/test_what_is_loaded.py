@@ -1,33 +1,90 @@
-"""What a process of the platform loads when it starts, and what it leaves until somebody needs it."""
+"""What a process of the platform loads when it starts, and what it leaves until somebody needs it
+(`tests.support.loaded`). Processes that do their work are looked at in tests/integration/test_what_is_loaded.py.
+"""
 
 import subprocess
 import sys
 
+import pytest
+
 from erip.ops.stack.state import ROOT
+from tests.support.loaded import NOT_LOADED, loaded_for_nothing
 
-#: each costs every process, at every start, a tenth of a second and some megabytes
-LATER = ("prompt_toolkit", "numpy", "holidays", "webauthn", "lxml", "signxml")
-LOAD = f"""
-import sys
-import erip.celery, django
-django.setup()
-from django.urls import get_resolver
-get_resolver().url_patterns
-print([name for name in {LATER!r} if name in sys.modules])
-"""
+#: what each role loads without any server
+STARTS = {
+    "web": "import erip.gunicorn, erip.asgi",
+    "worker": "import erip.worker; erip.worker.app.loader.import_default_modules()",
+    "leader": "import manage, django; django.setup(); from django.core.management import load_command_class;"
+    " load_command_class('workflows', 'run_leader').check()",
+}
 
 
-def test_what_few_processes_need_is_loaded_when_it_is_needed() -> None:
+def run(text: str) -> str:
     # The settings of the tests, as the tests themselves have them.
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("role", NOT_LOADED)
+def test_what_few_processes_need_is_loaded_when_it_is_needed(role: str) -> None:
+    found = run(f"{STARTS[role]}\nimport sys; print(*[name for name, module in sys.modules.items() if module])")
+
+    assert "django.db.models" in found.split()
+    assert loaded_for_nothing(role, frozenset(found.split())) == set()
+
+
+def test_pages_of_the_admin_are_checked_also_where_nobody_has_loaded_them() -> None:
+    check = """
+import django
+django.setup()
+from django.contrib import admin
+from workflows.models import WorkflowRun
+from django.core.checks import registry, Tags
+before = len(admin.site._registry)
+class Broken(admin.ModelAdmin):
+    list_display = ["no_such_field"]
+admin.site.register(type("Another", (WorkflowRun,), {"__module__": "workflows.models",
+    "Meta": type("Meta", (), {"proxy": True, "app_label": "workflows"})}), Broken)
+found = registry.registry.run_checks(tags=[Tags.admin])
+print(before, len(admin.site._registry) > 20, sorted({one.id for one in found}))
+"""
+    assert run(check) == "0 True ['admin.E108']"
+
+
+def test_a_process_without_requests_is_checked_for_all_but_those() -> None:
+    check = """
+import django
+django.setup()
+from django.core.checks import Error, Tags, register, registry
+from django.core.management.base import CommandError
+from erip.foundation.process.checking import Daemon
+asked = []
+@register()
+def without_a_tag(**_):
+    return [Error("This is wrong.", id="test.E001")]
+@register(Tags.urls)
+def of_addresses(**_):
+    asked.append("addresses")
+    return []
+before = set(registry.registry.registered_checks)
+try:
+    Daemon().check()
+except CommandError as error:
+    print("test.E001" in str(error), asked, before == set(registry.registry.registered_checks))
+"""
+    assert run(check) == "True [] True"
+
+
+def test_a_library_that_is_left_out_for_another_can_be_used_afterwards() -> None:
+    assert run("import erip.celery, sys; print('rich' in sys.modules); import rich.console; print('fine')") == "fine"
+    both = "from structlog import dev; print(dev.rich is not None)"
+    assert run(both) == "True"
+    assert run(f"import erip.foundation.structlog_alone; {both}") == "False"
 
 
 def test_cel_is_one_and_the_same_however_it_is_imported() -> None:
     both = "from workflows.core import cel_compiler; import cel; print(cel.compile is cel_compiler.compile)"
     other = "import cel; from workflows.core import cel_compiler; print(cel.compile is cel_compiler.compile)"
     for text in (both, other):
-        done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert done.stdout == "True\n"
+        assert run(text) == "True"

@@ -23,7 +23,7 @@ else:
 
     class _Numpy:
         """numpy, when something of it is first used: web processes and leaders know this module, and never simulate.
-        Workers have it loaded before they start (`library/warm`)."""
+        Workers whose platform simulates have it loaded before they start (`library/warm`)."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(import_module("numpy"), name)

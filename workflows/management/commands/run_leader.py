@@ -4,9 +4,9 @@ import os
 import signal
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from erip.foundation.hooks import begin_process
+from erip.foundation.process.checking import Daemon
+from erip.foundation.process.settled import settle
 from erip.foundation.service import once
 from workflows.leader.loop import Leader
 
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PATIENCE = 1.0
 
 
-class Command(BaseCommand):
+class Command(Daemon):
     help = (
         "Does what one process must do: brings back the steps of lost workers, releases due retries, ends runs past "
         "their deadline and publishes forgotten work again. Run as many as you like; one of them leads."
@@ -26,6 +26,7 @@ class Command(BaseCommand):
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         begin_process("leader")
         leader = Leader()
+        settle()
         duties = once("leader", leader.run)
         told = None
         while duties.is_alive() and told is None:

@@ -1,13 +1,15 @@
 """The ASGI layer of the light path: finds a request's route, answers it, or leaves it to Django."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import Context
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import structlog
+from django.utils.module_loading import import_string
 from django_structlog.app_settings import app_settings
 from rest_framework.exceptions import PermissionDenied
 
@@ -38,6 +40,7 @@ class Light:
         self.app = app
         self.authenticate = authenticate
         self.routes = routes if middleware.available() else ()
+        _doors()  # loaded now, and not while the first client waits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find(scope)
@@ -114,7 +117,7 @@ def _answer_logged(
     asked = f"{request.method} {request.path}"
     try:
         with ExitStack() as doors:
-            for door in light_door.all():
+            for door in _doors():
                 doors.enter_context(door(route, request, parameters))
             structlog.contextvars.bind_contextvars(user_id=_caller(authenticate, route, request).pk)
             return route.handle(request, **parameters)
@@ -129,6 +132,12 @@ def _answer_logged(
         elif problem.status >= 500:
             log.error("request_finished", code=problem.status, request=asked, error=error)
         return _refusal(problem)
+
+
+@cache
+def _doors() -> tuple[Callable[[Route, LightRequest, Mapping[str, str]], AbstractContextManager[None]], ...]:
+    """What surrounds each request."""
+    return tuple(import_string(name) for name in light_door.all())
 
 
 def _caller(authenticate: Authenticate, route: Route, request: LightRequest) -> Caller:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from erip.foundation.hooks import begin_process
+from erip.foundation.process.checking import Daemon
 from erip.foundation.service import once
 from monitoring.scaling.drivers import Driver, ScalingFailed
 from monitoring.scaling.kubernetes import KubernetesDriver
@@ -21,7 +22,7 @@ from workflows.conf import conf
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Command(BaseCommand):
+class Command(Daemon):
     help = (
         "Starts and ends workers by what waits, how fast they are and what they use. Run two of them; one decides. "
         "With --driver local the workers are processes of this machine that end with this command; with --driver "

@@ -92,7 +92,7 @@ def test_commands_exist(name: str, command: list[str]) -> None:
     program, *arguments = command
     if program == "gunicorn":
         assert importlib.util.find_spec(arguments[1].removeprefix("python:")) is not None
-    elif program == "celery":
+    elif arguments[:2] == ["-m", "erip.worker"]:
         assert "--pool=threads" in arguments
         lanes = arguments[arguments.index("-Q") + 1].split(",")
         assert set(lanes) <= {queue.name for queue in base.CELERY_TASK_QUEUES}
@@ -105,12 +105,12 @@ def test_commands_exist(name: str, command: list[str]) -> None:
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_kubernetes_waits_longer_than_the_process_takes_to_end(name: str) -> None:
-    told = environment(name)
+    told, command = environment(name), container(name)["command"]
     grace = {
         "gunicorn": float(told.get("ERIP_WEB_GRACE_SECONDS", "20")) + 2,
-        "celery": float(told.get("ERIP_SHUTDOWN_GRACE_SECONDS", "20")) + 5,
+        "erip.worker": float(told.get("ERIP_SHUTDOWN_GRACE_SECONDS", "20")) + 5,
         "python": 5.0,
-    }[container(name)["command"][0]]
+    }["erip.worker" if "erip.worker" in command else command[0]]
     assert pod(name)["terminationGracePeriodSeconds"] > grace
     if name == "erip-web":
         ready = container(name)["readinessProbe"]

@@ -191,11 +191,11 @@ def test_every_value_that_is_wrong_is_named_at_once_before_anything_starts() -> 
     assert "aHVudGVyMg" not in done.stderr
 
 
-@pytest.mark.parametrize("program", ["gunicorn", "celery"])
+@pytest.mark.parametrize("program", ["gunicorn", "worker"])
 def test_a_process_does_not_start_with_a_bad_value(program: str) -> None:
     arguments = {
         "gunicorn": ["-m", "gunicorn", "-c", "python:erip.gunicorn", "--check-config"],
-        "celery": ["-m", "celery", "-A", "erip", "worker", "--pool=threads"],
+        "worker": ["-m", "erip.worker", "--pool=threads"],
     }[program]
     done = subprocess.run(
         [sys.executable, *arguments],

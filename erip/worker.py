@@ -1,0 +1,25 @@
+"""`python -m erip.worker -Q critical,high -n general@%h …`: one Celery worker of the platform.
+
+It takes the options of `celery -A erip worker`, which works as well. But Celery's command line loads a shell for the
+terminal and every command that a library adds to it, such as Flower with its web server: 200 modules and 10 MB that a
+worker would keep and never use.
+"""
+
+import sys
+
+from erip.celery import app
+from erip.foundation.without import without
+
+with without("pygments"):
+    from celery.bin.base import CLIContext
+    from celery.bin.worker import worker
+
+
+def main(arguments: list[str]) -> None:
+    """Exits with the worker's exit code."""
+    told = CLIContext(app=app, no_color=not sys.stderr.isatty(), workdir=None)
+    worker.main(args=arguments, prog_name="python -m erip.worker", obj=told)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
