@@ -10,11 +10,14 @@ import base64
 import hashlib
 import hmac
 import json
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 
 from monitoring.channels import Destination
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 _PURPOSE = b"erip alert channel"
 
@@ -29,6 +32,8 @@ def seal(to: Destination) -> str:
 
 def unseal(text: str) -> Destination:
     """Raises Unreadable."""
+    from cryptography.fernet import InvalidToken
+
     try:
         kind, address, key = json.loads(_box().decrypt(text.encode()))
     except (InvalidToken, ValueError) as error:
@@ -36,7 +41,10 @@ def unseal(text: str) -> Destination:
     return Destination(kind, address, key)
 
 
-def _box() -> Fernet:
+def _box() -> "Fernet":
+    # Here: every process knows this module, and few have a channel to open.
+    from cryptography.fernet import Fernet
+
     # A key of its own, so that no other use of the setting can be made to open it.
     key = hmac.digest(settings.SECRET_KEY.encode(), _PURPOSE, hashlib.sha256)
     return Fernet(base64.urlsafe_b64encode(key))

@@ -15,12 +15,14 @@ import hashlib
 import hmac
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.conf import settings
 
 from erip.audit import copies, store
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _PURPOSE = b"erip audit checkpoint"
 
@@ -52,7 +54,7 @@ def sign() -> bool:
 
 def public_key() -> bytes:
     """32 bytes: what an auditor keeps."""
-    return _key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return _key().public_key().public_bytes_raw()
 
 
 def key_id() -> str:
@@ -67,13 +69,27 @@ def signature_over(data: bytes) -> str:
     return base64.b64encode(_key().sign(data)).decode()
 
 
-def _key() -> Ed25519PrivateKey:
+def is_signed(data: bytes, signature: str) -> bool:
+    """Whether the signature (base64) is that of this key over `data`. Raises ValueError if it is no base64."""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        _key().public_key().verify(base64.b64decode(signature, validate=True), data)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _key() -> "Ed25519PrivateKey":
     return _key_of(settings.ERIP_AUDIT_KEY, settings.SECRET_KEY)
 
 
 @lru_cache(maxsize=4)
-def _key_of(own: str, secret: str) -> Ed25519PrivateKey:
+def _key_of(own: str, secret: str) -> "Ed25519PrivateKey":
     """Raises ValueError if ERIP_AUDIT_KEY is not 32 bytes in base64."""
+    # Here: every process knows this module, and few sign.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     if own:
         return Ed25519PrivateKey.from_private_bytes(base64.b64decode(own, validate=True))
     return Ed25519PrivateKey.from_private_bytes(hmac.digest(secret.encode(), _PURPOSE, hashlib.sha256))

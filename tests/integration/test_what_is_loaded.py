@@ -23,7 +23,7 @@ def test_processes_that_did_their_work_have_loaded_nothing_that_others_need(tmp_
         leader(logs["leader"], **LISTED) as leads,
         web(logs["web"], **LISTED) as served,
     ):
-        run = engine.start("one", {})
+        run = engine.start_runs("one", [engine.StartRequest({})], principal="test")[0]
         until(lambda: WorkflowRun.objects.get(pk=run.id).finished_at, what="the run ended")
         until(lambda: Leader.objects.filter(pid=leads.pid).exists(), what="the leader leads")
         assert status(f"{served.url}/api/v1/workflows") == 401
