@@ -5,8 +5,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
+
+import psycopg2
 
 from erip.ops.stack import control, services
 from erip.ops.stack.errors import StackError
@@ -158,9 +161,22 @@ class Turns:
                 or self._silent()
                 or database_faults(self.deployment.database)
                 or missing_workers(self._state, self.deployment.database)
+                or self._loading()
             )
         except BenchmarkError as error:
             return [str(error)]
+
+    def _loading(self) -> list[str]:
+        """The leaders that have not said yet that they live: until then they read files, which must stay in place."""
+        assert self.deployment.database is not None
+        try:
+            session = psycopg2.connect(self.deployment.database, connect_timeout=2)
+            with closing(session), session.cursor() as cursor:
+                cursor.execute("SELECT pid FROM workflows_leader")
+                known = {pid for (pid,) in cursor.fetchall()}
+        except psycopg2.Error as error:
+            return [f"the database ({str(error).strip().splitlines()[0]})"]
+        return ["a leader"] if self._leaders() - known else []
 
     def _silent(self) -> list[str]:
         """The web processes that do not answer."""
