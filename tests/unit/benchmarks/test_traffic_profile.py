@@ -1,6 +1,7 @@
 """A profile is read whole or refused with everything that is wrong with it; what it draws and when follows its seed."""
 
 import copy
+import json
 import re
 from contextlib import suppress
 from random import Random
@@ -14,13 +15,17 @@ from hypothesis import strategies as st
 from benchmarks.errors import Usage
 from benchmarks.scenarios.traffic import host_of, refuse
 from benchmarks.session import Options
+from benchmarks.traffic.addresses import addresses
 from benchmarks.traffic.filling import NothingKept, Values, fill_body, fill_line, values_at
 from benchmarks.traffic.measured import ALL, Measured, reached
 from benchmarks.traffic.pace import Phase, moments
 from benchmarks.traffic.profile import BadProfile, Profile, read
 from erip.ops.stack.state import ROOT
+from tests.unit.docs import shell
+from workflows.core.schema import Schema
 
 PAGE = (ROOT / "docs" / "how-to" / "load-test.md").read_text()
+SHIPPED = ROOT / "workflows" / "library" / "definitions"
 EXAMPLE = re.search(r"^```text\n(format: 1\n.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1]  # type: ignore[index]
 
 
@@ -51,6 +56,15 @@ def test_the_example_of_the_documentation_is_a_profile() -> None:
     assert found.rate > 0
     # A start, its polls, and what they reach.
     assert any(one.poll for begun in found.begun for one in begun.then)
+    # Its requests are those of the API, and the input is what the workflow takes.
+    for asked in [*found.before, *(one for begun in found.begun for one in (begun.first, *begun.then))]:
+        address = addresses().find(asked.method, asked.path)
+        assert address is not None, asked.path
+        if asked.has_body:
+            body = fill_body(asked.body, Values(found.values, found.seed).session(1))
+            assert shell.request_fault(asked.method, asked.path, json.dumps(body)) is None
+            workflow = yaml.safe_load((SHIPPED / f"{asked.path.split('/')[4]}.yaml").read_text())
+            assert Schema.compile(workflow["input"]).faults(body["input"], at="input") == []
 
 
 def test_every_fault_is_named_at_once_with_its_path() -> None:
