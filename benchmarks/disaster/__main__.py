@@ -17,6 +17,7 @@ Exit status: 3: something that must be was not; 1: it could not be carried out.
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--patience", type=float, default=of_regions.patience, help="seconds for all runs to end")
     parser.add_argument("--json", type=Path, help="write what was seen to this file, too")
     options = parser.parse_args(arguments)
+    # A time limit must leave no servers and no data behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seen = Seen()
     seen.say(f"{os.cpu_count()} cores, load {' '.join(f'{one:.1f}' for one in os.getloadavg())}")
     try:
