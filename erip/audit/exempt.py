@@ -84,4 +84,5 @@ COMMANDS: dict[str, str] = {
     "pulse": "reads",
     "controls": "looks, and notes what it saw; nothing that anybody decides",
     "run_benchmarks": "measures; no part of a platform that is used",
+    "traffic": "reads rates and logs, and writes a file",
 }
