@@ -1,6 +1,7 @@
 """A server that speaks the part of Kubernetes' API that the autoscaler uses, over HTTP, with its rights checked."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
+def cluster(folder: Path, certificate: Path | None = None) -> Iterator[Cluster]:
+    """certificate: with its key, of a server that speaks TLS."""
     made = Cluster(folder)
     (folder / "namespace").write_text(made.namespace)
     made.renew_token("first-token")
@@ -93,7 +95,11 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.server = f"http://127.0.0.1:{server.server_address[1]}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        made.server = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield made

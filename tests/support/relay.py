@@ -9,9 +9,10 @@ from types import TracebackType
 class Relay:
     """Forwards connections to `target` while it is whole. A context manager."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], listener: socket.socket | None = None) -> None:
+        """listener: where others connect, such as a socket in a network namespace; by default a free port."""
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port: int = self._listener.getsockname()[1]
         self._flows = threading.Event()
         self._flows.set()
