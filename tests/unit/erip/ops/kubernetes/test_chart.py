@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 import yaml
 
-from erip.management import chart_settings
 from erip.ops.kubernetes import chart, kustomize, policy, schemas
 from tests.support import charts, manifests
 
@@ -51,14 +50,6 @@ def as_the_chart_has_it(documents: list[dict[str, Any]]) -> dict[tuple[str, str]
     (settings,) = [one for (kind, _), one in found.items() if kind == "ConfigMap"]
     settings["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
     return found
-
-
-def test_the_chart_is_made_of_the_manifests_as_they_are() -> None:
-    """Otherwise: `manage.py chart`."""
-    there = {
-        str(path.relative_to(chart.FOLDER)): path.read_text() for path in chart.FOLDER.rglob("*") if path.is_file()
-    }
-    assert chart.files(chart_settings.schema()) == there
 
 
 def test_as_it_is_it_makes_what_kustomize_makes_for_production() -> None:
