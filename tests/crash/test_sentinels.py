@@ -232,7 +232,8 @@ def test_urgent_messages_overtake_what_waits_to_be_sent(
     order: list[str] = []
     sent: list[str] = []
     first, go_on = threading.Event(), threading.Event()
-    send = publisher.send
+    send, put = publisher.send, publisher._put
+    waiting: list[object] = []
 
     def slow_first(lane: str, run_ids: list[str]) -> None:
         if not order:
@@ -242,14 +243,20 @@ def test_urgent_messages_overtake_what_waits_to_be_sent(
         send(lane, run_ids)
         sent.extend(run_ids)
 
+    def noted(lane: str, run_ids: list[str]) -> object:
+        waiting.append(put(lane, run_ids))
+        return waiting[-1]
+
     monkeypatch.setattr(publisher, "send", slow_first)
+    monkeypatch.setattr(publisher, "_put", noted)
     bulk = threading.Thread(target=publisher.publish, args=([("bulk", [str(n)]) for n in range(50)],), daemon=True)
     bulk.start()
     first.wait(10)
     urgent = threading.Thread(target=publisher.publish, args=([("critical", ["u"])],), daemon=True)
     urgent.start()
-    until(lambda: publisher._waiting.qsize() == 50)
+    until(lambda: len(waiting) == 51)
     go_on.set()
     until(lambda: len(sent) == 51)
     assert order.index("critical") == 1
-    assert len(order) == 5, "what waits for the same lane shares a message, of 20 runs at most"
+    # The first message may have had company, if that was quick enough.
+    assert len(order) in (4, 5), "what waits for the same lane shares a message, of 20 runs at most"
