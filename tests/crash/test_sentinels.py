@@ -232,29 +232,25 @@ def test_urgent_messages_overtake_what_waits_to_be_sent(
     order: list[str] = []
     sent: list[str] = []
     first, go_on = threading.Event(), threading.Event()
-    send, put = publisher.send, publisher._put
-    waiting: list[object] = []
+    send = publisher.send
+    with_first: list[str] = []
 
     def slow_first(lane: str, run_ids: list[str]) -> None:
         if not order:
+            with_first.extend(run_ids)
             first.set()
             go_on.wait(10)
         order.append(lane)
         send(lane, run_ids)
         sent.extend(run_ids)
 
-    def noted(lane: str, run_ids: list[str]) -> object:
-        waiting.append(put(lane, run_ids))
-        return waiting[-1]
-
     monkeypatch.setattr(publisher, "send", slow_first)
-    monkeypatch.setattr(publisher, "_put", noted)
     bulk = threading.Thread(target=publisher.publish, args=([("bulk", [str(n)]) for n in range(50)],), daemon=True)
     bulk.start()
     first.wait(10)
     urgent = threading.Thread(target=publisher.publish, args=([("critical", ["u"])],), daemon=True)
     urgent.start()
-    until(lambda: len(waiting) == 51)
+    until(lambda: publisher._waiting.qsize() == 51 - len(with_first))
     go_on.set()
     until(lambda: len(sent) == 51)
     assert order.index("critical") == 1
