@@ -28,12 +28,24 @@ CROSS JOIN (SELECT created_at FROM workflows_workflowrun WHERE id = %(template)s
 """  # noqa: S608  (made of constants)
 
 
-#: an outcome of so many pieces of 1,360 characters, of which no two are alike, and which nothing compresses below 75 %
-_DOCUMENT = r"""
-(SELECT to_jsonb(string_agg(translate(encode(gen_random_bytes(1020), 'base64'), E'\n', ''), ''))
- FROM generate_series(1, %(pieces)s) WHERE moment.id IS NOT NULL)
-"""
-PIECE = 1_360
+#: characters of one piece of a document, and how many pieces there are: more than compression looks back on
+PIECE, PIECES = 8_160, 4_000
+#: Text of chance. To make it anew for each document would take most of the time.
+_NOISE = rf"""
+CREATE UNLOGGED TABLE benchmarks_noise (id int PRIMARY KEY, piece text);
+ALTER TABLE benchmarks_noise ALTER piece SET STORAGE EXTERNAL;
+INSERT INTO benchmarks_noise
+SELECT id, (SELECT string_agg(translate(encode(gen_random_bytes(1020), 'base64'), E'\n', ''), '')
+            FROM generate_series(1, {PIECE // 1_360}) WHERE id IS NOT NULL)
+FROM generate_series(0, {PIECES - 1}) id;
+ANALYZE benchmarks_noise
+"""  # noqa: S608 (made of constants)
+#: an outcome of so many pieces, chosen by the run's moment and id, so that no two are alike
+_DOCUMENT = f"""
+(SELECT to_jsonb(moment.id || string_agg(noise.piece, ''))
+ FROM generate_series(1, %(pieces)s) part
+ JOIN benchmarks_noise noise ON noise.id = mod(hashtext(moment.id::text || part) & 2147483647, {PIECES}))
+"""  # noqa: S608 (made of constants)
 
 
 def fill(
@@ -50,8 +62,9 @@ def fill(
     """Write `count` runs with their steps, like the run `template`, and let vacuum and statistics catch up.
 
     url: the database of a private stack; its tables belong to the role. steps: False: the runs alone. document: the
-    outcome of each run is a text of its own with about so many characters, in place of the template's; it needs the
-    extension pgcrypto. at_once: connections that write. portion: runs in one transaction.
+    outcome of each run is a text of its own with about so many characters, which compresses to three quarters, in place
+    of the template's; it needs the extension pgcrypto. at_once: connections that write. portion: runs in a
+    transaction.
     """
     with closing(psycopg2.connect(url, application_name="erip-benchmarks")) as connection:
         connection.autocommit = True
@@ -65,6 +78,8 @@ def fill(
                 cursor.execute(f'ALTER TABLE workflows_steprun DROP CONSTRAINT "{name}"')
             given = {"count": count, "template": template, "now": now, "pieces": document // PIECE}
             documents = {"output": _DOCUMENT} if document else {}
+            if document:
+                cursor.execute(_NOISE)
             statements = [_copy(cursor, "workflows_workflowrun", "id", documents)]
             if steps:
                 statements.append(_copy(cursor, "workflows_steprun", "run_id", {}))
@@ -76,6 +91,8 @@ def fill(
 
             with ThreadPoolExecutor(at_once) as pool:
                 list(pool.map(write, range(1, count + 1, portion)))
+            if document:
+                cursor.execute("DROP TABLE benchmarks_noise")
             for name, definition in references:
                 cursor.execute(f'ALTER TABLE workflows_steprun ADD CONSTRAINT "{name}" {definition} NOT VALID')
             # Documents stand apart, and would all be read once more.
