@@ -14,17 +14,20 @@ FIELDS ?=
 KEY ?=
 OUT ?= dist
 SIGNERS ?=
+BASE ?=
+SNAPSHOT ?=
 PYTEST_ARGS ?=
 # Processes that share the suite; 0: all of it in one, which is quicker for a few tests and the only way to use --pdb.
 # Three, for two cores: half of the time a test waits for something.
 JOBS ?= $(if $(PYTEST_ARGS),0,3)
+IMAGE = $(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.image.__main__ import main; sys.exit(main())'
 RELEASE = $(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.release import main; sys.exit(main())'
 CHECKS := lint format types imports migrations security test
 
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: sbom release verify-release audit help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
+.PHONY: sbom image image-check release verify-release audit help demo up dev restart upgrade new ha-deps down status logs check $(CHECKS) test-unit fix requirements venv venv-as-is clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +102,12 @@ security: venv ## bandit
 
 sbom: ## print a bill of materials (CycloneDX) of all pins; fails on a pin without a hash
 	@$(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.stack.bom import main; sys.exit(main())'
+
+image: ## build the container image of HEAD without a daemon, and its bill of materials (OUT=dist; SNAPSHOT=20261101T000000Z, BASE=)
+	@$(IMAGE) build --out "$(OUT)" --base "$(BASE)" --snapshot "$(SNAPSHOT)"
+
+image-check: venv ## as root: build it twice, compare the digests, and run it as deploy/k8s says; 5 to 15 minutes
+	@$(BIN)/python -m benchmarks.image --out "$(OUT)" --snapshot "$(SNAPSHOT)"
 
 release: ## make and sign a release of HEAD, the same bytes each time: KEY=an Ed25519 key of OpenSSH (OUT=dist)
 	@$(RELEASE) make --key "$(KEY)" --out "$(OUT)"

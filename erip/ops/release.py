@@ -57,12 +57,12 @@ class ReleaseError(Exception):
 def make(root: Path, key: Path, out: Path, ref: str = "HEAD") -> list[Path]:
     """The four files, in `out`. Raises ReleaseError, and leaves nothing half made."""
     _require_ed25519(key)
-    commit = _git(root, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
-    when = int(_git(root, "show", "-s", "--format=%ct", commit))
-    tree = _git(root, "-c", "tar.umask=0022", "archive", "--format=tar", commit)
+    commit = git(root, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
+    when = int(git(root, "show", "-s", "--format=%ct", commit))
+    tree = git(root, "-c", "tar.umask=0022", "archive", "--format=tar", commit)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        version = _version(tree)
+        version = version_of(tree)
         stem = f"erip-{version}"
         archive = folder / f"{stem}.tar.gz"
         archive.write_bytes(gzip.compress(_pack(tree, stem, when), 9, mtime=0))
@@ -144,7 +144,8 @@ def _pack(tree: bytes, stem: str, when: int) -> bytes:
     return packed.getvalue()
 
 
-def _version(tree: bytes) -> str:
+def version_of(tree: bytes) -> str:
+    """What pyproject.toml says in git's archive of a commit. Raises ReleaseError."""
     with tarfile.open(fileobj=io.BytesIO(tree)) as archive:
         try:
             file = archive.extractfile("pyproject.toml")
@@ -190,7 +191,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _git(root: Path, *words: str) -> bytes:
+def git(root: Path, *words: str) -> bytes:
+    """What git says. Raises ReleaseError."""
     done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)  # noqa: S607
     if done.returncode != 0:
         raise ReleaseError(f"git {' '.join(words[:2])}: {_said(done)}")

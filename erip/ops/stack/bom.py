@@ -1,4 +1,5 @@
-"""`make sbom`: a bill of materials in CycloneDX 1.6 (JSON) of what requirements.txt pins, and of the server wheels.
+"""`make sbom`: a bill of materials in CycloneDX 1.6 (JSON) of what requirements.txt pins, of the server wheels, and of
+what the container image is built with. What that image holds, `erip.ops.image.bill` says.
 
 It is made from the pins alone: without a network, and the same pins give the same bytes. Each component has its
 package URL and the SHA-256 of every file that pip would accept. Licences are not in the pins, and not in it.
@@ -14,7 +15,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 ROOT = Path(__file__).resolve().parents[3]
-PINS = ("requirements.txt", "erip/ops/stack/wheels/*.txt")
+PINS = ("requirements.txt", "erip/ops/stack/wheels/*.txt", "deploy/image/builders.txt")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -55,31 +56,37 @@ def pins(root: Path = ROOT) -> list[Pin]:
 
 def document(root: Path = ROOT) -> dict[str, Any]:
     """The bill. Raises Unpinned."""
-    components = [
-        {
-            "type": "library",
-            "bom-ref": one.purl,
-            "name": one.name,
-            "version": one.version,
-            "purl": one.purl,
-            "externalReferences": [
-                {
-                    "type": "distribution",
-                    "url": f"https://pypi.org/project/{one.name}/{one.version}/",
-                    "hashes": [{"alg": "SHA-256", "content": each} for each in one.hashes],
-                }
-            ],
-        }
-        for one in pins(root)
-    ]
-    told = json.dumps(components, sort_keys=True)
+    return bill([component(one) for one in pins(root)])
+
+
+def component(pin: Pin) -> dict[str, Any]:
+    """What the bill says of a pin."""
+    return {
+        "type": "library",
+        "bom-ref": pin.purl,
+        "name": pin.name,
+        "version": pin.version,
+        "purl": pin.purl,
+        "externalReferences": [
+            {
+                "type": "distribution",
+                "url": f"https://pypi.org/project/{pin.name}/{pin.version}/",
+                "hashes": [{"alg": "SHA-256", "content": each} for each in pin.hashes],
+            }
+        ],
+    }
+
+
+def bill(components: list[dict[str, Any]], **subject: Any) -> dict[str, Any]:
+    """The document that says that ERIP, or what `subject` says besides its name, consists of `components`."""
+    told = json.dumps([components, subject] if subject else components, sort_keys=True)
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "serialNumber": f"urn:uuid:{uuid5(NAMESPACE_URL, told)}",
         "version": 1,
-        "metadata": {"component": {"type": "application", "bom-ref": "erip", "name": "erip"}},
+        "metadata": {"component": {"type": "application", "bom-ref": "erip", "name": "erip", **subject}},
         "components": components,
         "dependencies": [{"ref": "erip", "dependsOn": [one["bom-ref"] for one in components]}],
     }
@@ -96,11 +103,11 @@ def _requirements(text: str) -> Iterator[str]:
 def main() -> int:
     """Print the bill; exit status 1 if something is not pinned."""
     try:
-        bill = document()
+        made = document()
     except Unpinned as error:
         print(f"not pinned by a hash: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(bill, indent=2))
+    print(json.dumps(made, indent=2))
     return 0
 
 

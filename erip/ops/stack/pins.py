@@ -1,21 +1,24 @@
-"""`make requirements`: compile requirements.txt and the pins of the server wheels, all with hashes."""
+"""`make requirements`: compile requirements.txt, the pins of the server wheels, and those of what builds the image, all
+with hashes."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAD = "# Server binaries for the local stack, for machines without a server. `make requirements` renews the hashes."
+#: besides requirements.txt: each pins one package, below a comment that says what it is for
+ONES = ("erip/ops/stack/wheels/*.txt", "deploy/image/builders.txt")
 
 
 def main() -> int:
     """Compile everything; a failure of uv ends it."""
     # A version that requirements.txt already has is kept, unless a requirement asks for another.
     _compile("requirements.in", "-o", "requirements.txt")
-    for pin in sorted((ROOT / "erip" / "ops" / "stack" / "wheels").glob("*.txt")):
-        wanted = next(line.split()[0] for line in pin.read_text().splitlines() if "==" in line)
+    for pin in sorted(path for pattern in ONES for path in ROOT.glob(pattern)):
+        head, *before = pin.read_text().splitlines()
+        wanted = next(line.split()[0] for line in before if "==" in line)
         lines = _compile("-", "--no-deps", source=wanted + "\n").splitlines()
-        pin.write_text("\n".join([HEAD, *(line for line in lines if "# via" not in line)]) + "\n")
+        pin.write_text("\n".join([head, *(line for line in lines if "# via" not in line)]) + "\n")
     return 0
 
 

@@ -1,0 +1,44 @@
+"""`python -m erip.ops.image.whole`: whether each library that this Python may load finds all that it needs.
+
+The image holds chosen packages of Debian without those that they depend on, so a library that is missing would be
+noticed when somebody first uses it. The image's build runs this in the image.
+"""
+
+import ctypes
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def libraries(*folders: Path) -> Iterator[Path]:
+    """Extension modules, and the libraries that packages bring."""
+    for folder in folders:
+        yield from sorted(path for path in folder.rglob("*.so*") if path.is_file())
+
+
+def faults(*folders: Path) -> list[str]:
+    """A line for each library that does not load."""
+    found = []
+    for path in libraries(*folders):
+        try:
+            ctypes.CDLL(os.fspath(path), mode=os.RTLD_LAZY)
+        except OSError as error:
+            found.append(f"{path}: {error}")
+    return found
+
+
+def main() -> int:
+    """Exit status 1, with a line for each that does not load."""
+    folders = {Path(sysconfig.get_path(name)) for name in ("platstdlib", "stdlib", "platlib")}
+    wrong = faults(*sorted(folders))
+    for line in wrong:
+        print(line, file=sys.stderr)
+    if not wrong:
+        print(f"{sum(1 for _ in libraries(*folders))} libraries, each with all that it needs")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
