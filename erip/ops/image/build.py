@@ -1,8 +1,9 @@
 """Builds the image of a commit, without a daemon: mmdebstrap makes the Debian to build in, buildah does the rest.
 
-The same commit and the same packages of Debian give the same digest, whoever builds it, when and where: what is built
+The same commit, packages of Debian and buildah give the same digest, whoever builds it, when and where: what is built
 is git's archive of the commit, files have the commit's time, and compilers are kept from saying where they ran.
-Debian's own archive moves on; a snapshot of it (`snapshot.debian.org`) keeps the packages the same.
+Debian's own archive moves on; a snapshot of it (`snapshot.debian.org`) keeps the packages the same. Another buildah
+may pack the same layers into other bytes.
 """
 
 # ruff: noqa: S603 (programs are started from lists; no word of them comes from a request)
@@ -135,8 +136,9 @@ class _Buildah:
         """Carry out the Containerfile."""
         given = [f"--build-arg={name}={value}" for name, value in {"BASE": base, **arguments}.items()]
         secrets = [f"--secret=id={id_},src={os.environ[name]}" for name, id_ in SECRETS.items() if os.environ.get(name)]
-        options = ["--isolation", "chroot", "--format", "oci", "--layers", "--no-cache", "--timestamp", str(self._when)]
-        self.run("bud", *options, *given, *secrets, "-t", _NAME, "-f", str(context / CONTAINERFILE), str(context))
+        options = ["--isolation", "chroot", "--format", "oci", "--layers", "--no-cache"]
+        same = ["--timestamp", str(self._when), "--identity-label=false"]
+        self.run("bud", *options, *same, *given, *secrets, "-t", _NAME, "-f", str(context / CONTAINERFILE), str(context))
 
     def _started(self, words: Sequence[str]) -> str:
         env = {**os.environ, "SOURCE_DATE_EPOCH": str(self._when), "TMPDIR": str(self._work)}
