@@ -65,7 +65,7 @@ def twice(out: Path, snapshot: str) -> Path:
     if faults:
         raise ImageError(*faults)
     print("the same digest, id and bill of materials twice")
-    return second.archive
+    return second.packed
 
 
 def run(packed: Path) -> int:

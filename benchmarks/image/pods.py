@@ -95,7 +95,7 @@ class Pod:
         if any("configMapRef" in one for one in container.get("envFrom", [])):
             env |= settings()
         env |= {one["name"]: one["value"] for one in container.get("env", [])}
-        return {name: value for name, value in (env | self.changed).items() if value}
+        return {name: value for name, value in {**env, **self.changed}.items() if value}
 
     def run(self, container: str, command: Sequence[str], given: str = "") -> str:
         """What a command prints. Raises PodFailed."""

@@ -53,7 +53,7 @@ def told(built: Built) -> str:
             f"id      {built.image.id}",
             f"size    {built.image.size / 1e6:.0f} MB packed, {built.bytes / 1e6:.0f} MB in {built.files:,} files",
             f"took    {parts}",
-            f"image   {built.archive}",
+            f"image   {built.packed}",
             f"bill    {built.bill}",
         ]
     )

@@ -81,7 +81,7 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
 def _image(tar: tarfile.TarFile) -> Image:
     manifests = json.loads(_bytes(tar, "index.json"))["manifests"]
     if len(manifests) != 1:
-        raise ImageError(f"{tar.name}: {len(manifests)} images in place of one")
+        raise ImageError(f"{len(manifests)} images in place of one")
     digest = str(manifests[0]["digest"])
     manifest = json.loads(_blob(tar, digest))
     id_ = str(manifest["config"]["digest"])

@@ -39,9 +39,9 @@ _POLICY: Final = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """archive, bill: the files. seconds: what each part took. files: how many the image has; bytes: of them all."""
+    """packed, bill: the files. seconds: what each part took. files: how many the image has; bytes: of them all."""
 
-    archive: Path
+    packed: Path
     bill: Path
     image: archive.Image
     files: int
