@@ -138,7 +138,8 @@ class _Buildah:
         secrets = [f"--secret=id={id_},src={os.environ[name]}" for name, id_ in SECRETS.items() if os.environ.get(name)]
         options = ["--isolation", "chroot", "--format", "oci", "--layers", "--no-cache"]
         same = ["--timestamp", str(self._when), "--identity-label=false"]
-        self.run("bud", *options, *same, *given, *secrets, "-t", _NAME, "-f", str(context / CONTAINERFILE), str(context))
+        what = ["-t", _NAME, "-f", str(context / CONTAINERFILE), str(context)]
+        self.run("bud", *options, *same, *given, *secrets, *what)
 
     def _started(self, words: Sequence[str]) -> str:
         env = {**os.environ, "SOURCE_DATE_EPOCH": str(self._when), "TMPDIR": str(self._work)}

@@ -6,16 +6,19 @@ noticed when somebody first uses it. The image's build runs this in the image.
 
 import ctypes
 import os
+import re
 import sys
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+_LIBRARY: Final = re.compile(r".+\.so(?:\.\d+)*")
 
 
-def libraries(*folders: Path) -> Iterator[Path]:
+def libraries(*folders: Path) -> list[Path]:
     """Extension modules, and the libraries that packages bring."""
-    for folder in folders:
-        yield from sorted(path for path in folder.rglob("*.so*") if path.is_file())
+    found = {path for folder in folders for path in folder.rglob("*.so*") if _LIBRARY.fullmatch(path.name)}
+    return sorted(path for path in found if path.is_file())
 
 
 def faults(*folders: Path) -> list[str]:
@@ -36,7 +39,7 @@ def main() -> int:
     for line in wrong:
         print(line, file=sys.stderr)
     if not wrong:
-        print(f"{sum(1 for _ in libraries(*folders))} libraries, each with all that it needs")
+        print(f"{len(libraries(*folders))} libraries, each with all that it needs")
     return 1 if wrong else 0
 
 

@@ -11,6 +11,7 @@ def test_a_library_that_does_not_load_is_named(tmp_path: Path) -> None:
     good = sorted(Path(sysconfig.get_path("platstdlib")).rglob("_json*.so"))[:1]
     for path in good:
         shutil.copy(path, tmp_path)
+    (tmp_path / "alpine.sort.js").write_text("no library")
     assert whole.faults(tmp_path) == []
     (tmp_path / "broken.so").write_bytes(b"\x7fELF but not for long")
     (fault,) = whole.faults(tmp_path)
