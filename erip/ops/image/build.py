@@ -112,7 +112,8 @@ class _Buildah:
     def __init__(self, work: Path, when: int) -> None:
         self._work, self._when = work, when
         (work / "policy.json").write_text(_POLICY)
-        self._where = ["--root", str(work / "storage"), "--runroot", str(work / "run"), "--storage-driver", "vfs"]
+        driver = os.environ.get("STORAGE_DRIVER") or "overlay"
+        self._where = ["--root", str(work / "storage"), "--runroot", str(work / "run"), "--storage-driver", driver]
 
     def run(self, command: str, *words: str) -> str:
         """What it prints. Raises ImageError."""
