@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -150,14 +151,21 @@ class Running:
         asked = self.pod.container(self.container)[probe]
         began = time.monotonic()
         while time.monotonic() - began < PATIENCE and self.process.poll() is None:
-            if "exec" in asked:
-                try:
-                    self.pod.run(self.container, asked["exec"]["command"])
-                except PodFailed:
-                    time.sleep(0.5)
-                    continue
-            return time.monotonic() - began
+            if self._answers(asked):
+                return time.monotonic() - began
+            time.sleep(0.5)
         raise PodFailed(f"{self.pod.name}: {probe} does not succeed\n{self.log.read_text(errors='replace')[-3000:]}")
+
+    def _answers(self, asked: Mapping[str, Any]) -> bool:
+        try:
+            if "exec" in asked:
+                self.pod.run(self.container, asked["exec"]["command"])
+            else:
+                named = {one["name"]: one["containerPort"] for one in self.pod.container(self.container)["ports"]}
+                socket.create_connection(("127.0.0.1", named[asked["tcpSocket"]["port"]]), 2).close()
+        except (PodFailed, OSError):
+            return False
+        return True
 
     def end(self) -> tuple[int, float]:
         """SIGTERM, as a kubelet sends it: the exit status, and the seconds that it took. Raises PodFailed."""

@@ -81,7 +81,7 @@ class Story:
         self._say("manage.py settings check", web.run("web", ["python", "manage.py", "settings", "check"]).strip())
         admin = ["python", "manage.py", "ensure_admin", "--username", "admin", "--password-stdin"]
         migrate.run("bootstrap", admin, secrets.token_urlsafe(24) + "\n")
-        made = ["--name", "image", "--owner", "admin", "--scope", "operate", "--json"]
+        made = ["--name", "image", "--owner", "admin", "--scope", "operator", "--json"]
         key = json.loads(migrate.run("bootstrap", ["python", "manage.py", "create_api_key", *made]))["key"]
         with ExitStack() as stack:
             pods = self._start(stack, web)

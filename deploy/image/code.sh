@@ -3,6 +3,6 @@
 set -eu
 cd "$1"
 find . -type d -name __pycache__ -prune -exec rm -rf {} +
-PYTHONHASHSEED=0 python3.11 -I -m compileall -q -j 1 --invalidation-mode unchecked-hash -p / opt/erip
+PYTHONHASHSEED=0 python3.11 -m compileall -q -j 1 --invalidation-mode unchecked-hash -p / opt/erip
 chmod -R u=rwX,go=rX .
 chown -R 0:0 .

@@ -45,7 +45,7 @@ rm -rf boot home media mnt opt root srv var/backups var/local var/mail var/opt v
 find . -depth -type d -empty ! -path ./tmp ! -path ./proc ! -path ./sys ! -path ./dev ! -path ./run -delete
 mkdir -p dev proc sys run/erip tmp
 
-PYTHONHASHSEED=0 python3.11 -I -m compileall -q -j 1 --invalidation-mode unchecked-hash -p / usr/lib/python3.11
+PYTHONHASHSEED=0 python3.11 -m compileall -q -j 1 --invalidation-mode unchecked-hash -p / usr/lib/python3.11
 chmod -R u=rwX,go=rX .
 chmod 1777 tmp
 chmod 0700 run/erip
