@@ -6,7 +6,7 @@ two fail on a busy machine, each time others, so a suite without a second try is
 change. One with unlimited tries would hide races. So:
 
 - a test outside tests/unit is tried once more, and `@pytest.mark.retry_once(reason="…")` does the same for one in it;
-- no test is tried a third time;
+- no test is tried a third time, and none is tried again in a session with `--pdb`, which stops where it failed;
 - each second try is in the report, as `RERUN`, with what failed: it is a race to be found, if only tomorrow;
 - more than `MOST` of them in a session, and the session fails: that is no bad luck.
 """
@@ -42,7 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         else:
             item.add_marker(pytest.mark.retry_once(reason=SHARED))
-        item.add_marker(pytest.mark.flaky(reruns=1))
+        # pytest-rerunfailures refuses a session that has both, and whoever debugs a test wants its first failure.
+        if not config.option.usepdb:
+            item.add_marker(pytest.mark.flaky(reruns=1))
     if without:
         raise pytest.UsageError("\n".join(without))
 
@@ -58,7 +60,13 @@ class SecondTries:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        #: one for each phase that failed: of a first try, both the call and the teardown may
         self._failed_first: list[pytest.TestReport] = []
+
+    @property
+    def _count(self) -> int:
+        """Tests that were tried again, however many of their phases failed."""
+        return len({(report.nodeid, getattr(report, "rerun", 0)) for report in self._failed_first})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # pytest-rerunfailures adds this outcome
@@ -66,7 +74,7 @@ class SecondTries:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if len(self._failed_first) > MOST and session.exitstatus == pytest.ExitCode.OK:
+        if self._count > MOST and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
@@ -76,5 +84,5 @@ class SecondTries:
         for report in self._failed_first:
             terminalreporter.write_sep("_", f"RERUN {report.nodeid} ({report.when})")
             terminalreporter.write_line(report.longreprtext)
-        if (count := len(self._failed_first)) > MOST:
+        if (count := self._count) > MOST:
             terminalreporter.write_line(f"FAILED: {count} second tries in one session; {MOST} at most are bad luck.")

@@ -19,18 +19,32 @@ def test_needs_luck():
     tries.append(1)
     assert len(tries) == 2
 """
+#: fails in its call and, after it, in its teardown; both succeed when it is tried again
+LUCK_TWICE = """
+import pytest
+tries = []
+
+@pytest.fixture
+def server():
+    yield
+    assert len(tries) == 2
+
+def test_needs_luck(server):
+    tries.append(1)
+    assert len(tries) == 2
+"""
 REASONLESS = ("retry_once()", 'retry_once("a reason by position")', 'retry_once(reason=" ")', "flaky(reruns=1)")
 
 
-def run(folder: Path, *marks: str, words: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *marks: str, words: tuple[str, ...] = (), text: str = LUCK) -> subprocess.CompletedProcess[str]:
     """A session of its own, with a file for each of `marks` in which a test succeeds when it is tried again."""
     for number, mark in enumerate(marks):
-        (folder / f"test_luck_{number}.py").write_text(LUCK.format(mark=f"@pytest.mark.{mark}" if mark else ""))
+        (folder / f"test_luck_{number}.py").write_text(text.format(mark=f"@pytest.mark.{mark}" if mark else ""))
     plugins = ("-p", "no:cacheprovider", "-p", "pytest_rerunfailures", "-p", "tests.support.second_try")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-c", os.devnull, *plugins, "-rR", "--rootdir", folder, *words, folder],
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
 
@@ -83,3 +97,24 @@ def test_a_session_with_too_many_second_tries_fails(tmp_path: Path, count: int, 
     assert done.returncode == status, done.stdout
     assert done.stdout.count("___ RERUN ") == count
     assert (f"{count} second tries in one session" in done.stdout) == bool(status)
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_test_whose_call_and_teardown_failed_is_one_second_try(tmp_path: Path, processes: str) -> None:
+    place = tmp_path / "tests" / "integration"
+    place.mkdir(parents=True)
+    words = ("--rootdir", str(tmp_path), "-p", "xdist", "-n", processes)
+    done = run(place, *[""] * MOST, words=words, text=LUCK_TWICE)
+    assert done.returncode == 0, done.stdout
+    # Both failures are shown.
+    assert done.stdout.count("(call) ___") == done.stdout.count("(teardown) ___") == MOST
+
+
+@pytest.mark.parametrize("mark", ["", 'retry_once(reason="the kernel may take this port")'])
+def test_a_debugger_stops_at_the_first_failure(tmp_path: Path, mark: str) -> None:
+    place = tmp_path / "tests" / "integration"
+    place.mkdir(parents=True)
+    done = run(place, mark, words=("--rootdir", str(tmp_path), "--pdb"))
+    assert done.returncode != pytest.ExitCode.USAGE_ERROR, done.stderr
+    assert "(Pdb)" in done.stdout
+    assert "RERUN" not in done.stdout
