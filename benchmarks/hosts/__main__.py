@@ -41,7 +41,7 @@ def main() -> int:
         os.execvp("unshare", [*own_network(), sys.executable, "-m", "benchmarks.hosts", "--inside", *sys.argv[1:]])
     lan()
     # No overlay of a host lies over this folder.
-    folder = Path(tempfile.mkdtemp(prefix="erip-hosts-", dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="erip-hosts-", dir="/var/tmp"))  # nosec B108 (of a random name)
     folder.chmod(0o755)
     site = Site(folder)
     try:

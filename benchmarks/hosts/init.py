@@ -289,7 +289,7 @@ def mount(folder: Path, root: Path) -> None:
         lower.mkdir(exist_ok=True)
         sh("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", f"/{name}")
     sh("mount", "-t", "tmpfs", "tmpfs", "/run")
-    sh("mount", "-t", "tmpfs", "tmpfs", "/tmp")
+    sh("mount", "-t", "tmpfs", "tmpfs", "/tmp")  # nosec B108 (this host's own)
     sh("mount", "-t", "proc", "proc", "/proc")
     Path("/opt/erip").mkdir(parents=True, exist_ok=True)
     sh("mount", "--bind", str(root), "/opt/erip")

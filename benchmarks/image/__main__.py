@@ -71,7 +71,7 @@ def twice(out: Path, snapshot: str) -> Path:
 def run(packed: Path) -> int:
     servers = {name: os.environ[name] for name in ("DATABASE_URL", "ERIP_BROKER_URL")}
     # The user of the pods must be able to come here.
-    with tempfile.TemporaryDirectory(prefix="erip-image-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="erip-image-", dir="/var/tmp") as name:  # nosec B108
         folder = Path(name)
         folder.chmod(0o755)
         files = folder / "root"

@@ -68,7 +68,7 @@ class Story:
         migrate, web = self._pod("erip-migrate"), self._pod("erip-web")
         allowed = json.loads(web.run("web", ["python", "-c", ALLOWED]))
         self._say("what a process may do", json.dumps(allowed))
-        expected = {"/run/erip/x": "written", "/tmp/x": "written"}  # noqa: S108
+        expected = {"/run/erip/x": "written", "/tmp/x": "written"}  # noqa: S108  # nosec B108
         if {path: how for path, how in allowed["writes"].items() if how == "written"} != expected:
             self.faults.append("it may write where it should not, or not where it should")
         if allowed["user"][:2] != [10001, 10001] or set(allowed["capabilities"]) - set("0/"):

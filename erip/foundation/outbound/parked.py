@@ -20,7 +20,7 @@ _ADDRESSED: Final = {"socket.connect": 1, "socket.sendto": 1, "socket.sendmsg": 
 _PROGRAMS: Final = frozenset(
     {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "pty.spawn"}
 )
-_NUMERIC: Final = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "", None)  # noqa: S104 (asked for, not listened on)
+_NUMERIC: Final = ("127.0.0.1", "::1", "localhost", "0.0.0.0", "", None)  # noqa: S104  # nosec B104 (asked for)
 
 
 class ParkedError(ConnectionRefusedError):
