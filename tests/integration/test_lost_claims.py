@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from tests.definitions import publish
 from tests.sample import steps as sample
@@ -127,3 +128,28 @@ def test_a_report_on_a_forgotten_claim_comes_before_that_of_who_has_claimed_it_s
     applied = store.apply([Report(run_id, happening)], graph_of=graph_of, reporter=hand)
     assert len(applied.discarded) == 1
     ended_well(run_id, executor)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_behind_a_pooler_every_commit_is_waited_for(executor: Executor, settings: Any, pooled: bool) -> None:
+    """There a crash between two transactions breaks no session, so nobody would notice what it has forgotten."""
+    run_id = start()
+    graph_of(WorkflowRun.objects.get(pk=run_id).version_id)
+    settings.ERIP_DB_PREPARE = not pooled
+    seen: list[str] = []
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        (claim,) = store.claim([run_id], worker_id=executor.worker_id, lanes=LANES, known_graph=known_graph)
+        report = Report(run_id, StepSucceeded(claim.step, claim.attempt, {"value": None}))
+        store.apply([report], graph_of=graph_of, reporter=executor.worker_id)
+    assert sum("synchronous_commit = off" in sql for sql in seen) == (0 if pooled else 2)
+
+
+def test_a_claim_that_may_be_lost_is_in_no_transaction_of_others(executor: Executor) -> None:
+    run_id = start()
+    with transaction.atomic(), pytest.raises(RuntimeError, match="transaction"):
+        store.claim([run_id], worker_id=executor.worker_id, lanes=LANES, known_graph=known_graph)

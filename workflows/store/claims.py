@@ -6,6 +6,11 @@ PostgreSQL crashes and has forgotten a claim, the step is ready again, and its b
 of a worker. What the first one reports then finds a step that is not RUNNING, or is taken for the report of who has
 claimed it since: the same step at the same attempt, and one of the two is recorded. So only the claim of a step that
 must not run twice has to be on the disk, and on a standby, before its body begins.
+
+That claim may be two transactions: the second waits for the first, and a crash between them breaks the session, so the
+claim is not believed. Behind a pooler that gives each transaction another connection the second would succeed on a
+server that has forgotten the first, and what the worker knows of the run would be taken for true (`seq` counts the
+same again). There claims are waited for at once (`store.losable`).
 """
 
 from collections import defaultdict
@@ -24,6 +29,7 @@ from workflows.core.machine import NO_ITEM, RunView, Snapshot, StepKey, StepView
 from workflows.core.states import RunState, StepState
 from workflows.store import lacking, outbox
 from workflows.store.fan_outs import PORTION, portions
+from workflows.store.losable import losable
 from workflows.store.timings import WAITS
 from workflows.store.values import Claim, Known, from_json, to_array
 
@@ -98,7 +104,9 @@ def claim(
     if tell:
         parameters["partitions"] = outbox.partitions_of(named, wanted)
     # An event about a claim must not be told of one that is lost.
-    mode = "SET LOCAL synchronous_commit = off;\n" if known_graph is not None and not tell else ""
+    mode = losable(known_graph is not None and not tell)
+    if mode and connection.in_atomic_block:
+        raise RuntimeError("a claim that may be lost would take the caller's transaction with it")
     with connection.cursor() as cursor:
         prepared.execute(cursor, sql, parameters, settings_first=mode)
         rows = cursor.fetchall()

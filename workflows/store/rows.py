@@ -26,6 +26,7 @@ from workflows.core.states import STEP_ENDS, Lane, StepState
 from workflows.store import lacking, outbox, unattempted
 from workflows.store.approvals import CLOSE, OPEN
 from workflows.store.fan_outs import PORTION, RELEASE, RELEASED, portions
+from workflows.store.losable import losable
 from workflows.store.timings import Ended
 from workflows.store.values import RUN_ENDED_CHANNEL, Claim, Known, NewRun, Report, from_json, to_array, to_json
 
@@ -239,7 +240,7 @@ class Writes:
         parts.extend(told)
         parameters.extend(tell)
         # An intermediate checkpoint of idempotent steps: losing it repeats the steps, nothing else.
-        mode = "" if self.durable else "SET LOCAL synchronous_commit = off;\n"
+        mode = losable(not self.durable)
         statement = f"WITH {','.join(parts)}\n{RELEASED if self.releases else _WRITTEN}"
         prepared.execute(cursor, statement, parameters, settings_first=mode)
         rows = cursor.fetchall()
