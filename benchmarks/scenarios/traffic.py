@@ -1,5 +1,6 @@
 """traffic: the requests of a profile, recorded or written, against a deployment that has the load of tomorrow."""
 
+import re
 from urllib.parse import urlsplit
 
 from ..checks import NOTHING
@@ -27,6 +28,8 @@ async def run(session: Session) -> list[Load]:
     finally:
         client.close()
     measured = player.measured
+    if measured.stopped:
+        session.left_out.append(f"traffic: the rest of the load: {measured.stopped}")
     if measured.broken_off:
         session.left_out.append(
             f"traffic: what follows a wrong answer in its session: {measured.broken_off} sessions were broken off."
@@ -43,7 +46,7 @@ async def run(session: Session) -> list[Load]:
             correctness=NOTHING,
             latencies=measured.latencies(profile),
             distributions=measured.distributions(profile),
-            offered=len(measured.late) / profile.seconds,
+            offered=len(measured.late) / (end - begin if measured.stopped else profile.seconds),
             achieved=measured.answered / (end - begin),
             errors=measured.errors,
             grids=measured.grids(profile),
@@ -56,10 +59,22 @@ def refuse(options: Options, url: str | None) -> None:
     profile = options.profile
     if profile is None:
         raise Usage("traffic needs --profile FILE.")
-    if url is None or profile.host is None:
+    if url is None:
         return
+    if profile.host is None:
+        raise Usage(f"The profile names no `host`, and so may not be used on {host_of(url)}: nothing was sent.")
     if (here := host_of(url)) != (meant := _usual(profile.host, urlsplit(url).scheme)):
         raise Usage(f"The profile is for the host {meant}, and --url is {here}: nothing was sent.")
+
+
+def same_host(url: str, host: str) -> bool:
+    """Whether a profile for `host` could be used on what answers at this address, by http or https."""
+    try:
+        here = host_of(url)
+    except ValueError:  # no address: whoever asks it says so
+        return False
+    bare = {re.sub(r":(80|443)$", "", one.lower()).rstrip(".") for one in (here, host)}
+    return len(bare) == 1
 
 
 def host_of(url: str) -> str:

@@ -54,6 +54,8 @@ class Measured:
         self.late: array[float] = array("d")
         #: sessions whose rest was not sent, since what came before was wrong
         self.broken_off = 0
+        #: why the load ended before its time
+        self.stopped: str | None = None
 
     def right(self, name: str, phase: int, seconds: float) -> None:
         self.series[name].right[phase].append(seconds)
@@ -84,6 +86,10 @@ class Measured:
 
     def figures(self, profile: Profile) -> list[Figure]:
         found = list(_figures("traffic", ALL, self._all(), profile.thresholds))
+        if self.stopped:
+            # Whatever was right before: the load that the thresholds are about was not sent.
+            target = Target(">=", 1, claim=True)
+            found.append(Figure("traffic.whole", "sent to its end", 0, "times", False, target, note=self.stopped))
         for name, thresholds in self.names(profile):
             found += _figures(f"traffic.{name}", name, self.series[name], thresholds)
         if self.late:

@@ -3,7 +3,7 @@
 Sessions begin on an open-loop schedule: Note [Coordinated omission] in `schedule`. What follows in a session needs the
 answer before it, so it is due `after` seconds from that answer, as a user would send it; its latency counts from there.
 A wrong answer ends its session. At most `in_flight` requests are on their way: one beyond that waits for its turn, and
-its time, and its timeout, run on from when it was due.
+its time, and its timeout, run on from when it was due. A load that is answered wrongly all the time ends: `watch`.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from .filling import NothingKept, Session, Values, fill_body, fill_line, names_i
 from .measured import Measured, reached
 from .pace import moments
 from .profile import Asked, Begun, Poll, Profile
+from .watch import Watch
 
 
 class Player:
@@ -35,6 +36,7 @@ class Player:
         self._slots = asyncio.Semaphore(profile.in_flight)
         #: bodies without placeholders
         self._ready: dict[str, bytes] = {}
+        self._watch = Watch()
         self.measured = Measured()
 
     async def prepare(self) -> None:
@@ -75,6 +77,9 @@ class Player:
                 if int(after) != shown:
                     shown = int(after)
                     done(shown)
+                    if (why := self._watch.hopeless(int(time.perf_counter()))) is not None:
+                        self.measured.stopped = why
+                        return
                 yield begin + after
 
         def session(number: int, due: float) -> Any:
@@ -92,7 +97,9 @@ class Player:
                 self.measured.broken_off += 1
                 return
             next_due = time.perf_counter() + one.after
-            await _until(next_due)
+            await self._until(next_due)
+            if self.measured.stopped:
+                return
             if one.poll is None:
                 right = await self._ask(one, next_due, phase, session) is not None
             else:
@@ -114,7 +121,9 @@ class Player:
             if due > until:
                 self.measured.wrong(name, phase, f"not reached within {poll.within:g} s")
                 return False
-            await _until(due)
+            await self._until(due)
+            if self.measured.stopped:
+                return False
 
     async def _ask(self, one: Asked, due: float, phase: int, session: Session) -> Answer | None:
         """The answer; None, and an error noted, if it is not right."""
@@ -135,7 +144,9 @@ class Player:
             error = str(answer.status)
         elif answer is not None and one.keep and (lacking := session.keep(one.keep, _json(answer))):
             error = f"{answer.status} without {', '.join(lacking)}"
-        if answer is None or error is not None:
+        right = answer is not None and error is None
+        self._watch.note(int(time.perf_counter()), right=right)
+        if answer is None or not right:
             self.measured.wrong(one.name, phase, error or "no answer")
             return None
         self.measured.right(one.name, phase, answer.ended - due)
@@ -156,6 +167,11 @@ class Player:
             self._ready[one.name] = body
         return path, headers, body
 
+    async def _until(self, due: float) -> None:
+        """Until this moment, or until the load is stopped: a session may wait for an hour."""
+        while (early := due - time.perf_counter()) > 0 and not self.measured.stopped:
+            await asyncio.sleep(min(early, 1))
+
 
 def _json(answer: Answer) -> Any:
     """None for what is no JSON."""
@@ -163,8 +179,3 @@ def _json(answer: Answer) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-async def _until(due: float) -> None:
-    if (early := due - time.perf_counter()) > 0:
-        await asyncio.sleep(early)

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from benchmarks.errors import BenchmarkError, Usage
+from benchmarks.scenarios.traffic import same_host
 from benchmarks.traffic import frames, logs
 from benchmarks.traffic.addresses import addresses
 from benchmarks.traffic.files import read_file
@@ -34,8 +35,9 @@ class Command(BaseCommand):
         add("--logs", action="append", metavar="FILE", help="HAProxy's, or JSON lines; - is stdin; may be repeated")
         add("--minutes", type=_minutes, help="how long the load lasts; default: as long as what was recorded")
         add("--scale", type=_scale, default=1.0, help="times the rate that was seen; default: 1")
-        add("--writes", action="store_true", help="with starts of runs, signals, events; needs --host")
-        add("--host", help="the only host that the profile may be used on, as staging.example")
+        add("--writes", action="store_true", help="with starts of runs, signals, events")
+        add("--host", help="the only host that the profile may be used on, as staging.example; required")
+        add("--same-host", action="store_true", help="the load is for the deployment that is recorded")
         add("--start", action="append", default=[], metavar="WORKFLOW", help="which starts are of; may be repeated")
         add("--output", type=Path, metavar="FILE", help="where the profile goes; default: stdout")
         check = actions.add_parser("check", help="name what is wrong with a profile; exit status 2 if anything is")
@@ -63,8 +65,13 @@ class Command(BaseCommand):
             raise Usage("Record either from --url with --api-key, or from --logs.")
         if bool(url) != bool(key):
             raise Usage("--url and --api-key go together.")
-        if options["writes"] and not options["host"]:
-            raise Usage("--writes needs --host: the only host that may be written to.")
+        if not options["host"]:
+            raise Usage("--host is required: the only host that the load may be sent to, as staging.example.")
+        if url and same_host(url, options["host"]) and not options["same_host"]:
+            raise Usage(
+                f"--host {options['host']} is the deployment that is recorded: name the one to be loaded. "
+                "If they are meant to be the same, say --same-host."
+            )
         if options["start"] and not options["writes"]:
             raise Usage("--start goes with --writes.")
         seen = Seen(addresses())
@@ -83,6 +90,9 @@ class Command(BaseCommand):
             raise BenchmarkError(" ".join([error.args[0], *error.args[1]])) from None
         text = as_yaml(document, source, left_out)
         open_places = self._open_places(text)
+        if not url:
+            # Logs do not say of which host they are, so nobody but the reader can compare it.
+            self.stderr.write(f"The load will be sent to {options['host']}: check that the logs are not of this host.")
         if options["output"]:
             try:
                 options["output"].write_text(text)

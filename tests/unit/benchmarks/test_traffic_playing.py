@@ -20,6 +20,7 @@ from benchmarks.errors import Missing
 from benchmarks.traffic.measured import Measured
 from benchmarks.traffic.playing import Player
 from benchmarks.traffic.profile import read
+from benchmarks.traffic.watch import NEVER_RIGHT, NO_LONGER_RIGHT, Watch
 
 
 class Service:
@@ -110,6 +111,11 @@ def latencies(measured: Measured) -> dict[str, int]:
     return {name: len(one.seconds) for name, one in measured.series.items()}
 
 
+READS = {
+    "format": 1,
+    "phases": [{"seconds": 1}],
+    "requests": [{"name": "l", "method": "GET", "path": "/api/v1/runs", "rate": 40}],
+}
 OLD = {"name": "old", "method": "GET", "path": "/api/v1/runs?limit=2", "keep": {"old": "items.id"}}
 
 
@@ -196,17 +202,69 @@ def test_no_load_begins_without_the_values_that_it_needs(before: dict[str, Any],
 
 
 def test_a_service_that_is_gone_is_an_error_of_each_request() -> None:
-    document = {
-        "format": 1,
-        "phases": [{"seconds": 1}],
-        "requests": [{"name": "l", "method": "GET", "path": "/api/v1/runs", "rate": 40}],
-    }
-    player = Player(read(yaml.safe_dump(document)), Client("http://127.0.0.1:9", "k", base=""))
+    player = Player(read(yaml.safe_dump(READS)), Client("http://127.0.0.1:9", "k", base=""))
 
     asyncio.run(player.play(lambda _: None))
 
     assert sum(player.measured.errors.values()) > 10
     assert set(player.measured.errors) <= {"ConnectionRefusedError", "OSError"}
+
+
+# --- a load that only does harm
+
+
+def seconds_until_hopeless(watch: Watch, begin: int, *, right: int, wrong: int) -> int | None:
+    """So many answers in each second from `begin` on."""
+    for second in range(begin, begin + 300):
+        if watch.hopeless(second) is not None:
+            return second - begin
+        for answer in [True] * right + [False] * wrong:
+            watch.note(second, right=answer)
+    return None
+
+
+def test_a_load_ends_when_nearly_all_answers_are_wrong_for_long() -> None:
+    assert seconds_until_hopeless(Watch(), 5, right=0, wrong=30) == NEVER_RIGHT
+    assert seconds_until_hopeless(Watch(), 5, right=1, wrong=30) == NEVER_RIGHT
+    # A user among ten gets an answer.
+    assert seconds_until_hopeless(Watch(), 5, right=3, wrong=27) is None
+    # Few answers decide nothing; many seconds of one each do.
+    assert seconds_until_hopeless(Watch(), 5, right=0, wrong=1) == 20
+    # A failover is no reason.
+    watch = Watch()
+    watch.note(0, right=True)
+    assert seconds_until_hopeless(watch, 1, right=0, wrong=30) == NO_LONGER_RIGHT
+    # Nor are two pauses with answers between them.
+    watch = Watch()
+    watch.note(0, right=True)
+    for begin in range(1, 1_000, 100):
+        for second in range(begin, begin + 80):
+            watch.note(second, right=False)
+            assert watch.hopeless(second) is None
+        watch.note(begin + 90, right=True)
+
+
+def test_a_load_that_is_only_refused_is_stopped_and_fails_whatever_errors_it_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.traffic.watch.NEVER_RIGHT", 1)
+    poll = {"every": 3_600, "within": 3_600, "field": "status", "until": ["SUCCEEDED"]}
+    waits = {"name": "waits", "method": "GET", "path": "/api/v1/runs/old-1", "after": 3_600}
+    polls = {"name": "polls", "method": "GET", "path": "/api/v1/runs/old-1", "poll": poll}
+
+    service, measured = play(
+        {"name": "refused", "path": "/api/v1/x"},
+        # One session of a hundred: it does not wait for its hour.
+        {"name": "begins", "path": "/api/v1/runs/old-1", "rate": 0.005, "then": [waits]},
+        {"name": "asks", "path": "/api/v1/runs/old-1", "rate": 0.005, "then": [polls]},
+        phases=[{"seconds": 120, "factor": 100}],
+        thresholds={"errors": 100},
+    )
+
+    assert "nearly all answers" in str(measured.stopped)
+    assert len(service.asked) < 120 * 100
+    whole = [one for one in measured.figures(read(yaml.safe_dump(READS))) if one.name == "traffic.whole"]
+    assert [one.verdict for one in whole] == ["missed"]
 
 
 # --- the command
@@ -237,11 +295,13 @@ def command(tmp_path: Path, url: str, **changes: Any) -> tuple[int, dict[str, An
     """The exit status and the results of `run_benchmarks traffic`."""
     document = {
         "format": 1,
+        "host": url.removeprefix("http://"),
         "phases": [{"name": "ramp", "seconds": 0.5, "from": 0, "to": 40}, {"seconds": 0.5, "factor": 40}],
         "before": [OLD],
         "requests": [{"name": "read", "rate": 1, "method": "GET", "path": "/api/v1/runs/${old}", "timeout": 300}],
         **changes,
     }
+    document = {key: value for key, value in document.items() if value is not None}
     profile, told, page = tmp_path / "profile.yaml", tmp_path / "now.json", tmp_path / "now.html"
     profile.write_text(yaml.safe_dump(document))
     words = ["--profile", str(profile), "--json", str(told), "--html", str(page)]
@@ -267,10 +327,11 @@ def test_the_command_plays_a_profile_and_its_thresholds_decide_the_exit_status(t
         errors, _ = command(tmp_path, url, requests=refused)
         sent = len(service.asked)
         other, said = command(tmp_path, url, host="staging.example")
+        nowhere, _ = command(tmp_path, url, host=None)
         writing, also = command(tmp_path, url, requests=[{**refused[0], "method": "POST"}])
         assert len(service.asked) == sent
 
-    assert (met, missed, errors, other, writing) == (0, 3, 3, 2, 2)
+    assert (met, missed, errors, other, nowhere, writing) == (0, 3, 3, 2, 2, 2)
     (load,) = results["loads"]
     assert load["name"] == "traffic"
     figures = {one["name"]: one for one in results["figures"]}

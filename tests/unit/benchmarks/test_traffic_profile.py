@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.errors import Usage
-from benchmarks.scenarios.traffic import host_of, refuse
+from benchmarks.scenarios.traffic import host_of, refuse, same_host
 from benchmarks.session import Options
 from benchmarks.traffic.addresses import addresses
 from benchmarks.traffic.filling import NothingKept, Values, fill_body, fill_line, values_at
@@ -187,6 +187,28 @@ def test_a_profile_for_one_host_is_not_used_on_another() -> None:
     with pytest.raises(Usage, match="--profile"):
         refuse(Options(), "https://staging.example")
     assert host_of("https://u:p@[::1]:443/x") == "[::1]"
+
+
+def test_a_profile_that_names_no_host_is_used_on_a_private_stack_alone() -> None:
+    options = Options(profile=made())
+
+    refuse(options, None)
+    with pytest.raises(Usage, match=r"names no `host`.*erip\.example: nothing was sent"):
+        refuse(options, "https://erip.example")
+
+
+def test_the_deployment_that_is_recorded_is_recognised_however_its_host_is_written() -> None:
+    for host in ("erip.example", "ERIP.example:443", "erip.example.", "erip.example:80"):
+        for url in (
+            "https://erip.example/",
+            "http://erip.example",
+            "https://u:p@Erip.example:443",
+            "http://erip.example.",
+        ):
+            assert same_host(url, host), (url, host)
+    for host in ("staging.example", "erip.example:8443", "erip.example.evil"):
+        assert not same_host("https://erip.example", host)
+    assert not same_host("http://[", "erip.example")
 
 
 # --- values

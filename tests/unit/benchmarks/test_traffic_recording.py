@@ -295,20 +295,38 @@ def test_the_commands_of_the_page_make_a_profile_and_check_it(
     assert "only reads" in run(capsys, "check", "profile.yaml")
 
 
+def test_whoever_records_logs_is_reminded_of_the_host_that_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "l").write_text(line("GET /api/v1/runs"))
+    call_command("traffic", "record", "--logs", str(tmp_path / "l"), "--host", "staging.example")
+    out, err = capsys.readouterr()
+    assert "will be sent to staging.example: check that the logs are not of this host" in err
+    assert yaml.safe_load(out)["host"] == "staging.example"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["record"], "either from --url"),
         (["record", "--logs", "l", "--url", "http://x", "--api-key", "k"], "either from --url"),
         (["record", "--url", "http://x"], "go together"),
-        (["record", "--logs", "l", "--writes"], "--writes needs --host"),
-        (["record", "--logs", "l", "--start", "x"], "--start goes with --writes"),
-        (["record", "--logs", "none"], "cannot be read"),
+        (["record", "--logs", "l", "--writes"], "--host is required"),
+        (["record", "--logs", "l"], "--host is required"),
+        (["record", "--url", "http://x", "--api-key", "k"], "--host is required"),
+        (["record", "--url", "https://x", "--api-key", "k", "--host", "X:443"], "is the deployment that is recorded"),
+        (
+            ["record", "--url", "http://127.0.0.1:9", "--api-key", "k", "--host", "127.0.0.1:9", "--same-host"],
+            "does not answer",
+        ),
+        (["record", "--logs", "l", "--host", "h", "--start", "x"], "--start goes with --writes"),
+        (["record", "--logs", "none", "--host", "h"], "cannot be read"),
         (["record", "--logs", "l", "--host", "a b/c"], "host"),
         (["record", "--logs", "l", "--writes", "--host", "h", "--start", "../x y"], "requests[1].path"),
-        (["record", "--url", "http://127.0.0.1:9", "--api-key", "k"], "does not answer"),
-        (["record", "--url", "no address", "--api-key", "k"], "does not answer"),
-        (["record", "--url", "http://x", "--api-key", "k\r\n"], "does not answer"),
+        (["record", "--url", "http://127.0.0.1:9", "--api-key", "k", "--host", "h"], "does not answer"),
+        (["record", "--url", "no address", "--api-key", "k", "--host", "h"], "does not answer"),
+        (["record", "--url", "http://[", "--api-key", "k", "--host", "h"], "does not answer"),
+        (["record", "--url", "http://x", "--api-key", "k\r\n", "--host", "h"], "does not answer"),
         (["check", "none.yaml"], "cannot be read"),
         (["check", "l"], "not YAML"),
     ],
