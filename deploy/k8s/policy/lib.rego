@@ -79,12 +79,23 @@ scalers contains {"of": target(one), "least": one.spec.minReplicaCount} if {
 target(one) := sprintf("%s/%s", [one.spec.scaleTargetRef.kind, one.spec.scaleTargetRef.name])
 
 # Our own autoscaler, which keeps two at least.
-scalers contains {"of": sprintf("Deployment/%s", [one.spec.command[at + 1]]), "least": 2} if {
+scalers contains {"of": sprintf("Deployment/%s", [given[at + 1]]), "least": 2} if {
 	some one in containers
 	one.replicas != 0
-	some at, word in one.spec.command
+	given := words(one)
+	some at, word in given
 	word == "--deployment"
 }
+
+scalers contains {"of": sprintf("Deployment/%s", [trim_prefix(word, "--deployment=")]), "least": 2} if {
+	some one in containers
+	one.replicas != 0
+	some word in words(one)
+	startswith(word, "--deployment=")
+}
+
+# What a container starts with.
+words(container) := array.concat(object.get(container.spec, "command", []), object.get(container.spec, "args", []))
 
 several(pod) if {
 	pod.kind in {"Deployment", "StatefulSet", "ReplicaSet"}

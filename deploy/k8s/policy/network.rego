@@ -30,3 +30,39 @@ deny contains sprintf("NetworkPolicy/%s: opens everything", [policy.metadata.nam
 	some what in [side, "ports"]
 	count(object.get(rule, what, [])) == 0
 }
+
+deny contains sprintf("NetworkPolicy/%s: opens everything", [policy.metadata.name]) if {
+	some policy in input.documents
+	policy.kind == "NetworkPolicy"
+	some direction, side in {"ingress": "from", "egress": "to"}
+	some rule in object.get(policy.spec, direction, [])
+	some peer in object.get(rule, side, [])
+	everybody(peer)
+}
+
+deny contains sprintf("NetworkPolicy/%s: opens every port", [policy.metadata.name]) if {
+	some policy in input.documents
+	policy.kind == "NetworkPolicy"
+	some direction in ["ingress", "egress"]
+	some rule in object.get(policy.spec, direction, [])
+	some port in object.get(rule, "ports", [])
+	not "port" in object.keys(port)
+}
+
+# All addresses, or a good part of them: what is not meant is named.
+everybody(peer) if {
+	regex.match(`/0*[0-7]$`, peer.ipBlock.cidr)
+	count(object.get(peer.ipBlock, "except", [])) == 0
+}
+
+# All pods of the cluster.
+everybody(peer) if {
+	"namespaceSelector" in object.keys(peer)
+	selects_all(peer.namespaceSelector)
+	selects_all(object.get(peer, "podSelector", {}))
+}
+
+selects_all(selector) if {
+	count(object.get(selector, "matchLabels", {})) == 0
+	count(object.get(selector, "matchExpressions", [])) == 0
+}

@@ -31,3 +31,35 @@ deny contains sprintf("ConfigMap/%s: %s is a secret", [document.metadata.name, n
 	some name, value in object.get(document, "data", {})
 	secret({"name": name, "value": value})
 }
+
+# What a process is started with stands in the list of processes as well.
+deny contains sprintf("%s: is started with a secret", [one.name]) if {
+	some one in lib.containers
+	some word in lib.words(one)
+	secret({"name": "", "value": word})
+}
+
+deny contains sprintf("%s: is started with a secret", [one.name]) if {
+	some one in lib.containers
+	some word in lib.words(one)
+	found := regex.find_all_string_submatch_n(`^--?([A-Za-z0-9_-]+)=(.*)$`, word, 1)
+	secret({"name": variable(found[0][1]), "value": found[0][2]})
+}
+
+deny contains sprintf("%s: is started with a secret", [one.name]) if {
+	some one in lib.containers
+	given := lib.words(one)
+	some at, word in given
+	regex.match(`^--?[A-Za-z0-9_-]+$`, word)
+	not startswith(given[at + 1], "-")
+	secret({"name": variable(trim_left(word, "-")), "value": given[at + 1]})
+}
+
+variable(name) := upper(replace(name, "-", "_"))
+
+deny contains sprintf("Secret/%s: its content stands here", [document.metadata.name]) if {
+	some document in input.documents
+	document.kind == "Secret"
+	some what in ["data", "stringData"]
+	count(object.get(document, what, {})) > 0
+}

@@ -16,6 +16,14 @@ deny contains sprintf("%s: has a token of Kubernetes", [pod.name]) if {
 	not pod.spec.automountServiceAccountToken == false
 }
 
+deny contains sprintf("%s: has a token of Kubernetes in its volume %s", [pod.name, volume.name]) if {
+	some pod in lib.pods
+	not pod.name in needed
+	some volume in object.get(pod.spec, "volumes", [])
+	some source in volume.projected.sources
+	"serviceAccountToken" in object.keys(source)
+}
+
 # The account of the namespace is everybody's.
 deny contains sprintf("%s: has a token, and no account of its own", [pod.name]) if {
 	some pod in lib.pods

@@ -17,6 +17,21 @@ deny contains sprintf("%s: no user, or user 0", [one.name]) if {
 	not is_somebody(one)
 }
 
+deny contains sprintf("%s: in group 0", [one.name]) if {
+	some one in lib.containers
+	said(one, "runAsGroup") == 0
+}
+
+deny contains sprintf("%s: in group 0", [one.name]) if {
+	some one in lib.containers
+	one.pod_security.fsGroup == 0
+}
+
+deny contains sprintf("%s: in group 0", [one.name]) if {
+	some one in lib.containers
+	0 in one.pod_security.supplementalGroups
+}
+
 # What the container says counts, then what its pod says.
 said(one, what) := one.security[what]
 

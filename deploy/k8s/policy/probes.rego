@@ -11,5 +11,12 @@ deny contains sprintf("%s: no %s", [one.name, which]) if {
 	some one in lib.containers
 	one.lasts
 	some which in ["startupProbe", "readinessProbe", "livenessProbe"]
-	not which in object.keys(one.spec)
+	not asks(one.spec, which)
+}
+
+# Kubernetes takes `livenessProbe: null` and `{}` as none.
+asks(container, which) if {
+	some how in ["exec", "httpGet", "tcpSocket", "grpc"]
+	is_object(container[which][how])
+	count(container[which][how]) > 0
 }

@@ -7,6 +7,7 @@ overlay and component with what kubectl builds of it.
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ _KNOWN: Final = frozenset(
         "images",
     }
 )
+_REPLICAS_KEYS: Final = frozenset({"name", "count"})
+_IMAGES_KEYS: Final = frozenset({"name", "newName", "newTag", "digest"})
+_COUNTED: Final = frozenset({"Deployment", "StatefulSet", "ReplicaSet"})
+#: a name may have a port of its registry
+_IMAGE: Final = re.compile(r"(?P<name>.+?)(?P<version>(:[^/:@]+)?(@.+)?)")
 #: kustomize writes a hash without the characters that could make words of it
 _NO_WORDS: Final = str.maketrans("013ae", "ghkmt")
 
@@ -99,6 +105,7 @@ def _collect(folder: Path, found: list[Built], settings: _Settings) -> tuple[lis
     for number, patch in enumerate(asked.get("patches", [])):
         found = _patched(found, patch, f"{place}: patches[{number}]")
     found = [Built(copy.deepcopy(one.document), one.source) for one in found]
+    _checked(asked, found, place)
     for one in found:
         _placed(one.document, asked.get("namespace"))
         _counted(one.document, asked.get("replicas", []))
@@ -201,16 +208,40 @@ def _placed(document: Document, namespace: str | None) -> None:
 
 def _counted(document: Document, replicas: Iterable[Mapping[str, Any]]) -> None:
     for one in replicas:
-        if document["kind"] == "Deployment" and document["metadata"]["name"] == one["name"]:
+        if document["kind"] in _COUNTED and document["metadata"]["name"] == one["name"]:
             document["spec"]["replicas"] = one["count"]
 
 
 def _imaged(document: Document, images: Iterable[Mapping[str, Any]]) -> None:
     for container in containers(document):
-        name, _, tag = container["image"].rpartition(":")
+        found = _IMAGE.fullmatch(container["image"])
         for one in images:
-            if one["name"] == name:
-                container["image"] = f"{one.get('newName', name)}:{one.get('newTag', tag)}"
+            if found and one["name"] == found["name"]:
+                if "digest" in one:
+                    version = f"@{one['digest']}"
+                elif "newTag" in one:
+                    version = f":{one['newTag']}"
+                else:
+                    version = found["version"]
+                container["image"] = f"{one.get('newName', found['name'])}{version}"
+
+
+def _checked(asked: Mapping[str, Any], found: Iterable[Built], place: Path) -> None:
+    """That nothing which is said of images and replicas is left out. Raises KustomizeError with all that is."""
+    faults = []
+    for what, known in (("replicas", _REPLICAS_KEYS), ("images", _IMAGES_KEYS)):
+        for number, one in enumerate(asked.get(what, [])):
+            at = f"{place}: {what}[{number}]"
+            faults += [f"{at}: {key}: not known here" for key in sorted(one.keys() - known)]
+            faults += [f"{at}: no {key}" for key in ("name", *({"count"} & known)) if key not in one]
+            if {"newTag", "digest"} <= one.keys():
+                faults.append(f"{at}: newTag and digest: one of them")
+    counted = {one.document["metadata"]["name"] for one in found if one.document["kind"] in _COUNTED}
+    for number, one in enumerate(asked.get("replicas", [])):
+        if one.get("name") not in counted | {None}:
+            faults.append(f"{place}: replicas[{number}]: nothing that has any is called {one['name']}")
+    if faults:
+        raise KustomizeError("\n".join(faults))
 
 
 def _patched(found: list[Built], asked: Mapping[str, Any], place: str) -> list[Built]:

@@ -54,6 +54,52 @@ def test_a_changed_setting_changes_the_name() -> None:
     assert kustomize.hash_of({"A": "<x> & é", "B": "3"}) != "g96hmddt7h"
 
 
+DIGEST = f"sha256:{'0' * 64}"
+PODS = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: redis}
+spec:
+  replicas: 1
+  template:
+    spec:
+      containers:
+        - {name: a, image: "erip:1"}
+        - {name: b, image: "registry.example.org:5000/erip:1@sha256:1"}
+        - {name: c, image: "registry.example.org:5000/other"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "images"),
+    [
+        ({"digest": DIGEST}, [f"erip@{DIGEST}", "registry.example.org:5000/erip:1@sha256:1"]),
+        ({"newTag": "2", "newName": "x/erip"}, ["x/erip:2", "registry.example.org:5000/erip:1@sha256:1"]),
+        ({"newName": "x/erip"}, ["x/erip:1", "registry.example.org:5000/erip:1@sha256:1"]),
+        (
+            {"name": "registry.example.org:5000/erip", "digest": DIGEST},
+            ["erip:1", f"registry.example.org:5000/erip@{DIGEST}"],
+        ),
+        ({"name": "registry.example.org:5000/erip", "newTag": "2"}, ["erip:1", "registry.example.org:5000/erip:2"]),
+    ],
+)
+def test_an_image_is_named_by_its_tag_or_digest_and_pods_of_every_kind_are_counted(
+    asked: dict[str, Any], images: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "pods.yaml").write_text(PODS)
+    overlay = {
+        "resources": ["pods.yaml"],
+        "images": [{"name": "erip", **asked}],
+        "replicas": [{"name": "redis", "count": 3}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (made,) = kustomize.documents(tmp_path)
+    assert made["spec"]["replicas"] == 3
+    assert [one["image"] for one in kustomize.containers(made)] == [*images, "registry.example.org:5000/other"]
+    if shutil.which("kubectl"):
+        assert by_key([made]) == by_key(by_kubectl(tmp_path))
+
+
 BASE = {
     "web.yaml": yaml.safe_dump({"kind": "Service", "metadata": {"name": "web"}, "spec": {"a": [1]}}),
     "a.env": "A=1\n",
@@ -82,6 +128,12 @@ WEB = {"kind": "Service", "name": "web"}
         ({"resources": ["web.yaml", "web.yaml"]}, "two objects have the same"),
         ({"resources": ["absent.yaml"]}, "absent.yaml"),
         ({"components": ["absent"]}, "absent"),
+        ({"images": [{"name": "erip", "tagSuffix": "-a"}]}, r"images\[0\]: tagSuffix: not known here"),
+        ({"images": [{"newTag": "1"}]}, r"images\[0\]: no name"),
+        ({"images": [{"name": "erip", "newTag": "1", "digest": DIGEST}]}, "newTag and digest: one of them"),
+        ({"replicas": [{"name": "web", "count": 1, "of": "x"}]}, r"replicas\[0\]: of: not known here"),
+        ({"replicas": [{"name": "web", "count": 1}]}, r"replicas\[0\]: nothing that has any is called web"),
+        ({"replicas": [{"name": "web"}]}, r"replicas\[0\]: no count"),
     ],
 )
 def test_what_is_not_known_is_refused_and_not_left_out(asked: dict[str, Any], said: str, tmp_path: Path) -> None:

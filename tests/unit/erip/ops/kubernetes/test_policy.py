@@ -42,9 +42,9 @@ def test_each_rule_says_why_and_has_an_example_that_passes_and_one_that_fails(na
     assert {one.rule for one in refused} == {name}
 
 
-NAMED: Final = {"Deployment", "Job", "Pod", "Rollout", "ConfigMap", "NetworkPolicy"}
+NAMED: Final = {"Deployment", "Job", "Pod", "Rollout", "ConfigMap", "NetworkPolicy", "Secret"}
 #: what only stands by
-BESIDE: Final = {"default-deny", "settings"}
+BESIDE: Final = {"default-deny", "settings", "scaler"}
 
 
 def test_the_page_has_every_rule_with_its_reason() -> None:
