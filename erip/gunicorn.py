@@ -16,6 +16,7 @@ starts.
 
 import resource
 import ssl
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from gunicorn.workers import gasgi
 
 import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.foundation import hooks
+from erip.foundation.db import phases
 from erip.foundation.http.certificate import Certificate
 from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
@@ -60,6 +62,10 @@ certfile = keyfile = web.ERIP_WEB_CERTIFICATE or None
 
 def when_ready(_: Any) -> None:
     """The application is loaded, and no process has been forked yet."""
+    # A child that takes another's place later would read the files of another release. One that cannot read them says
+    # so itself.
+    with suppress(Exception):
+        phases.known()
     settle()
 
 

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 
 from erip.celery import app as celery
 from erip.foundation import hooks
+from erip.foundation.db import phases
 from erip.foundation.db.ping import Pinger
 from erip.foundation.process import draining
 from erip.foundation.process.probing import Probe
@@ -50,10 +51,10 @@ def _ask_broker() -> None:
 def _ask_whether_started() -> None:
     """Raises NotStarted, or the database's error."""
     try:
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        if plan:
-            raise NotStarted(f"{len(plan)} migrations are not applied: run `manage.py migrate`")
+        # Those that contract wait for the end of the old processes, which wait until the new ones have started.
+        needed, _ = phases.unapplied(MigrationExecutor(connection))
+        if needed:
+            raise NotStarted(f"{len(needed)} migrations are not applied: run `manage.py migrate`")
         if not WorkflowDefinition.objects.exists():
             raise NotStarted("no workflow is published: run `manage.py bootstrap`")
     finally:

@@ -32,12 +32,12 @@ log = structlog.get_logger(__name__)
 
 #: seconds that a process which ends gives PostgreSQL to note it
 FAREWELL = 1.0
-_NO_TABLE = "42P01"
+_NO_TABLE, _NO_COLUMN = "42P01", "42703"
 
 
 def may_wait(error: BaseException) -> bool:
     """Whether the error passes: PostgreSQL is away, or a release that is newer than its tables waits for them."""
-    return is_passing(error) or sqlstate(error) == _NO_TABLE
+    return is_passing(error) or sqlstate(error) in (_NO_TABLE, _NO_COLUMN)
 
 
 class Standing:
@@ -116,13 +116,13 @@ class Reporter:
         store.farewell(self.life, FAREWELL)
 
 
-def _known() -> list[str]:
+def _known() -> tuple[str, ...]:
     """None where they cannot be read: that is of a release that knows of none."""
     try:
         return phases.known()
     except Exception:
         log.exception("contracts_not_known")
-        return []
+        return ()
 
 
 _service: Service | None = None

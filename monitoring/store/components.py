@@ -42,11 +42,18 @@ class Life:
 
 
 def lives(seconds: float) -> list[Life]:
-    """The processes that reported within the last seconds, and did not end in good order."""
+    """The processes that reported within the last seconds, and did not end in good order. Before the column `knows` is
+    there, nobody knows anything.
+    """
     with connection.cursor() as cursor:
+        # `knows` is the table's column where it has one, and else that of `nothing`: the inner name goes first.
         cursor.execute(
-            "SELECT kind, host, pid, knows FROM monitoring_component WHERE stopped_at IS NULL"
-            " AND seen_at > clock_timestamp() - make_interval(secs => %s) ORDER BY kind, host, pid",
+            """
+            SELECT life.* FROM (SELECT '{}'::text[] AS knows) AS nothing CROSS JOIN LATERAL (
+                SELECT kind, host, pid, knows FROM monitoring_component
+                WHERE stopped_at IS NULL AND seen_at > clock_timestamp() - make_interval(secs => %s)
+            ) AS life ORDER BY kind, host, pid
+            """,
             [seconds],
         )
         return [Life(*row) for row in cursor.fetchall()]

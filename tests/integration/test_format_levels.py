@@ -1,8 +1,10 @@
 """What living processes say that they read, and what is refused because of it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 
 from erip.foundation.db.direct import SessionLock
 from tests.definitions import publish
@@ -59,6 +61,25 @@ def test_an_input_that_came_with_a_level_is_not_published_beside_processes_below
     publish(asks.replace("start_clocks: false", "sector: energy"))
     Worker.objects.filter(pk=worker).update(level=7)
     publish(asks)
+
+
+def test_the_same_content_again_is_no_publishing_and_is_refused_to_nobody() -> None:
+    publish(WAITS)
+    worker = store.register_worker("old", "there", 1, ["standard"])
+    Worker.objects.filter(pk=worker).update(level=1)
+    assert not engine.publish(None, WAITS, "yaml", author="test").created
+    with pytest.raises(errors.NotYetReadable, match="worker old"):
+        publish(WAITS.replace("1h", "2h"))
+
+
+def test_a_worker_that_was_killed_counts_for_a_lease_without_a_leader_that_buries_it() -> None:
+    worker = store.register_worker("old", "there", 1, ["standard"])
+    Worker.objects.filter(pk=worker).update(level=1)
+    assert store.living_below(2, lease=60) == ["worker old"]
+    assert [one.said for one in store.living(lease=60)] == ["worker old"]
+    Worker.objects.filter(pk=worker).update(heartbeat_at=Now() - timedelta(seconds=61))
+    assert store.living_below(2, lease=60) == []
+    assert store.living(lease=60) == []
 
 
 def test_one_that_was_killed_counts_for_a_lease_and_one_that_holds_the_lock_for_longer() -> None:

@@ -2,9 +2,9 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,35 @@ import psycopg2
 import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.core.management import CommandError, call_command
-from django.db import DataError, IntegrityError, OperationalError, connection, migrations, models
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    migrations,
+    models,
+    transaction,
+)
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 
+from erip import health
 from erip.audit import changes
 from erip.foundation.db import migrating
 from erip.foundation.db.backfills import Finished
+from erip.management.doctor import database
+from erip.management.doctor.findings import State
 from erip.management.migration_lint import Old
 from erip.management.upgrade import contracting, planning
 from erip.management.upgrade.locks import Mode, Work, locks
 from erip.management.upgrade.planning import Phase
+from monitoring.reporting import may_wait
 from monitoring.store import components
 from tests import workers
+from tests.definitions import CHAIN, publish
 from workflows import store
+from workflows.models import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -254,17 +269,23 @@ def test_a_migration_that_never_gets_its_lock_fails_and_changes_nothing(settings
 
 
 @contextmanager
-def a_step_more(*operations: Operation, atomic: bool = True, contracts: str = "") -> Iterator[None]:
-    """As if the sample had one more migration, of these operations, which is not applied."""
+def a_step_more(
+    *operations: Operation, atomic: bool = True, contracts: str = "", after: Sequence[Operation] | None = None
+) -> Iterator[None]:
+    """As if the sample had one more migration, of these operations, which is not applied. after: those of the next."""
     body: dict[str, Any] = {"dependencies": [("sample", "0002_weights")], "operations": list(operations)}
     body |= {"atomic": atomic, "contracts": contracts}
     made = type("Migration", (migrations.Migration,), body)
+    needs = {"dependencies": [("sample", "0003_more")], "operations": list(after or ())}
+    last = type("Migration", (migrations.Migration,), needs)
     load = MigrationLoader.load_disk
 
     def with_more(loader: MigrationLoader) -> None:
         load(loader)
         assert loader.disk_migrations is not None
         loader.disk_migrations["sample", "0003_more"] = made("0003_more", "sample")
+        if after is not None:
+            loader.disk_migrations["sample", "0004_after"] = last("0004_after", "sample")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MigrationLoader, "load_disk", with_more)
@@ -272,7 +293,9 @@ def a_step_more(*operations: Operation, atomic: bool = True, contracts: str = ""
             yield
         finally:
             with connection.cursor() as cursor:
-                cursor.execute("DELETE FROM django_migrations WHERE (app, name) = ('sample', '0003_more')")
+                cursor.execute(
+                    "DELETE FROM django_migrations WHERE app = 'sample' AND name IN ('0003_more', '0004_after')"
+                )
 
 
 def triggers_of(table: str) -> int:
@@ -472,3 +495,69 @@ def test_what_contracts_waits_for_the_background(at_once: None) -> None:
         # Somebody has looked, and goes on all the same.
         assert migrated("--force-contract") == ""
         assert applied()
+
+
+def test_what_is_left_for_later_keeps_no_process_from_starting_and_doctor_names_it() -> None:
+    """Kubernetes ends the old pods when the new ones have started: each would wait for the other."""
+    publish(CHAIN)
+    with a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS, after=[migrations.RunSQL("SELECT 1")]):
+        health._ask_whether_started()
+        (found,) = database.migrations_are_applied()
+        assert found.state is State.WARNING
+        assert "2 are left for later, first sample.0003_more" in found.says
+    with a_step_more(migrations.RunSQL("SELECT 1")):
+        with pytest.raises(health.NotStarted, match="1 migrations are not applied"):
+            health._ask_whether_started()
+        assert [one.state for one in database.migrations_are_applied()] == [State.PROBLEM]
+
+
+def test_a_migration_that_is_asked_for_by_name_is_the_last_that_is_applied(at_once: None) -> None:
+    """It went further, and back again: what the next one took away was lost."""
+    done: list[str] = []
+
+    def note(*_: Any) -> None:
+        done.append("0004")
+
+    after = [migrations.RunPython(note, note)]
+    with a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS, after=after):
+        assert migrated("sample", "0003") == ""
+        assert applied()
+        assert done == []
+        assert migrated("sample") == ""
+        assert done == ["0004"]
+
+
+def test_while_nobody_reports_what_contracts_waits_and_says_how_to_go_on(at_once: None, settings: Any) -> None:
+    settings.ERIP_PULSE = False
+    with a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS):
+        said = migrated()
+        assert said.startswith(f"Left for later: {MORE} must wait: ERIP_PULSE is off")
+        assert "--force-contract" in said
+        assert not applied()
+        assert migrated("--force-contract") == ""
+        assert applied()
+
+
+def test_a_worker_that_was_killed_is_in_the_way_for_a_minute(at_once: None) -> None:
+    worker = store.register_worker("killed", "there", 7, ["standard"])
+    with a_step_more(migrations.RunSQL("SELECT 1"), contracts=CONTRACTS):
+        with pytest.raises(CommandError, match="worker killed"):
+            migrated("--contract")
+        # No leader was there to bury it.
+        Worker.objects.filter(pk=worker).update(heartbeat_at=datetime.now(UTC) - timedelta(seconds=61))
+        assert migrated("--contract") == ""
+        assert applied()
+
+
+def test_before_processes_could_say_what_they_know_they_know_nothing() -> None:
+    """As in a database of a release before `monitoring.0013_component_knows`."""
+    reports("web", 1, MORE)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE monitoring_component DROP COLUMN knows")
+        assert [(one.pid, list(one.knows)) for one in components.lives(60.0)] == [(1, [])]
+        with pytest.raises(ProgrammingError) as error, transaction.atomic():
+            reports("web", 2, MORE)
+        assert may_wait(error.value)
+        transaction.set_rollback(True)
+    assert [(one.pid, list(one.knows)) for one in components.lives(60.0)] == [(1, [MORE])]

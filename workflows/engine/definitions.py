@@ -85,12 +85,12 @@ def warnings_of(graph: Graph) -> tuple[Fault, ...]:
 @retry_transaction
 def _publish(document: dict[str, Any], graph: Graph, text: str, media: str, author: str) -> Published:
     content_hash = definition.content_hash(document)
-    if behind := store.living_below(max(graph.level, _level_of_inputs(graph)), lease=conf().lease):
-        raise NotYetReadable(behind)
     with transaction.atomic():
         workflow, latest = take_turn(WorkflowDefinition, graph.name)
         if latest and latest.content_hash == content_hash:
             return Published(graph.name, latest.number, content_hash, False, latest.pk)
+        if behind := store.living_below(max(graph.level, _level_of_inputs(graph)), lease=conf().lease):
+            raise NotYetReadable(behind)
         version = add_version(
             workflow,
             content_hash=content_hash,

@@ -63,7 +63,8 @@ class Living:
 
 
 def living(*, lease: float) -> list[Living]:
-    """All of them, whatever they read."""
+    """All of them, whatever they read. Silent for `lease` seconds, one is none: a leader buries workers by the same
+    rule, and there may be no leader that does."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -74,7 +75,8 @@ def living(*, lease: float) -> list[Living]:
                    OR session IN (SELECT pid FROM holders)
             )
             SELECT said, host, pid FROM (
-                SELECT 1 AS rank, 'worker ' || name AS said, host, pid FROM workflows_worker WHERE stopped_at IS NULL
+                SELECT 1 AS rank, 'worker ' || name AS said, host, pid FROM workflows_worker
+                WHERE stopped_at IS NULL AND heartbeat_at >= now() - make_interval(secs => %(lease)s)
                 UNION ALL
                 SELECT 2, 'leader ' || pid || ' on ' || host, host, pid FROM leaders
                 UNION ALL
@@ -107,6 +109,7 @@ def living_below(level: int, *, lease: float) -> list[str]:
             SELECT who FROM (
                 SELECT 1 AS rank, name AS by, 'worker ' || name AS who FROM workflows_worker
                 WHERE stopped_at IS NULL AND level < %(level)s
+                  AND heartbeat_at >= now() - make_interval(secs => %(lease)s)
                 UNION ALL
                 SELECT 2, host, 'leader ' || pid || ' on ' || host FROM leaders WHERE level < %(level)s
                 UNION ALL

@@ -11,16 +11,19 @@ What a process knows is what the files say that it was started from: a release t
 what the migration takes away. Each process reports these names with its other figures (`monitoring.reporting`). One
 that says nothing is of a release that knows of none. So nobody has to compare releases, or to say which one is older.
 
-The files are searched for the word before any is imported: a process imports no migrations otherwise.
+The files are searched for the word before any is imported: a process imports no migrations otherwise. That is done
+once: children of a web service that are forked later run the code that was loaded before, whatever the files say then.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from django.apps import AppConfig, apps
 from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 #: how `migrate` begins to say what it did not apply
@@ -34,9 +37,33 @@ def reason(migration: Migration) -> str:
     return str(getattr(migration, MARK, "") or "")
 
 
-def known() -> list[str]:
-    """The migrations that contract in the files of this process, as app.name."""
-    return sorted(name for app in apps.get_app_configs() for name in _of(app))
+def held(executor: MigrationExecutor, plan: Iterable[tuple[Migration, bool]]) -> list[str]:
+    """Those of a plan that contract, and those that need one of them, as app.name, in their order."""
+    graph = executor.loader.graph
+    found: set[tuple[str, str]] = set()
+    names = []
+    for migration, backwards in plan:
+        key = (migration.app_label, migration.name)
+        if not backwards and (reason(migration) or found & set(graph.forwards_plan(key))):
+            found.add(key)
+            names.append(".".join(key))
+    return names
+
+
+def unapplied(executor: MigrationExecutor) -> tuple[list[str], list[str]]:
+    """What the database lacks, as app.name: the migrations without which this release cannot work, and those of `held`,
+    which have to wait as long as an earlier release works beside it.
+    """
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    later = held(executor, plan)
+    names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+    return [name for name in names if name not in later], later
+
+
+@cache
+def known() -> tuple[str, ...]:
+    """The migrations that contract in the files of this process, as app.name; as they were when it was asked first."""
+    return tuple(sorted(name for app in apps.get_app_configs() for name in _of(app)))
 
 
 def _of(app: AppConfig) -> Iterator[str]:

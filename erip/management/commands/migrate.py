@@ -78,7 +78,8 @@ class Command(migrate.Command):
     def _once(self, *args: Any, **options: Any) -> None:
         executor = MigrationExecutor(connections[self._using])
         app, name = options.get("app_label"), options.get("migration_name")
-        contracts = [] if self._goes_on(executor, options) else self._contracts(executor, app, name)
+        plan = [] if self._goes_on(executor, options) else self._plan(executor, app, name)
+        contracts = phases.held(executor, plan)
         if not contracts:
             super().handle(*args, **options)
             return
@@ -86,8 +87,8 @@ class Command(migrate.Command):
         strict = options.get("contract") or name or (app and not options.get("expand"))
         if strict and (found := contracting.in_the_way(contracts)):
             raise CommandError(f"{_must_wait(contracts, found)} Nothing was changed. {_LATER}")
-        # Each app as far as it goes without them: that may declare what they have to wait for.
-        for one, target in contracting.targets(executor, contracts):
+        # Each app as far as the plan goes without them: that may declare what they have to wait for.
+        for one, target in contracting.targets(executor, plan, contracts):
             if app in (None, one):
                 super().handle(*args, **{**options, "app_label": one, "migration_name": target})
         found = ["--expand was asked for"] if options.get("expand") else contracting.in_the_way(contracts)
@@ -104,9 +105,9 @@ class Command(migrate.Command):
         passed = options.get("fake") or options.get("force_contract") or self._using != DEFAULT_DB_ALIAS
         return bool(passed) or not executor.loader.applied_migrations
 
-    def _contracts(self, executor: MigrationExecutor, app: str | None, name: str | None) -> list[str]:
+    def _plan(self, executor: MigrationExecutor, app: str | None, name: str | None) -> list[tuple[Migration, bool]]:
         targets = self._targets(executor, app, name)
-        return contracting.held(executor, executor.migration_plan(targets)) if targets else []
+        return executor.migration_plan(targets) if targets else []
 
     def _targets(self, executor: MigrationExecutor, app: str | None, name: str | None) -> list[Any]:
         """As Django's command has them; none for what it refuses."""

@@ -1,19 +1,19 @@
 """What is in the way of the migrations that contract: Note [Contracting] in `erip.foundation.db.phases`.
 
 Unknown is not no. A process that reports nothing of itself, and is only seen by its work, may be of any release. A web
-process that reports nothing is not seen at all; all of them report, unless the database is away. One that was killed
-counts for a minute.
+process that reports nothing is not seen at all; all of them report, unless the database is away or ERIP_PULSE is off.
+One that was killed counts for a minute.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from django.conf import settings
 from django.db import connection
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.graph import MigrationGraph
 
-from erip.foundation.db import backfills, phases
+from erip.foundation.db import backfills
 from monitoring.core.components import REPORT_EVERY
 from monitoring.store.components import lives
 from workflows import store
@@ -24,24 +24,12 @@ LEASE = 60.0
 AGAIN_AFTER = REPORT_EVERY + 1
 
 
-def held(executor: MigrationExecutor, plan: Iterable[tuple[Migration, bool]]) -> list[str]:
-    """Those of a plan that contract, and those that need one of them, as app.name, in their order."""
-    graph: MigrationGraph = executor.loader.graph
-    found: set[tuple[str, str]] = set()
-    names = []
-    for migration, backwards in plan:
-        key = (migration.app_label, migration.name)
-        if not backwards and (phases.reason(migration) or found & set(graph.forwards_plan(key))):
-            found.add(key)
-            names.append(".".join(key))
-    return names
-
-
-def targets(executor: MigrationExecutor, held: Sequence[str]) -> list[tuple[str, str]]:
-    """(app, migration): how far each app goes without these, those that are there already left out."""
+def targets(
+    executor: MigrationExecutor, plan: Iterable[tuple[Migration, bool]], held: Sequence[str]
+) -> list[tuple[str, str]]:
+    """(app, migration): how far each app goes within a plan without these."""
     graph, left = executor.loader.graph, set(held)
-    applied = executor.loader.applied_migrations or {}
-    free = [key for key in graph.nodes if ".".join(key) not in left and key not in applied]
+    free = [key for one, _ in plan if ".".join(key := (one.app_label, one.name)) not in left]
     followed = {parent.key for key in free for parent in graph.node_map[key].parents if parent.key[0] == key[0]}
     return sorted(key for key in free if key not in followed)
 
@@ -63,6 +51,11 @@ def in_the_way(names: Sequence[str], pause: Callable[[float], object] = time.sle
 def _processes(names: set[str], tables: set[str]) -> list[str]:
     seen: set[tuple[str, int]] = set()
     said = []
+    if not settings.ERIP_PULSE:
+        said.append(
+            "ERIP_PULSE is off, so no process says of which release it is, and web processes are not seen (look "
+            "yourself whether any of an earlier release is left, and if not, call migrate --force-contract)"
+        )
     if "monitoring_component" in tables:
         for life in lives(LEASE):
             seen.add((life.host, life.pid))
@@ -73,7 +66,9 @@ def _processes(names: set[str], tables: set[str]) -> list[str]:
     if "workflows_leader" in tables:
         for one in store.living(lease=LEASE):
             if (one.host, one.pid) not in seen:
-                said.append(f"{one.said} does not say of which release it is")
+                said.append(
+                    f"{one.said} does not say of which release it is (an earlier one, or ERIP_PULSE is off there)"
+                )
     return said
 
 

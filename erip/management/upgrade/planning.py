@@ -112,7 +112,7 @@ def plan(alias: str = DEFAULT_DB_ALIAS, *, living: Sequence[str] = (), before: S
     executor = MigrationExecutor(connection)
     loader = executor.loader
     ahead = executor.migration_plan(loader.graph.leaf_nodes())
-    left, held = [migration for migration, _ in ahead], contracting.held(executor, ahead)
+    left, held = [migration for migration, _ in ahead], phases.held(executor, ahead)
     found = [_step(migration, loader, connection) for migration in left]
     declared = backfills.declared(list((loader.disk_migrations or {}).values()))
     known = backfills.progress(alias)

@@ -178,9 +178,25 @@ def test_a_process_knows_the_migrations_that_contract_in_its_files(
         (package / f"{name}.py").write_text(text.format(body))
     (package.parent / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
+    phases.known.cache_clear()
     before = phases.known()
     settings.MIGRATION_MODULES = {**settings.MIGRATION_MODULES, "sample": "marked.migrations"}
-    assert phases.known() == sorted([*before, "sample.0002_drop"])
+    try:
+        # The files are those of another release, and the code that runs is not.
+        assert phases.known() == before
+        phases.known.cache_clear()
+        assert phases.known() == tuple(sorted([*before, "sample.0002_drop"]))
+    finally:
+        phases.known.cache_clear()
+
+
+def test_children_of_a_web_service_know_what_its_master_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    from erip import gunicorn
+
+    monkeypatch.setattr(gunicorn, "settle", lambda: None)
+    phases.known.cache_clear()
+    gunicorn.when_ready(None)
+    assert phases.known.cache_info().currsize == 1
 
 
 def test_every_migration_can_be_read_and_those_of_a_release_are_passed_over() -> None:
