@@ -98,7 +98,7 @@ def _note_what_is_lacked(version_id: int, graph: Graph) -> None:
 
 
 def _has(work: Work) -> bool:
-    """Whether this process has the step, with every input that it is given."""
+    """Whether this process has the step, and the step refuses no input that it is given."""
     try:
         return registry.get(work.uses).takes(work.with_)
     except UnknownStep:

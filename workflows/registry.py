@@ -86,8 +86,9 @@ class StepSpec:
         return contracts.given(self.output_model)
 
     def takes(self, with_: Template | None) -> bool:
-        """Whether it knows every key that a definition gives it: a later release may have added some."""
-        return not step_input.unknown_keys(with_, self._shape)
+        """Whether it refuses no key that a definition gives it: a later release may have added some. A key that its
+        model drops is no reason to leave the step to others."""
+        return not step_input.unknown_keys(with_, Shape.of(self._validated, Budget()))
 
     def level(self, with_: Template | None) -> int:
         """The format level from which processes know every key that a definition gives it (Note [Format levels] in
@@ -103,8 +104,8 @@ class StepSpec:
         return {key: one[LEVEL] for key, one in fields.items() if isinstance(one, dict) and LEVEL in one}
 
     @cached_property
-    def _shape(self) -> Shape:
-        return Shape.of(self.input_schema, Budget())
+    def _validated(self) -> dict[str, Any]:
+        return contracts.validated(self.input_model)
 
     @cached_property
     def sealed(self) -> Parts:

@@ -221,6 +221,25 @@ def test_a_worker_whose_step_does_not_know_an_input_leaves_it_to_the_others(
     assert set(WorkflowRun.objects.values_list("state", "output")) == {("SUCCEEDED", 3)}
 
 
+class Dropping(BaseModel):
+    value: int = 0
+
+
+def dropping(data: Dropping) -> Dropping:
+    return data
+
+
+def test_a_worker_whose_model_drops_an_input_runs_the_step(
+    lacks_an_input: registry.StepSpec, executor: Executor
+) -> None:
+    registry.withdraw("grown.step")
+    registry.step("grown.step")(dropping)
+    graph_of.cache_clear()
+    ids = start("grown", 2)
+    until(lambda: executor.execute(ids) == 0)
+    assert set(WorkflowRun.objects.values_list("state", "output")) == {("SUCCEEDED", 1)}
+
+
 def test_without_any_worker_of_the_lane_the_run_says_so(transactional_db: None) -> None:
     publish(one_step("sample.echo"))
     (run,) = start("one")

@@ -6,6 +6,9 @@ field goes unnoticed. We therefore say of a model what its author would: it take
 nothing else. A model says otherwise itself: `extra="allow"` keeps unknown keys; `extra="ignore"`, written out, drops
 them. Where a model's own code decides (validators that run before its fields, serializers without a return type),
 nothing is said: what is not known is not refused.
+
+This is for authors, when they publish. A body's input is validated by the model itself, which drops the keys that we
+call unknown, and raises only where it says `extra="forbid"` (`validated`).
 """
 
 from typing import Any, Literal
@@ -21,19 +24,21 @@ def accepted(model: type[BaseModel]) -> dict[str, Any]:
     return _schema(model, "validation")
 
 
+def validated(model: type[BaseModel]) -> dict[str, Any]:
+    """The same, without refusing keys that the model's validation drops (Note [What a model says])."""
+    return _schema(model, "validation", _AsValidated)
+
+
 def given(model: type[BaseModel]) -> dict[str, Any]:
     """What `model_dump` gives of the model, as a JSON Schema (2020-12)."""
     return _schema(model, "serialization")
 
 
-def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    if model is BaseModel:
-        return {"type": "object"}
-    return model.model_json_schema(schema_generator=_Exact, mode=mode)
-
-
 class _Exact(GenerateJsonSchema):
     """Note [What a model says]."""
+
+    #: whether a model that says nothing about keys that it does not know refuses them
+    closed = True
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         model = schema["cls"]
@@ -53,7 +58,7 @@ class _Exact(GenerateJsonSchema):
         before = model.__pydantic_decorators__.model_validators.values()
         if any(one.info.mode in ("before", "wrap") for one in before):
             return {"title": model.__name__}
-        if config.get("extra") is None:
+        if self.closed and config.get("extra") is None:
             found.setdefault("additionalProperties", False)
         by_name = bool(config.get("validate_by_name") or config.get("populate_by_name"))
         for name, field in model.model_fields.items():
@@ -67,6 +72,18 @@ class _Exact(GenerateJsonSchema):
         if found is None and schema["type"] in ("function-plain", "function-wrap", "any"):
             return {}
         return found
+
+
+class _AsValidated(_Exact):
+    closed = False
+
+
+def _schema(
+    model: type[BaseModel], mode: Literal["validation", "serialization"], generator: type[_Exact] = _Exact
+) -> dict[str, Any]:
+    if model is BaseModel:
+        return {"type": "object"}
+    return model.model_json_schema(schema_generator=generator, mode=mode)
 
 
 def _other_names(found: JsonSchemaValue, name: str, field: FieldInfo, *, by_name: bool) -> None:

@@ -1,13 +1,14 @@
 """Steps of published versions that this release does not have: which this process lacks, and which nobody has.
 
 Note [Lacking]
-While a release is rolled out, or where workers have different apps, a run may need a step that some workers lack. So
-does a worker whose step of that name does not know an input that the version gives it: it would refuse the input, and
-the run would fail. Such a worker leaves the step to the others: its claims pass over it (`without`), and when it has
-claimed one of a version that it meets for the first time, it returns it. What a process lacks is found out when it
-compiles a version (`workflows.graphs`), and a worker says it in its own row. So all can see which steps no living
-worker of a lane has: they are no load and are not hinted at, and the run (`waits_for`), the log and the list of workers
-name them. Where nobody lacks anything, the statements are what they would be without all this.
+While a release is rolled out, or where workers have different apps, a run may need a step that some workers lack. A
+worker also lacks a step if its own of that name refuses an input that the version gives (its model says
+`extra="forbid"`; one that drops the input runs, as ever): the run would fail. Such a worker leaves the step to the
+others: its claims pass over it (`without`), and when it has claimed one of a version that it meets for the first time,
+it returns it. What a process lacks is found out when it compiles a version (`workflows.graphs`), and a worker says it
+in its own row. So all can see which steps no living worker of a lane has: they are no load and are not hinted at, and
+the run (`waits_for`), the log and the list of workers name them. Where nobody lacks anything, the statements are what
+they would be without all this.
 """
 
 import json

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     RootModel,
     SerializeAsAny,
+    ValidationError,
     computed_field,
     field_serializer,
     model_serializer,
@@ -20,9 +21,11 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
-from workflows.core.contracts import accepted, given
+from workflows.core.contracts import accepted, given, validated
 from workflows.core.schema import Schema
 from workflows.core.shapes import Budget, Shape, ruled_out
+from workflows.core.step_input import unknown_keys
+from workflows.core.templates import Template
 
 T = TypeVar("T")
 
@@ -210,3 +213,41 @@ def test_a_key_that_a_model_would_drop_is_unknown_unless_the_model_says_otherwis
     nested = Schema.compile(accepted(All)).faults({"inner": {"again": {"yy": 2}}}, at="with")
     assert [fault.path for fault in nested] == ["with.inner.again"]
     assert accepted(BaseModel) == {"type": "object"}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    plain: Inner | None = None
+    kept: int = 0
+
+
+class Holder(BaseModel):
+    strict: Strict = Strict()
+    several: list[Strict] = []
+    either: Strict | int = 0
+
+
+UNKNOWN: list[tuple[type[BaseModel], Any]] = [
+    *ACCEPTED,
+    (Inner, {"x": 1, "yy": 2}),
+    (Strict, {"kept": 1}),
+    (Strict, {"kept": 1, "new": 2}),
+    (Strict, {"plain": {"x": 1, "new": 2}}),
+    (Holder, {"new": 1}),
+    (Holder, {"strict": {"new": 1}}),
+    (Holder, {"strict": {"plain": {"x": 1, "new": 1}}}),
+    (Holder, {"several": [{"kept": 1}, {"new": 1}]}),
+    (Holder, {"either": {"new": 1}}),
+    (Holder, {"either": {"kept": 1}}),
+]
+
+
+@pytest.mark.parametrize(("model", "data"), UNKNOWN, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_a_key_is_refused_where_validation_would_refuse_it(model: type[BaseModel], data: Any) -> None:
+    try:
+        model.model_validate(data)
+        refused = False
+    except ValidationError as error:
+        refused = any(one["type"] == "extra_forbidden" for one in error.errors())
+    template = Template.compile(data)
+    assert bool(unknown_keys(template, Shape.of(validated(model), Budget()))) is refused
