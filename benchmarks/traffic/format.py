@@ -16,7 +16,8 @@ NAME: Final = "^[a-z][a-z0-9_]{0,62}$"
 
 _HOST: Final = r"^([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?$"
 _TITLE: Final = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,62}$"}
-_FACTOR: Final = {"type": "number", "minimum": 0, "maximum": 1_000}
+#: the highest minute of a recorded day is at most 1,440 times its mean
+_FACTOR: Final = {"type": "number", "minimum": 0, "maximum": 2_000}
 _MILLISECONDS: Final = {"type": "number", "exclusiveMinimum": 0, "maximum": 600_000}
 _SECONDS: Final = {"type": "number", "exclusiveMinimum": 0, "maximum": 3_600}
 

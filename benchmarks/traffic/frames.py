@@ -49,7 +49,6 @@ def read(answer: dict[str, Any], seen: Seen) -> None:
     """Add what the answer says. A point without a value is no request: nothing is known of it. Raises Missing."""
     try:
         seen.step = int(answer["step"])
-        seen.begin = min((int(one[0]) // seen.step for line in answer["lines"] for one in line["points"]), default=None)
         for line in answer["lines"]:
             route, status = str(line["labels"]["route"]), str(line["labels"]["status"])
             waits = route.endswith(WAITS)
@@ -62,5 +61,6 @@ def read(answer: dict[str, Any], seen: Seen) -> None:
                     seen.add(int(at) // seen.step, method, path, _STATUSES.get(status, 0), count=count, waits=waits)
                 else:
                     seen.know(int(at) // seen.step)
+        seen.choose()
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise Missing(f"The answer has not the shape of rates: {type(error).__name__} {error}") from None

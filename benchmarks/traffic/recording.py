@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import yaml
@@ -19,9 +20,12 @@ from ..workloads import BREACH, COMPLIANCE, THREAT, TRUST, VULNERABILITY
 from .addresses import Address, Addresses
 from .format import FORMAT, MARKER, READS
 
-#: minutes that are told apart
+#: minutes in a row that a profile is made of
 MOST_MINUTES: Final = 1_440
-MOST_PHASES: Final = 20
+#: what a profile may have (`format`)
+MOST_PHASES: Final = 100
+#: counts by operation and minute that are held while logs are read, at some 100 bytes each
+MOST_HELD: Final = 1_000_000
 #: requests of a profile that are kept, by their share
 _MOST: Final = 100
 #: what changes something and is recorded if writing was asked for. Everything else that does (keys, flags, erasures,
@@ -57,10 +61,9 @@ class Seen:
     #: why requests are not in the profile → how many
     left_out: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     minutes: set[int] = field(default_factory=set)
-    #: the first minute that counts; None: that of the first request
-    begin: int | None = None
     #: seconds of a "minute"
     step: int = 60
+    _held: int = 0
 
     def add(self, minute: int, method: str, path: str, status: int, *, count: float = 1, waits: bool = False) -> None:
         """status: 0 if it had none."""
@@ -70,23 +73,54 @@ class Seen:
             self.left_out["streams were opened"] += count
         elif 400 <= status < 500:
             self.left_out["requests were refused (4xx)"] += count
-        elif not self.know(minute):
-            self.left_out[f"requests were outside of the first {MOST_MINUTES:,} minutes"] += count
         else:
-            minutes = self.counts.setdefault((address, waits), {})
-            minutes[minute] = minutes.get(minute, 0.0) + count
+            self._count((address, waits), minute, count)
 
-    def know(self, minute: int) -> bool:
-        """Whether this minute is one of those that count, even if nothing was asked in it."""
-        if self.begin is None:
-            self.begin = minute
-        if not self.begin <= minute < self.begin + MOST_MINUTES:
-            return False
+    def _count(self, asked: Asked, minute: int, count: float) -> None:
+        if minute not in self.counts.get(asked, ()):
+            if self._held >= MOST_HELD:
+                self.left_out["requests were of more minutes than are held at once: record fewer days"] += count
+                return
+            self._held += 1
         self.minutes.add(minute)
-        return True
+        minutes = self.counts.setdefault(asked, {})
+        minutes[minute] = minutes.get(minute, 0.0) + count
+
+    def know(self, minute: int) -> None:
+        """This minute counts, even if nothing was asked in it."""
+        if len(self.minutes) < MOST_HELD:
+            self.minutes.add(minute)
+
+    def choose(self) -> None:
+        """Keep the MOST_MINUTES in a row with the most requests, the first of equals, and name those that are dropped.
+
+        When all is known: files are given in any order, and a line may come before those that are older."""
+        if not self.minutes or max(self.minutes) - min(self.minutes) < MOST_MINUTES:
+            return
+        totals: Counts = dict.fromkeys(sorted(self.minutes), 0.0)
+        for counts in self.counts.values():
+            for minute, count in counts.items():
+                totals[minute] += count
+        begin = _busiest(totals)
+        end = begin + MOST_MINUTES
+        for asked, counts in list(self.counts.items()):
+            self.counts[asked] = {minute: count for minute, count in counts.items() if begin <= minute < end}
+            if not self.counts[asked]:
+                del self.counts[asked]
+        for dropped in ([one for one in totals if one < begin], [one for one in totals if one >= end]):
+            if dropped:
+                span = f"{self._moment(dropped[0])} to {self._moment(dropped[-1] + 1)}"
+                why = f"requests were of {span}, outside of the busiest {MOST_MINUTES:,} minutes"
+                self.left_out[why] += sum(totals[one] for one in dropped)
+        self.minutes = {one for one in totals if begin <= one < end}
+
+    def _moment(self, minute: int) -> str:
+        """Raises OverflowError for what no calendar has."""
+        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=minute * self.step):%Y-%m-%d %H:%M} UTC"
 
     def fill(self) -> None:
         """A minute of which a log says nothing, between two others, had no requests."""
+        self.choose()
         if self.minutes:
             self.minutes.update(range(min(self.minutes), max(self.minutes)))
 
@@ -149,6 +183,20 @@ def profile_of(seen: Seen, wanted: Wanted) -> tuple[dict[str, Any], list[str]]:
     return document, [f"{count:,.0f} {why}" for why, count in sorted(notes.items()) if count]
 
 
+def _busiest(totals: Counts) -> int:
+    """Where the MOST_MINUTES with the most requests begin. totals: ascending."""
+    order = list(totals)
+    begin, most, inside, left = order[0], -1.0, 0.0, 0
+    for minute in order:
+        inside += totals[minute]
+        while minute - order[left] >= MOST_MINUTES:
+            inside -= totals[order[left]]
+            left += 1
+        if inside > most:
+            begin, most = order[left], inside
+    return begin
+
+
 def _total(counts: Counts) -> float:
     return sum(counts.values())
 
@@ -163,14 +211,30 @@ def _rates(counts: Iterable[Counts], seen: Seen) -> list[float]:
 
 
 def _phases(factors: Sequence[float], step: int, minutes: float | None) -> list[dict[str, Any]]:
-    """At most MOST_PHASES, as many minutes in each."""
-    each = -(-len(factors) // MOST_PHASES)
-    groups = [factors[start : start + each] for start in range(0, len(factors), each)]
+    """A phase for each minute, if these are at most MOST_PHASES. Otherwise as many minutes in each, but for the highest
+    minute, which is one of its own: a mean would hide the peak that a load test is for."""
+    if len(factors) <= MOST_PHASES:
+        groups = [[one] for one in factors]
+        peak = None
+    else:
+        highest = max(range(len(factors)), key=factors.__getitem__)
+        before, after = factors[:highest], factors[highest + 1 :]
+        # Both sides may end with a phase that is not full.
+        each = -(-len(factors) // (MOST_PHASES - 3))
+        groups = [*_grouped(before, each), peak := [factors[highest]], *_grouped(after, each)]
     stretch = 1.0 if minutes is None else minutes * 60 / (len(factors) * step)
     return [
-        {"seconds": _digits(len(group) * step * stretch), "factor": round(sum(group) / len(group), 3)}
+        {
+            **({"name": "peak"} if group is peak else {}),
+            "seconds": _digits(len(group) * step * stretch),
+            "factor": round(sum(group) / len(group), 3),
+        }
         for group in groups
     ]
+
+
+def _grouped(factors: Sequence[float], each: int) -> list[list[float]]:
+    return [list(factors[start : start + each]) for start in range(0, len(factors), each)]
 
 
 class _Made:

@@ -168,7 +168,9 @@ def test_no_line_stops_the_recording(content: bytes) -> None:
             Seen(addresses()).add(found.minute, found.method, found.path, found.status)
 
 
-def test_memory_is_bounded_by_operations_and_minutes_however_many_paths_there_are() -> None:
+def test_memory_is_bounded_by_operations_and_minutes_however_many_paths_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = Seen(addresses())
     tracemalloc.start()
     for number in range(20_000):
@@ -178,10 +180,58 @@ def test_memory_is_bounded_by_operations_and_minutes_however_many_paths_there_ar
     tracemalloc.stop()
 
     assert held < 1_000_000
+    monkeypatch.setattr("benchmarks.traffic.recording.MOST_HELD", 4_000)
+    for number in range(1_000):
+        seen.add(MINUTE + 4_000 + number, "GET", "/api/v1/runs", 200)
+        seen.know(MINUTE + 4_000 + number)
+    assert len(seen.minutes) == 4_000
+    assert sum(count for why, count in seen.left_out.items() if "held at once" in why) == 1_000
+    seen.fill()
     assert len(seen.minutes) == MOST_MINUTES
     assert {address.name for address, _ in seen.counts} == {"explainRun"}
-    lost = sum(count for why, count in seen.left_out.items() if "minutes" in why)
+    lost = sum(count for why, count in seen.left_out.items() if "busiest" in why)
     assert lost == 20_000 - sum(seen.counts[next(iter(seen.counts))].values())
+
+
+def test_the_busiest_day_of_a_log_is_recorded_in_whatever_order_its_lines_come() -> None:
+    day = 1_440
+    # One request at night, a day of one each hour, another of two each hour, and one three days later.
+    minutes = [-900, *range(0, day, 60), *[one for one in range(day, 2 * day, 60) for _ in range(2)], 5 * day]
+    rows = [line("GET /api/v1/runs", minute=minute) for minute in minutes]
+
+    document, text = recorded(seen_in("\n".join(rows)))
+
+    assert (document, text) == recorded(seen_in("\n".join(reversed(rows))))
+    assert sum(one["seconds"] for one in document["phases"]) == (day - 59) * 60
+    assert abs(read(text).rate * (day - 59) * 60 - 48) < 0.1
+    # 2026-11-23 08:00 is minute 0.
+    dropped = "outside of the busiest 1,440 minutes"
+    assert f"# - 25 requests were of 2026-11-22 17:00 UTC to 2026-11-24 07:01 UTC, {dropped}" in text
+    assert f"# - 1 requests were of 2026-11-28 08:00 UTC to 2026-11-28 08:01 UTC, {dropped}" in text
+
+
+@pytest.mark.parametrize("minutes", [1, 99, 100, 101, 360, 1_000, 1_440])
+def test_the_highest_minute_of_a_recording_is_a_phase_of_its_own(minutes: int) -> None:
+    for peak in {0, minutes // 3, minutes - 1}:
+        seen = Seen(addresses())
+        for minute in range(minutes):
+            seen.add(minute, "GET", "/api/v1/runs", 200, count=900 if minute == peak else 60)
+
+        document, text = recorded(seen)
+
+        phases = document["phases"]
+        assert len(phases) <= 100
+        assert sum(one["seconds"] for one in phases) == 60 * minutes
+        highest = max(phases, key=lambda one: one["factor"])
+        assert highest["seconds"] == 60
+        assert abs(highest["factor"] * document["rate"] - 15) < 0.1
+        assert abs(read(text).rate - document["rate"]) < 1e-6
+
+
+def test_a_day_with_all_its_requests_in_one_minute_is_a_profile() -> None:
+    seen = seen_in("\n".join(line("GET /api/v1/runs", minute=minute) for minute in [0, 1_439] + [700] * 5_000))
+
+    assert max(phase.begin for phase in read(recorded(seen)[1]).phases) > 1_400
 
 
 # --- PULSE
@@ -245,6 +295,7 @@ def test_rates_of_pulse_become_a_profile_with_the_starts_that_were_asked_for() -
         {"step": 60, "lines": [{"labels": 1, "points": []}]},
         answer(("GET /api/v1/runs", "2xx", [[]])),
         answer(("GET /api/v1/runs", "2xx", [[1, "many"]])),
+        answer(("GET /api/v1/runs", "2xx", [[1, 1], [1e30, 1]])),
     ],
 )
 def test_an_answer_of_another_shape_is_said_to_be_one(wrong: Any) -> None:
