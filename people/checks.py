@@ -1,4 +1,7 @@
-"""Bad configuration fails at start-up, with a number."""
+"""Bad configuration ends a command before it starts, with a number.
+
+Workers and the web do not ask: Note [Checks without the web] in `erip.foundation.process.checking`.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Hosts in settings are in ASCII, or the start is refused: nothing is looked up under another name than was meant."""
+"""Hosts in settings are in ASCII, or commands do not start: nothing is looked up under another name than was meant.
+
+Workers and the web do not ask: Note [Checks without the web] in `erip.foundation.process.checking`.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -2,10 +2,11 @@
 
 Note [Checks without the web]
 Before a command runs, Django checks the whole project, and loads every address, view, serializer and page of the admin
-for it: a third of what a leader would load, and a second. A process that answers no requests leaves those checks to
-the processes that do, to `manage.py check` and to `manage.py doctor`. All others, of settings, models and whatever an
-app adds, hold for it as before. Celery asks them all as well when a worker starts, and does not look at the answer:
-workers do not ask (`erip.celery`).
+for it: a third of what a leader would load, and a second. A command that answers no requests leaves those checks to
+`manage.py check` and to `manage.py doctor`. All others, of settings, models and whatever an app adds, hold for it as
+before. Celery asks them all as well when a worker starts, and does not look at the answer: workers do not ask
+(`erip.celery`), and neither does the web. The bounds and rules of single settings (`erip.settings.declared`) hold for
+every process, because they are asked while settings are read.
 """
 
 from collections.abc import Iterator

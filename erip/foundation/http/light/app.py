@@ -137,7 +137,11 @@ def _answer_logged(
 @cache
 def _doors() -> tuple[Callable[[Route, LightRequest, Mapping[str, str]], AbstractContextManager[None]], ...]:
     """What surrounds each request."""
-    return tuple(import_string(name) for name in light_door.all())
+    names = light_door.all()
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"the hook light_door takes the dotted name of a function, and got {name!r}")
+    return tuple(import_string(name) for name in names)
 
 
 def _caller(authenticate: Authenticate, route: Route, request: LightRequest) -> Caller:
