@@ -41,13 +41,13 @@ ERIP_AUDIT_WEBHOOK = _env.text(
 ERIP_AUDIT_S3 = _env.text(
     "ERIP_AUDIT_S3",
     "",
-    "A bucket with object lock that gets every checkpoint, `https://host/bucket/prefix`: nobody can remove it there"
-    " ([the audit log](../how-to/audit.md#a-bucket-that-keeps)).",
+    "A bucket with object lock that gets every checkpoint, `https://host/bucket/prefix`. The path names the bucket, not"
+    " the host ([the audit log](../how-to/audit.md#a-bucket-that-keeps)).",
     form=bucket_url,
 )
 ERIP_AUDIT_S3_KEY_ID = _env.text(
-    "ERIP_AUDIT_S3_KEY_ID", "", "The access key's ID for that bucket; it needs `s3:PutObject`, `s3:PutObjectRetention`"
-    " and `s3:ListBucket`, and nothing else.",
+    "ERIP_AUDIT_S3_KEY_ID", "", "The access key's ID for that bucket; it needs `s3:PutObject`, `s3:PutObjectRetention`,"
+    " `s3:GetObjectRetention` and `s3:ListBucket`, and nothing else.",
 )  # fmt: skip
 ERIP_AUDIT_S3_SECRET = _env.text(
     "ERIP_AUDIT_S3_SECRET", "", "The access key's secret; give it to the leader alone.", secret=True

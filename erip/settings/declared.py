@@ -215,7 +215,9 @@ class Declarations:
                 place = sources.HERE
                 raise BadValue("is not set, and production has no default for it")
         except BadValue as error:
-            seen = "" if one.secret or text is None or repr(text) in str(error) else f": {text[:60]!r}"
+            seen = ""
+            if text is not None and not one.secret and not _may_hold_a_password(text) and repr(text) not in str(error):
+                seen = f": {text[:60]!r}"
             _faults[name] = Fault(name, place, f"{error}{seen}", unknown=isinstance(error, sources.NotThere))
         return VALUES[name]
 
@@ -245,6 +247,11 @@ def refused(have: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 bad.append(name)
                 yield name, str(error)
     yield from rules.broken({**VALUES, **have}, but=bad, strict=True)
+
+
+def _may_hold_a_password(text: str) -> bool:
+    """Of a setting that is no secret: somebody wrote one into its URL, where none belongs."""
+    return "://" in text and "@" in text
 
 
 def _written(default: Any) -> str:

@@ -135,6 +135,12 @@ def _origins_of_keys(origins: list[str], rp: str, public: str) -> str | None:
     return None
 
 
+@_rule("ERIP_AUDIT_S3", "ERIP_AUDIT_S3_KEY_ID")
+def _bucket_key(url: str, key_id: str) -> str | None:
+    # Of the secret nothing is asked: only the leader has it.
+    return "needs ERIP_AUDIT_S3_KEY_ID" if url and not key_id else None
+
+
 @_rule("ERIP_AUTOSCALE_MAX", "ERIP_AUTOSCALE_MIN")
 def _workers(most: int, least: int) -> str | None:
     return "is less than ERIP_AUTOSCALE_MIN" if most < least else None

@@ -132,8 +132,10 @@ http_url = url("http", "https")
 
 
 def bucket_url(given: str) -> str:
-    """https://host/bucket, perhaps with a prefix."""
+    """https://host/bucket, perhaps with a prefix, and nothing else: a password in it would be shown with the URL."""
     http_url(given)
+    if "@" in _split(given).netloc or "?" in given or "#" in given:
+        raise BadValue("holds more than https://host/bucket/prefix; the key has settings of its own")
     bucket = _split(given).path.strip("/").partition("/")[0]
     if not _BUCKET.fullmatch(bucket):
         raise BadValue(

@@ -319,6 +319,22 @@ def test_a_file_that_is_right_has_no_fault(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD) == (0, f"{tmp_path}/settings.env: no fault found.\n")
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://ada:hunter2@s3.example.com/audit", "holds more than https://host/bucket/prefix"),
+        ("https://s3.example.com/audit?versions", "holds more than https://host/bucket/prefix"),
+        ("https://s3.example.com/audit#erip", "holds more than https://host/bucket/prefix"),
+        ("https://s3.example.com/audit", "needs ERIP_AUDIT_S3_KEY_ID"),
+    ],
+)
+def test_the_url_of_the_bucket_names_it_and_holds_no_key(tmp_path: Path, url: str, said: str) -> None:
+    status, told = check(tmp_path, f"ERIP_AUDIT_S3={url}\n")
+    assert status != 0
+    assert said in told
+    assert "hunter2" not in told
+
+
 def test_a_fault_is_named_with_its_line(tmp_path: Path) -> None:
     status, said = check(
         tmp_path,
