@@ -1,11 +1,13 @@
-"""Checkpoints in a bucket of S3 with object lock: whoever can write there cannot remove or change what is there.
+"""Checkpoints in a bucket of S3 with object lock, which keeps each version of an object for its time.
 
 Note [A bucket that keeps]
 Each checkpoint is an object of its own, because an object cannot grow. It is written in the mode COMPLIANCE, in which
-not even the account's owner can delete it, or shorten the time, until that time is over. Names begin with the number,
-so that a list in the order of the names is the file that `erip_verify.py` reads as `--witness`:
-`000000000042-000000004711.jsonl` is checkpoint 42 of a log of 4711 entries. A second leader writes the same name with
-the same leaves; a bucket with object lock keeps both versions.
+not even the account's owner can delete that version, or shorten the time, until that time is over. What is kept is the
+version: somebody who may delete can still put a marker over a name, and somebody who may write can put a newer version
+over it. Who reads the bucket as usual then sees nothing, or the newer one; `erip_bucket.py` reads what was written
+first, and names what was put over it. Names begin with the number, so that the objects in the order of their names are
+the file that `erip_verify.py` reads as `--witness`: `000000000042-000000004711.jsonl` is checkpoint 42 of a log of 4711
+entries. A second leader writes the same name with the same leaves; both versions stay.
 """
 
 import io
@@ -57,6 +59,8 @@ class Bucket:
         self._days = days
         #: entries of the log in the newest checkpoint that this process knows to be there
         self._size: int | None = None
+        #: whether this process has seen that the bucket keeps what it takes
+        self._keeps = False
 
     def size_before(self, number: int) -> int | None:
         """The size of the log in the newest checkpoint before this one that is in the bucket; 0 if there is none, None
@@ -73,21 +77,37 @@ class Bucket:
         return self._size
 
     def put(self, number: int, size: int, content: bytes) -> None:
-        """Raises NotKept, also when the bucket has no object lock."""
+        """Raises NotKept, also when the bucket has no object lock, or a server that takes no notice of it."""
         from minio.commonconfig import COMPLIANCE
+        from minio.helpers import MIN_PART_SIZE
         from minio.retention import Retention
 
         until = datetime.now(UTC) + timedelta(days=self._days)
         with _failures(self._place):
-            self._client.put_object(
+            done = self._client.put_object(
                 self._place.bucket,
                 self._name(number, size),
                 io.BytesIO(content),
                 len(content),
                 content_type="application/jsonl",
+                # One request, however large: the parts of an object would ask for more rights.
+                part_size=max(len(content), MIN_PART_SIZE),
                 retention=Retention(COMPLIANCE, until),
             )
+        if not self._keeps:
+            self._look(done.object_name, done.version_id, until)
         self._size = size
+
+    def _look(self, name: str, version: str | None, until: datetime) -> None:
+        """Whether the bucket keeps this object for that long. Raises NotKept, also if nobody can tell."""
+        from minio.commonconfig import COMPLIANCE
+
+        with _failures(self._place, "it took a checkpoint, and does not say how long it keeps it: "):
+            kept = self._client.get_object_retention(self._place.bucket, name, version_id=version)
+        # It may round the time.
+        if kept is None or kept.mode != COMPLIANCE or kept.retain_until_date < until - timedelta(hours=1):
+            raise NotKept(f"{self._place.host}: it took a checkpoint, and does not keep it from being deleted")
+        self._keeps = True
 
     def _name(self, number: int, size: int) -> str:
         return f"{self._place.prefix}{number:012d}-{size:012d}.jsonl"
@@ -96,8 +116,9 @@ class Bucket:
 class _failures:
     """What goes wrong with the bucket, as NotKept. No secret is in these texts: the library signs with it alone."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, what: str = "") -> None:
         self._place = place
+        self._what = what
 
     def __enter__(self) -> None:
         return None
@@ -107,9 +128,9 @@ class _failures:
         from urllib3.exceptions import HTTPError
 
         if isinstance(error, S3Error):
-            raise NotKept(f"{self._place.host}: {error.code}: {error.message}") from error
+            raise NotKept(f"{self._place.host}: {self._what}{error.code}: {error.message}") from error
         if isinstance(error, MinioException | HTTPError):
-            raise NotKept(f"{self._place.host}: {error}") from error
+            raise NotKept(f"{self._place.host}: {self._what}{error}") from error
 
 
 def _numbers(name: str, prefix: str) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Where copies of checkpoints go: a file, syslog, a webhook, and a bucket that lets nobody remove them."""
+"""Where copies of checkpoints go: a file, syslog, a webhook, and a bucket that keeps them."""
 
 import os
 import socket

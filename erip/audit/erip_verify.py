@@ -263,6 +263,8 @@ class Log:
         self.leaves = bytearray()
         self.retired = []
         self.checkpoints = []
+        #: those of --witness
+        self.sent = []
         self.unsealed = 0
         self.size = 0
         self.head = NOTHING
@@ -505,6 +507,16 @@ def check_checkpoints(log, sent, public, every=True):
             elif name == "kept":
                 log.findings.append(
                     Finding("checkpoint removed", None, f"checkpoints {previous.number + 1} to {each.number - 1}")
+                )
+            elif each.start > previous.size:
+                # A copy that failed is made up for by the next one, which has the leaves of both.
+                text = "checkpoints {} to {}, with the leaves of positions {} to {}, are not in what was sent out"
+                log.findings.append(
+                    Finding(
+                        "not sent",
+                        None,
+                        text.format(previous.number + 1, each.number - 1, previous.size + 1, each.start),
+                    )
                 )
             if previous is not None and (each.at < previous.at or each.size < previous.size):
                 log.findings.append(
@@ -774,7 +786,7 @@ def verify(lines, witness_lines=(), public=None, every=True, keep=None):
     log = Log()
     log.keep = keep
     log.read(lines)
-    sent = [Checkpoint.of(line.rstrip(b"\r\n")) for line in witness_lines if line.strip()]
+    sent = log.sent = [Checkpoint.of(line.rstrip(b"\r\n")) for line in witness_lines if line.strip()]
     log.settle(witness_of(sent))
     checked = check_checkpoints(log, sent, public, every)
     log.findings.sort(key=lambda each: (each.position is None, each.position or 0))
@@ -786,7 +798,7 @@ def main(arguments=None):
     parser.add_argument("log", nargs="?", help="the lines of the log; - reads standard input")
     parser.add_argument("--key", help="the public key that checkpoints are signed with, base64")
     parser.add_argument("--witness", help="the file to which checkpoints were sent")
-    parser.add_argument("--fresh", type=float, metavar="SECONDS", help="the newest checkpoint may be this old")
+    parser.add_argument("--fresh", type=float, metavar="SECONDS", help="the newest checkpoints may be this old")
     parser.add_argument("--prove", type=int, metavar="POSITION", help="print a proof that this entry is in")
     parser.add_argument("--proof", metavar="FILE", help="check a proof instead of a log")
     parser.add_argument("--pack", metavar="FILE", help="check an evidence pack instead of a log")
@@ -804,6 +816,8 @@ def main(arguments=None):
             parser.error("a log, --proof or --pack is needed")
         began = time.monotonic()
         witness = Path(options.witness).read_bytes().splitlines() if options.witness else []
+        if options.witness and not any(line.strip() for line in witness):
+            raise Unreadable("there is no checkpoint in the file of --witness")
         with sys.stdin.buffer if options.log == "-" else Path(options.log).open("rb") as source:
             log, checked = verify(source, witness, public, not options.newest_signature, options.prove)
         if options.prove:
@@ -813,9 +827,11 @@ def main(arguments=None):
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
     if options.fresh is not None:
-        newest = max([each.at for each in log.checkpoints], default=0)
-        if time.time() - newest / 1e6 > options.fresh:
-            log.findings.append(Finding("stale", None, f"the newest checkpoint is older than {options.fresh} s"))
+        for what, listed in (("", log.checkpoints), (" that was sent out", log.sent)):
+            newest = max([each.at for each in listed], default=0)
+            if (listed or not what) and time.time() - newest / 1e6 > options.fresh:
+                text = f"the newest checkpoint{what} is older than {options.fresh} s"
+                log.findings.append(Finding("stale", None, text))
     return _print(log, checked, public, time.monotonic() - began)
 
 
@@ -831,6 +847,10 @@ def _print(log, checked, public, seconds):
     covered = max([each.size for each in log.checkpoints], default=0)
     if covered < log.size:
         print("the last %s entries are chained, but in no checkpoint yet" % (log.size - covered))
+    last = max(log.sent, key=lambda each: each.number, default=None)
+    newest = max([each.number for each in log.checkpoints], default=0)
+    if last is not None and last.number < newest:
+        print(f"what was sent out ends with checkpoint {last.number}, at position {last.size}; the newest is {newest}")
     for finding in log.findings[:20]:
         print(f"WRONG: {finding}")
     if len(log.findings) > 20:

@@ -69,7 +69,7 @@ def running(folder: Path) -> Iterator[Store]:
     names = ("master.port", "volume.port", "filer.port", "s3.port")
     ports = {name: any_free() for each in names for name in (each, f"{each}.grpc")}
     words = [f"-{name}={port}" for name, port in ports.items()]
-    words += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3", f"-s3.config={config}"]
+    words += ["-master.volumeSizeLimitMB=64", "-volume.max=200", "-s3", f"-s3.config={config}"]
     words += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(

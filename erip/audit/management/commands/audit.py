@@ -25,6 +25,7 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="what", required=True)
         actions.add_parser("key", help="print the public key of the checkpoints, in base64")
         actions.add_parser("verifier", help="print erip_verify.py, a program of one file for the auditor")
+        actions.add_parser("reader", help="print erip_bucket.py, which reads a bucket for the auditor")
         export = actions.add_parser("export", help="write the log; as JSON Lines it is what erip_verify.py reads")
         export.add_argument("--output", default="-", help="a file; by default standard output")
         export.add_argument("--format", choices=["jsonl", *_FORMATS], default="jsonl")
@@ -66,6 +67,10 @@ class Command(BaseCommand):
 
     def _verifier(self, **_: Any) -> None:
         self.stdout.write(Path(erip_verify.__file__).read_text("utf-8"), ending="")
+
+    def _reader(self, **_: Any) -> None:
+        # Not by its import: it loads the library.
+        self.stdout.write(Path(erip_verify.__file__).with_name("erip_bucket.py").read_text("utf-8"), ending="")
 
     def _export(self, *, output: str, format: str, **options: Any) -> None:
         asked = {name: options[name] for name in ("principal", "object", "action", "since", "until")}

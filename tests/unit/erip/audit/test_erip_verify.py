@@ -57,6 +57,48 @@ def test_a_checkpoint_that_was_replayed_is_noticed_though_nothing_else_changed()
     assert found(history)[0].startswith("replayed: checkpoint 1")
 
 
+def test_checkpoints_that_are_missing_in_what_was_sent_out_are_named_where_their_leaves_are_missing_too():
+    history = History.of([2] * 12, every=2)
+    assert len(history.sent) == 6
+    del history.sent[2:4]
+    assert found(history) == [
+        "not sent: checkpoints 3 to 4, with the leaves of positions 9 to 16, are not in what was sent out"
+    ]
+
+
+def test_a_copy_that_failed_and_whose_leaves_came_with_the_next_one_is_no_finding():
+    history = History.of([2] * 12, every=2)
+    two, four = (json.loads(history.sent[at]) for at in (1, 3))
+    three = json.loads(history.sent.pop(2))
+    made_up = history.sent[2].decode().replace(f'"from":{four["from"]}', f'"from":{two["checkpoint"]["size"]}')
+    history.sent[2] = made_up.replace(four["leaves"], three["leaves"] + four["leaves"]).encode()
+    assert found(history) == []
+    # The lines of syslog have no leaves, and a datagram may be lost.
+    history.sent = [line.encode() for number, line in enumerate(history.checkpoints) if number != 3]
+    assert found(history) == []
+
+
+def test_what_was_sent_out_and_ends_too_soon_is_said(tmp_path, capsys):
+    history = History.of([2] * 12, every=2)
+    (tmp_path / "log").write_bytes(b"\n".join(history.lines()))
+    (tmp_path / "sent").write_bytes(b"\n".join(history.sent[:4]))
+    arguments = [str(tmp_path / "log"), "--witness", str(tmp_path / "sent")]
+
+    assert erip_verify.main(arguments) == 0
+    assert "ends with checkpoint 4, at position 16; the newest is 6" in capsys.readouterr().out
+    assert erip_verify.main([*arguments, "--fresh", "300"]) == 1
+    assert "the newest checkpoint that was sent out is older" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("nothing", [b"", b"\n \n"])
+def test_a_witness_without_a_checkpoint_is_no_witness(nothing, tmp_path, capsys):
+    (tmp_path / "log").write_bytes(b"\n".join(History.of([2, 2, 2]).lines()))
+    (tmp_path / "sent").write_bytes(nothing)
+
+    assert erip_verify.main([str(tmp_path / "log"), "--witness", str(tmp_path / "sent")]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+
+
 def test_the_age_of_the_newest_checkpoint_is_judged(tmp_path, capsys):
     (tmp_path / "log").write_bytes(b"\n".join(History.of([2, 2, 2]).lines()))
 
