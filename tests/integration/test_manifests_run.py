@@ -23,11 +23,15 @@ from erip.ops.stack.ports import LOOPBACK
 from tests import workers
 from tests.support import kubernetes, manifests
 from tests.support.namespaces import Namespace, needed
-from tests.support.pods import Pod, running
+from tests.support.pods import Pod, forbidden, running
 from tests.support.relay import Relay
 from tests.support.watched_redis import watched_redis
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(900), needed("setpriv", "mount")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(900),
+    needed("setpriv", "mount", tried=forbidden),
+]
 
 PRODUCTION: Final = kustomize.documents(manifests.OVERLAYS / "production")
 PASSWORDS: Final = {name: f"of-{name}" for name in (WEB, WORKER, LEADER, FLOWER, REPLICA, SENTINEL)}
@@ -104,10 +108,9 @@ def pods(transactional_db: None, tmp_path: Path) -> Iterator[list[Pod]]:
                     folder.mkdir()
                     more = {"account": account, "called": container["name"]}
                     found.append(Pod(one, folder, room, settings, secrets, kubelet, **more))
-        # Whoever is no root has to come through to the files of volumes.
-        for path in (tmp_path, *tmp_path.parents):
-            if path.owner() == "root" and path != Path("/tmp"):
-                path.chmod(path.stat().st_mode | 0o011)
+        # The volumes of pods are mounted: nobody comes through the folders above them. Whatever the umask is here:
+        for path in (account, *account.iterdir()):
+            path.chmod(0o755)
         try:
             yield found
         finally:

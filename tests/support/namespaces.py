@@ -8,7 +8,7 @@ import ctypes
 import os
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -73,11 +73,28 @@ def _enter_a_new_one() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def needed(*more: str) -> pytest.MarkDecorator:
-    """Marks a test that needs these programs, and namespaces: skipped without, but with CI=true it fails."""
-    lacking = programs.missing("ip", "unshare", *more)
-    tried = ("/usr/bin/env", "unshare", "--net", "true")
-    if not lacking and subprocess.run(tried, capture_output=True, check=False).returncode:
-        lacking = ["the right to make network namespaces (root, and no container that takes it away)"]
-    skipped = bool(lacking) and os.environ.get("CI") != "true"
-    return pytest.mark.skipif(skipped, reason=f"{' and '.join(lacking)} lacking: as root, make ha-deps TOOLS=1")
+def needed(*more: str, tried: Callable[[], str] | None = None) -> pytest.MarkDecorator:
+    """Marks a test that needs these programs, and namespaces. Where a program is missing it is skipped, but with
+    CI=true it fails. Where the kernel or the rights of folders forbid it, it is skipped with what they said.
+
+    tried: does the same once, and answers with what forbids it, or with nothing.
+    """
+    if lacking := programs.missing("ip", "unshare", *more):
+        skipped = os.environ.get("CI") != "true"
+        return pytest.mark.skipif(skipped, reason=f"{' and '.join(lacking)} lacking: as root, make ha-deps TOOLS=1")
+    forbidden = refused(("unshare", "--net", "ip", "link", "set", "lo", "up")) or (tried() if tried else "")
+    return pytest.mark.skipif(bool(forbidden), reason=f"no pods or networks of our own here: {forbidden}")
+
+
+def refused(words: Sequence[str | Path], folder: Path | None = None) -> str:
+    """Run it; the end of what it said if it failed, else nothing."""
+    done = subprocess.run(
+        ["/usr/bin/env", *words],
+        cwd=folder,
+        env={"PATH": programs.SYSTEM_FOLDERS},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (done.stderr.strip()[-300:] or f"exit code {done.returncode}") if done.returncode else ""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final
 
-from tests.support.namespaces import Namespace
+from tests.support.namespaces import Namespace, refused
 from tests.support.policies import Pod
 
 #: the node's address at the end of each pod's cable
@@ -22,6 +22,19 @@ _AT_ONCE: Final = 2
 OPEN, SHUT = "open", "shut"
 #: What the kernel says of a connection, or of a datagram. A listener stands at each port: only a rule refuses.
 _MEANING: Final = {0: OPEN, errno.ECONNREFUSED: SHUT, errno.EHOSTUNREACH: SHUT}
+
+
+#: what the kernel of a container may forbid: cables, rules, and settings of a network
+_TRIED: Final = """\
+ip link add type veth
+nft add table inet tried
+echo 1 >/proc/sys/net/ipv4/ip_forward
+"""
+
+
+def forbidden() -> str:
+    """What forbids networks of pods on this machine, or nothing."""
+    return refused(("unshare", "--net", "--", "/bin/sh", "-ec", _TRIED))
 
 
 class PodNetwork:

@@ -17,12 +17,20 @@ from typing import Any, Final
 from erip.ops.kubernetes import kustomize
 from erip.ops.stack.state import ROOT
 from tests import workers
-from tests.support.namespaces import Namespace
+from tests.support.namespaces import Namespace, refused
 
 #: the contents of Secrets: by name, then by key
 Secrets = Mapping[str, Mapping[str, str]]
 _ACCOUNT: Final = "/run/secrets/kubernetes.io/serviceaccount"
+#: who runs in the image
+_USER: Final = 10001
 _NO_RIGHTS: Final = ("--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
+_APART: Final = ("unshare", "--mount", "--propagation=private", "--", "/bin/sh", "-ec")
+#: no folder of the node's
+_OWN_RUN: Final = "mount -t tmpfs -o mode=755 tmpfs /run"
+#: What a test needs is below it, too: it stays as it is.
+_SAME_TMP: Final = "mount --bind /tmp /tmp"
+_READ_ONLY: Final = "mount -o remount,bind,ro /"
 
 
 @dataclass
@@ -113,6 +121,8 @@ class Pod:
         for volume in self.spec["volumes"]:
             path = self._volumes()[volume["name"]]
             path.mkdir(parents=True, exist_ok=True)
+            # Whatever the umask is here.
+            path.chmod(0o755)
             if "emptyDir" in volume:
                 os.chown(path, user, group)
                 continue
@@ -122,6 +132,7 @@ class Pod:
                 for item in secret["items"]:
                     file = path / item["path"]
                     file.parent.mkdir(parents=True, exist_ok=True)
+                    file.parent.chmod(0o755)
                     file.write_text(self.secrets[secret.get("name") or secret["secretName"]][item["key"]])
                     os.chown(file, 0, group)
                     file.chmod(how["defaultMode"])
@@ -131,7 +142,7 @@ class Pod:
         ids = [f"--reuid={security['runAsUser']}", f"--regid={security['runAsGroup']}"]
         inside = ["setpriv", *ids, *_NO_RIGHTS, "--", *command]
         script = "\n".join([*self._mounts(), f"exec {shlex.join(inside)}"])
-        words = ["unshare", "--mount", "--propagation=private", "--", "/bin/sh", "-ec", script]
+        words = [*_APART, script]
         # As in the image, `python` is that with all the packages.
         path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         env = {"PATH": path, "HOME": "/tmp", **self.environment()}
@@ -139,12 +150,11 @@ class Pod:
 
     def _mounts(self) -> Iterator[str]:
         assert self.container["securityContext"]["readOnlyRootFilesystem"]
-        yield "mount -t tmpfs -o mode=755 tmpfs /run"
+        yield _OWN_RUN
         for mount in self.container["volumeMounts"]:
             source, target = self._volumes()[mount["name"]], mount["mountPath"]
             if target == "/tmp":
-                # What a test needs is below it, too: it stays as it is.
-                yield "mount --bind /tmp /tmp"
+                yield _SAME_TMP
                 continue
             yield f"mkdir -p {target}"
             yield f"mount --bind {shlex.quote(str(source))} {target}"
@@ -153,7 +163,17 @@ class Pod:
         if self.spec.get("automountServiceAccountToken") and self.account:
             yield f"mkdir -p {_ACCOUNT}"
             yield f"mount --bind {shlex.quote(str(self.account))} {_ACCOUNT}"
-        yield "mount -o remount,bind,ro /"
+        yield _READ_ONLY
+
+
+def forbidden(root: Path = ROOT) -> str:
+    """What forbids pods on this machine, or nothing. A container may have no right to mount, and whoever is no root may
+    reach neither this project nor its Python, when they are in folders of root's alone.
+    """
+    reads = (sys.executable, "-c", "import manage")
+    inside = ("setpriv", f"--reuid={_USER}", f"--regid={_USER}", *_NO_RIGHTS, "--", *reads)
+    script = "\n".join([_OWN_RUN, _SAME_TMP, _READ_ONLY, f"exec {shlex.join(inside)}"])
+    return refused((*_APART, script), root)
 
 
 def _answers(port: int) -> bool:

@@ -9,10 +9,10 @@ import pytest
 
 from tests.support import manifests
 from tests.support.namespaces import needed
-from tests.support.pod_network import OPEN, SHUT, PodNetwork
+from tests.support.pod_network import OPEN, SHUT, PodNetwork, forbidden
 from tests.support.policies import NAMESPACE, Pod, ruleset
 
-pytestmark = needed("nft")
+pytestmark = needed("nft", tried=forbidden)
 
 PLATFORM: Final = {"web", "worker", "worker-critical", "leader", "autoscaler", "migrate"}
 USERS_OF_REDIS: Final = {"web", "worker", "worker-critical", "leader", "flower"}
