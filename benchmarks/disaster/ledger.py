@@ -43,6 +43,11 @@ def loss(ledger: Mapping[str, Acknowledged], there: Collection[str], *, site: st
     return Loss(len(given), tuple(missing), max((lost_at - given[run] for run in missing), default=0.0))
 
 
+def missed(ledger: Collection[str], there: Collection[str], lost: Loss) -> list[str]:
+    """Of all starts that were acknowledged, by whichever site: what is not there. lost: what had gone before."""
+    return sorted(set(ledger).difference(there, lost.missing))
+
+
 class Callers:
     """Threads that start runs at the site where `url` leads. Each request is sent until it is answered."""
 

@@ -17,7 +17,7 @@ from erip.ops.stack.servers import Server, private_postgres, temporary_folder
 from erip.ops.stack.state import State
 
 from . import left, servers
-from .ledger import Callers, Loss, loss
+from .ledger import Callers, Loss, loss, missed
 from .seen import Seen
 from .sites import Kept, Site, make_ready
 
@@ -120,7 +120,7 @@ def tell(sizes: Sizes, seen: Seen) -> None:
         seen.must("the synchronous standby has all that was acknowledged", not near.missing)
         seen.must(f"RPO of the region ≤ {RPO:.0f} s", far.seconds <= RPO)
         if sizes.back:
-            hand_back(regions, callers)
+            hand_back(regions, callers, far)
 
 
 def lose(regions: Regions, callers: Callers) -> float:
@@ -215,7 +215,7 @@ def drain(regions: Regions, callers: Callers, far: Loss) -> None:
     with seen.timed("all runs had ended in west", left.open_runs(url)):
         open_runs = left.drained(url, patience=regions.sizes.patience)
     found, ledger = left.found(url), dict(callers.runs)
-    missing = ledger.keys() - found.ids - set(far.missing)
+    missing = missed(ledger, found.ids, far)
     doubled = found.ids - ledger.keys()
     seen.keep("states", found.states, f"how they ended: {found.states}")
     seen.keep("lost", len(missing), f"lost, beyond what the region's RPO says: {len(missing)}")
@@ -232,7 +232,7 @@ def drain(regions: Regions, callers: Callers, far: Loss) -> None:
         seen.say(fault)
 
 
-def hand_back(regions: Regions, callers: Callers) -> None:
+def hand_back(regions: Regions, callers: Callers, far: Loss) -> None:
     """East is made a copy of west, and takes the turn as planned, under starts."""
     seen, west = regions.seen, regions.kept[2]
     for one in regions.kept[:2]:
@@ -259,8 +259,7 @@ def hand_back(regions: Regions, callers: Callers) -> None:
     rto = left.first_end(copied.url, promoted_at, patience=PATIENCE) - began_at
     must(lambda: any(one.site == "again" for one in list(callers.runs.values())), "east acknowledges a start")
     callers.end()
-    there, ledger = left.ids(copied.url), dict(callers.runs)
-    missing = [run for run, one in ledger.items() if one.site != "east" and run not in there]
+    missing = missed(callers.runs, left.ids(copied.url), far)
     seen.keep("back", rto, (
         f"handed back: promoted after {took:.1f} s, first run ended after {rto:.1f} s;"
         f" {len(missing)} acknowledged starts are missing"

@@ -302,6 +302,31 @@ def test_a_planned_hand_over_promotes_only_what_ended_in_good_order(
         assert turns.take(here, planned=True).whole is None
 
 
+def test_a_planned_hand_over_that_would_end_in_nobody_writing_changes_nothing(tmp_path: Path) -> None:
+    with witness_etcd(tmp_path) as port:
+        here = Configuration("erip", "west", "one", tmp_path, 1.0, ("true",), (("127.0.0.1", port),))
+        witness, etcd = here.open(), Etcd([("127.0.0.1", port)], timeout=5.0)
+        witness.take("east", None, planned=False)
+        witness.register("east", "one", 1)
+        # As a keeper of the release before registers.
+        etcd.put("/region/erip/keepers/east/two", "0", lease=0)
+        etcd.put("/region/erip/keepers/west/one", "0", lease=0)
+        with pytest.raises(TermError, match="the keepers of east/two are of a release"):
+            turns.take(here, planned=True)
+        term = witness.term()
+        assert term is not None
+        assert (term.number, term.holder) == (1, "east")
+        witness.register("east", "two", 0)
+        assert witness.silent(["east", "west"]) == ["west/one"]
+        witness.forget("east", "two")
+        etcd.put("/region/erip/keepers/east/two", "0", lease=0)
+        assert witness.silent(["east"]) == ["east/two"]
+        # Whoever takes over from a region that is lost waits for no keeper's word.
+        witness.say_fenced(2, "east", "one", None)
+        witness.say_fenced(2, "east", "two", None)
+        assert turns.take(here, planned=False).term == 2
+
+
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[Etcd]:
     with witness_etcd(tmp_path) as port:

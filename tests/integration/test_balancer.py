@@ -4,7 +4,6 @@ are sockets that write down what they are sent."""
 import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from erip.ops.deploy import switch
 from erip.ops.deploy.balancer import Balancer, Rules
 from erip.ops.deploy.nodes import Address, PostgresPeer
 from erip.ops.stack.binaries import SYSTEM_FOLDERS
@@ -275,96 +273,3 @@ def test_no_request_is_smuggled_past_the_balancer(site):
         assert site.came(b"hidden") <= max(0, answers - 1), (sent, said)
         for server in site.servers:
             server.lines.clear()
-
-
-# --- two sets of web servers
-
-
-class Switched:
-    """A site of two sets, of which one is sent requests."""
-
-    def __init__(self, site: Site, admin: Path, blue: Server, green: Server) -> None:
-        self.site, self.admin, self.blue, self.green = site, admin, blue, green
-
-    def __call__(self, *arguments: str) -> int:
-        return switch.main([*arguments, "--socket", str(self.admin)])
-
-    def ask(self, number: int) -> set[str]:
-        """Who answered so many requests of all kinds."""
-        before = {"blue": len(self.blue.lines), "green": len(self.green.lines)}
-        for place in range(number):
-            with Raw(self.site.url) as client:
-                client.send((get("/hello"), request("POST", "/hello", body=b"{}"), get("/static/hello"))[place % 3])
-                assert client.status(30) == 200
-        now = {"blue": len(self.blue.lines), "green": len(self.green.lines)}
-        return {name for name in now if now[name] > before[name]}
-
-
-@pytest.fixture
-def sets(tmp_path: Path) -> Iterator[Switched]:
-    blue, green = Server(), Server()
-    # A socket's path is short.
-    with tempfile.TemporaryDirectory(prefix="erip-") as folder:
-        admin = Path(folder) / "admin.sock"
-        webs = [Address("blue-1", "127.0.0.1", blue.port), Address("green-1", "127.0.0.1", green.port)]
-        with balanced(tmp_path, webs, active="blue", admin=str(admin)) as site:
-            yield Switched(site, admin, blue, green)
-    for server in (blue, green):
-        server.go_on.set()
-        server.close()
-
-
-def until_both_pass(sets: Switched, capsys: pytest.CaptureFixture[str]) -> None:
-    def both_pass() -> bool:
-        assert sets() == switch.DONE
-        return "fails" not in capsys.readouterr().out
-
-    until(both_pass, what="both sets pass their checks")
-
-
-def test_requests_go_to_one_set_and_a_switch_cuts_none(sets: Switched, capsys: pytest.CaptureFixture[str]) -> None:
-    until_both_pass(sets, capsys)
-    assert sets.ask(12) == {"blue"}
-    with Raw(sets.site.url) as waiting, Raw(sets.site.url) as dripping:
-        waiting.send(request("POST", "/slow", "Prefer: wait=60", body=b"{}"))
-        dripping.send(request("POST", "/drip", "Content-Length: 60000") + b"x" * 45_000)
-        until(lambda: switch.Balancer(sets.admin).busy(["blue"]) == 2, what="blue has both")
-        assert sets("green", "--wait", "0.3") == switch.NOT_DRAINED
-        said = capsys.readouterr().out
-        assert "green gets all requests that come from now on." in said
-        assert "blue: 2 requests are still under way" in said
-        assert 'active = "green" under [balancer]' in said
-        assert sets.ask(12) == {"green"}
-        # And back, while they go on.
-        assert sets("blue", "--wait", "0") in (switch.DONE, switch.NOT_DRAINED)
-        assert sets.ask(12) == {"blue"}
-        assert sets("green", "--wait", "0") == switch.NOT_DRAINED
-        dripping.send(b"x" * 15_000)
-        assert dripping.status(30) == 200
-        sets.blue.go_on.set()
-        assert waiting.status(30) == 200
-    assert sets("green") == switch.DONE
-    assert "blue: nothing is under way" in capsys.readouterr().out
-    # It has ended, and nobody notices.
-    sets.blue.close()
-    assert sets.ask(12) == {"green"}
-
-
-def test_a_set_that_fails_its_check_is_not_switched_to(sets: Switched, capsys: pytest.CaptureFixture[str]) -> None:
-    until_both_pass(sets, capsys)
-    sets.green.close()
-    with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", sets.green.port), 5).close()
-
-    def refused() -> bool:
-        return sets("green", "--wait", "0") == switch.REFUSED
-
-    # Until HAProxy has looked it may be switched to.
-    until(refused, what="it is refused")
-    assert "green-1 fails its check: " in capsys.readouterr().err
-    assert sets("blue", "--wait", "0") in (switch.DONE, switch.NOT_DRAINED)
-    assert sets.ask(12) == {"blue"}
-    assert sets("purple") == switch.REFUSED
-    assert "there is no set purple; there is blue, green" in capsys.readouterr().err
-    assert switch.main(["blue", "--socket", str(sets.admin.with_name("none.sock"))]) == switch.REFUSED
-    assert "none.sock: No such file" in capsys.readouterr().err

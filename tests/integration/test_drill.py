@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import override_settings
 
 from erip.audit import entries
@@ -23,6 +23,7 @@ from erip.audit.operation import Operation, doing
 from erip.management.doctor import recovery as doctor
 from erip.management.doctor.findings import State
 from erip.management.drill import ledger
+from erip.management.drill import work as at_work
 from erip.ops.stack import carrying
 from monitoring.controls.results import Status, look
 from monitoring.store import recovery
@@ -35,13 +36,15 @@ from tests.workers import until
 from workflows import engine, store
 from workflows.core.states import Lane
 from workflows.engine import StartRequest
-from workflows.models import Chunk, WorkflowRun
+from workflows.models import Chunk, StepRun, WorkflowRun
 from workflows.privacy import persons
 from workflows.worker.executor import Executor
 
 PASS = "a-pass-of-more-than-16-characters"
 WORK = "name: work\nsteps:\n  one: {uses: sample.echo, with: {value: 1}}\n"
 NAPS = "name: naps\nsteps:\n  nap: {wait: {for: 1s}}\n  one: {uses: sample.echo, needs: [nap], with: {value: 1}}\n"
+#: after its moment it waits on, and nothing else is due
+AGAIN = "name: again\nsteps:\n  hold: {wait: {all: [{signal: x}, {any: [{signal: y}, {for: 1s}]}]}}\n"
 TELLS = """\
 name: tells
 input: {type: object, properties: {to: {type: string}}}
@@ -110,7 +113,7 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             # Quicker than all migrations.
             carrying.copy(ours, server.url, server.kind.binary.path.parent, {"PATH": "/usr/bin:/bin"})
             assert look("restore-drill").status is Status.UNKNOWN
-            for text in (WORK, NAPS, TELLS, ABOUT):
+            for text in (WORK, NAPS, AGAIN, TELLS, ABOUT):
                 publish(text)
             with pytest.raises(CommandError, match="there is no backup"):
                 told("backup", "check")
@@ -126,6 +129,7 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             start("work", 20)
             assert Chunk.objects.get().size == 20, "these are accepted together, without rows of steps"
             start("naps", 1)
+            start("again", 1)
             start("tells", 1, to=receiver.url)
             with override_settings(ERIP_AUDIT_CHECKPOINT_SECONDS=0.0):
                 with doing(Operation("command", "command:test", lambda: "os:test")):
@@ -146,11 +150,11 @@ def test_a_backup_is_restored_to_a_second_and_proven(
             assert {name: one["ok"] for name, one in found.items()} == dict.fromkeys(
                 ("ledger", "audit", "erased", "keys", "work"), True
             )
-            assert (found["ledger"]["runs"], found["ledger"]["uncertain"]) == (len(ended) + 3 + 20 + 3, 0)
+            assert (found["ledger"]["runs"], found["ledger"]["uncertain"]) == (len(ended) + 3 + 20 + 4, 0)
             assert (found["erased"]["came_back"], found["erased"]["erased_again"]) == (1, 1)
             assert found["keys"]["opened"] == ["derived"]
             work = {name: found["work"][name] for name in ("open_runs", "due", "due_in_chunks", "taken_up")}
-            assert work == {"open_runs": 26, "due": 26, "due_in_chunks": 20, "taken_up": 26}
+            assert work == {"open_runs": 27, "due": 27, "due_in_chunks": 20, "taken_up": 27}
             assert receiver.posts == []
             assert record["rpo_seconds"] == 0.0
             assert 0 < record["rto_seconds"] < 300
@@ -176,6 +180,42 @@ def test_a_backup_is_restored_to_a_second_and_proven(
                 told("drill", second=(second - timedelta(days=9)).isoformat())
             assert look("restore-drill").status is Status.FAILS
             connections.close_all()
+
+
+# --- what is due ---------------------------------------------------------------------------------------------------
+
+
+def taken_up(due: list[tuple[Any, ...]]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(at_work._MOVED, [[row[at] for row in due] for at in range(6)])
+        return int(cursor.fetchone()[0])
+
+
+def test_a_wait_that_rests_again_was_taken_up_and_one_that_was_put_off_was_not(transactional_db: None) -> None:
+    lanes = [str(lane) for lane in Lane]
+    publish("name: on\nsteps: {hold: {wait: {all: [{signal: x}, {for: 1ms}, {for: 1h}]}}}\n")
+    publish("name: last\nsteps: {hold: {wait: {all: [{signal: x}, {any: [{signal: y}, {for: 1ms}]}]}}}\n")
+    publish("name: unread\nsteps: {hold: {wait: {for: 1ms}}}\n")
+    (unread,) = [*start("on", 1), *start("last", 1), *start("unread", 1)][2:]
+    due: list[tuple[Any, ...]] = []
+
+    def all_due() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(at_work._DUE, [at_work.MOST])
+            due[:] = cursor.fetchall()
+        return len(due) == 3
+
+    until(all_due, what="all three are due")
+    assert taken_up(due) == 0
+    # As where the definition is of a newer release.
+    with transaction.atomic():
+        store.put_off([(str(unread), "hold", -1)], seconds=600)
+    assert taken_up(due) == 0
+    engine.release_due(lanes, limit=9)
+    assert taken_up(due) == 2
+    dues = dict(StepRun.objects.filter(state="WAITING").values_list("run__workflow", "due_at"))
+    assert dues["last"] is None
+    assert dues["on"] > now()
 
 
 # --- the ledger ----------------------------------------------------------------------------------------------------

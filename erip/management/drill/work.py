@@ -35,24 +35,32 @@ _ITS_OWN: Final = (
 #: what a worker should have taken up by now: steps that are ready or were under way, waits and retries that are over,
 #: and runs in chunks (Note [Chunks] in `workflows.store.chunks`), which have no rows of steps: their step is ''
 _DUE: Final = """
-SELECT run_id::text, step, item, attempt FROM (
-    SELECT run_id, step, item, attempt, ready_at AS since FROM workflows_steprun
+SELECT run_id::text, step, item, attempt, due_at, seq FROM (
+    SELECT run_id, step, item, attempt, NULL::timestamptz AS due_at, 0 AS seq, ready_at AS since FROM workflows_steprun
     WHERE state = 'READY' OR (state = 'RUNNING' AND items IS NULL)
     UNION ALL
-    SELECT run_id, step, item, attempt, due_at FROM workflows_steprun WHERE state = 'WAITING' AND due_at <= now()
+    SELECT s.run_id, s.step, s.item, s.attempt, s.due_at, r.seq, s.due_at
+    FROM workflows_steprun s JOIN workflows_workflowrun r ON r.id = s.run_id
+    WHERE s.state = 'WAITING' AND s.due_at <= now()
     UNION ALL
-    SELECT r.id, '', -1, 0, c.ready_at FROM workflows_chunk c CROSS JOIN LATERAL unnest(c.runs) AS named (id)
+    SELECT r.id, '', -1, 0, NULL, 0, c.ready_at FROM workflows_chunk c CROSS JOIN LATERAL unnest(c.runs) AS named (id)
     JOIN workflows_workflowrun r ON r.id = named.id AND r.seq = 0 AND r.state = 'PENDING'
 ) due ORDER BY since LIMIT %s
 """
 _OPEN: Final = "SELECT count(*) FROM workflows_workflowrun WHERE finished_at IS NULL"
-#: A run that left its chunk and that no worker has begun is PENDING still.
+#: A run that left its chunk and that no worker has begun is PENDING still. A wait for several moments rests again,
+#: until the next of them or a signal; one that was put off, as nobody could read its definition, rests without a new
+#: `seq`.
 _MOVED: Final = """
-SELECT count(*) FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[]) AS due (run_id, step, item, attempt)
-LEFT JOIN workflows_steprun s USING (run_id, step, item)
+SELECT count(*)
+FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::bigint[])
+     AS due (run_id, step, item, attempt, due_at, seq)
+LEFT JOIN workflows_steprun s USING (run_id, step, item) LEFT JOIN workflows_workflowrun w ON w.id = s.run_id
 WHERE CASE WHEN due.step = ''
       THEN NOT EXISTS (SELECT FROM workflows_workflowrun r WHERE r.id = due.run_id AND r.state = 'PENDING')
-      ELSE s.run_id IS NULL OR s.attempt > due.attempt OR s.state NOT IN ('READY', 'RUNNING', 'WAITING') END
+      ELSE s.run_id IS NULL OR s.attempt > due.attempt OR s.state NOT IN ('READY', 'RUNNING', 'WAITING')
+        OR (s.state = 'WAITING' AND due.due_at IS NOT NULL AND s.due_at IS DISTINCT FROM due.due_at AND w.seq > due.seq)
+      END
 """
 _AT_WORK: Final = "SELECT count(*) FROM workflows_worker WHERE pid = %s AND heartbeat_at > now() - interval '5 s'"
 
@@ -99,7 +107,7 @@ def goes_on(restored: Any, env: Mapping[str, str], folder: Path, *, patience: fl
     due = _all(restored, _DUE, [MOST])
     ((open_runs,),) = _all(restored, _OPEN, [])
     began, first = monotonic(), [0.0]
-    columns = [[row[at] for row in due] for at in range(4)]
+    columns = [[row[at] for row in due] for at in range(6)]
 
     def moved() -> int:
         ((count,),) = _all(restored, _MOVED, columns)

@@ -31,12 +31,16 @@ WEIGHT = 100
 #: seconds that HAProxy may take for an answer
 PATIENCE = 5.0
 LOOK_EVERY = 0.2
-DONE, NOT_DRAINED, REFUSED = 0, 1, 2
+DONE, NOT_DRAINED, REFUSED, NOT_KNOWN = 0, 1, 2, 3
 _NAME = re.compile(r"(?P<set>.+)-\d+(?P<unchecked>-unchecked)?")
 
 
 class SwitchError(Exception):
     """HAProxy cannot be asked, or a set cannot be switched to."""
+
+
+class NotKnownError(SwitchError):
+    """Weights were sent, and not all of them were taken, or nobody can tell."""
 
 
 def set_of(name: str) -> str:
@@ -48,7 +52,7 @@ def set_of(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Server:
     """One server in one backend. busy: requests that it works on, or that wait for it. fails: what its check says, ""
-    where it passes or is not checked there. usual: its weight in HAProxy's file."""
+    where it passes or is not checked there. usual: its weight in HAProxy's file. given: the one it was given since."""
 
     backend: str
     name: str
@@ -56,6 +60,11 @@ class Server:
     busy: int
     fails: str
     usual: int = 0
+    given: int = 0
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.backend, self.name
 
     @property
     def set(self) -> str:
@@ -86,11 +95,11 @@ class Balancer:
 
     def servers(self) -> list[Server]:
         """Raises SwitchError."""
-        usual = {}
+        weights = {}
         for line in self.ask("show servers state").splitlines():
             fields = line.split()
             if len(fields) > 8 and fields[1] in BACKENDS:
-                usual[fields[1], fields[3]] = int(fields[8])
+                weights[fields[1], fields[3]] = int(fields[8]), int(fields[7])
         rows = csv.DictReader(io.StringIO(self.ask("show stat -1 4 -1").lstrip("# ")))
         found = [
             Server(
@@ -99,7 +108,7 @@ class Balancer:
                 int(row["weight"]),
                 int(row["scur"] or 0) + int(row["qcur"] or 0),
                 _fails(row),
-                usual.get((row["pxname"], row["svname"]), 0),
+                *weights.get((row["pxname"], row["svname"]), (0, 0)),
             )
             for row in rows
             if row.get("pxname") in BACKENDS and row["svname"] not in ("FRONTEND", "BACKEND")
@@ -109,8 +118,8 @@ class Balancer:
         return found
 
     def switch(self, to: str, *, force: bool = False) -> list[str]:
-        """Send what comes from now on to this set alone. Returns the other sets. Raises SwitchError, and then nothing
-        was changed.
+        """Send what comes from now on to this set alone. Returns the other sets. Raises NotKnownError, or else
+        SwitchError, and then nothing was changed.
 
         force: also if some of its servers fail their check.
         """
@@ -121,11 +130,33 @@ class Balancer:
             raise SwitchError(f"there is no set {to}; there is {', '.join(sets)}")
         if not force and (failing := [f"{one.name} fails its check: {one.fails}" for one in mine if one.fails]):
             raise SwitchError("; ".join(failing))
-        lines = [_weigh(one, one.usual or WEIGHT) for one in mine]
-        lines += [_weigh(one, 0) for one in servers if one.set != to]
-        if said := " ".join(self.ask("; ".join(lines)).split()):
-            raise SwitchError(f"{self._path}: {said}")
+        # Those that get requests first: at no moment is there nobody.
+        wanted = {one.place: one.usual or WEIGHT for one in mine}
+        wanted |= {one.place: 0 for one in servers if one.set != to}
+        self._send(wanted, {one.place: one.given for one in servers})
         return [one for one in sets if one != to]
+
+    def _send(self, wanted: dict[tuple[str, str], int], before: dict[tuple[str, str], int]) -> None:
+        """Whether they were taken, HAProxy says when it is asked again. Raises as `switch` does."""
+        answered = True
+        try:
+            told = self.ask("; ".join(f"set server {'/'.join(place)} weight {one}" for place, one in wanted.items()))
+            said = f"{self._path}: {' '.join(told.split())}"
+        except SwitchError as error:
+            answered, said = False, str(error)
+        try:
+            now = {one.place: one.given for one in self.servers()}
+        except SwitchError as error:
+            raise NotKnownError(f"whether it has switched is not known: {error}") from None
+        if now == wanted:
+            return
+        # What was not answered may still come to its turn.
+        if now == before and answered:
+            raise SwitchError(said)
+        others = ", ".join(
+            f"{'/'.join(place)}: {now.get(place)}" for place in wanted if now.get(place) != wanted[place]
+        )
+        raise NotKnownError(f"it has not switched as a whole ({said}); weights that are not as they shall be: {others}")
 
     def busy(self, sets: Sequence[str]) -> int:
         """Requests that these sets still work on. Raises SwitchError."""
@@ -139,10 +170,6 @@ class Balancer:
         return left
 
 
-def _weigh(one: Server, weight: int) -> str:
-    return f"set server {one.backend}/{one.name} weight {weight}"
-
-
 def _fails(row: dict[str, str]) -> str:
     """Only the first backend checks; the others go by what that one sees."""
     checked = row["pxname"] == BACKENDS[0] and not row["svname"].endswith("-unchecked")
@@ -153,7 +180,8 @@ def _fails(row: dict[str, str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: done, and the others work on nothing any more. 1: done, and they still do. 2: nothing was changed."""
+    """0: done, and the others work on nothing any more. 1: done, and they still do. 2: nothing was changed. 3: weights
+    were sent, and either not all of them were taken, or nobody can tell, or what is under way is not known."""
     parser = argparse.ArgumentParser(
         prog="erip.ops.deploy.switch",
         description="Sends requests to another set of web servers, or shows the sets. Nothing that has begun is cut.",
@@ -169,12 +197,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _show(balancer)
             return DONE
         others = balancer.switch(options.set, force=options.force)
-        print(f"{options.set} gets all requests that come from now on.")
-        _warn(balancer, options.set)
-        left = balancer.drain(others, options.wait) if others else 0
+    except NotKnownError as error:
+        print(f"erip.ops.deploy.switch: {error}. The same command once more sets all of them.", file=sys.stderr)
+        return NOT_KNOWN
     except SwitchError as error:
         print(f"erip.ops.deploy.switch: {error}", file=sys.stderr)
         return REFUSED
+    print(f"{options.set} gets all requests that come from now on.")
+    try:
+        _warn(balancer, options.set)
+        left = balancer.drain(others, options.wait) if others else 0
+    except SwitchError as error:
+        print(f"erip.ops.deploy.switch: it has switched; what is under way is not known: {error}", file=sys.stderr)
+        return NOT_KNOWN
     if left:
         print(f"{', '.join(others)}: {left} requests are still under way. They may take as long as they want.")
         return NOT_DRAINED
@@ -196,7 +231,8 @@ def _warn(balancer: Balancer, to: str) -> None:
     checked = [one for one in balancer.servers() if one.backend == BACKENDS[0] and not one.unchecked]
     if any(bool(one.usual) != (one.set == to) for one in checked):
         print(
-            f'HAProxy forgets this when it is started again: set active = "{to}" under [balancer], and render its file.'
+            f'HAProxy forgets this when it is started again or reloaded. Before another set ends, set active = "{to}"'
+            " under [balancer], render its file, and reload it."
         )
 
 

@@ -50,6 +50,11 @@ def take(configuration: Configuration, *, planned: bool, report: Callable[[str],
         report(f"term {before.number} is this region's already")
         term = before
     else:
+        if planned and (silent := witness.silent(one for one in witness.keepers() if one != configuration.region)):
+            raise TermError(
+                f"the keepers of {', '.join(silent)} are of a release that does not say how PostgreSQL ended: nothing"
+                " was changed. Start them anew with this release first"
+            )
         term = witness.take(configuration.region, before, planned=planned)
         report(f"term {term.number} is this region's; waiting for {before.holder} to be fenced")
     others = [region for region in witness.keepers() if region != configuration.region]

@@ -51,6 +51,8 @@ class Witness:
     def register(self, region: str, node: str, held: int) -> None:
         """From now on a take-over from this region waits for this keeper. held: the last term in which it was told
         "yours", so that it knows after a restart; 0: none since its PostgreSQL was made a copy."""
+        # First, and apart from the other, which keepers of earlier releases read, too.
+        self._etcd.put(f"{self._prefix}says/{region}/{node}", "ends", lease=0)
         self._etcd.put(f"{self._prefix}keepers/{region}/{node}", str(held), lease=0)
 
     def held(self, region: str, node: str) -> int:
@@ -61,6 +63,7 @@ class Witness:
     def forget(self, region: str, node: str) -> None:
         """For a host that is gone for good."""
         self._etcd.delete(f"{self._prefix}keepers/{region}/{node}")
+        self._etcd.delete(f"{self._prefix}says/{region}/{node}")
 
     def say_fenced(self, number: int, region: str, node: str, end: End | None = None) -> None:
         """This keeper's PostgreSQL takes no writes in this term. end: how it ended, if that is known."""
@@ -94,6 +97,13 @@ class Witness:
         names = [key.removeprefix(f"{self._prefix}keepers/") for key in found if "/keepers/" in key]
         told = {name: found.get(f"{self._prefix}ends/{name}") for name in names if name.split("/")[0] in wanted}
         return {name: _end(number, entry.value if entry else "") for name, entry in told.items()}
+
+    def silent(self, regions: Iterable[str]) -> list[str]:
+        """Keepers of these regions that will not say how their PostgreSQL ended, being of a release before `says`."""
+        known = self.keepers()
+        says = self._etcd.under(f"{self._prefix}says/")
+        names = [f"{region}/{node}" for region in regions for node in known.get(region, [])]
+        return sorted(name for name in names if f"{self._prefix}says/{name}" not in says)
 
     def keepers(self) -> dict[str, list[str]]:
         """Nodes by region."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.disaster import __main__ as disaster
-from benchmarks.disaster.ledger import Acknowledged, Callers, loss
+from benchmarks.disaster.ledger import Acknowledged, Callers, Loss, loss, missed
 from benchmarks.disaster.seen import Seen
 
 GIVEN = {
@@ -26,6 +26,14 @@ def test_a_loss_is_as_old_as_the_oldest_start_that_is_missing() -> None:
     assert (found.missing, found.seconds) == (("near", "old"), 9.0)
     found = loss(GIVEN, {"old", "near"}, site="east", lost_at=10.0)
     assert (found.missing, found.seconds) == ((), 0.0)
+
+
+def test_a_hand_back_answers_for_the_starts_of_every_region() -> None:
+    lost = Loss(3, ("near",), 0.5)
+    assert missed(GIVEN, {"old", "after", "there", "else"}, lost) == []
+    # One that the first region acknowledged, and that the other had until it handed back.
+    assert missed(GIVEN, {"after", "there"}, lost) == ["old"]
+    assert missed(GIVEN, {"old", "after"}, lost) == ["there"]
 
 
 def test_what_must_be_and_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
