@@ -174,7 +174,7 @@ def test_a_part_that_haproxy_refuses_is_named_and_nothing_else_counts_as_nothing
     between.changes = ("web_large/green-1", "web_large/green-7")
     status, said = switched(between, capsys)
     assert status == switch.NOT_KNOWN
-    assert "web_large/green-1: 0." in said
+    assert "web_large/green-1: 0" in said
     assert "No such server" in said
     # Once more, and all is well.
     between.changes = ("", "")
