@@ -8,8 +8,8 @@ from typing import Any, Final
 from erip.foundation.faults import Fault, join
 from workflows.core.schema import place
 
-from .filling import names_in, texts
-from .format import MOST_RATE, MOST_REQUESTS, MOST_SECONDS, NAME, READS
+from .filling import keys, names_in, texts
+from .format import MOST_BEFORE, MOST_BEGUN, MOST_FOLLOWING, MOST_RATE, MOST_REQUESTS, MOST_SECONDS, NAME, READS
 
 _PREFIXES: Final = ("/api/v1/", "/health", "/metrics")
 #: what a request line may hold: no space, no fragment, nothing that ends the line
@@ -33,10 +33,14 @@ class _Check:
         #: every request with its place, without those of its parts that are broken
         self.asked = [
             (location, {key: value for key, value in one.items() if key == "then" or self.sound(*location, key)})
-            for location, one in _all_requests(document)
+            for location, one in all_requests(document)
         ]
         values = document.get("values")
         self.values: dict[str, Any] = values if isinstance(values, dict) else {}
+        #: names of kept values, and of all
+        self.kept = {name for _, one in self.asked for name in one.get("keep", {})}
+        self.known = {*self.values, *self.kept}
+        self.likely = sorted(self.known)[:500]
 
     def sound(self, *location: str | int) -> bool:
         """Whether neither this place, nor what is above or in it, is broken."""
@@ -91,26 +95,35 @@ class _Check:
             yield Fault("rate", "no request has a `share` of it")
         if not all(self.sound(part) for part in ("phases", "requests", "rate")):
             return
-        rate = sum(one.get("rate", 0) for one in requests) + (self.document.get("rate", 0) if shared else 0)
+        begun = sum(one.get("rate", 0) for one in requests) + (self.document.get("rate", 0) if shared else 0)
+        # Of requests, not of sessions: what follows in a session is sent, too. A poll counts once.
+        rate = self._sent(requests)
         ends = [_ends(phase) for phase in self.document["phases"]]
         peak = rate * max(map(max, ends))
         if peak > MOST_RATE:
             yield Fault("phases", f"the peak has {peak:,.0f} requests a second; {MOST_RATE:,} at most")
-        total = sum(
-            rate * one["seconds"] * sum(end) / 2 for one, end in zip(self.document["phases"], ends, strict=True)
-        )
+        load = sum(one["seconds"] * sum(end) / 2 for one, end in zip(self.document["phases"], ends, strict=True))
+        total = rate * load
         if total > MOST_REQUESTS:
             yield Fault("phases", f"{total:,.0f} requests in all; {MOST_REQUESTS:,} at most")
-        elif rate and total < 1:
+        elif begun and begun * load < 1:
             yield Fault("phases", "no request would be sent")
 
+    def _sent(self, requests: list[dict[str, Any]]) -> float:
+        """Requests a second at factor 1."""
+        shares = sum(one.get("share", 0) for one in requests)
+        each = self.document.get("rate", 0) / shares if shares else 0.0
+        return sum(
+            float(one["rate"] if "rate" in one else one.get("share", 0) * each) * (1 + len(one.get("then", ())))
+            for one in requests
+        )
+
     def _values(self) -> Iterator[Fault]:
-        kept = {name for _, one in self.asked for name in one.get("keep", {})}
         for name, one in self.values.items():
             if not self.sound("values", name):
                 continue
             path = join("values", name)
-            if name in kept:
+            if name in self.kept:
                 yield Fault(path, "is kept from answers, too: give one of them another name")
             ways = [way for way in ("one_of", "unique") if way in one] + (
                 ["from"] if {"from", "to"} & one.keys() else []
@@ -135,7 +148,6 @@ class _Check:
                 seen.add(name)
 
     def _request(self, location: Location, one: dict[str, Any]) -> Iterator[Fault]:
-        known = {*self.values, *(name for _, other in self.asked for name in other.get("keep", {}))}
         found = [
             ((*location, part, *inside), text)
             for part in ("path", "headers", "body")
@@ -146,7 +158,12 @@ class _Check:
             if where in self.markers:
                 continue
             for name in names_in(text):
-                yield from _placeholder(place("", where), name, known)
+                yield from self._placeholder(place("", where), name)
+        for inside, key in keys(one.get("body")):
+            if names_in(key):
+                yield Fault(
+                    place("", (*location, "body", *inside)), "a key has no placeholders: only values are filled"
+                )
         if isinstance(path := one.get("path"), str) and (*location, "path") not in self.markers:
             yield from _path(place("", (*location, "path")), path)
         for name, text in one.get("headers", {}).items():
@@ -157,15 +174,26 @@ class _Check:
         if "body" in one and one.get("method") in READS:
             yield Fault(place("", (*location, "body")), f"{one['method']} has none")
 
+    def _placeholder(self, path: str, name: str) -> Iterator[Fault]:
+        if not re.fullmatch(NAME, name):
+            yield Fault(
+                path, f"${{{name[:80]}}} is no placeholder: a name has small letters, digits and _, as ${{run}}"
+            )
+        elif name not in self.known:
+            near = difflib.get_close_matches(name, self.likely, n=1)
+            hint = f' (did you mean "{near[0]}"?)' if near else ""
+            yield Fault(path, f"${{{name}}} is neither one of `values` nor kept by a request{hint}")
 
-def _all_requests(document: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
-    """Every request that is one, with its place: of `before`, `requests` and `then`."""
-    for part in ("before", "requests"):
-        for number, one in enumerate(_listed(document.get(part))):
+
+def all_requests(document: dict[str, Any]) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Every request that is one, with its place: of `before`, `requests` and `then`. Of a list that is too long, only
+    as many as it may have: the schema has said so."""
+    for part, most in (("before", MOST_BEFORE), ("requests", MOST_BEGUN)):
+        for number, one in enumerate(_listed(document.get(part))[:most]):
             if not isinstance(one, dict):
                 continue
             yield (part, number), one
-            for after, following in enumerate(_listed(one.get("then"))):
+            for after, following in enumerate(_listed(one.get("then"))[:MOST_FOLLOWING]):
                 if isinstance(following, dict):
                     yield (part, number, "then", after), following
 
@@ -186,15 +214,6 @@ def _range(path: str, one: dict[str, Any]) -> Iterator[Fault]:
         yield Fault(path, "`from` is above `to`")
     elif "decimals" not in one and not (float(one["from"]).is_integer() and float(one["to"]).is_integer()):
         yield Fault(path, "a range of numbers that are not whole has `decimals`")
-
-
-def _placeholder(path: str, name: str, known: set[str]) -> Iterator[Fault]:
-    if not re.fullmatch(NAME, name):
-        yield Fault(path, f"${{{name[:80]}}} is no placeholder: a name has small letters, digits and _, as ${{run}}")
-    elif name not in known:
-        near = difflib.get_close_matches(name, sorted(known)[:500], n=1)
-        hint = f' (did you mean "{near[0]}"?)' if near else ""
-        yield Fault(path, f"${{{name}}} is neither one of `values` nor kept by a request{hint}")
 
 
 def _path(where: str, path: str) -> Iterator[Fault]:

@@ -135,6 +135,17 @@ def texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[
             yield from texts(item, (*path, key))
 
 
+def keys(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each key of a JSON value, with its place."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from keys(item, (*path, number))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key), key
+            yield from keys(item, (*path, key))
+
+
 def fill_line(text: str, session: Session, *, safe: str = "") -> str:
     """For a path or a header: values are percent-encoded, so none of them is more than one part. Raises NothingKept."""
     return _HOLE.sub(lambda hole: quote(as_text(session.value(hole[1])), safe=safe), text)

@@ -7,6 +7,10 @@ FORMAT: Final = 1
 MARKER: Final = "FILL IN"
 #: requests per second at the peak, seconds in all, and requests in all: what one process can send and remember
 MOST_RATE, MOST_SECONDS, MOST_REQUESTS = 5_000, 86_400, 5_000_000
+#: requests of `requests`, of `before`, and of what follows one
+MOST_BEGUN, MOST_BEFORE, MOST_FOLLOWING = 200, 50, 10
+#: seconds between two polls: a session may poll as long as it likes
+LEAST_EVERY: Final = 0.05
 READS: Final = ("GET",)
 METHODS: Final = (*READS, "POST", "PUT", "PATCH", "DELETE")
 #: headers that a request may have; the client sends the others
@@ -56,7 +60,7 @@ _ASKED: dict[str, Any] = {
 _VALUES = {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1, "maxItems": 50}
 _POLL = _object(
     {
-        "every": _SECONDS,
+        "every": {"type": "number", "minimum": LEAST_EVERY, "maximum": 3_600},
         "within": _SECONDS,
         "field": {"type": "string", "minLength": 1, "maxLength": 200},
         "until": _VALUES,
@@ -75,7 +79,7 @@ _REQUEST = _object(
         "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000},
         "rate": {"type": "number", "exclusiveMinimum": 0, "maximum": MOST_RATE},
         "thresholds": _THRESHOLDS,
-        "then": {"type": "array", "items": _FOLLOWING, "minItems": 1, "maxItems": 10},
+        "then": {"type": "array", "items": _FOLLOWING, "minItems": 1, "maxItems": MOST_FOLLOWING},
     },
     *("name", "method", "path"),
 )
@@ -121,9 +125,9 @@ DOCUMENT: Final[dict[str, Any]] = _object(
         "before": {
             "type": "array",
             "items": _object(_ASKED, "name", "method", "path", "keep"),
-            "maxItems": 50,
+            "maxItems": MOST_BEFORE,
         },
-        "requests": {"type": "array", "items": _REQUEST, "minItems": 1, "maxItems": 200},
+        "requests": {"type": "array", "items": _REQUEST, "minItems": 1, "maxItems": MOST_BEGUN},
         "thresholds": _THRESHOLDS,
     },
     *("format", "phases", "requests"),

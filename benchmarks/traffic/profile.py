@@ -115,14 +115,15 @@ def read(text: str | bytes) -> Profile:
     try:
         document = read_source(text, "yaml", kind="a profile", keys="format, phases and requests")
     except SourceInvalid as error:
-        raise BadProfile(error.faults) from error
+        raise BadProfile([*error.faults, Fault("", "nothing else was checked: these faults come first")]) from error
     markers = {location: text for location, text in texts(document) if text.startswith(MARKER)}
     schema = _schema()
+    open_places = {place("", location) for location in markers}
     faults = [
         fault
         for fault in schema.faults(document, at="")
         # What is missing there is said better by the marker.
-        if fault.path not in {place("", location) for location in markers}
+        if fault.path not in open_places
     ]
     broken = {one.location for one in schema.violations(document, limit=sys.maxsize)}
     faults += first(Fault(place("", where), f"is to be filled in: {text[:200]}") for where, text in markers.items())

@@ -120,7 +120,7 @@ OLD = {"name": "old", "method": "GET", "path": "/api/v1/runs?limit=2", "keep": {
 
 
 def test_a_session_starts_a_run_asks_until_it_has_ended_and_goes_on() -> None:
-    poll = {"every": 0.01, "within": 3_600, "field": "status", "until": ["SUCCEEDED"], "wrong": ["FAILED"]}
+    poll = {"every": 0.05, "within": 3_600, "field": "status", "until": ["SUCCEEDED"], "wrong": ["FAILED"]}
     start = {
         "name": "start",
         "method": "POST",
@@ -157,7 +157,7 @@ def test_what_is_not_right_is_an_error_and_ends_its_session() -> None:
     slow = {"name": "slow", "path": "/api/v1/slow", "timeout": 0.05}
     lacking = {"name": "lacking", "path": "/api/v1/no-json", "keep": {"x": "id"}}
     none = {"name": "none", "path": "/api/v1/runs/${x}"}
-    poll = {"every": 0.01, "within": 0.03, "field": "status", "until": ["SUCCEEDED"]}
+    poll = {"every": 0.05, "within": 0.15, "field": "status", "until": ["SUCCEEDED"]}
     never = [{"name": "never", "method": "GET", "path": "/api/v1/runs/old-1", "timeout": 300, "poll": poll}]
 
     _, measured = play(
@@ -170,12 +170,12 @@ def test_what_is_not_right_is_an_error_and_ends_its_session() -> None:
     )
 
     errors = measured.errors
-    assert errors.keys() == {"503", "timeout", "200 without x", "nothing kept as x", "not reached within 0.03 s"}
+    assert errors.keys() == {"503", "timeout", "200 without x", "nothing kept as x", "not reached within 0.15 s"}
     assert measured.broken_off == errors["503"]
     assert "after" not in latencies(measured)
     # Each session has one error; that of a poll is that it was not reached.
     assert sum(errors.values()) == 250
-    assert latencies(measured)["unended"] == errors["not reached within 0.03 s"]
+    assert latencies(measured)["unended"] == errors["not reached within 0.15 s"]
 
 
 def test_no_more_requests_are_on_their_way_than_the_profile_allows() -> None:

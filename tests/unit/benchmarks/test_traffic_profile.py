@@ -16,6 +16,7 @@ from benchmarks.errors import Usage
 from benchmarks.scenarios.traffic import host_of, refuse, same_host
 from benchmarks.session import Options
 from benchmarks.traffic.addresses import addresses
+from benchmarks.traffic.checking import all_requests
 from benchmarks.traffic.filling import NothingKept, Values, fill_body, fill_line, values_at
 from benchmarks.traffic.measured import ALL, Measured, reached
 from benchmarks.traffic.pace import Phase, moments
@@ -122,7 +123,10 @@ def test_every_fault_is_named_at_once_with_its_path() -> None:
     ],
 )
 def test_a_text_that_is_no_profile_is_refused_whatever_it_is(text: str | bytes, said: str) -> None:
-    assert said in "; ".join(faults(text).values())
+    found = faults(text)
+    assert said in "; ".join(found.values())
+    # The rest of the text may be wrong, too.
+    assert "nothing else was checked" in found[""]
 
 
 _JSON = st.recursive(
@@ -154,7 +158,45 @@ def test_too_much_load_is_refused() -> None:
     assert "45,000 requests a second" in faults(profile(phases=peak, requests=[fast]))["phases"]
     assert "s in all" in faults(profile(phases=[{"seconds": 80_000}, {"seconds": 80_000}]))["phases"]
     assert "requests in all" in faults(profile(phases=[{"seconds": 80_000, "factor": 2}], requests=[fast]))["phases"]
+    # What follows in a session is sent, too.
+    then = [{"name": f"t{n}", "method": "GET", "path": "/api/v1/runs"} for n in range(9)]
+    rates = [{**fast, "rate": 300, "then": then}, {**fast, "name": "m", "rate": 1_000}]
+    shares = [{**fast, "share": 3, "then": then}, {**fast, "name": "m", "share": 10}]
+    for one in shares:
+        del one["rate"]
+    assert made(requests=rates).rate == made(requests=shares, rate=1_300).rate == 1_300
+    for more in ({"requests": rates}, {"requests": shares, "rate": 1_300}):
+        long = [{"seconds": 10, "factor": 2}]
+        assert "8,000 requests a second" in faults(profile(phases=long, **more))["phases"]
+    poll = {"every": 0.001, "within": 3_600, "field": "status", "until": ["SUCCEEDED"]}
+    often = [{**fast, "then": [{**then[0], "poll": poll}]}]
+    assert "0.05" in faults(profile(requests=often))["requests[0].then[0].poll.every"]
     assert faults(profile(phases=[{"seconds": 10, "factor": 0}]))["phases"] == "no request would be sent"
+
+
+def test_no_more_requests_are_looked_at_than_a_profile_may_have() -> None:
+    """Nobody waits for minutes until 20,000 requests, each with its names, are refused."""
+    one = {"method": "GET", "path": "/x", "keep": {"x": "id"}}
+    lists = {
+        "before": [{**one, "name": f"b{n}"} for n in range(60)],
+        "requests": [{**one, "name": f"r{n}", "then": [one] * 11} for n in range(210)],
+    }
+    for part, most in (("before", 50), ("requests", 200)):
+        document = profile(**{part: copy.deepcopy(lists[part])})
+        looked = [location for location, _ in all_requests(document) if location[0] == part]
+        assert {location[1] for location in looked} == set(range(most))
+        assert all(location[3] < 10 for location in looked if len(location) > 2)
+        assert part in faults(json.dumps(document))
+
+
+def test_a_key_of_a_body_has_no_placeholder() -> None:
+    body = {"input": [{"${x}": 1}, {"plain": "${x}", "${{ input.x }}": 1}]}
+    write = {"name": "w", "method": "POST", "path": "/api/v1/runs/bulk", "rate": 1, "body": body}
+
+    found = faults(profile(requests=[write], writes=True, host="h", values={"x": {"one_of": ["a"]}}))
+
+    assert list(found.values()) == ["a key has no placeholders: only values are filled"]
+    assert next(iter(found)).startswith("requests[0].body.input[0]")
 
 
 # --- writing
