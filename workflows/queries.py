@@ -75,7 +75,7 @@ def run_detail(run_id: str) -> dict[str, Any]:
     if not ended or any(step["status"] in _GOING_ON for step in told):
         _explain(graph, told)
     for step in told:
-        del step["workers"]
+        del step["workers"], step["gone"]
     return {**run, "input": _json(input_), "output": _json(output), "steps": told}
 
 
@@ -234,7 +234,8 @@ SELECT r.version_id, {_SUMMARY_COLUMNS},
        s.due_at,
        CASE WHEN s.state = 'READY' THEN (
            SELECT ARRAY[count(*), count(*) FILTER (WHERE r.version_id || ' ' || s.step = ANY(w.lacks))]
-           FROM workflows_worker w WHERE w.stopped_at IS NULL AND s.lane = ANY(string_to_array(w.lanes, ','))) END
+           FROM workflows_worker w WHERE w.stopped_at IS NULL AND s.lane = ANY(string_to_array(w.lanes, ','))) END,
+       w.stopped_at IS NOT NULL
 FROM {{runs}} r JOIN workflows_workflowversion v ON v.id = r.version_id
 LEFT JOIN {{steps}} s ON s.run_id = r.id AND s.item = %s
 LEFT JOIN workflows_worker w ON w.id = s.worker_id
@@ -257,7 +258,7 @@ def _json(text: str | None) -> Any:
 
 def _told(*columns: Any) -> dict[str, Any]:
     """A step, read from its row."""
-    state, attempt, worker, started_at, finished_at, input_, output, error, items, due_at, workers = columns
+    state, attempt, worker, started_at, finished_at, input_, output, error, items, due_at, workers, gone = columns
     return {
         "status": state,
         "attempt": attempt,
@@ -270,12 +271,13 @@ def _told(*columns: Any) -> dict[str, Any]:
         "items": items,
         "due_at": due_at,
         "workers": workers,
+        "gone": gone,
     }
 
 
 def _step(node: StepNode, told: dict[str, Any] | None, ended: bool, counts: dict[str, int] | None) -> dict[str, Any]:
     # A step that never got a row either still waits for its needs, or the run ended without it.
-    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 9)
+    without = _told(str(StepState.CANCELLED if ended else StepState.PENDING), 0, *[None] * 10)
     step = {
         "id": node.id,
         "item": None,
@@ -310,17 +312,27 @@ def _explain(graph: Graph, steps: Sequence[dict[str, Any]]) -> None:
             )
             if state is StepState.READY and node.work and step["workers"]:
                 step["waits_for"] += _why_no_worker(node.work.uses, *step["workers"])
+            elif state is StepState.RUNNING and node.work and step["gone"]:
+                step["waits_for"] = (
+                    f"the worker of attempt {step['attempt']} is gone: waits for a leader that has the step"
+                    f" {node.work.uses}"
+                )
 
 
 def _why_no_worker(uses: str, living: int, lacking: int) -> str:
     """living: workers that serve the step's lane. lacking: those of them that lack the step."""
     if not living:
         return ": none that serves its lane is alive"
+    if lacking == living == 1:
+        return f" that has the step {uses} with these inputs: the only one that serves its lane lacks it"
     if lacking == living:
         return f" that has the step {uses} with these inputs: none of the {living} that serve its lane has it"
     if not lacking:
         return ""
-    return f" that has the step {uses} with these inputs: {lacking} of the {living} that serve its lane lack it"
+    return (
+        f" that has the step {uses} with these inputs: {lacking} of the {living} that serve its lane"
+        f" {'lacks' if lacking == 1 else 'lack'} it"
+    )
 
 
 def _of_row(row: StepColumns) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from workflows.errors import InvalidInput
 from workflows.events import active, stored, types
 from workflows.events.triggers import Triggers
 from workflows.graphs import graph_of, load_latest_graphs
-from workflows.leader import loop
+from workflows.leader import lost as lost_steps
 from workflows.models import WorkflowRun, WorkflowVersion
 from workflows.store import Report
 
@@ -80,7 +80,7 @@ def test_a_version_whose_schema_is_not_taken_any_more_starts_no_runs_and_those_i
     with pytest.raises(InvalidInput):
         engine.start_runs("held", [engine.StartRequest({})], principal="test")
     assert queries.run_detail(kept)["steps"][0]["id"] == "a"
-    assert loop._report([Report(kept, RunTimedOut()), Report(other, RunTimedOut())]) == 0
+    assert lost_steps.report([Report(kept, RunTimedOut()), Report(other, RunTimedOut())]) == 0
     assert set(WorkflowRun.objects.values_list("state", flat=True)) == {"TIMED_OUT"}
 
 
@@ -91,7 +91,7 @@ def test_a_version_that_cannot_be_read_at_all_keeps_no_other_run_from_its_end() 
     version = WorkflowVersion.objects.get(definition__name="held").pk
     spoil("workflows_workflowversion", "source", "steps: [", f"id = {version}")
 
-    loop._report([Report(lost, RunTimedOut()), Report(other, RunTimedOut())])
+    lost_steps.report([Report(lost, RunTimedOut()), Report(other, RunTimedOut())])
 
     assert WorkflowRun.objects.get(pk=other).state == "TIMED_OUT"
     assert len(active.active().left_out) == 0, "it has no rules"

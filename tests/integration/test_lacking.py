@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from django.db.models.functions import Now
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +13,7 @@ from tests.definitions import one_step, publish
 from tests.workers import until, worker
 from workflows import engine, queries, registry, store
 from workflows.graphs import graph_of
+from workflows.leader.lost import LostSteps
 from workflows.leader.unmet import Unmet
 from workflows.models import StepRun, Worker, WorkflowRun
 from workflows.store import lacking
@@ -133,12 +135,17 @@ def test_a_lost_step_is_seen_to_by_a_process_that_has_it(lacks_new, executor: Ex
     gone = store.register_worker("gone", "there", 1, ["standard"])
     store.stop_worker(gone)
     StepRun.objects.filter(run=run, step="new").update(state="RUNNING", attempt=1, worker=gone, started_at=Now())
-    assert store.orphaned_steps(limit=9) == []
+    with structlog.testing.capture_logs() as logs:
+        LostSteps().see_to(max_lost=3)
+    assert {"event": "lost_steps_left", "log_level": "warning", "steps": ["rolled.new"]} in logs
+    assert waits_for(run, "new") == "the worker of attempt 1 is gone: waits for a leader that has the step rolled.new"
+    assert StepRun.objects.get(run=run, step="new").state == "RUNNING"
     registry.restore(lacks_new)
     graph_of.cache_clear()
-    version = WorkflowRun.objects.get(pk=run).version_id
-    graph_of(version)
-    assert store.orphaned_steps(limit=9) == [(version, run, "new", -1, 1)]
+    with structlog.testing.capture_logs() as logs:
+        LostSteps().see_to(max_lost=3)
+    assert "lost_steps_left" not in {line["event"] for line in logs}
+    assert StepRun.objects.get(run=run, step="new").state == "READY"
 
 
 def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Executor) -> None:
@@ -146,7 +153,7 @@ def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Exec
     until(lambda: executor.execute([run]) == 0)
     store.say_what_is_lacked(executor.worker_id)
     assert waits_for(run, "new") == (
-        "waits for a worker that has the step rolled.new with these inputs: none of the 1 that serve its lane has it"
+        "waits for a worker that has the step rolled.new with these inputs: the only one that serves its lane lacks it"
     )
     assert store.lane_loads(["standard"], count_to=9)["standard"].waiting == 0
     unmet = Unmet().look()
@@ -156,7 +163,7 @@ def test_a_step_that_nobody_has_is_said_and_is_no_load(lacks_new, executor: Exec
     other = store.register_worker("other", "there", 2, ["standard"])
     Worker.objects.filter(pk=other).update(lacks=[])
     assert waits_for(run, "new") == (
-        "waits for a worker that has the step rolled.new with these inputs: 1 of the 2 that serve its lane lack it"
+        "waits for a worker that has the step rolled.new with these inputs: 1 of the 2 that serve its lane lacks it"
     )
     assert store.lane_loads(["standard"], count_to=9)["standard"].waiting == 1
     assert "standard" not in lacking.nobody_has()
@@ -211,7 +218,7 @@ def test_a_worker_whose_step_does_not_know_an_input_leaves_it_to_the_others(
     assert set(rows.values_list("state", flat=True)) == {"READY"}, "none has failed"
     assert max(rows.values_list("attempt", flat=True)) <= 1
     store.say_what_is_lacked(executor.worker_id)
-    assert "grown.step with these inputs: none of the 1" in str(waits_for(ids[0], "new"))
+    assert "grown.step with these inputs: the only one" in str(waits_for(ids[0], "new"))
     # And the new release comes.
     registry.withdraw("grown.step")
     registry.restore(lacks_an_input)
@@ -219,6 +226,19 @@ def test_a_worker_whose_step_does_not_know_an_input_leaves_it_to_the_others(
     graph_of(WorkflowRun.objects.get(pk=ids[0]).version_id)
     until(lambda: executor.execute(ids) == 0)
     assert set(WorkflowRun.objects.values_list("state", "output")) == {("SUCCEEDED", 3)}
+
+
+def test_a_lost_step_whose_input_alone_the_leader_lacks_is_seen_to(
+    lacks_an_input: registry.StepSpec, executor: Executor
+) -> None:
+    (run,) = start("grown")
+    executor.execute([run])
+    assert lacking.lacks(WorkflowRun.objects.get(pk=run).version_id, "new")
+    gone = store.register_worker("gone", "there", 1, ["standard"])
+    store.stop_worker(gone)
+    StepRun.objects.filter(run=run, step="new").update(state="RUNNING", attempt=1, worker=gone, started_at=Now())
+    LostSteps().see_to(max_lost=3)
+    assert StepRun.objects.get(run=run, step="new").state == "READY"
 
 
 class Dropping(BaseModel):

@@ -21,15 +21,15 @@ from erip.foundation.process import alive
 from erip.foundation.process.pacing import Pace
 from workflows import engine, store
 from workflows.conf import conf
-from workflows.core.definition import DefinitionInvalid
-from workflows.core.machine import RunTimedOut, StepLost
+from workflows.core.machine import RunTimedOut
 from workflows.core.states import Lane
 from workflows.graphs import graph_of
 from workflows.leader import batches
 from workflows.leader.archive import archivist
+from workflows.leader.lost import LostSteps, report
 from workflows.leader.unmet import Unmet
 from workflows.starts import dispatch
-from workflows.store import Report, chunks, lacking
+from workflows.store import Report, chunks
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,7 @@ class Leader:
         self._leading_since: float | None = None
         self._lock = SessionLock(store.LEADER_LOCK)
         self._forget_at = 0.0
+        self._lost_steps = LostSteps()
         self._touched_at = -alive.EVERY
         self._archivist = archivist()
         #: whether the next round has work that was left over
@@ -169,14 +170,7 @@ class Leader:
             return
         for name in store.bury_silent_workers(lease=settings.lease):
             log.warning("worker_lost", worker=name)
-        # What may be repeated only a process knows that has the step: a leader of a later release sees to the others.
-        lost = [
-            Report(run_id, StepLost(step, attempt, settings.max_lost_attempts, item))
-            for version_id, run_id, step, item, attempt in store.orphaned_steps(limit=LIMIT)
-            if _knows(version_id, step)
-        ]
-        if lost:
-            log.warning("steps_recovered", steps=len(lost) - _report(lost))
+        self._lost_steps.see_to(settings.max_lost_attempts)
         chunks_ended, hints = chunks.release_orphans(limit=CHUNKS, graph_of=graph_of)
         if chunks_ended:
             dispatch.hint(hints)
@@ -193,7 +187,7 @@ class Leader:
     def _end_overdue(self) -> None:
         overdue = store.overdue_runs(limit=LIMIT)
         if overdue:
-            _report([Report(run_id, RunTimedOut()) for run_id in overdue])
+            report([Report(run_id, RunTimedOut()) for run_id in overdue])
             log.warning("runs_timed_out", runs=len(overdue))
 
     def _hint_stale(self) -> None:
@@ -223,27 +217,3 @@ class Leader:
             self._forget_at = time.monotonic() + FORGET_EVERY
             store.forget_idempotency_keys(older_than_days=KEEP_KEYS_DAYS)
             batches.forget()
-
-
-def _knows(version_id: int, step: str) -> bool:
-    """Whether this process has the step (Note [Lacking] in `store.lacking`)."""
-    try:
-        graph_of(version_id)
-    except DefinitionInvalid:
-        # Whoever decides says what is wrong with it.
-        return True
-    return not lacking.lacks(version_id, step)
-
-
-def _report(reports: Sequence[Report]) -> int:
-    """Returns how many no longer counted. A run that cannot be decided on is logged, and does not hold up the
-    others."""
-    try:
-        return len(engine.report(reports).discarded)
-    except Exception as error:
-        if isinstance(error, ERRORS) and is_passing(error):
-            raise
-        if len(reports) == 1:
-            log.exception("run_not_decided", run_id=reports[0].run_id)
-            return 1
-    return sum(_report([report]) for report in reports)

@@ -52,6 +52,11 @@ def pairs() -> tuple[str, ...]:
     return _pairs
 
 
+def named() -> dict[str, str]:
+    """The same, with the name of the registered step that each would need."""
+    return {pair(version, step): name for version, own in sorted(_lacked.items()) for step, name in own.items()}
+
+
 def pair(version_id: int, step: str) -> str:
     """A step of a version, as rows of workers and `without` say it."""
     return f"{version_id} {step}"

@@ -86,10 +86,11 @@ def bury_silent_workers(*, lease: float) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def orphaned_steps(*, limit: int) -> list[tuple[int, str, str, int, int]]:
-    """(version id, run id, step, item, attempt) of running steps whose worker is not alive, for whatever reason. Those
-    that this process lacks are left out."""
-    pairs = list(lacking.pairs())
+def orphaned_steps(*, limit: int, leave: Sequence[str] = ()) -> list[tuple[int, str, str, int, int]]:
+    """(version id, run id, step, item, attempt) of running steps whose worker is not alive, for whatever reason.
+
+    leave: steps that are left out, each a `lacking.pair`.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -97,10 +98,10 @@ def orphaned_steps(*, limit: int) -> list[tuple[int, str, str, int, int]]:
             FROM workflows_steprun s JOIN workflows_workflowrun run ON run.id = s.run_id
             WHERE s.state = 'RUNNING' AND s.items IS NULL
               AND s.worker_id NOT IN (SELECT id FROM workflows_worker WHERE stopped_at IS NULL)
-              {lacking.without("lacks") if pairs else ""}
+              {lacking.without("leave") if leave else ""}
             LIMIT %(limit)s
             """,  # noqa: S608 - a constant of `lacking`
-            {"limit": limit, "lacks": pairs},
+            {"limit": limit, "leave": list(leave)},
         )
         return [(version, str(run_id), *rest) for version, run_id, *rest in cursor.fetchall()]
 
