@@ -11,7 +11,7 @@ seconds one message is a trial, in the background; when it has been sent the bre
 is not kept: hand-over, the workers' own look into PostgreSQL and the leader find the work.
 
 A message costs its sender and its worker more than all else that is in it. So runs of one lane that came in while the
-thread was sending share the next one.
+thread was sending share the next one; few of the most urgent lane do, because one worker gets them all.
 """
 
 import itertools
@@ -39,6 +39,9 @@ log = structlog.get_logger(__name__)
 
 #: run ids in one message, at most: enough to share a message's cost, few enough to spread over workers
 RUNS_PER_MESSAGE = 20
+#: the same where each was sent by itself and shares the message only because the broker was slow: runs of one message
+#: go to one worker, and urgent ones must not wait there for each other
+SHARED: dict[str, int] = {Lane.CRITICAL: 4}
 #: seconds that a caller waits for its messages to be sent, at most
 PATIENCE = 0.5
 #: failures in a row after which the broker counts as away
@@ -154,12 +157,13 @@ class Publisher:
         """Waits for the most urgent message. With it come those that can share it."""
         first = self._waiting.get()
         together, named = [first], set(first.run_ids)
-        while len(named) < RUNS_PER_MESSAGE and not _names_a_chunk(first):
+        most = SHARED.get(first.lane, RUNS_PER_MESSAGE)
+        while len(named) < most and not _names_a_chunk(first):
             try:
                 message = self._waiting.get_nowait()
             except queue.Empty:
                 break
-            fits = message.lane == first.lane and len(named) + len(message.run_ids) <= RUNS_PER_MESSAGE
+            fits = message.lane == first.lane and len(named) + len(message.run_ids) <= most
             if not fits or _names_a_chunk(message) or not named.isdisjoint(message.run_ids):
                 self._waiting.put(message)
                 break

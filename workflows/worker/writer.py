@@ -263,10 +263,13 @@ class Writer:
             self._known.clear()
             self._isolate(group, error)
             return
-        for work, own in zip(group, claims, strict=True):
+        # First what has ended: the claim of one piece may have the key that another piece reported on, because what was
+        # forgotten is claimed under the same number.
+        for work in group:
             self._held.difference_update(
                 _key_of(report) for report in work.reports if not isinstance(report.happening, StepTaken)
             )
+        for work, own in zip(group, claims, strict=True):
             self._held.update((claim.run_id, claim.step, claim.item, claim.attempt) for claim in own)
             work.done.set_result(own)
         dispatch.hint(hints)

@@ -172,3 +172,7 @@ Happening = RunStarted | StepHappening | RunCancelled | RunSignalled | RunResume
 # A claim raises the step's `attempt`, and the number is the claim's token. A report on a step names the attempt that
 # its worker was given. If a worker was taken for dead and its step was claimed anew, the row is at a later attempt, and
 # the former owner's report no longer counts: it is discarded, whatever it says.
+#
+# One exception: if PostgreSQL crashed and has forgotten the claim of a step that may be repeated (Note [Claims that may
+# be lost] in `store/claims`), the next claim gives the same number. Two bodies then run as the same attempt, and the
+# first report of the two counts. So the attempt is no key for the outside world: `ctx.idempotency_key` is the only one.
