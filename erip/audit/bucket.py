@@ -94,9 +94,10 @@ class Bucket:
                 part_size=max(len(content), MIN_PART_SIZE),
                 retention=Retention(COMPLIANCE, until),
             )
+        # It is there, whether or not it is kept: the next one need not hold its leaves again.
+        self._size = size
         if not self._keeps:
             self._look(done.object_name, done.version_id, until)
-        self._size = size
 
     def _look(self, name: str, version: str | None, until: datetime) -> None:
         """Whether the bucket keeps this object for that long. Raises NotKept, also if nobody can tell."""

@@ -135,10 +135,10 @@ def _origins_of_keys(origins: list[str], rp: str, public: str) -> str | None:
     return None
 
 
-@_rule("ERIP_AUDIT_S3", "ERIP_AUDIT_S3_KEY_ID")
-def _bucket_key(url: str, key_id: str) -> str | None:
-    # Of the secret nothing is asked: only the leader has it.
-    return "needs ERIP_AUDIT_S3_KEY_ID" if url and not key_id else None
+@_rule("ERIP_AUDIT_S3", "ERIP_AUDIT_S3_KEY_ID", "ERIP_AUDIT_S3_SECRET")
+def _bucket_key(url: str, key_id: str, secret: str) -> str | None:
+    # The leader alone has the key: no other process is asked for a part of it.
+    return "needs ERIP_AUDIT_S3_KEY_ID" if url and secret and not key_id else None
 
 
 @_rule("ERIP_AUTOSCALE_MAX", "ERIP_AUTOSCALE_MIN")

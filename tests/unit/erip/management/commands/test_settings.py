@@ -325,7 +325,7 @@ def test_a_file_that_is_right_has_no_fault(tmp_path: Path) -> None:
         ("https://ada:hunter2@s3.example.com/audit", "holds more than https://host/bucket/prefix"),
         ("https://s3.example.com/audit?versions", "holds more than https://host/bucket/prefix"),
         ("https://s3.example.com/audit#erip", "holds more than https://host/bucket/prefix"),
-        ("https://s3.example.com/audit", "needs ERIP_AUDIT_S3_KEY_ID"),
+        ("https://s3.example.com/audit\nERIP_AUDIT_S3_SECRET=hunter2", "needs ERIP_AUDIT_S3_KEY_ID"),
     ],
 )
 def test_the_url_of_the_bucket_names_it_and_holds_no_key(tmp_path: Path, url: str, said: str) -> None:
@@ -333,6 +333,10 @@ def test_the_url_of_the_bucket_names_it_and_holds_no_key(tmp_path: Path, url: st
     assert status != 0
     assert said in told
     assert "hunter2" not in told
+
+
+def test_processes_without_the_key_of_the_bucket_know_where_it_is(tmp_path: Path) -> None:
+    assert check(tmp_path, GOOD + "ERIP_AUDIT_S3=https://s3.example.com/audit\n")[0] == 0
 
 
 def test_a_fault_is_named_with_its_line(tmp_path: Path) -> None:
