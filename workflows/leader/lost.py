@@ -53,7 +53,8 @@ def _absent() -> dict[str, str]:
     """
     if not lacking.pairs():
         return {}
-    return {pair: name for pair, name in lacking.named().items() if name not in registry.all()}
+    here = registry.all()
+    return {pair: name for pair, name in lacking.named().items() if name not in here}
 
 
 def _knows(version_id: int, step: str) -> bool:
