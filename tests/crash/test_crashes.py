@@ -168,7 +168,7 @@ def test_connections_cut_again_and_again_lose_nothing_and_repeat_no_recording(
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
                 )
                 cut += cursor.fetchone()[0]
             cuts_in_flight += count("SUCCEEDED") < RUNS

@@ -48,17 +48,27 @@ def backup() -> Iterator[Callable[[], str]]:
     known = connection.settings_dict
     name = known["NAME"]
 
-    def statement(text: sql.Composable) -> None:
+    def statement(*texts: sql.Composable) -> None:
         told = {"host": known["HOST"], "port": known["PORT"], "user": known["USER"], "password": known["PASSWORD"]}
         with closing(psycopg2.connect(dbname="postgres", **told)) as other, other.cursor() as cursor:
             other.autocommit = True
-            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-            cursor.execute(text)
+            # Not a worker of autovacuum: that is a superuser's, and makes way by itself.
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = %s AND backend_type = 'client backend'",
+                [name],
+            )
+            for text in texts:
+                cursor.execute(text)
 
     def copy() -> str:
         connections.close_all()
         made.append(f"{name}_backup_{len(made)}")
-        statement(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(made[-1]), sql.Identifier(name)))
+        copied = sql.Identifier(made[-1])
+        statement(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(copied),
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(copied, sql.Identifier(name)),
+        )
         who = f"{quote(known['USER'])}:{quote(known['PASSWORD'])}@{known['HOST']}:{known['PORT']}"
         return f"postgres://{who}/{made[-1]}"
 

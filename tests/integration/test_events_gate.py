@@ -89,7 +89,11 @@ def test_while_the_database_is_away_the_answer_is_503_and_no_202(api: Api, event
         outside.autocommit = True
         # No new connections are allowed and all sessions are ended: so a lost server looks to its clients.
         cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND backend_type = 'client backend'",
+            [name],
+        )
         try:
             away = send(api, [event()], BATCH)
         finally:
