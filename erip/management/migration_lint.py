@@ -308,7 +308,25 @@ def since(leaves: Iterable[tuple[str, str]]) -> list[Unsafe]:
             continue
         parents = [one.key for one in loader.graph.node_map[key].parents]
         found += refused(migration, loader.project_state(parents) if parents else ProjectState())
+        new = [one for one in loader.graph.forwards_plan(key) if one != key and one not in old]
+        found += _behind(migration, [loader.disk_migrations[one] for one in new])
     return found
+
+
+def _behind(migration: migrations.Migration, needs: Iterable[migrations.Migration]) -> Iterator[Unsafe]:
+    """needs: those of the same release that it needs, directly or not. Behind one that contracts it would wait until
+    the release before is gone, which waits until this one has started, which needs it."""
+    if phases.reason(migration):
+        return
+    for one in needs:
+        if phases.reason(one):
+            yield Unsafe(
+                f"{migration.app_label}.{migration.name}",
+                f"it needs {one.app_label}.{one.name}, which waits until no process of the release before is left, and"
+                " no process of this one starts without it",
+                "put it before that one, or into the next release",
+                Old.GOES_ON,
+            )
 
 
 def refused(migration: migrations.Migration, before: ProjectState) -> list[Unsafe]:

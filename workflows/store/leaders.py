@@ -53,6 +53,16 @@ def leader_ends(leader_id: str) -> None:
         cursor.execute("DELETE FROM workflows_leader WHERE id = %s::uuid", [leader_id])
 
 
+# those that beat within %(lease)s seconds, and whoever holds the lock
+_WITH_LEADERS = f"""
+WITH holders AS ({_HOLDERS}),
+leaders AS (
+    SELECT * FROM workflows_leader
+    WHERE heartbeat_at >= now() - make_interval(secs => %(lease)s) OR session IN (SELECT pid FROM holders)
+)
+"""  # noqa: S608 - a constant of this module
+
+
 @dataclass(frozen=True, slots=True)
 class Living:
     """A worker or a leader at work. said: who it is, in words. host, pid: "" and 0 where it does not say."""
@@ -68,12 +78,7 @@ def living(*, lease: float) -> list[Living]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH holders AS ({_HOLDERS}),
-            leaders AS (
-                SELECT * FROM workflows_leader
-                WHERE heartbeat_at >= now() - make_interval(secs => %(lease)s)
-                   OR session IN (SELECT pid FROM holders)
-            )
+            {_WITH_LEADERS}
             SELECT said, host, pid FROM (
                 SELECT 1 AS rank, 'worker ' || name AS said, host, pid FROM workflows_worker
                 WHERE stopped_at IS NULL AND heartbeat_at >= now() - make_interval(secs => %(lease)s)
@@ -100,12 +105,7 @@ def living_below(level: int, *, lease: float) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH holders AS ({_HOLDERS}),
-            leaders AS (
-                SELECT * FROM workflows_leader
-                WHERE heartbeat_at >= now() - make_interval(secs => %(lease)s)
-                   OR session IN (SELECT pid FROM holders)
-            )
+            {_WITH_LEADERS}
             SELECT who FROM (
                 SELECT 1 AS rank, name AS by, 'worker ' || name AS who FROM workflows_worker
                 WHERE stopped_at IS NULL AND level < %(level)s

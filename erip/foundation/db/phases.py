@@ -51,13 +51,17 @@ def held(executor: MigrationExecutor, plan: Iterable[tuple[Migration, bool]]) ->
 
 
 def unapplied(executor: MigrationExecutor) -> tuple[list[str], list[str]]:
-    """What the database lacks, as app.name: the migrations without which this release cannot work, and those of `held`,
-    which have to wait as long as an earlier release works beside it.
+    """What the database lacks, as app.name: the migrations without which this release cannot work, and those that
+    contract, which have to wait as long as an earlier release works beside it.
+
+    One that only needs a contracting one is among the first, though `migrate` cannot apply it before: this release's
+    code uses what it adds.
     """
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    later = held(executor, plan)
-    names = [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
-    return [name for name in names if name not in later], later
+    needed: list[str] = []
+    later: list[str] = []
+    for migration, _ in executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        (later if reason(migration) else needed).append(f"{migration.app_label}.{migration.name}")
+    return needed, later
 
 
 @cache

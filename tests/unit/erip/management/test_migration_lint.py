@@ -162,6 +162,32 @@ def test_every_migration_of_ours_that_takes_something_away_says_so() -> None:
     assert [str(one) for one in migration_lint.since([]) if one.old is Old.BREAKS] == []
 
 
+def test_what_only_adds_does_not_stand_behind_what_contracts_in_the_same_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made(name: str, after: str, contracts: str = "") -> Any:
+        body = {"dependencies": [("workflows", after)], "operations": [], "contracts": contracts}
+        return type("Migration", (migrations.Migration,), {**body, "__module__": "workflows.migrations.x"})(
+            name, "workflows"
+        )
+
+    leaves = MigrationLoader(None).graph.leaf_nodes()
+    last = next(name for app, name in leaves if app == "workflows")
+    load = MigrationLoader.load_disk
+
+    def with_more(loader: MigrationLoader) -> None:
+        load(loader)
+        assert loader.disk_migrations is not None
+        for one in (made("x1", last, "releases before 9 read it"), made("x2", "x1"), made("x3", "x2", "so they do")):
+            loader.disk_migrations["workflows", one.name] = one
+
+    monkeypatch.setattr(MigrationLoader, "load_disk", with_more)
+    (found,) = migration_lint.since(leaves)
+    assert str(found).startswith("workflows.x2: it needs workflows.x1, which waits until no process of the release")
+    # In the next release nobody of the one before is left that would wait for it.
+    assert migration_lint.since([("workflows", "x1"), *leaves]) == []
+
+
 def test_a_process_knows_the_migrations_that_contract_in_its_files(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
