@@ -16,6 +16,7 @@ Exit status: 3: something that must be was not; 1: it could not be carried out.
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -38,12 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--backlog", type=whole, default=of_regions.backlog, help="runs that are just being started then"
     )
-    parser.add_argument("--due", type=float, default=of_regions.due, help="seconds for which runs sleep")
-    parser.add_argument("--traffic", type=float, default=of_regions.traffic, help="seconds of starts before the loss")
-    parser.add_argument("--hold", type=float, default=of_regions.hold, help="hold_seconds of the keepers")
-    parser.add_argument("--gigabytes", type=float, default=of_restore.gigabytes, help="of the database")
+    parser.add_argument("--due", type=above_zero, default=of_regions.due, help="seconds for which runs sleep")
+    parser.add_argument(
+        "--traffic", type=above_zero, default=of_regions.traffic, help="seconds of starts before the loss"
+    )
+    parser.add_argument("--hold", type=above_zero, default=of_regions.hold, help="hold_seconds of the keepers")
+    parser.add_argument("--gigabytes", type=above_zero, default=of_restore.gigabytes, help="of the database")
     parser.add_argument("--document", type=whole, default=of_restore.document, help="characters of a run's outcome")
-    parser.add_argument("--patience", type=float, default=of_regions.patience, help="seconds for all runs to end")
+    parser.add_argument("--patience", type=above_zero, default=of_regions.patience, help="seconds for all runs to end")
     parser.add_argument("--json", type=Path, help="write what was seen to this file, too")
     options = parser.parse_args(arguments)
     # A time limit must leave no servers and no data behind.
@@ -73,6 +76,16 @@ def whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
+
+
+def above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below a million")
+    return value
 
 
 if __name__ == "__main__":

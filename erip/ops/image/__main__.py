@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     billing = commands.add_parser("bill", help="print the bill of materials of an image")
     billing.add_argument("archive", type=Path)
     given = parser.parse_args(arguments)
+    if given.command == "build" and given.base and given.snapshot:
+        parser.error("--snapshot is what the base is made from: give one of --base and --snapshot")
     try:
         if given.command == "build":
             print(told(build(ROOT, given.out, ref=given.ref, base=given.base, snapshot=given.snapshot)))

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return _check(options)
-    except (kustomize.KustomizeError, OSError, yaml.YAMLError) as error:
+    except (kustomize.KustomizeError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         print(f"erip.ops.kubernetes: {error}", file=sys.stderr)
         return 2
 
@@ -62,8 +62,11 @@ def _check(options: Any) -> int:
 def _objects(place: str, components: Sequence[str]) -> list[dict[str, Any]]:
     if Path(place).is_dir():
         return kustomize.documents(Path(place), components=[MANIFESTS / "components" / one for one in components])
-    text = sys.stdin.read() if place == "-" else Path(place).read_text()
-    found = [one for one in yaml.safe_load_all(text) if one]
+    text = sys.stdin.read() if place == "-" else Path(place).read_text("utf-8")
+    try:
+        found = [one for one in yaml.safe_load_all(text) if one]
+    except RecursionError:
+        raise kustomize.KustomizeError(f"{place}: is nested too deeply") from None
     for number, one in enumerate(found):
         known = isinstance(one, dict) and isinstance(one.get("metadata"), dict)
         if not (known and {"apiVersion", "kind"} <= one.keys() and "name" in one["metadata"]):

@@ -45,7 +45,19 @@ def test_what_must_be_and_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> 
     assert "MISSED: nothing is lost" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--runs", "0"], ["--runs", "x"], ["elsewhere"], ["--backlog", "-1"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--runs", "0"],
+        ["--runs", "x"],
+        ["elsewhere"],
+        ["--backlog", "-1"],
+        ["--gigabytes", "-1"],
+        ["--gigabytes", "nan"],
+        ["--hold", "0"],
+        ["--patience", "inf"],
+    ],
+)
 def test_what_it_cannot_do_is_refused_before_anything_starts(words: list[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         disaster.main(words)

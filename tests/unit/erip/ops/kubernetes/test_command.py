@@ -42,9 +42,15 @@ def test_faults_of_both_kinds_are_printed(
     assert capsys.readouterr().out == said
 
 
-@pytest.mark.parametrize("text", ["[1]", "kind: Service", "{kind: A, apiVersion: b, metadata: {}}", "a: [", "1"])
-def test_what_cannot_be_read_is_said(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "all.yaml").write_text(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[1]", "kind: Service", "{kind: A, apiVersion: b, metadata: {}}", "a: [", "1"),
+        *(b"\xf2\x00", b"\x00", "[" * 100_000),
+    ],
+)
+def test_what_cannot_be_read_is_said(text: str | bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "all.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert main(["check", str(tmp_path / "all.yaml")]) == 2
     assert "erip.ops.kubernetes: " in capsys.readouterr().err
     assert main(["check", str(tmp_path / "absent")]) == 2
