@@ -51,9 +51,17 @@ deny contains sprintf("NetworkPolicy/%s: opens every port", [policy.metadata.nam
 
 # All addresses, or a good part of them: what is not meant is named.
 everybody(peer) if {
-	regex.match(`/0*[0-7]$`, peer.ipBlock.cidr)
-	count(object.get(peer.ipBlock, "except", [])) == 0
+	wide(peer.ipBlock.cidr)
+	not excepts(peer.ipBlock)
 }
+
+wide(cidr) if regex.match(`^[0-9.]+/0*[0-7]$`, cidr)
+
+# fc00::/7 is all that is private, 2000::/3 all that is public.
+wide(cidr) if regex.match(`:.*/0*[0-3]$`, cidr)
+
+# What is null counts as absent, as in Kubernetes.
+excepts(block) if count(block.except) > 0
 
 # All pods of the cluster.
 everybody(peer) if {
@@ -62,7 +70,8 @@ everybody(peer) if {
 	selects_all(object.get(peer, "podSelector", {}))
 }
 
-selects_all(selector) if {
-	count(object.get(selector, "matchLabels", {})) == 0
-	count(object.get(selector, "matchExpressions", [])) == 0
-}
+selects_all(selector) if not narrows(selector)
+
+narrows(selector) if count(selector.matchLabels) > 0
+
+narrows(selector) if count(selector.matchExpressions) > 0

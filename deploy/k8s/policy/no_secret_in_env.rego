@@ -18,7 +18,7 @@ secret(variable) if {
 	value := object.get(variable, "value", "")
 	value != ""
 	regex.match(`(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|BASIC_AUTH|_KEY$|^KEY$|_KEY_|_DSN$)`, variable.name)
-	not endswith(variable.name, "_KEY_ID") # which key, not the key
+	not regex.match(`_(FILE|PATH|NAME|LIFETIME|KEY_ID)$`, variable.name) # of a secret, and not the secret
 	not startswith(value, "/run/")
 }
 
