@@ -15,6 +15,7 @@ starts.
 """
 
 import resource
+import socket
 import ssl
 from contextlib import suppress
 from functools import partial
@@ -22,6 +23,7 @@ from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.sock import BaseSocket
 from gunicorn.workers import gasgi
 
 import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
@@ -91,6 +93,23 @@ class _Protocol(GuardedProtocol):
 ASGIProtocol._check_h1c_protocol_available()
 # The worker's factory names it by this global.
 gasgi.ASGIProtocol = _Protocol
+
+
+_is_listening = BaseSocket._is_listening
+
+
+def _left_to_asyncio(one: socket.socket) -> bool:
+    """Whether gunicorn is to leave this new socket as it is, bound.
+
+    gunicorn lets a process listen before it has begun to load what it needs. Where several processes share a port, the
+    system gives each that listens its part of the new connections: while one replaces another, some of them would wait
+    for the new process beside an old one that could answer. So on a shared port asyncio listens, when it can answer.
+    """
+    return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)) or _is_listening(one)
+
+
+# mypy takes the method of a library for its own.
+BaseSocket._is_listening = staticmethod(_left_to_asyncio)  # type: ignore[method-assign]
 
 
 class Worker(gasgi.ASGIWorker):

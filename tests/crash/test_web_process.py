@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import workers
 from tests.fuzz import wire
 from tests.support.api import INPUT, key, publish
-from tests.support.web import web
+from tests.support.web import status, web
 from tests.workers import until
 from workflows import engine
 
@@ -65,3 +66,22 @@ def test_a_stream_that_ends_and_a_head_of_it_leave_nothing_in_the_log(tmp_path: 
     assert head == 200
     assert "Traceback" not in written
     assert "body bytes on a no-body response" not in written
+
+
+def test_a_process_that_cannot_answer_yet_takes_no_connection_from_one_that_can(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with web(tmp_path / "old.log", shared=True) as old:
+        place = urlsplit(old.url).netloc
+        arguments = ["-m", "gunicorn", "-c", "python:tests.support.held_web", f"--bind={place}", "--reuse-port"]
+        with workers.process([*arguments, "--workers=1"], tmp_path / "new.log", TEST_GATE=str(gate)) as new:
+            until(gate.with_suffix(".forked").exists, seconds=60, what="the new process has its socket")
+            # Each is a connection of its own, of which the system would give every second one to the new process.
+            while_it_loads = [status(f"{old.url}/health/live") for _ in range(40)]
+            gate.touch()
+            until(lambda: "ASGI server listening" in (tmp_path / "new.log").read_text(), seconds=60, what="it listens")
+            old.process.terminate()
+            until(lambda: old.process.poll() is not None, seconds=60, what="the old process has ended")
+            afterwards = status(f"{old.url}/health/live")
+            assert new.poll() is None
+    assert while_it_loads == [200] * 40
+    assert afterwards == 200
