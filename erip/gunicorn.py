@@ -108,8 +108,7 @@ def _left_to_asyncio(one: socket.socket) -> bool:
     return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)) or _is_listening(one)
 
 
-# mypy takes the method of a library for its own.
-BaseSocket._is_listening = staticmethod(_left_to_asyncio)  # type: ignore[method-assign]
+BaseSocket._is_listening = staticmethod(_left_to_asyncio) 
 
 
 class Worker(gasgi.ASGIWorker):
