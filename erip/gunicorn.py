@@ -108,7 +108,7 @@ def _left_to_asyncio(one: socket.socket) -> bool:
     return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)) or _is_listening(one)
 
 
-BaseSocket._is_listening = staticmethod(_left_to_asyncio) 
+BaseSocket._is_listening = staticmethod(_left_to_asyncio)
 
 
 class Worker(gasgi.ASGIWorker):

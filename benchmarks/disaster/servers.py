@@ -63,7 +63,7 @@ def follower(source: Server, place: Path, name: str) -> Server:
 
 
 def copy_of(server: Server, place: Path) -> Server:
-    """A PostgreSQL that follows nobody any more and can be read, on a copy of the data of one that was killed."""
+    """A PostgreSQL with all that one had that was killed, as it would have taken over, on a copy of its data."""
     kind = server.kind
     assert isinstance(kind, Standby)
     subprocess.run(["cp", "-a", str(kind.data), str(place / "postgres")], check=True)  # noqa: S607
@@ -76,6 +76,8 @@ def copy_of(server: Server, place: Path) -> Server:
         )
     )  # fmt: skip
     copied.start(START_SECONDS)
+    # It can be read before it has replayed all that it had received; one that takes over replays all of it first.
+    tell(copied, f"SELECT pg_promote(true, {START_SECONDS:.0f})")
     return copied
 
 

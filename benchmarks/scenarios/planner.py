@@ -5,12 +5,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
 
+from erip.ops.stack.services import workers_registered
 from erip.ops.stack.state import ROOT
 from monitoring.core.planning.fitting import Estimate
 from monitoring.core.planning.sizing import Seen, cores
@@ -30,6 +31,8 @@ from .cost import service_usage
 LASTS, BEGINS, WRITTEN = 50.0, 15.0, 15.0
 #: starts per second of W4 and of four waits, one after the other, from whose frames the model is made
 TAUGHT = ((0, 0), (20, 0), (0, 20), (40, 0), (0, 40), (20, 20), (10, 30), (40, 10))
+#: seconds within which further workers are at work, and between two looks
+STARTED_WITHIN, LOOK_EVERY = 120.0, 0.2
 #: what counts as ours, by the name of the process
 _OURS = {"web": "web", "worker-critical": "worker", "worker-general": "worker", "leader": "leader"}
 
@@ -122,11 +125,11 @@ async def _held_against(session: Session, seen: Sequence[Seen], one: Unseen) -> 
         other = Session.open(deployment, session.options, session.show)
         try:
             await other.reach()
-            with _more_workers(other, one):
+            async with _more_workers(other, one):
                 await _ready(other)
-                before, scaled = service_usage(other), _scaled()
+                before, scaled = service_usage(other), _time_of_scaled()
                 _, rates, seconds = await _put(other, one.rates, one.title)
-                after, scaled_after = service_usage(other), _scaled()
+                after, scaled_after = service_usage(other), _time_of_scaled()
         finally:
             other.close()
     assert before is not None
@@ -193,27 +196,38 @@ def _threads(count: int) -> Iterator[None]:
             os.environ["ERIP_WORKER_THREADS"] = kept
 
 
-@contextmanager
-def _more_workers(session: Session, one: Unseen) -> Iterator[None]:
-    state = session.deployment.state
+@asynccontextmanager
+async def _more_workers(session: Session, one: Unseen) -> AsyncIterator[None]:
+    """They are at work when the block begins: what a start costs is not what work costs."""
+    state, database = session.deployment.state, session.deployment.database
     assert state is not None
+    assert database is not None
     env = {**os.environ, "ERIP_STATE_DIR": str(state.root), "DJANGO_SETTINGS_MODULE": "erip.settings.local"}
     driver = LocalDriver(env=env, log=state.root / "scaled.log", threads=one.threads, grace=25.0)
     driver.scale(one.workers)
     try:
+        until = time.monotonic() + STARTED_WITHIN
+        while len(pids := {process.pid for process in _scaled()}) < one.workers or not await asyncio.to_thread(
+            workers_registered, database, pids
+        ):
+            if time.monotonic() > until:
+                raise BenchmarkError(f"The further workers were not at work within {STARTED_WITHIN:.0f} s.")
+            await asyncio.sleep(LOOK_EVERY)
         yield
     finally:
         driver.close()
 
 
-def _scaled() -> float:
-    """Processor time of the workers that this program started."""
-    found = 0.0
+def _scaled() -> list[psutil.Process]:
+    """The workers that this program started."""
+    found = []
     for process in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.NoSuchProcess):
             if any(word.startswith("scaled-") for word in process.cmdline()):
-                times = process.cpu_times()
-                found += times.user + times.system
-        except psutil.NoSuchProcess:
-            continue
+                found.append(process)
     return found
+
+
+def _time_of_scaled() -> float:
+    """Their processor time in seconds."""
+    return sum(sum(process.cpu_times()[:2]) for process in _scaled())
