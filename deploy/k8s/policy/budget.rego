@@ -44,6 +44,6 @@ pods_of(value, pod) := ceil((to_number(trim_suffix(value, "%")) * lib.replicas(p
 budgets(pod) := [one.spec |
 	some one in input.documents
 	one.kind == "PodDisruptionBudget"
-	one.metadata.namespace == pod.namespace
+	lib.namespace(one) == pod.namespace
 	lib.selects(one.spec.selector, pod.labels)
 ]

@@ -1,4 +1,5 @@
-# What the rules ask about: `input.documents` is all that an overlay makes.
+# What the rules ask about: `input.documents` is all that an overlay makes. What is null there does not get here: it is
+# absent, as Kubernetes reads it.
 package erip.lib
 
 import rego.v1
@@ -21,7 +22,7 @@ pods contains pod if {
 	pod := {
 		"name": sprintf("%s/%s", [document.kind, document.metadata.name]),
 		"kind": document.kind,
-		"namespace": object.get(document.metadata, "namespace", ""),
+		"namespace": namespace(document),
 		"labels": object.get(object.get(found, "metadata", {}), "labels", {}),
 		"replicas": object.get(document.spec, "replicas", -1),
 		"spec": found.spec,
@@ -50,16 +51,38 @@ lasts(pod, "containers", _) if pod.lasts
 
 lasts(_, "initContainers", one) if one.restartPolicy == "Always"
 
-# A label selector of Kubernetes. An operator that is not known here selects nothing, so the pod counts as not covered.
+# A label selector of Kubernetes. An operator that it does not have selects nothing, so the pod counts as not covered.
 selects(selector, labels) if {
 	every name, value in object.get(selector, "matchLabels", {}) {
 		labels[name] == value
 	}
 	every one in object.get(selector, "matchExpressions", []) {
-		one.operator == "In"
-		labels[one.key] in one.values
+		meets(one, labels)
 	}
 }
+
+meets(one, labels) if {
+	one.operator == "In"
+	labels[one.key] in one.values
+}
+
+meets(one, labels) if {
+	one.operator == "NotIn"
+	not object.get(labels, one.key, null) in one.values
+}
+
+meets(one, labels) if {
+	one.operator == "Exists"
+	one.key in object.keys(labels)
+}
+
+meets(one, labels) if {
+	one.operator == "DoesNotExist"
+	not one.key in object.keys(labels)
+}
+
+# What `kubectl apply --namespace` adds is the same for all that lacks one.
+namespace(document) := object.get(document.metadata, "namespace", "")
 
 # How many pods of a Deployment there are at least: what it says, or what scales it says, or one, as Kubernetes has it.
 replicas(pod) := pod.replicas if pod.replicas >= 0
@@ -76,7 +99,8 @@ scalers contains {"of": target(one), "least": one.spec.minReplicaCount} if {
 	one.kind == "ScaledObject"
 }
 
-target(one) := sprintf("%s/%s", [one.spec.scaleTargetRef.kind, one.spec.scaleTargetRef.name])
+# KEDA takes a Deployment where no kind is named.
+target(one) := sprintf("%s/%s", [object.get(one.spec.scaleTargetRef, "kind", "Deployment"), one.spec.scaleTargetRef.name])
 
 # Our own autoscaler, which keeps two at least.
 scalers contains {"of": sprintf("Deployment/%s", [given[at + 1]]), "least": 2} if {

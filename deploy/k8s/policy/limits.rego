@@ -17,6 +17,5 @@ deny contains sprintf("%s: no %s of %s", [one.name, which, what]) if {
 # 0 is no limit.
 has(container, which, what) if {
 	amount := container.resources[which][what]
-	amount != null
 	not regex.match(`^0*[.]?0*([eE][+-]?[0-9]+|[A-Za-z]*)$`, sprintf("%v", [amount]))
 }

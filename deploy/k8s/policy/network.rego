@@ -15,8 +15,8 @@ deny contains sprintf("%s: no default-deny for %s", [pod.name, direction]) if {
 
 denies(policy, pod, direction) if {
 	policy.kind == "NetworkPolicy"
-	policy.metadata.namespace == pod.namespace
-	direction in policy.spec.policyTypes
+	lib.namespace(policy) == pod.namespace
+	direction in object.get(policy.spec, "policyTypes", ["Ingress"])
 	lib.selects(policy.spec.podSelector, pod.labels)
 	count(object.get(policy.spec, lower(direction), [])) == 0
 }
@@ -46,8 +46,12 @@ deny contains sprintf("NetworkPolicy/%s: opens every port", [policy.metadata.nam
 	some direction in ["ingress", "egress"]
 	some rule in object.get(policy.spec, direction, [])
 	some port in object.get(rule, "ports", [])
-	not "port" in object.keys(port)
+	every_port(port)
 }
+
+every_port(port) if not "port" in object.keys(port)
+
+every_port(port) if port.endPort - port.port >= 32768
 
 # All addresses, or a good part of them: what is not meant is named.
 everybody(peer) if {
@@ -60,7 +64,6 @@ wide(cidr) if regex.match(`^[0-9.]+/0*[0-7]$`, cidr)
 # fc00::/7 is all that is private, 2000::/3 all that is public.
 wide(cidr) if regex.match(`:.*/0*[0-3]$`, cidr)
 
-# What is null counts as absent, as in Kubernetes.
 excepts(block) if count(block.except) > 0
 
 # All pods of the cluster.

@@ -13,14 +13,24 @@ deny contains sprintf("%s: %s has a secret as its value", [one.name, variable.na
 	secret(variable)
 }
 
-# NAME_FILE, and a certificate's place, are names of files.
+# By its name, or as the way to something that is as good as one.
 secret(variable) if {
 	value := object.get(variable, "value", "")
 	value != ""
-	regex.match(`(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE|BASIC_AUTH|_KEY$|^KEY$|_KEY_|_DSN$)`, variable.name)
-	not regex.match(`_(FILE|PATH|NAME|LIFETIME|KEY_ID)$`, variable.name) # of a secret, and not the secret
+	regex.match(`(PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|PRIVATE_?KEY|BASIC_AUTH|_KEY$|^KEY$|_KEY_|_DSN$)`, variable.name)
+	not beside(variable.name)
 	not startswith(value, "/run/")
+	not lower(value) in {"true", "false", "yes", "no", "on", "off"}
 }
+
+# Settings of the platform whose addresses and words let in whoever knows them.
+secret(variable) if {
+	object.get(variable, "value", "") != ""
+	regex.match(`^ERIP_.*(_LOGIN|_PASS|_WEBHOOKS?|_SLACK|_TEAMS|_PAGERDUTY|_HEADERS|_KEYS|_HEARTBEAT_URL)$`, variable.name)
+}
+
+# What is said of a secret, and not the secret: where it is, what it is called, who made it, how long it lives.
+beside(name) if regex.match(`_(FILE|PATH|DIR|DIRECTORY|FOLDER|NAME|REF|KEY_ID|ISSUERS?|AUDIENCES?|URL|ENDPOINT|LIFETIME|TTL|SECONDS|MINUTES|HOURS|DAYS|SIZE|ALGORITHM|TYPE)$`, name)
 
 # scheme://user:password@host
 secret(variable) if regex.match(`://[^/@ ]*:[^/@ ]+@`, object.get(variable, "value", ""))

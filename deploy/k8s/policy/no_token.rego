@@ -21,7 +21,18 @@ deny contains sprintf("%s: has a token of Kubernetes in its volume %s", [pod.nam
 	not pod.name in needed
 	some volume in object.get(pod.spec, "volumes", [])
 	some source in volume.projected.sources
-	"serviceAccountToken" in object.keys(source)
+	of_kubernetes(source.serviceAccountToken)
+}
+
+# A token for somebody else says so, and Kubernetes does not take it. Without a name it is for Kubernetes itself, whose
+# own names (--api-audiences) begin so where nobody chose others.
+of_kubernetes(token) if object.get(token, "audience", "") == ""
+
+of_kubernetes(token) if lower(token.audience) == "api"
+
+of_kubernetes(token) if {
+	some part in ["kubernetes", "k8s", "container.googleapis.com", "oidc.eks.", "azmk8s.io", "oic.prod-aks"]
+	contains(lower(token.audience), part)
 }
 
 # The account of the namespace is everybody's.

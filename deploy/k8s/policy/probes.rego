@@ -14,7 +14,7 @@ deny contains sprintf("%s: no %s", [one.name, which]) if {
 	not asks(one.spec, which)
 }
 
-# Kubernetes takes `livenessProbe: null` and `{}` as none.
+# Kubernetes takes `livenessProbe: {}` as none.
 asks(container, which) if {
 	some how in ["exec", "httpGet", "tcpSocket", "grpc"]
 	is_object(container[which][how])

@@ -70,10 +70,25 @@ def faults(documents: Iterable[Mapping[str, Any]], only: Iterable[Rule] | None =
     """What breaks a rule. Raises RuntimeError when a rule could not be asked: that is no consent."""
     asked = rules() if only is None else tuple(only)
     judge = _judge()
-    judge.set_input({"documents": [one for one in documents if one["kind"] not in _PASSED_OVER]})
+    judge.set_input({"documents": [_there(one) for one in documents if one["kind"] not in _PASSED_OVER]})
     answer = str(judge.query_bundle(_question(asked)))
     try:
         found = json.loads(answer)["bindings"]["found"]
         return sorted(Fault(one.name, what) for one in asked for what in found[one.name])
     except (ValueError, KeyError, TypeError) as error:
         raise RuntimeError(f"the rules gave no answer: {answer[:500]}") from error
+
+
+#: maps of texts, in which null is the empty text and no absence
+_TEXTS: Final = frozenset({"labels", "matchLabels", "annotations", "data", "stringData"})
+
+
+def _there(node: Any, of: str = "") -> Any:
+    """Without what is null: Kubernetes reads `args: null` as no args, so no rule has to know of it."""
+    if isinstance(node, Mapping):
+        if of in _TEXTS:
+            return {name: "" if value is None else value for name, value in node.items()}
+        return {name: _there(value, name) for name, value in node.items() if value is not None}
+    if isinstance(node, list):
+        return [_there(value) for value in node if value is not None]
+    return node

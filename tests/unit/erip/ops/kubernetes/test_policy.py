@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from erip.ops.kubernetes import kustomize, policy
+from erip.settings.declared import DECLARED
 from tests.support import manifests
 
 Document = dict[str, Any]
@@ -196,6 +197,61 @@ def test_a_secret_among_the_settings_is_named() -> None:
     settings["data"]["DATABASE_URL"] = "postgres://erip:word@db/erip"
     (found,) = policy.faults(broken)
     assert (found.rule, "DATABASE_URL" in found.what) == ("no-secret-in-env", True)
+
+
+#: their secret is a part of the address
+ADDRESSES: Final = {
+    *("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_DB_DIRECT_URL", "ERIP_REPLICA_URLS"),
+    *("ERIP_BROKER_URL", "ERIP_FLOWER_BROKER_URL", "ERIP_EMAIL_URL"),
+}
+
+
+def as_settings(value: str, *names: str) -> set[str]:
+    """Those of a ConfigMap with these names that the rule refuses."""
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": dict.fromkeys(names, value)}
+    found = policy.faults([settings], [RULES["no-secret-in-env"]])
+    return {one.what.removeprefix("ConfigMap/a: ").partition(" ")[0] for one in found}
+
+
+def test_the_secrets_among_the_settings_of_the_platform_are_refused_and_no_others() -> None:
+    secret = {one.name for one in DECLARED.values() if one.secret}
+    assert secret > ADDRESSES
+    assert as_settings("word", *DECLARED) == secret - ADDRESSES
+    assert as_settings("postgres://erip:word@db/erip", *ADDRESSES) == ADDRESSES
+    assert as_settings("/run/secrets/erip/one", *(f"{name}_FILE" for name in secret)) == set()
+
+
+def with_nulls(node: Any) -> Any:
+    """The same object, with names that are absent in it and in Kubernetes' eyes still are."""
+    if isinstance(node, dict):
+        more = dict.fromkeys({"args", "ports", "env", "hostPath", "except", "endPort", "audience", "from"} - node.keys())
+        return {name: with_nulls(value) for name, value in node.items()} | more
+    return [with_nulls(one) for one in node] if isinstance(node, list) else node
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_is_null_changes_no_verdict(name: str) -> None:
+    rule = RULES[name]
+    examples = yaml.safe_load((policy.FOLDER / "examples" / f"{rule.package}.yaml").read_text())
+    for documents in examples.values():
+        plain = [one for one in documents if one["kind"] not in ("ConfigMap", "Secret")]
+        told = [with_nulls(one) for one in plain]
+        # Labels are texts: there null would be one.
+        assert policy.faults([_labelled(a, b) for a, b in zip(told, plain, strict=True)], [rule]) == policy.faults(
+            plain, [rule]
+        )
+
+
+def _labelled(told: Any, plain: Any) -> Any:
+    """With the labels, and what selects them, as they were."""
+    if isinstance(told, dict) and isinstance(plain, dict):
+        return {
+            name: plain[name] if name in ("labels", "matchLabels") else _labelled(value, plain.get(name))
+            for name, value in told.items()
+        }
+    if isinstance(told, list) and isinstance(plain, list):
+        return [_labelled(a, b) for a, b in zip(told, plain, strict=True)]
+    return told
 
 
 def test_a_rule_that_cannot_be_asked_is_no_consent() -> None:
