@@ -22,7 +22,7 @@ PYTEST_ARGS ?=
 JOBS ?= $(if $(PYTEST_ARGS),0,3)
 IMAGE = $(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.image.__main__ import main; sys.exit(main())'
 RELEASE = $(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.release import main; sys.exit(main())'
-CHECKS := lint format types imports migrations security test
+CHECKS := lint format types imports migrations security manifests test
 
 export PYTHONUNBUFFERED := 1
 
@@ -99,6 +99,9 @@ migrations: venv ## the models and the migrations agree
 
 security: venv ## bandit
 	@$(BIN)/bandit -q -r -ll -c pyproject.toml erip workflows schedules people monitoring console benchmarks client
+
+manifests: venv ## deploy/k8s against Kubernetes' schemas, our rules, and checkov, which is installed beside the platform
+	@$(BIN)/python -m erip.ops.kubernetes gate
 
 sbom: ## print a bill of materials (CycloneDX) of all pins; fails on a pin without a hash
 	@$(PYTHON) -I -c 'import sys; sys.path.insert(0, "."); from erip.ops.stack.bom import main; sys.exit(main())'

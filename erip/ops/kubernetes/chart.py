@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import yaml
 
-from erip.ops.kubernetes import chart_values, kustomize
+from erip.ops.kubernetes import chart_examples, chart_values, kustomize
 from erip.ops.kubernetes.kustomize import Built, Document
 from erip.ops.stack.state import ROOT
 
@@ -90,13 +90,14 @@ def files(settings: Mapping[str, Any]) -> dict[str, str]:
     opener.values["settings"] = given
     opener.values["components"] = dict.fromkeys(COMPONENTS.values(), False)
     opener.values["priorityClasses"] = True
+    opener.values["production"] = True
     image = opener.values["image"]
     return {
         "Chart.yaml": _about(image["tag"]),
         "values.yaml": chart_values.page(opener.values),
         "values.schema.json": json.dumps(chart_values.schema(opener.values, settings), indent=2, ensure_ascii=False)
         + "\n",
-        "templates/_helpers.tpl": _HELPERS,
+        "templates/_helpers.tpl": _HELPERS + chart_examples.refusal(),
         **{f"templates/{name}": MADE + "".join(parts) for name, parts in sorted(templates.items())},
     }
 
@@ -184,6 +185,7 @@ _PEERS: Final = {
     "autoscaler-to-kubernetes": ("egress", "to", "kubernetes"),
     "web-to-issuers": ("egress", "to", "issuers"),
     "postgres-to-kubernetes": ("egress", "to", "fromPostgres"),
+    "prometheus-to-postgres": ("ingress", "from", "prometheus"),
 }
 #: Secrets that the site makes, and their names among the values
 SECRETS: Final = {
@@ -246,6 +248,17 @@ def _secret(where: dict[str, Any], key: str, opener: Opener) -> None:
 def _cluster(spec: dict[str, Any], opener: Opener) -> None:
     opener.put(spec, "instances", "postgres.instances")
     opener.put(spec, "storage", "postgres.storage")
+    opener.put(spec, "resources", "postgres.resources")
+    opener.put(spec["postgresql"]["parameters"], "shared_buffers", "postgres.sharedBuffers")
+
+
+def _backed_up(spec: dict[str, Any], opener: Opener) -> None:
+    opener.put(spec, "schedule", "postgres.backup.schedule")
+
+
+def _stored(spec: dict[str, Any], opener: Opener) -> None:
+    opener.put(spec, "configuration", "postgres.backup.store")
+    opener.put(spec, "retentionPolicy", "postgres.backup.retention")
 
 
 def _scaled(spec: dict[str, Any], opener: Opener) -> None:
@@ -268,6 +281,8 @@ def _external(spec: dict[str, Any], opener: Opener) -> None:
 
 _OF_OPERATORS: Final = {
     "Cluster": _cluster,
+    "ScheduledBackup": _backed_up,
+    "ObjectStore": _stored,
     "ScaledObject": _scaled,
     "ScrapeConfig": _scraped,
     "ExternalSecret": _external,
@@ -294,6 +309,7 @@ def _about(tag: str) -> str:
 _HELPERS: Final = """{{- /* Made by `manage.py chart`: change erip/ops/kubernetes/chart.py. */ -}}
 {{- /* Settings of all processes. Addresses are of the first host, unless settings say more. */ -}}
 {{- define "erip.settings" -}}
+{{- include "erip.examples" . -}}
 {{- $own := dict "ERIP_ALLOWED_HOSTS" (join "," .Values.hosts) -}}
 {{- $_ := set $own "ERIP_PUBLIC_URL" (printf "https://%s" (first .Values.hosts)) -}}
 {{- mergeOverwrite $own .Values.settings | toJson -}}

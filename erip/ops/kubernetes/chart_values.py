@@ -10,8 +10,12 @@ _HEAD: Final = """# Values of the chart, made by `manage.py chart` of deploy/k8s
 """
 #: what each is for, in the order of the page
 ABOUT: Final = {
-    "image": ("tag may name a digest too: 0.1.0@sha256:…",),
-    "hosts": ("Names under which people reach it, without scheme; the first is the public one.",),
+    "production": (
+        "Values below that are examples are refused, and so is an image without a digest. false: this is a trial, and",
+        "they are accepted.",
+    ),
+    "image": ("Yours. tag names the digest too: 0.1.0@sha256:…",),
+    "hosts": ("Yours: names under which people reach it, without scheme; the first is the public one.",),
     "settings": (
         "Settings of all processes (docs/reference/settings.md), without secrets and without what a container sets",
         "itself. ERIP_ALLOWED_HOSTS and ERIP_PUBLIC_URL come from hosts, unless they are set here.",
@@ -24,11 +28,14 @@ ABOUT: Final = {
     "resources": ("Of each container. There is no limit of CPU: it would hold back a process while its node is idle.",),
     "network": (
         "Peers of NetworkPolicies, which only you know: the ingress; PostgreSQL, Redis and the Sentinels; the API",
-        "server; issuers of tokens; and what CloudNativePG's instances reach (the API server, an object store).",
+        "server; issuers of tokens; what CloudNativePG's instances reach (the API server, an object store); and who",
+        "asks their figures.",
     ),
     "components": ("Parts for operators, as in deploy/k8s/components. keda takes the place of the autoscaler.",),
     "postgres": (
         "With components.cloudnativePg. storage: as CloudNativePG's Cluster has it, such as {size, storageClass}.",
+        "sharedBuffers: a quarter of its memory. backup.store: as the ObjectStore of its plugin for Barman Cloud has",
+        "it, with your bucket and the Secret of its keys; backup.schedule begins with the seconds.",
     ),
     "prometheus": ("With components.keda.",),
     "externalSecrets": ("With components.externalSecrets.",),
@@ -91,6 +98,7 @@ def schema(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         for name, one in values["replicas"].items()
     }
     known = {
+        "production": _FLAG,
         "image": _object(
             {
                 "repository": {"type": "string", "pattern": r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*$"},
@@ -113,6 +121,19 @@ def schema(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
             {
                 "instances": _COUNT | {"minimum": 1},
                 "storage": {"type": "object", "required": ["size"], "properties": {"size": _QUANTITY}},
+                "resources": _RESOURCES,
+                "sharedBuffers": {"type": "string", "pattern": r"^[0-9]+(kB|MB|GB)$"},
+                "backup": _object(
+                    {
+                        "store": {
+                            "type": "object",
+                            "required": ["destinationPath"],
+                            "properties": {"destinationPath": {"type": "string", "pattern": "^[a-z0-9]+://.+"}},
+                        },
+                        "retention": {"type": "string", "pattern": "^[1-9][0-9]*[dwm]$"},
+                        "schedule": {"type": "string", "pattern": r"^\S+( \S+){5}$"},
+                    }
+                ),
             }
         ),
         "prometheus": _object({"address": {"type": "string", "pattern": "^https?://[^/@ ]+$"}}),

@@ -1,8 +1,9 @@
 """Asks of each object whether Kubernetes knows it: every name and type, as a strict server would.
 
 Kubernetes' own kinds come from `kubernetes-validate`, which holds the schemas of each release. For operators' kinds
-(cert-manager, CloudNativePG, KEDA and so on) there are none in a package: they are asked of the definitions that one
-has, such as `kubectl get crd -o yaml` or an operator's release, and are called unknown without them.
+(cert-manager, CloudNativePG, KEDA and so on) there are none in a package: deploy/k8s/schemas has what our manifests use
+of them. A name that is not there may still be one that the operator knows: it is called unread, which is no consent.
+With the operators' own definitions, such as `kubectl get crd -o yaml`, nothing is left unread.
 """
 
 import json
@@ -18,34 +19,45 @@ import yaml
 from kubernetes_validate import latest_version, utils
 from referencing import Registry, Resource
 
+from erip.ops.stack.state import ROOT
+
 #: (apiVersion, kind)
 Kind = tuple[str, str]
+SCHEMAS: Final = ROOT / "deploy" / "k8s" / "schemas"
 _FOLDER: Final = "kubernetes-json-schema/v{}-local-strict"
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
     """faults: `Deployment/erip-web: spec.replicas: 'two' is not of type 'integer'`, all of them.
-    unknown: kinds that have no schema here. That is no consent."""
+    unknown: kinds that have no schema here. unread: `Cluster/erip-db: spec: 'walStorage'`, what our schema of an
+    operator's kind leaves out. Neither is consent."""
 
     faults: tuple[str, ...]
     unknown: frozenset[Kind]
+    unread: tuple[str, ...] = ()
 
 
 def look(documents: Iterable[Mapping[str, Any]], custom: Mapping[Kind, Mapping[str, Any]] | None = None) -> Looked:
-    """Look at all of them; `custom` are the schemas of operators' kinds (`definitions`)."""
-    faults, unknown = [], set()
+    """Look at all of them; `custom` are the schemas of operators' kinds (`definitions`), which come before ours."""
+    faults, unread, unknown = [], [], set()
     for one in documents:
         kind = (one["apiVersion"], one["kind"])
-        validator = _validator_of(*kind) or (_of(custom[kind]) if custom and kind in custom else None)
+        whole = _validator_of(*kind) or (_of(custom[kind]) if custom and kind in custom else None)
+        validator = whole or _ours(kind)
         if validator is None:
             unknown.add(kind)
             continue
         # What cannot be read back from JSON, such as a date, is no object of Kubernetes.
         for error in validator.iter_errors(json.loads(json.dumps(one))):
             place = ".".join(str(step) for step in error.absolute_path)
-            faults.append(f"{one['kind']}/{one['metadata']['name']}: {place}: {error.message}")
-    return Looked(tuple(faults), frozenset(unknown))
+            begin = f"{one['kind']}/{one['metadata']['name']}: {place}"
+            if whole is None and error.validator == "additionalProperties":
+                names = sorted(error.instance.keys() - error.schema["properties"].keys())
+                unread.append(f"{begin}: {', '.join(map(repr, names))}")
+            else:
+                faults.append(f"{begin}: {error.message}")
+    return Looked(tuple(faults), frozenset(unknown), tuple(unread))
 
 
 @cache
@@ -79,6 +91,24 @@ def release() -> str:
 
 
 # --- kinds of operators -----------------------------------------------------------------------------------
+
+
+@cache
+def ours() -> dict[Kind, dict[str, Any]]:
+    """What deploy/k8s/schemas has: the schema of `spec` of each kind that our manifests use of an operator."""
+    found = {}
+    for path in sorted(SCHEMAS.glob("*.yaml")):
+        for one in yaml.safe_load_all(path.read_text("utf-8")):
+            if one:
+                found[one["apiVersion"], one["kind"]] = one["spec"]
+    return found
+
+
+def _ours(kind: Kind) -> jsonschema.Draft202012Validator | None:
+    spec = ours().get(kind)
+    return (
+        _of(_strict({"type": "object", "required": ["spec"], "properties": {"spec": spec}}, top=True)) if spec else None
+    )
 
 
 def definitions(folder: Path) -> dict[Kind, dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""`make requirements`: compile requirements.txt, the pins of the server wheels, and those of what builds the image, all
-with hashes."""
+"""`make requirements`: compile requirements.txt, the pins of the server wheels, of what builds the image, and of
+checkov, all with hashes."""
 
 import subprocess
 import sys
@@ -14,6 +14,8 @@ def main() -> int:
     """Compile everything; a failure of uv ends it."""
     # A version that requirements.txt already has is kept, unless a requirement asks for another.
     _compile("requirements.in", "-o", "requirements.txt")
+    # It has an environment of its own: erip/ops/kubernetes/checkov.py.
+    _compile("deploy/k8s/checkov/pins.in", "--no-annotate", "-o", "deploy/k8s/checkov/pins.txt")
     for pin in sorted(path for pattern in ONES for path in ROOT.glob(pattern)):
         head, *before = pin.read_text().splitlines()
         wanted = next(line.split()[0] for line in before if "==" in line)

@@ -33,6 +33,7 @@ ELSEWHERE: Final[dict[str, tuple[str, dict[str, str]]]] = {
     # It has a web pod's labels, and another namespace.
     "neighbour": ("neighbour", {"app": "erip-web", "app.kubernetes.io/part-of": "erip"}),
     "operator": ("cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
+    "prometheus": ("monitoring", {"app.kubernetes.io/name": "prometheus"}),
 }
 #: addresses that are no pod's
 OUTSIDE: Final = {
@@ -41,7 +42,7 @@ OUTSIDE: Final = {
     "office": "192.168.7.7",
     "metadata": "169.254.169.254",
 }
-PORTS: Final = (53, 443, 465, 587, 5432, 5555, 6379, 6443, 8000, 8472, 26379)
+PORTS: Final = (53, 443, 465, 587, 5432, 5555, 6379, 6443, 8000, 8472, 9187, 26379)
 
 Arrow = tuple[str, str, int]
 
@@ -65,6 +66,7 @@ OPENED: Final[dict[tuple[str, ...], set[Arrow]]] = {
 #: what a component opens besides, in an overlay that names it
 MORE: Final = {
     "token-issuers": arrows({"web"}, {*ELSEWHERE, *OUTSIDE} - {"metadata"}, 443, 6443),
+    "prometheus-operator": arrows({"prometheus"}, POSTGRES, 9187),
     "cloudnative-pg": arrows(POSTGRES, POSTGRES, 5432)
     | arrows(POSTGRES, {"dns"}, 53)
     | arrows({"operator"}, POSTGRES, 5432, 8000)

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from erip.ops.kubernetes import chart, kustomize, policy, schemas
+from erip.ops.kubernetes import chart, chart_examples, kustomize, policy, schemas
 from tests.support import charts, manifests
 
 VALUES: Final = charts.defaults()
@@ -106,7 +106,8 @@ def test_every_value_changes_something() -> None:
     """With all components, but for KEDA where the autoscaler is asked about."""
     everything = {keda: changed(**dict.fromkeys(COMPONENTS.values(), True) | {"keda": keda}) for keda in (True, False)}
     before = {keda: charts.texts(values) for keda, values in everything.items()}
-    ways = list(leaves(VALUES))
+    # What decides whether anything is made at all is no part of it.
+    ways = [way for way in leaves(VALUES) if way != ("production",)]
     assert len(ways) > 70
     for way in ways:
         told = []
@@ -204,8 +205,11 @@ def test_the_values_on_the_page_are_right_and_make_what_it_says() -> None:
     assert "erip-autoscaler" not in {name for _, name in made}
     assert made["Cluster", "erip-db"]["spec"]["storage"] == {"size": "200Gi", "storageClass": "fast"}
     (settings,) = [one["data"] for (kind, _), one in made.items() if kind == "ConfigMap"]
-    assert (settings["ERIP_PUBLIC_URL"], settings["ERIP_AUTOSCALE_MAX"]) == ("https://risk.example.org", "80")
-    assert kustomize.containers(made["Deployment", "erip-web"])[0]["image"] == "registry.example.org/erip:0.2.0"
+    assert (settings["ERIP_PUBLIC_URL"], settings["ERIP_AUTOSCALE_MAX"]) == ("https://risk.acme.internal", "80")
+    assert kustomize.containers(made["Deployment", "erip-web"])[0]["image"].startswith(
+        "registry.acme.internal/erip:0.2.0@sha256:"
+    )
+    assert chart_examples.left(values) == []
 
 
 def laid_over(values: Any, more: Any) -> Any:
@@ -213,6 +217,55 @@ def laid_over(values: Any, more: Any) -> Any:
     for name, one in more.items():
         values[name] = laid_over(values[name], one) if isinstance(one, dict) and name in values else one
     return values
+
+
+# --- examples ---------------------------------------------------------------------------------------------
+
+
+def mine(**components: bool) -> dict[str, Any]:
+    """Values without an example among them."""
+    values = changed(**components)
+    values["hosts"] = ["risk.acme.internal", "risk.acme.internal:8443"]
+    values["image"] = {"repository": "registry.acme.internal:5000/erip", "tag": "0.2.0@sha256:" + "0a" * 32}
+    values["settings"]["ERIP_TRUSTED_PROXIES"] = "10.7.0.0/24"
+    values["postgres"]["backup"]["store"]["destinationPath"] = "s3://acme-erip/"
+    return values
+
+
+#: (what is an example, or lacking; where it stands)
+LEFT: Final[list[tuple[str, Any]]] = [
+    *(("hosts", [host]) for host in ("erip.example.org", "example.com", "a.example:8443", "erip.test", "x.invalid")),
+    ("hosts", ["risk.acme.internal", "erip.example.net"]),
+    *(("image.repository", name) for name in ("registry.example.org/erip", "example.com:5000/erip")),
+    *(("image.tag", tag) for tag in ("0.1.0", "0.1.0@sha256:0a", None)),
+    *(("settings.ERIP_TRUSTED_PROXIES", one) for one in ("10.0.0.0/16", "", None)),
+    ("settings.ERIP_PUBLIC_URL", "https://erip.example.org/"),
+    ("settings.ERIP_ALLOWED_HOSTS", "risk.acme.internal,erip.example.org"),
+    ("postgres.backup.store.destinationPath", "s3://erip-backup.example.org/"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), LEFT)
+def test_an_example_that_was_left_is_refused_with_its_place(path: str, value: Any) -> None:
+    values = mine(cloudnativePg=True)
+    assert chart_examples.left(values) == []
+    set_at(values, tuple(path.split(".")), value)
+    (found,) = chart_examples.left(values)
+    assert found.startswith(f"{path}: put ")
+    assert chart_examples.left(values | {"production": False}) == []
+
+
+def test_names_that_only_look_like_examples_are_right() -> None:
+    values = mine()
+    values["hosts"] = ["myexample.org", "example.org.acme.internal", "test.acme.internal", "risk.example.de"]
+    values["postgres"]["backup"]["store"]["destinationPath"] = "s3://backup.example.org/"  # there is no such component
+    assert chart_examples.left(values) == []
+
+
+def test_the_values_that_ship_are_refused_in_production() -> None:
+    assert VALUES["production"]
+    places = [one.partition(":")[0] for one in chart_examples.left(VALUES)]
+    assert places == ["hosts", "image.repository", "image.tag", "settings.ERIP_TRUSTED_PROXIES"]
 
 
 # --- helm itself, where it is ------------------------------------------------------------------------------
@@ -224,7 +277,7 @@ def test_helm_makes_the_same(tmp_path: Path) -> None:
     everything["hosts"] = ["risk.example.org", "erip.example.org"]
     everything["replicas"]["leader"] = 3
     everything["image"]["tag"] = "0.2.0@sha256:" + "0a" * 32
-    for values in (VALUES, everything):
+    for values in (VALUES | {"production": False}, everything | {"production": False}, mine(cloudnativePg=True)):
         done = by_helm(values, tmp_path)
         assert done.returncode == 0, done.stderr[-2_000:]
         made = by_key([one for one in yaml.safe_load_all(done.stdout) if one])
@@ -239,3 +292,18 @@ def test_helm_names_bad_values_at_once(tmp_path: Path) -> None:
     done = by_helm(values, tmp_path)
     assert done.returncode != 0
     assert [path for path, _ in asked if f"at '/{path.replace('.', '/')}'" not in done.stderr] == []
+
+
+def test_helm_refuses_examples_with_what_to_name_instead(tmp_path: Path) -> None:
+    for values in (VALUES, *(_left(path, value) for path, value in LEFT if value is not None)):
+        done = by_helm(values, tmp_path)
+        said = chart_examples.left(values)
+        if done.returncode == 0 or [one for one in said if f"- {one}" not in done.stderr]:
+            # A digest that is none is refused by the schema already.
+            assert "at '/image/tag'" in done.stderr, (said, done.stderr)
+
+
+def _left(path: str, value: Any) -> dict[str, Any]:
+    values = mine(cloudnativePg=True)
+    set_at(values, tuple(path.split(".")), value)
+    return values

@@ -224,7 +224,9 @@ def test_the_secrets_among_the_settings_of_the_platform_are_refused_and_no_other
 def with_nulls(node: Any) -> Any:
     """The same object, with names that are absent in it and in Kubernetes' eyes still are."""
     if isinstance(node, dict):
-        more = dict.fromkeys({"args", "ports", "env", "hostPath", "except", "endPort", "audience", "from"} - node.keys())
+        more = dict.fromkeys(
+            {"args", "ports", "env", "hostPath", "except", "endPort", "audience", "from"} - node.keys()
+        )
         return {name: with_nulls(value) for name, value in node.items()} | more
     return [with_nulls(one) for one in node] if isinstance(node, list) else node
 
