@@ -14,6 +14,7 @@ authority alone. gunicorn by itself goes on in the clear if it cannot read the f
 starts.
 """
 
+import asyncio
 import resource
 import socket
 import ssl
@@ -40,6 +41,8 @@ from erip.settings import web
 DRAIN_SECONDS = web.ERIP_DRAIN_SECONDS
 #: seconds from SIGTERM until what still runs is cut off
 GRACE_SECONDS = web.ERIP_WEB_GRACE_SECONDS
+#: seconds that a process fills its caches for before it serves, at most; what is left is done beside the requests
+WARM_SECONDS = 10.0
 
 #: what is shown to clients; each process looks for a new one by itself
 CERTIFICATE = Certificate(web.ERIP_WEB_CERTIFICATE, web.ERIP_WEB_CLIENT_CA) if web.ERIP_WEB_CERTIFICATE else None
@@ -127,6 +130,19 @@ class Worker(gasgi.ASGIWorker):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         hooks.begin_process("web")
         super().init_process()
+
+    async def _serve(self) -> None:
+        # Django is ready only now.
+        from erip.foundation.http.light.threads import in_thread
+
+        # Behind a database that does not answer it serves all the same, and says that it is not ready.
+        try:
+            await asyncio.wait_for(in_thread(hooks.warm_up, hooks.at_web_start), WARM_SECONDS)
+        except TimeoutError:
+            self.log.warning("caches are filled beside the requests: it takes longer than %.0f s", WARM_SECONDS)
+        except Exception:
+            self.log.exception("caches stay cold")
+        await super()._serve()
 
     def _get_ssl_context(self) -> ssl.SSLContext | None:
         if CERTIFICATE is None:

@@ -9,7 +9,7 @@ import structlog
 from cachetools import LRUCache, cached
 from django.db.models import F
 
-from erip.foundation.hooks import at_worker_start
+from erip.foundation.hooks import at_web_start, at_worker_start
 from workflows import registry
 from workflows.core import definition
 from workflows.core.graph import Graph, Retry, StepInfo, Work
@@ -120,6 +120,7 @@ def _without_its_start(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in ("input", "on")}
 
 
+@at_web_start
 @at_worker_start
 def load_latest_graphs() -> None:
     """The latest version of each workflow; if there are very many, only those published last. One that this release

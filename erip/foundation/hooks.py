@@ -73,6 +73,10 @@ leader_begins: Hook[Callable[[], object]] = Hook(
 at_worker_start: Hook[Callable[[], object]] = Hook(
     "Every worker calls it before it takes its first run: it fills a cache, and its result is not looked at."
 )
+at_web_start: Hook[Callable[[], object]] = Hook(
+    "Every web process calls it before it takes its first request, as workers do with `at_worker_start`: it fills a"
+    " cache that a first request would otherwise wait for."
+)
 
 #: functions of (names of obligations)
 obligation_times: Hook[Callable[[Sequence[str]], Mapping[str, float]]] = Hook(
@@ -389,9 +393,10 @@ def load_seeds() -> Mapping[str, int]:
     return {name: load() for name, load in seeds.all()}
 
 
-def warm_up() -> None:
-    """Fill the caches of this worker. Whatever cannot be read now is read when it is needed."""
-    for load in at_worker_start.all():
+def warm_up(loaders: Hook[Callable[[], object]]) -> None:
+    """Fill the caches of this process: `at_worker_start` or `at_web_start`. Whatever cannot be read now is read when it
+    is needed."""
+    for load in loaders.all():
         try:
             load()
         except DatabaseError as error:

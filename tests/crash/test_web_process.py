@@ -1,5 +1,6 @@
 """What shows only behind gunicorn itself: it reads a cancelled wait as the end of a connection, and it logs."""
 
+import errno
 import http.client
 import json
 import socket
@@ -8,12 +9,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from erip.foundation.hooks import at_web_start, warm_up
+from erip.ops.stack.ports import any_free
 from tests import workers
 from tests.fuzz import wire
 from tests.support.api import INPUT, key, publish
 from tests.support.web import status, web
 from tests.workers import until
-from workflows import engine
+from workflows import engine, graphs
+from workflows.events.interest import begin
+from workflows.graphs import load_latest_graphs
+from workflows.models import WorkflowVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,3 +91,23 @@ def test_a_process_that_cannot_answer_yet_takes_no_connection_from_one_that_can(
             assert new.poll() is None
     assert while_it_loads == [200] * 40
     assert afterwards == 200
+
+
+def test_a_process_fills_its_caches_before_it_serves_and_serves_when_that_fails(tmp_path: Path) -> None:
+    noted, log = tmp_path / "noted", tmp_path / "web.log"
+    place = f"127.0.0.1:{any_free()}"
+    arguments = ["-m", "gunicorn", "-c", "python:tests.support.warming_web", f"--bind={place}", "--reuse-port"]
+    with workers.process([*arguments, "--workers=1"], log, TEST_NOTED=str(noted)):
+        until(lambda: status(f"http://{place}/health/live") == 200, seconds=60, what="it serves")
+    assert noted.read_text() == str(errno.ECONNREFUSED)
+    assert "caches stay cold" in log.read_text()
+
+
+def test_what_a_first_start_would_wait_for_is_read_before() -> None:
+    assert {load_latest_graphs, begin} <= set(at_web_start.all())
+    publish()
+    with graphs.graph_of.cache_lock:
+        graphs.graph_of.cache.clear()
+    warm_up(at_web_start)
+    version = WorkflowVersion.objects.latest("id")
+    assert graphs.known_graph(version.id) is not None

@@ -9,7 +9,7 @@ from django.conf import settings as configured
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from erip.foundation.hooks import warm_up
+from erip.foundation.hooks import at_worker_start, warm_up
 from tests import workers
 from tests.definitions import one_step, publish
 from tests.support.listening import heard, listening
@@ -148,7 +148,7 @@ def test_a_clock_that_strays_dates_no_run(strayed: timedelta) -> None:
 def test_a_worker_that_has_warmed_up_reads_no_definition_for_its_first_run() -> None:
     publish(ECHO)
     graph_of.cache.clear()
-    warm_up()
+    warm_up(at_worker_start)
     latest = WorkflowVersion.objects.get(definition__name="one")
     with CaptureQueriesContext(connection) as queries:
         assert graph_of(latest.pk).lane == "standard"

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from erip.foundation.hooks import interest
+from erip.foundation.hooks import at_web_start, interest
 from erip.foundation.process.background import database_service
 from workflows.core import lifecycle
 from workflows.core.patterns import any_matches
@@ -85,6 +85,7 @@ class _Reader:
 _reader = _Reader()
 
 
+@at_web_start
 def begin() -> None:
     """Keep this process informed of what is wanted, from now on."""
     _reader.begin()
