@@ -22,7 +22,7 @@ tools/bin/pip --python "$home/bin/python" install -q --no-index --find-links whe
 # For shells, of which there is none.
 rm -f "$home"/bin/activate* "$home"/bin/Activate*
 # Tests of packages, of which some hold keys.
-find "$home" -depth -type d \( -name tests -o -path '*/tornado/test' \) -exec rm -rf {} +
+find "$home" -depth -type d \( -name tests -o -path '*/tornado/test' -o -path '*/Crypto/SelfTest' \) -exec rm -rf {} +
 find "$home" -type d -name __pycache__ -prune -exec rm -rf {} +
 # Not all files of all packages are for this Python.
 python3.11 -m compileall -q -j 1 --invalidation-mode unchecked-hash "$home/lib" > /dev/null || true

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import py_compile
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def root(at: Path) -> Path:
     packages = "opt/erip/.venv/lib/python3.11/site-packages"
     _put(at, "opt/erip/.venv/pyvenv.cfg", "home = /usr/bin\n")
     _put(at, f"{packages}/django/one.py", "1\n")
-    _put(at, f"{packages}/django/__pycache__/one.cpython-311.pyc", "compiled")
+    compiled(at / packages / "django" / "one.py")
     _put(at, f"{packages}/django-5.2.dist-info/METADATA", "Name: Django\nVersion: 5.2\n\nlong\n")
     recorded = []
     for name in ("django/one.py", "django-5.2.dist-info/METADATA"):
@@ -82,6 +83,12 @@ def root(at: Path) -> Path:
         (at / path).mkdir(parents=True)
         (at / path).chmod(mode)
     return at
+
+
+def compiled(source: Path) -> Path:
+    """Compile it as the image's build does."""
+    kind = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    return Path(str(py_compile.compile(str(source), doraise=True, invalidation_mode=kind)))
 
 
 def _put(at: Path, path: str, content: str) -> None:

@@ -61,6 +61,9 @@ def unpack(archive: Path, folder: Path) -> Image:
         for digest, _ in image.layers:
             _require(digest, tar)
             with tarfile.open(fileobj=_file(tar, digest)) as layer:
+                # What may be written is said below; owners, modes and links to full paths are to be as in the image,
+                # which is not what Python 3.14 does of itself.
+                layer.extraction_filter = lambda member, _: member
                 for one in layer:
                     unpacked += one.size
                     if unpacked > _MOST_UNPACKED:

@@ -15,7 +15,6 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from typing import Final
 from erip.ops import release
 from erip.ops.image import archive, bill, holds
 from erip.ops.image.errors import ImageError
+from erip.ops.image.workplace import workplace
 from erip.ops.stack import bom
 
 SUITE: Final = "bookworm"
@@ -67,8 +67,7 @@ def build(root: Path, out: Path, *, ref: str = "HEAD", base: str = "", snapshot:
         raise ImageError(*error.faults) from None
     out.mkdir(parents=True, exist_ok=True)
     took: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(dir=out, prefix=".image-") as name:
-        work = Path(name)
+    with workplace(out) as work:
         context = work / "context"
         context.mkdir()
         subprocess.run(["tar", "-x", "-C", str(context)], input=tree, check=True)  # noqa: S607

@@ -2,7 +2,7 @@
 
 A file is explained by the package of Debian that brought it (MD5, as dpkg has it), by the RECORD of the package of
 Python that did (SHA-256), by the commit (the bytes themselves), or by `MADE`. Compiled modules stand beside the source
-that they were made from; files for browsers are copies of explained ones. So whatever else was there while the image
+that they were made from and have its hash; files for browsers are copies of explained ones. So whatever else was there while the image
 was built, a key of it, a cache, an authority of the site, would be named.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from erip.ops.image import compiled
 from erip.ops.image.bill import ENVIRONMENT, STATUS, python
 
 CODE: Final = Path("opt/erip")
@@ -34,7 +35,8 @@ MADE: Final = frozenset(
 PROGRAMS: Final = re.compile(
     r"(?:.*/)?(?:sh|bash|dash|busybox|dpkg|apt|apt-get|pip3?(?:\.\d+)?|uv|gcc|cc|ld|curl|wget|nc|su|sudo|mount|perl)"
 )
-_KEY: Final = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\s|\\n)*[0-9A-Za-z+/]{40}")
+#: the beginning of a private key, with some of the key itself
+KEY: Final = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\s|\\n)*[0-9A-Za-z+/]{40}")
 SECRET: Final = re.compile(r"(?i)secret|password|token|database_url|broker_url")
 
 
@@ -45,13 +47,15 @@ def faults(root: Path, source: Mapping[str, bytes], config: Mapping[str, Any]) -
     contents = {_sha256(root / path) for path in known}
     for path, at in _files(root):
         yield from _rights(path, at.lstat())
-        if at.is_symlink() or not at.is_file():
+        if at.is_dir() and not at.is_symlink():
             continue
         if PROGRAMS.fullmatch(path):
             yield f"{path}: a program that nothing here needs"
-        if path not in known and not _compiled(path, known) and not _copied(path, at, contents):
+        if at.is_symlink() or not at.is_file():
+            continue
+        if path not in known and not _compiled(root, path, known) and not _copied(path, at, contents):
             yield f"{path}: no package, and not the commit, has it"
-        if _KEY.search(at.read_bytes()):
+        if KEY.search(at.read_bytes()):
             yield f"{path}: holds a private key"
 
 
@@ -130,14 +134,15 @@ def _sha256(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _compiled(path: str, known: set[str]) -> bool:
-    """Whether it is the compiled form of a source that is explained."""
-    at = Path(path)
-    return (
-        at.suffix == ".pyc"
-        and at.parent.name == "__pycache__"
-        and f"{at.parent.parent / at.name.split('.')[0]}.py" in known
-    )
+def _compiled(root: Path, path: str, known: set[str]) -> bool:
+    """Whether it says that it is the compiled form of a source that is explained: `compiled` has seen, in the image,
+    that it is."""
+    source = compiled.source_of(root / path)
+    if source is None or not source.is_file():
+        return False
+    # Debian has one source under two names.
+    found = os.path.relpath(os.path.realpath(source), os.path.realpath(root))
+    return found in known and compiled.says_it_is_of((root / path).read_bytes(), source.read_bytes())
 
 
 def _copied(path: str, at: Path, contents: set[bytes]) -> bool:

@@ -184,6 +184,27 @@ def test_nothing_that_only_tests_or_other_servers_need_is_in_it() -> None:
     assert {"django", "celery", "gunicorn", "gunicorn-h1c", "flower", "psycopg2-binary", "redis", "uvloop"} <= PACKAGES
 
 
+def test_files_of_packages_that_hold_private_keys_are_taken_out(tmp_path: Path) -> None:
+    """As tests of packages do. The image would not be built with them."""
+    held = set()
+    for one in importlib.metadata.distributions():
+        if pins.normal(one.name) in PACKAGES:
+            held |= {str(file) for file in one.files or () if holds.KEY.search(_content(Path(str(file.locate()))))}
+    assert len(held) > 3
+    for name in [*held, "django/core/kept.py"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    script = (ROOT / "deploy" / "image" / "python.sh").read_text()
+    (line,) = [one for one in script.splitlines() if one.startswith('find "$home" -depth')]
+    subprocess.run(["sh", "-euc", f'home=$1\n{line}', "sh", str(tmp_path)], check=True)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == ["django/core/kept.py"]
+
+
+def _content(path: Path) -> bytes:
+    # A file that an installer made or that is gone is none of the package's.
+    return path.read_bytes() if path.is_file() else b""
+
+
 def test_the_scripts_of_the_build_are_shell_and_set_no_place_of_their_own() -> None:
     for path in sorted((ROOT / "deploy" / "image").glob("*.sh")):
         subprocess.run(["sh", "-n", str(path)], check=True)
