@@ -110,7 +110,7 @@ image: ## build the container image of HEAD without a daemon, and its bill of ma
 	@$(IMAGE) build --out "$(OUT)" --base "$(BASE)" --snapshot "$(SNAPSHOT)"
 
 image-check: venv ## as root: build it twice, compare the digests, and run it as deploy/k8s says; 5 to 15 minutes
-	@$(BIN)/python -m benchmarks.image --out "$(OUT)" --snapshot "$(SNAPSHOT)"
+	@$(BIN)/python -m benchmarks.image --out "$(OUT)" --base "$(BASE)" --snapshot "$(SNAPSHOT)"
 
 release: ## make and sign a release of HEAD, the same bytes each time: KEY=an Ed25519 key of OpenSSH (OUT=dist)
 	@$(RELEASE) make --key "$(KEY)" --out "$(OUT)"

@@ -17,19 +17,20 @@ from pathlib import Path
 from benchmarks.image.pods import PodFailed, programs_lacking
 from benchmarks.image.story import Story, inside
 from erip.ops.image import archive
-from erip.ops.image.__main__ import told
+from erip.ops.image.__main__ import add_stand, stand, told
 from erip.ops.image.build import build
 from erip.ops.image.errors import ImageError
-from erip.ops.release import ROOT
+from erip.ops.release import ROOT, git
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.image", description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
-    parser.add_argument("--snapshot", default="", help="as in erip.ops.image")
+    add_stand(parser)
     parser.add_argument("--run", type=Path, help="only run this image")
     parser.add_argument("--stage", choices=["servers", "pods"], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    built_in = stand(parser, options)
     if lacking := [*programs_lacking(), *([] if os.geteuid() == 0 else ["root"])]:
         print(f"benchmarks.image: lacking: {', '.join(lacking)} (Debian: bubblewrap, iproute2)", file=sys.stderr)
         return 2
@@ -39,7 +40,7 @@ def main() -> int:
     if options.stage == "pods":
         return run(options.run)
     try:
-        packed = options.run or twice(options.out, options.snapshot)
+        packed = options.run or twice(options.out, **built_in)
     except ImageError as error:
         for fault in error.faults:
             print(f"FAULT: {fault}")
@@ -48,12 +49,14 @@ def main() -> int:
     return subprocess.run(["unshare", "--net", "--", *stage], check=False).returncode  # noqa: S603
 
 
-def twice(out: Path, snapshot: str) -> Path:
+def twice(out: Path, *, base: str, snapshot: str) -> Path:
     """The archive. Raises ImageError, also if the second image is another one."""
-    first = build(ROOT, out, snapshot=snapshot)
+    # Whoever commits meanwhile does not change what is compared.
+    ref = git(ROOT, "rev-parse", "HEAD").decode().strip()
+    first = build(ROOT, out, ref=ref, base=base, snapshot=snapshot)
     bill = first.bill.read_bytes()
     print(f"first\n{told(first)}", flush=True)
-    second = build(ROOT, out, snapshot=snapshot)
+    second = build(ROOT, out, ref=ref, base=base, snapshot=snapshot)
     print(f"second\n{told(second)}", flush=True)
     faults = []
     if (first.image.digest, first.image.id) != (second.image.digest, second.image.id):

@@ -22,6 +22,8 @@ from erip.ops.image.archive import Image
 from erip.ops.release import ROOT
 
 BASE = ROOT / "deploy" / "k8s" / "base"
+#: where a kubelet puts the token; /var/run of the image is /run
+ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
 #: as in ERIP_SHUTDOWN_GRACE_SECONDS and the like, with room for a busy machine
 PATIENCE = 120.0
 
@@ -47,7 +49,8 @@ def settings() -> dict[str, str]:
 @dataclass(frozen=True)
 class Pod:
     """files: the image's. secrets: the folder for each of the pod's volumes that is no emptyDir, by its name.
-    changed: what differs from the manifests; an empty value takes a variable away."""
+    changed: what differs from the manifests; an empty value takes a variable away. account: the files of a service
+    account, for a pod that has a token."""
 
     name: str
     image: Image
@@ -55,6 +58,7 @@ class Pod:
     folder: Path
     secrets: Mapping[str, Path]
     changed: Mapping[str, str]
+    account: Path | None = None
 
     def prepare(self) -> None:
         """Make the volumes that begin empty. Only root can."""
@@ -84,6 +88,8 @@ class Pod:
         apart = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", self.name]
         root = ["--ro-bind", str(self.files), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
         mounts = [word for mount in container["volumeMounts"] for word in self._mount(mount)]
+        if self.account and self.spec.get("automountServiceAccountToken"):
+            mounts += ["--ro-bind", str(self.account), ACCOUNT]
         env = [word for name, value in self.environment(container).items() for word in ("--setenv", name, value)]
         how = ["--remount-ro", "/run", "--cap-drop", "ALL", "--clearenv", "--die-with-parent", "--new-session"]
         at = ["--chdir", str(self.image.config["WorkingDir"])]

@@ -1,4 +1,5 @@
-"""The image's pods beside a PostgreSQL and a Redis: tables, web, workers, leader, Flower; a run from request to end."""
+"""The image's pods beside a PostgreSQL, a Redis, and what answers the autoscaler as Kubernetes would: tables, then each
+pod that stays; a run from request to end."""
 
 import http.client
 import json
@@ -8,14 +9,17 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from benchmarks.image.pods import PATIENCE, Pod, PodFailed, Running
+from benchmarks.image.pods import PATIENCE, Pod, PodFailed, Running, workloads
 from erip.foundation.process.trust import context_of
 from erip.ops.ca import Authority, Leaf
 from erip.ops.image.archive import Image
+from erip.ops.stack.ports import LOOPBACK
+from tests.support import kubernetes
 
 HOST = "erip.example.org"
 #: the servers of this story speak in the clear, on loopback
@@ -47,6 +51,18 @@ print(json.dumps({
     "writes": {path: refused(path) for path in ("/x", "/opt/erip/x", "/etc/passwd", "/run/x", "/run/erip/x", "/tmp/x")},
 }))
 """
+
+
+#: a pod that stays has all of them
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+def staying() -> list[tuple[str, str]]:
+    """The pods that are no Job's, and the container of each; web first, because others look after its runs."""
+    found = [
+        (name, one["name"]) for name, spec in workloads().items() for one in spec["containers"] if PROBES[0] in one
+    ]
+    return sorted(found, key=lambda one: one[0] != "erip-web")
 
 
 class Story:
@@ -93,12 +109,14 @@ class Story:
                     self.faults.append(f"{one.pod.name} ended with status {status}")
 
     def _start(self, stack: ExitStack, web: Pod) -> list[Running]:
-        flower = self._pod("erip-flower", ERIP_FLOWER_BROKER_URL=self._broker, FLOWER_BASIC_AUTH=self._login)
-        workers = [(self._pod(name), "worker") for name in ("erip-worker-critical", "erip-worker")]
+        flower = {"ERIP_FLOWER_BROKER_URL": self._broker, "FLOWER_BASIC_AUTH": self._login}
+        account, kubelet = stack.enter_context(self._kubernetes())
         found = []
-        for pod, container in [(web, "web"), *workers, (self._pod("erip-leader"), "leader"), (flower, "flower")]:
+        for name, container in staying():
+            changed = kubelet | (flower if name == "erip-flower" else {})
+            pod = web if name == web.name else self._pod(name, account, **changed)
             one = stack.enter_context(pod.running(container))
-            ready = [one.wait_for(probe) for probe in ("startupProbe", "livenessProbe")]
+            ready = [one.wait_for(probe) for probe in PROBES]
             self._say(
                 f"{pod.name}: {' '.join(pod.container(container)['command'])[:60]}",
                 f"its probes succeed after {sum(ready):.1f} s",
@@ -139,11 +157,26 @@ class Story:
         answer = link.getresponse()
         return answer.status, answer.read().decode(errors="replace")
 
-    def _pod(self, name: str, **changed: str) -> Pod:
+    @contextmanager
+    def _kubernetes(self) -> Iterator[tuple[Path, dict[str, str]]]:
+        """What answers as the API server: the files of the account that may ask it, and what a kubelet says of it."""
+        account = self._folder / "account"
+        account.mkdir()
+        leaf = Leaf("api", "api", (LOOPBACK,), server=True)
+        api = Authority(self._folder / "ca" / "api", "api").issue(self._folder / "issued" / "api", leaf)
+        (account / "ca.crt").write_text(api.ca.read_text())
+        with kubernetes.cluster(account, api.bundle) as cluster:
+            for path in (account, *account.iterdir()):
+                path.chmod(0o755)
+            port = str(urlsplit(cluster.server).port)
+            yield account, {"KUBERNETES_SERVICE_HOST": LOOPBACK, "KUBERNETES_SERVICE_PORT": port}
+
+    def _pod(self, name: str, account: Path | None = None, **changed: str) -> Pod:
         folder = self._folder / name
         folder.mkdir()
         folder.chmod(0o755)
-        pod = Pod(name, self._image, self._files, folder, self._volumes, {**OVERLAY, **IN_THE_CLEAR, **changed})
+        changed = {**OVERLAY, **IN_THE_CLEAR, **changed}
+        pod = Pod(name, self._image, self._files, folder, self._volumes, changed, account)
         pod.prepare()
         return pod
 

@@ -44,6 +44,8 @@ rm -rf usr/share/man usr/share/info usr/share/lintian usr/share/bug usr/share/gc
 rm -rf boot home media mnt opt root srv var/backups var/local var/mail var/opt var/spool var/cache var/tmp var/lock var/run
 find . -depth -type d -empty ! -path ./tmp ! -path ./proc ! -path ./sys ! -path ./dev ! -path ./run -delete
 mkdir -p dev proc sys run/erip tmp
+# Kubernetes gives a pod its token below /var/run.
+ln -s /run var/run
 
 PYTHONHASHSEED=0 python3.11 -m compileall -q -j 1 --invalidation-mode unchecked-hash -p / usr/lib/python3.11
 chmod -R u=rwX,go=rX .

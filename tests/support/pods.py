@@ -17,10 +17,17 @@ from typing import Any, Final
 from erip.ops.kubernetes import kustomize
 from erip.ops.stack.state import ROOT
 from tests import workers
+from tests.support import containerfile
 from tests.support.namespaces import Namespace, refused
 
 #: the contents of Secrets: by name, then by key
 Secrets = Mapping[str, Mapping[str, str]]
+#: what the image says itself, as far as it is true of a checkout
+_IMAGE: Final = {
+    name: value
+    for name, value in containerfile.stages()[-1].environment.items()
+    if name not in ("PATH", "ERIP_STATIC_ROOT")
+}
 _ACCOUNT: Final = "/run/secrets/kubernetes.io/serviceaccount"
 #: who runs in the image
 _USER: Final = 10001
@@ -98,8 +105,8 @@ class Pod:
     # --- what the kubelet does before it starts a container -----------------------------------------------
 
     def environment(self) -> dict[str, str]:
-        """What the container says itself wins."""
-        found: dict[str, str] = {}
+        """What the container says itself wins; the image says least."""
+        found: dict[str, str] = dict(_IMAGE)
         for source in self.container.get("envFrom", []):
             if "configMapRef" in source:
                 found |= self.settings

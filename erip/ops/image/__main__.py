@@ -8,6 +8,7 @@ Needs git, mmdebstrap, buildah, and Python's standard library alone.
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,16 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     building = commands.add_parser("build", help="build the image of a commit")
     building.add_argument("--out", type=Path, required=True)
     building.add_argument("--ref", default="HEAD")
-    building.add_argument("--base", default="", help="an image with Debian's apt to build in (default: made here)")
-    building.add_argument("--snapshot", default="", help="the moment of snapshot.debian.org whose packages are taken")
+    add_stand(building)
     billing = commands.add_parser("bill", help="print the bill of materials of an image")
     billing.add_argument("archive", type=Path)
     given = parser.parse_args(arguments)
-    if given.command == "build" and given.base and given.snapshot:
-        parser.error("--snapshot is what the base is made from: give one of --base and --snapshot")
     try:
         if given.command == "build":
-            print(told(build(ROOT, given.out, ref=given.ref, base=given.base, snapshot=given.snapshot)))
+            print(told(build(ROOT, given.out, ref=given.ref, **stand(building, given))))
         else:
             print(json.dumps(_bill(given.archive), indent=2))
     except ImageError as error:
@@ -44,6 +42,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"erip.ops.image: {fault}", file=sys.stderr)
         return 1
     return 0
+
+
+def add_stand(parser: argparse.ArgumentParser) -> None:
+    """The options that say what an image is built in."""
+    parser.add_argument("--base", default="", help="an image with Debian's apt to build in (default: made here)")
+    parser.add_argument("--snapshot", default="", help="the moment of snapshot.debian.org whose packages are taken")
+
+
+def stand(parser: argparse.ArgumentParser, given: argparse.Namespace) -> dict[str, str]:
+    """`base` and `snapshot` of `build`. Ends with status 2 if they cannot be."""
+    if given.base and given.snapshot:
+        parser.error("--snapshot is what the base is made from: give one of --base and --snapshot")
+    # It becomes part of a line of sources.list.
+    if given.snapshot and not re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", given.snapshot):
+        parser.error(f"--snapshot: {given.snapshot[:80]!r} is no moment like 20261101T000000Z")
+    return {"base": given.base, "snapshot": given.snapshot}
 
 
 def told(built: Built) -> str:

@@ -2,8 +2,8 @@
 
 A file is explained by the package of Debian that brought it (MD5, as dpkg has it), by the RECORD of the package of
 Python that did (SHA-256), by the commit (the bytes themselves), or by `MADE`. Compiled modules stand beside the source
-that they were made from and have its hash; files for browsers are copies of explained ones. So whatever else was there while the image
-was built, a key of it, a cache, an authority of the site, would be named.
+that they were made from and have its hash; files for browsers are copies of explained ones. So whatever else was there
+while the image was built, a key of it, a cache, an authority of the site, would be named.
 """
 
 import base64

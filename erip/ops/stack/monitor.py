@@ -254,7 +254,8 @@ def make_celery(broker: str, environment: Mapping[str, str] = MappingProxyType({
         "socket_connect_timeout": 1.0,
         "socket_keepalive": True,
     }
-    celery = Celery("erip-monitor", broker=broker, set_as_current=False)
+    # Celery's own fixup loads Django and the platform's settings where DJANGO_SETTINGS_MODULE is set, as in the image.
+    celery = Celery("erip-monitor", broker=broker, set_as_current=False, fixups=[])
     celery.conf.update(
         accept_content=["json"],
         task_queues=[Queue(lane) for lane in LANES],

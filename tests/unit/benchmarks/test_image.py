@@ -54,3 +54,19 @@ def test_the_environment_is_the_image_s_then_the_manifests_then_what_differs() -
 
 def test_what_the_story_changes_is_something_that_the_manifests_set() -> None:
     assert story.IN_THE_CLEAR.keys() <= pods.settings().keys() | {"ERIP_BROKER_CERTIFICATE"}
+
+
+def test_every_pod_that_stays_is_started_and_every_container_of_the_others_runs_first() -> None:
+    staying = story.staying()
+    assert staying[0] == ("erip-web", "web")
+    assert {*staying, ("erip-migrate", "migrate"), ("erip-migrate", "bootstrap")} == set(WHICH)
+    for name, container in staying:
+        assert pod(name).container(container).keys() >= set(story.PROBES)
+
+
+def test_only_a_pod_that_has_a_token_is_given_the_account() -> None:
+    bound = {}
+    for name, container in story.staying():
+        one = pods.Pod(name, IMAGE, Path("/files"), Path("/pod"), VOLUMES, {}, Path("/account"))
+        bound[name] = ("/account", pods.ACCOUNT) in pairs(one.words(one.container(container), []), "--ro-bind", 2)
+    assert [name for name, given in bound.items() if given] == ["erip-autoscaler"]

@@ -196,8 +196,9 @@ def test_files_of_packages_that_hold_private_keys_are_taken_out(tmp_path: Path) 
         (tmp_path / name).touch()
     script = (ROOT / "deploy" / "image" / "python.sh").read_text()
     (line,) = [one for one in script.splitlines() if one.startswith('find "$home" -depth')]
-    subprocess.run(["sh", "-euc", f'home=$1\n{line}', "sh", str(tmp_path)], check=True)
-    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == ["django/core/kept.py"]
+    subprocess.run(["sh", "-euc", f"home=$1\n{line}", "sh", str(tmp_path)], check=True)
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == ["django/core/kept.py"]
 
 
 def _content(path: Path) -> bytes:

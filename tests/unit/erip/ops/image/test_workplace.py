@@ -22,18 +22,11 @@ def mount(what: Path, at: Path) -> None:
 @needs("unshare", "mount", "umount")
 @pytest.mark.skipif(bool(FORBIDDEN), reason=f"nothing may be mounted here: {FORBIDDEN}")
 def test_what_is_mounted_below_it_is_unmounted_first_also_after_a_fault(tmp_path: Path) -> None:
-    kept = tmp_path / "a folder of the machine"
-    kept.mkdir()
-    (kept / "file").touch()
+    kept = a_folder(tmp_path / "kept")
     out = tmp_path / "out \\ put"
     out.mkdir()
-    with pytest.raises(ImageError, match="as it was"), workplace(out) as work:
-        mount(kept, work / "storage" / "one")
-        mount(kept, work / "storage" / "two")
-        mount(work / "storage", work / "storage two")
-        mount(kept, work / "storage two" / "three")
-        assert set(mounted(work)) >= {str(work / name) for name in ("storage/one", "storage/two", "storage two/three")}
-        raise ImageError("as it was")
+    with pytest.raises(ImageError, match="as it was"):
+        build_and_fail(out, kept)
     assert list(out.iterdir()) == []
     assert (kept / "file").is_file()
 
@@ -41,19 +34,38 @@ def test_what_is_mounted_below_it_is_unmounted_first_also_after_a_fault(tmp_path
 @needs("unshare", "mount", "umount")
 @pytest.mark.skipif(bool(FORBIDDEN), reason=f"nothing may be mounted here: {FORBIDDEN}")
 def test_nothing_is_removed_while_something_stays_mounted(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    (kept / "file").touch()
-    busy = None
-    with pytest.raises(ImageError, match="still mounted") as raised, workplace(tmp_path) as work:
-        mount(kept, work / "one")
-        busy = os.open(work / "one", os.O_RDONLY)
-    assert busy is not None
-    os.close(busy)
+    kept = a_folder(tmp_path / "kept")
+    in_use: list[int] = []
+    with pytest.raises(ImageError, match="still mounted") as raised:
+        build_and_keep(tmp_path, kept, in_use)
     assert (kept / "file").is_file()
-    assert str(work / "one") in raised.value.faults[0]
+    (work,) = tmp_path.glob(".image-*")
+    assert raised.value.faults == (f"{work}/one: still mounted; unmount it and remove {work}",)
+    os.close(in_use.pop())
     subprocess.run(["umount", str(work / "one")], check=True)
     assert mounted(work) == []
+
+
+def a_folder(path: Path) -> Path:
+    path.mkdir()
+    (path / "file").touch()
+    return path
+
+
+def build_and_fail(out: Path, kept: Path) -> None:
+    with workplace(out) as work:
+        mount(kept, work / "storage" / "one")
+        mount(kept, work / "storage" / "two")
+        mount(work / "storage", work / "storage two")
+        mount(kept, work / "storage two" / "three")
+        assert set(mounted(work)) >= {str(work / name) for name in ("storage/one", "storage/two", "storage two/three")}
+        raise ImageError("as it was")
+
+
+def build_and_keep(out: Path, kept: Path, in_use: list[int]) -> None:
+    with workplace(out) as work:
+        mount(kept, work / "one")
+        in_use.append(os.open(work / "one", os.O_RDONLY))
 
 
 def test_its_path_is_full_whatever_the_caller_s_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
