@@ -24,8 +24,8 @@ from erip.ops.release import ROOT
 BASE = ROOT / "deploy" / "k8s" / "base"
 #: where a kubelet puts the token; /var/run of the image is /run
 ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
-#: as in ERIP_SHUTDOWN_GRACE_SECONDS and the like, with room for a busy machine
-PATIENCE = 120.0
+#: seconds for what a quiet machine does in ten; on a busy one a web process became ready after 101
+PATIENCE = 600.0
 
 
 class PodFailed(Exception):
@@ -107,7 +107,10 @@ class Pod:
     def run(self, container: str, command: Sequence[str], given: str = "") -> str:
         """What a command prints. Raises PodFailed."""
         words = self.words(self.container(container), command)
-        done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=600, check=False)  # noqa: S603
+        try:
+            done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=PATIENCE, check=False)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            raise PodFailed(f"{self.name}: {' '.join(command)}: not done after {PATIENCE:.0f} s") from None
         if done.returncode:
             raise PodFailed(
                 f"{self.name}: {' '.join(command)}: status {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}"

@@ -1,7 +1,7 @@
 """Builds the image of a commit, without a daemon: mmdebstrap makes the Debian to build in, buildah does the rest.
 
-The same commit, packages of Debian and buildah are meant to give the same digest, whoever builds it, when and where:
-what is built is git's archive of the commit, files have the commit's time, and compilers are kept from saying where
+The same commit, packages of Debian and buildah give the same digest, meant for whoever builds it, when and where: what
+is built is git's archive of the commit, files have the commit's time, and compilers are kept from saying where
 they ran. What of it was seen stands in docs/how-to/image.md.
 Debian's own archive moves on; a snapshot of it (`snapshot.debian.org`) keeps the packages the same. Another buildah
 may pack the same layers into other bytes.
