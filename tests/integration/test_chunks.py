@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -15,6 +16,7 @@ from workflows import engine, explain, store
 from workflows.conf import conf
 from workflows.core.machine import RunTimedOut
 from workflows.core.states import Lane
+from workflows.engine import starting as starting_runs
 from workflows.errors import WorkflowsError
 from workflows.graphs import graph_of
 from workflows.models import Chunk, RunEvent, SlowVersion, StepRun, WorkflowRun
@@ -47,6 +49,7 @@ MOMENTS = {"ready_at", "started_at", "finished_at", "run_id", "worker_id", "hint
 def no_hurry(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     """However slow this machine is, short steps count as short."""
     monkeypatch.setattr(working, "LEAVE_AFTER", 60.0)
+    monkeypatch.setattr(working, "LONGEST", 120.0)
     settings.ERIP_CHUNK_RUNS = 100
     conf.cache_clear()
     starting.forget()
@@ -442,6 +445,48 @@ def test_a_slow_machine_lets_no_run_leave_that_would_soon_be_done(
 ) -> None:
     monkeypatch.setattr(working, "LEAVE_AFTER", 0.0)
     monkeypatch.setattr(working, "LONG", long)
+    define()
+    start()
+    executor.execute(tokens())
+    assert (states() == {"SUCCEEDED": RUNS}) is stay
+    work_off(executor)
+    assert states() == {"SUCCEEDED": RUNS}
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_large_start_is_worked_on_while_its_last_runs_are_made(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    monkeypatch.setattr(starting_runs, "RUNS_PER_TRANSACTION", RUNS)
+    make, there = starting_runs.accepted_run, []
+
+    def noting(*given: Any, **more: Any) -> Any:
+        there.append(WorkflowRun.objects.count())
+        return make(*given, **more)
+
+    monkeypatch.setattr(starting_runs, "accepted_run", noting)
+    define()
+    requests = [engine.StartRequest({"n": n}) for n in range(2 * RUNS + 1)]
+    started = engine.start_runs("chunked", requests, principal="t", idempotency_key=key, request_hash="h")
+    # Under a key all of them are there, or none.
+    assert there == [0] * (2 * RUNS + 1) if key else [0] * RUNS + [RUNS] * RUNS + [2 * RUNS]
+    assert len({run.id for run in started}) == WorkflowRun.objects.count() == 2 * RUNS + 1
+    executor.execute(tokens())
+    outputs = dict(WorkflowRun.objects.values_list("id", "output"))
+    assert [outputs[UUID(run.id)] for run in started] == list(range(2 * RUNS + 1)), "in the order of the request"
+
+
+@pytest.mark.parametrize(("at_it", "longest", "stay"), [(0.0, 120.0, True), (9.0, 120.0, False), (0.0, 0.0, False)])
+def test_a_machine_that_has_too_much_to_do_lets_no_run_leave(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch, at_it: float, longest: float, stay: bool
+) -> None:
+    """Leaving costs more than staying, so what a thread waits for a processor must not make its runs leave, up to a
+    bound."""
+    monkeypatch.setattr(working, "TURN", 0.0)
+    monkeypatch.setattr(working, "LEAVE_AFTER", 0.0)
+    monkeypatch.setattr(working, "LONG", 0.0)
+    monkeypatch.setattr(working, "LONGEST", longest)
+    monkeypatch.setattr(working.waited.Stopwatch, "at_it", lambda watch: at_it)
     define()
     start()
     executor.execute(tokens())

@@ -479,7 +479,7 @@ def _look_up(path: Path, context: Mapping[str, Any]) -> Any:
     if value is _MISSING:
         raise ExpressionError(_why_missing(path, context, context.get(BUDGET_KEY)))
     kind = type(value)
-    if kind is int or kind is float:
+    if (kind is int and not -(2**63) <= value < 2**64) or (kind is float and value - value != 0):
         return _plain(value, write_path(path))
     return value
 

@@ -213,22 +213,19 @@ def _start_many(
     insert = partial(chunks.insert_runs, size=size) if size else partial(holds.insert_runs, holds=version.holds)
     with precedence.starting(lane):
         check_inputs(graph, requests, True, lane)
+        if size and key is None and not graph.sensitive and not graph.hides_key:
+            retry.run(lambda _: admission.admit(lanes))
+            return _start_in_portions(graph, version, requests, principal, notify, insert)
         groups: list[list[NewRun]] = []
         budget = Budget()
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
-            runs: list[NewRun] = []
-            for request in requests[start : start + RUNS_PER_TRANSACTION]:
-                if len(runs) % RUNS_PER_TURN == RUNS_PER_TURN - 1:
-                    precedence.give_way(lane)
-                if size:
-                    # Its worker decides what its start decides.
-                    runs.append(accepted_run(graph, version.id, request, version.now, principal, notify))
-                    continue
-                runs.append(new_run(graph, version.id, request, version.now, principal, notify, budget=budget))
-                _check_spent(budget, len(runs) + start, len(requests))
+            portion = requests[start : start + RUNS_PER_TRANSACTION]
+            if size:
+                groups.append(_accepted(graph, version, portion, principal, notify))
+            else:
+                groups.append(_decided(graph, version, requests, start, principal, notify, budget))
             if start == 0:
                 retry.run(lambda _: admission.admit(lanes))
-            groups.append(runs)
         # Only after all are decided on: a request that is too large is refused as a whole.
         started = [started_run(run, version.number) for runs in groups for run in runs]
         if key is not None:
@@ -236,6 +233,55 @@ def _start_many(
         for runs in groups:
             retry.run(partial(_insert, runs, insert))
         return started
+
+
+def _start_in_portions(
+    graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str, notify: bool, insert: Insert
+) -> list[StartedRun]:
+    """Start runs of which nothing is decided yet, and nothing can be refused any more: workers begin with the first
+    while the last are not written yet."""
+    started: list[StartedRun] = []
+    for start in range(0, len(requests), RUNS_PER_TRANSACTION):
+        portion = requests[start : start + RUNS_PER_TRANSACTION]
+        runs = _accepted(graph, version, portion, principal, notify)
+        last = start + len(portion) == len(requests)
+        retry.run(partial(_insert, runs, insert, wait=last))
+        started += [started_run(run, version.number) for run in runs]
+    return started
+
+
+def _accepted(
+    graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str, notify: bool
+) -> list[NewRun]:
+    """Runs of which nothing is decided yet: their worker decides what their start decides."""
+    runs: list[NewRun] = []
+    for request in requests:
+        _take_turns(len(runs), request.lane or graph.lane)
+        runs.append(accepted_run(graph, version.id, request, version.now, principal, notify))
+    return runs
+
+
+def _decided(
+    graph: Graph,
+    version: Version,
+    requests: Sequence[StartRequest],
+    start: int,
+    principal: str,
+    notify: bool,
+    budget: Budget,
+) -> list[NewRun]:
+    """The runs of one transaction, from the request with the number `start` on, each with what its start decides."""
+    runs: list[NewRun] = []
+    for request in requests[start : start + RUNS_PER_TRANSACTION]:
+        _take_turns(len(runs), request.lane or graph.lane)
+        runs.append(new_run(graph, version.id, request, version.now, principal, notify, budget=budget))
+        _check_spent(budget, len(runs) + start, len(requests))
+    return runs
+
+
+def _take_turns(done: int, lane: str) -> None:
+    if done % RUNS_PER_TURN == RUNS_PER_TURN - 1:
+        precedence.give_way(lane)
 
 
 def _costly(graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str) -> bool:
@@ -287,14 +333,17 @@ def _started_before(key: StartKey) -> list[StartedRun] | None:
     ]
 
 
-def _insert(runs: Sequence[NewRun], insert: Insert, attempt: Attempt) -> None:
+def _insert(runs: Sequence[NewRun], insert: Insert, attempt: Attempt, *, wait: bool = True) -> None:
     """Start all of them or none. If runs were inserted but the answer was lost, the reconciler and the workers find
-    them."""
+    them.
+
+    wait: until the workers' messages are sent.
+    """
     if attempt.unknown and find_run(UUID(runs[0].id)):
         return
     try:
         with transaction.atomic():
-            dispatch.hint_after_commit(insert(runs))
+            dispatch.hint_after_commit(insert(runs), wait=wait)
     except IntegrityError:
         # The lost attempt was committed after we looked.
         if not (attempt.unknown and find_run(UUID(runs[0].id))):

@@ -54,18 +54,22 @@ MOST_WAITING = 10_000
 _URGENCY = {str(lane): number for number, lane in enumerate(Lane)}
 
 
-def hint_after_commit(hints: Iterable[tuple[str, str]]) -> None:
-    """Publish (lane, run id) pairs once the current transaction is committed, or at once outside of one."""
+def hint_after_commit(hints: Iterable[tuple[str, str]], *, wait: bool = True) -> None:
+    """Publish (lane, run id) pairs once the current transaction is committed, or at once outside of one.
+
+    wait: as of `hint`.
+    """
     hints = list(hints)
     if hints:
-        transaction.on_commit(lambda: hint(hints), robust=True)
+        transaction.on_commit(lambda: hint(hints, wait=wait), robust=True)
 
 
-def hint(hints: Iterable[tuple[str, str]]) -> bool:
+def hint(hints: Iterable[tuple[str, str]], *, wait: bool = True) -> bool:
     """Tell the workers of each lane to look at these runs and chunks. Never raises, nor takes longer than PATIENCE.
 
     A run that is named several times has work for several workers, and gets its own message for each time but the
     first. Returns whether all messages are known to be sent.
+    wait: for them to be sent. Whoever has more to do first need not.
     """
     by_lane: dict[str, Counter[str]] = defaultdict(Counter)
     for lane, run_id in hints:
@@ -76,7 +80,7 @@ def hint(hints: Iterable[tuple[str, str]]) -> bool:
         messages += [(lane, [id_]) for id_ in run_ids if id_.startswith(TOKEN)]
         messages += [(lane, ids[start : start + RUNS_PER_MESSAGE]) for start in range(0, len(ids), RUNS_PER_MESSAGE)]
         messages += [(lane, [run_id]) for run_id in (run_ids - Counter(list(run_ids))).elements()]
-    return _publisher.publish(messages) if messages else True
+    return _publisher.publish(messages, wait=wait) if messages else True
 
 
 @dataclass(order=True)
@@ -112,8 +116,9 @@ class Publisher:
         since = self._sending_since
         return since is not None and time.monotonic() - since > PATIENCE
 
-    def publish(self, messages: list[tuple[str, list[str]]]) -> bool:
-        """Send (lane, run ids), the most urgent first. Whether all was sent within PATIENCE."""
+    def publish(self, messages: list[tuple[str, list[str]]], *, wait: bool = True) -> bool:
+        """Send (lane, run ids), the most urgent first. Whether all was sent within PATIENCE; without `wait`, whether
+        all was sent by now."""
         if self.away:
             if self._waiting.empty() and self._sending_since is None:
                 self._put(*messages[0])  # a trial, if it is time for one
@@ -122,6 +127,8 @@ class Publisher:
             return False
         deadline = time.monotonic() + PATIENCE
         futures = [self._put(lane, run_ids) for lane, run_ids in messages]
+        if not wait:
+            return all(future.done() and future.result() for future in futures)
         try:
             return all(future.result(max(0.0, deadline - time.monotonic())) for future in futures)
         except TimeoutError:

@@ -79,9 +79,9 @@ def succeeded(claim: Claim, result: Any, lines: traces.Lines | None = None, seal
 
     lines: know the secrets and the sensitive data that it was given. sealed: the parts of the output that are.
     """
-    if inspect.isawaitable(result):
-        raise TypeError("the body returned an awaitable: declare it `async def`")
     if not isinstance(result, BaseModel):
+        if inspect.isawaitable(result):
+            raise TypeError("the body returned an awaitable: declare it `async def`")
         raise TypeError(f"the body returned {type(result).__name__}, which is no pydantic model")
     output = result.model_dump(mode="json")
     if sealed:

@@ -32,7 +32,7 @@ from workflows.core.claim import Claim
 from workflows.core.cost import Budget
 from workflows.core.definition import DefinitionInvalid
 from workflows.core.expressions import ExpressionError
-from workflows.core.machine import NO_ITEM, StepSucceeded, StepTaken
+from workflows.core.machine import NO_ITEM, Happening, StepSucceeded, StepTaken
 from workflows.errors import UnknownStep
 from workflows.graphs import graph_of, step_for
 from workflows.store import Report, outbox, to_json
@@ -47,13 +47,14 @@ log = structlog.get_logger(__name__)
 RECORD_AFTER, RECORD_BYTES = 0.02, 4_000_000
 #: runs that leave in one statement
 PORTION = 20
-#: seconds after which what has not begun leaves, so that other workers share it, if that would take as long as LONG:
-#: not the bodies may be slow but the machine, and every run that leaves costs it more than one that stays
-LEAVE_AFTER, LONG = 0.1, 0.5
+#: seconds at a chunk after which what has not begun leaves, so that other workers share it, if that would take as long
+#: as LONG; and by the clock, however busy the machine is (Note [Busy machines])
+LEAVE_AFTER, LONG, LONGEST = 0.1, 0.5, 5.0
 #: seconds for which a body may run
 SLOW = 0.02
-#: seconds for which one thread works through its chunk while the others wait, and for which each waits at most
-TURN, TURN_PATIENCE = 0.025, 0.25
+#: seconds for which one thread is at its chunk while the others wait, and for which each waits at most; between two
+#: looks at how long it has been at it
+TURN, TURN_PATIENCE, LOOK_EVERY = 0.025, 1.0, 0.005
 #: chunks of a version that took long within so many seconds, before the version counts as slow: one may take long since
 #: the machine is busy
 SLOW_TIMES, SLOW_WITHIN = 3, 60.0
@@ -85,9 +86,9 @@ class ChunkAtWork:
         self._waiting = deque(chunk.runs)
         self._done: list[RunDone] = []
         self._bytes = 0
-        #: the run that is under way, and what has happened to it
+        #: the run that is under way; and what has happened to it, and when
         self._current: ChunkRun | None = None
-        self._happened: list[Report] = []
+        self._happened: list[tuple[Happening, float]] = []
         self._over = False
         #: the thread that works through it, and where that stood when the watchdog looked last
         self._thread = threading.get_native_id()
@@ -103,12 +104,12 @@ class ChunkAtWork:
             self._current = self._waiting.popleft() if self._waiting and not self._over else None
             return self._current
 
-    def note(self, report: Report) -> bool:
+    def note(self, happening: Happening, at: float) -> bool:
         """Something happened to the run that is under way. False: it has left the chunk before."""
         with self._lock:
             if self._over:
                 return False
-            self._happened.append(report)
+            self._happened.append((happening, at))
             return True
 
     def done(self, one: RunDone, size: int) -> None:
@@ -126,8 +127,12 @@ class ChunkAtWork:
         with self._lock:
             if self._over or self._current is None:
                 return
-            self._writer.leave(self.chunk, {self._current.id: tuple(self._happened)})
+            self._writer.leave(self.chunk, {self._current.id: self._reports(self._current.id)})
             self._current = None
+
+    def _reports(self, run_id: str) -> tuple[Report, ...]:
+        """What has happened to the run that is under way: most runs never leave, so it is not put together before."""
+        return tuple(Report(run_id, happening, at) for happening, at in self._happened)
 
     def watch(self, running: Running, now: float, *, late: bool) -> None:
         """What the watchdog sees: this body runs. All leave once the thread has been at it for SLOW seconds: on a busy
@@ -151,7 +156,7 @@ class ChunkAtWork:
             self._turn.over()
             reports: dict[str, Sequence[Report]] = {run.id: () for run in self._waiting}
             if self._current is not None:
-                reports[self._current.id] = tuple(self._happened)
+                reports[self._current.id] = self._reports(self._current.id)
             self._waiting.clear()
             if self._done:
                 self._writer.record(self.chunk, self._done)
@@ -170,6 +175,8 @@ class ChunkAtWork:
             if self._over or not done:
                 return
             before, self._recorded = self._recorded, self._writer.record(self.chunk, done)
+        if before is not None and not before.done():
+            self._turn.over()
         if before is not None:
             before.result()
 
@@ -258,8 +265,8 @@ class ChunkRunner:
     def _walk_all(
         self, chain: Chain, links: Sequence[tuple[Link, registry.StepSpec]], at_work: ChunkAtWork, turn: "_Turn"
     ) -> None:
-        budget, begun, done = Budget(), time.monotonic(), 0
-        record_at = begun + RECORD_AFTER
+        budget, watch, done = Budget(), waited.Stopwatch(), 0
+        record_at, look_at = watch.began + RECORD_AFTER, watch.began + min(TURN, LEAVE_AFTER)
         while (run := at_work.begin()) is not None:
             try:
                 self._walk(chain, links, run, at_work, budget)
@@ -269,12 +276,17 @@ class ChunkRunner:
                 at_work.leave_alone()
             done += 1
             now = time.monotonic()
-            if now - begun > TURN:
-                turn.over()
-            if now - begun > LEAVE_AFTER and (now - begun) / done * at_work.left > LONG:
-                # Many short bodies, or a slow disk: only one body that takes long makes a version slow.
-                at_work.leave()
-            elif at_work.heavy or now > record_at:
+            if now > look_at:
+                look_at = now + LOOK_EVERY
+                so_far = watch.at_it()
+                if so_far > TURN:
+                    turn.over()
+                long = so_far > LEAVE_AFTER and so_far / done * at_work.left > LONG
+                if long or now - watch.began > LONGEST:
+                    # Many short bodies, or a slow disk: only one body that takes long makes a version slow.
+                    at_work.leave()
+                    continue
+            if at_work.heavy or now > record_at:
                 at_work.record_some()
                 record_at = time.monotonic() + RECORD_AFTER
 
@@ -324,7 +336,7 @@ class ChunkRunner:
                 run.deadline_at, run.created_at,
             )  # fmt: skip
             key, lines, began = key_of(claim), traces.Lines(claim), time.monotonic()
-            if not at_work.note(Report(run.id, StepTaken(link.id), began)):
+            if not at_work.note(StepTaken(link.id), began):
                 return
             self._running[key] = Running(claim, link.work, began, None, lines, at_work)
             happening = bodies.run_sync(claim, spec, link.work, lines)
@@ -334,9 +346,8 @@ class ChunkRunner:
                 at_work.leave_alone()
                 return
             timed(link.work, lines, happening, ended - began)
-            report = Report(run.id, happening, ended)
-            if not at_work.note(report):
-                self._go_on(report)
+            if not at_work.note(happening, ended):
+                self._go_on(Report(run.id, happening, ended))
                 return
             if not isinstance(happening, StepSucceeded):
                 at_work.leave_alone()

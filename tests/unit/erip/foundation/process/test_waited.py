@@ -25,6 +25,23 @@ else:
     while True: pass
 """
 
+#: the same, measured by the thread itself, which then sleeps as well
+WATCHED = """
+import os, time
+from time import monotonic, thread_time
+from erip.foundation.process.waited import Stopwatch
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+if other := os.fork():
+    watch = Stopwatch()
+    while thread_time() < 0.5: pass
+    took, busy = monotonic() - watch.began, watch.at_it()
+    os.kill(other, 9)
+    time.sleep(0.5)
+    print(took, busy, watch.at_it() - busy)
+else:
+    while True: pass
+"""
+
 linux = pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="this system does not say")
 
 
@@ -34,6 +51,14 @@ def test_a_thread_that_shares_its_processor_is_not_at_it_all_the_while() -> None
     took, busy = map(float, said.stdout.split())
     assert busy < took - 0.1
     assert busy > 0.1
+
+
+@linux
+def test_a_thread_that_shares_its_processor_sees_itself_what_it_was_at() -> None:
+    said = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=120, check=True)
+    took, busy, slept = map(float, said.stdout.split())
+    assert 0.1 < busy < took - 0.1
+    assert slept > 0.25, "what blocks it is what it does"
 
 
 @linux
