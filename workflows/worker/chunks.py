@@ -12,7 +12,12 @@ Note [Turns]
 The threads of a process share one interpreter: eight that work through chunks at once are no faster than one, and each
 takes eight times as long, so that all of them would seem slow, and leave. So one works and the others wait, with their
 chunks taken already. The turn ends after TURN seconds, because bodies that wait for something else can do so side by
-side, and before the outcomes are recorded.
+side, and before the thread waits for what it has recorded.
+
+Note [Busy machines]
+Runs that leave cost several times as much as runs that stay, so a machine with too much to do must not be what makes
+them leave: it would have the more to do. A thread's time at its chunk is therefore counted without what it waited for a
+processor, and so is its turn, since a second thread would make it no faster.
 """
 
 import threading
