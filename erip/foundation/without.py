@@ -1,8 +1,16 @@
 """Imports libraries without what they can do without."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any, Final
+
+#: seconds that a thread waits for another one that loads the package
+LONGEST: Final = 10.0
 
 
 @contextmanager
@@ -15,3 +23,66 @@ def without(*names: str) -> Iterator[None]:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+@contextmanager
+def parts_alone(name: str) -> Iterator[None]:
+    """Within the block, modules of the package `name` are imported without what its own `__init__` loads.
+
+    That is loaded when somebody later asks the package for anything that it does not have yet, so whoever else imports
+    it finds all of it. Does nothing if the package is loaded already, or is not installed.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+        yield
+        return
+    package = _Later(spec)
+    sys.modules[name] = package
+    above, _, last = name.rpartition(".")
+    if above:
+        setattr(sys.modules[above], last, package)
+    try:
+        yield
+    finally:
+        package._asked = True
+
+
+class _Later(ModuleType):
+    """A package of which only parts are loaded."""
+
+    def __init__(self, spec: ModuleSpec) -> None:
+        super().__init__(spec.name)
+        self.__spec__: Any = spec
+        self.__loader__ = spec.loader
+        self.__package__ = spec.name
+        self.__file__ = spec.origin
+        self.__path__ = list(spec.submodule_search_locations or ())
+        self._asked = False
+        self._unloaded = True
+        self._turn = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is not there yet."""
+        # Python itself asks for names such as __wrapped__, and the package is none the wiser.
+        if self._asked and (name == "__version__" or not name.startswith("__")):
+            self._load()
+            if name in self.__dict__:
+                return self.__dict__[name]
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+    def _load(self) -> None:
+        # Not for ever: the thread that loads may need a module that this one is in the middle of importing. This one
+        # then goes on as if the package had not loaded yet, which is what `from package import module` does as well.
+        if not self._turn.acquire(timeout=LONGEST):
+            return
+        try:
+            # The package asks itself for modules that are still to come: those are imported, as ever.
+            if self._unloaded:
+                self._unloaded = False
+                try:
+                    self.__spec__.loader.exec_module(self)
+                except BaseException:
+                    self._unloaded = True
+                    raise
+        finally:
+            self._turn.release()

@@ -23,6 +23,9 @@ NOBODY: Final = (
     # Not `rich` itself: that it was asked for, and not found, is listed as well.
     "rich.console",
     "signxml",
+    # Its pool alone is used.
+    "sqlalchemy.engine",
+    "sqlalchemy.sql",
     "tornado",
     "webauthn",
 )

@@ -34,6 +34,22 @@ def test_what_few_processes_need_is_loaded_when_it_is_needed(role: str) -> None:
     assert loaded_for_nothing(role, frozenset(found.split())) == set()
 
 
+def test_the_pool_of_connections_comes_without_the_rest_of_its_library() -> None:
+    found = run("import erip.foundation.db.pooled.base, sys; print(*[name for name, it in sys.modules.items() if it])")
+
+    assert "sqlalchemy.pool.impl" in found.split()
+    assert {name for name in found.split() if name.startswith(("sqlalchemy.sql", "sqlalchemy.engine"))} == set()
+
+
+def test_the_holidays_of_one_country_come_without_those_of_the_others() -> None:
+    found = run(
+        "from workflows.core.calendars import calendar_of; import sys; calendar_of('DE-BE'); calendar_of('US')\n"
+        "print(*[name for name in sys.modules if name.startswith('holidays.countries.')])"
+    )
+
+    assert set(found.split()) == {"holidays.countries.germany", "holidays.countries.united_states"}
+
+
 def test_pages_of_the_admin_are_checked_also_where_nobody_has_loaded_them() -> None:
     check = """
 import django
