@@ -10,7 +10,7 @@ event. (It is the last line because older releases read only as many lines as th
 import threading
 from collections.abc import Sequence
 from itertools import repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import zstandard
@@ -40,6 +40,22 @@ class Entry(NamedTuple):
     sender: str | None = None
 
 
+class Columns(NamedTuple):
+    """The events of a block by their attributes, for what is done with all of them at once: an object for each event
+    costs as much as everything else that is done with most of them."""
+
+    types: list[str]
+    sources: list[str]
+    subjects: list[str | None]
+    ids: list[str]
+    texts: list[bytes]
+    past: list[list[Any]] | None
+    #: the one who sent all of them, or a list with one for each event
+    senders: str | list[str | None] | None
+    #: all of it, as it was before it was compressed
+    plain: bytes
+
+
 def encode(entries: Sequence[Entry]) -> bytes:
     """The block's body, compressed if that pays off."""
     head = orjson.dumps(
@@ -66,7 +82,7 @@ def encode(entries: Sequence[Entry]) -> bytes:
     return _ZSTD + packed
 
 
-def decode(body: bytes) -> list[Entry]:
+def columns(body: bytes) -> Columns:
     """The events of a block. Raises ValueError if `encode` did not make the block."""
     if body[:1] == _ZSTD:
         decompressor = getattr(_local, "decompressor", None)
@@ -82,7 +98,17 @@ def decode(body: bytes) -> list[Entry]:
         raise ValueError("not a block: its first byte is not known")
     head, *texts = plain.split(b"\n")
     types, sources, subjects, ids, past = orjson.loads(head)
-    known = orjson.loads(texts[-1]) if len(texts) > len(types) else None
-    senders = known if isinstance(known, list) else repeat(known)
-    origins = repeat(None) if past is None else map(tuple, past)
-    return list(map(Entry, types, sources, subjects, ids, texts, origins, senders))
+    senders = orjson.loads(texts.pop()) if len(texts) > len(types) else None
+    return Columns(types, sources, subjects, ids, texts, past, senders, plain)
+
+
+def decode(body: bytes) -> list[Entry]:
+    """The events of a block, one by one. Raises ValueError if `encode` did not make the block."""
+    return entries(columns(body))
+
+
+def entries(of: Columns) -> list[Entry]:
+    """The same events one by one."""
+    origins = repeat(None) if of.past is None else map(tuple, of.past)
+    senders = of.senders if isinstance(of.senders, list) else repeat(of.senders)
+    return list(map(Entry, of.types, of.sources, of.subjects, of.ids, of.texts, origins, senders))

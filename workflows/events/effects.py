@@ -13,10 +13,11 @@ again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
+from workflows.events.logged import FreshEvents, LoggedEvent
+
+__all__ = ["AfterCommit", "Effect", "LoggedEvent", "Rejection", "Round", "Unavailable"]
 
 #: what is to be done once the transaction is committed; it may fail without harm, and is then only logged
 AfterCommit = Callable[[], None]
@@ -24,36 +25,6 @@ AfterCommit = Callable[[], None]
 
 class Unavailable(Exception):
     """Raised by an effect: something that it needs is away, whatever the events are. They wait."""
-
-
-@dataclass(slots=True, eq=False)
-class LoggedEvent:
-    """An event in the log. (Not frozen: that would treble what it costs to make one.)"""
-
-    partition: int
-    #: gap-free within the partition, in the order of commits
-    position: int
-    logged_at: datetime
-    accepted_at: datetime
-    type: str
-    source: str
-    subject: str | None
-    id: str
-    #: the whole CloudEvent in structured JSON (UTF-8)
-    text: bytes
-    #: set if the event is replayed from the log: the target (an effect's name, and a part that the effect interprets)
-    replay: str | None = None
-    #: the principal who sent it; None: the platform itself, or the sender is no longer known
-    sender: str | None = None
-    _parsed: dict[str, Any] | None = field(default=None, repr=False)
-
-    @property
-    def event(self) -> dict[str, Any]:
-        """The CloudEvent. Parsed at the first look."""
-        parsed = self._parsed
-        if parsed is None:
-            parsed = self._parsed = orjson.loads(self.text)
-        return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +43,31 @@ class Round:
     """Events that take effect in one transaction, those of a partition in its order.
 
     worker_id: the consumer's worker
+
+    Most events concern no effect. So look for those that do with `of_types` or `holding`: they make objects for these
+    alone (Note [Fresh events] in `logged`).
     """
 
     events: Sequence[LoggedEvent]
     worker_id: int
     rejections: list[Rejection] = field(default_factory=list)
+
+    def of_types(self, wanted: Callable[[str], object]) -> Sequence[LoggedEvent]:
+        """The events of those types for which `wanted` is true. It is asked about a type, not about each event."""
+        if isinstance(self.events, FreshEvents):
+            return self.events.of_types(wanted)
+        return [event for event in self.events if wanted(event.type)]
+
+    def holding(self, mark: bytes) -> Sequence[LoggedEvent]:
+        """The events whose text has these bytes in it."""
+        if isinstance(self.events, FreshEvents):
+            return self.events.holding(mark)
+        return [event for event in self.events if mark in event.text]
+
+    @property
+    def has_replays(self) -> bool:
+        """Whether an event of it is replayed from the log."""
+        return not isinstance(self.events, FreshEvents) and any(event.replay is not None for event in self.events)
 
     def reject(self, event: LoggedEvent, *, effect: str, code: str, message: str, target: str | None = None) -> None:
         """Move this event to the dead letters, in the same transaction. target: a trigger's name, for example."""

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import structlog
 from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 
-from workflows.core.blocks import Entry, decode
+from workflows.core.blocks import Columns, Entry, columns, entries
 from workflows.events.conf import conf
-from workflows.events.effects import AfterCommit, Effect, LoggedEvent, Rejection, Round, Unavailable
+from workflows.events.effects import AfterCommit, Effect, Rejection, Round, Unavailable
+from workflows.events.logged import FreshEvents, LoggedEvent, Part
 from workflows.events.store import deadletters, rounds
 from workflows.events.store.deadletters import Dead
-from workflows.events.store.rounds import StoredBlock, Taken, log_line
+from workflows.events.store.rounds import StoredBlock, Taken, log_line, log_lines
 
 logger = structlog.get_logger(__name__)
 
@@ -66,7 +67,9 @@ class Done:
 class _Work:
     """What one round reads and writes."""
 
-    events: list[LoggedEvent] = field(default_factory=list)
+    events: Sequence[LoggedEvent] = ()
+    #: how many events it takes, those included that were logged before
+    taken: int = 0
     lines: list[str] = field(default_factory=list)
     positions: dict[int, int] = field(default_factory=dict)
     gone: list[tuple[int, int]] = field(default_factory=list)
@@ -75,6 +78,16 @@ class _Work:
     #: (effect, event) pairs that are left out
     left_out: set[tuple[str, int]] = field(default_factory=set)
     heads: dict[int, Place] = field(default_factory=dict)
+
+
+class _Piece(NamedTuple):
+    """Events to take: those of a block from `first` to `upto`."""
+
+    partition: int
+    block: StoredBlock
+    columns: Columns
+    first: int
+    upto: int
 
 
 class _Candidate(NamedTuple):
@@ -109,15 +122,15 @@ def run(
         if not taken:
             return done
         work = _Work()
-        candidates = _candidates(taken, limits, work, done)
+        pieces = _pieces(taken, limits, work, done)
         try:
-            _log(candidates, taken, now, work, done, given_up)
+            _log(pieces, now, work, done, given_up)
         except (OperationalError, InterfaceError, InternalError):
             raise
         except Exception as error:
-            raise RoundFailed(LOG, error, work.heads, len(candidates)) from error
+            raise RoundFailed(LOG, error, work.heads, work.taken) from error
         for effect in effects:
-            told = _apply(effect, work, worker_id, guard, len(candidates))
+            told = _apply(effect, work, worker_id, guard)
             if told is not None:
                 after.append(told)
         if work.dead:
@@ -138,10 +151,10 @@ def run(
     return done
 
 
-def _candidates(taken: Sequence[Taken], limits: Mapping[int, int], work: _Work, done: Done) -> list[_Candidate]:
+def _pieces(taken: Sequence[Taken], limits: Mapping[int, int], work: _Work, done: Done) -> list[_Piece]:
     """The events to take, in order; whole blocks unless there is a reason to split them."""
     whole = conf().round
-    found: list[_Candidate] = []
+    found: list[_Piece] = []
     for partition in taken:
         limit = limits[partition.number]
         # A block is taken whole if possible, to decode it only once; an extremely large one is split over several
@@ -153,10 +166,7 @@ def _candidates(taken: Sequence[Taken], limits: Mapping[int, int], work: _Work, 
             if left <= 0:
                 break
             upto = min(block.done + left, block.events)
-            entries = decode(block.body)
-            found += [
-                _Candidate(partition.number, block, offset, entries[offset]) for offset in range(block.done, upto)
-            ]
+            found.append(_Piece(partition.number, block, columns(block.body), block.done, upto))
             if upto == block.events:
                 work.gone.append((partition.number, block.seq))
             else:
@@ -167,28 +177,80 @@ def _candidates(taken: Sequence[Taken], limits: Mapping[int, int], work: _Work, 
         work.heads[partition.number] = (first.seq, first.done)
         done.events[partition.number] = count
         done.more |= count >= limit
+        work.taken += count
     return found
 
 
 def _log(
-    candidates: Sequence[_Candidate],
-    taken: Sequence[Taken],
+    pieces: Sequence[_Piece],
     now: datetime,
     work: _Work,
     done: Done,
     given_up: Mapping[tuple[int, int, int], Given],
 ) -> None:
     """Separate the fresh events from those that were logged before, and write the fresh ones into the log."""
-    digests = [
+    if not given_up and all(piece.block.replay is None for piece in pieces):
+        digests = [
+            blake2b(f"{source}\0{id_}".encode(), digest_size=16).hexdigest()
+            for _, _, of, first, upto in pieces
+            for source, id_ in zip(of.sources[first:upto], of.ids[first:upto], strict=True)
+        ]
+        known = rounds.remember(digests, now)
+        if not known and len(set(digests)) == len(digests):
+            _log_all(pieces, now, work, done)
+        else:
+            _log_each(_candidates(pieces), digests, known, now, work, done, given_up)
+        return
+    candidates = _candidates(pieces)
+    some = [
         None
         if one.block.replay is not None or (given_up and _given(one, given_up, LOG))
         else blake2b(f"{one.entry.source}\0{one.entry.id}".encode(), digest_size=16).hexdigest()
         for one in candidates
     ]
-    fresh = rounds.take_fresh([digest for digest in digests if digest is not None], now)
+    known = rounds.remember([digest for digest in some if digest is not None], now)
+    _log_each(candidates, some, known, now, work, done, given_up)
+
+
+def _log_all(pieces: Sequence[_Piece], now: datetime, work: _Work, done: Done) -> None:
+    """Write all of these events into the log: none of them was there."""
+    logged_at = now.isoformat()
+    positions = work.positions
+    parts: list[Part] = []
+    for partition, block, of, first, upto in pieces:
+        position = positions[partition]
+        positions[partition] = position + upto - first
+        at = block.accepted_at
+        work.lines.append(log_lines(partition, position, logged_at, at.isoformat(), of, first, upto))
+        parts.append(Part(partition, position, now, at, of, first, upto))
+        done.logged += upto - first
+    work.events = FreshEvents(parts)
+    rounds.log(work.lines)
+
+
+def _candidates(pieces: Sequence[_Piece]) -> list[_Candidate]:
+    found: list[_Candidate] = []
+    for partition, block, of, first, upto in pieces:
+        each = entries(of)
+        found += [_Candidate(partition, block, offset, each[offset]) for offset in range(first, upto)]
+    return found
+
+
+def _log_each(
+    candidates: Sequence[_Candidate],
+    digests: Sequence[str | None],
+    known: set[str],
+    now: datetime,
+    work: _Work,
+    done: Done,
+    given_up: Mapping[tuple[int, int, int], Given],
+) -> None:
+    """Write those into the log that were not there, each once. digests: None for what is not to be logged."""
     logged_at = now.isoformat()
     accepted: dict[int, str] = {}
-    positions, events, lines = work.positions, work.events, work.lines
+    events: list[LoggedEvent] = []
+    positions, lines = work.positions, work.lines
+    work.events = events
     for one, digest in zip(candidates, digests, strict=True):
         partition, block, entry = one.partition, one.block, one.entry
         given = given_up.get((partition, block.seq, one.offset)) if given_up else None
@@ -197,8 +259,8 @@ def _log(
                 work.dead.append(_buried(one, None, None, given))
                 continue
             event = _replayed(entry, block.replay)
-        elif digest in fresh:
-            fresh.remove(digest)
+        elif digest not in known:
+            known.add(digest)  # it may come once more in the same round
             position = positions[partition]
             positions[partition] = position + 1
             at = accepted.get(block.seq)
@@ -244,9 +306,11 @@ def _replayed(entry: Entry, target: str) -> LoggedEvent:
     )
 
 
-def _apply(effect: Effect, work: _Work, worker_id: int, guard: Guard, events: int) -> AfterCommit | None:
-    name = effect.name
-    concerned = [event for event in work.events if event.replay is None or event.replay.partition(":")[0] == name]
+def _apply(effect: Effect, work: _Work, worker_id: int, guard: Guard) -> AfterCommit | None:
+    name, events = effect.name, work.taken
+    concerned = work.events
+    if not isinstance(concerned, FreshEvents):
+        concerned = [event for event in concerned if event.replay is None or event.replay.partition(":")[0] == name]
     if work.left_out:
         concerned = [event for event in concerned if (name, id(event)) not in work.left_out]
     if not concerned:

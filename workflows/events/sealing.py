@@ -82,7 +82,7 @@ class KeysEffect:
 
     def apply(self, round: Round) -> AfterCommit | None:
         found: list[tuple[int, Place]] = []
-        for event in round.events:
+        for event in round.holding(MARK):
             # A replay is one of its own dead letters, which is retried.
             if of_event(event) is not None:
                 place = Place(event.partition, event.position, event.logged_at)

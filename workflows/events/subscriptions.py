@@ -211,7 +211,7 @@ class SubscriptionsEffect:
             known = self._known = _read()
         new = [
             NewDelivery(str(each.pk), event.partition, event.position, event.logged_at, event.type, event.id)
-            for event in round.events
+            for event in round.of_types(known.of_type)
             for each in known.for_(event)
         ]
         if not new:
@@ -241,15 +241,19 @@ class _Known:
     #: most events match no subscription, and such an event must cost next to nothing
     by_type: dict[str, list[Subscription]] = field(default_factory=dict)
 
+    def of_type(self, type_: str) -> list[Subscription]:
+        """The subscriptions that ask for events of this type."""
+        found = self.by_type.get(type_)
+        if found is None:
+            found = [each for each in self.active if patterns.any_matches(each.types, type_)]
+            if len(self.by_type) < 10_000:
+                self.by_type[type_] = found
+        return found
+
     def for_(self, event: LoggedEvent, only: str | None = None) -> Iterable[Subscription]:
         """The subscriptions that get this event. only: the id of one, to leave out the others."""
         only = only or (_named(event.replay) if event.replay else None)
-        of_type = self.by_type.get(event.type)
-        if of_type is None:
-            of_type = [each for each in self.active if patterns.any_matches(each.types, event.type)]
-            if len(self.by_type) < 10_000:
-                self.by_type[event.type] = of_type
-        return [each for each in of_type if only in (None, str(each.pk)) and _passes(each, event)]
+        return [each for each in self.of_type(event.type) if only in (None, str(each.pk)) and _passes(each, event)]
 
 
 def _read() -> _Known:

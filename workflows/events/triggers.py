@@ -72,7 +72,7 @@ class Triggers:
         gathers: list[_Other] = []
         gives: list[_Other] = []
         budget = Budget()
-        for event in round.events:
+        for event in round.of_types(rules.book.wanting):
             for one in _asked(rules, event, _workflow_of(event.replay), budget):
                 if isinstance(one, Failed):
                     _reject(round, event, one)
@@ -82,7 +82,7 @@ class Triggers:
                     others = gathers if isinstance(one, Gather) else gives
                     others.append((event, identity_of(event.source, event.id), one))
             _check_spent(budget, round)
-        again = any(event.replay is not None for event in round.events)
+        again = round.has_replays
         if again:
             # A replayed event does not start the same run again, and opens no window for it.
             known = store.linked([(one.identity, one.start.rule.key) for one in wanted]) if wanted else set()

@@ -1,6 +1,6 @@
 """The statements of a consumer's transaction. See Note [Once] in `workflows.events`.
 
-All functions but `waiting` belong in one transaction, in this order: `read`, `take_fresh`, `log`, the effects,
+All functions but `waiting` belong in one transaction, in this order: `read`, `remember`, `log`, the effects,
 `finish`.
 
 Note [Rounds commit lazily]
@@ -16,10 +16,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 
+from workflows.core.blocks import Columns
+
+#: COPY's
+_NULL = "\\N"
+#: bytes that are handed over to PostgreSQL at once
+_COPIED_AT_ONCE = 64 * 1024
 #: blocks of one partition that are looked at for one round
 _MOST_BLOCKS = 200
 
@@ -96,30 +101,37 @@ ORDER BY p.number, b.seq
 """
 
 
-def take_fresh(digests: Sequence[str], at: datetime) -> set[str]:
-    """Remember these identities, and return those that were not known. digests: 32 hexadecimal digits each."""
+def remember(digests: Sequence[str], at: datetime) -> set[str]:
+    """Remember these identities. Returns those that were known before. digests: 32 hexadecimal digits each."""
     if not digests:
         return set()
     with connection.cursor() as cursor:
+        # Nearly always all of them are new: then their number is the answer, and not a row for each.
         cursor.execute(
             """
-            INSERT INTO events_identity (digest, logged_at) SELECT d, %s FROM unnest(%s::uuid[]) d
-            ON CONFLICT DO NOTHING RETURNING digest
+            WITH fresh AS (INSERT INTO events_identity (digest, logged_at) SELECT d, %s FROM unnest(%s::uuid[]) d
+                           ON CONFLICT DO NOTHING RETURNING digest),
+                 counted AS (SELECT count(*) AS number FROM fresh)
+            SELECT number, digest::text FROM counted LEFT JOIN fresh ON number < %s
             """,
-            [at, "{" + ",".join(sorted(digests)) + "}"],
+            [at, "{" + ",".join(sorted(digests)) + "}", len(digests)],
         )
-        return {row[0].hex if isinstance(row[0], UUID) else row[0].replace("-", "") for row in cursor.fetchall()}
+        rows = cursor.fetchall()
+    if rows[0][0] == len(digests):
+        return set()
+    return set(digests).difference(digest.replace("-", "") for _, digest in rows if digest is not None)
 
 
 def log(lines: Sequence[str]) -> None:
-    """Append these lines, made by `log_line`, to the log."""
+    """Append these lines, made by `log_line` and `log_lines`, to the log."""
     if not lines:
         return
     with connection.cursor() as cursor:
         cursor.copy_expert(
             "COPY events_event (partition, position, logged_at, accepted_at, type, source, subject, event_id, event, "
             "sender) FROM STDIN",
-            io.StringIO("".join(lines)),
+            io.BytesIO("".join(lines).encode()),
+            size=_COPIED_AT_ONCE,
         )
 
 
@@ -162,6 +174,37 @@ def log_line(
             ]
         )
         + "\n"
+    )
+
+
+def log_lines(
+    partition: int, position: int, logged_at: str, accepted_at: str, of: Columns, first: int, upto: int
+) -> str:
+    """The events of a block from `first` to `upto`, the first of them at `position`, as `log_line` writes each."""
+    senders = of.senders if isinstance(of.senders, list) else [of.senders] * len(of.types)
+    each = zip(
+        range(position, position + upto - first),
+        of.types[first:upto],
+        of.sources[first:upto],
+        of.subjects[first:upto],
+        of.ids[first:upto],
+        of.texts[first:upto],
+        senders[first:upto],
+        strict=True,
+    )
+    if b"\\" in of.plain:
+        return "".join(
+            log_line(partition, place, logged_at, accepted_at, type_, source, subject, id_, text.decode(), sender)
+            for place, type_, source, subject, id_, text, sender in each
+        )
+    times = f"\t{logged_at}\t{accepted_at}\t"
+    sent_by = {sender: "\\N" if sender is None else _escaped(sender) for sender in set(senders)}
+    return "".join(
+        [
+            f"{partition}\t{place}{times}{type_}\t{source}\t{_NULL if subject is None else subject}\t{id_}"
+            f"\t{text.decode()}\t{sent_by[sender]}\n"
+            for place, type_, source, subject, id_, text, sender in each
+        ]
     )
 
 
