@@ -23,14 +23,15 @@ PLACES: tuple[tuple[str, str | None, str | None], ...] = (
     ("workflows.engine:start_runs", "body checked", None),
     ("workflows.store:start_run", "decided", "accepted"),
     ("workflows.starts.dispatch:hint", "committed", "published"),
+    ("workflows.starts.handover:Inbox._received", "hand-over heard", None),
     ("workflows.worker.process:received", "message received", None),
     ("workflows.worker.process:WorkerProcess.take", "thread begins", None),
     ("workflows.store:claim", "claim asked", "claimed"),
     ("workflows.worker.bodies:run_sync", "body begins", "body ends"),
     ("workflows.store:apply", "outcome handed over", "outcome recorded"),
-    ("workflows.api.ends:_Listener._wake", "listener woken", None),
-    ("erip.foundation.http.light.app:outcome", "waiting", "waiter woken"),
-    ("workflows.queries:run_detail", "reading the run", "run read"),
+    ("workflows.api.ends:_Ends._wake", "end heard", None),
+    ("workflows.api.wait:Wait.outcome", "waiting", None),
+    ("workflows.api.wait:_finished", "reading the run", "run read"),
 )
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,12 +55,17 @@ def process(arguments: list[str], log: Path, **settings: str) -> Iterator[subpro
 
 @contextmanager
 def worker(
-    log: Path, name: str = "general", lanes: str = "critical,high,standard,bulk", threads: int = 8, **settings: str
+    log: Path,
+    name: str = "general",
+    lanes: str = "critical,high,standard,bulk",
+    threads: int = 8,
+    flags: Sequence[str] = (),
+    **settings: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker that has registered itself."""
+    """A Celery worker that has registered itself. flags: more of Celery's own."""
     arguments = [
         "-m", "erip.worker", "--pool=threads", "-c", str(threads), "-Q", lanes,
-        "-n", f"{name}@test", "--without-mingle", "--without-gossip", "--loglevel=INFO",
+        "-n", f"{name}@test", "--without-mingle", "--without-gossip", "--loglevel=INFO", *flags,
     ]  # fmt: skip
     with process(arguments, log, **settings) as started:
         until(lambda: registered(started), seconds=60, what=f"worker {name} registered; log: {log}")

@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from erip.foundation.db.connections import release_connections
 from erip.foundation.hooks import begin_process
 from erip.foundation.process import messages
+from erip.foundation.process.hinted import HintTask
 from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
 from workflows.store.chunks import token
@@ -40,7 +41,14 @@ def _run_ids(keywords: Mapping[str, Any]) -> dict[str, Any]:
 messages.expect("workflows.execute", _run_ids)
 
 
-@shared_task(name="workflows.execute", ignore_result=True)
+class _Execute(HintTask):
+    """Keeps incoming messages by lane, so that a thread begins with the most urgent one (see `hints`)."""
+
+    def fetched(self, queue: str, keywords: Mapping[str, Any]) -> None:
+        worker.received(queue, keywords["run_ids"])
+
+
+@shared_task(name="workflows.execute", base=_Execute, ignore_result=True)
 def execute(*, run_ids: list[str], **_: Any) -> None:
     """Look at these runs and do what is ready. A hint: a lost, repeated or forged one does no harm."""
     worker.current().take(run_ids)
@@ -59,7 +67,14 @@ def _chunk_ids(keywords: Mapping[str, Any]) -> dict[str, Any]:
 messages.expect("workflows.execute_chunks", _chunk_ids)
 
 
-@shared_task(name="workflows.execute_chunks", ignore_result=True)
+class _ExecuteChunks(HintTask):
+    """The same for chunks."""
+
+    def fetched(self, queue: str, keywords: Mapping[str, Any]) -> None:
+        worker.received(queue, [token(chunk_id) for chunk_id in keywords["chunk_ids"]])
+
+
+@shared_task(name="workflows.execute_chunks", base=_ExecuteChunks, ignore_result=True)
 def execute_chunks(*, chunk_ids: list[int], **_: Any) -> None:
     """Look at these chunks and work through those that nobody has: a hint, as above."""
     worker.current().take([token(chunk_id) for chunk_id in chunk_ids])
@@ -105,18 +120,6 @@ def _give_up() -> None:
 @signals.worker_init.connect
 def hear_of_the_end(sender: Any, **_: Any) -> None:
     sender.app.steps["worker"].add(Leaving)
-
-
-@signals.task_received.connect
-def received(request: Any, **_: Any) -> None:
-    """Keep incoming messages by lane, so that a thread begins with the most urgent one (see `hints`)."""
-    named: list[str] = []
-    if request.name == execute.name:
-        named = list(request.kwargs.get("run_ids") or ())
-    elif request.name == execute_chunks.name:
-        named = [token(chunk_id) for chunk_id in request.kwargs.get("chunk_ids") or ()]
-    if named:
-        worker.received((request.delivery_info or {}).get("routing_key", ""), named)
 
 
 @signals.worker_shutdown.connect

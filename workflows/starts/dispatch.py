@@ -31,6 +31,8 @@ from django.db import transaction
 from kombu import Connection, pools
 
 from erip.foundation.circuit import Circuit
+from erip.foundation.process.messages import write
+from erip.foundation.process.watched import sending_is_watched
 from erip.foundation.service import Service
 from workflows.core.states import Lane
 from workflows.store.chunks import TOKEN, split
@@ -185,7 +187,10 @@ class Publisher:
             self._connection = current_app.connection_for_write(transport_options=options)
         with pools.producers[self._connection].acquire(block=True, timeout=1) as producer:
             task, arguments = _task_of(run_ids)
-            current_app.send_task(task, kwargs=arguments, queue=lane, producer=producer, retry=False)
+            if sending_is_watched(current_app):
+                current_app.send_task(task, kwargs=arguments, queue=lane, producer=producer, retry=False)
+            else:
+                producer.channel.push(lane, write(task, arguments, lane))
 
 
 def _settle(messages: Iterable[_Message], *, sent: bool) -> None:

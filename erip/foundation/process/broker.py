@@ -122,11 +122,24 @@ class _SurvivesCollect:
         return started
 
 
-class SurvivingRedisChannel(_LooksFirst, _SurvivesCollect, RedisChannel):
+class _Pushes:
+    """Mixed into kombu's channels: puts finished messages into a queue, with one client for all of them. kombu's own
+    way makes a client for each message, which costs more than to send it."""
+
+    def push(self, queue: str, message: bytes) -> None:
+        """Append it (`messages.write`). Raises whatever the broker's client does."""
+        client = getattr(self, "_pusher", None)
+        # A channel that lost its connections makes new ones, in another pool.
+        if client is None or client.connection_pool is not self.pool:  # type: ignore[attr-defined]
+            client = self._pusher = self._create_client()  # type: ignore[attr-defined]
+        client.lpush(self._q_for_pri(queue, 0), message)  # type: ignore[attr-defined]
+
+
+class SurvivingRedisChannel(_LooksFirst, _Pushes, _SurvivesCollect, RedisChannel):
     connection_class_ssl = TlsConnection
 
 
-class SurvivingSentinelChannel(_LooksFirst, _SurvivesCollect, SentinelChannel):
+class SurvivingSentinelChannel(_LooksFirst, _Pushes, _SurvivesCollect, SentinelChannel):
     connection_class_ssl = ManagedTlsConnection
 
     def _sentinel_managed_pool(self, asynchronous: bool = False) -> Any:
@@ -170,6 +183,8 @@ def transport_options(
         "ack_emulation": False,
         # Serve the first queue of -Q that has messages; by default the queues would take turns.
         "queue_order_strategy": "priority",
+        # A queue is one list. With kombu's four for each queue, every wait for a message names sixteen keys.
+        "priority_steps": [0],
         # By default there is none, and a client of a frozen master would wait for ever. It is longer than the second
         # that BRPOP itself waits.
         "socket_timeout": 3.0,

@@ -1,0 +1,76 @@
+"""The short way of a message from Celery's consumer to a thread.
+
+Note [Short way]
+ERIP's messages are hints (Note [Messages] in `messages`): early acknowledgement, no result, no retry, no time limit,
+no callbacks. What Celery does for all of these with each message costs as much as everything else in it. So the
+message of a `HintTask` is handed to a thread of the pool directly, as long as nobody looks (`watched`). With task
+events (`-E`, for Flower), or with receivers of Celery's signals, it goes all of Celery's way. Both ways count alike in
+what the worker says of itself (`celery.worker.state`), and acknowledge when a thread begins, so that as many messages
+are fetched as before.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+from celery.utils.log import get_logger
+from celery.worker import state, strategy
+from django.core.cache import close_caches
+
+from erip.foundation.db.connections import release_connections
+from erip.foundation.process.hinted import HintTask
+from erip.foundation.process.watched import tasks_are_watched
+
+log = structlog.get_logger(__name__)
+_celery_log = get_logger(__name__)
+
+
+def handler(task: HintTask, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
+    """What Celery calls for each message of this task: a strategy, in its words."""
+    all_the_way = strategy.default(task, app, consumer, **options)
+
+    def handle(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **further: Any) -> Any:
+        _, keywords, _ = message.payload
+        task.fetched((message.delivery_info or {}).get("routing_key", ""), keywords)
+        if callbacks or tasks_are_watched(consumer, task):
+            return all_the_way(message, body, ack, reject, callbacks, **further)
+        hint = _Hint(task, message.headers["id"])
+        begun = partial(ack, _celery_log, consumer.connection_errors)
+        return consumer.pool.apply_async(_run, (hint, keywords, begun), callback=_done)
+
+    return handle
+
+
+class _Hint:
+    """What `celery.worker.state` knows of a message, in place of Celery's Request."""
+
+    __slots__ = ("__weakref__", "id", "name", "task")
+
+    #: it was acknowledged when it began
+    acknowledged = True
+
+    def __init__(self, task: HintTask, id_: str) -> None:
+        self.task, self.name, self.id = task, task.name, id_
+
+    def cancel(self, pool: Any, **_: Any) -> None:
+        """At a cold shutdown. A thread cannot be stopped, and what it has begun is found again in PostgreSQL."""
+
+
+def _run(hint: _Hint, keywords: Mapping[str, Any], begun: Callable[[], object]) -> None:
+    """In a thread of the pool."""
+    state.task_accepted(hint)
+    begun()
+    try:
+        hint.task.run(**keywords)
+    except Exception:
+        # The work is found without the message.
+        log.exception("hint_not_followed", task=hint.name)
+    finally:
+        state.task_ready(hint)
+        release_connections()
+        close_caches()
+
+
+def _done(_: object) -> None:
+    """The pool wants to say it to somebody."""

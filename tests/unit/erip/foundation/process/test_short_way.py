@@ -1,0 +1,39 @@
+"""Note [Short way] in `short_way`: what a thread does with a message. A real worker: tests/crash/test_short_way.py."""
+
+from typing import Any
+
+import pytest
+from celery.worker import state
+from structlog.testing import capture_logs
+
+from erip.foundation.process import short_way
+from erip.foundation.process.hinted import HintTask
+
+
+class Follows(HintTask):
+    """Notes what the worker counts while it runs."""
+
+    name = "tests.follows"
+
+    def run(self, *, wrong: bool) -> None:
+        self.seen = len(state.active_requests), self.begun
+        if wrong:
+            raise LookupError("nothing is there")
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_hint_is_acknowledged_before_it_is_followed_and_counted_whatever_becomes_of_it(wrong: bool) -> None:
+    task: Any = Follows()
+    task.begun = 0
+    before, active = state.all_total_count[0], len(state.active_requests)
+
+    def begin() -> None:
+        task.begun += 1
+
+    with capture_logs() as logged:
+        short_way._run(short_way._Hint(task, "an-id"), {"wrong": wrong}, begin)
+    assert task.seen == (active + 1, 1)
+    assert state.all_total_count[0] == before + 1
+    assert len(state.active_requests) == active
+    assert "an-id" not in state.requests
+    assert [entry["event"] for entry in logged] == (["hint_not_followed"] if wrong else [])
