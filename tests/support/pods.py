@@ -136,11 +136,13 @@ class Pod:
             how = volume.get("projected") or volume["secret"]
             # One Secret as a volume calls it `secretName`, one of several `name`.
             for secret in [one["secret"] for one in how["sources"]] if "sources" in how else [how]:
-                for item in secret["items"]:
+                content = self.secrets[secret.get("name") or secret["secretName"]]
+                there = [one for one in secret["items"] if one["key"] in content or not secret.get("optional")]
+                for item in there:
                     file = path / item["path"]
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.parent.chmod(0o755)
-                    file.write_text(self.secrets[secret.get("name") or secret["secretName"]][item["key"]])
+                    file.write_text(content[item["key"]])
                     os.chown(file, 0, group)
                     file.chmod(how["defaultMode"])
 

@@ -15,10 +15,15 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f\"'\\#{}\N{REPLACEMENT CHARACTER}]")
 _ENGINE = Engine(autoescape=False, string_if_invalid=_MISSING)
 
 
+def breaks_out(value: str) -> bool:
+    """Whether it holds a character that may not stand in one of these files."""
+    return bool(_UNSAFE.search(value))
+
+
 def render(template: str, values: dict[str, Any]) -> str:
     """The text of `deploy/<template>`. Raises DeployError for a value that is missing or could break out."""
     faults = [f"{path}: {value!r} holds a space, a quote or another character that may not stand in it"
-              for path, value in _strings("", values) if _UNSAFE.search(value)]  # fmt: skip
+              for path, value in _strings("", values) if breaks_out(value)]  # fmt: skip
     if faults:
         raise DeployError([f"{template}: {fault}" for fault in faults])
     # Text only: Django formats numbers by settings that nobody needs here.

@@ -30,11 +30,19 @@ COMPONENTS: Final = {
     "external-secrets": "externalSecrets",
     "keda": "keda",
     "prometheus-operator": "prometheusOperator",
+    "redis": "redis",
     "token-issuers": "tokenIssuers",
 }
 MADE: Final = "# Made by `manage.py chart` of deploy/k8s: change it there.\n"
 #: what the chart has not: helm keeps its own record in the namespace, which must be there before
 _LEFT_OUT: Final = frozenset({"Namespace"})
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors, which are a file's and not an object's."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 class Opener:
@@ -63,7 +71,7 @@ class Opener:
         where[key] = self.expression(f".Values.{path} | toJson")
 
     def written(self, document: Document) -> str:
-        text = yaml.safe_dump(document, sort_keys=False, width=10_000, allow_unicode=True)
+        text = yaml.dump(document, Dumper=_Plain, sort_keys=False, width=10_000, allow_unicode=True)
         if "{{" in text:
             raise ValueError(f"{' '.join(kustomize.key_of(document))}: helm would read what stands in it as a template")
         return re.sub(r"HELM-(\d+)-", lambda found: f"{{{{ {self._expressions[int(found[1])]} }}}}", text)
@@ -163,6 +171,8 @@ def _opened(document: Document, opener: Opener) -> None:
         document["data"] = opener.expression('include "erip.settings" .')
     elif kind in ("Deployment", "Job"):
         _of_workload(document, opener)
+    elif kind == "StatefulSet":
+        _of_redis(document, opener)
     elif kind == "HorizontalPodAutoscaler":
         opener.put(document["spec"], "minReplicas", "replicas.web.min")
         opener.put(document["spec"], "maxReplicas", "replicas.web.max")
@@ -196,6 +206,7 @@ SECRETS: Final = {
     "erip-leader": "leader",
     "erip-flower": "flower",
     "erip-metrics": "metrics",
+    "erip-redis": "redis",
 }
 
 
@@ -222,10 +233,7 @@ def _of_workload(document: Document, opener: Opener) -> None:
     elif "replicas" in document["spec"]:
         opener.put(document["spec"], "replicas", f"replicas.{short}")
     for one in kustomize.containers(document):
-        repository, _, tag = one["image"].rpartition(":")
-        opener.default("image.repository", repository)
-        opener.default("image.tag", tag)
-        one["image"] = opener.expression('printf "%s:%s" .Values.image.repository .Values.image.tag | toJson')
+        _image(one, opener)
         opener.put(one, "resources", f"resources.{short}")
         for source in one.get("envFrom", []):
             if "configMapRef" in source:
@@ -237,6 +245,26 @@ def _of_workload(document: Document, opener: Opener) -> None:
             _secret(volume["secret"], "secretName", opener)
         for source in volume.get("projected", {}).get("sources", []):
             _secret(source["secret"], "name", opener)
+
+
+def _of_redis(document: Document, opener: Opener) -> None:
+    pod = kustomize.pod_of(document) or {}
+    _image(pod["initContainers"][0], opener)
+    for one in pod["containers"]:
+        opener.put(one, "image", "redis.image")
+        opener.put(one, "resources", f"resources.{one['name']}")
+    for volume in pod["volumes"]:
+        if "secret" in volume:
+            _secret(volume["secret"], "secretName", opener)
+    (claim,) = document["spec"]["volumeClaimTemplates"]
+    opener.put(claim["spec"]["resources"]["requests"], "storage", "redis.storage")
+
+
+def _image(one: dict[str, Any], opener: Opener) -> None:
+    repository, _, tag = one["image"].rpartition(":")
+    opener.default("image.repository", repository)
+    opener.default("image.tag", tag)
+    one["image"] = opener.expression('printf "%s:%s" .Values.image.repository .Values.image.tag | toJson')
 
 
 def _secret(where: dict[str, Any], key: str, opener: Opener) -> None:

@@ -37,6 +37,7 @@ ABOUT: Final = {
         "sharedBuffers: a quarter of its memory. backup.store: as the ObjectStore of its plugin for Barman Cloud has",
         "it, with your bucket and the Secret of its keys; backup.schedule begins with the seconds.",
     ),
+    "redis": ("With components.redis. image: of Redis 7, and better with its digest. storage: of each of the three.",),
     "prometheus": ("With components.keda.",),
     "externalSecrets": ("With components.externalSecrets.",),
     "priorityClasses": ("They are the cluster's: false for a second release in it.",),
@@ -134,6 +135,12 @@ def schema(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                         "schedule": {"type": "string", "pattern": r"^\S+( \S+){5}$"},
                     }
                 ),
+            }
+        ),
+        "redis": _object(
+            {
+                "image": {"type": "string", "pattern": r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*:[A-Za-z0-9_].*$"},
+                "storage": _QUANTITY,
             }
         ),
         "prometheus": _object({"address": {"type": "string", "pattern": "^https?://[^/@ ]+$"}}),

@@ -68,10 +68,8 @@ def key_of(document: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def build(folder: Path, *, components: Iterable[Path] = ()) -> list[Built]:
-    """The objects of the kustomization in the folder, with further components. Raises KustomizeError."""
-    found, settings = _collect(folder.resolve(), [], {})
-    for each in components:
-        found, settings = _collect(each.resolve(), found, settings)
+    """The objects of the kustomization in the folder, as if it named these components too. Raises KustomizeError."""
+    found, settings = _collect(folder.resolve(), [], {}, components)
     return _named_by_content(found, settings)
 
 
@@ -84,7 +82,9 @@ def documents(folder: Path, *, components: Iterable[Path] = ()) -> list[Document
 _Settings = dict[str, dict[str, str]]
 
 
-def _collect(folder: Path, found: list[Built], settings: _Settings) -> tuple[list[Built], _Settings]:
+def _collect(
+    folder: Path, found: list[Built], settings: _Settings, components: Iterable[Path] = ()
+) -> tuple[list[Built], _Settings]:
     place = folder / "kustomization.yaml"
     (asked,) = _read(place)
     if unknown := sorted(asked.keys() - _KNOWN):
@@ -98,8 +98,8 @@ def _collect(folder: Path, found: list[Built], settings: _Settings) -> tuple[lis
             settings |= theirs
         else:
             found += [Built(one, at) for one in _read(at) if one]
-    for name in asked.get("components", []):
-        found, settings = _collect((folder / name).resolve(), found, settings)
+    for each in [*(folder / name for name in asked.get("components", [])), *components]:
+        found, settings = _collect(each.resolve(), found, settings)
     for one in asked.get("configMapGenerator", []):
         _generate(one, folder, settings)
     for number, patch in enumerate(asked.get("patches", [])):

@@ -18,11 +18,13 @@ PLATFORM: Final = {"web", "worker", "worker-critical", "leader", "autoscaler", "
 USERS_OF_REDIS: Final = {"web", "worker", "worker-critical", "leader", "flower"}
 WORKLOADS: Final = {*PLATFORM, "flower"}
 POSTGRES: Final = {"postgres-1", "postgres-2"}
+REDIS: Final = {"redis-1", "redis-2"}
 #: who else is in the namespace
 OTHERS: Final[dict[str, dict[str, str]]] = {
     "postgres-1": {"cnpg.io/cluster": "erip-db"},
     "postgres-2": {"cnpg.io/cluster": "erip-db"},
-    "redis": {"app": "erip-redis"},
+    "redis-1": {"app": "erip-redis"},
+    "redis-2": {"app": "erip-redis"},
     "stranger": {"app": "stranger"},
 }
 #: pods of other namespaces, with the labels that a policy may ask for
@@ -55,7 +57,7 @@ def arrows(sources: set[str], targets: set[str], *ports: int) -> set[Arrow]:
 OPENED: Final[dict[tuple[str, ...], set[Arrow]]] = {
     ("ingress-to-web",): arrows({"ingress"}, {"web"}, 8000),
     ("platform-to-postgres", "postgres-from-platform"): arrows(PLATFORM, POSTGRES, 5432),
-    ("platform-to-redis", "redis-from-platform"): arrows(USERS_OF_REDIS, {"redis"}, 6379, 26379),
+    ("platform-to-redis", "redis-from-platform"): arrows(USERS_OF_REDIS, REDIS, 6379, 26379),
     ("web-to-flower", "flower-from-web"): arrows({"web"}, {"flower"}, 5555),
     ("all-to-dns",): arrows(WORKLOADS, {"dns"}, 53),
     ("workers-and-leader-to-the-world",): arrows({"worker", "worker-critical", "leader"}, {"world"}, 443, 465, 587),
@@ -66,6 +68,7 @@ OPENED: Final[dict[tuple[str, ...], set[Arrow]]] = {
 #: what a component opens besides, in an overlay that names it
 MORE: Final = {
     "token-issuers": arrows({"web"}, {*ELSEWHERE, *OUTSIDE} - {"metadata"}, 443, 6443),
+    "redis": arrows(REDIS, REDIS, 6379, 26379) | arrows(REDIS, {"dns"}, 53),
     "prometheus-operator": arrows({"prometheus"}, POSTGRES, 9187),
     "cloudnative-pg": arrows(POSTGRES, POSTGRES, 5432)
     | arrows(POSTGRES, {"dns"}, 53)
