@@ -27,7 +27,7 @@ MASTER: Final = "erip"
 REDIS_PORT: Final = 6379
 SENTINEL_PORT: Final = 26379
 #: of the pod, whose policies say who gets there
-_ALL: Final = "0.0.0.0"  # noqa: S104
+_ALL: Final = "0.0.0.0"  # noqa: S104  # nosec B104 (a pod's only address is its own)
 #: of the image
 MAJOR: Final = 7
 #: logins of Redis, then the operator's; who asks the Sentinels, and the Sentinels among themselves
