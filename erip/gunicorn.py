@@ -33,7 +33,7 @@ from erip.foundation.db import phases
 from erip.foundation.http.certificate import Certificate
 from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
-from erip.foundation.process import draining
+from erip.foundation.process import draining, parked
 from erip.foundation.process.settled import settle
 from erip.settings import web
 
@@ -128,7 +128,7 @@ class Worker(gasgi.ASGIWorker):
         wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        hooks.begin_process("web")
+        parked.then(partial(hooks.begin_process, "web"))
         super().init_process()
 
     async def _serve(self) -> None:

@@ -21,7 +21,8 @@ from erip.celery import app as celery
 from erip.foundation import hooks
 from erip.foundation.db import phases
 from erip.foundation.db.ping import Pinger
-from erip.foundation.process import draining
+from erip.foundation.http.problems import Problem
+from erip.foundation.process import draining, parked
 from erip.foundation.process.probing import Probe
 from erip.foundation.service import dead
 from workflows.models import WorkflowDefinition
@@ -95,12 +96,15 @@ def _live() -> Answer:
 
 
 def _ready() -> Answer:
-    """200: requests can be served. 503: this process is about to end, or the database is away for too long.
+    """200: requests can be served. 503: this process is about to end, stands by in a region that follows another one,
+    or the database is away for too long.
 
     A broker that is away is reported as degraded and no more: runs are accepted and carried out without it.
     """
     if draining.begun():
         return 503, {"status": "draining"}
+    if why := parked.why():
+        return 503, {"status": "parked", "reason": why}
     database = database_probe.ok_within(settings.ERIP_READY_GRACE_SECONDS)
     broker = broker_probe.ok()
     of_apps = {probe.name: probe.ok() for probe in hooks.probe.all()}
@@ -114,8 +118,13 @@ def _ready() -> Answer:
 
 
 def _startup() -> Answer:
-    """200, for good: migrations are applied and workflows are published. 503: not yet, with the reason."""
+    """200, for good: migrations are applied and workflows are published. 503: not yet, with the reason.
+
+    200 also while it is parked: it is loaded, and what its database lacks is not known.
+    """
     global _started
+    if parked.why():
+        return 200, {"status": "parked"}
     if not _started:
         _started = startup_probe.ok()
     if _started:
@@ -124,11 +133,11 @@ def _startup() -> Answer:
 
 
 def _probes_of_startup() -> tuple[Probe, ...]:
-    return () if _started else (startup_probe,)
+    return () if _started or parked.why() else (startup_probe,)
 
 
 def _probes_of_ready() -> tuple[Probe, ...]:
-    return () if draining.begun() else (database_probe, broker_probe, *hooks.probe.all())
+    return () if draining.begun() or parked.why() else (database_probe, broker_probe, *hooks.probe.all())
 
 
 #: path → (what has to be known, what is answered)
@@ -156,8 +165,26 @@ class Health:
         door = _DOORS.get(scope["path"])
         if door is not None and scope["method"] in ("GET", "HEAD"):
             await _answer(door, scope["method"], send)
+        elif parked.why():
+            await _refuse(scope, send)
         else:
             await self._app(scope, receive, send)
+
+
+async def _refuse(scope: dict[str, Any], send: Any) -> None:
+    """A process that stands by serves nobody."""
+    problem = Problem(
+        503, "parked", "This region follows another one, which serves requests; this one may take over.", [],
+        {"Retry-After": "5"},
+    )  # fmt: skip
+    body, media_type = problem.written_at(scope["path"])
+    headers = [
+        (b"content-type", media_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", b"5"),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 async def _answer(door: tuple[Callable[[], tuple[Probe, ...]], Callable[[], Answer]], method: str, send: Any) -> None:

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from erip.foundation.db.connections import release_connections
 from erip.foundation.hooks import begin_process
-from erip.foundation.process import messages
+from erip.foundation.process import messages, parked
 from erip.foundation.process.hinted import HintTask
 from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
@@ -87,6 +87,7 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     if pool not in ("thread", "solo"):
         raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
     queues = instance.app.amqp.queues.consume_from
+    parked.wait(sender)
     # These take a moment, in which a worker that is known already would keep its claims waiting. And what an app does
     # at the start of a process, such as to trace what it does, comes before the first step.
     begin_process("worker")

@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--traffic", type=above_zero, default=of_regions.traffic, help="seconds of starts before the loss"
     )
     parser.add_argument("--hold", type=above_zero, default=of_regions.hold, help="hold_seconds of the keepers")
+    parser.add_argument("--cold", action="store_true", help="the other region's processes load only when it takes over")
     parser.add_argument("--gigabytes", type=above_zero, default=of_restore.gigabytes, help="of the database")
     parser.add_argument("--document", type=whole, default=of_restore.document, help="characters of a run's outcome")
     parser.add_argument("--patience", type=above_zero, default=of_regions.patience, help="seconds for all runs to end")
@@ -57,7 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
         with without_others():
             if options.what in ("regions", "both"):
                 sizes = region.Sizes(
-                    options.runs, options.backlog, options.due, options.traffic, options.hold, options.patience
+                    options.runs,
+                    options.backlog,
+                    options.due,
+                    options.traffic,
+                    options.hold,
+                    options.patience,
+                    options.cold,
                 )
                 region.tell(sizes, seen)
             if options.what in ("restore", "both"):

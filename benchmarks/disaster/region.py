@@ -32,7 +32,7 @@ _SYNCHRONOUS = "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('s
 class Sizes:
     """runs: in flight when the region is lost. backlog: of them W4 that wait in chunks. due: seconds after the start at
     which the sleepers are due. traffic: seconds of starts before the loss. hold: of the keepers. patience: seconds that
-    all runs may take to end."""
+    all runs may take to end. cold: the other region's processes load only when it takes over."""
 
     runs: int = 100_000
     backlog: int = 4_000
@@ -40,6 +40,7 @@ class Sizes:
     traffic: float = 10.0
     hold: float = 10.0
     patience: float = 600.0
+    cold: bool = False
     back: bool = True
 
 
@@ -84,7 +85,7 @@ class Regions:
         known = self.kept[2].configuration.open()
         must(lambda: known.held("east", "one") == 1 and "west" in known.keepers(), "the keepers know whose turn it is")
         self.east.start()
-        self.west.start(waits=True)
+        self.west.start(waits=True, cold=self.sizes.cold)
         must(self.east.ready, "east serves")
 
     def follower(self, source: Server, name: str) -> Server:
@@ -149,6 +150,8 @@ def lose(regions: Regions, callers: Callers) -> float:
 def take(regions: Regions, callers: Callers) -> None:
     """The runbook's command, and how long it takes until a run ends in west."""
     seen, url = regions.seen, regions.far.url
+    cpu, memory = regions.west.used()
+    seen.keep("waiting_megabytes", memory, f"west's processes, while they wait: {memory:.0f} MB")
     began, began_at = time.monotonic(), time.time()
     for line in regions.kept[2].command("take").splitlines():
         seen.say(f"take: {line}")
@@ -157,11 +160,13 @@ def take(regions: Regions, callers: Callers) -> None:
     # As the names in DNS would.
     callers.site = ("west", regions.west.url)
     rto = left.first_end(url, began_at, patience=PATIENCE) - began_at
+    cpu = regions.west.used()[0] - cpu
     must(lambda: any(one.site == "west" for one in list(callers.runs.values())), "west acknowledges a start")
     first = min(one.at for one in list(callers.runs.values()) if one.site == "west") - began
     seen.keep("promoted", took, f"from the command until west's PostgreSQL was promoted: {took:.1f} s")
     seen.keep("rto", rto, f"from the command until the first run ended there (RTO): {rto:.1f} s")
     seen.keep("first", first, f"from the command until the first start was acknowledged there: {first:.1f} s")
+    seen.keep("cpu", cpu, f"CPU that west's processes used from the command until then: {cpu:.1f} s")
     seen.must(f"RTO ≤ {RTO:.0f} s", rto <= RTO)
 
 
@@ -246,7 +251,7 @@ def hand_back(regions: Regions, callers: Callers, far: Loss) -> None:
     must(lambda: known.held("east", "one") == 0, "east knows that it is a copy")
     site = Site("again", regions.folder, copied, regions.secret, regions.user)
     regions.stack.callback(site.kill)
-    site.start(waits=True)
+    site.start(waits=True, cold=regions.sizes.cold)
     callers.traffic(0.05)
     time.sleep(min(5.0, regions.sizes.traffic))
     began, began_at = time.monotonic(), time.time()

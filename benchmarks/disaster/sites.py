@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
+
+import psutil
 
 from erip.ops.region.configuration import Configuration, read
 from erip.ops.stack import environment, services
@@ -21,7 +24,7 @@ from erip.ops.stack.state import ROOT, State, write_private
 
 from .servers import home, kill_at_once
 
-#: as in the unit of a region that follows: the process begins when its PostgreSQL takes writes
+#: as a unit's ExecStartPre or an init container does it: the process loads when its PostgreSQL takes writes
 WAITS = '"$0" manage.py await_primary && exec "$@"'
 QUEUES = "critical,high,standard,bulk"
 
@@ -86,18 +89,33 @@ class Site:
         told = {"ERIP_PUBLIC_URL": self.url, **self._more}
         return platform(self.folder, self.postgres.url, self.redis.url, self._secret, **told)
 
-    def start(self, *, waits: bool = False) -> None:
-        """waits: each process first waits until PostgreSQL takes writes."""
+    def start(self, *, waits: bool = False, cold: bool = False) -> None:
+        """waits: until PostgreSQL takes writes, each process is parked. cold: it is not even loaded."""
         self.redis.start()
-        env = self.env
+        env = {**self.env, **({"ERIP_AWAIT_PRIMARY": "true"} if waits and not cold else {})}
         for one in (
             services.web("web", {"ERIP_DRAIN_SECONDS": "0", **env}, self._port),
             # One for all lanes: it gives way to no other.
             services.worker("worker", env, queues=QUEUES, node=self.name, threads="16"),
             services.leader("leader", env),
         ):
-            words = ["sh", "-c", WAITS, sys.executable, *one.command] if waits else one.command
+            words = ["sh", "-c", WAITS, sys.executable, *one.command] if waits and cold else one.command
             self.processes[one.name] = spawn(words, env=one.env, log=self.folder / f"{one.name}.log", cwd=ROOT)
+
+    def used(self) -> tuple[float, float]:
+        """(seconds of CPU that its processes and those that they started have used, Redis not counted; megabytes of
+        memory that each has for itself, together)."""
+        cpu = memory = 0.0
+        for one in self.processes.values():
+            with suppress(psutil.Error):
+                root = psutil.Process(one.pid)
+                times = root.cpu_times()
+                cpu += times.children_user + times.children_system
+                for process in (root, *root.children(recursive=True)):
+                    times = process.cpu_times()
+                    cpu += times.user + times.system
+                    memory += process.memory_full_info().uss / 1e6
+        return cpu, memory
 
     def ready(self) -> bool:
         return services.answers(self.url)

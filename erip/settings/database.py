@@ -146,6 +146,12 @@ ERIP_DB_BREAKER_MAX_SECONDS = _env.number(
     above=0,
     most=86_400,
 )
+# Note [Parked] in erip/foundation/process/parked.py
+ERIP_AWAIT_PRIMARY = _env.flag(
+    "ERIP_AWAIT_PRIMARY",
+    False,
+    "Whether processes stand by, loaded, until PostgreSQL takes writes: in a [second region](../how-to/second-region.md).",
+)
 
 # --- replicas -------------------------------------------------------------------------------------------
 ERIP_REPLICA_URLS: list[str] = _env.items(

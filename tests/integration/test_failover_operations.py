@@ -9,37 +9,25 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connections
 
-from erip.access import keys
 from erip.access.scopes import Scope
 from erip.foundation.db.failures import is_connection_lost
 from erip.ops.stack.servers import Server, private_servers
 from erip.ops.stack.standby import as_superuser, promote, standby_of
 from tests.sample import steps as sample
 from tests.support.api import INPUT, Api, key, publish
-from tests.support.databases import in_place_of_ours, reconfigure
+from tests.support.databases import forget_all, in_place_of_ours, reconfigure
 from tests.support.recordings import begin_counting, recorded
 from tests.workers import until
 from workflows import engine, graphs, store
 from workflows.core.states import Lane
 from workflows.engine import StartRequest
 from workflows.models import Chunk, RunEvent, RunSignal, WorkflowRun
-from workflows.starts import admission, versions
-from workflows.starts import chunks as starting
 from workflows.store import chunks
 from workflows.worker import chunks as working
 from workflows.worker.executor import Executor
 
 #: one chunk
 CHUNKED = 20
-
-
-def forget_all() -> None:
-    """What the process remembers of another database."""
-    versions.forget()
-    keys.forget_cached()
-    admission.forget()
-    graphs.graph_of.cache_clear()
-    starting.forget()
 
 
 @pytest.fixture(scope="module")

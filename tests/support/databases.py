@@ -9,12 +9,22 @@ from urllib.parse import urlsplit
 from django.db import connections
 from django.test import override_settings
 
+from erip.access import keys
 from erip.foundation.db.pooled import pool
 from erip.foundation.db.replicas import fleet
 from tests.workers import until
 from workflows.graphs import graph_of
-from workflows.starts import versions
+from workflows.starts import admission, chunks, versions
 from workflows.store.outbox import version_number
+
+
+def forget_all() -> None:
+    """What this process remembers of another database."""
+    versions.forget()
+    keys.forget_cached()
+    admission.forget()
+    graph_of.cache_clear()
+    chunks.forget()
 
 
 @contextmanager

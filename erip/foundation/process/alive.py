@@ -1,10 +1,13 @@
 """Heartbeat files: a live process touches one, and a probe checks how old it is. Imports nothing from Django.
 
-    python -m erip.foundation.process.alive general@host      exit status 0: alive; 1: silent for too long, or never
-    heard of python -m erip.foundation.process.alive leader
+    python -m erip.foundation.process.alive general@host
+    python -m erip.foundation.process.alive leader
+
+Exit status 0: alive, or alive and parked, which is said; 1: silent for too long, or never heard of.
 
 A worker is called by its Celery name (`-n`); without `@…` this host's name is added. The files stand in ERIP_ALIVE_DIR,
-by default `alive/` in the state directory; their modification times are all that counts.
+by default `alive/` in the state directory; their modification times are all that counts. That of a process that only
+stands by holds the word `parked`.
 """
 
 import argparse
@@ -12,12 +15,15 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 #: seconds between two touches
 EVERY = 1.0
 #: processes of which a host has one, called by their role alone
 ROLES = frozenset({"leader", "autoscaler"})
+#: what a file says of a process that lives and only stands by; otherwise files are empty
+PARKED = "parked"
 #: seconds of silence after which a process is not alive any more
 SILENT_AFTER = 10.0
 
@@ -35,14 +41,25 @@ def path_of(name: str) -> Path:
     return directory() / name
 
 
-def touch(name: str) -> None:
-    """Report that this process is alive. Raises OSError if the file cannot be written."""
+def touch(name: str, says: str = "") -> None:
+    """Report that this process is alive. says: what it is besides, PARKED or "". Raises OSError if the file cannot be
+    written."""
     path = path_of(name)
+    if said(name) == says:
+        with suppress(FileNotFoundError):
+            os.utime(path)
+            return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(says)
+
+
+def said(name: str) -> str:
+    """What the file of this process says; "" if there is none."""
     try:
-        os.utime(path)
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        return path_of(name).read_text("utf-8", "replace")[:100]
+    except OSError:
+        return ""
 
 
 def forget(name: str) -> None:
@@ -73,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     if silent is None:
         print(f"{name}: no heartbeat in {directory()}")
         return 1
-    print(f"{name}: heard of {silent:.1f} s ago")
+    print(f"{name}: heard of {silent:.1f} s ago{', parked' if said(name) == PARKED else ''}")
     return 0 if silent <= given.within else 1
 
 

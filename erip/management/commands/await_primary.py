@@ -3,9 +3,12 @@
 import time
 from typing import Any
 
-import psycopg2
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, connections
+
+from erip.foundation.db.primary import Primary
+
+#: seconds between two questions, and for which each may take
+EVERY, PATIENCE = 0.5, 2.0
 
 
 class Command(BaseCommand):
@@ -17,9 +20,9 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=float, default=0.0, help="give up after so many; 0: never")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        began, said = time.monotonic(), ""
+        began, said, primary = time.monotonic(), "", Primary()
         while True:
-            why = _why_not()
+            why = primary.why_not(PATIENCE)
             if why is None:
                 return
             if why != said:
@@ -27,20 +30,4 @@ class Command(BaseCommand):
                 said = why
             if options["seconds"] and time.monotonic() - began > options["seconds"]:
                 raise CommandError(f"not within {options['seconds']:.0f} s: {why}")
-            time.sleep(0.5)
-
-
-def _why_not() -> str | None:
-    """None: it takes writes. Each time on a new connection: the one before may lead to a server that is no more."""
-    try:
-        connection = psycopg2.connect(**connections[DEFAULT_DB_ALIAS].get_connection_params())
-    except psycopg2.OperationalError as error:
-        return " ".join(str(error).split())[:200]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")
-            return "PostgreSQL follows another region" if cursor.fetchone() == (True,) else None
-    except psycopg2.Error as error:
-        return " ".join(str(error).split())[:200]
-    finally:
-        connection.close()
+            time.sleep(EVERY)

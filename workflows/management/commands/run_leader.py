@@ -5,6 +5,7 @@ import signal
 from typing import Any
 
 from erip.foundation.hooks import begin_process
+from erip.foundation.process import parked
 from erip.foundation.process.checking import Daemon
 from erip.foundation.process.settled import settle
 from erip.foundation.service import once
@@ -23,6 +24,7 @@ class Command(Daemon):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Runs the duties in a thread and asks it to end, because a signal handler could interrupt them anywhere."""
+        parked.wait("leader")
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         begin_process("leader")
         leader = Leader()

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from erip.foundation.hooks import begin_process
+from erip.foundation.process import parked
 from erip.foundation.process.checking import Daemon
 from erip.foundation.service import once
 from monitoring.scaling.drivers import Driver, ScalingFailed
@@ -49,6 +50,7 @@ class Command(Daemon):
             driver = self._driver(options)
         except (ValueError, ScalingFailed) as error:
             raise CommandError(str(error)) from error
+        parked.wait("autoscaler")
         scaler = Autoscaler(driver, policy, every=settings.ERIP_AUTOSCALE_EVERY_SECONDS)
         stop = threading.Event()
 

@@ -1,0 +1,34 @@
+"""Whether PostgreSQL takes writes: a region that follows another one has a standby, until it is promoted."""
+
+from typing import Final
+
+import psycopg2
+
+from erip.foundation.db.ping import Pinger
+
+#: of a standby
+FOLLOWS: Final = "PostgreSQL follows another region"
+#: questions on one connection: a connection may lead to a server that is no more the one to ask
+_TIMES: Final = 10
+_QUESTION: Final = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS follows"
+
+
+class Primary:
+    """Asks on a connection of its own. For one thread."""
+
+    def __init__(self) -> None:
+        self._pinger = Pinger()
+        self._asked = 0
+
+    def why_not(self, seconds: float) -> str | None:
+        """None: it takes writes. FOLLOWS, or why there was no answer within `seconds`."""
+        self._asked += 1
+        if self._asked % _TIMES == 0:
+            self._pinger.close()
+        try:
+            return FOLLOWS if self._pinger.ask(_QUESTION, seconds)["follows"] else None
+        except (psycopg2.Error, OSError, ValueError) as error:
+            return " ".join(str(error).split())[:200] or type(error).__name__
+
+    def close(self) -> None:
+        self._pinger.close()

@@ -1,0 +1,139 @@
+"""Processes of a region that follows another one: loaded, and at work only once their PostgreSQL takes writes."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import pytest
+from django.core.management import call_command
+
+from erip.ops.stack.servers import Server, private_servers
+from erip.ops.stack.standby import as_superuser, promote, standby_of
+from tests.definitions import CHAIN, publish
+from tests.support.api import key
+from tests.support.databases import forget_all, in_place_of_ours, reconfigure
+from tests.support.web import Web, web
+from tests.workers import ROOT, environment, process, until
+from workflows import engine
+from workflows.models import Worker, WorkflowRun
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+
+#: the name of the worker to Celery
+NAME = "general@test"
+WORKER = [
+    "-m", "erip.worker", "--pool=threads", "-c", "4", "-Q", "critical,high,standard,bulk", "-n", NAME,
+    "--without-mingle", "--without-gossip", "--loglevel=INFO",
+]  # fmt: skip
+
+
+@pytest.fixture
+def regions(django_db_blocker: object) -> Iterator[tuple[Server, Server]]:
+    """One that writes, and one that follows it."""
+    with private_servers(redis=False, fsync=False) as (primary, _):
+        with django_db_blocker.unblock(), in_place_of_ours(primary=primary.url):
+            call_command("migrate", verbosity=0)
+            forget_all()
+        with standby_of(primary) as standby:
+            yield primary, standby
+    forget_all()
+
+
+def answer(site: Web, path: str, token: str = "") -> tuple[int, dict[str, object], str]:
+    """Status, document, Retry-After."""
+    asked = urllib.request.Request(f"{site.url}{path}", headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as got:
+            return got.status, json.load(got), ""
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error), error.headers.get("Retry-After", "")
+
+
+def sessions(server: Server) -> int:
+    """Of the platform's role."""
+    with closing(as_superuser(server.kind, "postgres")) as root, root.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [server.kind.role])
+        return int(cursor.fetchone()[0])
+
+
+def alive(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "erip.foundation.process.alive", name]
+    told = environment() | {"ERIP_ALIVE_DIR": str(folder)}
+    return subprocess.run(words, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
+
+
+def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
+    regions: tuple[Server, Server], tmp_path: Path
+) -> None:
+    east, west = regions
+    with in_place_of_ours(primary=east.url):
+        publish(CHAIN)
+        token = key()
+        (run,) = engine.start_runs("chain", [engine.StartRequest({"times": 10})], principal="test")
+    more = {
+        "DATABASE_URL": west.url, "ERIP_AWAIT_PRIMARY": "true", "ERIP_ALIVE_DIR": str(tmp_path / "alive"),
+    }  # fmt: skip
+    logs = {name: tmp_path / f"{name}.log" for name in ("web", "worker", "leader")}
+    with ExitStack() as stack:
+        worker = stack.enter_context(process(WORKER, logs["worker"], **more))
+        leader = stack.enter_context(process(["manage.py", "run_leader"], logs["leader"], **more))
+        site = stack.enter_context(web(logs["web"], **more))
+        # They stand by, and say so.
+        for name in (NAME, "leader"):
+            until(lambda name=name: "parked" in alive(name, tmp_path / "alive").stdout, what=f"{name} is parked")
+            assert alive(name, tmp_path / "alive").returncode == 0
+        follows = {"status": "parked", "reason": "PostgreSQL follows another region"}
+        until(lambda: answer(site, "/health/ready")[:2] == (503, follows), what="the web process is parked")
+        assert answer(site, "/health/live")[0] == 200
+        assert answer(site, "/health/startup")[:2] == (200, {"status": "parked"})
+        status, problem, later = answer(site, f"/api/v1/runs/{run.id}", token)
+        assert (status, problem["code"], later) == (503, "parked", "5")
+        assert sessions(west) <= 3, "each asks on one connection, and holds no other"
+        (serves,) = psutil.Process(site.process.pid).children()
+        with in_place_of_ours(primary=west.url):
+            assert not Worker.objects.exists()
+            # The same processes, once it is promoted.
+            east.kill()
+            promote(west)
+            until(lambda: answer(site, "/health/ready")[0] == 200, what="the web process serves")
+            until(lambda: WorkflowRun.objects.get(pk=run.id).state == "SUCCEEDED", what="the run ends")
+            assert Worker.objects.get(stopped_at=None).pid == worker.pid
+        assert answer(site, f"/api/v1/runs/{run.id}", token)[0] == 200
+        assert serves in psutil.Process(site.process.pid).children()
+        until(lambda: "leader_elected" in logs["leader"].read_text(), what="the leader leads")
+        assert leader.poll() is None
+        for name in (NAME, "leader"):
+            until(lambda name=name: "parked" not in alive(name, tmp_path / "alive").stdout, what=f"{name} is at work")
+            assert alive(name, tmp_path / "alive").returncode == 0
+    for name, log in logs.items():
+        written = log.read_text()
+        assert written.count("turn_has_come") == 1, name
+        # A line for each reason, and not one for each look.
+        waiting = written.partition("turn_has_come")[0]
+        assert waiting.count("because=") == 1, name
+        assert "Traceback" not in waiting, name
+    assert "read-only" not in west.kind.log.read_text(), "nothing was tried to be written"
+
+
+def test_a_worker_whose_region_follows_again_ends_so_that_it_is_started_parked(
+    regions: tuple[Server, Server], tmp_path: Path
+) -> None:
+    east, _ = regions
+    log = tmp_path / "worker.log"
+    with (
+        process(WORKER, log, DATABASE_URL=east.url, ERIP_AWAIT_PRIMARY="true") as worker,
+        in_place_of_ours(primary=east.url),
+    ):
+        until(lambda: Worker.objects.filter(stopped_at=None, pid=worker.pid).exists(), seconds=120, what="it works")
+        assert "because=" not in log.read_text(), "a region that writes waits for nothing"
+        with closing(as_superuser(east.kind, "erip")) as root, root.cursor() as cursor:
+            # As a standby answers.
+            reconfigure(cursor, "default_transaction_read_only", "on")
+        worker.wait(240)
+    assert "turn_is_over" in log.read_text()
