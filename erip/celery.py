@@ -8,6 +8,7 @@ from importlib import import_module
 from celery import Celery, signals
 
 import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
+from erip.foundation.process.again import Again
 from erip.foundation.process.broker import install_transports
 from erip.foundation.process.liveness import Heartbeat, Turns
 
@@ -21,6 +22,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # Only now: its own imports read the settings.
 import_module("erip.foundation.db.propagation")
+app.steps["worker"].add(Again)
 app.steps["worker"].add(Heartbeat)
 app.steps["consumer"].add(Turns)
 

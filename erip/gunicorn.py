@@ -30,6 +30,7 @@ from gunicorn.workers import gasgi
 import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.foundation import hooks
 from erip.foundation.db import phases
+from erip.foundation.db.connections import release_connections
 from erip.foundation.http.certificate import Certificate
 from erip.foundation.http.connections import Connections, GuardedProtocol
 from erip.foundation.logs import Formatter
@@ -128,10 +129,24 @@ class Worker(gasgi.ASGIWorker):
         wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        parked.then(partial(hooks.begin_process, "web"))
+        parked.then(self._begin)
         super().init_process()
 
+    def _begin(self) -> None:
+        hooks.begin_process("web")
+        if parked.why():
+            # Not by `_serve`: a process that stands by answers probes at once, and reads nothing of a standby.
+            try:
+                hooks.warm_up(hooks.at_web_start)
+            except Exception:
+                self.log.exception("caches stay cold")
+            finally:
+                release_connections()
+
     async def _serve(self) -> None:
+        if parked.why():
+            await super()._serve()
+            return
         # Django is ready only now.
         from erip.foundation.http.light.threads import in_thread
 

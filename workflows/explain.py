@@ -210,15 +210,25 @@ def _workers() -> tuple[frozenset[str] | None, list[tuple[str, float | None]]]:
     return registered if len(known) == len(rows) else None, [(lanes, rate) for lanes, rate, _ in rows]
 
 
-# A queue is read from its index, and only as far as it is counted.
+# A queue is read from its indexes, and only as far as it is counted. Each run of a chunk that waits is a ready step too
+# (Note [Chunks] in `store/chunks`).
 _QUEUES = """
 SELECT q.number,
-       (SELECT count(*) FROM (SELECT 1 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = q.lane
-                              AND s.ready_at < q.ready_at LIMIT %(count_to)s) counted),
-       (SELECT count(*) FROM (SELECT 1 FROM unnest(%(lanes)s::text[]) WITH ORDINALITY AS l (lane, place)
-                              JOIN workflows_steprun s ON s.state = 'READY' AND s.lane = l.lane
-                              WHERE l.place < array_position(%(lanes)s::text[], q.lane)
-                              LIMIT %(count_to)s) counted)
+       least(%(count_to)s,
+             (SELECT count(*) FROM (SELECT 1 FROM workflows_steprun s WHERE s.state = 'READY' AND s.lane = q.lane
+                                    AND s.ready_at < q.ready_at LIMIT %(count_to)s) counted)
+             + (SELECT coalesce(sum(size), 0) FROM (
+                    SELECT c.size FROM workflows_chunk c WHERE c.worker_id IS NULL AND c.lane = q.lane
+                    AND c.ready_at < q.ready_at LIMIT %(count_to)s) counted)),
+       least(%(count_to)s,
+             (SELECT count(*) FROM (SELECT 1 FROM unnest(%(lanes)s::text[]) WITH ORDINALITY AS l (lane, place)
+                                    JOIN workflows_steprun s ON s.state = 'READY' AND s.lane = l.lane
+                                    WHERE l.place < array_position(%(lanes)s::text[], q.lane)
+                                    LIMIT %(count_to)s) counted)
+             + (SELECT coalesce(sum(size), 0) FROM (
+                    SELECT c.size FROM unnest(%(lanes)s::text[]) WITH ORDINALITY AS l (lane, place)
+                    JOIN workflows_chunk c ON c.worker_id IS NULL AND c.lane = l.lane
+                    WHERE l.place < array_position(%(lanes)s::text[], q.lane) LIMIT %(count_to)s) counted))
 FROM unnest(%(numbers)s::int[], %(of)s::text[], %(since)s::timestamptz[]) AS q (number, lane, ready_at)
 """
 

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from erip.foundation.db.connections import release_connections
 from erip.foundation.hooks import begin_process
-from erip.foundation.process import messages, parked
+from erip.foundation.process import again, messages, parked
 from erip.foundation.process.hinted import HintTask
 from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
@@ -115,6 +115,7 @@ def _give_up() -> None:
     alive."""
     log.warning("worker_gave_up_waiting", grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS)
     logging.shutdown()
+    again.replace()
     os._exit(0)
 
 

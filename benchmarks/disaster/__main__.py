@@ -22,6 +22,8 @@ import signal
 import sys
 from pathlib import Path
 
+import psycopg2
+
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.private import without_others
 
@@ -69,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
                 region.tell(sizes, seen)
             if options.what in ("restore", "both"):
                 restore.tell(restore.Sizes(options.gigabytes, options.document), seen)
-    except (StackError, OSError) as error:
+    except (StackError, OSError, psycopg2.Error) as error:
         seen.say(f"could not be carried out: {error}")
         return 1
     finally:

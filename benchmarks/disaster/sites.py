@@ -104,7 +104,7 @@ class Site:
 
     def used(self) -> tuple[float, float]:
         """(seconds of CPU that its processes and those that they started have used, Redis not counted; megabytes of
-        memory that each has for itself, together)."""
+        memory, of which what processes share counts once)."""
         cpu = memory = 0.0
         for one in self.processes.values():
             with suppress(psutil.Error):
@@ -114,7 +114,7 @@ class Site:
                 for process in (root, *root.children(recursive=True)):
                     times = process.cpu_times()
                     cpu += times.user + times.system
-                    memory += process.memory_full_info().uss / 1e6
+                    memory += process.memory_full_info().pss / 1e6
         return cpu, memory
 
     def ready(self) -> bool:

@@ -146,7 +146,7 @@ ERIP_DB_BREAKER_MAX_SECONDS = _env.number(
     above=0,
     most=86_400,
 )
-# Note [Parked] in erip/foundation/process/parked.py
+# Note [Standing by] in erip/foundation/process/parked.py
 ERIP_AWAIT_PRIMARY = _env.flag(
     "ERIP_AWAIT_PRIMARY",
     False,

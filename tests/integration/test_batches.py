@@ -3,12 +3,16 @@
 import dataclasses
 import re
 import threading
+import time
 from datetime import timedelta
+from functools import partial
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from erip.access.scopes import Scope
@@ -20,7 +24,7 @@ from tests.support.races import together
 from tests.support.runs import fail, start
 from workflows import engine, operations, queries, store
 from workflows.models import BatchRun, RunBatch, RunEvent, RunRetry, WorkflowRun
-from workflows.operations import OPERATIONS
+from workflows.operations import OPERATIONS, reading
 from workflows.store import RunFilter
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +137,43 @@ def test_the_outcome_of_each_run_is_read_page_by_page(api):
     assert seen == sorted(runs)
     assert api.get(address, outcome="pending").json() == {"items": [], "next_cursor": None}
     assert [each["id"] for each in api.get("/batches").json()["items"]] == [accepted.json()["id"]]
+
+
+def test_progress_is_not_counted_each_time_it_is_asked_for(api):
+    """Of 100,000 runs, a count takes tens of milliseconds, and whoever waits for a batch asks all the time."""
+    batch = RunBatch.objects.create(id=uuid4(), operation="cancel", filter={}, total=100_000, created_by="t")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO workflows_batchrun (batch_id, run_id)"
+            " SELECT %s, gen_random_uuid() FROM generate_series(1, 100000)",
+            [batch.pk],
+        )
+    now = [100.0]
+
+    def clock() -> float:
+        # Each look at it is a millisecond later.
+        now[0] += 0.001
+        return now[0]
+
+    progress = reading.Progress(clock)
+    read = partial(operations.batch_document, str(batch.pk), progress)
+    began = time.perf_counter()
+    assert read()["outcomes"] == {"pending": 100_000}
+    print(f"counted in {(time.perf_counter() - began) * 1000:.1f} ms")
+    BatchRun.objects.filter(batch=batch).update(outcome="cancelled", at=timezone.now())
+    with CaptureQueriesContext(connection) as asked:
+        assert read()["outcomes"] == {"pending": 100_000}
+    assert not [one for one in asked.captured_queries if "batchrun" in one["sql"]]
+    # After 50 times what the count took it is counted again.
+    now[0] += 0.06
+    assert read()["outcomes"] == {"cancelled": 100_000}
+    # A batch that has ended is counted once more, and never again: it does not change.
+    RunBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
+    assert read()["status"] == "done"
+    now[0] += 1e6
+    with CaptureQueriesContext(connection) as asked:
+        assert read()["outcomes"] == {"cancelled": 100_000}
+    assert not [one for one in asked.captured_queries if "batchrun" in one["sql"]]
 
 
 def test_a_batch_of_nothing_is_done_at_once(api):

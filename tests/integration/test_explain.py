@@ -3,6 +3,7 @@
 import io
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,7 +18,7 @@ from tests.support.api import Api, key
 from workflows import engine, store
 from workflows.core import machine
 from workflows.explain import explain_run
-from workflows.models import StepRun, Worker, WorkflowRun
+from workflows.models import Chunk, StepRun, Worker, WorkflowRun
 from workflows.store import Report
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,6 +76,21 @@ def test_each_thing_that_waits_has_one_sentence() -> None:
     assert explain_run(run_id)["summary"].startswith("The run has ended: CANCELLED.")
     assert explain_run(run_id)["waits"] == []
     assert WorkflowRun.objects.get(pk=first).state == "PENDING"
+
+
+def test_runs_in_chunks_stand_in_the_queue_too() -> None:
+    ahead = Chunk.objects.create(version_id=1, lane="standard", runs=[uuid4() for _ in range(30)], size=30)
+    Chunk.objects.create(version_id=1, lane="high", runs=[uuid4() for _ in range(20)], size=20)
+    run_id = start()
+    worker = store.register_worker("wally", "here", 1, LANES)
+    # Behind it, of a lane that is less urgent, and in a worker's hands.
+    Chunk.objects.create(version_id=1, lane="standard", runs=[uuid4()], size=1)
+    Chunk.objects.create(version_id=1, lane="bulk", runs=[uuid4()], size=1)
+    assert "behind 30 of its lane and 20 of more urgent ones" in sentences(run_id)["task"]
+    Chunk.objects.filter(pk=ahead.pk).update(worker_id=worker)
+    assert "behind 0 of its lane and 20 of more urgent ones" in sentences(run_id)["task"]
+    Chunk.objects.create(version_id=1, lane="high", runs=[uuid4()], size=5_000)
+    assert "and 1,000 or more of more urgent ones" in sentences(run_id)["task"]
 
 
 def test_its_cost_does_not_grow_with_the_items() -> None:

@@ -8,10 +8,16 @@ from django.db.models.functions import Now
 
 from erip.foundation.db.direct import SessionLock
 from tests.definitions import publish
+from tests.workers import until
 from workflows import engine, errors, store
+from workflows.conf import conf
 from workflows.core import kinds
 from workflows.leader import loop
+from workflows.library.reference import load_reference_data
+from workflows.library.shipping import files
+from workflows.management import reference_definitions
 from workflows.models import Leader, Worker
+from workflows.store.leaders import Silences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,14 +78,58 @@ def test_the_same_content_again_is_no_publishing_and_is_refused_to_nobody() -> N
         publish(WAITS.replace("1h", "2h"))
 
 
-def test_a_worker_that_was_killed_counts_for_a_lease_without_a_leader_that_buries_it() -> None:
+def test_a_worker_that_was_killed_counts_until_it_is_known_to_have_been_silent_for_a_lease() -> None:
+    """After an outage of PostgreSQL all are silent, and those that live beat again a moment later."""
     worker = store.register_worker("old", "there", 1, ["standard"])
     Worker.objects.filter(pk=worker).update(level=1)
-    assert store.living_below(2, lease=60) == ["worker old"]
+    silences = Silences()
+
+    def below(at: float) -> list[str]:
+        return store.living_below(2, lease=60, silences=silences, clock=lambda: at)
+
+    assert below(1.0) == ["worker old"]
     assert [one.said for one in store.living(lease=60)] == ["worker old"]
     Worker.objects.filter(pk=worker).update(heartbeat_at=Now() - timedelta(seconds=61))
-    assert store.living_below(2, lease=60) == []
+    assert store.anybody_silent(lease=60)
+    # Nobody knows yet.
+    assert below(100.0) == below(159.0) == ["worker old"]
+    # It was away as PostgreSQL was, and beats again; and is silent once more.
+    Worker.objects.filter(pk=worker).update(heartbeat_at=Now())
+    assert below(161.0) == ["worker old"]
+    assert not store.anybody_silent(lease=60)
+    Worker.objects.filter(pk=worker).update(heartbeat_at=Now() - timedelta(seconds=70))
+    assert below(200.0) == below(259.0) == ["worker old"]
+    assert below(260.0) == []
+    assert store.living_below(2, lease=60) == ["worker old"], "another process does not know"
     assert store.living(lease=60) == []
+    # A leader has known the database for a lease.
+    assert store.bury_silent_workers(lease=60) == ["old"]
+    assert store.living_below(2, lease=60) == []
+
+
+def test_reference_definitions_wait_for_nobody_who_is_dead(settings: object) -> None:
+    load_reference_data()
+    settings.ERIP_LEASE_SECONDS = 0.5
+    conf.cache_clear()
+    try:
+        worker = store.register_worker("old", "there", 1, ["standard"])
+        Worker.objects.filter(pk=worker).update(level=1, heartbeat_at=Now() - timedelta(seconds=61))
+        published, not_yet = reference_definitions.bring_up_to_date()
+    finally:
+        conf.cache_clear()
+    assert not_yet == {}
+    assert {one.name for one in published} == set(files.definitions())
+
+
+def test_a_leader_forgets_silent_ones_only_once_it_has_known_the_database_for_a_lease(
+    leaders: tuple[loop.Leader, loop.Leader],
+) -> None:
+    old = "00000000-0000-4000-8000-000000000001"
+    Leader.objects.create(pk=old, host="there", pid=1, level=1, session=0, heartbeat_at=Now() - timedelta(hours=1))
+    one, _ = leaders
+    one._say_what_it_reads(4711)
+    assert Leader.objects.filter(pk=old).exists()
+    until(lambda: one._say_what_it_reads(4711) or not Leader.objects.filter(pk=old).exists(), what="it is forgotten")
 
 
 def test_one_that_was_killed_counts_for_a_lease_and_one_that_holds_the_lock_for_longer() -> None:

@@ -64,8 +64,8 @@ class Leader:
         self._unmet = Unmet()
         self._hint_pace = Pace()
         self._id = str(uuid4())
-        #: the session that was recorded last, and when it is recorded again
-        self._recorded: tuple[int, float] = (0, 0.0)
+        #: the session that was recorded last, when it is recorded again, and since when there is this session
+        self._recorded: tuple[int, float, float] = (0, 0.0, 0.0)
 
     def stop(self) -> None:
         self._stop.set()
@@ -155,12 +155,16 @@ class Leader:
 
     def _say_what_it_reads(self, session: int) -> None:
         """Before it may lead: a leader that holds the lock and says nothing is taken for one of an earlier release."""
-        recorded, again_at = self._recorded
-        if session == recorded and time.monotonic() < again_at:
+        now = time.monotonic()
+        recorded, again_at, since = self._recorded
+        if session == recorded and now < again_at:
             return
         lease = conf().lease
-        store.leader_lives(self._id, socket.gethostname(), os.getpid(), session=session, lease=lease)
-        self._recorded = (session, time.monotonic() + lease / 3)
+        since = since if session == recorded else now
+        # The database may just have been away for all candidates.
+        knows = now - since >= lease
+        store.leader_lives(self._id, socket.gethostname(), os.getpid(), session=session, lease=lease, forgets=knows)
+        self._recorded = (session, time.monotonic() + lease / 3, since)
 
     def _recover_lost(self) -> None:
         """Steps of silent workers run again."""

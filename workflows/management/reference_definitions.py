@@ -1,12 +1,15 @@
 """The reference definitions, as workflows and their versions."""
 
+import time
+from collections.abc import Mapping
 from typing import Final
 
 from django.db import transaction
 from django.db.models import F
 
 from erip.foundation.shipped import Article, Source, Standing
-from workflows import engine
+from workflows import engine, store
+from workflows.conf import conf
 from workflows.core.definition import content_hash, parse
 from workflows.errors import NotYetReadable
 from workflows.library.shipping import files
@@ -28,10 +31,20 @@ def bring_up_to_date() -> tuple[list[engine.Published], dict[str, str]]:
     version is somebody's stays as it is.
 
     Returns all that are now as shipped, and by name those that have to wait, with the reason: a living process of an
-    earlier release cannot read them. The version before serves until then.
+    earlier release cannot read them. The version before serves until then. Where it is not known whether one lives, a
+    lease is waited for.
     """
+    published, not_yet = _bring_up_to_date(files.definitions())
+    if not_yet and store.anybody_silent(lease=conf().lease):
+        time.sleep(conf().lease)
+        after, not_yet = _bring_up_to_date({name: files.definitions()[name] for name in not_yet})
+        published += after
+    return published, not_yet
+
+
+def _bring_up_to_date(sources: Mapping[str, str]) -> tuple[list[engine.Published], dict[str, str]]:
     published, not_yet = [], {}
-    for name, source in files.definitions().items():
+    for name, source in sources.items():
         with transaction.atomic():
             # Whoever publishes the same workflow meanwhile waits, so that nobody's version is covered unseen.
             owner = WorkflowDefinition.objects.select_for_update().filter(name=name).first()

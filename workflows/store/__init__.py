@@ -58,7 +58,7 @@ from workflows.store.holds import (
     runs_to_park,
 )
 from workflows.store.keys import StartKey, answer_of_key, forget_idempotency_keys, keep_answer, run_of_key, take_key
-from workflows.store.leaders import LEADER_LOCK, Living, leader_ends, leader_lives, living, living_below
+from workflows.store.leaders import LEADER_LOCK, Living, anybody_silent, leader_ends, leader_lives, living, living_below
 from workflows.store.pauses import lock_runs, pause, requested, resume, standing_clocks
 from workflows.store.searches import lock_due, overdue_runs, put_off
 from workflows.store.signals import announce_end, done_with, keep_signal, lock_run, signals_kept, under_way
@@ -113,6 +113,7 @@ __all__ = [
     "add_retries",
     "announce_end",
     "answer_of_key",
+    "anybody_silent",
     "apply",
     "archive_runs",
     "bury_silent_workers",

@@ -1,5 +1,15 @@
-"""Processes that lead, or would if the one that leads ended, and what living processes can read."""
+"""Processes that lead, or would if the one that leads ended, and what living processes can read.
 
+Note [Silence]
+A process that beats lives. One that was silent for a lease is dead, if PostgreSQL was there to beat to: after an outage
+of PostgreSQL everybody was silent, and those that live beat again a moment later. So somebody must have known for a
+lease, of the same PostgreSQL, that one is silent before it counts as dead: a leader, which then marks workers as
+stopped, or, since there may be no leader, the process that asks.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.db import connection
@@ -18,18 +28,19 @@ _HOLDERS = """
 """
 
 
-def leader_lives(leader_id: str, host: str, pid: int, *, session: int, lease: float) -> None:
+def leader_lives(leader_id: str, host: str, pid: int, *, session: int, lease: float, forgets: bool = True) -> None:
     """Record that this candidate is alive, and what it reads. Those that were silent for `lease` seconds are forgotten,
     but for the one that holds the lock.
 
-    session: the PostgreSQL process that holds the lock for it, or will.
+    session: the PostgreSQL process that holds the lock for it, or will. forgets: whether this candidate has known the
+    database for a lease (Note [Silence]).
     """
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH holders AS ({_HOLDERS}), silent AS (
                 DELETE FROM workflows_leader
-                WHERE id <> %(id)s::uuid AND heartbeat_at < now() - make_interval(secs => %(lease)s)
+                WHERE %(forgets)s AND id <> %(id)s::uuid AND heartbeat_at < now() - make_interval(secs => %(lease)s)
                   AND session NOT IN (SELECT pid FROM holders)
             )
             INSERT INTO workflows_leader (id, host, pid, level, session, heartbeat_at)
@@ -44,6 +55,7 @@ def leader_lives(leader_id: str, host: str, pid: int, *, session: int, lease: fl
                 "level": kinds.level(),
                 "session": session,
                 "lease": lease,
+                "forgets": forgets,
             },
         )
 
@@ -94,8 +106,30 @@ def living(*, lease: float) -> list[Living]:
         return [Living(*row) for row in cursor.fetchall()]
 
 
-def living_below(level: int, *, lease: float) -> list[str]:
-    """The living workers and leaders that cannot read definitions of this format level: who each is, in words.
+class Silences:
+    """Since when this process knows of each silent one that it is silent (Note [Silence]). For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[str, float] = {}
+
+    def over(self, silent: Collection[str], *, lease: float, now: float) -> frozenset[str]:
+        """Those that are dead by now. silent: all that are silent, each as it was heard of last. now: on the monotonic
+        clock."""
+        with self._lock:
+            self._since = {one: self._since.get(one, now) for one in silent}
+            return frozenset(one for one, since in self._since.items() if now - since >= lease)
+
+
+_silences = Silences()
+
+
+def living_below(
+    level: int, *, lease: float, silences: Silences = _silences, clock: Callable[[], float] = time.monotonic
+) -> list[str]:
+    """The living workers and leaders that cannot read definitions of this format level: who each is, in words. One
+    that is silent is among them until it is known to be dead (Note [Silence]): asked again after a lease, this process
+    knows.
 
     A leader of a release that records nothing is seen by the lock that it holds, and counts as one that reads level 1.
     Such a candidate that does not lead is not seen.
@@ -105,19 +139,40 @@ def living_below(level: int, *, lease: float) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            {_WITH_LEADERS}
-            SELECT who FROM (
-                SELECT 1 AS rank, name AS by, 'worker ' || name AS who FROM workflows_worker
-                WHERE stopped_at IS NULL AND level < %(level)s
-                  AND heartbeat_at >= now() - make_interval(secs => %(lease)s)
+            WITH holders AS ({_HOLDERS})
+            SELECT who, below, silent, life || ' ' || pg_postmaster_start_time() FROM (
+                SELECT 1 AS rank, name AS by, 'worker ' || name AS who, level < %(level)s AS below,
+                       heartbeat_at < now() - make_interval(secs => %(lease)s) AS silent,
+                       'worker ' || id || ' ' || heartbeat_at AS life
+                FROM workflows_worker WHERE stopped_at IS NULL
                 UNION ALL
-                SELECT 2, host, 'leader ' || pid || ' on ' || host FROM leaders WHERE level < %(level)s
+                SELECT 2, host, 'leader ' || pid || ' on ' || host, level < %(level)s,
+                       heartbeat_at < now() - make_interval(secs => %(lease)s)
+                       AND session NOT IN (SELECT pid FROM holders),
+                       'leader ' || id || ' ' || heartbeat_at
+                FROM workflows_leader
                 UNION ALL
-                SELECT 3, '', 'the leader, which does not say what it reads' FROM holders
-                WHERE pid NOT IN (SELECT session FROM leaders)
-            ) AS living
+                SELECT 3, '', 'the leader, which does not say what it reads', true, false, '' FROM holders
+                WHERE pid NOT IN (SELECT session FROM workflows_leader)
+            ) AS known
             ORDER BY rank, by
             """,  # noqa: S608 - a constant of this module
             {"lock": LEADER_LOCK, "level": level, "lease": lease},
         )
-        return [row[0] for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    dead = silences.over({life for _, _, silent, life in rows if silent}, lease=lease, now=clock())
+    return [who for who, below, silent, life in rows if below and not (silent and life in dead)]
+
+
+def anybody_silent(*, lease: float) -> bool:
+    """Whether a worker or a leader is silent that nobody has taken for dead yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT EXISTS (SELECT FROM workflows_worker
+                           WHERE stopped_at IS NULL AND heartbeat_at < now() - make_interval(secs => %(lease)s))
+                OR EXISTS (SELECT FROM workflows_leader WHERE heartbeat_at < now() - make_interval(secs => %(lease)s))
+            """,
+            {"lease": lease},
+        )
+        return bool(cursor.fetchone()[0])

@@ -1,6 +1,6 @@
 """A process of a region that follows another one: it stands ready, and begins when its PostgreSQL takes writes.
 
-Note [Parked]
+Note [Standing by]
 Loading the platform takes seconds of CPU in each process, and after a disaster all of them would load at once. So with
 ERIP_AWAIT_PRIMARY each process is loaded before its region has the turn, and waits at the last moment before it would
 write: a worker before it registers, a leader before it asks for its lock, a web process before it begins its services.
@@ -10,9 +10,10 @@ Nobody tells a process to begin: no file, signal or message. What it waits for i
 only when the other region is fenced (Note [One region writes] in `erip/ops/region`). Whatever else happens, its writes
 would be refused by a standby. A database that does not answer is no answer: it waits.
 
-It does not come back. A region that handed its turn over and follows now has processes that were at work; they notice
-that their PostgreSQL follows another one, and end in good order, so that their supervisor starts them parked. A
-failover within a region looks the same for a moment, so that must have been so for AGAIN_AFTER seconds.
+It does not come back. A region that handed its turn over and follows now has processes that were at work. They notice
+that their PostgreSQL follows another one, and end, so that their supervisor starts them parked; what they had begun is
+not theirs any more. A failover within a region looks the same for a moment, so that must have been so for AGAIN_AFTER
+seconds.
 """
 
 import os
@@ -26,7 +27,7 @@ from django.conf import settings
 
 from erip.foundation.db.primary import FOLLOWS, Primary
 from erip.foundation.process import alive
-from erip.foundation.service import Service, once
+from erip.foundation.service import STOPS_WITHIN, Service, once
 
 log = structlog.get_logger(__name__)
 
@@ -111,5 +112,8 @@ def _watch() -> None:
         if time.monotonic() - since >= AGAIN_AFTER:
             log.warning("turn_is_over")
             os.kill(os.getpid(), signal.SIGTERM)
+            # What it would write at its end cannot be written: it must not try for ever.
+            time.sleep(settings.ERIP_SHUTDOWN_GRACE_SECONDS + STOPS_WITHIN)
+            os._exit(1)
 
     Service("turn", look, every=LOOK_EVERY, delay=True).start()
