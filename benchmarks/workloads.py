@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from workflows import library
 
 from .records import RunRecord
 
 SAMPLE = Path(library.__file__).parent / "samples" / "incident.json"
+DEFINITIONS = Path(library.__file__).parent / "definitions"
 #: with a seed, runs with the same input must produce the same loss to the last digit
 SEED = 20260101
 
@@ -278,10 +281,13 @@ def _same(*names: str) -> Callable[[RunRecord], Any]:
     return lambda run: [(run.output or {}).get(name) for name in names]
 
 
+#: what each breach needs; what is filed, contained, asked and told beyond it depends on the case
+_EACH_BREACH = frozenset({"enrich", "compliance", "posture", "quantify", "decide", "notices", "report"})
+_BREACH_STEPS = tuple(yaml.safe_load((DEFINITIONS / "breach-response.yaml").read_text())["steps"])
 BREACH = Workload(
     "breach-response",
-    ("enrich", "compliance", "posture", "quantify", "decide", "notices", "report"),
-    frozenset(),
+    _BREACH_STEPS,
+    frozenset(_BREACH_STEPS) - _EACH_BREACH,
     _incident,
     _breach_faults,
     _same("loss", "threat_level", "exposure_score"),

@@ -33,7 +33,8 @@ def test_erip_itself_and_celery_s_own_parts_are_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signal", "watched"), [(one, sent) for one in _SENT] + [(one, run) for one in _RUN], ids=lambda one: str(one)[:60]
+    ("signal", "watched"),
+    [pytest.param(one, watched, id=one.name) for all_of, watched in ((_SENT, sent), (_RUN, run)) for one in all_of],
 )
 @pytest.mark.parametrize("weak", [True, False])
 def test_whoever_connects_to_a_signal_hears_of_everything(
