@@ -119,7 +119,7 @@ verify-release: ## check one before it is used: SIGNERS=a file with its signer's
 	@$(RELEASE) verify "$(OUT)" --signers "$(SIGNERS)"
 
 audit: venv ## ask for known vulnerabilities of the pins; needs a network, and fails without one
-	@$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --require-hashes --disable-pip --strict -r requirements.txt
+	@$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --require-hashes --disable-pip --strict -r requirements.txt -r deploy/k8s/checkov/pins.txt
 
 fix: venv ## let ruff fix what it can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

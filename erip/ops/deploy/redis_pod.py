@@ -7,6 +7,7 @@ master, for Redis and Sentinel rewrite them. Everything else is made anew at eac
 """
 
 import argparse
+import os
 import re
 import socket
 import sys
@@ -20,7 +21,7 @@ from erip.ops.deploy.nodes import Address, Identity, RedisNode, SentinelNode
 from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.deploy.templates import breaks_out
 
-#: the name of the Service, below which each pod has its own; the certificate is of `*.erip-redis`
+#: the name of the Service, below which each pod has its own: the certificate names each in full
 SERVICE: Final = "erip-redis"
 #: the name by which the Sentinels know the master: ERIP_SENTINEL_MASTER
 MASTER: Final = "erip"
@@ -133,10 +134,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(error.faults), file=sys.stderr)
         return 1
     for file, text in made.items():
-        place = options.data / file
-        place.touch(mode=0o600)
-        place.chmod(0o600)
-        place.write_text(text, "utf-8")
+        new = options.data / f"{file}.new"
+        new.touch(mode=0o600)
+        new.chmod(0o600)
+        new.write_text(text, "utf-8")
+        # All of it or nothing: half a file would no longer say who is master.
+        os.replace(new, options.data / file)
     return 0
 
 

@@ -1,11 +1,17 @@
 """The files of a Redis in Kubernetes: made of its host name and its Secret. What Redis makes of them:
 tests/integration/test_redis_pod.py."""
 
+import datetime
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from erip.ops.deploy import redis_pod
 from tests.support import manifests
@@ -73,3 +79,61 @@ def test_the_manifest_gives_it_what_it_needs() -> None:
     copied = (manifests.ROOT / "deploy/image/Containerfile").read_text()
     assert "COPY deploy/redis /layers/erip/opt/erip/deploy/redis" in copied
     assert yaml.safe_load((manifests.COMPONENTS / "redis" / "kustomization.yaml").read_text())["kind"] == "Component"
+
+
+def names_of_the_certificate() -> list[str]:
+    documents = yaml.safe_load_all((manifests.ROOT / "deploy/k8s/base/certificates.yaml").read_text())
+    (one,) = [one for one in documents if one["metadata"]["name"] == "erip-redis-server"]
+    names: list[str] = one["spec"]["dnsNames"]
+    return names
+
+
+def certified(folder: Path, names: list[str]) -> Path:
+    """A file with a key and a certificate of these names that vouches for itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "both.pem"
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+def shake_hands(file: Path, name: str) -> None:
+    """TLS in memory, with a client that expects this name. Raises ssl.SSLCertVerificationError."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(file)
+    asking = ssl.create_default_context(cafile=str(file))
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = serving.wrap_bio(there, back, server_side=True)
+    client = asking.wrap_bio(back, there, server_hostname=name)
+    for side in (client, server, client):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+
+
+def test_a_client_that_checks_the_name_gets_through_to_each_pod(tmp_path: Path) -> None:
+    (one,) = [one for one in manifests.documents(manifests.COMPONENTS / "redis") if one["kind"] == "StatefulSet"]
+    pods = [f"erip-redis-{number}.{redis_pod.SERVICE}" for number in range(one["spec"]["replicas"])]
+    names = names_of_the_certificate()
+    assert set(pods) <= set(names)
+    file = certified(tmp_path, names)
+    for name in (*pods, "erip-redis-0.erip-redis.erip.svc"):
+        shake_hands(file, name)
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        shake_hands(certified(tmp_path, ["*.erip-redis"]), pods[0])
