@@ -157,6 +157,9 @@ class Worker(gasgi.ASGIWorker):
             self.log.warning("caches are filled beside the requests: it takes longer than %.0f s", WARM_SECONDS)
         except Exception:
             self.log.exception("caches stay cold")
+        if self._told_at is not None:
+            # It was told to end meanwhile: whoever connected now would be cut off.
+            return
         await super()._serve()
 
     def _get_ssl_context(self) -> ssl.SSLContext | None:

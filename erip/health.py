@@ -96,8 +96,8 @@ def _live() -> Answer:
 
 
 def _ready() -> Answer:
-    """200: requests can be served. 503: this process is about to end, stands by in a region that follows another one,
-    or the database is away for too long.
+    """200: requests can be served. 503: this process is about to end, stands by in a region that follows another one
+    (or did, and the database lacks migrations or workflows), or the database is away for too long.
 
     A broker that is away is reported as degraded and no more: runs are accepted and carried out without it.
     """
@@ -105,6 +105,11 @@ def _ready() -> Answer:
         return 503, {"status": "draining"}
     if why := parked.why():
         return 503, {"status": "parked", "reason": why}
+    if parked.stood_by():
+        # Its startup was taken for granted while it could not be looked at.
+        begun, said = _startup()
+        if begun != 200:
+            return begun, said
     database = database_probe.ok_within(settings.ERIP_READY_GRACE_SECONDS)
     broker = broker_probe.ok()
     of_apps = {probe.name: probe.ok() for probe in hooks.probe.all()}
@@ -137,7 +142,10 @@ def _probes_of_startup() -> tuple[Probe, ...]:
 
 
 def _probes_of_ready() -> tuple[Probe, ...]:
-    return () if draining.begun() or parked.why() else (database_probe, broker_probe, *hooks.probe.all())
+    if draining.begun() or parked.why():
+        return ()
+    late = (startup_probe,) if parked.stood_by() and not _started else ()
+    return (*late, database_probe, broker_probe, *hooks.probe.all())
 
 
 #: path → (what has to be known, what is answered)

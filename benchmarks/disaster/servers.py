@@ -77,7 +77,8 @@ def copy_of(server: Server, place: Path) -> Server:
     )  # fmt: skip
     copied.start(START_SECONDS)
     # It can be read before it has replayed all that it had received; one that takes over replays all of it first.
-    tell(copied, f"SELECT pg_promote(true, {START_SECONDS:.0f})")
+    if not ask_as_superuser(copied, f"SELECT pg_promote(true, {START_SECONDS:.0f})")[0][0]:
+        raise ServerFailed("the copy has not replayed all that it had")
     return copied
 
 

@@ -230,4 +230,8 @@ def _scaled() -> list[psutil.Process]:
 
 def _time_of_scaled() -> float:
     """Their processor time in seconds."""
-    return sum(sum(process.cpu_times()[:2]) for process in _scaled())
+    used = 0.0
+    for process in _scaled():
+        with suppress(psutil.NoSuchProcess):
+            used += sum(process.cpu_times()[:2])
+    return used

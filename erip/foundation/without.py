@@ -32,19 +32,25 @@ def parts_alone(name: str) -> Iterator[None]:
     That is loaded when somebody later asks the package for anything that it does not have yet, so whoever else imports
     it finds all of it. Does nothing if the package is loaded already, or is not installed.
     """
-    spec = None if name in sys.modules else find_spec(name)
-    if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+    package: Any = sys.modules.get(name)
+    if package is None:
+        spec = find_spec(name)
+        if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+            yield
+            return
+        package = sys.modules[name] = _Later(spec)
+        above, _, last = name.rpartition(".")
+        if above:
+            setattr(sys.modules[above], last, package)
+    if not isinstance(package, _Later):
         yield
         return
-    package = _Later(spec)
-    sys.modules[name] = package
-    above, _, last = name.rpartition(".")
-    if above:
-        setattr(sys.modules[above], last, package)
+    here = package._here
+    here.depth = getattr(here, "depth", 0) + 1
     try:
         yield
     finally:
-        package._asked = True
+        here.depth -= 1
 
 
 class _Later(ModuleType):
@@ -56,15 +62,21 @@ class _Later(ModuleType):
         self.__loader__ = spec.loader
         self.__package__ = spec.name
         self.__file__ = spec.origin
-        self.__path__ = list(spec.submodule_search_locations or ())
-        self._asked = False
+        #: depth: of the blocks in which this thread wants parts alone
+        self._here = threading.local()
         self._unloaded = True
         self._turn = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
         """Called for what is not there yet."""
+        inside = getattr(self.__dict__["_here"], "depth", 0) > 0
+        if name == "__path__":
+            # Who imports a module of it asks for nothing else, and that module may need all of the package.
+            if not inside:
+                self._load()
+            return self.__dict__.get(name) or list(self.__spec__.submodule_search_locations)
         # Python itself asks for names such as __wrapped__, and the package is none the wiser.
-        if self._asked and (name == "__version__" or not name.startswith("__")):
+        if not inside and (name == "__version__" or not name.startswith("__")):
             self._load()
             if name in self.__dict__:
                 return self.__dict__[name]
@@ -79,10 +91,12 @@ class _Later(ModuleType):
             # The package asks itself for modules that are still to come: those are imported, as ever.
             if self._unloaded:
                 self._unloaded = False
+                self.__path__ = list(self.__spec__.submodule_search_locations)
                 try:
                     self.__spec__.loader.exec_module(self)
                 except BaseException:
                     self._unloaded = True
+                    del self.__path__
                     raise
         finally:
             self._turn.release()

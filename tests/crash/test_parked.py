@@ -95,7 +95,8 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         assert answer(site, "/health/startup")[:2] == (200, {"status": "parked"})
         status, problem, later = answer(site, f"/api/v1/runs/{run.id}", token)
         assert (status, problem["code"], later) == (503, "parked", "5")
-        assert sessions(west) <= 3, "each asks on one connection, and holds no other"
+        # Each asks on one connection, of which one may just be ending.
+        until(lambda: sessions(west) <= 3, seconds=30, what="each holds one connection")
         (serves,) = psutil.Process(site.process.pid).children()
         with in_place_of_ours(primary=west.url):
             assert not Worker.objects.exists()

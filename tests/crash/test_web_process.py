@@ -93,11 +93,14 @@ def test_a_process_that_cannot_answer_yet_takes_no_connection_from_one_that_can(
     assert afterwards == 200
 
 
-def test_a_process_fills_its_caches_before_it_serves_and_serves_when_that_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("settings", [{}, {"ERIP_AWAIT_PRIMARY": "true"}], ids=["alone", "in the region that writes"])
+def test_a_process_fills_its_caches_before_it_serves_and_serves_when_that_fails(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
     noted, log = tmp_path / "noted", tmp_path / "web.log"
     place = f"127.0.0.1:{any_free()}"
     arguments = ["-m", "gunicorn", "-c", "python:tests.support.warming_web", f"--bind={place}", "--reuse-port"]
-    with workers.process([*arguments, "--workers=1"], log, TEST_NOTED=str(noted)):
+    with workers.process([*arguments, "--workers=1"], log, TEST_NOTED=str(noted), **settings):
         until(lambda: status(f"http://{place}/health/live") == 200, seconds=60, what="it serves")
     assert noted.read_text() == str(errno.ECONNREFUSED)
     assert "caches stay cold" in log.read_text()

@@ -21,6 +21,8 @@ _KEPT: Final = 256
 #: how many times as long as a count took it is good for: whoever asks all the time does not make PostgreSQL count all
 #: the time
 _GOOD_FOR: Final = 50
+#: seconds that they are shown at most: a count may take long because it had to wait for a connection
+_LONGEST: Final = 10.0
 
 
 class Progress:
@@ -47,7 +49,7 @@ class Progress:
         outcomes = {outcome or PENDING: count for outcome, count in counts.order_by("outcome")}
         took = self._clock() - began
         with self._lock:
-            self._known[key] = (outcomes, float("inf") if key[1] else began + took * (1 + _GOOD_FOR))
+            self._known[key] = (outcomes, float("inf") if key[1] else began + took + min(took * _GOOD_FOR, _LONGEST))
         return outcomes
 
 

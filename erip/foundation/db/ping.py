@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg2
 from django.db import connection
-from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
+from psycopg2.extensions import POLL_OK, POLL_READ
 
 
 class Pinger:
@@ -55,5 +55,7 @@ def _wait(raw: Any, deadline: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
             raise psycopg2.OperationalError("PostgreSQL did not answer in time")
-        descriptor = [raw.fileno()]
-        select.select(descriptor if state == POLL_READ else [], descriptor if state == POLL_WRITE else [], [], left)
+        # Not select(), which refuses the numbers above 1,023 that a process with many clients gets.
+        waiting = select.poll()
+        waiting.register(raw.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+        waiting.poll(left * 1000)

@@ -25,6 +25,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 
+from erip.foundation.db import phases
 from erip.foundation.db.primary import FOLLOWS, Primary
 from erip.foundation.process import alive
 from erip.foundation.service import STOPS_WITHIN, Service, once
@@ -40,6 +41,13 @@ AGAIN_AFTER: Final = 20.0
 
 #: why this process waits; "" if it does not
 _why = ""
+#: whether it has ever waited
+_stood_by = False
+
+
+def stood_by() -> bool:
+    """Whether this process stood by before it began: what its database has was not looked at when it started."""
+    return _stood_by
 
 
 def why() -> str:
@@ -54,20 +62,46 @@ def wait(name: str = "") -> None:
     """
     if not settings.ERIP_AWAIT_PRIMARY:
         return
-    _park(name)
+    # What this process has loaded is what it will run, whatever files are in place when its turn comes.
+    phases.known()
+
+    def end(*_: object) -> None:
+        # Nobody else has set a handler yet, and without one the first process of a container would not hear of it.
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        _park(name)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     _watch()
 
 
 def then(begin: Callable[[], object]) -> None:
-    """Call `begin` when PostgreSQL takes writes, in a thread; at once, and here, where ERIP_AWAIT_PRIMARY is off."""
-    global _why
+    """Call `begin` when PostgreSQL takes writes: at once, and here, where ERIP_AWAIT_PRIMARY is off or it does so now;
+    otherwise in a thread."""
+    global _why, _stood_by
     if not settings.ERIP_AWAIT_PRIMARY:
         begin()
         return
-    _why = "it has just begun"
+    # Asked once before: in the region that writes, a process must not begin with telling its callers that it is parked.
+    primary = Primary()
+    no = primary.why_not(PATIENCE)
+    primary.close()
+    if no is None:
+        begin()
+        _watch()
+        return
+    _why, _stood_by = no, True
 
     def work() -> None:
-        _park("", begin)
+        try:
+            _park("", begin)
+        except BaseException:
+            # It would stand by for ever, and say that it lives.
+            log.exception("parked_failed")
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
         _watch()
 
     once("parked", work)

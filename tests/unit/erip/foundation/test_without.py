@@ -32,6 +32,13 @@ def test_a_part_is_loaded_without_what_its_package_loads() -> None:
         "import sqlalchemy as sa\nsa.exc.SQLAlchemyError, sa.pool.QueuePool, sa.event.listen, sa.types.Text\n"
         "print(sa.select(sa.literal(1)))",
         "import sqlalchemy\nassert sqlalchemy.__version__\nprint(sqlalchemy.select(sqlalchemy.literal(1)))",
+        "from sqlalchemy.sql import text\nimport sqlalchemy\nprint(sqlalchemy.select(sqlalchemy.literal(1)))",
+        "import sqlalchemy.types, sqlalchemy.schema\nprint(sqlalchemy.select(sqlalchemy.literal(1)))",
+        "import sqlalchemy.sql.expression as e\nprint(e.select(e.literal(1)))",
+        "from sqlalchemy.dialects import postgresql\nfrom sqlalchemy import *\nprint(select(literal(1)))",
+        "from sqlalchemy import event\nfrom sqlalchemy.engine import Engine\n"
+        "event.listen(Engine, 'before_execute', lambda *_: None)\n"
+        "import sqlalchemy\nprint(sqlalchemy.select(sqlalchemy.literal(1)))",
         "from threading import Thread\nimport sqlalchemy\nfound = []\n"
         "def ask():\n    found.append(str(sqlalchemy.select(sqlalchemy.literal(1))))\n"
         "threads = [Thread(target=ask) for _ in range(8)]\n"
@@ -41,6 +48,16 @@ def test_a_part_is_loaded_without_what_its_package_loads() -> None:
 )
 def test_whoever_asks_for_more_finds_all_of_the_package(use: str) -> None:
     assert run(f"{POOL}{use}") == "SELECT :param_1 AS anon_1"
+
+
+def test_another_thread_finds_all_of_it_while_one_wants_parts_alone() -> None:
+    text = (
+        "from threading import Thread\nfound = []\n"
+        "def ask():\n    from sqlalchemy.sql import literal, select\n    found.append(str(select(literal(1))))\n"
+        "with parts_alone('sqlalchemy'):\n    import sqlalchemy.pool\n"
+        "    one = Thread(target=ask)\n    one.start()\n    one.join()\nprint(*found)"
+    )
+    assert run(f"{ALONE}{text}") == "SELECT :param_1 AS anon_1"
 
 
 def test_a_package_that_is_loaded_already_stays_as_it_is() -> None:
