@@ -43,9 +43,10 @@ def handler(task: HintTask, app: Any, consumer: Any, **options: Any) -> Callable
 
 
 class _Hint:
-    """What `celery.worker.state` knows of a message, in place of Celery's Request."""
+    """What `celery.worker.state` knows of a message, in place of Celery's Request.
 
-    __slots__ = ("__weakref__", "id", "name", "task")
+    Celery puts attributes of its own on it when the worker reconnects to the broker, so it has no slots.
+    """
 
     #: it was acknowledged when it began
     acknowledged = True

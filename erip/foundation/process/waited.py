@@ -58,13 +58,19 @@ class Stopwatch:
     def at_it(self) -> float:
         """Seconds, without those in which it waited for a processor (Note [Standing still]); where the system does not
         say, all of them. Costs some microseconds."""
-        return time.monotonic() - self.began - (_waited() - self._waited)
+        passed, waited = time.monotonic() - self.began, _waited()
+        if self._waited is None or waited is None:
+            return passed
+        return max(0.0, passed - (waited - self._waited))
 
 
-def _waited() -> float:
-    """Seconds for which this thread has waited for a processor since it began. It runs now, so all are counted."""
+def _waited() -> float | None:
+    """Seconds for which this thread has waited for a processor since it began. It runs now, so all are counted.
+
+    None: the system does not say.
+    """
     try:
         with open("/proc/thread-self/schedstat") as file:
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
-        return 0.0
+        return None

@@ -23,7 +23,12 @@ def test_it_ends_in_good_order_when_it_is_asked_to_although_nothing_of_it_has_be
         "PYTHONUNBUFFERED": "1",
     }
     with subprocess.Popen(
-        [sys.executable, "-c", WAITS], cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAITS],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout is not None
         said = next((line for line in process.stdout if "parked" in line), "")

@@ -1,9 +1,12 @@
 """Note [Short way] in `short_way`: what a thread does with a message. A real worker: tests/crash/test_short_way.py."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery.worker import state
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.events import Events
 from structlog.testing import capture_logs
 
 from erip.foundation.process import short_way
@@ -37,3 +40,23 @@ def test_a_hint_is_acknowledged_before_it_is_followed_and_counted_whatever_becom
     assert len(state.active_requests) == active
     assert "an-id" not in state.requests
     assert [entry["event"] for entry in logged] == (["hint_not_followed"] if wrong else [])
+
+
+def test_a_worker_that_reconnects_while_a_hint_is_under_way_goes_on() -> None:
+    """Celery's own parts, as they are called when the broker is back: what is under way gets the new dispatcher."""
+    hint = short_way._Hint(Follows(), "under-way")
+    dispatcher = SimpleNamespace(extend_buffer=lambda _: None, flush=lambda: None, close=lambda: None, groups=set())
+    consumer: Any = SimpleNamespace(
+        controller=None, timer=None, task_buckets={}, event_dispatcher=dispatcher, hostname="h", pid=1, pool=None,
+        connection_for_write=lambda: None,
+        app=SimpleNamespace(events=SimpleNamespace(Dispatcher=lambda *_, **__: dispatcher)),
+    )  # fmt: skip
+    state.task_accepted(hint)
+    try:
+        Consumer.on_close(consumer)
+        step = Events.__new__(Events)
+        step.groups, step.send_events = ["worker"], True
+        step.start(consumer)
+        assert hint.eventer is dispatcher  # type: ignore[attr-defined]
+    finally:
+        state.task_ready(hint)
