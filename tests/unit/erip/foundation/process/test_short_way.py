@@ -1,7 +1,7 @@
 """Note [Short way] in `short_way`: what a thread does with a message. A real worker: tests/crash/test_short_way.py."""
 
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from celery.worker import state
@@ -45,18 +45,14 @@ def test_a_hint_is_acknowledged_before_it_is_followed_and_counted_whatever_becom
 def test_a_worker_that_reconnects_while_a_hint_is_under_way_goes_on() -> None:
     """Celery's own parts, as they are called when the broker is back: what is under way gets the new dispatcher."""
     hint = short_way._Hint(Follows(), "under-way")
-    dispatcher = SimpleNamespace(extend_buffer=lambda _: None, flush=lambda: None, close=lambda: None, groups=set())
-    consumer: Any = SimpleNamespace(
-        controller=None, timer=None, task_buckets={}, event_dispatcher=dispatcher, hostname="h", pid=1, pool=None,
-        connection_for_write=lambda: None,
-        app=SimpleNamespace(events=SimpleNamespace(Dispatcher=lambda *_, **__: dispatcher)),
-    )  # fmt: skip
+    # Of the connection itself there is nothing to see here.
+    consumer = MagicMock(task_buckets={})
     state.task_accepted(hint)
     try:
         Consumer.on_close(consumer)
         step = Events.__new__(Events)
         step.groups, step.send_events = ["worker"], True
         step.start(consumer)
-        assert hint.eventer is dispatcher  # type: ignore[attr-defined]
+        assert hint.eventer is consumer.event_dispatcher  # type: ignore[attr-defined]
     finally:
         state.task_ready(hint)
