@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import cycle, islice, permutations
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,11 @@ from tests import workers
 from tests.definitions import one_step, publish
 from tests.workers import until
 from workflows import engine, store
+from workflows.core.states import Lane
+from workflows.engine.starting import RUNS_PER_TURN
 from workflows.errors import LaneFull
 from workflows.models import StepRun, WorkflowRun
+from workflows.starts import precedence
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,3 +130,19 @@ def test_a_worker_tells_how_fast_it_is(log) -> None:
     with workers.worker(log, threads=2):
         until(lambda: (store.lane_loads(["standard"], count_to=1)["standard"].rate or 0) > 0)
     assert connection.is_usable()
+
+
+@pytest.mark.parametrize("key", [None, "a-key"])
+@pytest.mark.parametrize("lanes", [*permutations(Lane, 2), tuple(Lane)], ids="-".join)
+def test_a_start_of_several_lanes_never_waits_for_itself(
+    lanes: tuple[str, ...], key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Note [Giving way] in `starts/precedence`. From Python each run of a start may have a lane of its own."""
+    gave_way: list[bool] = []
+    original = precedence.Start.give_way
+    monkeypatch.setattr(precedence.Start, "give_way", lambda own: gave_way.append(original(own)))
+    publish(one_step("sample.echo", "{value: 1}"))
+    requests = [engine.StartRequest({}, lane=lane) for lane in islice(cycle(lanes), 4 * RUNS_PER_TURN)]
+    engine.start_runs("one", requests, principal="t", idempotency_key=key)
+    # While the inputs are checked, and while the runs are decided on.
+    assert gave_way == [True] * 8

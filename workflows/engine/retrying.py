@@ -36,8 +36,8 @@ def retry_run(run_id: str, *, principal: str, input: dict[str, Any] | None = Non
     if input is None:
         input = sealing.opened(run.workflow, run.input) if graph.sensitive else run.input
     request = StartRequest(input, run.business_key, run.lane)
-    with precedence.starting(run.lane):
-        check_inputs(graph, [request], False, run.lane)
+    with precedence.starting(run.lane) as own:
+        check_inputs(graph, [request], False, own)
         retry.run(lambda _: admission.admit([run.lane]))
         return retry.run(partial(_retry, run, request, principal, new_run_id()))
 

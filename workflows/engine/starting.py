@@ -154,8 +154,8 @@ def _start_from(version: Version, single: _Single, admitted: set[str]) -> Starte
     graph = graph_of(version.id)
     request, key = single.request, single.key
     lane = request.lane or graph.lane
-    with precedence.starting(lane):
-        check_inputs(graph, [request], single.many, lane)
+    with precedence.starting(lane) as own:
+        check_inputs(graph, [request], single.many, own)
         run = new_run(graph, version.id, request, version.now, single.principal, single.notify, run_id=single.run_id)
         try:
             if lane not in admitted:
@@ -211,19 +211,19 @@ def _start_many(
     if size and _costly(graph, version, requests, principal):
         size = 0
     insert = partial(chunks.insert_runs, size=size) if size else partial(holds.insert_runs, holds=version.holds)
-    with precedence.starting(lane):
-        check_inputs(graph, requests, True, lane)
+    with precedence.starting(lane) as own:
+        check_inputs(graph, requests, True, own)
         if size and key is None and not graph.sensitive and not graph.hides_key:
             retry.run(lambda _: admission.admit(lanes))
-            return _start_in_portions(graph, version, requests, principal, notify, insert)
+            return _start_in_portions(graph, version, requests, principal, notify, insert, own)
         groups: list[list[NewRun]] = []
         budget = Budget()
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
             portion = requests[start : start + RUNS_PER_TRANSACTION]
             if size:
-                groups.append(_accepted(graph, version, portion, principal, notify))
+                groups.append(_accepted(graph, version, portion, principal, notify, own))
             else:
-                groups.append(_decided(graph, version, requests, start, principal, notify, budget))
+                groups.append(_decided(graph, version, requests, start, principal, notify, budget, own))
             if start == 0:
                 retry.run(lambda _: admission.admit(lanes))
         # Only after all are decided on: a request that is too large is refused as a whole.
@@ -236,14 +236,20 @@ def _start_many(
 
 
 def _start_in_portions(
-    graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str, notify: bool, insert: Insert
+    graph: Graph,
+    version: Version,
+    requests: Sequence[StartRequest],
+    principal: str,
+    notify: bool,
+    insert: Insert,
+    own: precedence.Start,
 ) -> list[StartedRun]:
     """Start runs of which nothing is decided yet, and nothing can be refused any more: workers begin with the first
     while the last are not written yet."""
     started: list[StartedRun] = []
     for start in range(0, len(requests), RUNS_PER_TRANSACTION):
         portion = requests[start : start + RUNS_PER_TRANSACTION]
-        runs = _accepted(graph, version, portion, principal, notify)
+        runs = _accepted(graph, version, portion, principal, notify, own)
         last = start + len(portion) == len(requests)
         retry.run(partial(_insert, runs, insert, wait=last))
         started += [started_run(run, version.number) for run in runs]
@@ -251,12 +257,17 @@ def _start_in_portions(
 
 
 def _accepted(
-    graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str, notify: bool
+    graph: Graph,
+    version: Version,
+    requests: Sequence[StartRequest],
+    principal: str,
+    notify: bool,
+    own: precedence.Start,
 ) -> list[NewRun]:
     """Runs of which nothing is decided yet: their worker decides what their start decides."""
     runs: list[NewRun] = []
     for request in requests:
-        _take_turns(len(runs), request.lane or graph.lane)
+        _take_turns(len(runs), own)
         runs.append(accepted_run(graph, version.id, request, version.now, principal, notify))
     return runs
 
@@ -269,19 +280,20 @@ def _decided(
     principal: str,
     notify: bool,
     budget: Budget,
+    own: precedence.Start,
 ) -> list[NewRun]:
     """The runs of one transaction, from the request with the number `start` on, each with what its start decides."""
     runs: list[NewRun] = []
     for request in requests[start : start + RUNS_PER_TRANSACTION]:
-        _take_turns(len(runs), request.lane or graph.lane)
+        _take_turns(len(runs), own)
         runs.append(new_run(graph, version.id, request, version.now, principal, notify, budget=budget))
         _check_spent(budget, len(runs) + start, len(requests))
     return runs
 
 
-def _take_turns(done: int, lane: str) -> None:
+def _take_turns(done: int, own: precedence.Start) -> None:
     if done % RUNS_PER_TURN == RUNS_PER_TURN - 1:
-        precedence.give_way(lane)
+        own.give_way()
 
 
 def _costly(graph: Graph, version: Version, requests: Sequence[StartRequest], principal: str) -> bool:
@@ -355,11 +367,11 @@ def _check_lanes(requests: Sequence[StartRequest]) -> None:
         raise UnknownLane(faults=[Fault("lane", f'there is no lane "{lane}"; choose one of {", ".join(Lane)}')])
 
 
-def check_inputs(graph: Graph, requests: Sequence[StartRequest], many: bool, lane: str) -> None:
+def check_inputs(graph: Graph, requests: Sequence[StartRequest], many: bool, own: precedence.Start) -> None:
+    """Raises InvalidInput. own: the start that they are of."""
     faults: list[Fault] = []
     for index, request in enumerate(requests):
-        if index % RUNS_PER_TURN == RUNS_PER_TURN - 1:
-            precedence.give_way(lane)
+        _take_turns(index, own)
         for fault in graph.input_faults(request.input):
             path = fault.path
             if many:

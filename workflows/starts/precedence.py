@@ -22,25 +22,33 @@ _changed = threading.Condition()
 _under_way: Counter[int] = Counter()
 
 
+class Start:
+    """A start that is under way in this process, of one urgency: that of its most urgent run."""
+
+    def __init__(self, place: int) -> None:
+        self._place = place
+
+    def give_way(self) -> bool:
+        """Wait while more urgent starts are under way, LONGEST_PAUSE at most. Returns whether none is left.
+
+        A start never waits for itself: its own urgency is what it is known by to all others.
+        """
+        with _changed:
+            return _changed.wait_for(lambda: not any(_under_way[other] for other in range(self._place)), LONGEST_PAUSE)
+
+
 @contextmanager
-def starting(lane: str) -> Iterator[None]:
+def starting(lane: str) -> Iterator[Start]:
     """A start of this urgency is under way in this process."""
     place = _ORDER[lane]
     with _changed:
         _under_way[place] += 1
     try:
-        yield
+        yield Start(place)
     finally:
         with _changed:
             _under_way[place] -= 1
             _changed.notify_all()
-
-
-def give_way(lane: str) -> bool:
-    """Wait while starts more urgent than `lane` are under way, LONGEST_PAUSE at most. Returns whether none is left."""
-    place = _ORDER[lane]
-    with _changed:
-        return _changed.wait_for(lambda: not any(_under_way[other] for other in range(place)), LONGEST_PAUSE)
 
 
 def alone() -> bool:
