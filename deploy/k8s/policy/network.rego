@@ -46,12 +46,33 @@ deny contains sprintf("NetworkPolicy/%s: opens every port", [policy.metadata.nam
 	some direction in ["ingress", "egress"]
 	some rule in object.get(policy.spec, direction, [])
 	some port in object.get(rule, "ports", [])
-	every_port(port)
+	not "port" in object.keys(port)
 }
 
-every_port(port) if not "port" in object.keys(port)
+# Half of all ports of a protocol to the same peers, in one range or in several, of one rule or of several.
+deny contains sprintf("NetworkPolicy/%s: opens every port", [policy.metadata.name]) if {
+	some policy in input.documents
+	policy.kind == "NetworkPolicy"
+	some direction, side in {"ingress": "from", "egress": "to"}
+	some protocol in ["TCP", "UDP", "SCTP"]
+	some one in object.get(policy.spec, direction, [])
+	opened := ranges(object.get(policy.spec, direction, []), side, object.get(one, side, []), protocol)
+	sum([size | some range in opened; size := added(range, opened)]) >= 32768
+}
 
-every_port(port) if port.endPort - port.port >= 32768
+# (first, last) of each.
+ranges(rules, side, peers, protocol) := {[port.port, object.get(port, "endPort", port.port)] |
+	some rule in rules
+	object.get(rule, side, []) == peers
+	some port in object.get(rule, "ports", [])
+	object.get(port, "protocol", "TCP") == protocol
+	is_number(port.port)
+}
+
+# How many ports a range adds to those that begin before it: each port counts once.
+added(range, opened) := max([0, range[1] - max([range[0] - 1, reached(range, opened)])])
+
+reached(range, opened) := max({0} | {other[1] | some other in opened; other < range})
 
 # All addresses, or a good part of them: what is not meant is named.
 everybody(peer) if {

@@ -4,6 +4,7 @@ It is no dependency of the platform: it has an environment of its own, below the
 finds and we accept is named with its reason in deploy/k8s/checkov/accepted.yaml. It asks no network: `--skip-download`.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -125,8 +127,7 @@ def everything() -> dict[str, list[kustomize.Document]]:
 
 def scan(documents: Mapping[str, Iterable[Mapping[str, Any]]]) -> Any:
     """Its report of these objects, by the name of what makes them. Raises CheckovError."""
-    program = installed()
-    with tempfile.TemporaryDirectory(prefix="erip-checkov-") as folder:
+    with installed() as program, tempfile.TemporaryDirectory(prefix="erip-checkov-") as folder:
         for name, objects in documents.items():
             (Path(folder) / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))
         command = [str(program), "--framework", "kubernetes", "--skip-download", "--quiet", "--compact", "--soft-fail"]
@@ -152,20 +153,63 @@ def home() -> Path:
     return Path(sys.prefix) / "tools" / "checkov"
 
 
-def installed() -> Path:
-    """The program, after it was installed where it is not, or where the pins are others. Raises CheckovError."""
-    made, mark = home(), home() / "pins.sha256"
-    asked = hashlib.sha256(PINS.read_bytes()).hexdigest()
-    if not mark.exists() or mark.read_text() != asked:
+@contextmanager
+def installed() -> Iterator[Path]:
+    """The program, after it was installed where it is not, or where the pins are others. Nobody replaces it meanwhile.
+
+    Raises CheckovError, with what was tried.
+    """
+    made = home()
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        # The lock goes with the process, whatever ends it.
+        lock = (made.parent / "checkov.lock").open("w")
+    except OSError as error:
+        raise CheckovError(f"it cannot be installed: {error.strerror}: {error.filename}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            _install(made)
+        except OSError as error:
+            raise CheckovError(f"it cannot be installed: {error.strerror}: {error.filename}") from error
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield made / "bin" / "checkov"
+
+
+def _install(made: Path) -> None:
+    mark, asked = made / "pins.sha256", hashlib.sha256(PINS.read_bytes()).hexdigest()
+    if mark.exists() and mark.read_text() == asked:
+        return
+    uv, python = Path(sys.executable).with_name("uv"), str(made / "bin" / "python")
+    pins = ["--require-hashes", "--no-deps", "-r", str(PINS)]
+    # uv is not for every platform, and the environment may have been made without it.
+    ways = {
+        "uv": (
+            [str(uv), "venv", "--quiet", "--python", sys.executable, str(made)],
+            [str(uv), "pip", "install", "--quiet", "--python", python, *pins],
+        ),
+        "pip": (
+            [sys.executable, "-m", "venv", str(made)],
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins],
+        ),
+    }
+    said = []
+    for name, commands in ways.items():
         shutil.rmtree(made, ignore_errors=True)
-        uv = str(Path(sys.executable).with_name("uv"))
-        python = str(made / "bin" / "python")
-        for words in (
-            ["venv", "--quiet", "--python", sys.executable, str(made)],
-            ["pip", "install", "--quiet", "--python", python, "--require-hashes", "--no-deps", "-r", str(PINS)],
-        ):
-            done = subprocess.run([uv, *words], capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603
-            if done.returncode:
-                raise CheckovError(f"it cannot be installed: {done.stderr.strip()[-500:]}")
-        mark.write_text(asked)
-    return made / "bin" / "checkov"
+        wrong = next((wrong for one in commands if (wrong := _wrong(one))), "")
+        if not wrong:
+            mark.write_text(asked)
+            return
+        said.append(f"{name}: {wrong}")
+    raise CheckovError(f"it cannot be installed: {'; '.join(said)}")
+
+
+def _wrong(command: list[str]) -> str:
+    """What went wrong in it; "" if nothing did."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return f"it did not end within {_PATIENCE:.0f} s"
+    except OSError as error:
+        return f"{error.strerror}: {error.filename}"
+    return (done.stderr.strip()[-500:] or f"it ended with {done.returncode}") if done.returncode else ""

@@ -1,6 +1,9 @@
 """checkov finds nothing in what ships but what accepted.yaml names, and whatever else it says is no consent."""
 
 import copy
+import sys
+import threading
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -8,6 +11,7 @@ import yaml
 
 from erip.ops.kubernetes import checkov, kustomize
 from tests.support import charts, manifests
+from tests.workers import until
 
 WHY: Final = "A reason that says more than a word or two."
 
@@ -83,3 +87,77 @@ def test_checkov_finds_no_more_in_the_chart_and_names_a_pod_that_is_broken() -> 
     found = checkov.judge(checkov.scan(documents | {"broken": broken}), known).faults
     assert {one.split(": ")[0] for one in found} == {"broken"}
     assert any(one.startswith("broken: Deployment/erip-web: CKV_K8S_16: ") for one in found)
+
+
+# --- installing it ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """It has no environment yet, and one package of pins that nobody has: it is not asked for at a registry."""
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "pins.txt").write_text(
+        f"--no-index\n--find-links {tmp_path / 'wheels'}\nerip-nobody==1 --hash=sha256:{'0' * 64}\n"
+    )
+    monkeypatch.setattr(checkov, "PINS", tmp_path / "pins.txt")
+    monkeypatch.setattr(checkov, "home", lambda: tmp_path / "tools" / "checkov")
+    return tmp_path
+
+
+def program(at: Path, text: str) -> None:
+    at.parent.mkdir(parents=True, exist_ok=True)
+    at.write_text(f"#!/bin/sh\n{text}\n")
+    at.chmod(0o755)
+
+
+def test_it_says_what_each_way_of_installing_it_answered(nowhere: Path) -> None:
+    with pytest.raises(checkov.CheckovError, match=r"(?s)cannot be installed: uv: .*erip-nobody.*; pip: .*erip-nobody"):
+        checkov.installed().__enter__()
+    assert not (checkov.home() / "pins.sha256").exists()
+
+
+def test_where_there_is_no_uv_pip_installs_it(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A Python in whose folder there is no uv, and nothing to be installed.
+    (nowhere / "pins.txt").write_text("--no-index\n")
+    (nowhere / "bin").mkdir()
+    (nowhere / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(nowhere / "bin" / "python"))
+    with checkov.installed() as found:
+        assert found == checkov.home() / "bin" / "checkov"
+        assert (checkov.home() / "bin" / "pip").exists()
+        assert (checkov.home() / "pins.sha256").exists()
+
+
+def test_a_program_that_hangs_is_named_and_no_traceback(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("uv", "python"):
+        program(nowhere / "bin" / name, "exec sleep 600")
+    monkeypatch.setattr(sys, "executable", str(nowhere / "bin" / "python"))
+    monkeypatch.setattr(checkov, "_PATIENCE", 1)
+    with pytest.raises(checkov.CheckovError, match="uv: it did not end within 1 s; pip: it did not end within 1 s"):
+        checkov.installed().__enter__()
+
+
+def test_a_folder_that_cannot_be_written_is_named(nowhere: Path) -> None:
+    (nowhere / "tools").write_text("a file")
+    with pytest.raises(checkov.CheckovError, match=f"File exists: {nowhere}/tools"):
+        checkov.installed().__enter__()
+
+
+def waits_for(lock: Path) -> bool:
+    """Whether somebody waits for a lock on this file (proc(5), /proc/locks)."""
+    inode = f":{lock.stat().st_ino} "
+    return any(" -> " in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_while_one_uses_it_nobody_replaces_it(nowhere: Path) -> None:
+    (nowhere / "pins.txt").write_text("--no-index\n")
+    with checkov.installed() as found:
+        (found.parent / "mine").write_text("")
+        (nowhere / "pins.txt").write_text("--no-index\n# others\n")
+        second = threading.Thread(target=lambda: checkov.installed().__enter__())
+        second.start()
+        until(lambda: waits_for(checkov.home().parent / "checkov.lock"), what="the second one waits")
+        assert (found.parent / "mine").exists()
+    second.join(120)
+    assert not second.is_alive()
+    assert not (found.parent / "mine").exists()
