@@ -15,7 +15,9 @@ starts.
 """
 
 import asyncio
+import os
 import resource
+import signal
 import socket
 import ssl
 from contextlib import suppress
@@ -129,7 +131,8 @@ class Worker(gasgi.ASGIWorker):
         wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        parked.then(self._begin)
+        # The master would only fork another child of what it has loaded.
+        parked.then(self._begin, lambda: os.kill(self.ppid, signal.SIGTERM))
         super().init_process()
 
     def _begin(self) -> None:

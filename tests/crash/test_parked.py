@@ -113,6 +113,9 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         for name in (NAME, "leader"):
             until(lambda name=name: "parked" not in alive(name, tmp_path / "alive").stdout, what=f"{name} is at work")
             assert alive(name, tmp_path / "alive").returncode == 0
+        # It hears that it is to end, and ends in good order: no thread of it takes the signal for it.
+        leader.terminate()
+        assert leader.wait(60) == 0
     for name, log in logs.items():
         written = log.read_text()
         assert written.count("turn_has_come") == 1, name
@@ -142,3 +145,44 @@ def test_a_worker_whose_region_follows_again_ends_so_that_it_is_started_parked(
             reconfigure(cursor, "default_transaction_read_only", "on")
         worker.wait(240)
     assert "turn_is_over" in log.read_text()
+
+
+def contracted(server: Server) -> bool:
+    """Whether what a later release leaves behind is there."""
+    with closing(as_superuser(server.kind, "erip")) as root, root.cursor() as cursor:
+        cursor.execute("SELECT FROM django_migrations WHERE name = '9999_takes_away'")
+        return bool(cursor.rowcount == 1)
+
+
+def test_processes_of_an_earlier_release_end_when_their_turn_comes_and_are_started_anew(
+    regions: tuple[Server, Server], tmp_path: Path
+) -> None:
+    east, west = regions
+    more = {"DATABASE_URL": west.url, "ERIP_AWAIT_PRIMARY": "true", "ERIP_ALIVE_DIR": str(tmp_path / "alive")}
+    logs = {name: tmp_path / f"{name}.log" for name in ("web", "worker", "leader")}
+    with ExitStack() as stack:
+        worker = stack.enter_context(process(WORKER, logs["worker"], **more))
+        leader = stack.enter_context(process(["manage.py", "run_leader"], logs["leader"], **more))
+        site = stack.enter_context(web(logs["web"], **more))
+        for name in logs:
+            until(lambda name=name: "follows another" in logs[name].read_text(), seconds=120, what=f"{name} is parked")
+        with closing(as_superuser(east.kind, "erip")) as root, root.cursor() as cursor:
+            cursor.execute("COMMENT ON TABLE django_migrations IS 'Contracted: workflows.9999_takes_away'")
+            cursor.execute(
+                "INSERT INTO django_migrations (app, name, applied) VALUES ('workflows', '9998_adds', now()),"
+                " ('workflows', '9999_takes_away', now())"
+            )
+        until(lambda: contracted(west), what="the standby has it")
+        east.kill()
+        promote(west)
+        assert (worker.wait(120), leader.wait(120)) == (1, 1)
+        # The master, too: it would fork what it has loaded.
+        assert site.process.wait(120) == 0
+    for name, log in logs.items():
+        written = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        (line,) = [one for one in written if one.get("event") == "release_is_older"]
+        assert line["contracted"] == ["workflows.9999_takes_away"], name
+        assert "turn_has_come" not in log.read_text(), name
+    # Whatever is started then begins.
+    with in_place_of_ours(primary=west.url), process(WORKER, tmp_path / "again.log", **more) as again:
+        until(lambda: Worker.objects.filter(stopped_at=None, pid=again.pid).exists(), seconds=120, what="it works")

@@ -31,6 +31,7 @@ from erip import health
 from erip.audit import changes
 from erip.foundation.db import migrating
 from erip.foundation.db.backfills import Finished
+from erip.foundation.db.primary import Primary
 from erip.management.doctor import database
 from erip.management.doctor.findings import State
 from erip.management.migration_lint import Old
@@ -296,6 +297,7 @@ def a_step_more(
                 cursor.execute(
                     "DELETE FROM django_migrations WHERE app = 'sample' AND name IN ('0003_more', '0004_after')"
                 )
+                cursor.execute("COMMENT ON TABLE django_migrations IS NULL")
 
 
 def triggers_of(table: str) -> int:
@@ -468,6 +470,11 @@ def test_what_contracts_waits_for_the_last_process_that_does_not_know_of_it(at_o
         assert not applied()
         assert migrated() == ""
         assert applied()
+        # A process that does not know of it, and stood by meanwhile, sees that when its turn comes.
+        with closing(Primary()) as primary:
+            assert primary.lacks(30.0) == [MORE]
+            call_command("migrate", "sample", "0002", verbosity=0)
+            assert primary.lacks(30.0) == []
 
 
 def test_who_does_not_say_of_which_release_it_is_is_in_the_way(at_once: None) -> None:

@@ -11,6 +11,10 @@ What a process knows is what the files say that it was started from: a release t
 what the migration takes away. Each process reports these names with its other figures (`monitoring.reporting`). One
 that says nothing is of a release that knows of none. So nobody has to compare releases, or to say which one is older.
 
+A process that stands by writes nothing, and so reports nothing: it is not seen. So `migrate` notes which of them it
+applied, in the comment on the table django_migrations, which a standby has too, and which an earlier release can read;
+such a process looks at it when its turn comes (`erip.foundation.process.parked`).
+
 The files are searched for the word before any is imported: a process imports no migrations otherwise. That is done
 once: children of a web service that are forked later run the code that was loaded before, whatever the files say then.
 """
@@ -20,6 +24,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Final
 
 from django.apps import AppConfig, apps
 from django.db.migrations import Migration
@@ -30,6 +35,13 @@ from django.db.migrations.loader import MigrationLoader
 LEFT = "Left for later:"
 #: the attribute of a migration
 MARK = "contracts"
+#: how the comment on django_migrations begins; names follow, with a space between two
+_NOTED: Final = "Contracted: "
+#: a row with those of them that are applied, as app.name
+CONTRACTED: Final = """
+SELECT coalesce(array_agg(app || '.' || name ORDER BY id), '{}') AS contracted FROM django_migrations
+WHERE app || '.' || name = ANY (string_to_array(obj_description('django_migrations'::regclass, 'pg_class'), ' '))
+"""
 
 
 def reason(migration: Migration) -> str:
@@ -68,6 +80,28 @@ def unapplied(executor: MigrationExecutor) -> tuple[list[str], list[str]]:
 def known() -> tuple[str, ...]:
     """The migrations that contract in the files of this process, as app.name; as they were when it was asked first."""
     return tuple(sorted(name for app in apps.get_app_configs() for name in _of(app)))
+
+
+def note(connection: Any) -> None:
+    """Note those of this release that are applied beside those that are noted. As the owner of the tables."""
+    loader = MigrationLoader(connection)
+    applied, known = loader.applied_migrations or {}, loader.disk_migrations or {}
+    found = sorted(".".join(key) for key, one in known.items() if key in applied and reason(one))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT obj_description('django_migrations'::regclass, 'pg_class')")
+        said = str((cursor.fetchone() or ("",))[0] or "")
+        noted = said.removeprefix(_NOTED).split() if said.startswith(_NOTED) else []
+        if new := [name for name in found if name not in noted]:
+            # A statement that is none of data takes no parameters.
+            cursor.execute(
+                "SELECT format('COMMENT ON TABLE django_migrations IS %%L', %s)", [_NOTED + " ".join(noted + new)]
+            )
+            cursor.execute((cursor.fetchone() or ("",))[0])
+
+
+def lacking(contracted: Iterable[str]) -> list[str]:
+    """Of these, those that this process does not know, of apps that it has: it may use what they took away."""
+    return sorted(name for name in contracted if name not in known() and name.partition(".")[0] in apps.app_configs)
 
 
 def _of(app: AppConfig) -> Iterator[str]:

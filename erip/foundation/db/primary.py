@@ -4,6 +4,7 @@ from typing import Final
 
 import psycopg2
 
+from erip.foundation.db import phases
 from erip.foundation.db.ping import Pinger
 
 #: of a standby
@@ -29,6 +30,15 @@ class Primary:
             return FOLLOWS if self._pinger.ask(_QUESTION, seconds)["follows"] else None
         except (psycopg2.Error, OSError, ValueError) as error:
             return " ".join(str(error).split())[:200] or type(error).__name__
+
+    def lacks(self, seconds: float) -> list[str]:
+        """Migrations that contracted and that this process does not know: Note [Contracting] in `phases`. None where
+        that is not noted. Raises psycopg2.OperationalError if there was no answer within `seconds`."""
+        try:
+            return phases.lacking(self._pinger.ask(phases.CONTRACTED, seconds)["contracted"])
+        except psycopg2.ProgrammingError:
+            # Nobody has migrated it.
+            return []
 
     def close(self) -> None:
         self._pinger.close()

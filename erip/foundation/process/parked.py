@@ -10,6 +10,14 @@ Nobody tells a process to begin: no file, signal or message. What it waits for i
 only when the other region is fenced (Note [One region writes] in `erip/ops/region`). Whatever else happens, its writes
 would be refused by a standby. A database that does not answer is no answer: it waits.
 
+It runs what it has loaded, however long ago, and nobody sees of which release that is, for it reports nothing. Where
+the other region contracted meanwhile (Note [Contracting] in `erip/foundation/db/phases.py`), it would use what is not
+there any more. So it asks for that when its turn comes, and ends: its supervisor starts what is installed by then. That
+one begins at once, as a process of its release does anywhere. What only added something is no reason.
+
+What begins takes a while, on a host on which all others begin too. Its heartbeat file is touched meanwhile, for as long
+as a startup probe would have given it: that probe was content while it was parked.
+
 It does not come back. A region that handed its turn over and follows now has processes that were at work. They notice
 that their PostgreSQL follows another one, and end, so that their supervisor starts them parked; what they had begun is
 not theirs any more. A failover within a region looks the same for a moment, so that must have been so for AGAIN_AFTER
@@ -19,15 +27,18 @@ seconds.
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
+import psycopg2
 import structlog
 from django.conf import settings
 
 from erip.foundation.db import phases
 from erip.foundation.db.primary import FOLLOWS, Primary
 from erip.foundation.process import alive
+from erip.foundation.process.vitals import pulse
 from erip.foundation.service import STOPS_WITHIN, Service, once
 
 log = structlog.get_logger(__name__)
@@ -38,6 +49,10 @@ PATIENCE: Final = 2.0
 #: seconds between two looks of a process at work whether its PostgreSQL follows another one, and after which it ends
 LOOK_EVERY: Final = 5.0
 AGAIN_AFTER: Final = 20.0
+#: seconds that a process has to begin once its turn has come, as the startup probes of deploy/k8s have it
+BEGINS_WITHIN: Final = 120.0
+#: how a process is asked to end
+_ENDS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 #: why this process waits; "" if it does not
 _why = ""
@@ -56,7 +71,8 @@ def why() -> str:
 
 
 def wait(name: str = "") -> None:
-    """Return when PostgreSQL takes writes; at once where ERIP_AWAIT_PRIMARY is off.
+    """Return when PostgreSQL takes writes; at once where ERIP_AWAIT_PRIMARY is off. Raises SystemExit where this
+    process is of a release that cannot work on what is there by then.
 
     name: of the heartbeat file of this process (`alive`), which says that it is parked; "": it has none.
     """
@@ -77,9 +93,10 @@ def wait(name: str = "") -> None:
     _watch()
 
 
-def then(begin: Callable[[], object]) -> None:
+def then(begin: Callable[[], object], end: Callable[[], object]) -> None:
     """Call `begin` when PostgreSQL takes writes: at once, and here, where ERIP_AWAIT_PRIMARY is off or it does so now;
-    otherwise in a thread."""
+    otherwise in a thread. `end`: what is called instead where this process is of a release that cannot work on what is
+    there by then."""
     global _why, _stood_by
     if not settings.ERIP_AWAIT_PRIMARY:
         begin()
@@ -97,6 +114,9 @@ def then(begin: Callable[[], object]) -> None:
     def work() -> None:
         try:
             _park("", begin)
+        except SystemExit:
+            end()
+            return
         except BaseException:
             # It would stand by for ever, and say that it lives.
             log.exception("parked_failed")
@@ -111,7 +131,7 @@ def _park(name: str, begin: Callable[[], object] = lambda: None) -> None:
     global _why
     primary = Primary()
     said = ""
-    while (no := primary.why_not(PATIENCE)) is not None:
+    while (no := primary.why_not(PATIENCE) or _outdated(primary, said)) is not None:
         _why = no
         if no != said:
             said = no
@@ -123,7 +143,51 @@ def _park(name: str, begin: Callable[[], object] = lambda: None) -> None:
         log.info("turn_has_come")
     begin()
     _say(name, "")
+    if said and name:
+        # It was not asked to do anything until now.
+        pulse.polled()
+        _renew(name)
     _why = ""
+
+
+def _outdated(primary: Primary, said: str) -> str | None:
+    """None: it may begin. Otherwise why it is not known. Raises SystemExit where it must not."""
+    if not said:
+        return None
+    try:
+        lacks = primary.lacks(PATIENCE)
+    except (psycopg2.Error, OSError) as error:
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    if lacks:
+        log.error("release_is_older", contracted=lacks)
+        raise SystemExit(
+            f"While this process stood by, {', '.join(lacks)} took away what its release uses. It ends, so that what is"
+            " installed now is started."
+        )
+    return None
+
+
+def _renew(name: str) -> None:
+    until = time.monotonic() + BEGINS_WITHIN
+
+    def renew() -> None:
+        try:
+            alive.renew(name)
+        except OSError as error:
+            log.error("heartbeat_file_not_written", error=error)
+
+    with _deaf():
+        Service("beginning", renew, every=alive.EVERY, needed=lambda: time.monotonic() < until).start()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A thread that is started meanwhile takes no signal: that is for the one that waits for it, or has a handler."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _say(name: str, what: str) -> None:
@@ -150,4 +214,5 @@ def _watch() -> None:
             time.sleep(settings.ERIP_SHUTDOWN_GRACE_SECONDS + STOPS_WITHIN)
             os._exit(1)
 
-    Service("turn", look, every=LOOK_EVERY, delay=True).start()
+    with _deaf():
+        Service("turn", look, every=LOOK_EVERY, delay=True).start()

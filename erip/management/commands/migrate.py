@@ -155,6 +155,7 @@ class Command(migrate.Command):
 
     def _record(self) -> None:
         changes.install()
+        phases.note(connections[self._using])
 
     def _so_far(self) -> str:
         if not self._applied:

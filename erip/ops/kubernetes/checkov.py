@@ -28,7 +28,7 @@ ACCEPTED: Final = FOLDER / "accepted.yaml"
 PINS: Final = FOLDER / "pins.txt"
 MANIFESTS: Final = ROOT / "deploy" / "k8s"
 #: seconds after which something is wrong: it takes 20 on an idle machine
-_PATIENCE: Final = 900
+PATIENCE: Final = 900
 
 
 class CheckovError(Exception):
@@ -141,7 +141,7 @@ def scan(documents: Mapping[str, Iterable[Mapping[str, Any]]]) -> Any:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=_PATIENCE,
+                timeout=PATIENCE,
             )
             return json.loads(done.stdout)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
@@ -207,9 +207,9 @@ def _install(made: Path) -> None:
 def _wrong(command: list[str]) -> str:
     """What went wrong in it; "" if nothing did."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)  # noqa: S603
     except subprocess.TimeoutExpired:
-        return f"it did not end within {_PATIENCE:.0f} s"
+        return f"it did not end within {PATIENCE:.0f} s"
     except OSError as error:
         return f"{error.strerror}: {error.filename}"
     return (done.stderr.strip()[-500:] or f"it ended with {done.returncode}") if done.returncode else ""

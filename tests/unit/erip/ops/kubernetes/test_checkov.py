@@ -132,7 +132,7 @@ def test_a_program_that_hangs_is_named_and_no_traceback(nowhere: Path, monkeypat
     for name in ("uv", "python"):
         program(nowhere / "bin" / name, "exec sleep 600")
     monkeypatch.setattr(sys, "executable", str(nowhere / "bin" / "python"))
-    monkeypatch.setattr(checkov, "_PATIENCE", 1)
+    monkeypatch.setattr(checkov, "PATIENCE", 1)
     with pytest.raises(checkov.CheckovError, match="uv: it did not end within 1 s; pip: it did not end within 1 s"):
         checkov.installed().__enter__()
 
