@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.process.background import database_service
 from people import links, persons
 from people.models import Notice
@@ -163,5 +164,5 @@ def _sent(notice: Notice, address: str) -> str | None:
     try:
         EmailMessage(f"{_SUBJECTS[notice.kind]}: {title}", text, None, [address], headers=headers).send()
     except (OSError, ValueError) as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {in_words(error)}"
     return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.process.broker_tls import tls_options
 from erip.foundation.process.trust import context_of
 
@@ -153,5 +154,5 @@ def _broker_tls(certificate: str, ca: str, url: str) -> str | None:
     try:
         context_of(ca, certificate)
     except OSError as error:
-        return f"or ERIP_BROKER_CA is no PEM file that can be used: {error}"
+        return f"or ERIP_BROKER_CA is no PEM file that can be used: {in_words(error)}"
     return None

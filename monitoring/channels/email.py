@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.core.validators import validate_email
 
+from erip.foundation.os_errors import in_words
 from monitoring.channels.sending import NotSent
 from monitoring.channels.text import cause_lines, impact_lines, plain, title
 
@@ -19,7 +20,7 @@ def send(address: str, key: str, message: UUID, body: Mapping[str, Any]) -> None
     try:
         sent = mail.send()
     except (OSError, ValueError) as error:
-        raise NotSent(f"{type(error).__name__}: {error}"[:300]) from error
+        raise NotSent(f"{type(error).__name__}: {in_words(error)}"[:300]) from error
     if not sent:
         raise NotSent("no mail server is set (ERIP_EMAIL_URL)", lasting=True)
 

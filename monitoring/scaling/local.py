@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import structlog
 
+from erip.foundation.os_errors import in_words
 from erip.ops.stack.processes import kill_group, spawn
 from monitoring.scaling.drivers import ScalingFailed, Usage
 
@@ -106,7 +107,7 @@ class LocalDriver:
             started = spawn(command, env=self._env, log=self._log, cwd=ROOT, death_signal=signal.SIGTERM)
             return _Child(number, started)
         except OSError as error:
-            raise ScalingFailed(f"a worker cannot be started: {error}") from error
+            raise ScalingFailed(f"a worker cannot be started: {in_words(error)}") from error
 
 
 def _cpu_share(child: _Child) -> float | None:

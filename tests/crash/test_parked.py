@@ -33,6 +33,16 @@ WORKER = [
     "--without-mingle", "--without-gossip", "--loglevel=INFO",
 ]  # fmt: skip
 
+#: a process that does not come to an end with its beginning
+SLOW = """
+import signal
+import django
+django.setup()
+from erip.foundation.process import parked
+parked.wait("slow@test")
+signal.pause()
+"""
+
 
 @pytest.fixture
 def regions(django_db_blocker: object) -> Iterator[tuple[Server, Server]]:
@@ -86,8 +96,9 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         leader = stack.enter_context(process(["manage.py", "run_leader"], logs["leader"], **more))
         site = stack.enter_context(web(logs["web"], **more))
         # They stand by, and say so.
-        for name in (NAME, "leader"):
-            until(lambda name=name: "parked" in alive(name, tmp_path / "alive").stdout, what=f"{name} is parked")
+        stack.enter_context(process(["-c", SLOW], tmp_path / "slow.log", **more))
+        for name in (NAME, "leader", "slow@test"):
+            until(lambda name=name: ", parked" in alive(name, tmp_path / "alive").stdout, what=f"{name} is parked")
             assert alive(name, tmp_path / "alive").returncode == 0
         follows = {"status": "parked", "reason": "PostgreSQL follows another region"}
         until(lambda: answer(site, "/health/ready")[:2] == (503, follows), what="the web process is parked")
@@ -96,13 +107,18 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         status, problem, later = answer(site, f"/api/v1/runs/{run.id}", token)
         assert (status, problem["code"], later) == (503, "parked", "5")
         # Each asks on one connection, of which one may just be ending.
-        until(lambda: sessions(west) <= 3, seconds=30, what="each holds one connection")
+        until(lambda: sessions(west) <= 4, seconds=30, what="each holds one connection")
         (serves,) = psutil.Process(site.process.pid).children()
         with in_place_of_ours(primary=west.url):
             assert not Worker.objects.exists()
             # The same processes, once it is promoted.
             east.kill()
             promote(west)
+            # Its startup probe was content long ago: it must not be killed because it takes a while to begin.
+            file = tmp_path / "alive" / "slow@test"
+            until(lambda: file.read_text() == "", what="its turn has come")
+            turn = file.stat().st_mtime
+            until(lambda: file.stat().st_mtime > turn + 5, what="its heartbeat goes on while it begins")
             until(lambda: answer(site, "/health/ready")[0] == 200, what="the web process serves")
             until(lambda: WorkflowRun.objects.get(pk=run.id).state == "SUCCEEDED", what="the run ends")
             assert Worker.objects.get(stopped_at=None).pid == worker.pid
@@ -111,7 +127,7 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         until(lambda: "leader_elected" in logs["leader"].read_text(), what="the leader leads")
         assert leader.poll() is None
         for name in (NAME, "leader"):
-            until(lambda name=name: "parked" not in alive(name, tmp_path / "alive").stdout, what=f"{name} is at work")
+            until(lambda name=name: ", parked" not in alive(name, tmp_path / "alive").stdout, what=f"{name} is at work")
             assert alive(name, tmp_path / "alive").returncode == 0
         # It hears that it is to end, and ends in good order: no thread of it takes the signal for it.
         leader.terminate()

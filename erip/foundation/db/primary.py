@@ -6,6 +6,7 @@ import psycopg2
 
 from erip.foundation.db import phases
 from erip.foundation.db.ping import Pinger
+from erip.foundation.os_errors import in_words
 
 #: of a standby
 FOLLOWS: Final = "PostgreSQL follows another region"
@@ -29,7 +30,7 @@ class Primary:
         try:
             return FOLLOWS if self._pinger.ask(_QUESTION, seconds)["follows"] else None
         except (psycopg2.Error, OSError, ValueError) as error:
-            return " ".join(str(error).split())[:200] or type(error).__name__
+            return " ".join(in_words(error).split())[:200] or type(error).__name__
 
     def lacks(self, seconds: float) -> list[str]:
         """Migrations that contracted and that this process does not know: Note [Contracting] in `phases`. None where

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
+from erip.foundation.os_errors import in_words
+
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
 
@@ -53,7 +55,7 @@ def resolve(host: str, port: int) -> Sequence[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise Unresolved(f"{host} cannot be resolved: {error}") from error
+        raise Unresolved(f"{host} cannot be resolved: {in_words(error)}") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.outbound.addresses import Refused, Resolver, permitted, resolve
 from erip.foundation.outbound.hosts import BadHost, ascii_host
 
@@ -130,7 +131,7 @@ def send(
             finally:
                 connection.close()
     except (OSError, http.client.HTTPException) as error:
-        raise DeliveryFailed(f"{target.host}: {str(error) or type(error).__name__}", retryable=True) from error
+        raise DeliveryFailed(f"{target.host}: {in_words(error)}", retryable=True) from error
     return _judge(target, answer, said, now)
 
 

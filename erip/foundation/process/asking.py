@@ -13,6 +13,7 @@ import socket
 import sys
 from contextlib import ExitStack
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.process.trust import context_of
 
 #: bytes of `HTTP/1.1 200`
@@ -32,7 +33,7 @@ def answers(path: str, *, port: int, name: str, seconds: float) -> bool:
             while len(said) < _STATUS and (more := link.recv(_STATUS - len(said))):
                 said += more
     except OSError as error:
-        print(f"{path}: {error}", file=sys.stderr)
+        print(in_words(error, path), file=sys.stderr)
         return False
     if said[9:] != b"200":
         print(f"{path}: {said[9:].decode('ascii', 'replace') or 'no answer'}", file=sys.stderr)

@@ -37,6 +37,7 @@ from django.conf import settings
 
 from erip.foundation.db import phases
 from erip.foundation.db.primary import FOLLOWS, Primary
+from erip.foundation.os_errors import in_words
 from erip.foundation.process import alive
 from erip.foundation.process.vitals import pulse
 from erip.foundation.service import STOPS_WITHIN, Service, once
@@ -157,7 +158,7 @@ def _outdated(primary: Primary, said: str) -> str | None:
     try:
         lacks = primary.lacks(PATIENCE)
     except (psycopg2.Error, OSError) as error:
-        return " ".join(str(error).split())[:200] or type(error).__name__
+        return " ".join(in_words(error).split())[:200] or type(error).__name__
     if lacks:
         log.error("release_is_older", contracted=lacks)
         raise SystemExit(

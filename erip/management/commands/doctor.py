@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from erip.foundation.os_errors import in_words
 from erip.management.doctor import examination
 from erip.management.doctor.findings import State, exit_status
 from erip.management.doctor.outside import Outside
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             try:
                 outside = Outside(options["url"], options["ca"])
             except (ValueError, OSError) as error:
-                raise CommandError(f"{error}", returncode=2) from error
+                raise CommandError(in_words(error), returncode=2) from error
         found = examination.whole(outside, inside=not options["only_outside"])
         status = exit_status(found)
         if options["json"]:

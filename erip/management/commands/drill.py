@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from erip.foundation.moments import moment
+from erip.foundation.os_errors import in_words
 from erip.management.drill.rehearsal import Drill
 from erip.ops.backup.pgbackrest import BackupError, PgBackRest
 from erip.ops.stack.errors import StackError
@@ -49,7 +50,7 @@ class Command(BaseCommand):
         try:
             facts = drill.run()
         except (BackupError, StackError, OSError, psycopg2.Error) as error:
-            said = " ".join(str(error).split())[:500]
+            said = " ".join(in_words(error).split())[:500]
             recovery.note("drill", ok=False, facts={"error": said, "times": drill.times})
             raise CommandError(f"Nothing could be proven: {said}") from None
         told = recovery.note("drill", ok=drill.passed, facts=facts)

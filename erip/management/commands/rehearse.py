@@ -11,6 +11,7 @@ from django.db import transaction
 
 from erip.foundation.errors import EripError
 from erip.foundation.moments import moment
+from erip.foundation.os_errors import in_words
 from workflows.core.durations import NotADuration
 from workflows.library.reference import sample_incident
 from workflows.models import WorkflowVersion
@@ -85,7 +86,7 @@ def _json(path: str) -> dict[str, Any]:
     try:
         found = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise CommandError(f"{path}: {error}") from None
+        raise CommandError(in_words(error, path)) from None
     if not isinstance(found, dict):
         raise CommandError(f"{path}: is no object")
     return found

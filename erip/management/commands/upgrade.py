@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from erip.foundation.db import roles
+from erip.foundation.os_errors import in_words
 from erip.management import migration_lint
 from erip.management.upgrade import planning, words
 from workflows import store
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         try:
             before = migration_lint.released(options["before"] or migration_lint.RELEASED)
         except (OSError, ValueError) as error:
-            raise CommandError(f"--before: {error}") from None
+            raise CommandError(f"--before: {in_words(error)}") from None
         try:
             # The owner sees all of the catalogue; the application's role may not.
             with roles.as_owner():

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg2
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from erip.foundation.os_errors import in_words
 from erip.management.drill import erased, ledger, trail, work
 from erip.management.drill.proofs import Proof, prove
 from erip.ops.backup.pgbackrest import PgBackRest
@@ -114,7 +115,7 @@ class Drill:
             try:
                 both = erased.prove(living, restored, env)
             except (OSError, psycopg2.Error) as error:
-                unseen = f"It could not be looked at: {error}"[:300]
+                unseen = f"It could not be looked at: {in_words(error)}"[:300]
                 both = (Proof("erased", None, unseen), Proof("keys", None, unseen))
             for one in both:
                 self._add(Proof(one.name, one.ok, one.says, one.facts, monotonic() - began))

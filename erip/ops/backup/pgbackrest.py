@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from erip.foundation.os_errors import in_words
 from erip.ops.stack.binaries import SYSTEM_FOLDERS
 from erip.ops.stack.privileges import User, is_root
 
@@ -78,7 +79,7 @@ class PgBackRest:
             return dict(parser[self.stanza])
         except (OSError, configparser.Error, KeyError) as error:
             raise BackupError(
-                f"{self.configuration}: cannot be read, or has no stanza {self.stanza}: {error}"
+                f"{self.configuration}: cannot be read, or has no stanza {self.stanza}: {in_words(error)}"
             ) from None
 
     @property
@@ -162,7 +163,7 @@ class PgBackRest:
                 **(user.popen() if (user := self.user) else {}),
             )  # fmt: skip
         except OSError as error:
-            raise BackupError(f"pgBackRest cannot be run: {error}") from error
+            raise BackupError(f"pgBackRest cannot be run: {in_words(error)}") from error
         if done.returncode != 0:
             raise BackupError(f"pgbackrest {command}: {_said(done.stderr) or f'status {done.returncode}'}")
         return str(done.stdout)

@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.os_errors import in_words
 from erip.ops.ca import Issued
 from erip.ops.deploy import redis_users
 from erip.ops.deploy.backups import FILE as BACKUPS
@@ -121,7 +122,7 @@ def load(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise DeployError([f"{file}: {error}"]) from error
+        raise DeployError([in_words(error, file)]) from error
 
 
 def files(site: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from erip.foundation.os_errors import in_words
 from erip.ops.guard.etcd import Tls
 
 Address = tuple[str, int]
@@ -73,7 +74,7 @@ def read(file: Path) -> Configuration:
             postgres_tls={name: str(value) for name, value in superuser.items() if name.startswith("ssl")},
         )
     except (OSError, yaml.YAMLError) as error:
-        raise BadConfiguration(f"{file}: {error}") from error
+        raise BadConfiguration(in_words(error, file)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise BadConfiguration(f"{file}: missing or malformed: {error}") from error
 

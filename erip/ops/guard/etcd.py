@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.process.trust import context_of
 
 #: a host and its port, or a Unix socket
@@ -250,7 +251,7 @@ class Etcd:
                     return answer.status, found if isinstance(found, dict) else {}
                 said.append(f"{_named(endpoint)}: {found}")
             except (OSError, http.client.HTTPException, ValueError) as error:
-                said.append(f"{_named(endpoint)}: {error}")
+                said.append(f"{_named(endpoint)}: {in_words(error)}")
             self._endpoints.append(self._endpoints.pop(0))
         raise EtcdError("; ".join(said))
 

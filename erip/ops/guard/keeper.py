@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from erip.foundation.os_errors import in_words
 from erip.ops.guard.etcd import Etcd, EtcdError
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def read(file: Path) -> Configuration:
             patroni_password=str(found["patroni_password"]),
         )
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadKeeper(f"{file}: {error}") from error
+        raise BadKeeper(in_words(error, file)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise BadKeeper(f"{file}: missing or malformed: {error}") from error
 

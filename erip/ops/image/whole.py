@@ -12,6 +12,8 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
+from erip.foundation.os_errors import in_words
+
 _LIBRARY: Final = re.compile(r".+\.so(?:\.\d+)*")
 
 
@@ -28,7 +30,7 @@ def faults(*folders: Path) -> list[str]:
         try:
             ctypes.CDLL(os.fspath(path), mode=os.RTLD_LAZY)
         except OSError as error:
-            found.append(f"{path}: {error}")
+            found.append(in_words(error, path))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from erip.foundation.os_errors import in_words
 from erip.ops.kubernetes import checkov, kustomize
 from erip.ops.stack.state import ROOT
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _gate() if options.command == "gate" else _check(options)
     except (kustomize.KustomizeError, checkov.CheckovError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        print(f"erip.ops.kubernetes: {error}", file=sys.stderr)
+        print(f"erip.ops.kubernetes: {in_words(error)}", file=sys.stderr)
         return 2
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import yaml
 
+from erip.foundation.os_errors import in_words
 from erip.ops.kubernetes import kustomize
 from erip.ops.stack.state import ROOT
 
@@ -145,7 +146,7 @@ def scan(documents: Mapping[str, Iterable[Mapping[str, Any]]]) -> Any:
             )
             return json.loads(done.stdout)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise CheckovError(f"it gave no report: {error}") from error
+            raise CheckovError(f"it gave no report: {in_words(error)}") from error
 
 
 def home() -> Path:

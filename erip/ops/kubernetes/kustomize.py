@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import yaml
 
+from erip.foundation.os_errors import in_words
+
 Document = dict[str, Any]
 
 #: kinds that stand in no namespace
@@ -119,7 +121,7 @@ def _read(place: Path) -> list[Any]:
     try:
         return list(yaml.load_all(place.read_text(), Loader=_LOADER))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise KustomizeError(f"{place}: {error}") from error
+        raise KustomizeError(in_words(error, place)) from error
 
 
 # --- settings ---------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
+from erip.foundation.os_errors import in_words
 from erip.ops.guard.etcd import EtcdError
 from erip.ops.region import turns
 from erip.ops.region.configuration import BadRegion, Configuration, read
@@ -34,7 +35,7 @@ def main() -> int:
         print(f"erip.ops.region: {error}", file=sys.stderr)
         return 2
     except (TermError, EtcdError, OSError) as error:
-        print(f"erip.ops.region: {error}", file=sys.stderr)
+        print(f"erip.ops.region: {in_words(error)}", file=sys.stderr)
         return 1
 
 

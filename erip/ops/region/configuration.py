@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.os_errors import in_words
 from erip.ops.guard.etcd import Endpoint, Etcd, Tls
 from erip.ops.region.witness import Witness
 
@@ -39,7 +40,7 @@ def read(file: Path) -> Configuration:
     try:
         found = tomllib.loads(file.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadRegion(f"{file}: {error}") from error
+        raise BadRegion(in_words(error, file)) from error
     faults: list[str] = []
 
     def text(name: str, *, where: dict[str, Any] = found, required: bool = True) -> str:

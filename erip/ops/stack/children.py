@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from erip.foundation.os_errors import in_words
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.privileges import User
 from erip.ops.stack.processes import MARK, Identity, kill_group, spawn
@@ -152,7 +153,7 @@ class Children:
                 except (OSError, StackError) as error:
                     child.crashes += 1
                     child.due = time.monotonic() + min(LONGEST_BACKOFF, 0.5 * 2**child.crashes)
-                    print(f"{child.name} cannot be started: {error}", flush=True)
+                    print(f"{child.name} cannot be started: {in_words(error)}", flush=True)
 
     def renew(self) -> None:
         """Once an hour: renew certificates that expire soon, and make the servers read them again."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from erip.foundation.os_errors import in_words
 from erip.ops.stack import control, progress
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.state import ROOT, State, read_json
@@ -84,7 +85,7 @@ class Api:
         except urllib.error.HTTPError as error:
             raise Refused(error.code, _problem(error)) from None
         except OSError as error:
-            raise StackError(f"The API at {self.url} does not answer ({error}); see `make logs`.") from None
+            raise StackError(f"The API at {self.url} does not answer ({in_words(error)}); see `make logs`.") from None
         return dict(found)
 
 

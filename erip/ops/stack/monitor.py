@@ -47,6 +47,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import RequestHandler, StaticFileHandler, authenticated, url
 
 from erip.foundation.http.certificate import Certificate
+from erip.foundation.os_errors import in_words
 from erip.foundation.process.broker import (
     SurvivingRedisChannel,
     SurvivingSentinelChannel,
@@ -222,7 +223,7 @@ class ReadOnly(Flower):
             if self._certificate and self._certificate.renew():
                 print("flower: there is a new certificate", file=sys.stderr, flush=True)
         except OSError as error:
-            print(f"flower: the certificate cannot be renewed: {error}", file=sys.stderr, flush=True)
+            print(f"flower: the certificate cannot be renewed: {in_words(error)}", file=sys.stderr, flush=True)
 
     def update_workers(self, workername: str | None = None) -> Any:
         return self.inspector.inspect(workername)
@@ -275,7 +276,7 @@ def main() -> int:
     try:
         certificate = _certificate(os.environ)
     except (OSError, ValueError) as error:
-        print(f"erip.ops.stack.monitor: {error}", file=sys.stderr)
+        print(f"erip.ops.stack.monitor: {in_words(error)}", file=sys.stderr)
         return 2
     install_transports()
     # kombu would remove what other programs left behind, which this user of Redis may not.

@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from erip.foundation.os_errors import in_words
+
 LOG_BYTES = 10 * 1024 * 1024
 LOGS_KEPT = 3
 
@@ -15,7 +17,7 @@ def rotate_all(folder: Path) -> None:
             if log.stat().st_size > LOG_BYTES:
                 rotate(log)
         except OSError as error:
-            print(f"{log} cannot be rotated: {error}", flush=True)
+            print(f"{log} cannot be rotated: {in_words(error)}", flush=True)
 
 
 def rotate(log: Path) -> None:

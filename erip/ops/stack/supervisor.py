@@ -18,6 +18,7 @@ from types import FrameType
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.process.trust import context_of
 from erip.ops.stack import carrying, control, environment, own, releases, services, setup
 from erip.ops.stack.children import Child, Children, Server
@@ -128,7 +129,7 @@ class Supervisor:
             reload.run()
             self._code = code
         except (StackError, OSError) as error:
-            said = str(error)
+            said = in_words(error)
         print(f"reloaded: {said or 'done'}", flush=True)
         self._reloads += 1
         self._reloaded = {"number": self._reloads, "failed": said, "seconds": round(time.monotonic() - began, 2)}
@@ -139,7 +140,7 @@ class Supervisor:
                 # What the processes before could not read is published now that they are gone.
                 setup.bring_up_to_date(self.state, self._env, self.layout.secrets["admin"], self.progress)
         except (StackError, OSError) as error:
-            print(f"not replaced: {error}", flush=True)
+            print(f"not replaced: {in_words(error)}", flush=True)
 
     def _start(self) -> None:
         self._write_status()

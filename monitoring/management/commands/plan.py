@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
 from erip.foundation.faults import Fault
+from erip.foundation.os_errors import in_words
 from monitoring import planning
 from monitoring.core.planning.demand import PRICES, Demand, Prices, prices, read
 from monitoring.core.planning.fitting import Estimate
@@ -100,7 +101,7 @@ def _prices(file: Path | None) -> tuple[Prices | None, list[Fault]]:
         content = file.read_bytes() if file.stat().st_size <= _LARGEST else b"\0"
         document_ = yaml.safe_load(content.decode())
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        return None, [Fault("--prices", f"{file} cannot be read: {str(error).splitlines()[0][:200]}")]
+        return None, [Fault("--prices", f"cannot be read: {in_words(error, file).splitlines()[0][:300]}")]
     found, faults = prices(document_)
     return found, [Fault(f"--prices {one.path}".strip(), one.message) for one in faults]
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.core.serializers.json import DjangoJSONEncoder
 
+from erip.foundation.os_errors import in_words
 from erip.foundation.outbound.addresses import Refused, Unresolved
 from erip.foundation.outbound.webhook import DeliveryFailed, post
 from workflows.core.graph import Retry
@@ -157,7 +158,7 @@ def _email(address: str, data: NotifyInput, ctx: StepContext) -> str:
         forever = bool(codes) and all(500 <= code < 600 for code in codes)
         raise DeliveryFailed(f"e-mail to {address}: {error}", retryable=not forever) from error
     except (SMTPException, OSError) as error:
-        raise DeliveryFailed(f"e-mail to {address}: {error}", retryable=True) from error
+        raise DeliveryFailed(f"e-mail to {address}: {in_words(error)}", retryable=True) from error
     return "handed to the mail server"
 
 

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from erip.foundation.errors import EripError
 from erip.foundation.moments import moment
+from erip.foundation.os_errors import in_words
 from workflows.engine.register import register
 from workflows.errors import InvalidInput
 from workflows.privacy import holds, journal, persons, remains, retention
@@ -139,7 +140,7 @@ class Command(BaseCommand):
         try:
             done = journal.reapply(file, by=_BY, reason=options["reason"], dry_run=options["dry_run"])
         except OSError as error:
-            raise CommandError(f"The journal cannot be read: {error}") from error
+            raise CommandError(f"The journal cannot be read: {in_words(error)}") from error
         told = {"erased": done.erased, "already": done.before, "held": done.held, "lifted": done.lifted}
         self.stdout.write(json.dumps(told, indent=2))
         if done.wrong:

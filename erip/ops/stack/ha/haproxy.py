@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import psycopg2
 
+from erip.foundation.os_errors import in_words
 from erip.ops.deploy.balancer import Balancer
 from erip.ops.deploy.circles import BALANCER, WEBS, Circles
 from erip.ops.deploy.nodes import Address, Identity, identity
@@ -119,7 +120,7 @@ class HaProxy(Node):
             said = self._command(f"set ssl cert {file} <<\n{file.read_text().strip()}\n\n")
             said += self._command(f"commit ssl cert {file}\n")
         except OSError as error:
-            said = str(error)
+            said = in_words(error)
         taken = "Success!" in said
         print(f"{self.name} {'has' if taken else 'has not'} taken {file.name}: {' '.join(said.split())}", flush=True)
         return taken

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from erip.foundation.hooks import begin_process
+from erip.foundation.os_errors import in_words
 from erip.foundation.process import parked
 from erip.foundation.process.checking import Daemon
 from erip.foundation.service import once
@@ -75,7 +76,7 @@ class Command(Daemon):
         try:
             log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise CommandError(f"{log.parent} cannot be made: {error}") from error
+            raise CommandError(f"The folder of the log cannot be made: {in_words(error)}") from error
         return LocalDriver(
             env=dict(os.environ),
             log=log,

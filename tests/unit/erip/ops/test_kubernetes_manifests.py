@@ -10,7 +10,7 @@ import yaml
 from django.core.management import get_commands
 from django.urls import resolve
 
-from erip.foundation.process import alive, asking
+from erip.foundation.process import alive, asking, parked
 from erip.management import configuration
 from erip.ops.ca import LEAF_DAYS
 from erip.ops.deploy import redis_users
@@ -46,6 +46,17 @@ def probes(name: str) -> Iterator[dict[str, Any]]:
 
 def labels(name: str) -> dict[str, str]:
     return WORKLOADS[name]["spec"]["template"]["metadata"]["labels"]
+
+
+def test_what_begins_after_it_was_parked_has_as_long_as_its_startup_probe_would_have_given_it() -> None:
+    asked = {
+        name: probe["periodSeconds"] * probe["failureThreshold"]
+        for name in DEPLOYMENTS
+        if (probe := container(name).get("startupProbe", {})).get("exec", {}).get("command", [""] * 3)[2]
+        == alive.__name__
+    }
+    assert {"erip-worker", "erip-worker-critical", "erip-leader"} <= asked.keys()
+    assert set(asked.values()) == {parked.BEGINS_WITHIN}
 
 
 def test_there_is_a_deployment_for_every_process() -> None:
