@@ -117,8 +117,8 @@ def main(arguments: "list[str] | None" = None) -> int:
             raise ValueError("there is no checkpoint")
         unfinished.replace(options.output)
     except (MinioException, HTTPError, OSError, ValueError) as error:
-        of_file = isinstance(error, OSError) and error.filename
-        print(f"cannot be read: {f'{error.filename}: {error.strerror}' if of_file else error}", file=sys.stderr)
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"cannot be read: {said}", file=sys.stderr)
         return 2
     print(f"{count} checkpoints")
     return 1 if findings else 0

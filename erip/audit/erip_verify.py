@@ -824,8 +824,8 @@ def main(arguments=None):
             print(json.dumps(prove(log, options.prove)))
             return 0
     except (Unreadable, OSError, ValueError) as error:
-        of_file = isinstance(error, OSError) and error.filename
-        print(f"cannot be read: {f'{error.filename}: {error.strerror}' if of_file else error}", file=sys.stderr)
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"cannot be read: {said}", file=sys.stderr)
         return 2
     if options.fresh is not None:
         for what, listed in (("", log.checkpoints), (" that was sent out", log.sent)):
