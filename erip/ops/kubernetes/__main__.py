@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_argument(
         "--crds", type=Path, metavar="FOLDER", help="CustomResourceDefinitions (YAML), for operators' kinds"
     )
+    check.add_argument("--trial", action="store_true", help="names that are examples may be left")
     commands.add_parser("gate", help="all of deploy/k8s: the same, and checkov, which it installs beside the platform")
     options = parser.parse_args(arguments)
     try:
@@ -42,21 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(options: Any) -> int:
     # They are development dependencies: a process that serves has none of them.
-    from erip.ops.kubernetes import policy, schemas
+    from erip.ops.kubernetes import examples, policy, schemas
 
     objects = _objects(options.overlay, options.component)
     looked = schemas.look(objects, schemas.definitions(options.crds) if options.crds else None)
     faults = policy.faults(objects)
+    left = [] if options.trial else examples.left(objects)
     for one in looked.faults:
         print(f"schema: {one}")
     for fault in faults:
         print(f"{fault.rule}: {fault.what}")
+    for one in left:
+        print(f"example: {one}")
     if looked.unknown:
         kinds = ", ".join(sorted(kind for _, kind in looked.unknown))
         print(f"erip.ops.kubernetes: not looked at, for want of a schema: {kinds} (--crds)", file=sys.stderr)
     for one in looked.unread:
         print(f"erip.ops.kubernetes: not looked at, for only its operator knows it: {one} (--crds)", file=sys.stderr)
-    count = len(looked.faults) + len(faults)
+    count = len(looked.faults) + len(faults) + len(left)
     print(
         f"{len(objects)} objects, Kubernetes {schemas.release()}, {len(policy.rules())} rules: {count or 'no'} faults"
     )

@@ -28,6 +28,9 @@ MANIFESTS: Final = ROOT / "deploy" / "k8s"
 COMPONENTS: Final = {
     "cloudnative-pg": "cloudnativePg",
     "external-secrets": "externalSecrets",
+    "external-secrets-backup": "externalSecretsBackup",
+    "external-secrets-metrics": "externalSecretsMetrics",
+    "external-secrets-redis": "externalSecretsRedis",
     "keda": "keda",
     "prometheus-operator": "prometheusOperator",
     "redis": "redis",

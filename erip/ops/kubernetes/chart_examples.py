@@ -22,12 +22,13 @@ class Example:
     component: str = ""
 
 
-_RESERVED: Final = (
-    r"(^|[^a-z0-9-])(example[.](org|com|net)|[a-z0-9-]+[.](example|invalid|test))(:[0-9]+)?([^a-z0-9.-]|$)"
+#: names that nobody can have (RFC 2606, RFC 6761), anywhere in a text
+RESERVED: Final = (
+    r"(?i)(^|[^a-z0-9-])(example[.](org|com|net)|[a-z0-9-]+[.](example|invalid|test))[.]?(:[0-9]+)?([^a-z0-9.-]|$)"
 )
 EXAMPLES: Final = (
-    Example("hosts", "the names under which people reach it", wrong=_RESERVED),
-    Example("image.repository", "the registry in which your image is", wrong=_RESERVED),
+    Example("hosts", "the names under which people reach it", wrong=RESERVED),
+    Example("image.repository", "the registry in which your image is", wrong=RESERVED),
     Example(
         "image.tag",
         "the tag with the digest of your image, such as 0.1.0@sha256:…, for a tag may be moved",
@@ -38,9 +39,9 @@ EXAMPLES: Final = (
         "the addresses of your ingress, and no others (if they are this network, name its halves)",
         wrong='^(null|""|"10[.]0[.]0[.]0/16")$',
     ),
-    Example("settings.ERIP_ALLOWED_HOSTS", "your hosts", wrong=_RESERVED),
-    Example("settings.ERIP_PUBLIC_URL", "your address", wrong=_RESERVED),
-    Example("postgres.backup.store.destinationPath", "your bucket", wrong=_RESERVED, component="cloudnativePg"),
+    Example("settings.ERIP_ALLOWED_HOSTS", "your hosts", wrong=RESERVED),
+    Example("settings.ERIP_PUBLIC_URL", "your address", wrong=RESERVED),
+    Example("postgres.backup.store.destinationPath", "your bucket", wrong=RESERVED, component="cloudnativePg"),
 )
 
 

@@ -1,6 +1,7 @@
 """The components of deploy/k8s, which an overlay may name: they build, and fit what they are added to."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,65 @@ def test_the_operator_scrapes_as_the_file_for_prometheus_does() -> None:
     assert spec["sampleLimit"] == job["sample_limit"]
     assert spec["staticConfigs"] == [{"targets": job["static_configs"][0]["targets"]}]
     assert spec["scheme"] == job["scheme"].upper()
+
+
+#: what makes the Secrets of a component, where components/external-secrets makes those of the base
+EXTERNAL = {
+    "redis": "external-secrets-redis",
+    "cloudnative-pg": "external-secrets-backup",
+    "prometheus-operator": "external-secrets-metrics",
+}
+
+
+def secrets_in(node: Any) -> Iterator[tuple[str, str, bool]]:
+    """(Secret, key, whether it may be absent) of each that is named anywhere in an object; `*`: all of its keys."""
+    if isinstance(node, list):
+        for one in node:
+            yield from secrets_in(one)
+    if not isinstance(node, dict):
+        return
+    for name, one in node.items():
+        if name in ("secret", "secretRef") and isinstance(one, dict):
+            for item in one.get("items", [{"key": "*"}]):
+                yield one.get("secretName", one.get("name")), item["key"], bool(one.get("optional"))
+        elif isinstance(one, dict) and one.keys() - {"optional"} == {"name", "key"}:
+            yield one["name"], one["key"], bool(one.get("optional"))
+        elif re.fullmatch(r"\w+Secret", name) and isinstance(one, str):
+            yield one, "*", False
+        else:
+            yield from secrets_in(one)
+
+
+def nobody_makes(*components: str) -> set[tuple[str, str]]:
+    """(Secret, key) that an object of production with these components names, and no object makes."""
+    found = kustomize.documents(
+        manifests.OVERLAYS / "production", components=[manifests.COMPONENTS / one for one in components]
+    )
+    by_issuer = {one["spec"]["secretName"] for one in found if one["kind"] == "Certificate"}
+    made = {one["spec"]["target"]["name"]: one["spec"] for one in found if one["kind"] == "ExternalSecret"}
+    lacking = set()
+    for secret, key, optional in {each for one in found for each in secrets_in(one)}:
+        one = made.get(secret, {})
+        named = key in {each["secretKey"] for each in one.get("data", [])}
+        # What must be there is named, so that the operator says which property its entry lacks.
+        whole = one.get("dataFrom") == [{"extract": {"key": f"erip/{secret}"}}] and (optional or key == "*")
+        all_named = key == "*" and "data" in one
+        if secret not in by_issuer and not (named or whole or all_named):
+            lacking.add((secret, key))
+    return lacking
+
+
+def test_with_external_secrets_every_secret_that_is_named_is_made_with_every_key() -> None:
+    assert nobody_makes("external-secrets") == set()
+    others = [one for one in COMPONENTS if one not in EXTERNAL and not one.startswith("external-secrets")]
+    assert nobody_makes("external-secrets", *others) == set()
+    for component, more in EXTERNAL.items():
+        # Each is needed, and enough.
+        assert nobody_makes("external-secrets", component) != set()
+        assert nobody_makes("external-secrets", component, more) == set()
+    assert {one for one in COMPONENTS if one.startswith("external-secrets-")} == set(EXTERNAL.values())
+    assert {secret for secret, _ in nobody_makes(*EXTERNAL)} >= {"erip", "erip-redis", "erip-backup", "erip-metrics"}
+    assert ("erip-broker", "sentinel") in nobody_makes()
 
 
 def test_external_secrets_makes_the_secrets_that_pods_use_and_no_others() -> None:

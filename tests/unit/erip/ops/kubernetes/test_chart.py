@@ -234,7 +234,18 @@ def mine(**components: bool) -> dict[str, Any]:
 
 #: (what is an example, or lacking; where it stands)
 LEFT: Final[list[tuple[str, Any]]] = [
-    *(("hosts", [host]) for host in ("erip.example.org", "example.com", "a.example:8443", "erip.test", "x.invalid")),
+    *(
+        ("hosts", [host])
+        for host in (
+            "erip.example.org",
+            "example.com",
+            "a.example:8443",
+            "erip.test",
+            "x.invalid",
+            "ERIP.Example.ORG",
+            "example.com.:8443",
+        )
+    ),
     ("hosts", ["risk.acme.internal", "erip.example.net"]),
     *(("image.repository", name) for name in ("registry.example.org/erip", "example.com:5000/erip")),
     *(("image.tag", tag) for tag in ("0.1.0", "0.1.0@sha256:0a", None)),
