@@ -1,12 +1,13 @@
 """What is measured: a deployment that runs already, or a private stack that ends with the benchmark."""
 
+import os
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from erip.ops.stack import private
+from erip.ops.stack import environment, private
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.private import read_env
 from erip.ops.stack.state import State
@@ -16,7 +17,7 @@ from .errors import Missing
 if TYPE_CHECKING:
     from .upgrade.old_stack import Release
 
-__all__ = ["Deployment", "private_stack", "read_env"]
+__all__ = ["Deployment", "of_further_worker", "private_stack", "read_env"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,10 @@ def private_stack(*, ha: bool = False) -> Iterator[Deployment]:
         yield Deployment(
             stack.url, stack.api_key, database, stack.operators_broker, stack.pid, stack.state, stack.context
         )
+
+
+def of_further_worker(state: State) -> dict[str, str]:
+    """The environment of a worker beside those of a private stack. It has their login to the broker: with another it
+    could take no message."""
+    told = {**os.environ, **read_env(state.env), "ERIP_STATE_DIR": str(state.root)}
+    return environment.of_further_worker({**told, "DJANGO_SETTINGS_MODULE": "erip.settings.local"})

@@ -2,7 +2,6 @@
 nothing taken twice. However quick the machine, events come in until each of these has happened."""
 
 import asyncio
-import os
 import random
 import secrets
 import signal
@@ -18,6 +17,7 @@ import psutil
 from erip.ops.stack.state import ROOT, State
 
 from ..checks import check
+from ..deployment import of_further_worker
 from ..errors import BenchmarkError
 from ..events import Kind, Log, Sent, send
 from ..figures import Figure, Load, Target
@@ -95,7 +95,7 @@ class Consumers:
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "erip.worker", "--pool=threads", "-c", "4", "--without-mingle"]
         command += ["--without-gossip", "-Q", "critical,high,standard,bulk", "-n", f"added{number}@%h"]
-        env = {**os.environ, "ERIP_STATE_DIR": str(self.state.root), "DJANGO_SETTINGS_MODULE": "erip.settings.local"}
+        env = of_further_worker(self.state)
         return subprocess.Popen(  # noqa: S603
             command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -18,7 +18,7 @@ from monitoring.core.planning.sizing import Seen, cores
 from monitoring.scaling.local import LocalDriver
 
 from ..checks import NOTHING
-from ..deployment import private_stack
+from ..deployment import of_further_worker, private_stack
 from ..errors import BenchmarkError, Missing
 from ..figures import Figure, Load, Target
 from ..resources import spent
@@ -202,8 +202,7 @@ async def _more_workers(session: Session, one: Unseen) -> AsyncIterator[None]:
     state, database = session.deployment.state, session.deployment.database
     assert state is not None
     assert database is not None
-    env = {**os.environ, "ERIP_STATE_DIR": str(state.root), "DJANGO_SETTINGS_MODULE": "erip.settings.local"}
-    driver = LocalDriver(env=env, log=state.root / "scaled.log", threads=one.threads, grace=25.0)
+    driver = LocalDriver(env=of_further_worker(state), log=state.root / "scaled.log", threads=one.threads, grace=25.0)
     driver.scale(one.workers)
     try:
         until = time.monotonic() + STARTED_WITHIN

@@ -61,6 +61,14 @@ _stack.mention(
     "ERIP_FLOWER_BROKER_URL", "text", "", "The broker as Flower's own Redis user; empty: ERIP_BROKER_URL.", secret=True
 )
 _stack.mention(
+    "ERIP_WORKER_BROKER_URL",
+    "text",
+    "",
+    "The broker as the workers' own Redis user, for those that `manage.py autoscale` starts on its machine; empty:"
+    " ERIP_BROKER_URL.",
+    secret=True,
+)
+_stack.mention(
     "ERIP_FLOWER_CERTIFICATE",
     "text",
     "",

@@ -11,6 +11,7 @@ import psutil
 import structlog
 
 from erip.foundation.os_errors import in_words
+from erip.ops.stack.environment import of_further_worker
 from erip.ops.stack.processes import kill_group, spawn
 from monitoring.scaling.drivers import ScalingFailed, Usage
 
@@ -42,8 +43,10 @@ class LocalDriver:
     target = "local workers"
 
     def __init__(self, *, env: dict[str, str], log: Path, threads: int, grace: float, nice: int = 10) -> None:
-        """env: the workers' environment. grace: seconds that a worker may take to end."""
-        self._env, self._log, self._threads, self._grace, self._nice = env, log, threads, grace, nice
+        """env: the environment that theirs is made of (`of_further_worker`). grace: seconds that a worker may take to
+        end."""
+        self._env = of_further_worker(env)
+        self._log, self._threads, self._grace, self._nice = log, threads, grace, nice
         self._wanted = 0
         self._children: list[_Child] = []
 

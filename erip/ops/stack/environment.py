@@ -44,6 +44,8 @@ _FOR: Mapping[str, tuple[str, ...]] = {
     "ERIP_AUDIT_WEBHOOK": ("leader",),
     "ERIP_AUDIT_S3_SECRET": ("leader",),
     "ERIP_FLOWER_BROKER_URL": (),
+    # For workers that no service of the stack is (`of_further_worker`): the stack's own have it as ERIP_BROKER_URL.
+    "ERIP_WORKER_BROKER_URL": (),
     # They show Flower to people.
     "ERIP_FLOWER_LOGIN": ("web",),
     # For `manage.py backup`, which no process of the platform runs.
@@ -72,6 +74,13 @@ def settings_module(environment: Mapping[str, str]) -> str:
     platform's others are not for a stack: tests and production have other servers."""
     named = environment.get("DJANGO_SETTINGS_MODULE", "")
     return named if named and not named.startswith("erip.settings.") else "erip.settings.local"
+
+
+def of_further_worker(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a worker that a process with this one starts: it takes messages, which no other login to the
+    broker may do."""
+    own = environment.get("ERIP_WORKER_BROKER_URL")
+    return {**environment, "ERIP_BROKER_URL": own} if own else dict(environment)
 
 
 def of_kind(environment: Mapping[str, str], kind: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ OTHERS = (
         "DATABASE_URL",
         "DATABASE_OWNER_URL",
         "ERIP_BROKER_URL",
+        "ERIP_WORKER_BROKER_URL",
         "ERIP_STATE_DIR",
         "ERIP_SECRET_KEY",
         "ERIP_WEBHOOK_SECRET",

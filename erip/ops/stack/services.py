@@ -170,13 +170,17 @@ def _worker(queues: str, node: str, threads: str) -> list[str]:
 
 
 def settings(
-    state: State, secrets: dict[str, str], *, database: str, owner: str, broker: str, web: str
+    state: State, secrets: dict[str, str], *, database: str, owner: str, broker: str, workers_broker: str, web: str
 ) -> dict[str, str]:
-    """What the stack tells the platform. A variable that the user set wins over it."""
+    """What the stack tells the platform. A variable that the user set wins over it.
+
+    workers_broker: ERIP_BROKER_URL of those workers that no service of the stack is.
+    """
     told = {
         "DATABASE_URL": database,
         **({"DATABASE_OWNER_URL": owner} if owner else {}),
         "ERIP_BROKER_URL": broker,
+        "ERIP_WORKER_BROKER_URL": workers_broker,
         "ERIP_SECRET_KEY": secrets["secret_key"],
         "ERIP_WEBHOOK_SECRET": webhook_secret(secrets["webhook"]),
         "ERIP_PUBLIC_URL": web,

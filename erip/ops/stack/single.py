@@ -79,6 +79,7 @@ class SingleLayout:
             database=self._database,
             owner=self._owner,
             broker=self._broker,
+            workers_broker=self._brokers.worker,
             web=self.addresses["web"],
         )
         if "flower" in self._ports:

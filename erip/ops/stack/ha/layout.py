@@ -101,7 +101,7 @@ class HaLayout:
                 return ssl._create_unverified_context()  # noqa: S323  # nosec B323
 
     def servers(self) -> Iterator[list[Server]]:
-        for variable in ("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_BROKER_URL"):
+        for variable in ("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_BROKER_URL", "ERIP_WORKER_BROKER_URL"):
             if os.environ.get(variable):
                 raise StackError(f"A highly available stack has servers of its own: unset {variable}.")
         self._programs = Programs.find(self.home / "wheels", self.user)
@@ -126,6 +126,7 @@ class HaLayout:
             database=self._haproxy.database,
             owner=self._haproxy.owner,
             broker=self.broker(LEADER),
+            workers_broker=self.broker(WORKER),
             web=self.addresses["web"],
         )
         backups: dict[str, str] = {}

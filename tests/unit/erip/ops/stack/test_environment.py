@@ -32,3 +32,13 @@ def test_a_file_with_a_secret_goes_where_the_secret_goes() -> None:
 @pytest.mark.parametrize("name", list(GIVEN)[1:])
 def test_a_server_gets_nothing_of_the_platform(name: str) -> None:
     assert name not in environment.base(GIVEN)
+
+
+def test_only_further_workers_have_the_workers_login_to_the_broker() -> None:
+    given = {"ERIP_BROKER_URL": "redis://leader:l@h/0", "ERIP_WORKER_BROKER_URL": "redis://worker:w@h/0"}
+    for kind in ("web", "worker", "leader"):
+        assert environment.of_kind(given, kind) == {"ERIP_BROKER_URL": "redis://leader:l@h/0"}
+    assert environment.of_further_worker(given)["ERIP_BROKER_URL"] == "redis://worker:w@h/0"
+    alone = {"ERIP_BROKER_URL": "redis://h/0"}
+    assert environment.of_further_worker(alone) == alone
+    assert environment.of_further_worker({**alone, "ERIP_WORKER_BROKER_URL": ""})["ERIP_BROKER_URL"] == "redis://h/0"
