@@ -202,7 +202,7 @@ def test_a_secret_among_the_settings_is_named() -> None:
 #: their secret is a part of the address
 ADDRESSES: Final = {
     *("DATABASE_URL", "DATABASE_OWNER_URL", "ERIP_DB_DIRECT_URL", "ERIP_REPLICA_URLS"),
-    *("ERIP_BROKER_URL", "ERIP_FLOWER_BROKER_URL", "ERIP_EMAIL_URL"),
+    *("ERIP_BROKER_URL", "ERIP_FLOWER_BROKER_URL", "ERIP_WORKER_BROKER_URL", "ERIP_EMAIL_URL"),
 }
 
 
