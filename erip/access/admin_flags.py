@@ -1,6 +1,7 @@
 """The admin's page of feature flags: what the release says of each, and what an operator says."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -76,7 +77,28 @@ class FlagAdmin(ModelAdmin):
     readonly_fields = fields
     actions = ["reset"]
     actions_list = ["put"]
+    list_before_template = "admin/access/flags.html"
     dangerous = True
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = dict(extra_context or {})
+        if request.method == "GET" and self.has_view_permission(request):
+            context["known_flags"] = self._known(may_set=self.has_store_permission(request))
+        page: HttpResponse = super().changelist_view(request, context)
+        return page
+
+    def _known(self, *, may_set: bool) -> list[dict[str, Any]]:
+        """All flags of this release: whoever looks for one must find it, also where nobody has said anything of it."""
+        said = {row.name: row for row in Flag.objects.all()}
+        put = reverse("admin:access_flag_put")
+        return [
+            {
+                "flag": one,
+                "now": self.now(said[name]) if name in said else "on" if one.on else "off",
+                "url": f"{put}?{urlencode({'name': name})}" if may_set else "",
+            }
+            for name, one in sorted(features().items())
+        ]
 
     @display(description="Is")
     def now(self, row: Flag) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 import waffle
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.management import CommandError, call_command, get_commands
 from django.db import OperationalError, connection, transaction
 from django.template import engines
@@ -18,6 +18,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from erip.access.flags import asking, stored
+from erip.access.flags.asking import features
 from erip.access.models import Flag, Space
 from erip.access.scopes import Scope
 from erip.audit.commands import audited
@@ -356,6 +357,22 @@ def changes() -> list[tuple[str, Any, Any]]:
         for one in bodies
         if one.get("object") == f"flag:{SAMPLE}"
     ]
+
+
+def test_the_admin_shows_every_flag_of_the_release_though_nobody_has_said_anything_of_it():
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="a-long-password"))
+    page = client.get("/admin/access/flag/").content.decode()
+    assert [name for name in features() if f"/admin/access/flag/put/?name={name}" not in page] == []
+    chosen = client.get(f"/admin/access/flag/put/?name={SAMPLE}").content.decode()
+    assert re.search(rf'<option value="{re.escape(SAMPLE)}"\s+selected', chosen)
+
+    reader = User.objects.create_user("ann", password="a-long-password", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_flag"))
+    client.force_login(reader)
+    page = client.get("/admin/access/flag/").content.decode()
+    assert SAMPLE in page
+    assert "flag/put/?name=" not in page, "whoever may only look is offered nothing to set"
 
 
 def test_the_admin_and_the_command_do_the_same_and_all_doors_say_what_was_before_and_after():
