@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg2
@@ -22,11 +23,14 @@ PACKAGES = ("django", "celery", "psycopg2-binary", "redis", "gunicorn", "uvloop"
 
 
 def environment(deployment: Deployment) -> dict[str, Any]:
-    """Plain values, ready for JSON. `load_before`: the machine's in the last minute; above 0.5 others were at work."""
+    """Plain values, ready for JSON. `load_before`: the machine's in the last minute; above 0.5 others were at work.
+
+    Machine, system, packages and commit are of where the benchmark runs, which is not where a running deployment is."""
     found: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "deployment": "private stack" if deployment.pid else "running deployment",
+        **({} if deployment.pid else {"url": _address(deployment.url)}),
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
@@ -43,6 +47,12 @@ def environment(deployment: Deployment) -> dict[str, Any]:
             name = str(told.get("server_name", "redis"))
             found["broker"] = f"{name} {told.get(f'{name}_version', told['redis_version'])}"
     return found
+
+
+def _address(url: str) -> str:
+    """Without a user's name and password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _postgres(database: str) -> dict[str, Any]:

@@ -61,8 +61,9 @@ def page(results: Results, changes: Sequence[Change], missed: Sequence[str]) -> 
 
 def _machine(results: Results) -> str:
     told = results.environment
+    where = f"{told['url']}, asked from: " if "url" in told else ""
     return escape(
-        f"{told.get('cpu')}, {told.get('cores')} cores, {told.get('memory_gb')} GB, commit {told.get('commit')}"
+        f"{where}{told.get('cpu')}, {told.get('cores')} cores, {told.get('memory_gb')} GB, commit {told.get('commit')}"
     )
 
 

@@ -15,8 +15,9 @@ _VERDICTS = {Verdict.MET: "[green]✓ met[/]", Verdict.MISSED: "[red]✗ missed[
 
 def show(console: Console, results: Results, changes: Sequence[Change], missed: Sequence[str]) -> None:
     told = results.environment
+    where = f"{escape(told['url'])}, asked from: " if "url" in told else ""
     console.print(
-        f"[dim]{told.get('cpu')} · {told.get('cores')} cores · {told.get('memory_gb')} GB · PostgreSQL "
+        f"[dim]{where}{told.get('cpu')} · {told.get('cores')} cores · {told.get('memory_gb')} GB · PostgreSQL "
         f"{told.get('postgres_server_version', '?')} · Python {told.get('python')} · commit {told.get('commit')} · "
         f"load before {told.get('load_before')}[/]"
     )

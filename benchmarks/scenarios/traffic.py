@@ -1,6 +1,8 @@
 """traffic: the requests of a profile, recorded or written, against a deployment that has the load of tomorrow."""
 
+import asyncio
 import re
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ..checks import NOTHING
@@ -12,6 +14,8 @@ from ..traffic.playing import Player
 
 #: connections that are opened before the first request
 _READY = 20
+#: seconds for what may be unknown
+_PATIENCE = 20
 
 
 async def run(session: Session) -> list[Load]:
@@ -21,6 +25,7 @@ async def run(session: Session) -> list[Load]:
     client = Client(deployment.url, deployment.key, base="", context=deployment.context)
     try:
         session.show.phase("before the load")
+        release = await _release(client)
         player = Player(profile, client)
         await player.prepare()
         await client.open_connections(min(_READY, profile.in_flight))
@@ -28,6 +33,7 @@ async def run(session: Session) -> list[Load]:
     finally:
         client.close()
     measured = player.measured
+    offered_for = end - begin if measured.stopped else profile.seconds
     if measured.stopped:
         session.left_out.append(f"traffic: the rest of the load: {measured.stopped}")
     if measured.broken_off:
@@ -40,18 +46,32 @@ async def run(session: Session) -> list[Load]:
             title=f"{profile.rate:g} sessions/s at factor 1, for {profile.seconds:g} s in {len(profile.phases)} phases",
             method=(
                 f"Open loop, {'random' if profile.random else 'even'} arrivals, seed {profile.seed}. A latency runs "
-                "from when a request was due to the last byte of its answer; percentiles are of right answers."
+                "from when a request was due to the last byte of its answer; percentiles are of right answers. "
+                f"Release of the web processes, by PULSE: {release}."
             ),
             figures=measured.figures(profile),
             correctness=NOTHING,
             latencies=measured.latencies(profile),
             distributions=measured.distributions(profile),
-            offered=len(measured.late) / (end - begin if measured.stopped else profile.seconds),
-            achieved=measured.answered / (end - begin),
+            offered=measured.asked / offered_for,
+            # Until the last answer, or the end of the last phase: its rate may be so low that nothing is due in it.
+            achieved=measured.answered / max(offered_for, end - begin),
             errors=measured.errors,
             grids=measured.grids(profile),
         )
     ]
+
+
+async def _release(client: Client) -> str:
+    """Which one is loaded; two while one follows the other. Without it, a figure is of nobody knows what."""
+    asked = "/api/v1/metrics/query?metric=erip_release&by=component,release&range=1m"
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        async with asyncio.timeout(_PATIENCE):
+            answer = await client.request("GET", asked)
+        labels = [line["labels"] for line in answer.json()["lines"] if line["points"]]
+        if found := sorted({str(one["release"]) for one in labels if one["component"] == "web"}):
+            return ", ".join(found)[:200]
+    return "unknown"
 
 
 def refuse(options: Options, url: str | None) -> None:

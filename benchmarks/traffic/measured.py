@@ -85,7 +85,9 @@ class Measured:
         return whole
 
     def figures(self, profile: Profile) -> list[Figure]:
-        found = list(_figures("traffic", ALL, self._all(), profile.thresholds))
+        # Not better or worse: as many as the profile asks for.
+        found = [Figure("traffic.asked", f"{ALL}: sent", self.asked, "requests")]
+        found += _figures("traffic", ALL, self._all(), profile.thresholds)
         if self.stopped:
             # Whatever was right before: the load that the thresholds are about was not sent.
             target = Target(">=", 1, claim=True)
@@ -124,7 +126,13 @@ class Measured:
         return dict(found.most_common())
 
     @property
+    def asked(self) -> int:
+        """Requests that were due, answered or not."""
+        return self._all().asked
+
+    @property
     def answered(self) -> int:
+        """Requests that were answered rightly."""
         return sum(map(len, self._all().right.values()))
 
     def grids(self, profile: Profile) -> list[Grid]:
@@ -134,15 +142,20 @@ class Measured:
             right = whole.right.get(place, array("d"))
             wrong = sum(count for (where, _), count in whole.wrong.items() if where == place)
             factor = f"{phase.begin:g}" if phase.begin == phase.end else f"{phase.begin:g} to {phase.end:g}"
-            phases.append([phase.name, f"{phase.seconds:g}", factor, str(len(right) + wrong), *_row(wrong, right)])
+            planned = number(profile.rate * phase.load)
+            phases.append(
+                [phase.name, f"{phase.seconds:g}", factor, planned, str(len(right) + wrong), *_row(wrong, right)]
+            )
+        load = sum(phase.load for phase in profile.phases)
+        planned_of = {one.first.name: number(one.rate * load) for one in profile.begun}
         rows = [
-            [name, str(one.asked), *_row(one.wrong.total(), one.seconds)]
+            [name, planned_of.get(name, "-"), str(one.asked), *_row(one.wrong.total(), one.seconds)]
             for name, one in ((name, self.series[name]) for name, _ in self.names(profile))
         ]
         times = ["p50 ms", "p95 ms", "p99 ms"]
         return [
-            Grid("Phases", ["phase", "s", "factor", "asked", "errors %", *times], phases),
-            Grid("Requests", ["request", "asked", "errors %", *times], rows),
+            Grid("Phases", ["phase", "s", "factor", "sessions planned", "asked", "errors %", *times], phases),
+            Grid("Requests", ["request", "planned", "asked", "errors %", *times], rows),
         ]
 
 

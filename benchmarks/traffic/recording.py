@@ -48,6 +48,8 @@ _EXAMPLES: Final = {one.workflow: one.input for one in (BREACH, COMPLIANCE, THRE
 
 #: minute → requests
 Counts = dict[int, float]
+#: requests in a minute, and how many of its seconds are known
+Span = tuple[float, float]
 #: an operation, and whether its caller waited for the outcome (Prefer: wait)
 Asked = tuple[Address, bool]
 
@@ -60,9 +62,8 @@ class Seen:
     counts: dict[Asked, Counts] = field(default_factory=dict)
     #: why requests are not in the profile → how many
     left_out: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    minutes: set[int] = field(default_factory=set)
-    #: seconds of a "minute"
-    step: int = 60
+    #: minute → its seconds of which something is known, were it that nothing was asked
+    known: Counts = field(default_factory=dict)
     _held: int = 0
 
     def add(self, minute: int, method: str, path: str, status: int, *, count: float = 1, waits: bool = False) -> None:
@@ -82,22 +83,21 @@ class Seen:
                 self.left_out["requests were of more minutes than are held at once: record fewer days"] += count
                 return
             self._held += 1
-        self.minutes.add(minute)
         minutes = self.counts.setdefault(asked, {})
         minutes[minute] = minutes.get(minute, 0.0) + count
 
-    def know(self, minute: int) -> None:
-        """This minute counts, even if nothing was asked in it."""
-        if len(self.minutes) < MOST_HELD:
-            self.minutes.add(minute)
+    def know(self, minute: int, seconds: float = 60) -> None:
+        """So many seconds more of this minute are known, even if nothing was asked in them."""
+        if minute in self.known or len(self.known) < MOST_HELD:
+            self.known[minute] = min(60.0, self.known.get(minute, 0.0) + seconds)
 
     def choose(self) -> None:
         """Keep the MOST_MINUTES in a row with the most requests, the first of equals, and name those that are dropped.
 
         When all is known: files are given in any order, and a line may come before those that are older."""
-        if not self.minutes or max(self.minutes) - min(self.minutes) < MOST_MINUTES:
+        if not self.known or max(self.known) - min(self.known) < MOST_MINUTES:
             return
-        totals: Counts = dict.fromkeys(sorted(self.minutes), 0.0)
+        totals: Counts = dict.fromkeys(sorted(self.known), 0.0)
         for counts in self.counts.values():
             for minute, count in counts.items():
                 totals[minute] += count
@@ -109,20 +109,24 @@ class Seen:
                 del self.counts[asked]
         for dropped in ([one for one in totals if one < begin], [one for one in totals if one >= end]):
             if dropped:
-                span = f"{self._moment(dropped[0])} to {self._moment(dropped[-1] + 1)}"
+                span = f"{_moment(dropped[0])} to {_moment(dropped[-1] + 1)}"
                 why = f"requests were of {span}, outside of the busiest {MOST_MINUTES:,} minutes"
                 self.left_out[why] += sum(totals[one] for one in dropped)
-        self.minutes = {one for one in totals if begin <= one < end}
-
-    def _moment(self, minute: int) -> str:
-        """Raises OverflowError for what no calendar has."""
-        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=minute * self.step):%Y-%m-%d %H:%M} UTC"
+        self.known = {minute: seconds for minute, seconds in self.known.items() if begin <= minute < end}
 
     def fill(self) -> None:
-        """A minute of which a log says nothing, between two others, had no requests."""
+        """Of a log: each minute with a request is known, and one between two others had none."""
+        for counts in self.counts.values():
+            for minute in counts:
+                self.know(minute)
         self.choose()
-        if self.minutes:
-            self.minutes.update(range(min(self.minutes), max(self.minutes)))
+        if self.known:
+            self.known.update(dict.fromkeys(range(min(self.known), max(self.known)), 60.0))
+
+
+def _moment(minute: int) -> str:
+    """Raises OverflowError for what no calendar has."""
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=minute):%Y-%m-%d %H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def profile_of(seen: Seen, wanted: Wanted) -> tuple[dict[str, Any], list[str]]:
         notes[f"requests were of operations rarer than the first {_MOST}"] += _total(kept.pop(one))
     if not kept:
         raise NothingSeen("There is no request that a profile could have.", sorted(notes))
-    rates = _rates(kept.values(), seen)
+    spans = _spans(kept.values(), seen.known)
     made = _Made(seen.addresses, wanted)
     whole = sum(map(_total, kept.values()))
     for one in order[:_MOST]:
@@ -170,11 +174,11 @@ def profile_of(seen: Seen, wanted: Wanted) -> tuple[dict[str, Any], list[str]]:
         document["host"] = wanted.host
     if wanted.writes:
         document["writes"] = True
-    mean = sum(rates) / len(rates)
+    mean = sum(count for count, _ in spans) / sum(seconds for _, seconds in spans)
     document |= {
         "seed": 1,
         "rate": _digits(mean * wanted.scale),
-        "phases": _phases([one / mean for one in rates], seen.step, wanted.minutes),
+        "phases": _phases(spans, mean, wanted.minutes),
         **({"values": made.values} if made.values else {}),
         **({"before": list(made.before.values())} if made.before else {}),
         "requests": made.requests,
@@ -201,40 +205,43 @@ def _total(counts: Counts) -> float:
     return sum(counts.values())
 
 
-def _rates(counts: Iterable[Counts], seen: Seen) -> list[float]:
-    """Requests a second in each minute that is known, in order."""
-    whole: Counts = dict.fromkeys(sorted(seen.minutes), 0.0)
+def _spans(counts: Iterable[Counts], known: Counts) -> list[Span]:
+    """The minutes of which something is known, in order."""
+    whole: Counts = dict.fromkeys(sorted(known), 0.0)
     for one in counts:
         for minute, count in one.items():
             whole[minute] += count
-    return [count / seen.step for count in whole.values()]
+    return [(count, known[minute]) for minute, count in whole.items()]
 
 
-def _phases(factors: Sequence[float], step: int, minutes: float | None) -> list[dict[str, Any]]:
+def _phases(spans: Sequence[Span], mean: float, minutes: float | None) -> list[dict[str, Any]]:
     """A phase for each minute, if these are at most MOST_PHASES. Otherwise as many minutes in each, but for the highest
-    minute, which is one of its own: a mean would hide the peak that a load test is for."""
-    if len(factors) <= MOST_PHASES:
-        groups = [[one] for one in factors]
+    minute, which is one of its own: a mean would hide the peak that a load test is for. mean: requests a second."""
+    if len(spans) <= MOST_PHASES:
+        groups = [[one] for one in spans]
         peak = None
     else:
-        highest = max(range(len(factors)), key=factors.__getitem__)
-        before, after = factors[:highest], factors[highest + 1 :]
+        highest = max(range(len(spans)), key=lambda place: spans[place][0] / spans[place][1])
+        before, after = spans[:highest], spans[highest + 1 :]
         # Both sides may end with a phase that is not full.
-        each = -(-len(factors) // (MOST_PHASES - 3))
-        groups = [*_grouped(before, each), peak := [factors[highest]], *_grouped(after, each)]
-    stretch = 1.0 if minutes is None else minutes * 60 / (len(factors) * step)
-    return [
-        {
-            **({"name": "peak"} if group is peak else {}),
-            "seconds": _digits(len(group) * step * stretch),
-            "factor": round(sum(group) / len(group), 3),
-        }
-        for group in groups
-    ]
+        each = -(-len(spans) // (MOST_PHASES - 3))
+        groups = [*_grouped(before, each), peak := [spans[highest]], *_grouped(after, each)]
+    stretch = 1.0 if minutes is None else minutes * 60 / sum(seconds for _, seconds in spans)
+    phases = []
+    for group in groups:
+        seconds = sum(seconds for _, seconds in group)
+        phases.append(
+            {
+                **({"name": "peak"} if group is peak else {}),
+                "seconds": _digits(seconds * stretch),
+                "factor": _digits(sum(count for count, _ in group) / seconds / mean),
+            }
+        )
+    return phases
 
 
-def _grouped(factors: Sequence[float], each: int) -> list[list[float]]:
-    return [list(factors[start : start + each]) for start in range(0, len(factors), each)]
+def _grouped(spans: Sequence[Span], each: int) -> list[list[Span]]:
+    return [list(spans[start : start + each]) for start in range(0, len(spans), each)]
 
 
 class _Made:

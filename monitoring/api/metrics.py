@@ -122,7 +122,8 @@ class MetricQuery(APIView):
         summary="Read a metric over time",
         description=(
             "Counters are answered as rates per second. Frames are kept every 10 s for a day, every minute for 14 days "
-            "and every hour for 400 days; the finest that hold the range are read, and what one query reads is bounded."
+            "and every hour for 400 days; the finest that still hold all of the range are read. One query reads "
+            "a bounded number of them."
         ),
         parameters=[MetricsQuery],
         answers={200: MetricAnswer},
@@ -239,7 +240,8 @@ def _checked(query: dict[str, Any], known: list[Known], by: list[str]) -> Readin
         faults.append(Fault("by", f"has more than {_MOST_LABELS} labels"))
     reading = None
     try:
-        reading = plan(span=query["range"], step=query.get("step"), series=max(1, len(known)))
+        ago = max(0, int((work.clock() - query["end"]).total_seconds())) if "end" in query else 0
+        reading = plan(span=query["range"], step=query.get("step"), series=max(1, len(known)), ago=ago)
     except TooMuch as error:
         faults.append(Fault("step" if "step" in query else "range", str(error)))
     if query.get("end") is not None and query["end"] > datetime.now(UTC) + timedelta(days=1):

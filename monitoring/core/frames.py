@@ -39,18 +39,19 @@ class Reading:
     step: int
 
 
-def plan(*, span: int, step: int | None, series: int) -> Reading:
-    """How to answer for the last `span` seconds in points `step` seconds apart (None: about 200 points).
+def plan(*, span: int, step: int | None, series: int, ago: int = 0) -> Reading:
+    """How to answer for `span` seconds in points `step` seconds apart (None: about 200 points).
 
-    From the finest tier that holds the span and does not cost too much. A finer step becomes the tier's own.
+    From the finest tier that still holds all of it and does not cost too much. A finer step becomes the tier's own.
 
-    series: how many are read. Raises TooMuch.
+    series: how many are read. ago: seconds since the span ended; frames of a tier are forgotten by their age. Raises
+    TooMuch.
     """
     wanted = step if step is not None else span // 200
     if span // max(wanted, TICK) > MOST_POINTS:
         raise TooMuch(f"makes more than {MOST_POINTS} points: ask for a step of {-(-span // MOST_POINTS)}s or more")
     for tier in TIERS:
         frames = span // tier.seconds + 1
-        if (tier.kept >= span or tier is TIERS[-1]) and frames <= MOST_FRAMES and frames * series <= MOST_VALUES:
+        if (tier.kept >= span + ago or tier is TIERS[-1]) and frames <= MOST_FRAMES and frames * series <= MOST_VALUES:
             return Reading(tier, max(1, -(-wanted // tier.seconds)) * tier.seconds)
     raise TooMuch(f"reads more than {MOST_VALUES:,} values: ask for a shorter range or fewer series")

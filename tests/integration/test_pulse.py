@@ -28,6 +28,7 @@ from monitoring.core.series import Series, series
 from monitoring.models import Component, ComponentState, Frame
 from monitoring.models import Series as Place
 from monitoring.reporting import Reporter
+from monitoring.store import work
 from monitoring.watching import watching
 from tests.definitions import CHAIN, publish
 from tests.support.api import Api, key
@@ -218,14 +219,14 @@ def known_series() -> None:
 
 def test_a_metric_is_read_by_label_and_gaps_stay_gaps(api: Api) -> None:
     known_series()
-    until_ = datetime(2026, 1, 1, 1, tzinfo=UTC)
+    until_ = work.clock().replace(second=0, microsecond=0)
     with connection.cursor() as cursor:
         for back, values in ((20, [1.0, 10.0]), (10, [3.0, None]), (0, [5.0, 30.0])):
             cursor.execute(
                 "INSERT INTO monitoring_frame (tier, at, mean) VALUES (10, %s, %s::real[])",
                 [until_ - timedelta(seconds=back), values],
             )
-    asked: dict[str, Any] = {"metric": "erip_lane_waiting_steps", "range": "5m", "end": "2026-01-01T01:00:00Z"}
+    asked: dict[str, Any] = {"metric": "erip_lane_waiting_steps", "range": "5m", "end": until_.isoformat()}
 
     answer = api.get("/metrics/query", **asked, by="lane", step="10s").json()
     assert (answer["tier"], answer["step"], answer["rate"]) == (10, 10, False)
@@ -235,6 +236,23 @@ def test_a_metric_is_read_by_label_and_gaps_stay_gaps(api: Api) -> None:
     together = api.get("/metrics/query", **asked, step="1m").json()["lines"]
     assert [point[1:] for point in together[0]["points"]] == [[pytest.approx((11 + 3 + 35) / 3), 3.0, 35.0]]
     assert together[0]["labels"] == {}
+
+
+def test_a_range_of_which_the_finest_frames_are_forgotten_is_read_from_those_that_are_kept(api: Api) -> None:
+    known_series()
+    until_ = work.clock().replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
+    with connection.cursor() as cursor:
+        for tier, value in ((60, 2.0), (3_600, 7.0)):
+            cursor.execute(
+                "INSERT INTO monitoring_frame (tier, at, mean, low, high, last)"
+                " SELECT %s, %s, v, v, v, v FROM (SELECT ARRAY[%s]::real[] AS v) AS one",
+                [tier, until_, value],
+            )
+
+    answer = api.get("/metrics/query", metric="erip_lane_waiting_steps", range="1h", end=until_.isoformat()).json()
+
+    assert answer["tier"] == 60
+    assert [point[1] for line in answer["lines"] for point in line["points"]] == [2.0]
 
 
 def test_callers_who_ask_the_same_before_the_next_frame_cost_no_statement_more(api: Api) -> None:

@@ -17,6 +17,7 @@ from benchmarks import baseline
 from benchmarks.deployment import Deployment
 from benchmarks.errors import BenchmarkError, Usage
 from benchmarks.figures import Results
+from benchmarks.keys import VARIABLE, api_key
 from benchmarks.report import table
 from benchmarks.report.document import document
 from benchmarks.report.page import page
@@ -57,7 +58,10 @@ class Command(BaseCommand):
             f"{', '.join(sorted(LONG))}, which take many minutes",
         )
         add("--url", help="a running deployment, e.g. http://127.0.0.1:8000; default: a private stack")
-        add("--api-key", help="its key, scope author (operator, if its workflows are published already)")
+        add(
+            "--api-key",
+            help=f"its key, scope author (operator, if its workflows are published already); else {VARIABLE}",
+        )
         add("--database-url", help="its PostgreSQL, to check results there and to measure its limits")
         add("--broker-url", help="its Redis, to measure its limits")
         add("--in-flight", type=_positive, default=usual.in_flight, help="concurrent-workflows: how many at once")
@@ -187,8 +191,11 @@ def _comparison(options: dict[str, Any]) -> tuple[dict[str, float], float | None
 
 def _deployment(options: dict[str, Any]) -> Deployment | None:
     url, key = options["url"], options["api_key"]
+    # A key of the environment says nothing of what is measured.
+    if url:
+        key = api_key(key)
     if bool(url) != bool(key):
-        raise Usage("--url and --api-key go together; without both, a private stack is measured.")
+        raise Usage(f"--url goes with a key (--api-key or {VARIABLE}); without both, a private stack is measured.")
     if not url and (options["database_url"] or options["broker_url"]):
         raise Usage("--database-url and --broker-url go with --url.")
     return Deployment(url.rstrip("/"), key, options["database_url"], options["broker_url"]) if url else None

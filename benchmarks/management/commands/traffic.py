@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from benchmarks.errors import BenchmarkError, Usage
+from benchmarks.keys import VARIABLE, api_key
 from benchmarks.scenarios.traffic import same_host
 from benchmarks.traffic import frames, logs
 from benchmarks.traffic.addresses import addresses
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         record = actions.add_parser("record", help="a profile, from PULSE (--url, --api-key) or from --logs")
         add = record.add_argument
         add("--url", help="the deployment whose traffic is recorded")
-        add("--api-key", help="its key, scope viewer")
+        add("--api-key", help=f"its key, scope viewer; else {VARIABLE}, which no list of processes shows")
         add("--range", type=_span, default=3_600, help="how far back: 30m, 6h, at most 1d; default: 1h")
         add("--end", help="where the range ends, as 2026-11-23T18:00:00Z; default: now")
         add("--logs", action="append", metavar="FILE", help="HAProxy's, or JSON lines; - is stdin; may be repeated")
@@ -62,9 +63,11 @@ class Command(BaseCommand):
     def _record(self, options: dict[str, Any]) -> None:
         url, key, files = options["url"], options["api_key"], options["logs"]
         if bool(url) == bool(files):
-            raise Usage("Record either from --url with --api-key, or from --logs.")
+            raise Usage("Record either from --url with a key, or from --logs.")
+        if url:
+            key = api_key(key)
         if bool(url) != bool(key):
-            raise Usage("--url and --api-key go together.")
+            raise Usage(f"--url and a key (--api-key or {VARIABLE}) go together.")
         if not options["host"]:
             raise Usage("--host is required: the only host that the load may be sent to, as staging.example.")
         if url and same_host(url, options["host"]) and not options["same_host"]:
@@ -76,7 +79,7 @@ class Command(BaseCommand):
             raise Usage("--start goes with --writes.")
         seen = Seen(addresses())
         if url:
-            frames.read(frames.ask(url, key, seconds=options["range"], end=options["end"]), seen)
+            frames.record(url, key, seen, seconds=options["range"], end=options["end"])
             source = "PULSE's rates by route"
         else:
             self._read_logs(files, seen)

@@ -336,7 +336,18 @@ def test_the_command_plays_a_profile_and_its_thresholds_decide_the_exit_status(t
     assert load["name"] == "traffic"
     figures = {one["name"]: one for one in results["figures"]}
     assert figures["traffic.errors"]["verdict"] == figures["traffic.p95"]["verdict"] == "met"
-    assert load["latencies_ms"]["read"]["count"] == int(load["tables"][1]["rows"][0][1]) > 5
+    phases, requests = load["tables"]
+    asked = int(requests["rows"][0][requests["heads"].index("asked")])
+    assert load["latencies_ms"]["read"]["count"] == asked > 5
+    # Ten in the ramp and twenty after it, so far as chance allows.
+    assert [row[phases["heads"].index("sessions planned")] for row in phases["rows"]] == ["10", "20"]
+    assert requests["rows"][0][requests["heads"].index("planned")] == "30"
+    assert (figures["traffic.asked"]["value"], figures["traffic.asked"]["unit"]) == (asked, "requests")
+    # Both of the same requests, however the last seconds of a load went.
+    assert load["offered_per_second"] == asked / 1.0
+    assert load["achieved_per_second"] <= load["offered_per_second"]
+    assert results["environment"]["url"] == url
+    assert "Release of the web processes, by PULSE: unknown" in load["method"]
     assert slow["missed"][0].startswith("all requests: p95")
     assert "nothing was sent" in said["said"]
     assert "writes: true" in also["said"]

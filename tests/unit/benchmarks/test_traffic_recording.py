@@ -74,7 +74,7 @@ def test_rates_by_operation_become_shares_and_their_course_phases(shape: str) ->
     ]  # fmt: skip
     # The third minute had none.
     assert [(one["seconds"], one["factor"]) for one in document["phases"]] == [
-        (60, 1.778), (60, 0.889), (60, 0), (60, 1.333),
+        (60, 1.778), (60, 0.8889), (60, 0), (60, 1.333),
     ]  # fmt: skip
     assert document["before"] == [
         {"name": "before-listRuns", "method": "GET", "path": "/api/v1/runs", "keep": {"runs_id": "items.id"}},
@@ -183,11 +183,12 @@ def test_memory_is_bounded_by_operations_and_minutes_however_many_paths_there_ar
     monkeypatch.setattr("benchmarks.traffic.recording.MOST_HELD", 4_000)
     for number in range(1_000):
         seen.add(MINUTE + 4_000 + number, "GET", "/api/v1/runs", 200)
-        seen.know(MINUTE + 4_000 + number)
-    assert len(seen.minutes) == 4_000
+    for number in range(5_000):
+        seen.know(MINUTE + number)
+    assert len(seen.known) == 4_000
     assert sum(count for why, count in seen.left_out.items() if "held at once" in why) == 1_000
     seen.fill()
-    assert len(seen.minutes) == MOST_MINUTES
+    assert len(seen.known) == MOST_MINUTES
     assert {address.name for address, _ in seen.counts} == {"explainRun"}
     lost = sum(count for why, count in seen.left_out.items() if "busiest" in why)
     assert lost == 20_000 - sum(seen.counts[next(iter(seen.counts))].values())
@@ -216,6 +217,7 @@ def test_the_highest_minute_of_a_recording_is_a_phase_of_its_own(minutes: int) -
         seen = Seen(addresses())
         for minute in range(minutes):
             seen.add(minute, "GET", "/api/v1/runs", 200, count=900 if minute == peak else 60)
+            seen.know(minute)
 
         document, text = recorded(seen)
 
@@ -237,6 +239,10 @@ def test_a_day_with_all_its_requests_in_one_minute_is_a_profile() -> None:
 # --- PULSE
 
 
+AT_0 = MINUTE * 60
+ROUTES = {"runs": "GET /api/v1/runs", "run": "GET /api/v1/runs/{id}", "explain": "GET /api/v1/runs/{id}/explain"}
+
+
 def answer(*lines: tuple[str, str, list[list[float]]], step: int = 60) -> dict[str, Any]:
     return {
         "step": step,
@@ -245,7 +251,7 @@ def answer(*lines: tuple[str, str, list[list[float]]], step: int = 60) -> dict[s
 
 
 def test_rates_of_pulse_become_a_profile_with_the_starts_that_were_asked_for() -> None:
-    at = MINUTE * 60
+    at = AT_0 + 60
     seen = Seen(addresses())
     frames.read(
         answer(
@@ -258,6 +264,8 @@ def test_rates_of_pulse_become_a_profile_with_the_starts_that_were_asked_for() -
             ("other", "2xx", [[at, 1.0, 1, 1]]),
         ),
         seen,
+        AT_0,
+        AT_0 + 180,
     )
 
     document, text = recorded(
@@ -292,6 +300,11 @@ def test_rates_of_pulse_become_a_profile_with_the_starts_that_were_asked_for() -
         {},
         [],
         answer(("GET /api/v1/runs", "2xx", [[1, 1]]), step=0),
+        answer(("GET /api/v1/runs", "2xx", [[1, 1]]), step=10**12),
+        answer(("GET /api/v1/runs", "2xx", [[1, float("nan")]])),
+        answer(("GET /api/v1/runs", "2xx", [[1, float("inf")]])),
+        answer(("GET /api/v1/runs", "2xx", [[1, -1]])),
+        answer(("GET /api/v1/runs", "2xx", [[600, 1]])),
         {"step": 60, "lines": [{"labels": 1, "points": []}]},
         answer(("GET /api/v1/runs", "2xx", [[]])),
         answer(("GET /api/v1/runs", "2xx", [[1, "many"]])),
@@ -300,7 +313,86 @@ def test_rates_of_pulse_become_a_profile_with_the_starts_that_were_asked_for() -
 )
 def test_an_answer_of_another_shape_is_said_to_be_one(wrong: Any) -> None:
     with pytest.raises(Missing, match="shape"):
-        frames.read(wrong, Seen(addresses()))
+        frames.read(wrong, Seen(addresses()), 0, 300)
+
+
+class Pulse:
+    """An address that answers as `GET /api/v1/metrics/query` does, from one frame every ten seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rates: dict[int, dict[str, float]], now: float) -> None:
+        """rates: moment → route → requests a second in the ten seconds before it."""
+        self.rates, self.now = rates, now
+        #: (seconds, points) of each query
+        self.asked: list[tuple[int, int]] = []
+        monkeypatch.setattr(frames, "ask", self.ask)
+
+    def ask(self, url: str, key: str, asked: dict[str, str]) -> dict[str, Any]:
+        until = datetime.fromisoformat(asked["end"]).timestamp() if "end" in asked else self.now
+        span = int(asked["range"][:-1])
+        assert span >= 60, "the API takes no less"
+        lines = []
+        for route in ROUTES.values():
+            points = [
+                [float(at), routes[route], 0.0, 0.0]
+                for at, routes in sorted(self.rates.items())
+                if until - span < at <= until and route in routes
+            ]
+            lines.append((route, "2xx", points))
+        self.asked.append((span, max(len(points) for _, _, points in lines)))
+        return {**answer(*lines, step=10), "until": datetime.fromtimestamp(until, UTC).isoformat()}
+
+
+@given(
+    seconds=st.integers(6, 8_640).map(lambda number: number * 10),
+    now=st.floats(0, 100),
+    frames_of=st.dictionaries(
+        st.integers(-300, 10).map(lambda number: AT_0 + number * 10),
+        st.dictionaries(st.sampled_from(list(ROUTES.values())), st.integers(0, 900).map(lambda count: count / 10)),
+        max_size=60,
+    ),
+)
+def test_a_recording_has_as_many_requests_as_there_were_in_the_seconds_that_are_known(
+    seconds: int, now: float, frames_of: dict[int, dict[str, float]]
+) -> None:
+    seen, until = Seen(addresses()), int(AT_0 + now) // 10 * 10
+    inside = {at: routes for at, routes in frames_of.items() if until - seconds < at <= until}
+    with pytest.MonkeyPatch.context() as patch:
+        pulse = Pulse(patch, frames_of, AT_0 + now)
+
+        frames.record("http://x", "k", seen, seconds=seconds, end=None)
+
+    assert max(points for _, points in pulse.asked) <= 1_000
+    assert sum(span for span, _ in pulse.asked[1:]) == seconds
+    counted = sum(sum(counts.values()) for counts in seen.counts.values())
+    assert counted == pytest.approx(10 * sum(sum(routes.values()) for routes in inside.values()))
+    known = 10 * sum(bool(routes) for routes in inside.values())
+    assert sum(seen.known.values()) == known
+    assert sum(seen.left_out.values()) == seconds - known
+    if counted:
+        document, text = recorded(seen)
+        played = sum(one["seconds"] * one["factor"] for one in document["phases"]) * document["rate"]
+        assert played == pytest.approx(counted, rel=0.01)
+        assert read(text).seconds == pytest.approx(known, rel=0.01)
+
+
+def test_of_a_route_that_is_new_and_a_minute_that_is_not_over_only_what_there_was_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a route that was asked for ten seconds before now, and another all the time.
+    rates = {AT_0 - back: {ROUTES["runs"]: 1.0} for back in range(0, 90, 10)}
+    rates[AT_0][ROUTES["explain"]] = 2.0
+    Pulse(monkeypatch, rates, AT_0 + 3)
+    seen = Seen(addresses())
+
+    frames.record("http://x", "k", seen, seconds=600, end=None)
+
+    document, text = recorded(seen)
+    assert document["rate"] == round(110 / 90, 3)
+    assert [(one["seconds"], one["factor"]) for one in document["phases"]] == [
+        (30, round(90 / 110, 4)), (60, round(80 / 60 * 90 / 110, 3)),
+    ]  # fmt: skip
+    assert "# - 510 seconds of the range are unknown: PULSE has no frames of them" in text
+    assert yaml.safe_load(text)["requests"][1]["share"] == round(100 * 20 / 110, 2)
 
 
 def test_a_recording_of_nothing_says_what_there_was() -> None:
@@ -377,14 +469,37 @@ def test_whoever_records_logs_is_reminded_of_the_host_that_is_loaded(
         (["record", "--url", "http://127.0.0.1:9", "--api-key", "k", "--host", "h"], "does not answer"),
         (["record", "--url", "no address", "--api-key", "k", "--host", "h"], "does not answer"),
         (["record", "--url", "http://[", "--api-key", "k", "--host", "h"], "does not answer"),
-        (["record", "--url", "http://x", "--api-key", "k\r\n", "--host", "h"], "does not answer"),
+        (["record", "--url", "http://x", "--api-key", "k\r\n", "--host", "h"], "--api-key is no key"),
         (["check", "none.yaml"], "cannot be read"),
         (["check", "l"], "not YAML"),
     ],
 )
 def test_a_wrong_call_is_refused(words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ERIP_API_KEY", raising=False)
     (tmp_path / "l").write_text(line("POST /api/v1/workflows/x/runs") + "\n" + line("GET /api/v1/runs"))
     with pytest.raises(CommandError) as refused:
         call_command("traffic", *words)
     assert said in str(refused.value)
+
+
+def test_the_key_of_the_environment_is_taken_and_no_odd_one_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    def record(url: str, key: str, seen: Seen, **_: Any) -> None:
+        taken.append(key)
+        seen.add(1, "GET", "/api/v1/runs", 200)
+        seen.know(1)
+
+    monkeypatch.setattr(frames, "record", record)
+    monkeypatch.setenv("ERIP_API_KEY", "erip_env")
+    call_command("traffic", "record", "--url", "http://x", "--host", "h")
+    call_command("traffic", "record", "--url", "http://x", "--host", "h", "--api-key", "erip_given")
+    assert taken == ["erip_env", "erip_given"]
+
+    monkeypatch.setenv("ERIP_API_KEY", "erip_s3cr3t with blanks")
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # that of this process stays
+    for words in (["traffic", "record", "--host", "h"], ["run_benchmarks", "traffic"]):
+        with pytest.raises(CommandError, match="ERIP_API_KEY is no key") as refused:
+            call_command(*words, "--url", "http://x")
+        assert "s3cr3t" not in str(refused.value)

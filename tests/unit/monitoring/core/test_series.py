@@ -115,10 +115,11 @@ def test_a_life_that_was_not_read_anew_adds_nothing() -> None:
     st.integers(60, TIERS[-1].kept),
     st.one_of(st.none(), st.integers(TICK, TIERS[-1].kept)),
     st.integers(1, 2_000),
+    st.integers(0, 2 * TIERS[-1].kept),
 )
-def test_whatever_is_asked_the_cost_is_bounded(span: int, step: int | None, count: int) -> None:
+def test_whatever_is_asked_the_cost_is_bounded(span: int, step: int | None, count: int, ago: int) -> None:
     try:
-        reading = plan(span=span, step=step, series=count)
+        reading = plan(span=span, step=step, series=count, ago=ago)
     except TooMuch:
         return
     frames = span // reading.tier.seconds + 1
@@ -129,7 +130,17 @@ def test_whatever_is_asked_the_cost_is_bounded(span: int, step: int | None, coun
     assert reading.tier.kept >= span
     assert step is None or reading.step >= step
 
+    # Of the finer frames nothing is left there.
+    assert reading.tier is TIERS[-1] or reading.tier.kept >= span + ago
 
-@pytest.mark.parametrize(("span", "tier"), [(3_600, 10), (86_400, 10), (86_401, 60), (14 * 86_400, 3_600)])
-def test_the_finest_tier_that_holds_the_range_is_read(span: int, tier: int) -> None:
-    assert plan(span=span, step=None, series=1).tier.seconds == tier
+
+@pytest.mark.parametrize(
+    ("span", "ago", "tier"),
+    [
+        (3_600, 0, 10), (86_400, 0, 10), (86_401, 0, 60), (14 * 86_400, 0, 3_600),
+        (3_600, 82_800, 10), (3_600, 82_801, 60), (3_600, 3 * 86_400, 60), (3_600, 14 * 86_400, 3_600),
+        (3_600, 800 * 86_400, 3_600),
+    ],
+)  # fmt: skip
+def test_the_finest_tier_that_still_holds_the_range_is_read(span: int, ago: int, tier: int) -> None:
+    assert plan(span=span, step=None, series=1, ago=ago).tier.seconds == tier
