@@ -8,6 +8,8 @@ SIGTERM, in this order:
    request.
 3. What is in flight has the rest of ERIP_WEB_GRACE_SECONDS to finish.
 gunicorn's own worker closes the listener within a second and waits for idle keep-alive connections until the end.
+If another process listens at its address by then (`--reuse-port`), it stays ready instead, and gives new connections
+away during ERIP_DRAIN_SECONDS: Note [A shared port] in `erip.foundation.http.shared_port`.
 
 With ERIP_WEB_CERTIFICATE it speaks TLS 1.3 alone, and with ERIP_WEB_CLIENT_CA to holders of a certificate of that
 authority alone. gunicorn by itself goes on in the clear if it cannot read the files; here they are read before it
@@ -35,6 +37,7 @@ from erip.foundation.db import phases
 from erip.foundation.db.connections import release_connections
 from erip.foundation.http.certificate import Certificate
 from erip.foundation.http.connections import Connections, GuardedProtocol
+from erip.foundation.http.shared_port import WHOLE, SharedPort
 from erip.foundation.logs import Formatter
 from erip.foundation.process import draining, parked
 from erip.foundation.process.settled import settle
@@ -46,6 +49,11 @@ DRAIN_SECONDS = web.ERIP_DRAIN_SECONDS
 GRACE_SECONDS = web.ERIP_WEB_GRACE_SECONDS
 #: seconds that a process fills its caches for before it serves, at most; what is left is done beside the requests
 WARM_SECONDS = 10.0
+#: how much of the new connections goes to the process that follows at the same address, from which part of
+#: DRAIN_SECONDS on: few callers wait where it does something for the first time
+HANDED_OVER = ((0.0, WHOLE // 8), (0.5, WHOLE // 4), (0.75, WHOLE // 2))
+#: seconds between two looks whether nobody else listens at our address any more
+CLAIM_EVERY = 1.0
 
 #: what is shown to clients; each process looks for a new one by itself
 CERTIFICATE = Certificate(web.ERIP_WEB_CERTIFICATE, web.ERIP_WEB_CLIENT_CA) if web.ERIP_WEB_CERTIFICATE else None
@@ -124,6 +132,7 @@ class Worker(gasgi.ASGIWorker):
         super().__init__(*arguments, **options)
         self.connections = Connections()
         self._told_at: float | None = None
+        self._shared: list[SharedPort] = []
 
     def init_process(self) -> None:
         # Each connection is a file: raise the limit to what the system allows, whatever the shell's own limit is.
@@ -147,6 +156,8 @@ class Worker(gasgi.ASGIWorker):
                 release_connections()
 
     async def _serve(self) -> None:
+        self._shared = [SharedPort(one.sock) for one in self.sockets if SharedPort.may_be(one.sock)]
+        self._claim()
         if parked.why():
             await super()._serve()
             return
@@ -185,9 +196,31 @@ class Worker(gasgi.ASGIWorker):
         if self._told_at is not None:
             return
         self._told_at = self.loop.time()
-        draining.begin()
-        self.log.info("draining")
-        self.loop.call_later(DRAIN_SECONDS, super().handle_exit_signal)
+        followed = bool(self._shared) and all(one.listeners() > 1 for one in self._shared)
+        draining.begin(followed=followed)
+        self.log.info("draining, and another process listens here" if followed else "draining")
+        if followed:
+            for after, part in HANDED_OVER:
+                self.loop.call_later(after * DRAIN_SECONDS, self._give, part)
+        self.loop.call_later(DRAIN_SECONDS, self._leave)
+
+    def _claim(self) -> None:
+        if self._told_at is not None or not self._shared:
+            return
+        settled = [one.claim() for one in self._shared]
+        if not all(settled):
+            self.loop.call_later(CLAIM_EVERY, self._claim)
+        elif all(one.claimed for one in self._shared):
+            self.log.info("claims its address")
+
+    def _give(self, part: int) -> None:
+        for one in self._shared:
+            one.give(part)
+
+    def _leave(self) -> None:
+        # What waits is taken until the listener closes, a moment later.
+        self._give(WHOLE)
+        super().handle_exit_signal()
 
     async def _shutdown(self) -> None:
         # A request that comes in on such a connection just now is repeated by its client, as after any such close.
@@ -197,4 +230,6 @@ class Worker(gasgi.ASGIWorker):
         if self._told_at is not None:
             left = GRACE_SECONDS - (self.loop.time() - self._told_at)
             self.cfg.set("graceful_timeout", max(1, int(left)))
+        for one in self._shared:
+            one.let_go()
         await super()._shutdown()

@@ -101,7 +101,7 @@ def _ready() -> Answer:
 
     A broker that is away is reported as degraded and no more: runs are accepted and carried out without it.
     """
-    if draining.begun():
+    if draining.begun() and not draining.followed():
         return 503, {"status": "draining"}
     if why := parked.why():
         return 503, {"status": "parked", "reason": why}
@@ -142,7 +142,7 @@ def _probes_of_startup() -> tuple[Probe, ...]:
 
 
 def _probes_of_ready() -> tuple[Probe, ...]:
-    if draining.begun() or parked.why():
+    if (draining.begun() and not draining.followed()) or parked.why():
         return ()
     late = (startup_probe,) if parked.stood_by() and not _started else ()
     return (*late, database_probe, broker_probe, *hooks.probe.all())

@@ -3,7 +3,9 @@
 import errno
 import http.client
 import json
+import select
 import socket
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -91,6 +93,52 @@ def test_a_process_that_cannot_answer_yet_takes_no_connection_from_one_that_can(
             assert new.poll() is None
     assert while_it_loads == [200] * 40
     assert afterwards == 200
+
+
+def test_who_listens_beside_a_web_process_gets_nothing_until_that_is_told_to_end_and_no_check_ever_fails(
+    tmp_path: Path,
+) -> None:
+    with web(tmp_path / "old.log", shared=True, ERIP_DRAIN_SECONDS="3") as old, socket.socket() as beside:
+        host, port = urlsplit(old.url).netloc.split(":")
+        ready = f"{old.url}/health/ready"
+        until(lambda: status(ready) == 200, seconds=60, what="it is ready")
+        until(lambda: "claims" in (tmp_path / "old.log").read_text(), seconds=60, what="it has claimed its address")
+        beside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        beside.bind((host, int(port)))
+        # As a process of an earlier release does, before it can answer.
+        beside.listen(1000)
+        beside.setblocking(False)
+        before = [status(ready) for _ in range(40)]
+        assert _taken(beside) == 0
+        old.process.terminate()
+        answers, taken = [], 0
+        while old.process.poll() is None:
+            with socket.create_connection((host, int(port))) as link:
+                link.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                while not (came := _readable(link)) and not (theirs := _taken(beside)):
+                    pass
+                if came:
+                    answers.append(link.recv(12))
+                else:
+                    taken += theirs
+    assert before == [200] * 40
+    assert answers
+    assert set(answers) == {b"HTTP/1.1 200"}
+    assert taken
+
+
+def _readable(link: socket.socket) -> bool:
+    return bool(select.select([link], [], [], 0.02)[0])
+
+
+def _taken(listener: socket.socket) -> int:
+    """Connections that have come to it since it was asked last."""
+    for number in count():
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return number
+    raise AssertionError
 
 
 @pytest.mark.parametrize("settings", [{}, {"ERIP_AWAIT_PRIMARY": "true"}], ids=["alone", "in the region that writes"])

@@ -4,13 +4,17 @@ import threading
 from collections.abc import Callable
 
 _begun = threading.Event()
+_followed = threading.Event()
 _lock = threading.Lock()
 _told: list[Callable[[], None]] = []
 
 
-def begin() -> None:
-    """From now on this process is draining: `/health/ready` says so, and nobody is kept waiting."""
+def begin(*, followed: bool = False) -> None:
+    """From now on this process is draining: nobody is kept waiting, and `/health/ready` says so, unless another process
+    serves at the same address (`followed`): who asks there asks either of them."""
     with _lock:
+        if followed:
+            _followed.set()
         _begun.set()
         told = list(_told)
     for one in told:
@@ -19,6 +23,11 @@ def begin() -> None:
 
 def begun() -> bool:
     return _begun.is_set()
+
+
+def followed() -> bool:
+    """Whether it is draining, and another process serves at its address."""
+    return _begun.is_set() and _followed.is_set()
 
 
 def when_begun(tell: Callable[[], None]) -> None:
@@ -30,3 +39,4 @@ def when_begun(tell: Callable[[], None]) -> None:
 def forget() -> None:
     """For tests: this process goes on."""
     _begun.clear()
+    _followed.clear()
