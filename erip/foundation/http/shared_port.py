@@ -4,8 +4,9 @@ Note [A shared port]
 `make upgrade` starts a new web process on the port of the old one (SO_REUSEPORT), and the kernel would give each of
 them half of the new connections from the moment it listens. That is wrong twice. A process of an earlier release
 listens before it can answer, and compiles the first definition while callers wait: all that came at the same time
-waited for each other, 0.8 to 2 s. And the old process, told to end, answered `/health/ready` with 503: a balancer, whose
-checks came to either of them, counted the address as down, cut what was under way there, and counted it as up again.
+waited for each other, 0.8 to 2 s. And the old process, told to end, answered `/health/ready` with 503: a
+balancer, whose checks came to either of them, counted the address as down, which cuts what is under way there, and then
+as up again.
 
 So a process that is alone at its address has the kernel give it everything that comes (`claim`), whoever comes to
 listen beside it: the kernel asks a program of the first one, which belongs to the group of sockets and not to a

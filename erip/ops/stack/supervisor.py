@@ -296,7 +296,11 @@ def _named(group: list[Server]) -> str:
 
 
 def _serves(child: Child) -> bool:
-    """Whether this very process serves: another stack that has taken its port meanwhile would answer in its place."""
+    """Whether this very process serves: another stack that has taken its port meanwhile would answer in its place.
+
+    The process that it is to replace may answer, too: then it is enough that this one listens, as it does when it can
+    answer (Note [A shared port] in `erip.foundation.http.shared_port`).
+    """
     url = getattr(child.what, "url", None) or ""
     if child.identity is None or not listens(child.identity.pid, urlsplit(url).port):
         return False
