@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from erip.foundation.db.connections import release_connections
-from erip.foundation.hooks import begin_process
+from erip.foundation.hooks import at_worker_start, begin_process, warm_up
 from erip.foundation.process import again, messages, parked
+from erip.foundation.process.early_end import ends_when_told, note_when_told, tell_again
 from erip.foundation.process.hinted import HintTask
 from erip.foundation.process.settled import settle
 from workflows.core.states import Lane
@@ -87,11 +88,15 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     if pool not in ("thread", "solo"):
         raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
     queues = instance.app.amqp.queues.consume_from
-    parked.wait(sender)
-    # These take a moment, in which a worker that is known already would keep its claims waiting. And what an app does
-    # at the start of a process, such as to trace what it does, comes before the first step.
-    begin_process("worker")
-    settle()
+    with ends_when_told():
+        parked.wait(sender)
+        # These take a moment, in which a worker that is known already would keep its claims waiting, and runs that are
+        # handed over to it. And what an app does at the start of a process, such as to trace what it does, comes before
+        # the first step.
+        begin_process("worker")
+        settle()
+        warm_up(at_worker_start)
+    note_when_told()
     try:
         worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
     except DatabaseError as error:
@@ -105,6 +110,10 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
 class Leaving(bootsteps.StartStopStep):
     """Learns that the worker is to end before Celery waits for its threads. This is not done in the signal's handler,
     which may interrupt anything."""
+
+    def start(self, worker_: Any) -> None:
+        """Celery has its handlers now: Note [Told early] in `early_end`."""
+        tell_again()
 
     def close(self, worker_: Any) -> None:
         worker.leave(grace=settings.ERIP_SHUTDOWN_GRACE_SECONDS, give_up=_give_up)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import structlog
 from django.db import DatabaseError
 
-from erip.foundation.hooks import at_worker_start, warm_up
 from erip.foundation.process.background import database_service
 from erip.foundation.process.vitals import pulse
 from workflows import engine, registry, store
@@ -40,8 +39,6 @@ class WorkerProcess:
 
     def __init__(self, name: str, lanes: Sequence[str]) -> None:
         settings = conf()
-        # This is done before anybody knows of this worker, so that no run waits for it meanwhile.
-        warm_up(at_worker_start)
         self.worker_id = store.next_worker_id()
         self._lanes = list(lanes)
         self._watch = LaneWatch(lanes)

@@ -39,6 +39,7 @@ from erip.foundation.db import phases
 from erip.foundation.db.primary import FOLLOWS, Primary
 from erip.foundation.os_errors import in_words
 from erip.foundation.process import alive
+from erip.foundation.process.early_end import ends_when_told
 from erip.foundation.process.vitals import pulse
 from erip.foundation.service import STOPS_WITHIN, Service, once
 
@@ -82,15 +83,9 @@ def wait(name: str = "") -> None:
     # What this process has loaded is what it will run, whatever files are in place when its turn comes.
     phases.known()
 
-    def end(*_: object) -> None:
-        # Nobody else has set a handler yet, and without one the first process of a container would not hear of it.
-        raise SystemExit(0)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
+    # Nobody else has set a handler yet, and without one the first process of a container would not hear of it.
+    with ends_when_told():
         _park(name)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     _watch()
 
 
