@@ -9,13 +9,21 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.db import connection, transaction
 
+from erip.ops.stack.servers import Server
 from tests import workers
+from tests.crash.test_broker import send
+from tests.crash.test_chunks import nothing_is_recorded, waiting
+from tests.crash.test_crashes import assert_all_succeeded_and_recorded_once, count, start
+from tests.definitions import CHAIN, publish
 from tests.workers import until
 from workflows.starts import dispatch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MESSAGES = 7
+#: fewer than share a chunk, and than a worker has threads
+RUNS = 6
 
 
 class Watcher:
@@ -68,3 +76,50 @@ def test_without_them_a_worker_counts_its_messages_all_the_same(broker: redis.Re
         send_some()
         until(lambda: watcher.counted() == (MESSAGES, 0), what="all are counted")
     assert not {kind for kind in watcher.events if kind.startswith("task-")}
+
+
+def begun_by_a_message_alone(runs: int) -> list[str]:
+    """Runs of the future: the worker's own look passes over them, and a message does not."""
+    # In one transaction: a quick worker would take them before.
+    with transaction.atomic(), connection.cursor() as cursor:
+        ids = start("chain", runs, times=10)
+        cursor.execute("UPDATE workflows_steprun SET ready_at = now() + interval '1 hour' WHERE state = 'READY'")
+        assert cursor.rowcount == runs
+    return ids
+
+
+def under_way(watcher: Watcher) -> bool:
+    taken, active = watcher.counted()
+    return taken == RUNS and active > 0
+
+
+def consumes(broker: redis.Redis) -> bool:
+    """Whether somebody waits for messages there."""
+    return any(client["cmd"] == "brpop" for client in broker.client_list())
+
+
+def test_a_broker_that_goes_while_hints_are_under_way_loses_none_and_repeats_none(
+    recordings: None, own_broker: Server, log: Path
+) -> None:
+    """Note [Short way] in `short_way`: what Celery does with the messages under way when it reconnects, and goes on."""
+    publish(CHAIN)
+    redis_ = redis.Redis.from_url(own_broker.url)
+    watcher = Watcher(redis_)
+    url = f"{workers.environment()['DATABASE_URL']}?application_name=cut"
+    patience = {"ERIP_DB_LOCK_TIMEOUT": "600", "ERIP_DB_STATEMENT_TIMEOUT": "600"}
+    with workers.worker(log, DATABASE_URL=url, **patience) as worker:
+        ids = begun_by_a_message_alone(RUNS)
+        with nothing_is_recorded():
+            for one in ids:
+                send(own_broker.url, [one])
+            until(lambda: waiting("cut") and under_way(watcher), what="all came, and are under way")
+            own_broker.kill()
+            own_broker.start()
+            until(lambda: consumes(redis_), what="the worker is at the broker again")
+            assert worker.poll() is None
+        until(lambda: count("SUCCEEDED") == RUNS, what="all that was sent is followed")
+        send(own_broker.url, begun_by_a_message_alone(RUNS))
+        until(lambda: count("SUCCEEDED") == 2 * RUNS, what="it goes on")
+        assert worker.poll() is None
+    assert "hint_not_followed" not in log.read_text()
+    assert_all_succeeded_and_recorded_once(2 * RUNS, 4)

@@ -82,7 +82,6 @@ def wait(name: str = "") -> None:
         return
     # What this process has loaded is what it will run, whatever files are in place when its turn comes.
     phases.known()
-
     # Nobody else has set a handler yet, and without one the first process of a container would not hear of it.
     with ends_when_told():
         _park(name)
