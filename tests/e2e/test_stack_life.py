@@ -14,13 +14,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
 from erip.ops.stack import releases
 from erip.ops.stack.ports import any_free
+from erip.ops.stack.private import read_env
 from erip.ops.stack.processes import Identity, marked, wait_until
 from erip.ops.stack.state import ROOT
 
-OWN = ("DATABASE_URL", "ERIP_BROKER_URL", "DJANGO_SETTINGS_MODULE", "ERIP_WEB_PORT")
+OWN = ("DATABASE_URL", "ERIP_BROKER_URL", "ERIP_WORKER_BROKER_URL", "DJANGO_SETTINGS_MODULE", "ERIP_WEB_PORT")
 
 
 class Stack:
@@ -96,6 +98,14 @@ def test_up_answers_with_addresses_and_logins_and_keeps_them_private(down):
     for name in ("env", "credentials.json", "secrets.json"):
         assert stat.S_IMODE((down.folder / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(down.folder.stat().st_mode) == 0o700
+
+
+def test_its_env_file_holds_the_login_of_workers_that_others_start(up):
+    told = read_env(up.folder / "env")
+    with redis.Redis.from_url(told["ERIP_WORKER_BROKER_URL"]) as of_workers:
+        assert of_workers.brpop(["high-of-nobody"], timeout=0.1) is None
+    with redis.Redis.from_url(told["ERIP_BROKER_URL"]) as others, pytest.raises(redis.exceptions.NoPermissionError):
+        others.brpop(["high-of-nobody"], timeout=0.1)
 
 
 def test_no_secret_stands_on_a_command_line(up):
