@@ -1,6 +1,8 @@
 """Processes of a region that follows another one: loaded, and at work only once their PostgreSQL takes writes."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -73,6 +75,13 @@ def sessions(server: Server) -> int:
         return int(cursor.fetchone()[0])
 
 
+def deaf(pid: int) -> bool:
+    """Whether all threads of a process but its main one block SIGTERM (proc(5), SigBlk)."""
+    others = [task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid)]
+    blocked = [re.search(r"^SigBlk:\s*(\w+)$", (task / "status").read_text(), re.MULTILINE) for task in others]
+    return bool(blocked) and all(one and int(one[1], 16) >> (signal.SIGTERM - 1) & 1 for one in blocked)
+
+
 def alive(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "erip.foundation.process.alive", name]
     told = environment() | {"ERIP_ALIVE_DIR": str(folder)}
@@ -129,7 +138,8 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         for name in (NAME, "leader"):
             until(lambda name=name: ", parked" not in alive(name, tmp_path / "alive").stdout, what=f"{name} is at work")
             assert alive(name, tmp_path / "alive").returncode == 0
-        # It hears that it is to end, and ends in good order: no thread of it takes the signal for it.
+        # It hears that it is to end, and ends in good order: no other thread of it takes the signal for its main thread.
+        assert deaf(leader.pid)
         leader.terminate()
         assert leader.wait(60) == 0
     for name, log in logs.items():
