@@ -138,7 +138,7 @@ def test_parked_processes_begin_when_their_region_is_promoted_and_not_before(
         for name in (NAME, "leader"):
             until(lambda name=name: ", parked" not in alive(name, tmp_path / "alive").stdout, what=f"{name} is at work")
             assert alive(name, tmp_path / "alive").returncode == 0
-        # It hears that it is to end, and ends in good order: no other thread of it takes the signal for its main thread.
+        # It hears that it is to end, and ends in good order: no other thread takes the signal for its main thread.
         assert deaf(leader.pid)
         leader.terminate()
         assert leader.wait(60) == 0
