@@ -52,6 +52,8 @@ WARM_SECONDS = 10.0
 #: how much of the new connections goes to the process that follows at the same address, from which part of
 #: DRAIN_SECONDS on: few callers wait where it does something for the first time
 HANDED_OVER = ((0.0, WHOLE // 8), (0.5, WHOLE // 4), (0.75, WHOLE // 2))
+#: seconds for which a process that gives no connection away any more takes those that were on their way
+TAKES_FOR = 0.5
 #: seconds between two looks whether nobody else listens at our address any more
 CLAIM_EVERY = 1.0
 
@@ -156,7 +158,9 @@ class Worker(gasgi.ASGIWorker):
                 release_connections()
 
     async def _serve(self) -> None:
-        self._shared = [SharedPort(one.sock) for one in self.sockets if SharedPort.may_be(one.sock)]
+        if self.cfg.workers == 1:
+            # Several have a socket each at a shared port, and would take each other for their successor.
+            self._shared = [SharedPort(one.sock) for one in self.sockets if SharedPort.may_be(one.sock)]
         self._claim()
         if parked.why():
             await super()._serve()
@@ -202,6 +206,9 @@ class Worker(gasgi.ASGIWorker):
         if followed:
             for after, part in HANDED_OVER:
                 self.loop.call_later(after * DRAIN_SECONDS, self._give, part)
+        else:
+            # Whoever comes to listen from now on gets all.
+            self._give(WHOLE)
         self.loop.call_later(DRAIN_SECONDS, self._leave)
 
     def _claim(self) -> None:
@@ -218,9 +225,9 @@ class Worker(gasgi.ASGIWorker):
             one.give(part)
 
     def _leave(self) -> None:
-        # What waits is taken until the listener closes, a moment later.
         self._give(WHOLE)
-        super().handle_exit_signal()
+        # What waits in the queue, and whoever is connecting, is taken until the listener closes.
+        self.loop.call_later(TAKES_FOR if draining.followed() else 0, super().handle_exit_signal)
 
     async def _shutdown(self) -> None:
         # A request that comes in on such a connection just now is repeated by its client, as after any such close.

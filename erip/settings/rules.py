@@ -154,5 +154,7 @@ def _broker_tls(certificate: str, ca: str, url: str) -> str | None:
     try:
         context_of(ca, certificate)
     except OSError as error:
-        return f"or ERIP_BROKER_CA is no PEM file that can be used: {in_words(error)}"
+        # OpenSSL does not say which of its files it was.
+        files = ", ".join(one for one in (ca, certificate) if one)
+        return f"or ERIP_BROKER_CA is no PEM file that can be used: {in_words(error, files)}"
     return None

@@ -9,10 +9,12 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from erip.foundation.hooks import at_web_start, warm_up
 from erip.ops.stack.ports import any_free
+from erip.ops.stack.processes import listens
 from tests import workers
 from tests.fuzz import wire
 from tests.support.api import INPUT, key, publish
@@ -85,6 +87,8 @@ def test_a_process_that_cannot_answer_yet_takes_no_connection_from_one_that_can(
             until(gate.with_suffix(".forked").exists, seconds=60, what="the new process has its socket")
             # Each is a connection of its own, of which the system would give every second one to the new process.
             while_it_loads = [status(f"{old.url}/health/live") for _ in range(40)]
+            # All of them would go to the old one by now, whoever listens.
+            assert not listens(new.pid, urlsplit(old.url).port)
             gate.touch()
             until(lambda: "ASGI server listening" in (tmp_path / "new.log").read_text(), seconds=60, what="it listens")
             old.process.terminate()
@@ -93,6 +97,30 @@ def test_a_process_that_cannot_answer_yet_takes_no_connection_from_one_that_can(
             assert new.poll() is None
     assert while_it_loads == [200] * 40
     assert afterwards == 200
+
+
+def test_workers_of_one_gunicorn_share_what_comes_and_are_no_successors_of_each_other(tmp_path: Path) -> None:
+    """With --reuse-port each of them has a socket of its own."""
+    log = tmp_path / "web.log"
+    with web(log, shared=True, processes=2, ERIP_DRAIN_SECONDS="3") as site:
+        ready, port = f"{site.url}/health/ready", urlsplit(site.url).port
+        master = psutil.Process(site.process.pid)
+
+        def both_listen() -> bool:
+            return len(master.children()) == 2 and all(listens(one.pid, port) for one in master.children())
+
+        until(both_listen, seconds=60, what="both listen")
+        killed = master.children()[0]
+        killed.kill()
+        until(lambda: not killed.is_running(), seconds=60, what="it is gone")
+        # The other one was alone for as long as a new one loaded.
+        until(both_listen, seconds=60, what="another one listens in its place")
+        until(lambda: status(ready) == 200, seconds=60, what="it is ready")
+        assert "claims its address" not in log.read_text()
+        site.process.terminate()
+        until(lambda: status(ready) == 503, seconds=60, what="the load balancer is told")
+        until(lambda: site.process.poll() is not None, seconds=60, what="it has ended")
+    assert "another process listens here" not in log.read_text()
 
 
 def test_who_listens_beside_a_web_process_gets_nothing_until_that_is_told_to_end_and_no_check_ever_fails(

@@ -205,7 +205,7 @@ def test_a_context_is_kept_until_its_files_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"ERIP_BROKER_CA": "{folder}/none"}, "No such file"),
+        ({"ERIP_BROKER_CA": "{folder}/none"}, "no such file"),
         ({"ERIP_BROKER_CA": "{folder}/text"}, "no PEM file that can be used"),
         ({"ERIP_BROKER_URL": "rediss://x", "ERIP_BROKER_CERTIFICATE": "{folder}/text"}, "no PEM file that can be used"),
         ({"ERIP_BROKER_CERTIFICATE": "{folder}/text"}, "neither ERIP_BROKER_CA nor rediss://"),

@@ -29,7 +29,7 @@ from django.db.migrations.operations.base import Operation
 
 from erip import health
 from erip.audit import changes
-from erip.foundation.db import migrating
+from erip.foundation.db import migrating, phases
 from erip.foundation.db.backfills import Finished
 from erip.foundation.db.primary import Primary
 from erip.management.doctor import database
@@ -475,6 +475,35 @@ def test_what_contracts_waits_for_the_last_process_that_does_not_know_of_it(at_o
             assert primary.lacks(30.0) == [MORE]
             call_command("migrate", "sample", "0002", fake=True, verbosity=0)
             assert primary.lacks(30.0) == []
+
+
+def test_what_contracts_is_noted_before_it_takes_anything_away(at_once: None) -> None:
+    """What comes after it in the same call may take hours, or fail: by then a standby has what it took away."""
+    fails = [migrations.RunSQL("SELECT 1 / 0", "SELECT 1")]
+    with a_step_more(migrations.RunSQL("SELECT 1", "SELECT 1"), contracts=CONTRACTS, after=fails):
+        with pytest.MonkeyPatch.context() as patch:
+
+            def none() -> None:
+                raise OperationalError("its locks were not to be had")
+
+            patch.setattr(changes, "install", none)
+            with pytest.raises(DataError, match="division by zero"):
+                call_command("migrate", "sample", verbosity=0, stderr=StringIO())
+        assert applied()
+        with closing(Primary()) as primary:
+            assert primary.lacks(30.0) == [MORE]
+
+
+def test_nothing_is_noted_in_a_database_that_nobody_has_migrated() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_migrations RENAME TO hidden")
+    try:
+        phases.note(connection)
+        with closing(Primary()) as primary:
+            assert primary.lacks(30.0) == []
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE hidden RENAME TO django_migrations")
 
 
 def test_who_does_not_say_of_which_release_it_is_is_in_the_way(at_once: None) -> None:

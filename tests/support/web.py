@@ -22,16 +22,22 @@ class Web:
 
 @contextmanager
 def web(
-    log: Path, context: ssl.SSLContext | None = None, *, port: int = 0, shared: bool = False, **settings: str
+    log: Path,
+    context: ssl.SSLContext | None = None,
+    *,
+    port: int = 0,
+    shared: bool = False,
+    processes: int = 1,
+    **settings: str,
 ) -> Iterator[Web]:
-    """One worker behind gunicorn's master, that answers. settings: environment variables of its own.
+    """One worker, or `processes` of them, behind gunicorn's master, that answers. settings: environment variables of its own.
 
     port: 0 is any that is free. shared: others may listen on it too. context: how it is asked where the settings make
     it speak TLS.
     """
     place = f"127.0.0.1:{port or any_free()}"
     url = f"{'https' if context else 'http'}://{place}"
-    arguments = ["-m", "gunicorn", "-c", "python:erip.gunicorn", f"--bind={place}", "--workers=1"]
+    arguments = ["-m", "gunicorn", "-c", "python:erip.gunicorn", f"--bind={place}", f"--workers={processes}"]
     if shared:
         arguments.append("--reuse-port")
     live = f"{url}/health/live"

@@ -82,11 +82,16 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(name for app in apps.get_app_configs() for name in _of(app)))
 
 
-def note(connection: Any) -> None:
-    """Note those of this release that are applied beside those that are noted. As the owner of the tables."""
+def note(connection: Any, following: str = "") -> None:
+    """Note those of this release that are applied beside those that are noted, and `following`, which is applied next:
+    what it takes away must not be gone anywhere before that is noted. Only what is applied counts (CONTRACTED). As the
+    owner of the tables."""
     loader = MigrationLoader(connection)
     applied, known = loader.applied_migrations or {}, loader.disk_migrations or {}
     found = sorted(".".join(key) for key, one in known.items() if key in applied and reason(one))
+    found += [following] if following else []
+    if not found:
+        return  # a database that nobody has migrated has no such table
     with connection.cursor() as cursor:
         cursor.execute("SELECT obj_description('django_migrations'::regclass, 'pg_class')")
         said = str((cursor.fetchone() or ("",))[0] or "")

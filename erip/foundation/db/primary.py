@@ -3,6 +3,7 @@
 from typing import Final
 
 import psycopg2
+import psycopg2.errors
 
 from erip.foundation.db import phases
 from erip.foundation.db.ping import Pinger
@@ -37,7 +38,7 @@ class Primary:
         that is not noted. Raises psycopg2.OperationalError if there was no answer within `seconds`."""
         try:
             return phases.lacking(self._pinger.ask(phases.CONTRACTED, seconds)["contracted"])
-        except psycopg2.ProgrammingError:
+        except psycopg2.errors.UndefinedTable:
             # Nobody has migrated it.
             return []
 

@@ -14,7 +14,12 @@ process. When it is told to end and another one listens there, it stays ready, a
 more (`give`): what is slow the first time is slow for few. When it closes, nothing waits in its queue that would be cut
 off; and it takes its program away (`let_go`), since a process of an earlier release makes none of its own.
 
-Where nobody else listens when it is told to end, it drains as ever.
+Where nobody else listens when it is told to end, it drains as ever. So does a gunicorn with several workers, each of
+which has a socket of its own there: they share what comes, as they should, and are no successors of each other.
+
+A process that is killed takes nothing away. Its program stays with the group, and the kernel would go on to give all to
+whichever socket is first by now. So whoever sees that one less listens takes the program away, whosever it is: at
+worst the kernel spreads by itself again.
 """
 
 import ctypes
@@ -50,6 +55,7 @@ class SharedPort:
 
     def __init__(self, one: socket.socket) -> None:
         self._socket = one
+        self._seen = 0
         #: whether the kernel asks our program: we came first
         self.claimed = False
 
@@ -60,10 +66,11 @@ class SharedPort:
 
     def listeners(self) -> int:
         """Sockets that listen at this address, with this one; 0: it does not, or that is not known."""
-        mine = os.fstat(self._socket.fileno()).st_ino
         found: dict[bytes, int] = {}
         address = None
         try:
+            # It may be closed by now.
+            mine = os.fstat(self._socket.fileno()).st_ino
             with _FILES[self._socket.family].open("rb") as file:
                 next(file, None)
                 for line in file:
@@ -82,7 +89,10 @@ class SharedPort:
         somebody does, or this one does not yet."""
         if self.claimed:
             return True
-        if self.listeners() != 1:
+        before, self._seen = self._seen, self.listeners()
+        if 1 < self._seen < before:
+            self._take_away()
+        if self._seen != 1:
             return False
         self.claimed = self._ask([(_RETURN, 0, 0, 0)])
         return True
@@ -107,9 +117,12 @@ class SharedPort:
         """The kernel spreads over who listens, as it does by itself."""
         if self.claimed:
             self.claimed = False
-            # Another process of ours that has the same socket may have done it.
-            with suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
+            self._take_away()
+
+    def _take_away(self) -> None:
+        # There may be none: another process of ours that has the same socket may have done it.
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _DETACH, 0)
 
     def _ask(self, instructions: list[tuple[int, int, int, int]]) -> bool:
         code = b"".join(_INSTRUCTION.pack(*one) for one in instructions)

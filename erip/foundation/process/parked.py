@@ -62,6 +62,10 @@ _why = ""
 _stood_by = False
 
 
+class Outdated(SystemExit):
+    """This process is of a release that cannot work on what is there now."""
+
+
 def stood_by() -> bool:
     """Whether this process stood by before it began: what its database has was not looked at when it started."""
     return _stood_by
@@ -73,7 +77,7 @@ def why() -> str:
 
 
 def wait(name: str = "") -> None:
-    """Return when PostgreSQL takes writes; at once where ERIP_AWAIT_PRIMARY is off. Raises SystemExit where this
+    """Return when PostgreSQL takes writes; at once where ERIP_AWAIT_PRIMARY is off. Raises Outdated where this
     process is of a release that cannot work on what is there by then.
 
     name: of the heartbeat file of this process (`alive`), which says that it is parked; "": it has none.
@@ -109,7 +113,7 @@ def then(begin: Callable[[], object], end: Callable[[], object]) -> None:
     def work() -> None:
         try:
             _park("", begin)
-        except SystemExit:
+        except Outdated:
             end()
             return
         except BaseException:
@@ -146,7 +150,7 @@ def _park(name: str, begin: Callable[[], object] = lambda: None) -> None:
 
 
 def _outdated(primary: Primary, said: str) -> str | None:
-    """None: it may begin. Otherwise why it is not known. Raises SystemExit where it must not."""
+    """None: it may begin. Otherwise why it is not known. Raises Outdated where it must not."""
     if not said:
         return None
     try:
@@ -155,7 +159,7 @@ def _outdated(primary: Primary, said: str) -> str | None:
         return " ".join(in_words(error).split())[:200] or type(error).__name__
     if lacks:
         log.error("release_is_older", contracted=lacks)
-        raise SystemExit(
+        raise Outdated(
             f"While this process stood by, {', '.join(lacks)} took away what its release uses. It ends, so that what is"
             " installed now is started."
         )

@@ -36,8 +36,10 @@ class Command(BaseCommand):
         if options["url"]:
             try:
                 outside = Outside(options["url"], options["ca"])
-            except (ValueError, OSError) as error:
-                raise CommandError(in_words(error), returncode=2) from error
+            except OSError as error:
+                raise CommandError(in_words(error, options["ca"]), returncode=2) from error
+            except ValueError as error:
+                raise CommandError(str(error), returncode=2) from error
         found = examination.whole(outside, inside=not options["only_outside"])
         status = exit_status(found)
         if options["json"]:

@@ -176,6 +176,8 @@ class Command(migrate.Command):
             if not fake:
                 changes.loosen(changes.altered(migration), self._using)
             migrating.wait_for_locks_of(migration, self._using)
+        if action == "apply_start" and not fake and phases.reason(migration):
+            phases.note(connections[self._using], f"{migration.app_label}.{migration.name}")
         if action == "apply_start" and not fake:
             for name in migrating.drop_half_built(migration, self._using):
                 self.stderr.write(f"The index {name} was left half built by an attempt that was cut off: dropped.")

@@ -166,20 +166,31 @@ def installed() -> Iterator[Path]:
         # The lock goes with the process, whatever ends it.
         lock = (made.parent / "checkov.lock").open("w")
     except OSError as error:
-        raise CheckovError(f"it cannot be installed: {error.strerror}: {error.filename}") from error
+        raise CheckovError(f"it cannot be installed: {in_words(error)}") from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            _install(made)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            # Changing a lock lets go of it for a moment, in which another one may install other pins.
+            while not _is_current(made):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _install(made)
+                fcntl.flock(lock, fcntl.LOCK_SH)
         except OSError as error:
-            raise CheckovError(f"it cannot be installed: {error.strerror}: {error.filename}") from error
-        fcntl.flock(lock, fcntl.LOCK_SH)
+            raise CheckovError(f"it cannot be installed: {in_words(error)}") from error
         yield made / "bin" / "checkov"
 
 
+def _asked() -> str:
+    return hashlib.sha256(PINS.read_bytes()).hexdigest()
+
+
+def _is_current(made: Path) -> bool:
+    mark = made / "pins.sha256"
+    return mark.exists() and mark.read_text() == _asked()
+
+
 def _install(made: Path) -> None:
-    mark, asked = made / "pins.sha256", hashlib.sha256(PINS.read_bytes()).hexdigest()
-    if mark.exists() and mark.read_text() == asked:
+    if _is_current(made):
         return
     uv, python = Path(sys.executable).with_name("uv"), str(made / "bin" / "python")
     pins = ["--require-hashes", "--no-deps", "-r", str(PINS)]
@@ -199,7 +210,7 @@ def _install(made: Path) -> None:
         shutil.rmtree(made, ignore_errors=True)
         wrong = next((wrong for one in commands if (wrong := _wrong(one))), "")
         if not wrong:
-            mark.write_text(asked)
+            (made / "pins.sha256").write_text(_asked())
             return
         said.append(f"{name}: {wrong}")
     raise CheckovError(f"it cannot be installed: {'; '.join(said)}")
@@ -212,5 +223,5 @@ def _wrong(command: list[str]) -> str:
     except subprocess.TimeoutExpired:
         return f"it did not end within {PATIENCE:.0f} s"
     except OSError as error:
-        return f"{error.strerror}: {error.filename}"
+        return in_words(error)
     return (done.stderr.strip()[-500:] or f"it ended with {done.returncode}") if done.returncode else ""

@@ -97,6 +97,27 @@ def test_nobody_claims_an_address_at_which_another_one_listens(listening: Callab
     assert ports[1].claimed
 
 
+def test_where_one_was_killed_and_two_are_left_the_system_spreads_again(
+    listening: Callable[[], socket.socket],
+) -> None:
+    first = listening()
+    assert SharedPort(first).claim()
+    second, third = listening(), listening()
+    left = SharedPort(second)
+    assert not left.claim()
+    first.close()
+    assert not left.claim()
+    assert min(shares(second, third, of=second)) > 0
+
+
+def test_a_socket_that_was_closed_meanwhile_is_nobodys(listening: Callable[[], socket.socket]) -> None:
+    one = listening()
+    port = SharedPort(one)
+    one.close()
+    assert port.listeners() == 0
+    assert not port.claim()
+
+
 def test_a_socket_that_does_not_listen_claims_nothing() -> None:
     with socket.socket() as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

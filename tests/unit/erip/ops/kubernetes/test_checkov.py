@@ -139,7 +139,7 @@ def test_a_program_that_hangs_is_named_and_no_traceback(nowhere: Path, monkeypat
 
 def test_a_folder_that_cannot_be_written_is_named(nowhere: Path) -> None:
     (nowhere / "tools").write_text("a file")
-    with pytest.raises(checkov.CheckovError, match=f"File exists: {nowhere}/tools"):
+    with pytest.raises(checkov.CheckovError, match=f"{nowhere}/tools: file exists"):
         checkov.installed().__enter__()
 
 
