@@ -39,7 +39,8 @@ class KubernetesDriver:
             verify = ssl.create_default_context(cafile=str(authority)) if server.startswith("https") else True
             self._token()
         except (OSError, KeyError) as error:
-            raise ScalingFailed(f"this process runs in no pod with a service account: {in_words(error, account)}") from error
+            said = in_words(error, account)
+            raise ScalingFailed(f"this process runs in no pod with a service account: {said}") from error
         self.target = f"{self._namespace}/{deployment}"
         self._path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{deployment}"
         self._client = httpx.Client(base_url=server, verify=verify, timeout=PATIENCE)
