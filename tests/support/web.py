@@ -30,7 +30,7 @@ def web(
     processes: int = 1,
     **settings: str,
 ) -> Iterator[Web]:
-    """One worker, or `processes` of them, behind gunicorn's master, that answers. settings: environment variables of its own.
+    """`processes` workers behind one master, that answer. settings: environment variables of their own.
 
     port: 0 is any that is free. shared: others may listen on it too. context: how it is asked where the settings make
     it speak TLS.
