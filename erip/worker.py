@@ -5,7 +5,13 @@ shell for the terminal and every command that a library adds to it, such as Flow
 10 MB that a worker would keep and never use.
 """
 
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Before all that takes a moment to load: Note [Told early] in `erip.foundation.process.early_end`.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 from erip.celery import app
 from erip.foundation.without import without

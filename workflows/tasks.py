@@ -88,6 +88,8 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
     if pool not in ("thread", "solo"):
         raise SystemExit(f"ERIP's workers run with --pool=threads (or solo), not with {pool}: one process, one writer.")
     queues = instance.app.amqp.queues.consume_from
+    # Its handler is the one that is left after this block: at no moment there is none.
+    note_when_told()
     with ends_when_told():
         parked.wait(sender)
         # These take a moment, in which a worker that is known already would keep its claims waiting, and runs that are
@@ -96,7 +98,6 @@ def begin(sender: str, instance: Any, **_: Any) -> None:
         begin_process("worker")
         settle()
         warm_up(at_worker_start)
-    note_when_told()
     try:
         worker.begin(sender, [str(lane) for lane in Lane if lane in queues])
     except DatabaseError as error:

@@ -67,6 +67,7 @@ _stack.mention(
     "The broker as the workers' own Redis user, for those that `manage.py autoscale` starts on its machine; empty:"
     " ERIP_BROKER_URL.",
     secret=True,
+    by_file=True,
 )
 _stack.mention(
     "ERIP_FLOWER_CERTIFICATE",

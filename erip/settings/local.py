@@ -11,7 +11,11 @@ import environ
 _state = Path(os.environ.get("ERIP_STATE_DIR") or Path(__file__).resolve().parent.parent.parent / ".erip")
 # A process that the stack started already has what it needs: reading the file would give it everything else as well.
 if "ERIP_STACK_ID" not in os.environ and os.access(_state / "env", os.R_OK):
+    _told = {name for name, value in os.environ.items() if value}
     environ.Env.read_env(str(_state / "env"))
+    # The file's login for further workers is one of the stack's broker: with another one they would wait there in vain.
+    if _told & {"ERIP_BROKER_URL", "ERIP_WORKER_BROKER_URL_FILE"} and "ERIP_WORKER_BROKER_URL" not in _told:
+        os.environ.pop("ERIP_WORKER_BROKER_URL", None)
 
 from .base import *  # noqa: E402
 

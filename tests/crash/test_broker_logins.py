@@ -1,11 +1,13 @@
 """The broker's logins: workers take messages with their own, and one that may take none says so and costs little."""
 
 import json
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 from django.db import connection, transaction
@@ -18,6 +20,7 @@ from tests import workers
 from tests.crash.test_broker import all_succeeded, send, start
 from tests.definitions import CHAIN, publish
 from tests.workers import until
+from workflows.models import Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,21 +56,35 @@ def test_workers_of_the_autoscaler_take_messages_which_its_own_login_may_not(
         "ERIP_WORKER_THREADS": "4",
     }
     output = tmp_path / "scaled.log"
-    with workers.process(["manage.py", "autoscale", "--driver", "local", "--log", str(output)], log, **told):
+    with workers.process(["manage.py", "autoscale", "--driver", "local", "--log", str(output)], log, **told) as scaler:
         send(server.url_of(WORKER), start_what_only_messages_tell_of(5))
         until(all_succeeded, seconds=120, what="the message is taken")
+        (worker,) = Worker.objects.filter(stopped_at=None)
+        scaler.send_signal(signal.SIGTERM)
+        assert scaler.wait(timeout=120) == 0
+    assert not psutil.pid_exists(worker.pid), "its workers end with it"
     assert "broker_refuses" not in output.read_text()
+
+
+def refusals(log: Path) -> list[dict[str, str]]:
+    lines = (line for line in log.read_text().splitlines() if line.startswith('{"') and "broker_refuses" in line)
+    return [json.loads(line) for line in lines]
+
+
+def test_a_worker_that_rests_ends_when_it_is_told(server: Redis, log: Path) -> None:
+    with workers.worker(log, ERIP_BROKER_URL=server.url_of(LEADER)) as worker:
+        until(lambda: refusals(log), seconds=120, what="it is refused, and rests")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=120) == 0
+    assert len(refusals(log)) == 1, "it does not ask the broker again"
+    assert not Worker.objects.filter(stopped_at=None).exists(), "it has said so"
 
 
 def test_a_worker_that_may_take_nothing_says_why_rests_and_goes_on_once_it_may(server: Redis, log: Path) -> None:
     publish(CHAIN)
 
-    def refusals() -> list[dict[str, str]]:
-        lines = (line for line in log.read_text().splitlines() if line.startswith('{"') and "broker_refuses" in line)
-        return [json.loads(line) for line in lines]
-
     with workers.worker(log, ERIP_BROKER_URL=server.url_of(LEADER)) as worker:
-        until(lambda: len(refusals()) >= 3, seconds=120, what="it tries again and again")
+        until(lambda: len(refusals(log)) >= 3, seconds=120, what="it tries again and again")
         assert worker.poll() is None
         start(5)
         until(all_succeeded, what="what it finds in PostgreSQL is enough")
@@ -76,7 +93,7 @@ def test_a_worker_that_may_take_nothing_says_why_rests_and_goes_on_once_it_may(s
             owner.execute_command("ACL", "SETUSER", LEADER, "+brpop", "~*")
         send(server.url_of(WORKER), ids)
         until(all_succeeded, seconds=120, what="the message is taken once it may")
-    said = refusals()
+    said = refusals(log)
     assert all("no permission" in one["error"].lower() for one in said), said[0]
     at = [datetime.fromisoformat(one["timestamp"]) for one in said]
     rests = [(after - before).total_seconds() for before, after in pairwise(at)]

@@ -101,7 +101,13 @@ def consumes(broker: redis.Redis) -> bool:
 def test_a_broker_that_goes_while_hints_are_under_way_loses_none_and_repeats_none(
     recordings: None, own_broker: Server, log: Path
 ) -> None:
-    """Note [Short way] in `short_way`: what Celery does with the messages under way when it reconnects, and goes on."""
+    """Note [Short way] in `short_way`: what Celery does with the messages under way when it reconnects, and goes on.
+
+    It catches a hint that is dropped, followed twice or left counted as under way while a thread of the pool holds it,
+    and a worker that ends or takes nothing more. All hints are in threads by then: there are fewer than threads, and
+    each waits for PostgreSQL. So it cannot catch what becomes of one that Celery had fetched and no thread had begun,
+    nor of one that is fetched while the connection breaks.
+    """
     publish(CHAIN)
     redis_ = redis.Redis.from_url(own_broker.url)
     watcher = Watcher(redis_)

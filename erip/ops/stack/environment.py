@@ -79,8 +79,14 @@ def settings_module(environment: Mapping[str, str]) -> str:
 def of_further_worker(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a worker that a process with this one starts: it takes messages, which no other login to the
     broker may do."""
-    own = environment.get("ERIP_WORKER_BROKER_URL")
-    return {**environment, "ERIP_BROKER_URL": own} if own else dict(environment)
+    ends = ("", _BY_FILE)
+    for end in ends:
+        if own := environment.get(f"ERIP_WORKER_BROKER_URL{end}"):
+            # A secret that is set both by itself and by a file is refused: one of the caller's must not stay beside it.
+            replaced = {f"ERIP_{whose}BROKER_URL{each}" for whose in ("", "WORKER_") for each in ends}
+            others = {name: value for name, value in environment.items() if name not in replaced}
+            return {**others, f"ERIP_BROKER_URL{end}": own}
+    return dict(environment)
 
 
 def of_kind(environment: Mapping[str, str], kind: str) -> dict[str, str]:

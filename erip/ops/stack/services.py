@@ -59,11 +59,6 @@ class Brokers:
     worker: str = field(repr=False)
     leader: str = field(repr=False)
 
-    @classmethod
-    def one(cls, url: str) -> "Brokers":
-        """A broker of which one login is known."""
-        return cls(url, url, url)
-
     def given(self, env: Mapping[str, str], kind: str) -> dict[str, str]:
         """The environment of a process of this kind."""
         return {**env, "ERIP_BROKER_URL": getattr(self, kind)}

@@ -58,9 +58,15 @@ class SingleLayout:
             raise StackError(
                 "DATABASE_OWNER_URL is the owner of a database of yours: set DATABASE_URL too, or unset it."
             )
-        # Of a broker that the user named we know one login only; who has another for Flower names it too.
+        workers_broker = os.environ.get("ERIP_WORKER_BROKER_URL", "")
+        if workers_broker and not self._broker:
+            raise StackError(
+                "ERIP_WORKER_BROKER_URL is the workers' login to a broker of yours: set ERIP_BROKER_URL too, or unset"
+                " it."
+            )
+        # Of a broker that the user named we know one login only; who has others for workers and Flower names them too.
         self._flower_broker = os.environ.get("ERIP_FLOWER_BROKER_URL") or self._broker
-        self._brokers = services.Brokers.one(self._broker)
+        self._brokers = services.Brokers(self._broker, workers_broker or self._broker, self._broker)
         if not self._broker:
             redis = self._redis()
             self._brokers = services.Brokers(*(redis.url_of(kind) for kind in (WEB, WORKER, LEADER)))

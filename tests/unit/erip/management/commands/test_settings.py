@@ -488,3 +488,37 @@ def test_the_schema_refuses_what_the_settings_refuse() -> None:
         {"ERIP_SECRET_KEY": "x", "ERIP_SECRET_KEY_FILE": "/x"},
     ):
         assert not valid(bad), bad
+
+
+OF_THE_STACK = {"ERIP_BROKER_URL": "redis://leader:l@stack/0", "ERIP_WORKER_BROKER_URL": "redis://worker:w@stack/0"}
+OF_THE_SHELL = {"ERIP_BROKER_URL": "redis://own/0"}
+WORKERS_OF_THE_SHELL = {"ERIP_WORKER_BROKER_URL": "redis://worker:o@own/0"}
+FILE_OF_THE_SHELL = {"ERIP_WORKER_BROKER_URL_FILE": "/run/worker"}
+
+
+@pytest.mark.parametrize(
+    ("shell", "seen"),
+    [
+        ({}, OF_THE_STACK),
+        (OF_THE_SHELL, OF_THE_SHELL),
+        (WORKERS_OF_THE_SHELL, OF_THE_STACK | WORKERS_OF_THE_SHELL),
+        (OF_THE_SHELL | WORKERS_OF_THE_SHELL, OF_THE_SHELL | WORKERS_OF_THE_SHELL),
+        (FILE_OF_THE_SHELL, {"ERIP_BROKER_URL": OF_THE_STACK["ERIP_BROKER_URL"]} | FILE_OF_THE_SHELL),
+    ],
+)
+def test_the_stacks_file_gives_no_login_to_a_broker_that_is_another_one(
+    shell: dict[str, str], seen: dict[str, str], tmp_path: Path
+) -> None:
+    """It gives its workers' login neither with a broker of the shell's nor beside one of a file."""
+    given = {"DATABASE_URL": "postgres://a@h/y", **OF_THE_STACK}
+    (tmp_path / "env").write_text("".join(f"{name}='{value}'\n" for name, value in given.items()))
+    tell = (
+        "import json, os, erip.settings.local\n"
+        "print(json.dumps({name: value for name, value in os.environ.items() if 'BROKER_URL' in name}))"
+    )
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("ERIP_", "DATABASE_"))}
+    env = {**others, **shell, "ERIP_STATE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", tell], cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout) == seen

@@ -42,3 +42,12 @@ def test_only_further_workers_have_the_workers_login_to_the_broker() -> None:
     alone = {"ERIP_BROKER_URL": "redis://h/0"}
     assert environment.of_further_worker(alone) == alone
     assert environment.of_further_worker({**alone, "ERIP_WORKER_BROKER_URL": ""})["ERIP_BROKER_URL"] == "redis://h/0"
+
+
+@pytest.mark.parametrize("of_all", ["ERIP_BROKER_URL", "ERIP_BROKER_URL_FILE"])
+@pytest.mark.parametrize("end", ["", "_FILE"])
+def test_further_workers_have_one_login_to_the_broker_by_a_file_or_not(of_all: str, end: str) -> None:
+    """A secret that stands in the environment and in a file is refused as set twice."""
+    given = {"PATH": "/bin", of_all: "of all", f"ERIP_WORKER_BROKER_URL{end}": "of workers"}
+    assert environment.of_further_worker(given) == {"PATH": "/bin", f"ERIP_BROKER_URL{end}": "of workers"}
+    assert sorted(environment.of_kind(given, "leader")) == sorted(["PATH", of_all])
