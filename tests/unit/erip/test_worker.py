@@ -36,7 +36,7 @@ def test_a_worker_does_not_leave_its_supervisor(
 
 
 def test_a_worker_that_is_told_while_it_loads_ends_with_0(tmp_path: Path) -> None:
-    """Note [Told early] in `early_end`. An app that it loads waits for the test, so it is caught however quick it is."""
+    """Note [Told early] in `early_end`. An app that it loads waits for the test, so it is caught however quick."""
     (tmp_path / "waits_here").mkdir()
     gate = tmp_path / "gate"
     os.mkfifo(gate)

@@ -493,7 +493,7 @@ def test_the_schema_refuses_what_the_settings_refuse() -> None:
 OF_THE_STACK = {"ERIP_BROKER_URL": "redis://leader:l@stack/0", "ERIP_WORKER_BROKER_URL": "redis://worker:w@stack/0"}
 OF_THE_SHELL = {"ERIP_BROKER_URL": "redis://own/0"}
 WORKERS_OF_THE_SHELL = {"ERIP_WORKER_BROKER_URL": "redis://worker:o@own/0"}
-FILE_OF_THE_SHELL = {"ERIP_WORKER_BROKER_URL_FILE": "/run/worker"}
+FILE_OF_THE_SHELL = {"ERIP_WORKER_BROKER_URL_FILE": str(ROOT / "manage.py")}  # one that can be read
 
 
 @pytest.mark.parametrize(
