@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from erip.foundation.process import early_end
 from erip.foundation.process.early_end import ends_when_told, note_when_told, tell_again
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def heard() -> Iterator[list[int]]:
     """What a handler heard, which is in place before and after."""
-    monkeypatch.setattr(early_end, "_told", False)
     got: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: got.append(number))
     yield got
+    # What was noted is told here, and to no other test.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    tell_again()
     signal.signal(signal.SIGTERM, before)
 
 
