@@ -19,6 +19,8 @@ _LONGEST: Final = 900 * TICK
 _LARGEST: Final = 32 * 2**20
 #: requests a second that no deployment has
 _MOST: Final = 1e7
+#: seconds since the epoch, in 1973: no range of PULSE ends before
+_EARLIEST: Final = 10**8
 _STATUSES: Final = {"2xx": 200, "3xx": 300, "4xx": 400, "5xx": 500, "none": 0}
 
 
@@ -46,7 +48,10 @@ def record(url: str, key: str, seen: Seen, *, seconds: int, end: str | None) -> 
 def _moment(answer: dict[str, Any]) -> int:
     """Where the range ends, in seconds since the epoch, at the end of a frame."""
     try:
-        return int(datetime.fromisoformat(answer["until"]).timestamp()) // TICK * TICK
+        until = int(datetime.fromisoformat(answer["until"]).timestamp()) // TICK * TICK
+        if until < _EARLIEST:
+            raise ValueError(f"a range that ends at {answer['until']}")
+        return until
     except (LookupError, TypeError, ValueError, OverflowError, OSError) as error:
         raise Missing(f"The answer has not the shape of rates: {type(error).__name__} {error}") from None
 
@@ -103,7 +108,11 @@ def read(answer: dict[str, Any], seen: Seen, begin: int, until: int) -> None:
         for end in ends:
             for minute in range((end - step) // 60, (end - step) // 60 + minutes):
                 seen.know(minute, step / minutes)
-        if step == TIERS[-1].seconds:
+        if step == TIERS[1].seconds:
+            seen.left_out["seconds are known by means of whole minutes alone, which may count too much"] += step * len(
+                ends
+            )
+        elif step == TIERS[-1].seconds:
             seen.left_out["seconds are known by means of whole hours alone, without their peaks"] += step * len(ends)
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise Missing(f"The answer has not the shape of rates: {type(error).__name__} {error}") from None

@@ -25,6 +25,9 @@ class Tier:
 #: from fine to coarse; each is made from the one before it
 TIERS = (Tier(10, 86_400), Tier(60, 14 * 86_400), Tier(3_600, 400 * 86_400))
 TICK = TIERS[0].seconds
+#: seconds by which what is asked for may begin before the oldest frame of a tier: somebody asks for a whole day by a
+#: clock of their own, and in several queries. What is not there any more has no value, as anywhere.
+SLACK = 60
 
 
 class TooMuch(ValueError):
@@ -52,6 +55,7 @@ def plan(*, span: int, step: int | None, series: int, ago: int = 0) -> Reading:
         raise TooMuch(f"makes more than {MOST_POINTS} points: ask for a step of {-(-span // MOST_POINTS)}s or more")
     for tier in TIERS:
         frames = span // tier.seconds + 1
-        if (tier.kept >= span + ago or tier is TIERS[-1]) and frames <= MOST_FRAMES and frames * series <= MOST_VALUES:
+        holds = tier.kept + SLACK >= span + ago or tier is TIERS[-1]
+        if holds and frames <= MOST_FRAMES and frames * series <= MOST_VALUES:
             return Reading(tier, max(1, -(-wanted // tier.seconds)) * tier.seconds)
     raise TooMuch(f"reads more than {MOST_VALUES:,} values: ask for a shorter range or fewer series")
