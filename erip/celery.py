@@ -11,6 +11,7 @@ import erip.foundation.structlog_alone  # noqa: F401  (first: it says why)
 from erip.foundation.process.again import Again
 from erip.foundation.process.broker import install_transports
 from erip.foundation.process.liveness import Heartbeat, Turns
+from erip.foundation.process.task_events import TaskEvents
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "erip.settings.production")
 # Note [Checks without the web] in `erip.foundation.process.checking`.
@@ -25,6 +26,7 @@ import_module("erip.foundation.db.propagation")
 app.steps["worker"].add(Again)
 app.steps["worker"].add(Heartbeat)
 app.steps["consumer"].add(Turns)
+app.steps["consumer"].add(TaskEvents)
 
 
 @signals.setup_logging.connect

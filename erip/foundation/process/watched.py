@@ -1,6 +1,7 @@
 """Whether somebody watches Celery's messages and tasks: then they go all of Celery's way, otherwise a shorter one.
 
-Its monitors (Flower) live on task events, and what apps connect to Celery's signals, such as tracers, on the signals.
+What apps connect to Celery's signals, such as tracers, lives on these. Its monitors (Flower) live on task events, which
+the shorter way has, too.
 """
 
 from collections.abc import Iterable
@@ -30,13 +31,17 @@ def sending_is_watched(app: Any) -> bool:
     return bool(app.conf.task_send_sent_event) or _heard(_SENT)
 
 
-def tasks_are_watched(consumer: Any, task: Any) -> bool:
-    """Whether anybody but ERIP itself hears of a task that this worker runs."""
-    return _sends_events(consumer.event_dispatcher, task) or bool(settings.ERIP_REPLICAS) or _heard(_RUN)
+def tasks_are_watched() -> bool:
+    """Whether anybody but ERIP itself hears of a task that this worker runs, by a signal."""
+    return bool(settings.ERIP_REPLICAS) or _heard(_RUN)
 
 
-def _sends_events(events: Any, task: Any) -> bool:
-    """A dispatcher that has groups sends events of these alone: without `-E`, those of the worker itself."""
+def sends_events(consumer: Any, task: Any) -> bool:
+    """Whether this worker tells monitors of this task.
+
+    A dispatcher that has groups sends events of these alone: without `-E`, those of the worker itself.
+    """
+    events = consumer.event_dispatcher
     return bool(events and events.enabled and task.send_events and (not events.groups or "task" in events.groups))
 
 

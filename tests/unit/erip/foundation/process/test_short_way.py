@@ -1,16 +1,37 @@
 """Note [Short way] in `short_way`: what a thread does with a message. A real worker: tests/crash/test_short_way.py."""
 
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from celery.worker import state
+from celery.worker import control, state
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.events import Events
+from celery.worker.request import Request
+from kombu import Message
 from structlog.testing import capture_logs
 
+from erip.celery import app
 from erip.foundation.process import short_way
 from erip.foundation.process.hinted import HintTask
+from erip.foundation.process.task_events import TaskEvents
+
+
+class Noted(TaskEvents):
+    """Sends nothing: there is no worker."""
+
+    def __init__(self) -> None:
+        super().__init__(SimpleNamespace())
+        self.all: list[tuple[str, dict[str, Any]]] = []
+
+    def note(self, kind: str, **fields: Any) -> None:
+        self.all.append((kind, fields))
+
+
+def hint_of(task: Any, id_: str, events: TaskEvents | None = None) -> short_way._Hint:
+    message = SimpleNamespace(headers={"id": id_, "kwargsrepr": "{}"}, delivery_info={"routing_key": "standard"})
+    return short_way._Hint(task, message, {"wrong": False}, "one@here", events)
 
 
 class Follows(HintTask):
@@ -33,18 +54,22 @@ def test_a_hint_is_acknowledged_before_it_is_followed_and_counted_whatever_becom
     def begin() -> None:
         task.begun += 1
 
+    events = Noted()
     with capture_logs() as logged:
-        short_way._run(short_way._Hint(task, "an-id"), {"wrong": wrong}, begin)
+        short_way._run(hint_of(task, "an-id", events), {"wrong": wrong}, begin)
     assert task.seen == (active + 1, 1)
     assert state.all_total_count[0] == before + 1
     assert len(state.active_requests) == active
     assert "an-id" not in state.requests
     assert [entry["event"] for entry in logged] == (["hint_not_followed"] if wrong else [])
+    assert [kind for kind, _ in events.all] == ["task-started", "task-failed" if wrong else "task-succeeded"]
+    assert {fields["uuid"] for _, fields in events.all} == {"an-id"}
+    assert ("nothing is there" in events.all[-1][1].get("exception", "")) is wrong
 
 
 def test_a_worker_that_reconnects_while_a_hint_is_under_way_goes_on() -> None:
     """Celery's own parts, as they are called when the broker is back: what is under way gets the new dispatcher."""
-    hint = short_way._Hint(Follows(), "under-way")
+    hint = hint_of(Follows(), "under-way")
     # Of the connection itself there is nothing to see here.
     consumer = MagicMock(task_buckets={})
     state.task_accepted(hint)
@@ -54,5 +79,19 @@ def test_a_worker_that_reconnects_while_a_hint_is_under_way_goes_on() -> None:
         step.groups, step.send_events = ["worker"], True
         step.start(consumer)
         assert hint.eventer is consumer.event_dispatcher  # type: ignore[attr-defined]
+    finally:
+        state.task_ready(hint)
+
+
+def test_what_is_under_way_is_described_as_celery_describes_its_own() -> None:
+    """`celery inspect active` asks each for it, and one without an answer leaves a worker without any."""
+    hint = hint_of(Follows(), "under-way")
+    headers = {"id": "celerys", "task": Follows.name, "argsrepr": "()", "kwargsrepr": "{}"}
+    request = Request(Message(headers=headers, delivery_info={}), app=app, task=hint.task, decoded=True, body=((), {}, {}))
+    hint.begin()
+    try:
+        assert [one["id"] for one in control.active(SimpleNamespace(tset=list))] == ["under-way"]
+        for safe in (True, False):
+            assert hint.info(safe=safe).keys() == request.info(safe=safe).keys()
     finally:
         state.task_ready(hint)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery import current_app, signals
 
-from erip.foundation.process.watched import _RUN, _SENT, sending_is_watched, tasks_are_watched
+from erip.foundation.process.watched import _RUN, _SENT, sending_is_watched, sends_events, tasks_are_watched
 from workflows.tasks import execute
 
 
@@ -24,7 +24,7 @@ def sent() -> bool:
 
 
 def run() -> bool:
-    return tasks_are_watched(QUIET, execute)
+    return tasks_are_watched()
 
 
 def test_erip_itself_and_celery_s_own_parts_are_nobody() -> None:
@@ -64,9 +64,10 @@ def test_a_receiver_that_is_gone_is_nobody() -> None:
 
 
 @pytest.mark.parametrize("groups", [None, set(), {"task"}, {"worker", "task"}])
-def test_task_events_are_a_watcher(groups: set[str] | None) -> None:
-    assert tasks_are_watched(consumer(groups), execute)
-    assert not tasks_are_watched(consumer(groups, enabled=False), execute)
+def test_a_worker_tells_of_its_tasks_when_it_is_to_and_else_does_not(groups: set[str] | None) -> None:
+    assert sends_events(consumer(groups), execute)
+    assert not sends_events(consumer(groups, enabled=False), execute)
+    assert not sends_events(QUIET, execute)
 
 
 def test_so_is_a_setting_that_has_sent_messages_reported() -> None:
