@@ -68,6 +68,18 @@ def test_with_task_events_every_message_is_reported_from_its_receipt_to_its_end(
     assert received == begun == done
     assert len(done) == MESSAGES
     assert {event["name"] for event in watcher.events["task-received"]} == {"workflows.execute"}
+    for kind in ("task-received", "task-started"):
+        # Of the same hint: Flower reckons from one to the other.
+        later = {event["uuid"]: event["timestamp"] for event in watcher.events["task-succeeded"]}
+        assert all(event["timestamp"] <= later[event["uuid"]] for event in watcher.events[kind])
+
+
+def test_an_event_of_the_last_moment_is_sent_before_the_worker_ends(broker: redis.Redis, log: Path) -> None:
+    watcher = Watcher(broker)
+    with workers.worker(log, flags=["-E"]):
+        send_some()
+        until(lambda: watcher.counted()[0] == MESSAGES, what="all are counted")
+    assert len(watcher.look().events["task-succeeded"]) == MESSAGES
 
 
 def test_without_them_a_worker_counts_its_messages_all_the_same(broker: redis.Redis, log: Path) -> None:

@@ -9,7 +9,6 @@ message of a `HintTask` is handed to a thread of the pool directly, as long as n
 begins, so that as many messages are fetched as before.
 """
 
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -40,7 +39,7 @@ def handler(task: HintTask, app: Any, consumer: Any, **options: Any) -> Callable
         if callbacks or tasks_are_watched():
             return all_the_way(message, body, ack, reject, callbacks, **further)
         events = consumer.task_events if sends_events(consumer, task) else None
-        hint = _Hint(task, message, keywords, consumer.hostname, events)
+        hint = _Hint(task, message.headers, events)
         hint.tell("task-received", **hint.described())
         begun = partial(ack, _celery_log, consumer.connection_errors)
         return consumer.pool.apply_async(_run, (hint, keywords, begun), callback=_done)
@@ -49,23 +48,17 @@ def handler(task: HintTask, app: Any, consumer: Any, **options: Any) -> Callable
 
 
 class _Hint:
-    """What `celery.worker.state` and `celery inspect` know of a message, in place of Celery's Request.
+    """What `celery.worker.state` knows of a message, in place of Celery's Request.
 
     Celery puts attributes of its own on it when the worker reconnects to the broker, so it has no slots.
     """
 
     #: it was acknowledged when it began
     acknowledged = True
-    #: seconds since 1970: when a thread began with it
-    time_start: float | None = None
 
-    def __init__(
-        self, task: HintTask, message: Any, keywords: Mapping[str, Any], hostname: str, events: TaskEvents | None
-    ) -> None:
-        self.task, self.name, self.id = task, task.name, message.headers["id"]
-        self.delivery_info = message.delivery_info or {}
-        self._headers, self._keywords = message.headers, keywords
-        self._hostname, self._events = hostname, events
+    def __init__(self, task: HintTask, headers: Mapping[str, Any], events: TaskEvents | None) -> None:
+        self.task, self.name, self.id = task, task.name, headers["id"]
+        self._headers, self._events = headers, events
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Note an event for monitors, if this worker has any."""
@@ -86,24 +79,8 @@ class _Hint:
             "expires": None,
         }
 
-    def info(self, safe: bool = False) -> dict[str, Any]:
-        """For `celery inspect active`, with the keys of Celery's Request. safe: arguments as text."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "args": "()" if safe else (),
-            "kwargs": repr(self._keywords) if safe else self._keywords,
-            "type": self.name,
-            "hostname": self._hostname,
-            "time_start": self.time_start,
-            "acknowledged": self.acknowledged,
-            "delivery_info": self.delivery_info,
-            "worker_pid": os.getpid(),
-        }
-
     def begin(self) -> None:
         """A thread has it."""
-        self.time_start = time.time()
         state.task_accepted(self)
         self.tell("task-started")
 

@@ -1,10 +1,10 @@
 """What a worker tells of its hints to those who watch: Celery's task events, for Flower and other monitors.
 
 Note [Task events]
-Celery makes an event when a message comes in, when its task begins and when it ends, and sends each batch as soon as its
-loop comes round: in the very milliseconds in which the run of an idle service is worked on, and for one and a half times
-what the hint itself costs. Nobody looks at a monitor so often. So the events of hints are noted with their times and
-sent together, a few times a second, by the worker's own dispatcher: what it sends, and what it does while the broker is
+Celery makes an event when a message comes in, when its task begins and when it ends, and sends each batch as soon as
+its loop comes round: in the very milliseconds in which the run of an idle service is worked on, and for one and a half
+times what the hint itself costs. Nobody looks at a monitor so often. So the events of hints are noted with their times
+and sent together, twice a second, by the worker's own dispatcher: what it sends, and what it does while the broker is
 away, is Celery's (`celery.events.dispatcher`).
 """
 

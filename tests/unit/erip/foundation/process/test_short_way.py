@@ -5,14 +5,11 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from celery.worker import control, state
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.events import Events
-from celery.worker.request import Request
-from kombu import Message
 from structlog.testing import capture_logs
 
-from erip.celery import app
 from erip.foundation.process import short_way
 from erip.foundation.process.hinted import HintTask
 from erip.foundation.process.task_events import TaskEvents
@@ -30,8 +27,7 @@ class Noted(TaskEvents):
 
 
 def hint_of(task: Any, id_: str, events: TaskEvents | None = None) -> short_way._Hint:
-    message = SimpleNamespace(headers={"id": id_, "kwargsrepr": "{}"}, delivery_info={"routing_key": "standard"})
-    return short_way._Hint(task, message, {"wrong": False}, "one@here", events)
+    return short_way._Hint(task, {"id": id_}, events)
 
 
 class Follows(HintTask):
@@ -79,19 +75,5 @@ def test_a_worker_that_reconnects_while_a_hint_is_under_way_goes_on() -> None:
         step.groups, step.send_events = ["worker"], True
         step.start(consumer)
         assert hint.eventer is consumer.event_dispatcher  # type: ignore[attr-defined]
-    finally:
-        state.task_ready(hint)
-
-
-def test_what_is_under_way_is_described_as_celery_describes_its_own() -> None:
-    """`celery inspect active` asks each for it, and one without an answer leaves a worker without any."""
-    hint = hint_of(Follows(), "under-way")
-    headers = {"id": "celerys", "task": Follows.name, "argsrepr": "()", "kwargsrepr": "{}"}
-    request = Request(Message(headers=headers, delivery_info={}), app=app, task=hint.task, decoded=True, body=((), {}, {}))
-    hint.begin()
-    try:
-        assert [one["id"] for one in control.active(SimpleNamespace(tset=list))] == ["under-way"]
-        for safe in (True, False):
-            assert hint.info(safe=safe).keys() == request.info(safe=safe).keys()
     finally:
         state.task_ready(hint)

@@ -1,4 +1,4 @@
-"""Note [Task events] in `task_events`, against Celery's own dispatcher. A real worker: tests/crash/test_short_way.py."""
+"""Note [Task events] in `task_events`, with Celery's own dispatcher. A real worker: tests/crash/test_short_way.py."""
 
 from types import SimpleNamespace
 from typing import Any
