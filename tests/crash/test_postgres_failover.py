@@ -20,7 +20,7 @@ from benchmarks.uptime import cut
 from erip.ops import ca
 from erip.ops.ca import Authority, Leaf
 from erip.ops.deploy.circles import PLATFORM
-from erip.ops.deploy.nodes import identity
+from erip.ops.deploy.identity import identity
 from erip.ops.stack.ha.patroni import asked
 from erip.ops.stack.ha.tls import parameters
 from erip.ops.stack.processes import wait_until

@@ -20,7 +20,7 @@ from console.core.flower import SWITCH
 from console.viewers import viewers
 from erip.access.models import Grant, Space
 from erip.ops.deploy.circles import WEBS, Circles
-from erip.ops.deploy.nodes import identity
+from erip.ops.deploy.identity import identity
 from erip.ops.stack import monitor, services
 from erip.ops.stack.ports import LOOPBACK, any_free
 from erip.ops.stack.processes import wait_until

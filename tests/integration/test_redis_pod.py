@@ -9,7 +9,8 @@ import pytest
 
 from erip.ops.deploy import redis_pod
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import Address, Identity, identity
+from erip.ops.deploy.identity import Identity, identity
+from erip.ops.deploy.nodes import Address
 from erip.ops.stack.binaries import Binary, find_redis
 from erip.ops.stack.errors import MissingServer
 from erip.ops.stack.ha.redis import ask, master_state

@@ -22,7 +22,7 @@ from erip.foundation.process.trust import context_of
 from erip.ops import ca
 from erip.ops.ca import Authority, Issued, Leaf
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import identity
+from erip.ops.deploy.identity import identity
 from erip.ops.stack.state import ROOT
 from tests import workers
 from tests.support.tls import serial_of

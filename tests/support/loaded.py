@@ -4,7 +4,7 @@ Each module that nobody needs costs every process of a role memory and time, at 
 with `LISTED` in its environment lists on standard error whatever it imports.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,9 @@ NOBODY: Final = (
     "lxml",
     "numpy",
     "prompt_toolkit",
+    # Its parts that the other client needs are loaded.
+    "redis.asyncio.client",
+    "redis.asyncio.cluster",
     # Not `rich` itself: that it was asked for, and not found, is listed as well.
     "rich.console",
     "signxml",
@@ -65,11 +68,18 @@ NOT_LOADED: Final[Mapping[str, tuple[str, ...]]] = {
     "worker": (*NOBODY, *_REQUESTS, "pygments.lexers", "workflows.leader.loop"),
     "leader": (*NOBODY, *_REQUESTS, *_WORK),
 }
+#: what the supervisor of a local stack, which runs beside them all, does not load either
+NOT_BY_THE_SUPERVISOR: Final = (*NOBODY, "celery", "django", "kombu", "rich", "structlog")
 
 
 def loaded_for_nothing(role: str, modules: frozenset[str]) -> set[str]:
     """Those of `modules` that a process of this role should not have loaded."""
-    return {name for name in modules for bad in NOT_LOADED[role] if name == bad or name.startswith(f"{bad}.")}
+    return of_these(NOT_LOADED[role], modules)
+
+
+def of_these(packages: Iterable[str], modules: Iterable[str]) -> set[str]:
+    """Those of `modules` that are, or belong to, one of `packages`."""
+    return {name for name in modules for bad in packages if name == bad or name.startswith(f"{bad}.")}
 
 
 def listed(text: str | Path) -> frozenset[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from erip.foundation.process.trust import context_of
-from erip.ops.deploy.nodes import Identity
+from erip.ops.deploy.identity import Identity
 from erip.ops.stack.ports import LOOPBACK
 
 #: SSLRequest of PostgreSQL's protocol

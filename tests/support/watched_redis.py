@@ -11,7 +11,8 @@ import pytest
 
 from erip.foundation.process.broker import transport_options
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import Address, Identity
+from erip.ops.deploy.identity import Identity
+from erip.ops.deploy.nodes import Address
 from erip.ops.deploy.redis_users import SENTINEL
 from erip.ops.stack.binaries import find_redis
 from erip.ops.stack.errors import MissingServer

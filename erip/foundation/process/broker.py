@@ -1,5 +1,8 @@
 """How ERIP reaches its broker: bounded in time, and alive after the broker was away."""
 
+import erip.foundation.redis_alone  # noqa: F401  (first: it says why)
+
+# isort: split
 from collections.abc import Iterable
 from functools import cache
 from queue import Empty

@@ -4,6 +4,9 @@ redis-py makes a context for each connection, which trusts the system's authorit
 reads them each time. Here contexts are kept, and trust the named authority alone (`trust`).
 """
 
+import erip.foundation.redis_alone  # noqa: F401  (first: it says why)
+
+# isort: split
 import ssl
 from typing import Any
 

@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import Address, Identity, PostgresPeer, files_of
+from erip.ops.deploy.identity import Identity, files_of
+from erip.ops.deploy.nodes import Address, PostgresPeer
 from erip.ops.deploy.switch import WEIGHT, set_of
 from erip.ops.deploy.templates import render
 

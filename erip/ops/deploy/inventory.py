@@ -42,6 +42,7 @@ from erip.ops.deploy.balancer import Balancer, Rules
 from erip.ops.deploy.circles import BALANCER as BALANCERS
 from erip.ops.deploy.circles import MONITOR, PLATFORM, WEBS, Circles
 from erip.ops.deploy.errors import DeployError
+from erip.ops.deploy.identity import Identity, identity
 from erip.ops.deploy.nodes import (
     SOCKET,
     Address,
@@ -50,13 +51,11 @@ from erip.ops.deploy.nodes import (
     EtcdKeeper,
     EtcdNode,
     EtcdPeer,
-    Identity,
     PatroniNode,
     PatroniSecrets,
     PostgresPeer,
     RedisNode,
     SentinelNode,
-    identity,
 )
 from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from erip.ops.deploy.identity import Identity, files_of
 from erip.ops.deploy.templates import render
 
 
@@ -13,24 +14,6 @@ class Address:
     name: str
     host: str
     port: int
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The files with which a server proves its identity and checks others: certificate and key, and the authority's."""
-
-    certificate: Path
-    ca: Path
-
-
-def identity(folder: Path, name: str) -> Identity:
-    """Where the authority puts the files of `name` (`erip.ops.ca`)."""
-    return Identity(folder / f"{name}.pem", folder / "ca.crt")
-
-
-def files_of(one: Identity | None) -> dict[str, object]:
-    """For a template: empty texts where there is no TLS."""
-    return {"certificate": "", "ca": ""} if one is None else asdict(one)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from typing import Final
 
 from erip.ops.deploy import redis_users
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import Address, Identity, RedisNode, SentinelNode
+from erip.ops.deploy.identity import Identity
+from erip.ops.deploy.nodes import Address, RedisNode, SentinelNode
 from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.deploy.templates import breaks_out
 

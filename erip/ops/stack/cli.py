@@ -90,7 +90,7 @@ def _up(state: State, options: argparse.Namespace) -> int:
     from erip.ops.stack.screens import show_access
 
     if not started:
-        progress.console.print(f"ERIP runs already (supervisor {now.pid}).")
+        progress.console().print(f"ERIP runs already (supervisor {now.pid}).")
     show_access(state, now, read_json(state.credentials))
     return OK
 
@@ -119,7 +119,7 @@ def _restart(state: State, options: argparse.Namespace) -> int:
 
 def _renew(state: State, options: argparse.Namespace) -> int:
     control.renew(state)
-    progress.console.print("New certificates are made; logs/supervisor.log says who has not taken them.")
+    progress.console().print("New certificates are made; logs/supervisor.log says who has not taken them.")
     return OK
 
 
@@ -128,7 +128,7 @@ def _down(state: State, options: argparse.Namespace) -> int:
     if options.json:
         _print_json({"ended": ended})
     else:
-        progress.console.print("ERIP is down." if ended else "Nothing was running.")
+        progress.console().print("ERIP is down." if ended else "Nothing was running.")
     return OK
 
 

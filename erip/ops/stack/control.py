@@ -215,7 +215,7 @@ def _start(state: State, user: User | None, words: list[str], *, tied: bool) -> 
 
 def _follow(report: Any) -> None:
     """Show the supervisor's report; raise what it says went wrong."""
-    with progress.console.status("starting …") as status:
+    with progress.console().status("starting …") as status:
         for line in report:
             said = json.loads(line)
             if "step" in said:
@@ -240,7 +240,7 @@ def _wait_for_phase(state: State) -> None:
     """Wait until a stack that someone else is starting (or ending) has settled."""
     if read_json(state.supervisor).get("phase") == "running":
         return
-    with progress.console.status("it is being started already …"):
+    with progress.console().status("it is being started already …"):
         wait_until(lambda: not is_running(state) or read_json(state.supervisor).get("phase") == "running", STOP_SECONDS)
     if not is_running(state):
         raise StackError("The stack ended while it was being started; see logs/supervisor.log, or run `up` again.")
@@ -260,7 +260,7 @@ def down(state: State) -> bool:
     if process is None:
         raise StackError(f"Something holds {state.lock}, but supervisor.json names no living process: end it first.")
     process.send_signal(signal.SIGTERM)
-    with progress.console.status("stopping …"):
+    with progress.console().status("stopping …"):
         ended = wait_until(lambda: not is_running(state) and not supervisor.alive, STOP_SECONDS)
     if not ended:
         process.kill()

@@ -101,7 +101,7 @@ def run(state: State, path: Path | None, *, as_json: bool) -> int:
             web = stack.url("web")
             if not key or not web:
                 raise StackError("The running stack has no API key; run `make down`, then try again.")
-            with progress.console.status(f"running {WORKFLOW} …"):
+            with progress.console().status(f"running {WORKFLOW} …"):
                 finished = follow(Api(web, str(key), control.front_context(state, web)), incident)
     except BadInput as error:
         return _refuse(error.faults, as_json)

@@ -63,7 +63,7 @@ def watch(state: State) -> None:
     beside = trying.beside(projects)
     trial = trying.Trial(state, projects)
     seen = [*folders(), *beside]
-    progress.console.print("Watching " + ", ".join(str(_near(folder)) for folder in seen))
+    progress.console().print("Watching " + ", ".join(str(_near(folder)) for folder in seen))
     try:
         # It watches from here on, so that what is saved during the first trial is not missed.
         changed = watchfiles.watch(
@@ -86,7 +86,7 @@ def watch(state: State) -> None:
 
 def _take_in(state: State, changed: set[Path], beside: Sequence[Path], trial: trying.Trial) -> None:
     names = sorted(map(_near, changed))
-    progress.console.print(f"[dim]changed: {', '.join(map(str, names[:3]))}{' …' if len(names) > 3 else ''}[/]")
+    progress.console().print(f"[dim]changed: {', '.join(map(str, names[:3]))}{' …' if len(names) > 3 else ''}[/]")
     if not all(any(path.is_relative_to(folder) for folder in beside) for path in changed):
         try:
             progress.done("reloaded", control.reload(state))

@@ -3,32 +3,46 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
+if TYPE_CHECKING:
+    from rich.console import Console
 
-console = Console(stderr=True, highlight=False)
+
+@cache
+def console() -> "Console":
+    """Loads Rich at its first use: the supervisor shows nothing, and runs for months."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
 
 
 @contextmanager
 def task(title: str) -> Iterator[None]:
     """Show that `title` is under way, then how long it took."""
     started = time.monotonic()
-    with console.status(f"{escape(title)} …"):
+    with console().status(f"{_plain(title)} …"):
         yield
     done(title, time.monotonic() - started)
 
 
 def done(title: str, seconds: float) -> None:
     """One finished piece of work."""
-    console.print(f"[green]✓[/] {escape(title)} [dim]{seconds:.1f} s[/]")
+    console().print(f"[green]✓[/] {_plain(title)} [dim]{seconds:.1f} s[/]")
 
 
 def warn(message: str) -> None:
     """Something the user should know, though the work goes on."""
-    console.print(f"[yellow]![/] {escape(message)}", soft_wrap=True)
+    console().print(f"[yellow]![/] {_plain(message)}", soft_wrap=True)
 
 
 def error(message: str) -> None:
     """Why the command ends without having done its work."""
-    console.print(f"[red]✗[/] {escape(message)}", soft_wrap=True)
+    console().print(f"[red]✗[/] {_plain(message)}", soft_wrap=True)

@@ -3,6 +3,9 @@
 Loopback only, with a password, which stands in a configuration file of mode 0600 and not on the command line.
 """
 
+import erip.foundation.redis_alone  # noqa: F401  (first: it says why)
+
+# isort: split
 import os
 import signal
 from collections.abc import Mapping

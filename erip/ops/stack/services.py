@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg2
 
-from erip.ops.deploy.nodes import Identity
+from erip.ops.deploy.identity import Identity
 from erip.ops.stack import environment
 from erip.ops.stack.errors import StackError
 from erip.ops.stack.ports import LOOPBACK

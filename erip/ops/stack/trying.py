@@ -112,7 +112,7 @@ class Trial:
         if self._tests.returncode == 0:
             return progress.done(last, time.monotonic() - began)
         for line in lines[-LINES:-1]:
-            progress.console.print(line, markup=False)
+            progress.console().print(line, markup=False)
         return progress.error(last)
 
 

@@ -22,7 +22,7 @@ def upgrade(state: State) -> None:
     """Raises StackError. Does not return where the stack ended and starts anew."""
     if not control.is_running(state):
         _renew_environment()
-        progress.console.print("Nothing runs here. `make up` starts the release that is here now.")
+        progress.console().print("Nothing runs here. `make up` starts the release that is here now.")
         return
     seconds = None if _environment_is_old() else control.restart(state)
     if seconds is not None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from erip.ops.stack.state import ROOT
-from tests.support.loaded import NOT_LOADED, loaded_for_nothing
+from tests.support.loaded import NOT_BY_THE_SUPERVISOR, NOT_LOADED, loaded_for_nothing, of_these
 
 #: what each role loads without any server
 STARTS = {
@@ -32,6 +32,22 @@ def test_what_few_processes_need_is_loaded_when_it_is_needed(role: str) -> None:
 
     assert "django.db.models" in found.split()
     assert loaded_for_nothing(role, frozenset(found.split())) == set()
+
+
+def test_the_supervisor_of_a_stack_loads_nothing_of_the_platform() -> None:
+    found = run(
+        "import erip.ops.stack.cli, erip.ops.stack.supervisor, sys; print(*[n for n, it in sys.modules.items() if it])"
+    )
+
+    assert "erip.ops.stack.redis" in found.split()
+    assert of_these(NOT_BY_THE_SUPERVISOR, found.split()) == set()
+
+
+def test_the_client_of_redis_comes_without_its_asynchronous_one_which_is_there_for_who_asks() -> None:
+    asked = "import redis; print(redis.asyncio.Redis.__module__, redis.Redis.__module__)"
+
+    assert run(f"import erip.foundation.redis_alone; {asked}") == "redis.asyncio.client redis.client"
+    assert run(f"import redis, erip.foundation.redis_alone; {asked}") == "redis.asyncio.client redis.client"
 
 
 def test_the_pool_of_connections_comes_without_the_rest_of_its_library() -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import SOCKET, EtcdDoor, EtcdKeeper, EtcdNode, EtcdPeer, identity
+from erip.ops.deploy.identity import identity
+from erip.ops.deploy.nodes import SOCKET, EtcdDoor, EtcdKeeper, EtcdNode, EtcdPeer
 from erip.ops.guard.etcd import Etcd as Client
 from erip.ops.guard.etcd import EtcdError, Tls
 from erip.ops.guard.keeper import Configuration, require_login

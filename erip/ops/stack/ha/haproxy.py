@@ -13,7 +13,8 @@ import psycopg2
 from erip.foundation.os_errors import in_words
 from erip.ops.deploy.balancer import Balancer
 from erip.ops.deploy.circles import BALANCER, WEBS, Circles
-from erip.ops.deploy.nodes import Address, Identity, identity
+from erip.ops.deploy.identity import Identity, identity
+from erip.ops.deploy.nodes import Address
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import Reached
 from erip.ops.stack.logins import APP, DATABASE, Logins, make_roles

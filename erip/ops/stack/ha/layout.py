@@ -13,7 +13,8 @@ from erip.ops.deploy import balancer
 from erip.ops.deploy.balancer import NO_CERTIFICATE, PER_PROCESS, Balancer, Rules
 from erip.ops.deploy.circles import WATCHER, Circles
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer, identity
+from erip.ops.deploy.identity import identity
+from erip.ops.deploy.nodes import QUOTA_BYTES, Address, EtcdPeer, PatroniSecrets, PostgresPeer
 from erip.ops.deploy.redis_users import FLOWER, LEADER, REPLICA, SENTINEL, WEB, WORKER
 from erip.ops.stack import ports, services
 from erip.ops.stack.children import Server

@@ -11,7 +11,8 @@ import psycopg2
 
 from erip.foundation.process.trust import context_of
 from erip.ops.deploy.circles import Circles
-from erip.ops.deploy.nodes import Archive, EtcdPeer, Identity, PatroniNode, PatroniSecrets, PostgresPeer, identity
+from erip.ops.deploy.identity import Identity, identity
+from erip.ops.deploy.nodes import Archive, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer
 from erip.ops.stack.ha.backup import Backups
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import Reached

@@ -14,7 +14,8 @@ from redis.retry import Retry
 from erip.foundation.process.broker_tls import client_of
 from erip.ops.deploy import redis_users
 from erip.ops.deploy.circles import MONITOR, PLATFORM, Circles
-from erip.ops.deploy.nodes import Address, Identity, RedisNode, SentinelNode, identity
+from erip.ops.deploy.identity import Identity, identity
+from erip.ops.deploy.nodes import Address, RedisNode, SentinelNode
 from erip.ops.stack.ha.node import Node
 from erip.ops.stack.ha.tls import of_broker
 from erip.ops.stack.ports import LOOPBACK

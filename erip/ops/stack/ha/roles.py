@@ -12,7 +12,8 @@ import psycopg2
 
 from erip.foundation.process.trust import context_of
 from erip.ops.deploy.circles import BALANCER, WATCHER
-from erip.ops.deploy.nodes import SOCKET, Identity, identity
+from erip.ops.deploy.identity import Identity, identity
+from erip.ops.deploy.nodes import SOCKET
 from erip.ops.guard.etcd import Etcd, EtcdError
 from erip.ops.stack.ha.layout import LEADERS, THREE
 from erip.ops.stack.ha.patroni import asked

@@ -11,7 +11,7 @@ from psycopg2.extensions import make_dsn
 
 from erip.foundation.process.broker_tls import tls_options
 from erip.ops.deploy.circles import PLATFORM
-from erip.ops.deploy.nodes import Identity, identity
+from erip.ops.deploy.identity import Identity, identity
 from erip.ops.stack.ports import LOOPBACK
 from erip.ops.stack.postgres import SUPERUSER
 

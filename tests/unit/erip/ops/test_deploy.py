@@ -16,16 +16,8 @@ from erip.ops.deploy.__main__ import main
 from erip.ops.deploy.balancer import Balancer, Rules
 from erip.ops.deploy.circles import Circles
 from erip.ops.deploy.errors import DeployError
-from erip.ops.deploy.nodes import (
-    Address,
-    EtcdDoor,
-    EtcdPeer,
-    PatroniNode,
-    PatroniSecrets,
-    PostgresPeer,
-    RedisNode,
-    identity,
-)
+from erip.ops.deploy.identity import identity
+from erip.ops.deploy.nodes import Address, EtcdDoor, EtcdPeer, PatroniNode, PatroniSecrets, PostgresPeer, RedisNode
 from erip.ops.deploy.templates import FOLDER, render
 from erip.ops.stack.binaries import SYSTEM_FOLDERS
 from tests.support.programs import needs
