@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg2
 
-from erip.ops.deploy import nodes
+from erip.ops.deploy.identity import Identity as Certificates
 from erip.ops.stack import services
 from erip.ops.stack.ha.roles import LEADER_LOCK
 from erip.ops.stack.processes import Identity
@@ -32,7 +32,7 @@ class Redis:
     port: int
     password: str = field(repr=False, default="")
     #: with which it is spoken to over TLS; None: in the clear
-    identity: nodes.Identity | None = None
+    identity: Certificates | None = None
 
 
 @dataclass(frozen=True)
