@@ -17,7 +17,7 @@ from django.db.migrations.exceptions import AmbiguityError
 from django.db.migrations.executor import MigrationExecutor
 
 from erip.audit import changes
-from erip.foundation.db import migrating, phases
+from erip.foundation.db import compression, migrating, phases
 from erip.foundation.db import roles as owners
 from erip.foundation.db.backfills import BackfillError
 from erip.management import roles
@@ -156,6 +156,7 @@ class Command(migrate.Command):
     def _record(self) -> None:
         changes.install()
         phases.note(connections[self._using])
+        compression.prefer_lz4(self._using)
 
     def _so_far(self) -> str:
         if not self._applied:

@@ -25,6 +25,7 @@ SOURCES = (
     "*/*/hooks.py",
     "erip/foundation/db/privileges.py",
     "erip/foundation/db/walls.py",
+    "erip/foundation/db/compression.py",
     "workflows/walls.py",
     "workflows/library/**/*.yaml",
     "workflows/library/**/*.json",
