@@ -17,19 +17,24 @@ NOBODY: Final = (
     "click_repl",
     "flower",
     "holidays",
+    "icalendar",
     "lxml",
     "numpy",
     "prompt_toolkit",
+    "pygments.lexers",
     # Its parts that the other client needs are loaded.
     "redis.asyncio.client",
     "redis.asyncio.cluster",
     # Not `rich` itself: that it was asked for, and not found, is listed as well.
     "rich.console",
+    "scim2_models",
+    "scim2_server",
     "signxml",
     # Its pool alone is used.
     "sqlalchemy.engine",
     "sqlalchemy.sql",
     "tornado",
+    "urllib3",
     "webauthn",
 )
 #: what serves requests: addresses, views, serializers, the pages of the admin and the console, signing in
@@ -44,15 +49,12 @@ _REQUESTS: Final = (
     "erip.health",
     "erip.urls",
     "gunicorn",
-    "icalendar",
     "jwt",
     "monitoring.admin",
     "monitoring.api",
-    "requests",
     "rest_framework.fields",
     "rest_framework.serializers",
     "rest_framework.views",
-    "scim2_models",
     "unfold.admin",
     "unfold.sites",
     "unittest",
@@ -65,7 +67,7 @@ _WORK: Final = ("celery.apps", "celery.bin", "celery.concurrency.thread", "workf
 #: a role, and the packages and modules that its processes do not load
 NOT_LOADED: Final[Mapping[str, tuple[str, ...]]] = {
     "web": (*NOBODY, *_WORK, "workflows.leader.loop"),
-    "worker": (*NOBODY, *_REQUESTS, "pygments.lexers", "workflows.leader.loop"),
+    "worker": (*NOBODY, *_REQUESTS, "workflows.leader.loop"),
     "leader": (*NOBODY, *_REQUESTS, *_WORK),
 }
 #: what the supervisor of a local stack, which runs beside them all, does not load either

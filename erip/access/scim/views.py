@@ -1,25 +1,22 @@
-"""The addresses of SCIM: who may call them, and answers in SCIM's own form, errors too (RFC 7644, section 3.12)."""
+"""The addresses of SCIM: who may call them, and how whoever may not is answered (RFC 7644, section 3.12).
 
-import json
+Whoever may is answered by `answering`, which is loaded at the first such request of a process: it takes 8 MB of each,
+and most platforms have no identity provider that calls.
+"""
+
 from collections.abc import Mapping
-from typing import IO, Any, cast
+from typing import Any
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
-from scim2_models import InvalidSyntaxException, SCIMException
-from scim2_server.requests import ScimRequest
-from scim2_server.responses import ScimResponse
 
-from erip.foundation.http.headers import need_no_coding
-from erip.foundation.http.parsers import read_limited
 from erip.foundation.http.problems import problem_of, respond
 from erip.foundation.http.reading import principal_of
 
 from ..flags import asking
 from ..permissions import requires
 from ..scopes import Scope
-from .service import HANDLER, SERVICE
 
 #: where SCIM is
 PREFIX = "/scim/v2"
@@ -32,7 +29,9 @@ def _operation(name: str) -> Any:
     @requires(Scope.ADMIN, PERMISSION)
     def handle(view: APIView, request: Request, **_: Any) -> HttpResponse:
         asking.need("scim", principal_of(request))
-        return _answer(HANDLER.handle(_asked(request)))
+        from .answering import answer
+
+        return answer(request, PREFIX)
 
     handle.operation_id = name  # type: ignore[attr-defined]
     return handle
@@ -80,33 +79,7 @@ class One(_Scim):
     delete = _operation("scimDelete")
 
 
-def _asked(request: Request) -> ScimRequest:
-    """Raises InvalidSyntaxException, UnsupportedMedia, PayloadTooLarge."""
-    plain = request._request
-    doubled = [name[:50] for name in plain.GET if len(plain.GET.getlist(name)) > 1]
-    if doubled:
-        raise InvalidSyntaxException(detail=f"The query has more than one {', '.join(doubled)}.")
-    need_no_coding(request)
-    return ScimRequest(
-        method=plain.method or "GET",
-        base_url=plain.build_absolute_uri(PREFIX),
-        path=plain.path.removeprefix(PREFIX),
-        query=plain.GET.dict(),
-        headers=dict(plain.headers),
-        body=read_limited(cast(IO[bytes], plain), {"request": plain}),
-        subject=request.user,
-    )
-
-
-def _answer(made: ScimResponse) -> HttpResponse:
-    # A number that was sent, such as startIndex, may be larger than orjson writes.
-    body = "" if made.body is None else json.dumps(made.body, ensure_ascii=False)
-    return HttpResponse(body, status=int(made.status), headers=made.headers)
-
-
 def _failed(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
     """REST framework's hook. None only for an unforeseen error, which is answered with 500."""
-    if isinstance(error, SCIMException):
-        return _answer(SERVICE.error_response(error))
     problem = problem_of(error)
     return None if problem is None else respond(problem, f"{PREFIX}/")

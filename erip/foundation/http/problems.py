@@ -5,6 +5,9 @@ The tree of EripError is mapped here, once. `faults` names everything that is wr
 its path in the document that was sent; it is absent where the error is not about a document.
 """
 
+import erip.foundation.http.rest_alone  # noqa: F401  (first: it says why)
+
+# isort: split
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
