@@ -1,7 +1,7 @@
 """The ingest writer: one thread of a web process through which all events that it accepts reach the journal.
 
-It commits in groups (`erip.foundation.process.group_commit`), synchronously. Each is answered after that commit,
-and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
+It commits in groups (`erip.foundation.process.group_commit`; Note [Shared commits] in `sharing` says when requests wait
+for one another), synchronously. Each is answered after that commit, and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
 judged here, so that a request that waits for the answer needs neither a thread nor a connection.
 
 Note [Unknown outcome]
@@ -31,6 +31,7 @@ from workflows.events import sealing
 from workflows.events.conf import conf
 from workflows.events.errors import JournalFull, JournalUnavailable
 from workflows.events.quotas import Quotas
+from workflows.events.sharing import Sharing
 from workflows.journal import store as journal
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,8 @@ class _Piece:
     sources: Mapping[str, int]
     #: who sent them, for the audit log
     sender: Mapping[str, Any]
-    #: on the monotonic clock
+    #: when it came, and until when it may be written: on the monotonic clock
+    came: float
     deadline: float
     #: whether it has passed the gate: it counts only once there, however often it is written
     admitted: bool = False
@@ -71,14 +73,17 @@ class IngestWriter:
         self._announced_at = 0.0
         #: never set; waiting on it, unlike a sleep, can be interrupted
         self._away = threading.Event()
-        self._groups: GroupCommit[_Piece] = GroupCommit("ingest-writer", self._write_or_fail)
+        self._sharing = Sharing(time.monotonic())
+        self._groups: GroupCommit[_Piece] = GroupCommit("ingest-writer", self._write_or_fail, wait=self._wait)
 
     def submit(self, batch: Batch) -> "Future[None]":
         """Journal these events. The future is done when they are durable; it raises JournalFull, QuotaExceeded or
         JournalUnavailable if they are not."""
-        deadline = time.monotonic() + conf().ingest_seconds
+        now = time.monotonic()
         sender = audit.sender(batch.events, batch.sources)
-        piece = _Piece(batch.partitions, batch.events, batch.sources, sender, deadline)
+        piece = _Piece(batch.partitions, batch.events, batch.sources, sender, now, now + conf().ingest_seconds)
+        self._sharing.came(piece.events, now)
+        piece.done.add_done_callback(lambda _: self._sharing.answered(time.monotonic()))
         self._groups.put(piece)
         return piece.done
 
@@ -100,14 +105,33 @@ class IngestWriter:
         """Write what was handed over, then end."""
         self._groups.stop(conf().ingest_seconds + GIVE_UP_AFTER)
 
+    def _wait(self, group: list[_Piece]) -> float:
+        events = sum(piece.events for piece in group)
+        return self._sharing.wait(len(group), events, group[0].came, conf().flush, time.monotonic())
+
     def _write_or_fail(self, group: list[_Piece]) -> None:
         try:
             self._write(group)
         except Exception as error:
-            for piece in group:
-                if not piece.done.done():
-                    piece.done.set_exception(error)
+            left = [piece for piece in group if not piece.done.done()]
+            if len(left) > 1 and isinstance(error, ERRORS):
+                # It may be one request's doing, which the others must not suffer for.
+                log.warning("ingest_one_by_one", error=error, requests=len(left))
+                self._write_each(left)
+                return
+            for piece in left:
+                piece.done.set_exception(error)
             raise
+
+    def _write_each(self, group: list[_Piece]) -> None:
+        failure: Exception | None = None
+        for piece in group:
+            try:
+                self._write_or_fail([piece])
+            except Exception as error:  # its caller was told
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _write(self, group: list[_Piece]) -> None:
         pause, most = RETRY_AFTER

@@ -173,6 +173,27 @@ def test_a_group_is_everything_that_came_while_the_last_one_was_written() -> Non
     assert groups == [[0], list(range(1, 100))]
 
 
+def test_a_group_waits_for_more_as_long_as_it_is_told_to_and_the_end_waits_for_nothing() -> None:
+    groups: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+    commit: GroupCommit[int] = GroupCommit(
+        "groups", groups.put, wait=lambda group: 0.0 if len(group) == 3 else 10 * PATIENCE
+    )
+    for number in range(3):
+        commit.put(number)
+    assert groups.get(timeout=PATIENCE) == [0, 1, 2]
+    commit.put(3)
+    commit.stop(PATIENCE)
+    assert groups.get(timeout=PATIENCE) == [3]
+
+
+def test_a_group_for_which_nobody_else_comes_is_written_when_its_time_is_over() -> None:
+    groups: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+    commit: GroupCommit[int] = GroupCommit("groups", groups.put, wait=lambda group: 0.001)
+    commit.put(1)
+    assert groups.get(timeout=PATIENCE) == [1]
+    commit.stop(PATIENCE)
+
+
 def test_a_group_that_fails_does_not_stop_the_next_one() -> None:
     seen: queue.SimpleQueue[int] = queue.SimpleQueue()
 
