@@ -59,8 +59,8 @@ def wait_for_lock(cursor: Any, statement: str, *, but: int = 0) -> int:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         cursor.execute(
-            "SELECT pg_stat_clear_snapshot(); SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND query LIKE %s AND pid <> %s",
+            "SELECT pg_stat_clear_snapshot(); SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock' AND query LIKE %s AND pid <> %s",
             [f"{statement}%", but],
         )
         if found := cursor.fetchone():

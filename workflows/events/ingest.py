@@ -1,8 +1,9 @@
 """The ingest writer: one thread of a web process through which all events that it accepts reach the journal.
 
 It commits in groups (`erip.foundation.process.group_commit`; Note [Shared commits] in `sharing` says when requests wait
-for one another), synchronously. Each is answered after that commit, and never before. It also keeps the gate, since it is the one that talks to PostgreSQL: back-pressure and quotas are
-judged here, so that a request that waits for the answer needs neither a thread nor a connection.
+for one another), synchronously. Each is answered after that commit, and never before. It also keeps the gate, since it
+is the one that talks to PostgreSQL: back-pressure and quotas are judged here, so that a request that waits for the
+answer needs no connection.
 
 Note [Unknown outcome]
 When the connection breaks during a commit nobody knows whether it happened. The group is written again: events that
