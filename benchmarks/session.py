@@ -101,6 +101,8 @@ class Session:
     left_out: list[str] = field(default_factory=list)
     #: causes: who gets the stack's alerts
     pager: Pager | None = None
+    #: bulk requests that were refused for load, and sent again
+    put_off: int = 0
     #: what is measured so far is kept by this, for a call that is cut short
     keep: Callable[[list[Load]], None] = lambda _: None
 
@@ -161,6 +163,7 @@ class Session:
             body = {"workflow": workload.workflow, "inputs": inputs, **({"lane": lane} if lane else {})}
             answer = await self.client.request("POST", "/runs/bulk", body, seconds=seconds)
             while answer.status in (429, 503):
+                self.put_off += 1
                 await asyncio.sleep(float(answer.headers.get(b"retry-after", b"1")))
                 answer = await self.client.request("POST", "/runs/bulk", body, seconds=seconds)
             if answer.status != 202:

@@ -154,9 +154,9 @@ async def at_once(
     ended: called as soon as they were.
     """
     done = session.show.phase(title, count)
-    began = time.perf_counter()
+    began, before = time.perf_counter(), session.put_off
     ids = await session.start_many(workload, range(count))
-    accepted = time.perf_counter()
+    accepted, put_off = time.perf_counter(), session.put_off - before
     over = await wait_for_ends(
         session.truth, ids, seconds=session.options.patience, left=lambda left: done(count - left)
     )
@@ -170,7 +170,10 @@ async def at_once(
     load = Load(
         name=name,
         title=title,
-        method=(f"One bulk request with {count:,} inputs, accepted in {accepted - began:.2f} s; from before it {seen}"),
+        method=(
+            f"One bulk request with {count:,} inputs, accepted in {accepted - began:.2f} s"
+            f"{f' (refused for load {put_off} times, and sent again)' if put_off else ''}; from before it {seen}"
+        ),
         figures=[],
         correctness=check(workload, ids, runs),
         achieved=count / seconds,

@@ -11,10 +11,12 @@ from erip.access.scopes import Scope
 from tests.definitions import one_step, publish
 from tests.support.api import INPUT, Api, key
 from tests.support.api import publish as publish_look_up
+from tests.workers import until
 from workflows import engine, store
 from workflows.core.states import Lane
 from workflows.errors import LaneFull
 from workflows.models import StepRun, WorkflowRun
+from workflows.starts import admission
 from workflows.store import claims
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,6 +81,24 @@ def test_work_that_waited_past_its_bound_closes_the_lane_until_it_is_served(smal
     StepRun.objects.filter(lane="standard").delete()
     lane_settings()
     assert not refuses("standard")
+
+
+def test_what_was_served_since_the_last_look_refuses_nobody(small, monkeypatch) -> None:
+    monkeypatch.setattr(admission, "CACHE_SECONDS", 3600.0)
+    publish(one_step("sample.echo"))
+    start("standard", 12)
+    assert refuses("standard")
+    StepRun.objects.all().delete()
+    until(lambda: not refuses("standard"), what="it looks again before it refuses")
+
+
+def test_however_many_are_refused_the_lanes_are_looked_at_no_more_often(small, monkeypatch) -> None:
+    publish(one_step("sample.echo"))
+    start("standard", 12)
+    monkeypatch.setattr(admission, "FRESH_SECONDS", 3600.0)
+    with CaptureQueriesContext(connection) as queries:
+        assert all(refuses("standard") for _ in range(20))
+    assert sum("workflows_chunk" in one["sql"] for one in queries.captured_queries) <= 1
 
 
 def test_the_measured_rate_of_living_workers_makes_room(small, lane_settings) -> None:

@@ -9,7 +9,9 @@ bound: a heap of aged bulk work takes at most that part of the workers from urge
 Note [Admission]
 A lane takes more while all that waits in it, and in the lanes before it, can be served within its bound at the rate
 that the workers showed lately, and while its oldest work is within the bound. Once its work ages, the lane has only its
-share of the turns, and admits only what that share can serve in the rest of the bound. The least urgent work is always
+share of the turns, and admits only what that share can serve in the rest of the bound. Before a rate was measured the
+lane takes what `min_rate` can serve, which may be a twentieth of what its workers can do: so a refusal does not reckon
+with it, but asks to come again when a rate is known. The least urgent work is always
 turned away first: while a lane refuses even a single run, every lane behind it refuses too. `critical` never refuses.
 """
 
@@ -23,6 +25,8 @@ from workflows.core.states import Lane
 AGED_TURN = 3
 #: the part of the workers that aged work gets, no less and no more: one turn beside AGED_TURN others
 AGED_SHARE = 1 / (AGED_TURN + 1)
+#: seconds within which workers that have something to do have shown a rate, and reported it
+RATE_KNOWN_AFTER = 2.0
 #: weight of the newest observation in a worker's measured rate
 RATE_WEIGHT = 0.2
 
@@ -160,4 +164,7 @@ def _rest(lane: str, excess: int, load: LaneLoad, policy: LanePolicy) -> int:
     longest = max(1, math.ceil(bound))
     if load.oldest > bound:
         return min(longest, math.ceil(load.oldest - bound) + 1)
-    return min(longest, max(1, math.ceil(excess / _rate(load, policy))))
+    seconds = excess / _rate(load, policy)
+    if load.rate is None:
+        seconds = min(seconds, RATE_KNOWN_AFTER)
+    return min(longest, max(1, math.ceil(seconds)))

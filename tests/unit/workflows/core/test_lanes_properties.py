@@ -75,6 +75,13 @@ def test_a_refusal_says_how_many_would_fit_and_when_to_ask_again(loads, runs, po
     assert 1 <= refused.retry_after <= max(policy.bounds.values()) + 1
 
 
+def test_a_rate_that_nobody_has_measured_keeps_nobody_away_for_long():
+    policy = LanePolicy(bounds=dict.fromkeys(map(str, Lane), 60.0), ageing_at=0.5, min_rate=1.0, max_backlog=10_000)
+    unknown, slow = LaneLoad(waiting=60), LaneLoad(waiting=60, rate=1.0)
+    assert refusal("standard", 50, {"standard": unknown}, policy).retry_after == 2
+    assert refusal("standard", 50, {"standard": slow}, policy).retry_after == 50
+
+
 def test_a_lane_takes_what_can_be_served_within_its_bound_beside_what_waits():
     assert refusal("bulk", 350 * 60 - 1, {"bulk": LaneLoad(waiting=1)}, POLICY) is None
     assert refusal("bulk", 350 * 60, {"bulk": LaneLoad(waiting=1)}, POLICY) is not None
