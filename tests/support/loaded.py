@@ -71,7 +71,7 @@ NOT_LOADED: Final[Mapping[str, tuple[str, ...]]] = {
     "leader": (*NOBODY, *_REQUESTS, *_WORK),
 }
 #: what the supervisor of a local stack, which runs beside them all, does not load either
-NOT_BY_THE_SUPERVISOR: Final = (*NOBODY, "celery", "django", "kombu", "rich", "structlog")
+NOT_BY_THE_SUPERVISOR: Final = (*NOBODY, "celery", "django", "kombu", "redis.cluster", "rich", "structlog")
 
 
 def loaded_for_nothing(role: str, modules: frozenset[str]) -> set[str]:

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redis import Redis as Client
 from redis.backoff import NoBackoff
+
+# Not from the package, whose `__init__` loads clients for clusters and Sentinels.
+from redis.client import Redis as Client
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
