@@ -1,13 +1,13 @@
 """A claim: a worker owns one attempt of a step, or of an item, until it reports on it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from erip.foundation.values import value
 from workflows.core.machine import NO_ITEM, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claim:
     """A step that this worker owns until it reports on `attempt`."""
 

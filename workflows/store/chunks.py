@@ -32,6 +32,7 @@ from django.db import connection, transaction
 from erip.audit import starts as audit
 from erip.foundation.db import prepared
 from erip.foundation.db.failures import ERRORS, is_passing
+from erip.foundation.values import value
 from workflows.core.graph import Graph
 from workflows.core.machine import RunStarted
 from workflows.core.states import RunState
@@ -49,7 +50,7 @@ FROZEN_AFTER = 10_000
 SLOW_FOR = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value
 class ChunkRun:
     """A run that is still in its chunk."""
 
@@ -71,7 +72,7 @@ class TakenChunk:
     runs: tuple[ChunkRun, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepDone:
     """A step that succeeded at its first attempt. Times by this process's `time.monotonic`; JSON as text."""
 
@@ -82,7 +83,7 @@ class StepDone:
     ended: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value
 class RunDone:
     """A run all of whose steps succeeded."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from erip.foundation import json_values
+from erip.foundation.values import value
 from workflows.core.claim import Claim as Claim
 from workflows.core.graph import Graph
 from workflows.core.machine import Happening, Plan, RunView, Snapshot, StepTaken
@@ -41,7 +42,7 @@ class Decided:
     reports: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Report:
     """Something that happened to a run."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from erip.foundation.values import value
 from workflows.core.machine.items import ItemResult
 
 #: the item of a step that is done once
@@ -24,7 +25,7 @@ class RunStarted:
     """The run was accepted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepTaken(StepHappening):
     """The reporter went straight on to a step that its own report made ready (Note [Strides] in `executor`)."""
 
@@ -32,7 +33,7 @@ class StepTaken(StepHappening):
     item: int = NO_ITEM
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StepSucceeded(StepHappening):
     step: str
     attempt: int
