@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from erip.access.scopes import Scope
@@ -90,6 +90,51 @@ def test_what_was_served_since_the_last_look_refuses_nobody(small, monkeypatch) 
     assert refuses("standard")
     StepRun.objects.all().delete()
     until(lambda: not refuses("standard"), what="it looks again before it refuses")
+
+
+def test_nor_while_another_thread_looks(small, monkeypatch) -> None:
+    monkeypatch.setattr(admission, "CACHE_SECONDS", 3600.0)
+    publish(one_step("sample.echo"))
+    start("standard", 12)
+    assert refuses("standard")
+    StepRun.objects.all().delete()
+    refused: list[bool] = []
+
+    def ask() -> None:
+        try:
+            refused.append(refuses("standard"))
+        finally:
+            connections.close_all()
+
+    first, second = (threading.Thread(target=ask) for _ in range(2))
+    time.sleep(admission.FRESH_SECONDS)  # the look is out of date from then on
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE workflows_chunk IN ACCESS EXCLUSIVE MODE")
+        first.start()
+        until(lambda: waits_for_a_lock(cursor), what="the first one looks")
+        second.start()
+        second.join(0.5)
+    first.join()
+    second.join()
+    assert refused == [False, False]
+
+
+def waits_for_a_lock(cursor) -> bool:
+    cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+    return cursor.fetchone()[0]
+
+
+def test_a_new_look_counts_what_is_admitted_and_not_yet_inserted(small, lane_settings) -> None:
+    publish(one_step("sample.echo"))
+    with admission.inserting(["standard"] * 12) as left:
+        lane_settings()
+        assert refuses("standard")
+        left["standard"] -= 6
+        lane_settings()
+        assert not refuses("standard")
+    lane_settings()
+    start("standard", 11)
+    assert refuses("standard")
 
 
 def test_however_many_are_refused_the_lanes_are_looked_at_no_more_often(small, monkeypatch) -> None:

@@ -41,6 +41,8 @@ class LaneLoad:
     oldest: float = 0.0
     #: ready steps per second that its workers took lately; None: not measured yet
     rate: float | None = None
+    #: whether anybody serves it
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,6 @@ def _rest(lane: str, excess: int, load: LaneLoad, policy: LanePolicy) -> int:
     if load.oldest > bound:
         return min(longest, math.ceil(load.oldest - bound) + 1)
     seconds = excess / _rate(load, policy)
-    if load.rate is None:
+    if load.rate is None and load.served:
         seconds = min(seconds, RATE_KNOWN_AFTER)
     return min(longest, max(1, math.ceil(seconds)))

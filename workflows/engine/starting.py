@@ -1,5 +1,6 @@
 """Starting runs: one takes one round trip, many take a transaction per 1,000."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -215,7 +216,8 @@ def _start_many(
         check_inputs(graph, requests, True, own)
         if size and key is None and not graph.sensitive and not graph.hides_key:
             retry.run(lambda _: admission.admit(lanes))
-            return _start_in_portions(graph, version, requests, principal, notify, insert, own)
+            with admission.inserting(lanes) as left:
+                return _start_in_portions(graph, version, requests, principal, notify, insert, own, left)
         groups: list[list[NewRun]] = []
         budget = Budget()
         for start in range(0, len(requests), RUNS_PER_TRANSACTION):
@@ -228,11 +230,13 @@ def _start_many(
                 retry.run(lambda _: admission.admit(lanes))
         # Only after all are decided on: a request that is too large is refused as a whole.
         started = [started_run(run, version.number) for runs in groups for run in runs]
-        if key is not None:
-            return retry.run(lambda _: _insert_once(groups, started, key, insert))
-        for runs in groups:
-            retry.run(partial(_insert, runs, insert))
-        return started
+        with admission.inserting(lanes) as left:
+            if key is not None:
+                return retry.run(lambda _: _insert_once(groups, started, key, insert))
+            for runs in groups:
+                retry.run(partial(_insert, runs, insert))
+                left.subtract(run.view.lane for run in runs)
+            return started
 
 
 def _start_in_portions(
@@ -243,15 +247,17 @@ def _start_in_portions(
     notify: bool,
     insert: Insert,
     own: precedence.Start,
+    left: Counter[str],
 ) -> list[StartedRun]:
     """Start runs of which nothing is decided yet, and nothing can be refused any more: workers begin with the first
-    while the last are not written yet."""
+    while the last are not written yet. left: of `admission.inserting`."""
     started: list[StartedRun] = []
     for start in range(0, len(requests), RUNS_PER_TRANSACTION):
         portion = requests[start : start + RUNS_PER_TRANSACTION]
         runs = _accepted(graph, version, portion, principal, notify, own)
         last = start + len(portion) == len(requests)
         retry.run(partial(_insert, runs, insert, wait=last))
+        left.subtract(run.view.lane for run in runs)
         started += [started_run(run, version.number) for run in runs]
     return started
 

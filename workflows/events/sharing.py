@@ -7,10 +7,14 @@ commit shares the next one anyway (`group_commit`). Requests that come at their 
 meet that way before the machine is full. So a request waits for others, for GATHER of the consumers' own
 `ERIP_EVENT_FLUSH_SECONDS` from when it came, if in the last second
 - events came at EVENTS_FROM a second to this process: at fewer, there is time for a commit each; and
-- so many requests came while another was unanswered that one more can be expected within the wait. A sender who waits
-  for each answer sends nothing meanwhile: alone, or nearly alone, it is never made to wait.
-And it waits no longer once ENOUGH events are there, or as many requests as were ever unanswered at once in that second:
-where all senders wait for their answers, nobody else will come.
+- so many requests came while another was unanswered that EXPECTED more can be hoped for within the wait.
+It waits no longer once ENOUGH events are there, or as many requests as were unanswered at once in that second or this
+one: where all senders wait for their answers, nobody else will come.
+
+Senders who wait for each answer send less when they are made to wait, and from here they look like any others: two who
+meet often could hold each other up for as long as they send. What tells them apart is what comes of it. So when in a
+second of waiting fewer events were answered than KEPT of those in the last second without, nobody waits for a while:
+RESTS seconds, at first the shorter, twice as long each time, until a second of waiting costs nothing.
 """
 
 import threading
@@ -25,6 +29,11 @@ EVENTS_FROM: Final = 2_000.0
 ENOUGH: Final = 1_000
 #: seconds over which requests are counted
 WINDOW: Final = 1.0
+#: requests that must be likely to come within the wait
+EXPECTED: Final = 2.0
+#: of the events answered in a second
+KEPT: Final = 0.8
+RESTS: Final = (4.0, 64.0)
 
 
 @dataclass(slots=True)
@@ -38,6 +47,9 @@ class _Counted:
     busy: float = 0.0
     #: requests that were unanswered at once
     most: int = 0
+    #: events that were answered, and whether any had to wait for others
+    answered: int = 0
+    waited: bool = False
 
 
 class Sharing:
@@ -48,6 +60,10 @@ class Sharing:
         self._began = self._seen = now
         self._unanswered = 0
         self._last, self._now = _Counted(), _Counted()
+        #: events answered in the last full window in which nobody waited
+        self._plain = 0
+        #: until when nobody waits, and for how long the next time
+        self._rests_until, self._rest = now, RESTS[0]
 
     def came(self, events: int, now: float) -> None:
         """A request with this many events came in."""
@@ -59,11 +75,12 @@ class Sharing:
             self._unanswered += 1
             counted.most = max(counted.most, self._unanswered)
 
-    def answered(self, now: float) -> None:
-        """One of those that came was answered."""
+    def answered(self, events: int, now: float) -> None:
+        """A request with this many events was answered."""
         with self._lock:
             self._turn(now)
             self._unanswered -= 1
+            self._now.answered += events
 
     def wait(self, requests: int, events: int, since: float, flush: float, now: float) -> float:
         """Seconds for which these requests shall wait for more; 0: write them.
@@ -74,12 +91,14 @@ class Sharing:
         with self._lock:
             self._turn(now)
             last, crowd = self._last, max(self._last.most, self._now.most)
-        gather = flush * GATHER
-        if events >= ENOUGH or requests >= crowd:
-            return 0.0
-        if last.events < EVENTS_FROM * WINDOW or last.joined * gather < last.busy:
-            return 0.0
-        return max(0.0, since + gather - now)
+            gather = flush * GATHER
+            if events >= ENOUGH or requests >= crowd or now < self._rests_until:
+                return 0.0
+            if last.events < EVENTS_FROM * WINDOW or last.joined * gather < EXPECTED * last.busy:
+                return 0.0
+            left = max(0.0, since + gather - now)
+            self._now.waited |= left > 0
+            return left
 
     def _turn(self, now: float) -> None:
         """Count the time that went by, and begin a new window when the last one is over."""
@@ -88,6 +107,18 @@ class Sharing:
         self._seen = now
         over = now - self._began
         if over >= WINDOW:
+            self._judge(self._now, over, now)
             self._last = self._now if over < 2 * WINDOW else _Counted()
             self._now = _Counted(most=self._unanswered)
             self._began = now
+
+    def _judge(self, window: _Counted, seconds: float, now: float) -> None:
+        """Whether it was worth while to wait."""
+        answered = int(window.answered / seconds)
+        if not window.waited:
+            self._plain = answered
+        elif answered >= KEPT * self._plain:
+            self._rest = RESTS[0]
+        else:
+            self._rests_until = now + self._rest
+            self._rest = min(2 * self._rest, RESTS[1])

@@ -202,7 +202,7 @@ def lane_loads(lanes: Sequence[str], *, count_to: int) -> dict[str, LaneLoad]:
             parameters["nobody"] = lacking.by_lane(nobody)
             cursor.execute(_LANE_LOADS.format(join=_JOIN_RUN, known=lacking.without_by_lane("nobody")), parameters)
             rows = cursor.fetchall()
-        return {lane: LaneLoad(waiting, max(0.0, oldest), rate) for lane, waiting, oldest, rate, _ in rows}
+        return {lane: LaneLoad(waiting, max(0.0, oldest), *served) for lane, waiting, oldest, *served, _ in rows}
 
 
 _LANE_LOADS = """
@@ -221,6 +221,8 @@ SELECT lane,
             WHERE c.worker_id IS NULL AND c.lane = l.lane)))::float8, 0),
        (SELECT sum(w.rate) FROM workflows_worker w
         WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ','))),
+       EXISTS (SELECT FROM workflows_worker w
+               WHERE w.stopped_at IS NULL AND l.lane = ANY(string_to_array(w.lanes, ','))),
        EXISTS (SELECT FROM workflows_worker w WHERE w.stopped_at IS NULL AND w.lacks <> '{{}}')
 FROM unnest(%(lanes)s::text[]) AS l (lane)
 """

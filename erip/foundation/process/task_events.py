@@ -29,15 +29,24 @@ class TaskEvents(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **_: Any) -> None:
         self._consumer = consumer
         self._noted: deque[tuple[str, Mapping[str, Any]]] = deque(maxlen=KEPT)
+        self._timer: Any = None
         consumer.task_events = self
 
     def start(self, consumer: Any) -> None:
-        """The connection to the broker stands, for the first time or again: Celery ends its timers with it."""
-        consumer.timer.call_repeatedly(EVERY, self.send)
+        """The connection to the broker stands, for the first time or again."""
+        self._timer = consumer.timer.call_repeatedly(EVERY, self.send)
+
+    def stop(self, consumer: Any) -> None:
+        """It is lost: what is noted from now on waits for the next one."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def shutdown(self, consumer: Any) -> None:
-        """The worker ends, or its connection does: what is sent later waits for the next one."""
+        """The worker ends, and its loop has ended: nobody would send what the dispatcher gathers."""
+        self.stop(consumer)
         self.send()
+        if consumer.event_dispatcher:
+            consumer.event_dispatcher.flush()
 
     def note(self, kind: str, **fields: Any) -> None:
         """kind: such as "task-started"; it happened now."""

@@ -1,5 +1,6 @@
 """The lanes' policy: who is turned away, who goes first, and that nobody starves."""
 
+from dataclasses import replace
 from itertools import count
 
 from hypothesis import given
@@ -27,6 +28,7 @@ LOADS = st.dictionaries(
         waiting=st.integers(0, 200_000),
         oldest=st.floats(0, 200),
         rate=st.none() | st.floats(0, 5_000),
+        served=st.booleans(),
     ),
 )
 POLICIES = st.builds(
@@ -77,8 +79,9 @@ def test_a_refusal_says_how_many_would_fit_and_when_to_ask_again(loads, runs, po
 
 def test_a_rate_that_nobody_has_measured_keeps_nobody_away_for_long():
     policy = LanePolicy(bounds=dict.fromkeys(map(str, Lane), 60.0), ageing_at=0.5, min_rate=1.0, max_backlog=10_000)
-    unknown, slow = LaneLoad(waiting=60), LaneLoad(waiting=60, rate=1.0)
+    unknown, slow = LaneLoad(waiting=60, served=True), LaneLoad(waiting=60, rate=1.0, served=True)
     assert refusal("standard", 50, {"standard": unknown}, policy).retry_after == 2
+    assert refusal("standard", 50, {"standard": replace(unknown, served=False)}, policy).retry_after == 50
     assert refusal("standard", 50, {"standard": slow}, policy).retry_after == 50
 
 

@@ -37,7 +37,7 @@ class Door:
         came = self.now
 
         def answered() -> None:
-            self.sharing.answered(self.now)
+            self.sharing.answered(events, self.now)
             self.took.setdefault(sender, []).append(self.now - came)
             then()
 
@@ -93,7 +93,7 @@ def mean(values: list[float]) -> float:
 def test_under_load_requests_that_come_at_their_own_times_share_commits() -> None:
     alone, shared = Door(flush=0.0), Door()
     for door in (alone, shared):
-        door.steadily("many", 50, 20)
+        door.steadily("many", 100, 20)
         door.run(25)
     assert mean(alone.groups) < 1.5
     assert mean(shared.groups[50:]) > 2.3
@@ -111,6 +111,29 @@ def test_who_waits_for_each_answer_is_not_slower_alone_nor_beside_a_few_others(n
     assert max(door.took["caller"]) <= 2 * WRITE + 1e-9
     if not neighbour:
         assert max(door.took["caller"]) <= WRITE + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rate", [8, 20, 30, 50, 80])
+def test_who_waits_for_each_answer_is_hardly_held_up_by_a_neighbour_who_comes_often(rate: float, seed: int) -> None:
+    """By as much as one second of waiting in a few costs, and less and less."""
+    alone, beside = Door(flush=0.0), Door()
+    for door in (alone, beside):
+        door.in_turn("caller", 60)
+        door.steadily("neighbour", rate, 60, events=1, seed=seed)
+        door.run(65)
+    assert len(beside.took["caller"]) > 0.8 * len(alone.took["caller"])
+
+
+@pytest.mark.parametrize("think", [0.03, 0.039, 0.08])
+def test_nor_are_two_by_two_who_seldom_send(think: float) -> None:
+    alone, beside = Door(flush=0.0), Door()
+    for door in (alone, beside):
+        for number in range(2):
+            door.in_turn("caller", 60, think=0.002 + 0.001 * number)
+            door.in_turn("seldom", 60, events=1, think=think + 0.003 * number)
+        door.run(65)
+    assert len(beside.took["caller"]) > 0.8 * len(alone.took["caller"])
 
 
 @pytest.mark.parametrize("callers", [2, 4, 8])
