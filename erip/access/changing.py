@@ -1,6 +1,6 @@
 """Make API keys, change them, exchange their secrets: what the admin, the API and the command do in common.
 
-Note [Owners]
+Note [Key owners]
 Each new key has an owner: an active person, who answers for what it does. While they are not active, the key opens
 nothing. Keys of earlier releases have none, and are shown with an unknown owner until they are given one. Who
 starts a run with a key does not approve what it asks: neither who owns it or has owned it, nor who made it or has

@@ -85,7 +85,7 @@ def create(
 ) -> NewKey:
     """Make and store a key. scope: its role on everything; "" for a key that has only what it is granted. sources,
     types: of the events that it may send, see `origins`. owner: the person who answers for it, whom every door asks
-    for: Note [Owners] in `changing`. allowed: networks. rate: requests a minute.
+    for: Note [Key owners] in `changing`. allowed: networks. rate: requests a minute.
 
     Raises NotBindable, and django.db.IntegrityError if the name is taken.
     """

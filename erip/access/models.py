@@ -67,7 +67,7 @@ class ApiKey(models.Model):
     created_by = models.CharField(max_length=200, blank=True, default="", editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: does not expire.")
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Null of keys that were made before keys had owners. Note [Owners] in `changing`.
+    # Null of keys that were made before keys had owners. Note [Key owners] in `changing`.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,

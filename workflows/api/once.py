@@ -1,12 +1,13 @@
 """`Idempotency-Key`: a request that is sent again is done once, and answered as it was the first time.
 
-Note [Once]
+Note [Idempotent requests]
 The key is written together with the answer, in the transaction that does the work. So either both exist or
 neither does, whatever fails in between, and a transaction that is run again after a failover finds its own answer. A
 second request under the key waits in PostgreSQL until the first has ended; if that exceeds the limit for locks,
 it is answered with 409. A request that was refused (4xx, 5xx) leaves no key behind: nothing was done under it.
 Starting one run has a shorter way of its own, in the statement that inserts the run, and so has a bulk start.
-Secrets are not kept (they are derived, Note [Secrets] in `workflows.events.secrets`): the operation puts them back.
+Secrets are not kept (they are derived, Note [Webhook secrets] in `workflows.events.secrets`): the operation puts them
+back.
 """
 
 from collections.abc import Callable, Mapping

@@ -128,7 +128,8 @@ class IngestWriter:
         failure: Exception | None = None
         for piece in group:
             try:
-                self._write_or_fail([piece])
+                if self._in_time(piece):
+                    self._write_or_fail([piece])
             except Exception as error:  # its caller was told
                 failure = error
         if failure is not None:

@@ -1,6 +1,6 @@
 """The secrets that webhooks are signed with.
 
-Note [Secrets]
+Note [Webhook secrets]
 Signing needs the secret itself, so a hash of it would not do, and a stored secret can be stolen with a backup.
 Therefore nothing is stored: the secret of a subscription is HMAC-SHA256, under ERIP_SECRET_KEY, of its id and the
 number of its rotations. It is shown when it is made and when it is exchanged, and nobody can recover it without that

@@ -1,6 +1,6 @@
 """Runs claimed steps and carries on with what follows: claim → body → report → the next claim.
 
-Note [Batches]
+Note [Batches of claims]
 Runs that came in one message advance together: their short steps run one after another in one thread, and their
 outcomes are handed to the writer together, without a thread switch or a future per step. A step that turns out slow
 must not hold the others back: once a batch has taken a few milliseconds its outcomes are handed over as they are, and

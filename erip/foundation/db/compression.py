@@ -7,7 +7,10 @@ way, pglz, is slow: with lz4 PostgreSQL spends 4 to 19 % less processor time on 
 What is stored already stays as it is, and both are read side by side. It is left alone where the server has no lz4,
 where somebody has chosen already (in the server's configuration, for the database or for the role), and where the role
 that migrates does not own the database. It is a setting of the database and not of its columns: no table is locked, and
-a dump can be restored on a server without lz4.
+a dump of the database's contents can be restored on a server without lz4. A physical copy, such as a backup of
+pgBackRest or a standby, cannot: a server that was built without lz4 cannot read what was compressed by it. (Debian's,
+PGDG's and the official image's are built with it.) `ALTER DATABASE … SET default_toast_compression = pglz` chooses the
+other way for good.
 """
 
 from typing import Final

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from erip.access import table
 from erip.foundation.errors import EripError
@@ -59,12 +59,14 @@ def errors() -> str:
 
 
 def notes() -> str:
-    """docs/explanation/notes.md"""
+    """docs/explanation/notes.md. Raises CommandError where two notes have one name: nobody would find the first."""
     found: dict[str, str] = {}
     for package in ("erip", "workflows", "schedules", "people", "monitoring", "console", "benchmarks"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for name in re.findall(r"^ *Note \[([^\]]+)\]$", path.read_text("utf-8"), re.MULTILINE):
-                found[name] = path.relative_to(ROOT).as_posix()
+                here = path.relative_to(ROOT).as_posix()
+                if (other := found.setdefault(name, here)) != here:
+                    raise CommandError(f"{other} and {here} both have a note [{name}]: give one another name")
     return "\n".join(
         [
             "# The named notes",

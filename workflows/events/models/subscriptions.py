@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 
 class Subscription(models.Model):
-    """A webhook that is notified of events. Its secret is derived, not stored: Note [Secrets] in `secrets`."""
+    """A webhook that is notified of events. Its secret is derived, not stored: Note [Webhook secrets] in `secrets`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     url = models.CharField(max_length=2048)

@@ -1,4 +1,4 @@
-"""Note [Values] in `values`: what nobody may change is frozen for the type checker alone."""
+"""Note [Frozen values] in `values`: what nobody may change is frozen for the type checker alone."""
 
 import subprocess
 import sys

@@ -60,7 +60,7 @@ def _shown_with_secret(made: subscriptions.Made) -> dict[str, Any]:
 
 
 def _with_secret(shown: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An answer that was kept without its secret: Note [Once] in `workflows.api.once`."""
+    """An answer that was kept without its secret: Note [Idempotent requests] in `workflows.api.once`."""
     found = subscriptions.subscription(UUID(shown["id"]))
     return {**shown, "secret": current_secret(found)}
 
