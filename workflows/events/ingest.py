@@ -84,7 +84,7 @@ class IngestWriter:
         sender = audit.sender(batch.events, batch.sources)
         piece = _Piece(batch.partitions, batch.events, batch.sources, sender, now, now + conf().ingest_seconds)
         self._sharing.came(piece.events, now)
-        piece.done.add_done_callback(lambda _: self._sharing.answered(piece.events, time.monotonic()))
+        piece.done.add_done_callback(lambda _: self._sharing.answered(time.monotonic()))
         self._groups.put(piece)
         return piece.done
 
