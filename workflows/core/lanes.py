@@ -10,9 +10,10 @@ Note [Admission]
 A lane takes more while all that waits in it, and in the lanes before it, can be served within its bound at the rate
 that the workers showed lately, and while its oldest work is within the bound. Once its work ages, the lane has only its
 share of the turns, and admits only what that share can serve in the rest of the bound. Before a rate was measured the
-lane takes what `min_rate` can serve, which may be a twentieth of what its workers can do: so a refusal does not reckon
-with it, but asks to come again when a rate is known. The least urgent work is always
-turned away first: while a lane refuses even a single run, every lane behind it refuses too. `critical` never refuses.
+lane takes what `min_rate` can serve, which may be a twentieth of what its workers can do: so a refusal by a
+lane that is served does not reckon with it, but asks to come again when a rate is known. The least urgent work is
+always turned away first: while a lane refuses even a single run, every lane behind it refuses too. `critical` never
+refuses.
 """
 
 import math
